@@ -1,0 +1,299 @@
+"""The envelope of every message: CloudEvents 1.0 in Kafka's binary mode.
+
+Attributes travel in `ce_*` headers, the JSON body in the value, the key is the subject (an order id, mostly).
+Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
+
+    BadMessage                      what is wrong with a record, in words
+    ├── BadEnvelope                 headers, key or type: nobody can tell what it is; it is parked
+    └── BadBody                     a known type whose body is wrong: every problem by field; a command is refused
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+SPEC_VERSION = "1.0"
+KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
+MAX_BODY = 1_000_000
+"""Bytes. Kafka's default limit for a record is a little above."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic: its name, who owns (writes) it, and whether it is compacted to the latest record of a key."""
+
+    name: str
+    owner: str
+    compacted: bool = False
+    description: str = ""
+
+
+class Message(BaseModel):
+    """What is sent. A subclass says its wire type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+    type: ClassVar[str] = ""
+    topic: ClassVar[Topic]
+    version: ClassVar[int] = 1
+
+    def __init_subclass__(cls, *, type: str = "", topic: Topic | None = None, version: int = 1, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        if type and topic:
+            cls.type, cls.topic, cls.version = type, topic, version
+            if (type, version) in MESSAGES:
+                raise TypeError(f"{type} version {version} is declared twice")
+            MESSAGES[type, version] = cls
+
+    @classmethod
+    def schema_id(cls) -> str:
+        return f"urn:orderbus:{cls.type}:{cls.version}"
+
+
+class Event(Message):
+    """A fact, in the past tense. Readers ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Command(Message):
+    """A wish, imperative: it may be refused. Unknown fields are an error that names them."""
+
+
+MESSAGES: dict[tuple[str, int], type[Message]] = {}
+"""Every published message by wire type and version. Importing `shared.contracts` fills it."""
+
+
+class Problem(BaseModel):
+    """One thing that is wrong with a command or a checkout."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    field: str
+    """Where: a path such as `items.0.quantity`, or empty for the whole."""
+    code: str
+    """Machine-readable, stable: `unknown_sku`."""
+    text: str
+    """For a person."""
+
+
+class Refusal(Event):
+    """A command was refused and changed nothing. Lists every problem at once."""
+
+    command: str
+    """Wire type of what was refused."""
+    command_id: str
+    code: str
+    text: str
+    problems: tuple[Problem, ...] = ()
+
+
+class BadMessage(Exception):
+    """A record that cannot become a message. The text never contains the body."""
+
+
+class BadEnvelope(BadMessage):
+    """Headers, key or type are wrong: nobody can say what this was meant to be."""
+
+
+class BadBody(BadMessage):
+    """The type is known, the body is not right. `problems` lists everything at once."""
+
+    def __init__(self, kind: type[Message], problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{p.field or 'body'}: {p.text}" for p in problems[:20]))
+        self.kind = kind
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Attributes of one message, beside its body. Times are UTC."""
+
+    id: UUID
+    type: str
+    source: str
+    subject: str
+    """The record's key: whose message this is."""
+    time: datetime
+    version: int = 1
+    store: str = ""
+    sequence: int = 0
+    """Counts the messages of one subject from one source from 1 without a gap; 0 where the source does not count."""
+    correlation_id: str = ""
+    """The id of the message that all this began with."""
+    causation_id: str = ""
+    """The id of the message that this one answers."""
+    actor: str = ""
+    """Who caused it: `customer`, `staff:anna`, `system`, `provider:stripe`."""
+    traceparent: str = ""
+
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """The record headers of a message."""
+    pairs = [
+        ("content-type", "application/json"),
+        ("ce_specversion", SPEC_VERSION),
+        ("ce_id", str(envelope.id)),
+        ("ce_source", envelope.source),
+        ("ce_type", envelope.type),
+        ("ce_subject", envelope.subject),
+        ("ce_time", envelope.time.isoformat()),
+        ("ce_dataschema", f"urn:orderbus:{envelope.type}:{envelope.version}"),
+        ("ce_store", envelope.store),
+        ("ce_sequence", str(envelope.sequence) if envelope.sequence else ""),
+        ("ce_correlationid", envelope.correlation_id),
+        ("ce_causationid", envelope.causation_id),
+        ("ce_actor", envelope.actor),
+        ("traceparent", envelope.traceparent),
+    ]
+    return [(name, value.encode()) for name, value in pairs if value]
+
+
+def from_headers(headers: Iterable[tuple[str, bytes]], key: bytes | None) -> Envelope:
+    """Read and check the headers and the key. Raises BadEnvelope naming every problem."""
+    text: dict[str, str] = {}
+    problems: list[str] = []
+    for name, value in headers:
+        try:
+            text[name.lower()] = value.decode() if value else ""
+        except UnicodeDecodeError:
+            problems.append(f"header {name!r} is not UTF-8")
+    problems += [f"header {n} is missing" for n in _REQUIRED if not text.get(n)]
+    subject, wrong_key = read_key(key)
+    if wrong_key:
+        problems.append(wrong_key)
+    if text.get("ce_subject", subject) != subject:
+        problems.append("header ce_subject is not the record's key")
+    if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
+        problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
+    identity = _parsed(problems, "ce_id", text, _uuid7)
+    time = _parsed(problems, "ce_time", text, _time)
+    sequence = _parsed(problems, "ce_sequence", text, _sequence)
+    version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
+    if problems or identity is None:
+        raise BadEnvelope("; ".join(problems))
+    return Envelope(
+        id=identity,
+        type=text["ce_type"],
+        source=text["ce_source"],
+        subject=subject,
+        time=time or datetime.fromtimestamp((identity.int >> 80) / 1000, UTC),
+        version=version or 1,
+        store=text.get("ce_store", ""),
+        sequence=sequence or 0,
+        correlation_id=text.get("ce_correlationid", ""),
+        causation_id=text.get("ce_causationid", ""),
+        actor=text.get("ce_actor", ""),
+        traceparent=text.get("traceparent", ""),
+    )
+
+
+_REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
+
+
+def read_key(key: bytes | None) -> tuple[str, str]:
+    """The key as text and what is wrong with it (empty when nothing is)."""
+    if not key:
+        return "", "the record has no key"
+    try:
+        subject = key.decode()
+    except UnicodeDecodeError:
+        return "", "the key is not UTF-8"
+    if not KEY_PATTERN.fullmatch(subject):
+        return "", "the key is not an id: 1 to 128 of letters, digits and . _ : / @ -"
+    return subject, ""
+
+
+def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) -> Any:
+    if not text.get(name):
+        return None
+    try:
+        return parse(text[name])
+    except (ValueError, OverflowError) as wrong:
+        problems.append(f"header {name}: {wrong}")
+        return None
+
+
+def _uuid7(value: str) -> UUID:
+    try:
+        identity = UUID(value)
+    except ValueError:
+        raise ValueError("is not a UUID") from None
+    if identity.version != 7:
+        raise ValueError("is not a UUID of version 7")
+    return identity
+
+
+def _time(value: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is not an RFC 3339 time") from None
+    if time.tzinfo is None:
+        raise ValueError("has no time zone")
+    return time.astimezone(UTC)
+
+
+def _sequence(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise ValueError("is not a whole number")
+    return int(value)
+
+
+def _schema_version(value: str, type: str) -> int:
+    prefix = f"urn:orderbus:{type}:"
+    version = value.removeprefix(prefix)
+    if not value.startswith(prefix) or not (version.isascii() and version.isdigit() and len(version) < 6):
+        raise ValueError(f"is not {prefix}<version>")
+    return int(version)
+
+
+def message_type(envelope: Envelope) -> type[Message]:
+    """The class of the envelope's type and version. Raises BadEnvelope for one that was never published."""
+    kind = MESSAGES.get((envelope.type, envelope.version))
+    if kind is None:
+        known = sorted(version for type, version in MESSAGES if type == envelope.type)
+        hint = f"known versions: {known}" if known else "no such type"
+        raise BadEnvelope(f"unknown message {envelope.type[:80]!r} version {envelope.version} ({hint})")
+    return kind
+
+
+def decode(kind: type[Message], body: bytes | None) -> Message:
+    """The message of a JSON body. Raises BadBody listing every problem."""
+    if not body:
+        raise BadBody(kind, [Problem(field="", code="empty", text="the body is empty")])
+    if len(body) > MAX_BODY:
+        raise BadBody(kind, [Problem(field="", code="too_large", text=f"the body is larger than {MAX_BODY} bytes")])
+    if b"\\u0000" in body and _has_nul(body):
+        raise BadBody(kind, [Problem(field="", code="nul", text="the body contains a NUL character")])
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as wrong:
+        raise BadBody(kind, problems_of(wrong)) from None
+
+
+def encode(message: Message) -> bytes:
+    """The JSON body of a message."""
+    return message.__pydantic_serializer__.to_json(message, exclude_none=True)
+
+
+def problems_of(wrong: ValidationError) -> list[Problem]:
+    """Pydantic's errors as problems, without the input that caused them."""
+    return [
+        Problem(field=".".join(str(part) for part in e["loc"]), code=e["type"], text=e["msg"])
+        for e in wrong.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _has_nul(body: bytes) -> bool:
+    return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", body) is not None

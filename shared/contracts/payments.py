@@ -1,0 +1,128 @@
+"""Payments owns how money moves. Key: the order id."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from shared.contracts.envelope import Command, Event, Refusal, Topic
+from shared.contracts.values import Amount, Card, Count, Currency, Given, Id, Short, Text, Url, Value
+
+COMMANDS = Topic("payments.commands.v1", owner="payments", description="Refunds and other wishes about money.")
+EVENTS = Topic("payments.events.v1", owner="payments", description="Everything that happens to money.")
+
+
+# Commands
+
+
+class RefundLine(Given):
+    """How much of one item; all that is left of it where the amount is missing."""
+
+    item: Id
+    amount: Amount | None = None
+
+
+class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
+    """Give money back: by items, by an amount, or (neither given) all that is left. Refused when more than is left."""
+
+    amount: Amount | None = None
+    items: tuple[RefundLine, ...] = Field(default=(), max_length=200)
+    reason: Short = "requested_by_customer"
+    """requested_by_customer, duplicate, fraudulent, not_as_described or other."""
+    note: Text = ""
+
+
+# Facts
+
+
+class PaymentActionNeeded(Event, type="payment.action_required", topic=EVENTS):
+    """The customer must confirm at `url` (3-D Secure)."""
+
+    attempt: Count
+    url: Url
+
+
+class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
+    """The money is here."""
+
+    attempt: Count
+    amount: Amount
+    currency: Currency
+    provider: Short
+    transaction: Short
+    """The provider's id: `pi_…`."""
+    card: Card | None = None
+    captured_at: datetime
+
+
+class PaymentFailed(Event, type="payment.declined", topic=EVENTS):
+    """An attempt failed; nothing was charged."""
+
+    attempt: Count
+    code: Short
+    """Stripe's decline code where there is one: `insufficient_funds`."""
+    text: Text
+    """For the customer."""
+    card: Card | None = None
+
+
+class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
+    """Nobody could find out what became of a call to the provider; a person must look there."""
+
+    attempt: Count
+    text: Text
+
+
+class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
+    """An open attempt was called off; nothing was or will be charged."""
+
+    attempt: Count
+
+
+class RefundedLine(Value):
+    item: Id
+    amount: Amount
+    whole: bool
+    """Nothing of the item is left to refund."""
+
+
+class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
+    """Money went back."""
+
+    refund: Id
+    amount: Amount
+    currency: Currency
+    captured: Amount
+    refunded: Amount
+    """All refunds so far."""
+    items: tuple[RefundedLine, ...] = ()
+    """Empty where only an amount was given and something is left."""
+    reason: Short = ""
+    transaction: Short = ""
+    """The provider's id: `re_…`."""
+
+
+class RefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
+    """The provider did not give the money back; a person must look."""
+
+    refund: Id
+    amount: Amount
+    code: Short
+    text: Text
+
+
+class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
+    """A command to payments was refused and changed nothing."""
+
+
+EMITS: tuple[type[Event], ...] = (
+    PaymentActionNeeded,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentUnresolved,
+    PaymentCancelled,
+    PaymentRefunded,
+    RefundFailed,
+    PaymentsRefused,
+)

@@ -1,0 +1,111 @@
+"""What the checkout page publishes. The record's key is the order id, which the storefront chooses (a UUIDv7, say)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from shared.contracts.envelope import Command, Topic
+from shared.contracts.values import (
+    Address,
+    Amount,
+    Country,
+    Currency,
+    Customer,
+    Discount,
+    Email,
+    Given,
+    Id,
+    ItemKind,
+    Locale,
+    Short,
+    TaxLine,
+    Text,
+    Url,
+)
+
+CHECKOUTS = Topic(
+    "storefront.checkouts.v1", owner="storefront", description="What customers do on the checkout page, by order id."
+)
+
+
+class Source(Given):
+    """Where the customer came from."""
+
+    link: Url | None = None
+    """The checkout link."""
+    source: Short | None = None
+    tags: tuple[Short, ...] = ()
+    analytics_consent: bool = False
+    client_ip: Short | None = None
+
+
+class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
+    """A customer opened the checkout page. The order exists from here on."""
+
+    store: Id
+    currency: Currency
+    country: Country | None = None
+    locale: Locale | None = None
+    email: Email | None = None
+    origin: Source = Source()
+
+
+class SubmittedItem(Given):
+    """One line as the customer saw it. Prices are checked against the SKU."""
+
+    sku: Id
+    quantity: int = Field(ge=-(2**31), lt=2**31)
+    unit_price: Amount
+    kind: ItemKind = "product"
+    custom_fields: dict[Short, Text] = Field(default_factory=dict, max_length=50)
+
+
+class PaymentChoice(Given):
+    """How the customer pays. Never a card number: a token or payment method that the provider made of it."""
+
+    payment_method: Short | None = None
+    """Stripe's `pm_…`."""
+    token: Short | None = None
+    """Stripe's `tok_…`."""
+
+
+class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
+    """The customer pressed "buy"."""
+
+    store: Id
+    customer: Customer
+    items: tuple[SubmittedItem, ...] = Field(max_length=200)
+    currency: Currency
+    subtotal: Amount
+    """Sum of quantity × unit price."""
+    tax: Amount
+    """Sum of the tax lines."""
+    total: Amount
+    """subtotal + tax: before discounts."""
+    purchased: Amount
+    """total - discounts: what is charged."""
+    payment: PaymentChoice = PaymentChoice()
+    discounts: tuple[Discount, ...] = Field(default=(), max_length=20)
+    taxes: tuple[TaxLine, ...] = Field(default=(), max_length=50)
+    billing: Address | None = None
+    shipping: Address | None = None
+    """Required exactly when an item is shippable."""
+    country: Country | None = None
+    locale: Locale | None = None
+    offer: Id | None = None
+    origin: Source = Source()
+    terms_accepted_at: datetime | None = None
+
+
+class PaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
+    """The customer tries to pay again, after a declined card or an abandoned 3-D Secure step."""
+
+    payment: PaymentChoice
+
+
+class CheckoutAbandoned(Command, type="checkout.abandoned", topic=CHECKOUTS):
+    """The customer gave the order up before it was paid."""
+
+    reason: Text = ""

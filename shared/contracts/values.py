@@ -1,0 +1,196 @@
+"""Values that several messages share. Amounts are minor units of the message's currency (ISO 4217)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.money import MAX_AMOUNT, exponent
+
+
+def _is_currency(code: str) -> str:
+    exponent(code)
+    return code
+
+
+Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Minor units of the message's currency.")]
+Currency = Annotated[str, AfterValidator(_is_currency), Field(description="ISO 4217 code.", examples=["USD"])]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2 code.")]
+Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
+Email = Annotated[str, StringConstraints(pattern=r"^[^\s@<>,;]{1,64}@[^\s@<>,;]{1,189}$", max_length=254)]
+Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$")]
+Short = Annotated[str, StringConstraints(max_length=200)]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
+Count = Annotated[int, Field(ge=0, le=10**9)]
+
+
+class Value(BaseModel):
+    """A part of a message. Readers ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Given(BaseModel):
+    """A part of what a storefront or a person sends. Unknown fields are an error that names them."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life (REQUIREMENTS, section 1)."""
+
+    CREATED = "created"
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    PENDING_PAYMENT = "pending_payment"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REFUNDED = "refunded"
+    RETURNED = "returned"
+
+
+class PaymentStatus(StrEnum):
+    PENDING = "pending"
+    AUTHORIZED = "authorized"
+    PAID = "paid"
+    FAILED = "failed"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    CHARGED_BACK = "charged_back"
+
+
+class FulfilmentStatus(StrEnum):
+    UNFULFILLED = "unfulfilled"
+    IN_PROGRESS = "in_progress"
+    PARTIALLY_FULFILLED = "partially_fulfilled"
+    FULFILLED = "fulfilled"
+    FAILED = "failed"
+    REVOKED = "revoked"
+    RETURNED = "returned"
+
+
+class DeliveryStatus(StrEnum):
+    """Of one item. `waiting`: for a parcel, a code or a person."""
+
+    PENDING = "pending"
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REVOKED = "revoked"
+
+
+ItemKind = Literal["product", "order_bump", "pre_upsell"]
+
+
+class Customer(Given):
+    """Who buys."""
+
+    name: Short
+    email: Email
+    id: Id | None = None
+    """The storefront's id of the customer, if signed in."""
+    phone: Short | None = None
+    signed_in: bool = False
+    account_link: Url | None = None
+
+
+class Address(Given):
+    """A postal address."""
+
+    name: Short
+    line1: Short
+    city: Short
+    country: Country
+    line2: Short | None = None
+    postal_code: Short | None = None
+    region: Short | None = None
+    phone: Short | None = None
+
+
+class Discount(Given):
+    """A reduction of the whole order."""
+
+    code: Short
+    amount: Amount
+
+
+class TaxLine(Given):
+    """One tax, by rate and country."""
+
+    rate: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,4})?$")]
+    """Per cent as a decimal string."""
+    country: Country
+    amount: Amount
+    name: Short = "VAT"
+
+
+class Card(Value):
+    """What may be known of a card."""
+
+    brand: Short
+    last4: Annotated[str, StringConstraints(pattern=r"^\d{4}$")]
+    exp_month: int
+    exp_year: int
+
+
+class OrderItem(Value):
+    """One line of an order, as placed."""
+
+    item: Id
+    """The line's id within the order: `1`, `2`, …"""
+    sku: Id
+    product: Short
+    quantity: Count
+    unit_price: Amount
+    line_total: Amount
+    """quantity × unit price, before discounts and tax."""
+    purchased: Amount
+    """This line's exact part of the order's purchased amount: the most that can be refunded for it."""
+    kind: ItemKind = "product"
+    shippable: bool = False
+    thumbnail: Url | None = None
+    custom_fields: dict[Short, Text] = Field(default_factory=dict)
+
+
+class Attempt(Value):
+    """One try of a call to the outside that did not succeed."""
+
+    at: datetime
+    error: Text
+    """What to fix, for staff."""
+
+
+class Instructions(Value):
+    """What the customer needs in order to use an item."""
+
+    kind: Literal["download", "code", "course", "shipment", "manual"]
+    link: Url | None = None
+    """Where to download or to enter. A download link is signed and expires."""
+    expires: datetime | None = None
+    code: Short | None = None
+    carrier: Short | None = None
+    tracking: Short | None = None
+    note: Text | None = None
+
+
+class StoreCard(Value):
+    """What other services need to know of the store."""
+
+    id: Id
+    name: Short
+    sender: Email
+    """From address of mails to customers."""
+    staff_email: Email
+    """Where alerts to staff go."""
+    support_email: Email
+    order_url: Url
+    """Where a customer sees an order and pays again; `{order}` stands for the order id."""

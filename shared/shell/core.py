@@ -1,0 +1,255 @@
+"""What a core is made of: pure functions from state and message to a decision.
+
+A core does no I/O, knows no clock and no random numbers: time and new ids come in by the `Context`.
+
+    message (command, event, outcome, report, timer) ──► handler ──► Decision | Refused
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, TypeVar, cast
+from uuid import UUID
+
+from shared.contracts.envelope import Event, Problem
+from shared.contracts.values import Attempt
+
+S = TypeVar("S")
+M = TypeVar("M")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A call to the outside, wanted by a core; a gateway performs it. Subclasses are frozen dataclasses that nest
+    their outcomes: `Done`, `Failed`, and `Unresolved` when nobody could find out what became of it."""
+
+    max_attempts: ClassVar[int] = 8
+    """After so many `Retry` or `Unknown` the core is told `Failed` or `Unresolved`."""
+    patience: ClassVar[float] = 30.0
+    """Seconds that one attempt may take."""
+    first_retry: ClassVar[float] = 1.0
+    """Seconds before the second attempt where the gateway names none; doubled each time, with jitter."""
+    serial: ClassVar[bool] = False
+    """One at a time per key, in the order in which they were wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an operation ended, handed to the core as a message. `context.operation` is the operation itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOutcome(Outcome):
+    """The outside said no, for good. `text` says what to fix."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnresolvedOutcome(Outcome):
+    """Nobody could find out whether it was done. `text` is the last error."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A gateway's answer: not done, try again. `after` in seconds, or the operation's own back-off."""
+
+    error: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A gateway's answer: nobody knows whether it was done (a time-out, say). The shell asks `find` before it repeats."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """A gateway's answer to `find`: it was certainly not done; perform it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerMessage:
+    """Base of what a timer says when it is due: a frozen dataclass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Base of what an outside system tells by a callback (a provider's webhook): a frozen dataclass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    """Hand `message` to the core at `due`. One timer per key and name: a new one replaces the old."""
+
+    due: datetime
+    message: TimerMessage
+    name: str = ""
+    """The message's class name where empty."""
+
+    def named(self) -> str:
+        return self.name or type(self.message).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Base of a row of an append-only table (timeline, ledger): a frozen dataclass. Its table is in `storage`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref(Generic[R]):
+    """Names one row: the class of its state and its key."""
+
+    kind: type[R]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[S]):
+    """What a message brings about. All of it is committed at once, or nothing."""
+
+    state: S | None
+    events: Sequence[Event] = ()
+    operations: Sequence[Operation] = ()
+    timers: Sequence[Timer] = ()
+    cancel: Sequence[type[TimerMessage] | str] = ()
+    """Timers that are no longer wanted, by message class or name."""
+    records: Sequence[Record] = ()
+    beside: Mapping[Ref[Any], object] = field(default_factory=dict)
+    """New states of other rows; the handler must have named them with `touches`."""
+    sends: Sequence[tuple[str, Any]] = ()
+    """Commands to other keys: (key, Command). They go through the outbox to the command's topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command is not possible. The state stays; whoever sent it reads why."""
+
+    code: str
+    text: str
+    problems: Sequence[Problem] = ()
+
+
+class Context:
+    """What surrounds a message: its time, who sent it, and the rows that the handler asked for."""
+
+    __slots__ = ("_ids", "actor", "at", "attempts", "key", "message_id", "operation", "rows", "store")
+
+    def __init__(
+        self,
+        at: datetime,
+        key: str,
+        message_id: UUID,
+        *,
+        actor: str = "system",
+        store: str = "",
+        rows: Mapping[Ref[Any], object] | None = None,
+        operation: Operation | None = None,
+        attempts: Sequence[Attempt] = (),
+    ) -> None:
+        self.at = at
+        self.key = key
+        self.message_id = message_id
+        self.actor = actor
+        self.store = store
+        self.rows: Mapping[Ref[Any], object] = rows if rows is not None else {}
+        self.operation = operation
+        """The operation that an outcome answers."""
+        self.attempts = attempts
+        """An operation's tries that did not succeed."""
+        self._ids = 0
+
+    def row(self, kind: type[R], key: str) -> R | None:
+        """The state of a row that the handler named with `touches` or `reads`; None when there is no such row."""
+        return cast("R | None", self.rows[Ref(kind, key)])
+
+    def new_id(self) -> UUID:
+        """A fresh UUIDv7. Derived from the message, so that the same decision made again gives the same ids."""
+        self._ids += 1
+        return derived_id(self.message_id, self._ids, self.at)
+
+
+def derived_id(source: UUID, index: int, at: datetime) -> UUID:
+    """A UUIDv7 (RFC 9562) of the time `at`, its random bits a hash of `source` and `index`."""
+    digest = hashlib.blake2b(source.bytes + index.to_bytes(4), digest_size=10).digest()
+    milliseconds = int(at.timestamp() * 1000)
+    value = (milliseconds << 80) | int.from_bytes(digest)
+    value = value & ~(0xF << 76) | (0x7 << 76)
+    value = value & ~(0x3 << 62) | (0x2 << 62)
+    return UUID(int=value)
+
+
+Answer = Decision[S] | Refused
+Handler = Callable[[S | None, Any, Context], Decision[S] | Refused]
+Rows = Callable[[Any, str], Iterable[Ref[Any]]]
+"""Which other rows a message needs, from the message and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """One registered handler and the rows that it wants beside its own."""
+
+    function: Handler[Any]
+    touches: Rows | None = None
+    reads: Rows | None = None
+
+
+class Core(Generic[S]):
+    """The decisions about one kind of state. `core = Core(Order)`, then `@core.on(MessageType)` on each handler."""
+
+    def __init__(self, kind: type[S]) -> None:
+        self.kind = kind
+        self.handlers: dict[type[Any], Handling] = {}
+
+    def on(
+        self, *messages: type[Any], touches: Rows | None = None, reads: Rows | None = None
+    ) -> Callable[[Callable[[S | None, M, Context], Decision[S] | Refused]], Callable[..., Decision[S] | Refused]]:
+        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows only looked at."""
+
+        def register(
+            function: Callable[[S | None, M, Context], Decision[S] | Refused],
+        ) -> Callable[..., Decision[S] | Refused]:
+            for message in messages:
+                if message in self.handlers:
+                    raise TypeError(f"{message.__qualname__} has two handlers")
+                self.handlers[message] = Handling(function, touches, reads)
+            return function
+
+        return register
+
+    def decide(self, state: S | None, message: object, context: Context) -> Decision[S] | Refused:
+        """Answer one message. Pure: the same arguments give the same answer."""
+        handling = self.handlers[type(message)]
+        answer: Decision[S] | Refused = handling.function(state, message, context)
+        return answer
+
+
+def context_at(
+    at: datetime | None = None,
+    key: str = "o-1",
+    *,
+    actor: str = "system",
+    rows: Mapping[Ref[Any], object] | None = None,
+    operation: Operation | None = None,
+    attempts: Sequence[Attempt] = (),
+    message_id: UUID | None = None,
+) -> Context:
+    """A context for a unit test or a trial."""
+    return Context(
+        at or datetime(2026, 1, 1, tzinfo=UTC),
+        key,
+        message_id or UUID("01900000-0000-7000-8000-000000000001"),
+        actor=actor,
+        rows=rows,
+        operation=operation,
+        attempts=attempts,
+    )

@@ -1,0 +1,91 @@
+"""What a service is: its cores, what it consumes and emits, its tables and gateways. `app.py` fills this in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from shared.contracts.envelope import Event, Refusal, Topic
+from shared.shell.core import Core, NotDone, Operation, Outcome, Record, Retry, Unknown
+
+
+class Gateway(Protocol):
+    """One outside system. `key` is the operation's id, stable over all attempts: the idempotency key.
+
+    Never raises for what the outside does; what it raises is a bug of ours and counts as `Unknown`.
+    """
+
+    async def perform(self, operation: Any, key: str) -> Outcome | Retry | Unknown: ...
+
+    async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
+        """What became of an earlier attempt whose answer never came. Where the outside is safe to ask again under the
+        same key (it remembers idempotency keys), answering `NotDone` is right: performing again changes nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """How a state becomes a row: `key`, `version`, `sequence`, `data` (the state as JSON), and columns for what SQL
+    must find or guard. `data` is null for a key that has only been refused things so far."""
+
+    kind: type[Any]
+    table: sa.Table
+    columns: Callable[[Any], Mapping[str, Any]] = lambda state: {}
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """An append-only table; its columns are named like the record's fields."""
+
+    kind: type[Record]
+    table: sa.Table
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The tables of a service, in the order in which rows are locked."""
+
+    metadata: sa.MetaData
+    states: Sequence[StateTable]
+    records: Sequence[RecordTable] = ()
+
+
+def state_table(name: str, metadata: sa.MetaData, *columns: sa.Column[Any] | sa.schema.SchemaItem) -> sa.Table:
+    """A table for states, with the columns that the shell needs; `columns` are the service's own, all nullable."""
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        *columns,
+        sa.Column("data", postgresql.JSONB),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+    )
+
+
+Routes = Callable[[web.Application, Any], None]
+"""Adds a service's own routes to its HTTP edge: (application, shell runtime)."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that the shell needs in order to run a service."""
+
+    name: str
+    cores: Sequence[Core[Any]]
+    consumes: Sequence[Topic]
+    emits: Sequence[type[Event]]
+    refusal: type[Refusal]
+    """What a refused command is answered with, on the service's own topic."""
+    storage: Storage
+    gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
+    routes: Routes | None = None
+    resources: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Closed when the service stops (HTTP sessions, SMTP connections)."""
