@@ -145,7 +145,7 @@ def load_settings() -> Settings:
     if file and not Path(file).is_file():
         raise WrongSettings(f"{PREFIX}CONFIG: there is no file {file}")
     try:
-        return Settings()  # type: ignore[call-arg]  # pydantic-settings fills it from the environment
+        return Settings()
     except ValidationError as wrong:
         lines = [
             f"{PREFIX}{'__'.join(str(part) for part in e['loc']).upper()}: {e['msg']}"

@@ -45,8 +45,8 @@ class Edge(Protocol):
     async def submit(
         self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
     ) -> Accepted | Refused:
-        """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets the
-        first answer. Raises web.HTTPConflict-like `ProblemResponse` when the identity was used for another message."""
+        """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets
+        the first answer. Raises ProblemResponse (422) when the identity was used for another message."""
         ...
 
 
@@ -141,8 +141,8 @@ def actor_of(request: web.Request) -> str:
 
 
 def add_commands(application: web.Application, edge: Edge, routes: Iterable[tuple[str, str, type[Command]]]) -> None:
-    """Routes that take a command: (method, path, command). The key is the path's `{key}`, or `{store}/{sku}`-like parts
-    joined by `/`. The body is the command's JSON (empty: all defaults); `Idempotency-Key` makes a repetition harmless."""
+    """Routes that take a command: (method, path, command). The key is made of the path's variables, joined by `/`.
+    The body is the command's JSON (empty: all defaults); `Idempotency-Key` makes a repetition harmless."""
     for method, path, kind in routes:
         application.router.add_route(method, path, _command_handler(edge, kind))
 

@@ -36,7 +36,7 @@ class Topic:
 
 
 class Message(BaseModel):
-    """What is sent. A subclass says its wire type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
+    """What is sent. Subclasses say type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -67,7 +67,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A gateway's answer: nobody knows whether it was done (a time-out, say). The shell asks `find` before it repeats."""
+    """A gateway's answer: nobody knows whether it was done (a time-out). Before a repetition the shell asks `find`."""
 
     error: str
 
@@ -213,7 +213,7 @@ class Core(Generic[S]):
     def on(
         self, *messages: type[Any], touches: Rows | None = None, reads: Rows | None = None
     ) -> Callable[[Callable[[S | None, M, Context], Decision[S] | Refused]], Callable[..., Decision[S] | Refused]]:
-        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows only looked at."""
+        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows to look at."""
 
         def register(
             function: Callable[[S | None, M, Context], Decision[S] | Refused],
