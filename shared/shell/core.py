@@ -169,7 +169,7 @@ class Context:
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:
-        """The state of a row that the handler named with `touches` or `reads`; None when there is no such row."""
+        """The state of a row that the handler named (`touches`, `reads`, …); None when there is no such row."""
         return cast("R | None", self.rows[Ref(kind, key)])
 
     def new_id(self) -> UUID:
@@ -192,6 +192,8 @@ Answer = Decision[S] | Refused
 Handler = Callable[[S | None, Any, Context], Decision[S] | Refused]
 Rows = Callable[[Any, str], Iterable[Ref[Any]]]
 """Which other rows a message needs, from the message and its key."""
+LookUp = Callable[[Any, Any], Iterable[Ref[Any]]]
+"""Which other rows a message wants to see, from the message and the state that it meets (None: there is none)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ class Handling:
     function: Handler[Any]
     touches: Rows | None = None
     reads: Rows | None = None
+    looks_up: LookUp | None = None
+    holds: LookUp | None = None
 
 
 class Core(Generic[S]):
@@ -211,9 +215,16 @@ class Core(Generic[S]):
         self.handlers: dict[type[Any], Handling] = {}
 
     def on(
-        self, *messages: type[Any], touches: Rows | None = None, reads: Rows | None = None
+        self,
+        *messages: type[Any],
+        touches: Rows | None = None,
+        reads: Rows | None = None,
+        looks_up: LookUp | None = None,
+        holds: LookUp | None = None,
     ) -> Callable[[Callable[[S | None, M, Context], Decision[S] | Refused]], Callable[..., Decision[S] | Refused]]:
-        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows to look at."""
+        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows to look at;
+        `looks_up`: rows to look at that only the state knows (the endpoints of an order's store); `holds`: rows to lock
+        and perhaps change that only the state knows (the stock of an order's SKUs)."""
 
         def register(
             function: Callable[[S | None, M, Context], Decision[S] | Refused],
@@ -221,7 +232,7 @@ class Core(Generic[S]):
             for message in messages:
                 if message in self.handlers:
                     raise TypeError(f"{message.__qualname__} has two handlers")
-                self.handlers[message] = Handling(function, touches, reads)
+                self.handlers[message] = Handling(function, touches, reads, looks_up, holds)
             return function
 
         return register

@@ -1,0 +1,31 @@
+"""How a service reaches its PostgreSQL database."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CONNECTION_SETTINGS = {
+    "application_name": "orderbus",
+    # A frozen worker must not hold row locks for ever, nor a lost one its transaction.
+    "idle_in_transaction_session_timeout": "15s",
+    "lock_timeout": "20s",
+    "statement_timeout": "60s",
+    "jit": "off",
+}
+
+
+def async_url(url: str) -> str:
+    """`postgresql://…` for SQLAlchemy's asyncpg driver."""
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def create_engine(url: str, name: str, pool: int = 6) -> AsyncEngine:
+    """A pool of connections; `name` shows in pg_stat_activity."""
+    return create_async_engine(
+        async_url(url),
+        pool_size=pool,
+        max_overflow=2,
+        pool_timeout=30,
+        pool_recycle=1800,
+        connect_args={"server_settings": CONNECTION_SETTINGS | {"application_name": name}, "timeout": 10},
+    )

@@ -1,0 +1,445 @@
+"""One batch: claim, load, decide, write. The middle of the shell; everything in it is one transaction.
+
+See DESIGN: "The shell's one transaction". `Batch.run` does steps 1 to 4; the caller's transaction is step 5.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from shared.contracts.envelope import Command, Envelope, Event, Message, encode, problems_of, to_headers
+from shared.shell import codec
+from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Timer, derived_id
+from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.service import StateTable
+from shared.shell.store import (
+    Answer,
+    BatchRefused,
+    Conflict,
+    OperationRow,
+    OutboxRow,
+    ParkedRow,
+    StateRow,
+    StateWrite,
+    StoreUnavailable,
+    TimerRow,
+    Transaction,
+)
+from shared.shell.tracing import child_of
+from shared.shell.wiring import Wiring
+
+
+class RetryFailed(Exception):
+    """A parked message could not be handled this time either. Carries the reason for staff."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A row in the batch's hands."""
+
+    table: StateTable
+    key: str
+    version: int
+    sequence: int
+    stored: bytes | str | None
+    locked: bool
+    parsed: bool = False
+    state: Any = None
+    dirty: bool = False
+
+    def current(self) -> Any:
+        if not self.parsed:
+            self.state = None if self.stored is None else codec.load(self.table.kind, self.stored)
+            self.parsed = True
+        return self.state
+
+
+@dataclass(slots=True)
+class Done:
+    """What a committed batch leaves to be done: answers to give, operations whose lease is ours, and counts."""
+
+    replies: list[tuple[Inbound, Refused | UUID]] = field(default_factory=list)
+    leased: list[tuple[OperationRow, Operation]] = field(default_factory=list)
+    unleased: int = 0
+    published: int = 0
+    handled: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    parked: list[ParkedRow] = field(default_factory=list)
+    finished_serial: bool = False
+    earliest_timer: datetime | None = None
+    duplicate_ids: set[UUID] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Work:
+    inbound: Inbound
+    handling: Handling
+    main: Ref[Any]
+    touches: tuple[Ref[Any], ...] = ()
+    reads: tuple[Ref[Any], ...] = ()
+
+    def name_rows(self, state: Any) -> None:
+        """Ask which rows the message needs beside its own, now that the state is known."""
+        message, key, handling = self.inbound.message, self.inbound.key, self.handling
+        if isinstance(message, Malformed):
+            return
+        touched = [*(handling.touches(message, key) if handling.touches else ())]
+        touched += handling.holds(message, state) if handling.holds else ()
+        read = [*(handling.reads(message, key) if handling.reads else ())]
+        read += handling.looks_up(message, state) if handling.looks_up else ()
+        self.touches, self.reads = tuple(touched), tuple(read)
+
+
+class Batch:
+    """The handling of some messages in one transaction. Used once."""
+
+    def __init__(self, wiring: Wiring, worker: str, now: datetime, lease_room: int) -> None:
+        self.wiring = wiring
+        self.worker = worker
+        self.now = now
+        self.room = lease_room
+        self.done = Done()
+        self._slots: dict[Ref[Any], Slot] = {}
+        self._outbox: list[OutboxRow] = []
+        self._operations: list[tuple[OperationRow, Operation]] = []
+        self._timers: dict[tuple[str, str], TimerRow | None] = {}
+        self._records: dict[type[Record], list[Record]] = {}
+        self._answers: list[Answer] = []
+        self._blocked: set[str] = set()
+
+    async def run(self, tx: Transaction, inbounds: Sequence[Inbound]) -> Done:
+        fresh = await self._claim(tx, inbounds)
+        work = [prepared for inbound in fresh if (prepared := self._prepare(inbound))]
+        await self._load(tx, work)
+        for item in work:
+            await self._look_up(tx, item)
+            self._answer(item)
+        await self._write(tx)
+        return self.done
+
+    # 1. Claim
+
+    async def _claim(self, tx: Transaction, inbounds: Sequence[Inbound]) -> list[Inbound]:
+        boxed = [i.id for i in inbounds if i.in_inbox]
+        keys = {i.key for i in inbounds if i.parked is None}
+        new, self._blocked = await tx.claim(boxed, keys) if keys else (set(), set())
+        outcomes = [(i.operation[0].id, self.worker, i.operation[0].attempts) for i in inbounds if i.operation]
+        finished = await tx.finish(outcomes) if outcomes else set()
+        timers = [i.timer for i in inbounds if i.timer]
+        fired = await tx.fire(timers) if timers else set()
+        fresh = []
+        for inbound in inbounds:
+            if inbound.in_inbox:
+                mine = inbound.id in new
+                new.discard(inbound.id)
+            elif inbound.operation:
+                mine = inbound.operation[0].id in finished
+                finished.discard(inbound.operation[0].id)
+                self.done.finished_serial |= mine and inbound.operation[0].serial
+            elif inbound.timer:
+                mine = (inbound.timer.key, inbound.timer.name) in fired
+                fired.discard((inbound.timer.key, inbound.timer.name))
+            else:
+                mine = inbound.parked is not None and await tx.unpark(inbound.parked.id)
+            if mine:
+                fresh.append(inbound)
+            else:
+                self.done.duplicates += 1
+                self.done.duplicate_ids.add(inbound.id)
+        return fresh
+
+    # 2. Load
+
+    def _prepare(self, inbound: Inbound) -> _Work | None:
+        """Which rows a message needs, or None when it was set aside."""
+        if inbound.key in self._blocked and inbound.parked is None:
+            self._park(inbound, "behind", "an earlier message of this key is parked")
+            return None
+        message = inbound.message
+        if isinstance(message, Undecodable):
+            self._park(inbound, "failed", message.error)
+            return None
+        kind = message.kind if isinstance(message, Malformed) else type(message)
+        core, handling = self.wiring.handler(kind)
+        return _Work(inbound, handling, Ref(core.kind, inbound.key))
+
+    async def _load(self, tx: Transaction, work: Sequence[_Work]) -> None:
+        """First the messages' own rows, then those that they name; each table in key order."""
+        await self._fetch(tx, {item.main for item in work}, lock=True)
+        for item in work:
+            # What raises here raises again when the message's turn comes, and is dealt with there.
+            with contextlib.suppress(Exception):
+                item.name_rows(self._slots[item.main].current())
+        await self._fetch_named(tx, work)
+
+    async def _fetch_named(self, tx: Transaction, work: Sequence[_Work]) -> None:
+        await self._fetch(tx, {ref for item in work for ref in item.touches}, lock=True)
+        await self._fetch(tx, {ref for item in work for ref in item.reads}, lock=False)
+
+    async def _fetch(self, tx: Transaction, refs: set[Ref[Any]], *, lock: bool) -> None:
+        for table in self.wiring.service.storage.states:
+            keys = sorted(ref.key for ref in refs if ref.kind is table.kind and not self._has(ref, lock))
+            if keys:
+                found = await tx.load(table, keys, lock=lock)
+                self._slots.update({Ref(table.kind, key): _slot(table, key, found, lock) for key in keys})
+
+    def _has(self, ref: Ref[Any], lock: bool) -> bool:
+        slot = self._slots.get(ref)
+        return slot is not None and (slot.locked or not lock)
+
+    # 3. Decide
+
+    async def _answer(self, tx: Transaction, item: _Work) -> None:
+        inbound = item.inbound
+        if inbound.key in self._blocked and inbound.parked is None:
+            self._park(inbound, "behind", "an earlier message of this key is parked")
+            return
+        try:
+            # The state may have changed since loading, by an earlier message of this batch, and name more rows.
+            item.name_rows(self._slots[item.main].current())
+            await self._fetch_named(tx, [item])
+            self._decide(item)
+        except (Conflict, BatchRefused, StoreUnavailable):
+            raise
+        except Exception as error:
+            self._park(inbound, "failed", describe(error))
+
+    def _decide(self, item: _Work) -> None:
+        inbound, message = item.inbound, item.inbound.message
+        slot = self._slots[item.main]
+        seed = UUID(int=inbound.id.int ^ self.wiring.salt)
+        if isinstance(message, Malformed):
+            self._refuse(item, seed, Refused("malformed", "The message is not right.", message.problems))
+            return
+        context = Context(
+            self.now,
+            inbound.key,
+            seed,
+            actor=inbound.meta.actor,
+            store=inbound.meta.store,
+            rows={ref: self._slots[ref].current() for ref in (*item.touches, *item.reads)},
+            operation=inbound.operation[1] if inbound.operation else None,
+            attempts=inbound.attempts,
+        )
+        answer = item.handling.function(slot.current(), message, context)
+        if isinstance(answer, Refused):
+            if not isinstance(message, Command):
+                raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
+            self._refuse(item, seed, answer)
+        else:
+            self._accept(item, seed, answer)
+
+    def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
+        inbound, slot = item.inbound, self._slots[item.main]
+        for ref in decision.beside:
+            if ref not in item.touches:
+                raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
+        meta = _meta_after(inbound)
+        outbox, sequence = self._outbox_rows(inbound, seed, slot, decision, meta)
+        operations = [
+            self._operation(inbound, seed, index, operation, meta)
+            for index, operation in enumerate(decision.operations)
+        ]
+        timers = [self._timer(inbound.key, timer, meta) for timer in decision.timers]
+        # Nothing above changed the batch, so a core that raised has left no trace.
+        if decision.state is not slot.current() or sequence != slot.sequence:
+            slot.state, slot.sequence, slot.dirty = decision.state, sequence, True
+        for ref, state in decision.beside.items():
+            beside = self._slots[ref]
+            beside.state, beside.dirty = state, True
+        self._outbox += outbox
+        self._operations += operations
+        for name in decision.cancel:
+            self._timers[inbound.key, name if isinstance(name, str) else name.__name__] = None
+        self._timers.update({(row.key, row.name): row for row in timers})
+        for record in decision.records:
+            self._records.setdefault(type(record), []).append(record)
+        self.done.handled += 1
+        self._reply(inbound, inbound.id)
+
+    def _refuse(self, item: _Work, seed: UUID, refused: Refused) -> None:
+        """A refusal by topic is answered on the service's topic; one by HTTP by the response."""
+        inbound, slot = item.inbound, self._slots[item.main]
+        if inbound.reply is None:
+            message = inbound.message
+            kind = message.kind if isinstance(message, Malformed) else type(message)
+            assert issubclass(kind, Message)
+            event = self.wiring.service.refusal(
+                command=kind.type,
+                command_id=str(inbound.id),
+                code=refused.code,
+                text=refused.text,
+                problems=tuple(refused.problems),
+            )
+            rows, sequence = self._outbox_rows(
+                inbound, seed, slot, Decision(slot.current(), events=[event]), _meta_after(inbound)
+            )
+            self._outbox += rows
+            slot.sequence, slot.dirty = sequence, True
+        self.done.refused += 1
+        self._reply(inbound, refused)
+
+    # 4. Write
+
+    async def _write(self, tx: Transaction) -> None:
+        for table in self.wiring.service.storage.states:
+            writes = [self._write_of(slot) for slot in self._slots.values() if slot.dirty and slot.table is table]
+            if writes:
+                await tx.save(table, sorted(writes, key=lambda write: write.row.key))
+        for kind, records in self._records.items():
+            await tx.append(self.wiring.records[kind], records)
+        if self._timers:
+            rows = [row for row in self._timers.values() if row]
+            await tx.set_timers(rows, [name for name, row in self._timers.items() if row is None])
+            self.done.earliest_timer = min((row.due for row in rows), default=None)
+        if self._operations:
+            held = await tx.want([row for row, _ in self._operations])
+            self.done.leased = [pair for pair in self._operations if pair[0].id in held]
+            self.done.unleased = len(self._operations) - len(held)
+        if self.done.parked:
+            await tx.park(self.done.parked)
+        if self._answers:
+            await tx.keep_answers(self._answers)
+        if self._outbox:
+            await tx.publish(self._outbox)
+            self.done.published = len(self._outbox)
+
+    def _write_of(self, slot: Slot) -> StateWrite:
+        data = None if slot.state is None else codec.dump(slot.state)
+        columns = {} if slot.state is None else slot.table.columns(slot.state)
+        return StateWrite(StateRow(slot.key, slot.version + 1, slot.sequence, data), columns, self.now)
+
+    # What a decision becomes
+
+    def _outbox_rows(
+        self, inbound: Inbound, seed: UUID, slot: Slot, decision: Decision[Any], meta: Meta
+    ) -> tuple[list[OutboxRow], int]:
+        sequence = slot.sequence
+        rows = []
+        messages: Iterable[tuple[str, Message]] = [(inbound.key, event) for event in decision.events]
+        for index, (key, message) in enumerate([*messages, *decision.sends]):
+            counted = isinstance(message, Event) and not message.topic.compacted
+            sequence += counted
+            envelope = Envelope(
+                id=derived_id(seed, -1 - index & 0xFFFFFFFF, self.now),
+                type=message.type,
+                version=message.version,
+                source=self.wiring.name,
+                subject=key,
+                time=self.now,
+                store=meta.store,
+                sequence=sequence if counted else 0,
+                correlation_id=meta.correlation_id,
+                causation_id=str(inbound.id),
+                actor=meta.actor,
+                traceparent=meta.traceparent,
+            )
+            headers = orjson.dumps([[name, value.decode()] for name, value in to_headers(envelope)])
+            rows.append(OutboxRow(message.topic.name, key, headers, encode(message)))
+        return rows, sequence
+
+    def _operation(
+        self, inbound: Inbound, seed: UUID, index: int, operation: Operation, meta: Meta
+    ) -> tuple[OperationRow, Operation]:
+        lease = len(self._operations) + index < self.room
+        row = OperationRow(
+            id=derived_id(seed, 0x40000000 + index, self.now),
+            key=inbound.key,
+            kind=type(operation).__qualname__,
+            payload=codec.dump(operation),
+            meta=meta.dump(),
+            due=self.now,
+            serial=operation.serial,
+            attempts=1 if lease else 0,
+            leased_by=self.worker if lease else "",
+            leased_until=self.now + timedelta(seconds=lease_seconds(operation)) if lease else None,
+            doubt=lease,
+        )
+        return row, operation
+
+    def _timer(self, key: str, timer: Timer, meta: Meta) -> TimerRow:
+        kind = type(timer.message).__qualname__
+        return TimerRow(key, timer.named(), timer.due, kind, codec.dump(timer.message), meta.dump())
+
+    def _reply(self, inbound: Inbound, answer: Refused | UUID) -> None:
+        if inbound.reply is None:
+            return
+        self.done.replies.append((inbound, answer))
+        code, text, problems = "", "", b"[]"
+        if isinstance(answer, Refused):
+            code, text = answer.code, answer.text
+            problems = orjson.dumps([problem.model_dump() for problem in answer.problems])
+        self._answers.append(Answer(inbound.id, inbound.fingerprint, code, text, problems))
+
+    def _park(self, inbound: Inbound, reason: str, error: str) -> None:
+        if inbound.parked is not None:
+            raise RetryFailed(error)
+        if inbound.reply is not None and isinstance(inbound.message, Command):
+            # Whoever sent it learns of it and can send it again: nothing is set aside.
+            waits = Refused("parked", "This key waits for staff: an earlier message of it is parked.")
+            self._reply(inbound, waits if reason == "behind" else Refused("internal", error))
+            return
+        self._blocked.add(inbound.key)
+        self.done.parked.append(parked_row(inbound, reason, error, self.now))
+        self._reply(inbound, inbound.id)
+
+
+def _slot(table: StateTable, key: str, found: Any, locked: bool) -> Slot:
+    row = found.get(key)
+    if row is None:
+        return Slot(table, key, 0, 0, None, locked)
+    return Slot(table, key, row.version, row.sequence, row.data, locked)
+
+
+def _meta_after(inbound: Inbound) -> Meta:
+    """What goes on with the messages that this one causes."""
+    meta = inbound.meta
+    return Meta(meta.correlation_id or str(inbound.id), meta.store, child_of(meta.traceparent, inbound.id), meta.actor)
+
+
+def lease_seconds(operation: Operation | type[Operation]) -> float:
+    """Long enough for one attempt that waited its turn; a dead worker's lease ends by its next start, or by this."""
+    return operation.patience * 2 + 30
+
+
+def describe(error: Exception) -> str:
+    """An error for staff: what and where, without the input that caused it."""
+    if isinstance(error, ValidationError):
+        problems = "; ".join(f"{p.field}: {p.text}" for p in problems_of(error)[:10])
+        return f"{error.title}: {problems}"[:2000]
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    where = f" ({trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno})" if trace else ""
+    return f"{type(error).__name__}: {error}"[:1900] + where
+
+
+def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:
+    """Everything that is needed in order to try a message again later."""
+    message, record = inbound.message, inbound.record
+    if record is not None:
+        kind = message.type if isinstance(message, Undecodable | Message) else type(message).__qualname__
+        headers = orjson.dumps([[name, value.hex()] for name, value in record.headers])
+        source = (record.topic, record.partition, record.offset)
+        return ParkedRow(inbound.key, inbound.id, "record", kind, *source, headers, record.body, reason, error, now)
+    origin = "timer" if inbound.timer else "outcome" if inbound.operation else "report"
+    headers = orjson.dumps(
+        {
+            "meta": inbound.meta.dump().decode(),
+            "operation": [inbound.operation[0].kind, inbound.operation[0].payload.decode()]
+            if inbound.operation
+            else None,
+            "attempts": [attempt.model_dump(mode="json") for attempt in inbound.attempts],
+        }
+    )
+    kind = type(message).__qualname__
+    return ParkedRow(inbound.key, inbound.id, origin, kind, "", 0, 0, headers, codec.dump(message), reason, error, now)

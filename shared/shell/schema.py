@@ -1,0 +1,68 @@
+"""The shell's own tables in each service's database. Migrations create them (`migration.py`), `postgres.py` uses them.
+
+Queues (outbox, operations, timers) are small and churn: free space in each page for in-place updates, and an eager
+autovacuum. The inbox is partitioned by the day in its UUIDv7 ids; whole days are dropped.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+QUEUE_STORAGE = (
+    "with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, "
+    "autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_scale_factor = 0, "
+    "autovacuum_analyze_threshold = 5000, autovacuum_vacuum_cost_delay = 0)"
+)
+
+TABLES_V1 = (
+    "create table inbox (message_id uuid primary key) partition by range (message_id)",
+    "create table inbox_other partition of inbox default",
+    f"""create table outbox (
+        id bigint generated always as identity primary key,
+        topic text not null, key text not null, headers text not null, body bytea not null,
+        created_at timestamptz not null default clock_timestamp()
+    ) {QUEUE_STORAGE}""",
+    f"""create table operations (
+        id uuid primary key, key text not null, kind text not null, payload text not null, meta text not null,
+        due timestamptz not null, serial boolean not null, attempts integer not null,
+        leased_by text not null, leased_until timestamptz, doubt boolean not null, history text not null,
+        created_at timestamptz not null default clock_timestamp()
+    ) {QUEUE_STORAGE}""",
+    "create index operations_due on operations (due)",
+    "create index operations_serial on operations (key, id) where serial",
+    f"""create table timers (
+        key text not null, name text not null, due timestamptz not null, kind text not null,
+        payload text not null, meta text not null, primary key (key, name)
+    ) {QUEUE_STORAGE}""",
+    "create index timers_due on timers (due)",
+    """create table parked (
+        id bigint generated always as identity primary key, key text not null, message_id uuid not null,
+        origin text not null, kind text not null, topic text not null, partition integer not null,
+        record_offset bigint not null, headers text not null, body bytea not null,
+        reason text not null, error text not null, parked_at timestamptz not null
+    )""",
+    "create index parked_key on parked (key, id)",
+    """create table answers (
+        id uuid primary key, fingerprint text not null, code text not null, text text not null,
+        problems text not null, answered_at timestamptz not null default clock_timestamp()
+    )""",
+)
+
+DROP_V1 = tuple(
+    f"drop table {name}" for name in ("answers", "parked", "timers", "operations", "outbox", "inbox_other", "inbox")
+)
+
+
+def day_bounds(day: date) -> tuple[UUID, UUID]:
+    """The UUIDv7 values that bound a day (UTC): from (inclusive), to (exclusive). Version bits stay zero in bounds."""
+    return _first_id(day), _first_id(day + timedelta(days=1))
+
+
+def _first_id(day: date) -> UUID:
+    milliseconds = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+    return UUID(int=milliseconds << 80)
+
+
+def partition_name(day: date) -> str:
+    return f"inbox_{day:%Y%m%d}"

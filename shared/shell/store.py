@@ -1,0 +1,219 @@
+"""What the shell needs of a database, as a port. `postgres.py` is production's; the simulation has one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from shared.shell.core import Record
+from shared.shell.service import RecordTable, StateTable
+
+
+class Conflict(Exception):
+    """Another worker created or changed a row in between; roll back and run again."""
+
+
+class BatchRefused(Exception):
+    """The database refuses what some message brought about; halve the batch to find it. The text has no row data."""
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached, or broke the transaction off; the same work can be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A row of a state table. `data` is the state's JSON, or None where nothing was accepted so far."""
+
+    key: str
+    version: int
+    sequence: int
+    data: bytes | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StateWrite:
+    """The new content of a row; written only if the stored version is `version - 1` (0: there is no row)."""
+
+    row: StateRow
+    columns: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """A record on its way to Kafka."""
+
+    topic: str
+    key: str
+    headers: bytes
+    """JSON: a list of [name, value]."""
+    body: bytes
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRow:
+    """A call to the outside that is wanted. `attempts` counts leases; with `leased_by` it says whose turn it is."""
+
+    id: UUID
+    key: str
+    kind: str
+    payload: bytes
+    meta: bytes
+    due: datetime
+    serial: bool = False
+    attempts: int = 0
+    leased_by: str = ""
+    leased_until: datetime | None = None
+    doubt: bool = False
+    """An earlier attempt may have been carried out: ask before repeating."""
+    history: bytes = b"[]"
+    """JSON: the tries that did not succeed, [{at, error}]."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    key: str
+    name: str
+    due: datetime
+    kind: str
+    payload: bytes
+    meta: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedRow:
+    """A message that was set aside, whole. `reason` is `failed`, or `behind` another of its key."""
+
+    key: str
+    message_id: UUID
+    origin: str
+    """`record`, `outcome`, `timer` or `report`."""
+    kind: str
+    """Wire type or class name."""
+    topic: str
+    partition: int
+    offset: int
+    headers: bytes
+    body: bytes
+    reason: str
+    error: str
+    at: datetime
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an HTTP command was answered, kept for its repetition."""
+
+    id: UUID
+    fingerprint: str
+    code: str
+    text: str
+    problems: bytes = b"[]"
+
+
+class Transaction(Protocol):
+    """Everything a batch does, all or nothing. Raises Conflict, BatchRefused or StoreUnavailable."""
+
+    async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
+        """Enter message ids into the inbox. Returns those that are new, and which of `keys` are parked."""
+        ...
+
+    async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
+        """Delete operations that are still leased as given (id, leased_by, attempts). Returns the ids found so."""
+        ...
+
+    async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
+        """Delete timers that are still as given. Returns (key, name) of those found so."""
+        ...
+
+    async def unpark(self, id: int) -> bool:
+        """Delete a parked row; false when it is gone."""
+        ...
+
+    async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]: ...
+
+    async def save(self, table: StateTable, rows: Sequence[StateWrite]) -> None: ...
+
+    async def append(self, table: RecordTable, records: Sequence[Record]) -> None: ...
+
+    async def publish(self, rows: Sequence[OutboxRow]) -> None: ...
+
+    async def want(self, rows: Sequence[OperationRow]) -> set[UUID]:
+        """Insert operations. Returns those whose lease holds: a serial one behind another of its key gets none."""
+        ...
+
+    async def set_timers(self, rows: Sequence[TimerRow], cancel: Collection[tuple[str, str]]) -> None: ...
+
+    async def park(self, rows: Sequence[ParkedRow]) -> None: ...
+
+    async def keep_answers(self, answers: Sequence[Answer]) -> None: ...
+
+    async def answer(self, id: UUID) -> Answer | None: ...
+
+
+class Store(Protocol):
+    """One service's database."""
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction: committed at the end of the block, rolled back when it raises."""
+        ...
+
+    async def lease_operations(self, worker: str, now: datetime, limit: int, seconds: float) -> Sequence[OperationRow]:
+        """Lease due operations, oldest first: those never leased or whose lease ran out."""
+        ...
+
+    async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
+        """Give a leased operation back, to be tried again at `due`."""
+        ...
+
+    async def release(self, worker: str) -> int:
+        """End the leases that an earlier life of this worker left. Returns how many."""
+        ...
+
+    async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]: ...
+
+    async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """The lowest rows with an id above `after`, in order."""
+        ...
+
+    async def outbox_sent(self, ids: Sequence[int]) -> None: ...
+
+    async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
+        """Parked messages in the order in which they were parked."""
+        ...
+
+    async def parked_again(self, id: int, error: str) -> None:
+        """Note why a retried message failed once more."""
+        ...
+
+    async def gauge(self) -> Mapping[str, float]:
+        """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late, timers, parked."""
+        ...
+
+    async def housekeep(self, now: datetime, keep_days: int) -> None:
+        """Make inbox partitions for the coming days; drop those that no message can name any more."""
+        ...
+
+    async def ping(self) -> None: ...
+
+
+class RelayLock(Protocol):
+    """Held by the one worker of a service that relays its outbox."""
+
+    async def acquire(self) -> None:
+        """Wait until this worker is the relay."""
+        ...
+
+    async def wait(self, seconds: float) -> None:
+        """Until another worker says that it wrote to the outbox, or the time is over. Raises StoreUnavailable when the
+        lock is lost."""
+        ...
+
+    async def close(self) -> None: ...

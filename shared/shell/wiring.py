@@ -1,0 +1,57 @@
+"""What a service declared, turned into look-ups that the shell uses for every message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.contracts.envelope import Command
+from shared.shell.codec import Names
+from shared.shell.core import Core, Handling, Operation, Outcome, Record, Report, TimerMessage
+from shared.shell.inbound import hashed_id
+from shared.shell.service import RecordTable, Service, StateTable
+
+INTERNAL = (Outcome, TimerMessage, Report)
+
+
+class Wiring:
+    """Look-ups over a service's cores and tables. Raises TypeError where the declaration does not fit together."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.name = service.name
+        self.salt = hashed_id("service", service.name).int
+        self.tables: dict[type[Any], StateTable] = {table.kind: table for table in service.storage.states}
+        self.records: dict[type[Record], RecordTable] = {table.kind: table for table in service.storage.records}
+        self._handlers: dict[type[Any], tuple[Core[Any], Handling]] = {}
+        for core in service.cores:
+            self._add(core)
+        internal = [kind for kind in self._handlers if issubclass(kind, INTERNAL)]
+        self.names = Names(internal)
+        self.operations = Names(service.gateways)
+        for operation in service.gateways:
+            self._check_outcomes(operation)
+        self.topics = frozenset(topic.name for topic in service.consumes)
+        self.command_topics = frozenset(t.name for t in service.consumes if t.owner in (service.name, "storefront"))
+
+    def handles(self, kind: type[Any]) -> bool:
+        return kind in self._handlers
+
+    def handler(self, kind: type[Any]) -> tuple[Core[Any], Handling]:
+        return self._handlers[kind]
+
+    def is_command(self, message: object) -> bool:
+        return isinstance(message, Command)
+
+    def _add(self, core: Core[Any]) -> None:
+        if core.kind not in self.tables:
+            raise TypeError(f"{self.name} has no table for {core.kind.__qualname__}")
+        for kind, handling in core.handlers.items():
+            if kind in self._handlers:
+                raise TypeError(f"two cores of {self.name} handle {kind.__qualname__}")
+            self._handlers[kind] = (core, handling)
+
+    def _check_outcomes(self, operation: type[Operation]) -> None:
+        for name in ("Done", "Failed", "Unresolved"):
+            outcome = getattr(operation, name, None)
+            if outcome is None or outcome not in self._handlers:
+                raise TypeError(f"{self.name} does not handle {operation.__qualname__}.{name}")
