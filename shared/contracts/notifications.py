@@ -31,8 +31,22 @@ class RemoveEndpoint(Command, type="webhook.remove", topic=COMMANDS):
     endpoint: Id
 
 
+class PauseEndpoint(Command, type="webhook.pause", topic=COMMANDS):
+    """Hold an endpoint's deliveries back; they are kept as paused. Key: `<store>`. Also sent by notifications itself
+    when an endpoint answers 410 Gone."""
+
+    endpoint: Id
+    reason: Short = ""
+
+
+class ResumeEndpoint(Command, type="webhook.resume", topic=COMMANDS):
+    """Send to a paused endpoint again. Key: `<store>`. What was held back is sent by `webhook.replay` per order."""
+
+    endpoint: Id
+
+
 class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
-    """Send an order's exhausted webhook deliveries again, under their old message ids."""
+    """Send an order's exhausted and paused webhook deliveries again, under their old message ids."""
 
     endpoint: Id | None = None
 
