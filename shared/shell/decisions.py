@@ -82,15 +82,15 @@ class Done:
 @dataclass(slots=True)
 class _Work:
     inbound: Inbound
-    handling: Handling
-    main: Ref[Any]
+    handling: Handling | None
+    main: Ref[Any] | None
     touches: tuple[Ref[Any], ...] = ()
     reads: tuple[Ref[Any], ...] = ()
 
     def name_rows(self, state: Any) -> None:
         """Ask which rows the message needs beside its own, now that the state is known."""
         message, key, handling = self.inbound.message, self.inbound.key, self.handling
-        if isinstance(message, Malformed):
+        if handling is None or isinstance(message, Malformed):
             return
         touched = [*(handling.touches(message, key) if handling.touches else ())]
         touched += handling.holds(message, state) if handling.holds else ()
@@ -118,11 +118,10 @@ class Batch:
 
     async def run(self, tx: Transaction, inbounds: Sequence[Inbound]) -> Done:
         fresh = await self._claim(tx, inbounds)
-        work = [prepared for inbound in fresh if (prepared := self._prepare(inbound))]
-        await self._load(tx, work)
+        work = [self._prepare(inbound) for inbound in fresh]
+        await self._load(tx, [item for item in work if item.main])
         for item in work:
-            await self._look_up(tx, item)
-            self._answer(item)
+            await self._answer(tx, item)
         await self._write(tx)
         return self.done
 
@@ -159,26 +158,21 @@ class Batch:
 
     # 2. Load
 
-    def _prepare(self, inbound: Inbound) -> _Work | None:
-        """Which rows a message needs, or None when it was set aside."""
-        if inbound.key in self._blocked and inbound.parked is None:
-            self._park(inbound, "behind", "an earlier message of this key is parked")
-            return None
+    def _prepare(self, inbound: Inbound) -> _Work:
+        """A message and its own row; what nobody can read has none."""
         message = inbound.message
         if isinstance(message, Undecodable):
-            self._park(inbound, "failed", message.error)
-            return None
-        kind = message.kind if isinstance(message, Malformed) else type(message)
-        core, handling = self.wiring.handler(kind)
+            return _Work(inbound, None, None)
+        core, handling = self.wiring.handler(message.kind if isinstance(message, Malformed) else type(message))
         return _Work(inbound, handling, Ref(core.kind, inbound.key))
 
     async def _load(self, tx: Transaction, work: Sequence[_Work]) -> None:
         """First the messages' own rows, then those that they name; each table in key order."""
-        await self._fetch(tx, {item.main for item in work}, lock=True)
+        await self._fetch(tx, {item.main for item in work if item.main}, lock=True)
         for item in work:
             # What raises here raises again when the message's turn comes, and is dealt with there.
             with contextlib.suppress(Exception):
-                item.name_rows(self._slots[item.main].current())
+                item.name_rows(self._main(item).current())
         await self._fetch_named(tx, work)
 
     async def _fetch_named(self, tx: Transaction, work: Sequence[_Work]) -> None:
@@ -192,6 +186,10 @@ class Batch:
                 found = await tx.load(table, keys, lock=lock)
                 self._slots.update({Ref(table.kind, key): _slot(table, key, found, lock) for key in keys})
 
+    def _main(self, item: _Work) -> Slot:
+        assert item.main is not None
+        return self._slots[item.main]
+
     def _has(self, ref: Ref[Any], lock: bool) -> bool:
         slot = self._slots.get(ref)
         return slot is not None and (slot.locked or not lock)
@@ -203,9 +201,12 @@ class Batch:
         if inbound.key in self._blocked and inbound.parked is None:
             self._park(inbound, "behind", "an earlier message of this key is parked")
             return
+        if isinstance(inbound.message, Undecodable):
+            self._park(inbound, "failed", inbound.message.error)
+            return
         try:
             # The state may have changed since loading, by an earlier message of this batch, and name more rows.
-            item.name_rows(self._slots[item.main].current())
+            item.name_rows(self._main(item).current())
             await self._fetch_named(tx, [item])
             self._decide(item)
         except (Conflict, BatchRefused, StoreUnavailable):
@@ -215,7 +216,7 @@ class Batch:
 
     def _decide(self, item: _Work) -> None:
         inbound, message = item.inbound, item.inbound.message
-        slot = self._slots[item.main]
+        slot = self._main(item)
         seed = UUID(int=inbound.id.int ^ self.wiring.salt)
         if isinstance(message, Malformed):
             self._refuse(item, seed, Refused("malformed", "The message is not right.", message.problems))
@@ -230,6 +231,7 @@ class Batch:
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
         )
+        assert item.handling is not None
         answer = item.handling.function(slot.current(), message, context)
         if isinstance(answer, Refused):
             if not isinstance(message, Command):
@@ -239,7 +241,7 @@ class Batch:
             self._accept(item, seed, answer)
 
     def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
-        inbound, slot = item.inbound, self._slots[item.main]
+        inbound, slot = item.inbound, self._main(item)
         for ref in decision.beside:
             if ref not in item.touches:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
@@ -268,7 +270,7 @@ class Batch:
 
     def _refuse(self, item: _Work, seed: UUID, refused: Refused) -> None:
         """A refusal by topic is answered on the service's topic; one by HTTP by the response."""
-        inbound, slot = item.inbound, self._slots[item.main]
+        inbound, slot = item.inbound, self._main(item)
         if inbound.reply is None:
             message = inbound.message
             kind = message.kind if isinstance(message, Malformed) else type(message)
