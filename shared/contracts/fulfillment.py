@@ -38,7 +38,8 @@ class CourseAccess(Given):
 
     kind: Literal["course"] = "course"
     url: Url
-    """POST `{"order", "item", "customer", "product", "grant": true|false}`."""
+    """POST `{"order", "item", "customer": {"name", "email", "id"}, "product", "quantity", "grant": true|false}`, with
+    an `Idempotency-Key`."""
     enter: Url | None = None
     """Where the customer enters."""
 
@@ -82,6 +83,12 @@ class ShipItems(Command, type="order.ship", topic=COMMANDS):
     items: tuple[Id, ...] = ()
 
 
+class CodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
+    """Codes were added to a pool that the order waits for: look again. Fulfillment sends it to itself; never refused."""
+
+    pool: Id
+
+
 class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
     """Try again what failed or waits for a code. Without items: all such."""
 
@@ -113,7 +120,8 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
     item: Id
     instructions: Instructions
     under_way: Count
-    """How many items of the order are still being delivered at this moment (not those that wait or failed)."""
+    """How many items of the order are still being delivered after this (not those that wait or failed). Of all messages
+    of an order that carry it, the last one says 0: then nothing more is under way, and the customer can be told."""
     attempts: tuple[Attempt, ...] = ()
     """Tries that did not succeed before."""
 
@@ -124,6 +132,8 @@ class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
     item: Id
     code: Short
     text: Text
+    under_way: Count = 0
+    """As in `item.delivered`."""
 
 
 class ItemFailed(Event, type="item.failed", topic=EVENTS):
@@ -133,6 +143,8 @@ class ItemFailed(Event, type="item.failed", topic=EVENTS):
     code: Short
     text: Text
     attempts: tuple[Attempt, ...] = ()
+    under_way: Count = 0
+    """As in `item.delivered`."""
 
 
 class ItemRetried(Event, type="item.retried", topic=EVENTS):
@@ -145,6 +157,8 @@ class ItemRevoked(Event, type="item.revoked", topic=EVENTS):
     """Access was taken back."""
 
     item: Id
+    under_way: Count = 0
+    """As in `item.delivered`."""
 
 
 class RevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
@@ -153,6 +167,8 @@ class RevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
     item: Id
     code: Short
     text: Text
+    under_way: Count = 0
+    """As in `item.delivered`."""
 
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):

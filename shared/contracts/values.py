@@ -177,6 +177,9 @@ class Instructions(Value):
     """Where to download or to enter. A download link is signed and expires."""
     expires: datetime | None = None
     code: Short | None = None
+    """The redemption code; several are joined by a comma and a blank, or only counted where that is too long."""
+    codes: tuple[Short, ...] = ()
+    """Every redemption code, where there are several."""
     carrier: Short | None = None
     tracking: Short | None = None
     note: Text | None = None
