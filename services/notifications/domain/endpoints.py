@@ -1,0 +1,56 @@
+"""Webhook endpoints of a store: registered, replaced, paused, resumed, removed. One row per store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.notifications.domain.state import Endpoint, Endpoints
+from shared.contracts.notifications import PauseEndpoint, RegisterEndpoint, RemoveEndpoint, ResumeEndpoint
+from shared.shell.core import Context, Core, Decision, Refused
+
+MAX_ENDPOINTS = 50
+"""Per store: every event of the store goes to each."""
+
+endpoints = Core(Endpoints)
+Answer = Decision[Endpoints] | Refused
+
+
+@endpoints.on(RegisterEndpoint)
+def register(state: Endpoints | None, message: RegisterEndpoint, context: Context) -> Answer:
+    others = tuple(e for e in (state or Endpoints()).endpoints if e.id != message.endpoint)
+    if len(others) >= MAX_ENDPOINTS:
+        return Refused("too_many_endpoints", f"A store has at most {MAX_ENDPOINTS} endpoints; remove one first.")
+    events = tuple(dict.fromkeys(message.events))
+    new = Endpoint(message.endpoint, message.url, events, message.secret, since=context.at)
+    return Decision(Endpoints((*others, new)))
+
+
+@endpoints.on(RemoveEndpoint)
+def remove(state: Endpoints | None, message: RemoveEndpoint, context: Context) -> Answer:
+    if state is None or state.find(message.endpoint) is None:
+        return _unknown(message.endpoint)
+    return Decision(Endpoints(tuple(e for e in state.endpoints if e.id != message.endpoint)))
+
+
+@endpoints.on(PauseEndpoint)
+def pause(state: Endpoints | None, message: PauseEndpoint, context: Context) -> Answer:
+    return _changed(state, message.endpoint, paused=True, reason=message.reason)
+
+
+@endpoints.on(ResumeEndpoint)
+def resume(state: Endpoints | None, message: ResumeEndpoint, context: Context) -> Answer:
+    return _changed(state, message.endpoint, paused=False, reason="")
+
+
+def _changed(state: Endpoints | None, endpoint: str, *, paused: bool, reason: str) -> Answer:
+    found = state.find(endpoint) if state else None
+    if state is None or found is None:
+        return _unknown(endpoint)
+    if found.paused == paused:
+        return Decision(state)
+    changed = replace(found, paused=paused, reason=reason)
+    return Decision(Endpoints(tuple(changed if e.id == endpoint else e for e in state.endpoints)))
+
+
+def _unknown(endpoint: str) -> Refused:
+    return Refused("unknown_endpoint", f"This store has no endpoint {endpoint}.")

@@ -1,0 +1,125 @@
+"""What notifications remembers: a thread per order, and the webhook endpoints of each store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from shared.contracts.values import StoreCard
+
+Audience = Literal["customer", "staff"]
+MailState = Literal["pending", "sent", "failed"]
+PostingState = Literal["pending", "delivered", "exhausted", "paused", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the order, as placed. Amounts in minor units of the thread's currency."""
+
+    product: str
+    quantity: int
+    unit_price: int
+    line_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The customer, as placed."""
+
+    name: str
+    email: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that happened to the order and was told: `paid`, `declined:2`, `refunded:<refund>`."""
+
+    name: str
+    at: datetime
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One email. `id` is its Message-ID, the same in every attempt."""
+
+    id: str
+    fact: str
+    template: str
+    audience: Audience
+    state: MailState = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One event for one webhook endpoint. `id` is the `webhook-id`, the same in every attempt and replay."""
+
+    id: str
+    fact: str
+    event: str
+    endpoint: str
+    state: PostingState = "pending"
+    attempts: int = 0
+    """Of all rounds, counted when a round ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """One order's conversation with its customer and its store: what was placed, what was told, and what came of it."""
+
+    number: str
+    store: StoreCard
+    customer: Person
+    lines: tuple[Line, ...]
+    currency: str
+    subtotal: int
+    discount: int
+    tax: int
+    total: int
+    purchased: int
+    """What is charged."""
+    locale: str | None = None
+    paid: bool = False
+    failed: bool = False
+    facts: tuple[Fact, ...] = ()
+    mails: tuple[Mail, ...] = ()
+    postings: tuple[Posting, ...] = ()
+
+    def told(self, fact: str) -> bool:
+        return any(known.name == fact for known in self.facts)
+
+    def pending(self) -> int:
+        """How many mails and postings have not come to rest."""
+        mails = sum(mail.state == "pending" for mail in self.mails)
+        return mails + sum(posting.state == "pending" for posting in self.postings)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a store wants events posted."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    secret: str = field(repr=False)
+    """Standard Webhooks signing secret, `whsec_…`."""
+    since: datetime
+    """Registered or last replaced: it is owed what happened later."""
+    paused: bool = False
+    reason: str = ""
+    """Why it is paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The endpoints of one store. Key: the store's id."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def find(self, endpoint: str) -> Endpoint | None:
+        return next((known for known in self.endpoints if known.id == endpoint), None)

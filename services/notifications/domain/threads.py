@@ -1,0 +1,263 @@
+"""The conversation about one order: what each fact tells, to whom, and what became of mails and webhooks.
+
+order fact ──► mails, feed entries, one posting per endpoint that wants the event
+mail:     pending ──► sent | failed
+posting:  pending ──► delivered | exhausted | paused | removed        exhausted, paused ──(replay)──► pending
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from services.notifications.domain import mails, webhooks
+from services.notifications.domain.feed import Note, entry
+from services.notifications.domain.mails import Letter
+from services.notifications.domain.state import Endpoints, Fact, Line, Person, Posting, Thread
+from shared.contracts.checkout import (
+    DeliveryResumed,
+    DeliveryTroubled,
+    ItemsDelivered,
+    OrderCancelled,
+    OrderCompleted,
+    OrderExpired,
+    OrderFailed,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    PaymentActionRequired,
+    PaymentDeclined,
+)
+from shared.shell.core import Context, Core, Decision, Operation, Ref
+
+threads = Core(Thread)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What one fact brings, beside the webhooks that `webhooks.EVENTS` names."""
+
+    fact: str
+    letters: Sequence[Letter] = ()
+    notes: Sequence[Note] = ()
+
+
+def store_endpoints(message: object, thread: Thread | None) -> Iterable[Ref[Endpoints]]:
+    return [Ref(Endpoints, thread.store.id)] if thread else []
+
+
+def placed_at(message: OrderPlaced, key: str) -> Iterable[Ref[Endpoints]]:
+    return [Ref(Endpoints, message.store.id)]
+
+
+@threads.on(OrderPlaced, reads=placed_at)
+def placed(thread: Thread | None, message: OrderPlaced, context: Context) -> Decision[Thread]:
+    if thread is not None:
+        return Decision(thread)
+    thread = Thread(
+        number=message.number,
+        store=message.store,
+        customer=Person(message.customer.name, message.customer.email, message.customer.id),
+        lines=tuple(Line(i.product, i.quantity, i.unit_price, i.line_total) for i in message.items),
+        currency=message.currency,
+        subtotal=message.subtotal,
+        discount=message.discount,
+        tax=message.tax,
+        total=message.total,
+        purchased=message.purchased,
+        locale=message.locale,
+    )
+    note = _customer(thread, context, "order_placed", f"Order {thread.number} received", "We wait for its payment.")
+    return tell(thread, Telling("placed", notes=[note]), context)
+
+
+@threads.on(OrderPaid, looks_up=store_endpoints)
+def paid(thread: Thread | None, message: OrderPaid, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    amount = mails.money(thread, thread.purchased)
+    telling = Telling(
+        "paid",
+        [mails.order_confirmation(thread), mails.new_order(thread)],
+        [
+            _customer(thread, context, "order_paid", f"Order {thread.number} is paid", f"{amount}. Thank you!"),
+            Note("staff", "new_order", f"New order {thread.number}", f"{amount} from {thread.customer.name}."),
+        ],
+    )
+    return tell(replace(thread, paid=True), telling, context)
+
+
+@threads.on(PaymentDeclined)
+def declined(thread: Thread | None, message: PaymentDeclined, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    until = mails.moment(message.until)
+    title = f"The payment for order {thread.number} did not go through"
+    telling = Telling(
+        f"declined:{message.attempt}",
+        [mails.payment_failed(thread, message.url, message.until, message.text)],
+        [Note("customer", "payment_failed", title, f"{message.text} Pay again until {until}.", message.url)],
+    )
+    return tell(thread, telling, context)
+
+
+@threads.on(PaymentActionRequired)
+def action_required(thread: Thread | None, message: PaymentActionRequired, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    title = f"Please confirm the payment for order {thread.number}"
+    text = f"Your bank asks you to confirm it until {mails.moment(message.until)}."
+    telling = Telling(
+        _once("action_required", context),
+        [mails.confirm_payment(thread, message.url, message.until)],
+        [Note("customer", "confirm_payment", title, text, message.url)],
+    )
+    return tell(thread, telling, context)
+
+
+@threads.on(ItemsDelivered)
+def delivered(thread: Thread | None, message: ItemsDelivered, context: Context) -> Decision[Thread]:
+    """Parcels and what can be used at once are told apart: two facts, two mails."""
+    if thread is None:
+        return Decision(None)
+    parcels = [item for item in message.items if item.instructions.kind == "shipment"]
+    others = [item for item in message.items if item.instructions.kind != "shipment"]
+    decision = Decision(thread)
+    if others:
+        names = ", ".join(item.product for item in others)
+        note = _customer(thread, context, "delivered", f"Order {thread.number}: your purchase is ready", names)
+        telling = Telling(_once("delivered", context), [mails.delivery(thread, others)], [note])
+        decision = tell(thread, telling, context)
+    if parcels:
+        names = ", ".join(item.product for item in parcels)
+        note = _customer(thread, context, "shipped", f"Order {thread.number}: your parcel is on its way", names)
+        telling = Telling(_once("shipped", context), [mails.shipment(thread, parcels)], [note])
+        return _both(decision, tell(decision.state or thread, telling, context))
+    return decision
+
+
+@threads.on(DeliveryTroubled)
+def delivery_failed(thread: Thread | None, message: DeliveryTroubled, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    title = f"Delivery failed: order {thread.number}, {message.product}"
+    telling = Telling(
+        _once("delivery_failed", context),
+        [mails.delivery_failure(thread, message.item, message.product, message.text)],
+        [Note("staff", "delivery_failure", title, message.text)],
+    )
+    return tell(thread, telling, context)
+
+
+@threads.on(OrderFailed, looks_up=store_endpoints)
+def failed(thread: Thread | None, message: OrderFailed, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    text = "Our staff are looking at it; you need not do anything."
+    telling = Telling(
+        _once("failed", context),
+        [mails.order_failed(thread, message.reason)],
+        [
+            _customer(thread, context, "order_failed", f"There is a problem with order {thread.number}", text),
+            Note("staff", "order_failed", f"Order {thread.number} needs a person", message.reason),
+        ],
+    )
+    return tell(replace(thread, failed=True), telling, context)
+
+
+@threads.on(DeliveryResumed, looks_up=store_endpoints)
+def resumed(thread: Thread | None, message: DeliveryResumed, context: Context) -> Decision[Thread]:
+    """A change of status only where the order had failed."""
+    if thread is None or not thread.failed:
+        return Decision(thread)
+    return tell(replace(thread, failed=False), Telling(_once("resumed", context)), context)
+
+
+@threads.on(OrderCompleted, looks_up=store_endpoints)
+def completed(thread: Thread | None, message: OrderCompleted, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    note = _customer(
+        thread, context, "order_completed", f"Order {thread.number} is complete", "Everything is delivered."
+    )
+    return tell(replace(thread, failed=False), Telling("completed", notes=[note]), context)
+
+
+@threads.on(OrderCancelled, looks_up=store_endpoints)
+def cancelled(thread: Thread | None, message: OrderCancelled, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    sold_out = message.code == "sold_out"
+    text = "It is sold out; you were not charged." if sold_out else "You get back what you have paid."
+    told = "" if not (sold_out or thread.paid) else text
+    telling = Telling(
+        "cancelled",
+        [mails.cancellation(thread, message)],
+        [
+            _customer(thread, context, "order_cancelled", f"Order {thread.number} was cancelled", told),
+            Note("staff", "order_cancelled", f"Order {thread.number} was cancelled", message.reason or message.code),
+        ],
+    )
+    return tell(thread, telling, context)
+
+
+@threads.on(OrderExpired, looks_up=store_endpoints)
+def expired(thread: Thread | None, message: OrderExpired, context: Context) -> Decision[Thread]:
+    if thread is None:  # opened and never submitted: nobody to tell
+        return Decision(None)
+    note = _customer(thread, context, "order_expired", f"Order {thread.number} has expired", "It was not paid in time.")
+    return tell(thread, Telling("expired", [mails.expiry(thread)], [note]), context)
+
+
+@threads.on(OrderRefunded, looks_up=store_endpoints)
+def refunded(thread: Thread | None, message: OrderRefunded, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    title = f"{mails.money(thread, message.amount)} of order {thread.number} was refunded"
+    telling = Telling(
+        f"refunded:{message.refund}",
+        [mails.refund(thread, message)],
+        [_customer(thread, context, "refund", title), Note("staff", "refund", title, message.reason)],
+    )
+    return tell(thread, telling, context)
+
+
+def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]:
+    """Send what a fact brings, unless it was told before."""
+    if thread.told(telling.fact):
+        return Decision(thread)
+    fact = Fact(telling.fact, context.at)
+    written = [mails.write(thread, fact.name, letter, context) for letter in telling.letters]
+    found = context.row(Endpoints, thread.store.id) if fact.kind in webhooks.EVENTS else None
+    postings = tuple(
+        Posting(
+            f"msg_{context.new_id().hex}", fact.name, event, endpoint.id, "paused" if endpoint.paused else "pending"
+        )
+        for event, endpoint in webhooks.due(fact, found)
+    )
+    told = replace(
+        thread,
+        facts=(*thread.facts, fact),
+        mails=(*thread.mails, *(mail for mail, _ in written)),
+        postings=(*thread.postings, *postings),
+    )
+    sends: list[Operation] = [operation for _, operation in written]
+    posts = [webhooks.post(told, posting) for posting in postings if posting.state == "pending"]
+    return Decision(told, operations=[*sends, *posts], records=[entry(thread, note, context) for note in telling.notes])
+
+
+def _customer(thread: Thread, context: Context, kind: str, title: str, text: str = "") -> Note:
+    return Note("customer", kind, title, text, thread.store.order_url.replace("{order}", context.key))
+
+
+def _once(kind: str, context: Context) -> str:
+    """The name of a fact that may happen again: each message is one of its own (the inbox knows repetitions)."""
+    return f"{kind}:{context.message_id.hex}"
+
+
+def _both(first: Decision[Thread], second: Decision[Thread]) -> Decision[Thread]:
+    return Decision(
+        second.state,
+        operations=[*first.operations, *second.operations],
+        records=[*first.records, *second.records],
+    )
