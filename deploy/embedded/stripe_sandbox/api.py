@@ -1,0 +1,294 @@
+"""Stripe's endpoints: a request is authenticated, maybe struck by a fault, run once per idempotency key, answered."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from . import intents, methods, refunds, setups
+from .books import Event, Transaction
+from .errors import CardDeclined, StripeError, broken, invalid, missing, rate_limited, unauthorised, unknown_route
+from .faults import Fault, Faults
+from .form import Form, decode
+from .idempotency import fingerprint_of
+from .listing import LISTED, PAGING, as_list, expand, limit_of, list_of, page_of, search_of
+from .objects import (
+    KINDS,
+    BalanceTransaction,
+    Charge,
+    Customer,
+    PaymentIntent,
+    PaymentMethod,
+    Record,
+    Refund,
+    SetupIntent,
+    Token,
+    Tree,
+)
+from .rendering import API_VERSION, render
+from .store import Answer, Claim, Store
+from .webhooks import Webhooks
+
+Names = Mapping[str, str]
+Outcome = Record | Tree
+Rule = Callable[[Transaction, Form, Names], Outcome]
+LOG = logging.getLogger("stripe_sandbox")
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class ConnectionCutError(Exception):
+    """A fault: the client gets no answer."""
+
+
+class Api:
+    """Everything under /v1."""
+
+    def __init__(self, store: Store, webhooks: Webhooks, faults: Faults, api_key: str | None) -> None:
+        self._store = store
+        self._webhooks = webhooks
+        self._faults = faults
+        self._api_key = api_key
+
+    def routes(self) -> list[web.RouteDef]:
+        writing = [web.post(path, self._endpoint(rule)) for path, rule in WRITING.items()]
+        reading = [web.get(path, self._endpoint(rule), allow_head=False) for path, rule in self._reading().items()]
+        unknown = web.route("*", "/v1/{rest:.*}", self._endpoint(None))
+        return [*writing, *reading, unknown]
+
+    def transaction(self, base: str = "", request_id: str | None = None, key: str | None = None) -> Transaction:
+        return Transaction(self._store.books, self._store.clock.now(), base, request_id, key)
+
+    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Answer | None = None) -> None:
+        self._webhooks.announce(self._store.commit(tx, claim, answer))
+
+    def _endpoint(self, rule: Rule | None) -> Handler:
+        async def serve(request: web.Request) -> web.Response:
+            request_id = "req_" + secrets.token_hex(7)
+            headers = {
+                "Request-Id": request_id,
+                "Stripe-Version": request.headers.get("Stripe-Version", API_VERSION),
+                "Content-Type": "application/json",
+            }
+            key = request.headers.get("Idempotency-Key") if request.method == "POST" else None
+            if key:
+                headers["Idempotency-Key"] = key
+            try:
+                answer = await self._answer(request, rule, request_id, key, headers)
+            except StripeError as error:
+                headers.update(error.headers)
+                answer = Answer(error.status, error.body(request_id), request_id)
+            except OSError as error:
+                LOG.error("the journal cannot be written: %s", error)
+                answer = Answer(500, broken(saved=False).body(request_id), request_id)
+            except ConnectionCutError:
+                if request.transport is not None:
+                    request.transport.abort()
+                return web.Response(status=500)
+            if answer.status >= 500 and "Stripe-Should-Retry" not in headers:
+                headers["Stripe-Should-Retry"] = "false"
+            return web.Response(status=answer.status, body=answer.body, headers=headers)
+
+        return serve
+
+    async def _answer(
+        self, request: web.Request, rule: Rule | None, request_id: str, key: str | None, headers: dict[str, str]
+    ) -> Answer:
+        self._authenticate(request)
+        if rule is None:
+            raise unknown_route(request.method, request.path)
+        params = await _params(request)
+        path = request.path
+        claim = Claim(key, fingerprint_of(params), path) if key else None
+        struck: list[Fault] = []
+        if self._faults.active:
+            struck = self._faults.for_request(request.method, path, lambda: self._metadata(params, request.match_info))
+        kept = self._store.keys.begin(claim.key, claim.fingerprint, path, self._store.clock.now()) if claim else None
+        tx = self.transaction(f"{request.scheme}://{request.host}", request_id, key)
+        try:
+            await _strike_before(struck)
+            if kept is None:
+                answer = self._run(tx, partial(rule, tx, Form(params), request.match_info), Form(params), claim, struck)
+            else:
+                answer = self._store.kept_answer(kept)
+                headers |= {"Idempotent-Replayed": "true", "Original-Request": answer.request_id}
+        finally:
+            if claim is not None and kept is None:
+                self._store.keys.end(claim.key)
+        if any(fault.kind == "close_after" for fault in struck):
+            raise ConnectionCutError
+        return answer
+
+    def _run(
+        self, tx: Transaction, act: Callable[[], Outcome], form: Form, claim: Claim | None, struck: list[Fault]
+    ) -> Answer:
+        """The effect, its events and its answer go into the journal in one write, or none of them does."""
+        request_id = tx.request_id or ""
+        try:
+            if any(fault.kind == "error" for fault in struck):
+                raise broken(saved=True)
+            answer = Answer(200, _body(tx, act(), form), request_id)
+        except StripeError as error:
+            if not error.saved:
+                raise
+            answer = Answer(error.status, error.body(request_id), request_id)
+            if not isinstance(error, CardDeclined):
+                tx = self.transaction()
+        if any(fault.kind == "error_after" for fault in struck):
+            answer = Answer(500, broken(saved=True).body(request_id), request_id)
+        self.commit(tx, claim, answer)
+        return answer
+
+    def _authenticate(self, request: web.Request) -> None:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Basic":
+            given = _basic_user(given)
+        allowed = given.startswith(("sk_test_", "rk_test_")) if self._api_key is None else given == self._api_key
+        if not allowed:
+            raise unauthorised(given)
+
+    def _metadata(self, params: dict[str, object], names: Names) -> dict[str, str]:
+        """The metadata that a fault is matched with: the request's own, on top of that of the intent it is about."""
+        tx = self.transaction()
+        identifier = names.get("id") or str(params.get("payment_intent") or params.get("charge") or "")
+        about: Any = tx.get(PaymentIntent, identifier) or tx.get(Charge, identifier) or tx.get(Refund, identifier)
+        own = params.get("metadata")
+        inherited = dict(about.metadata) if about is not None else {}
+        return inherited | ({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
+
+    def _reading(self) -> dict[str, Rule]:
+        single = {f"/v1/{path}/{{id}}": _retrieve(kind) for path, kind in RETRIEVED.items()}
+        lists = {f"/v1/{collection}": _list(collection) for collection in LISTED}
+        return {
+            "/v1/payment_intents/search": _search,
+            **single,
+            **lists,
+            "/v1/events": self._events,
+            "/v1/events/{id}": self._event,
+            "/v1/balance": _balance,
+        }
+
+    def _event_tree(self, event: Event) -> Tree:
+        tree: Tree = orjson.loads(self._store.event_text(event))
+        tree["pending_webhooks"] = int(event.id in self._store.undelivered)
+        return tree
+
+    def _event(self, tx: Transaction, form: Form, names: Names) -> Tree:
+        event = self._store.books.shelves[Event].by_id.get(names["id"])
+        if event is None:
+            raise missing("event", names["id"])
+        return self._event_tree(event)
+
+    def _events(self, tx: Transaction, form: Form, names: Names) -> Tree:
+        form.only((*PAGING, "type", "types"))
+        types = form.list_of("types") or ((form.required("type"),) if "type" in form else ())
+        events, more = page_of(self._store.books.shelves[Event], form, lambda it: not types or it.type in types)
+        return as_list("/v1/events", map(self._event_tree, events), more=more)
+
+
+async def _strike_before(struck: list[Fault]) -> None:
+    for fault in struck:
+        match fault.kind:
+            case "delay":
+                await asyncio.sleep(fault.milliseconds / 1000)
+            case "close_before":
+                raise ConnectionCutError
+            case "rate_limit":
+                raise rate_limited(fault.retry_after)
+            case "error" if not fault.saved:
+                raise broken(saved=False)
+
+
+async def _params(request: web.Request) -> dict[str, object]:
+    try:
+        if request.method != "POST":
+            return decode(request.rel_url.raw_query_string)
+        return decode((await request.read()).decode())
+    except ValueError:
+        raise invalid("Invalid request: the parameters are not valid form data in UTF-8.") from None
+
+
+def _basic_user(encoded: str) -> str:
+    """`curl -u sk_test_...:` sends the key as the user of Basic authentication."""
+    try:
+        return base64.b64decode(encoded).decode().partition(":")[0]
+    except ValueError:
+        return ""
+
+
+def _body(tx: Transaction, outcome: Outcome, form: Form) -> bytes:
+    if isinstance(outcome, dict):
+        return orjson.dumps(expand(tx, outcome, form.list_of("expand")))
+    if "expand" not in form:
+        return tx.text(outcome)
+    return orjson.dumps(expand(tx, render(outcome), form.list_of("expand")))
+
+
+def _retrieve(kind: type[Any]) -> Rule:
+    def rule(tx: Transaction, form: Form, names: Names) -> Record:
+        form.only(("expand", "client_secret"))
+        if kind is PaymentMethod:
+            return methods.of_id(tx, names["id"])
+        record: Record = tx.find(kind, names["id"])
+        return record
+
+    return rule
+
+
+def _list(collection: str) -> Rule:
+    return lambda tx, form, names: list_of(tx, collection, form)
+
+
+def _search(tx: Transaction, form: Form, names: Names) -> Tree:
+    form.only(("query", "limit", "page", "expand"))
+    keep = search_of(form.required("query"))
+    found, more = page_of(tx.books.shelves[PaymentIntent], Form({"limit": str(limit_of(form))}), keep)
+    url = "/v1/payment_intents/search"
+    return {"object": "search_result", "data": [render(it) for it in found], "has_more": more, "url": url}
+
+
+def _balance(tx: Transaction, form: Form, names: Names) -> Tree:
+    form.only(("expand",))
+    available = [
+        {"amount": amount, "currency": currency, "source_types": {"card": amount}}
+        for currency, amount in sorted(tx.books.balance.items())
+    ]
+    return {"object": "balance", "available": available, "livemode": False, "pending": []}
+
+
+RETRIEVED: dict[str, type[Any]] = {
+    "payment_intents": PaymentIntent,
+    "charges": Charge,
+    "refunds": Refund,
+    "balance_transactions": BalanceTransaction,
+    "customers": Customer,
+    "payment_methods": PaymentMethod,
+    "setup_intents": SetupIntent,
+    "tokens": Token,
+}
+assert set(RETRIEVED.values()) == set(KINDS.values())
+
+WRITING: dict[str, Rule] = {
+    "/v1/payment_intents": lambda tx, form, names: intents.create(tx, form),
+    "/v1/payment_intents/{id}": lambda tx, form, names: intents.update(tx, names["id"], form),
+    "/v1/payment_intents/{id}/confirm": lambda tx, form, names: intents.confirm(tx, names["id"], form),
+    "/v1/payment_intents/{id}/capture": lambda tx, form, names: intents.capture(tx, names["id"], form),
+    "/v1/payment_intents/{id}/cancel": lambda tx, form, names: intents.cancel(tx, names["id"], form),
+    "/v1/refunds": lambda tx, form, names: refunds.create(tx, form),
+    "/v1/refunds/{id}": lambda tx, form, names: refunds.update(tx, names["id"], form),
+    "/v1/setup_intents": lambda tx, form, names: setups.create(tx, form),
+    "/v1/setup_intents/{id}/confirm": lambda tx, form, names: setups.confirm(tx, names["id"], form),
+    "/v1/setup_intents/{id}/cancel": lambda tx, form, names: setups.cancel(tx, names["id"], form),
+    "/v1/payment_methods": lambda tx, form, names: methods.create_payment_method(tx, form),
+    "/v1/payment_methods/{id}/attach": lambda tx, form, names: methods.attach(tx, names["id"], form),
+    "/v1/tokens": lambda tx, form, names: methods.create_token(tx, form),
+    "/v1/customers": lambda tx, form, names: methods.create_customer(tx, form),
+    "/v1/customers/{id}": lambda tx, form, names: methods.update_customer(tx, names["id"], form),
+}

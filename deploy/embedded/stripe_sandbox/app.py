@@ -1,0 +1,75 @@
+"""The sandbox put together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from .api import Api
+from .control import Control, expire_authorisations
+from .faults import Faults
+from .pages import Pages
+from .store import Store
+from .webhooks import SUBSCRIBED, Endpoint, Webhooks
+
+LARGEST_BODY = 1024 * 1024
+EXPIRY_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`webhook_url` None: no webhooks. `api_key` None: any key of test mode (`sk_test_…`) is right."""
+
+    data: Path
+    control_token: str
+    webhook_url: str | None = None
+    webhook_secret: str = ""
+    api_key: str | None = None
+    subscribed: frozenset[str] = SUBSCRIBED
+    first_retry: float = 0.5
+    last_retry: float = 30.0
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        if not self.webhook_url:
+            return None
+        return Endpoint(self.webhook_url, self.webhook_secret, self.first_retry, self.last_retry)
+
+
+def create_app(settings: Settings) -> web.Application:
+    """An application of its own; it opens the data folder now and closes it when the application is cleaned up."""
+    store = Store(settings.data, settings.subscribed if settings.endpoint else frozenset())
+    faults = Faults()
+    webhooks = Webhooks(store, faults, settings.endpoint)
+    api = Api(store, webhooks, faults, settings.api_key)
+    control = Control(api, store, webhooks, faults, settings.control_token)
+
+    async def lifespan(_: web.Application) -> AsyncIterator[None]:
+        await webhooks.start()
+        expiry = asyncio.create_task(_expire_for_ever(api, store))
+        yield
+        expiry.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await expiry
+        await webhooks.stop()
+        store.close()
+
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.add_routes([web.get("/health", _health), *control.routes(), *Pages(api).routes(), *api.routes()])
+    app.cleanup_ctx.append(lifespan)
+    return app
+
+
+async def _health(_: web.Request) -> web.Response:
+    return web.json_response({"status": "ok"})
+
+
+async def _expire_for_ever(api: Api, store: Store) -> None:
+    while True:
+        expire_authorisations(api, store)
+        await asyncio.sleep(EXPIRY_SECONDS)

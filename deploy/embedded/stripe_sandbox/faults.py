@@ -1,0 +1,98 @@
+"""Faults that the control API injects into answers and webhooks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+RequestFault = Literal["delay", "close_before", "close_after", "rate_limit", "error", "error_after"]
+WebhookFault = Literal["webhook_duplicate", "webhook_delay", "webhook_swap", "webhook_shuffle"]
+REQUEST_FAULTS, WEBHOOK_FAULTS = get_args(RequestFault), get_args(WebhookFault)
+Metadata = Callable[[], dict[str, str]]
+
+
+class BadFaultError(ValueError):
+    """The control API was asked for a fault that does not exist; the text says what does."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault. It strikes what matches, `count` times (None: for ever), each time with probability `chance`."""
+
+    id: str
+    kind: str
+    path: str = ""
+    method: str | None = None
+    event: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    count: int | None = 1
+    chance: float = 1.0
+    milliseconds: int = 0
+    retry_after: float = 1.0
+    copies: int = 2
+    saved: bool = False
+    hits: int = 0
+
+    def strikes(self, luck: random.Random) -> bool:
+        if self.count == 0 or (self.chance < 1 and luck.random() >= self.chance):
+            return False
+        self.hits += 1
+        if self.count is not None:
+            self.count -= 1
+        return True
+
+    def wants(self, metadata: Metadata) -> bool:
+        return not self.metadata or self.metadata.items() <= metadata().items()
+
+
+class Faults:
+    """The faults that are set, in the order they were set. Not kept across a restart."""
+
+    def __init__(self) -> None:
+        self.active: list[Fault] = []
+        self.luck = random.Random(0)  # noqa: S311  (faults are drawn, not secrets)
+        self._made = 0
+
+    def add(self, wish: dict[str, Any]) -> Fault:
+        match_ = wish.pop("match", {})
+        if wish.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
+            raise BadFaultError(f"kind must be one of {', '.join((*REQUEST_FAULTS, *WEBHOOK_FAULTS))}")
+        self._made += 1
+        try:
+            fault = Fault(f"fault_{self._made}", **match_, **wish)
+        except TypeError as wrong:
+            raise BadFaultError(f"{wrong}; README.md lists the fields") from None
+        self.active.append(fault)
+        return fault
+
+    def remove(self, identifier: str | None = None) -> None:
+        """One fault, or all."""
+        self.active = [fault for fault in self.active if identifier is not None and fault.id != identifier]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [asdict(fault) for fault in self.active]
+
+    def for_request(self, method: str, path: str, metadata: Metadata) -> list[Fault]:
+        """Those that strike this request: any number of delays and at most one other."""
+        struck: list[Fault] = []
+        for fault in self.active:
+            if fault.kind not in REQUEST_FAULTS or not path.startswith(fault.path):
+                continue
+            if fault.method not in (None, method) or not fault.wants(metadata):
+                continue
+            taken = fault.kind != "delay" and any(other.kind != "delay" for other in struck)
+            if not taken and fault.strikes(self.luck):
+                struck.append(fault)
+        return struck
+
+    def for_event(self, type_: str, metadata: Metadata) -> list[Fault]:
+        return [
+            fault
+            for fault in self.active
+            if fault.kind in WEBHOOK_FAULTS
+            and fault.event in (None, type_)
+            and fault.wants(metadata)
+            and fault.strikes(self.luck)
+        ]

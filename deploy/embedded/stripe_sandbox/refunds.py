@@ -1,0 +1,88 @@
+"""Refunds: never more than was captured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from . import money
+from .books import Transaction
+from .cards import CARDS
+from .errors import invalid, refused
+from .form import Form
+from .objects import BalanceTransaction, Charge, PaymentIntent, Refund
+
+REASONS = ("duplicate", "fraudulent", "requested_by_customer")
+
+
+def create(tx: Transaction, form: Form) -> Refund:
+    form.only(("charge", "payment_intent", "amount", "reason", "metadata", "currency", "expand"))
+    reason = form.choice("reason", REASONS)
+    asked = form.integer("amount", least=1)
+    metadata = form.metadata()
+    charge = _charge(tx, form)
+    left = charge.amount_captured - charge.amount_refunded
+    if left <= 0:
+        raise refused(f"Charge {charge.id} has already been refunded.", "charge_already_refunded")
+    amount = left if asked is None else asked
+    if amount > left:
+        wanted, rest = money.text(amount, charge.currency), money.text(left, charge.currency)
+        raise refused(f"Refund amount ({wanted}) is greater than unrefunded amount on charge ({rest})", None, "amount")
+    refund = Refund(tx.new_id(Refund), tx.now, charge.id, charge.intent, amount, charge.currency)
+    refund = replace(refund, reason=reason, metadata=metadata)
+    return _pay_back(tx, charge, refund)
+
+
+def _charge(tx: Transaction, form: Form) -> Charge:
+    """The captured charge that is to be refunded."""
+    if "charge" not in form and "payment_intent" not in form:
+        raise invalid("One of the following params should be provided for this request: payment_intent or charge.")
+    if identifier := form.text("charge"):
+        charge = tx.find(Charge, identifier, "charge")
+    else:
+        intent = tx.find(PaymentIntent, form.required("payment_intent"), "payment_intent")
+        latest = tx.get(Charge, intent.latest_charge or "")
+        if latest is None or not latest.captured:
+            message = f"This PaymentIntent ({intent.id}) does not have a successful charge to refund."
+            raise refused(message, "charge_not_refundable" if latest else None, "payment_intent")
+        charge = latest
+    if not charge.captured:
+        raise refused(f"Charge {charge.id} was not captured and cannot be refunded.", None, "charge")
+    return charge
+
+
+def _pay_back(tx: Transaction, charge: Charge, refund: Refund) -> Refund:
+    movement = _movement(tx, "refund", -refund.amount, refund)
+    refund = tx.put(replace(refund, balance_transaction=movement.id))
+    refunded = charge.amount_refunded + refund.amount
+    charge = tx.put(replace(charge, amount_refunded=refunded, refunds=(*charge.refunds, refund.id)))
+    tx.emit("refund.created", refund)
+    tx.emit("charge.refunded", charge)
+    if CARDS[charge.card].refund_fails:
+        _bounce(tx, charge, refund)
+    return refund
+
+
+def _bounce(tx: Transaction, charge: Charge, refund: Refund) -> None:
+    """The bank sends the money back: told by events, as it happens later at Stripe."""
+    movement = _movement(tx, "refund_failure", refund.amount, refund)
+    failed = replace(refund, status="failed", failure_reason="expired_or_canceled_card")
+    failed = tx.put(replace(failed, failure_balance_transaction=movement.id))
+    tx.put(replace(charge, amount_refunded=charge.amount_refunded - refund.amount))
+    tx.emit("refund.updated", failed)
+    tx.emit("refund.failed", failed)
+
+
+def _movement(
+    tx: Transaction, kind: Literal["refund", "refund_failure"], amount: int, refund: Refund
+) -> BalanceTransaction:
+    identifier = tx.new_id(BalanceTransaction)
+    return tx.put(BalanceTransaction(identifier, tx.now, kind, amount, refund.currency, refund.id))
+
+
+def update(tx: Transaction, identifier: str, form: Form) -> Refund:
+    form.only(("metadata", "expand"))
+    refund = tx.find(Refund, identifier)
+    refund = tx.put(replace(refund, metadata=form.metadata(refund.metadata)))
+    tx.emit("refund.updated", refund)
+    return refund
