@@ -16,6 +16,7 @@ from uuid import UUID
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import BadBody, Command, Problem, decode, read_key
@@ -102,7 +103,7 @@ def public(handler: Handler) -> Handler:
     return handler
 
 
-def protection(token: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def protection(token: str) -> Middleware:
     """Middleware: asks for the bearer token, and answers every error as problem+json."""
     expected = f"Bearer {token}".encode()
 

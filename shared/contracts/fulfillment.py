@@ -84,7 +84,7 @@ class ShipItems(Command, type="order.ship", topic=COMMANDS):
 
 
 class CodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
-    """Codes were added to a pool that the order waits for: look again. Fulfillment sends it to itself; never refused."""
+    """Codes were added to a pool that the order waits for: look again. Fulfillment tells itself; never refused."""
 
     pool: Id
 

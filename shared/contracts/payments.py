@@ -112,6 +112,17 @@ class RefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
     text: Text
 
 
+class SurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
+    """A second charge for the same order was found and given back. The order's own payment is untouched."""
+
+    refund: Id
+    attempt: Count
+    amount: Amount
+    currency: Currency
+    transaction: Short = ""
+    """The provider's id: `re_…`."""
+
+
 class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
     """A command to payments was refused and changed nothing."""
 
@@ -124,5 +135,6 @@ EMITS: tuple[type[Event], ...] = (
     PaymentCancelled,
     PaymentRefunded,
     RefundFailed,
+    SurplusRefunded,
     PaymentsRefused,
 )

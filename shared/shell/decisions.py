@@ -15,10 +15,10 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
-from shared.contracts.envelope import Command, Envelope, Event, Message, encode, problems_of, to_headers
+from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, encode, problems_of, to_headers
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Timer, derived_id
-from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable
 from shared.shell.service import StateTable
 from shared.shell.store import (
     Answer,
@@ -125,13 +125,22 @@ class Batch:
         await self._write(tx)
         return self.done
 
+    async def set_aside(self, tx: Transaction, inbound: Inbound, error: str) -> Done:
+        """Park one message that the database refuses, without deciding anything."""
+        for fresh in await self._claim(tx, [inbound]):
+            self._park(fresh, "failed", error)
+        await self._write(tx)
+        return self.done
+
     # 1. Claim
 
     async def _claim(self, tx: Transaction, inbounds: Sequence[Inbound]) -> list[Inbound]:
         boxed = [i.id for i in inbounds if i.in_inbox]
         keys = {i.key for i in inbounds if i.parked is None}
         new, self._blocked = await tx.claim(boxed, keys) if keys else (set(), set())
-        outcomes = [(i.operation[0].id, self.worker, i.operation[0].attempts) for i in inbounds if i.operation]
+        outcomes = [
+            (i.operation[0].id, self.worker, i.operation[0].attempts) for i in inbounds if i.operation and not i.parked
+        ]
         finished = await tx.finish(outcomes) if outcomes else set()
         timers = [i.timer for i in inbounds if i.timer]
         fired = await tx.fire(timers) if timers else set()
@@ -140,15 +149,16 @@ class Batch:
             if inbound.in_inbox:
                 mine = inbound.id in new
                 new.discard(inbound.id)
+            elif inbound.parked:
+                mine = await tx.unpark(inbound.parked.id)
             elif inbound.operation:
                 mine = inbound.operation[0].id in finished
                 finished.discard(inbound.operation[0].id)
                 self.done.finished_serial |= mine and inbound.operation[0].serial
-            elif inbound.timer:
+            else:
+                assert inbound.timer is not None
                 mine = (inbound.timer.key, inbound.timer.name) in fired
                 fired.discard((inbound.timer.key, inbound.timer.name))
-            else:
-                mine = inbound.parked is not None and await tx.unpark(inbound.parked.id)
             if mine:
                 fresh.append(inbound)
             else:
@@ -346,7 +356,10 @@ class Batch:
                 traceparent=meta.traceparent,
             )
             headers = orjson.dumps([[name, value.decode()] for name, value in to_headers(envelope)])
-            rows.append(OutboxRow(message.topic.name, key, headers, encode(message)))
+            body = encode(message)
+            if len(body) > MAX_BODY:
+                raise ValueError(f"{message.type} would be larger than {MAX_BODY} bytes")
+            rows.append(OutboxRow(message.topic.name, key, headers, body))
         return rows, sequence
 
     def _operation(
@@ -392,6 +405,8 @@ class Batch:
             return
         self._blocked.add(inbound.key)
         self.done.parked.append(parked_row(inbound, reason, error, self.now))
+        if inbound.record is not None:
+            self._outbox.append(dead_letter(self.wiring.name, inbound, inbound.record, error))
         self._reply(inbound, inbound.id)
 
 
@@ -423,6 +438,16 @@ def describe(error: Exception) -> str:
         trace = trace.tb_next
     where = f" ({trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno})" if trace else ""
     return f"{type(error).__name__}: {error}"[:1900] + where
+
+
+def dead_letter(service: str, inbound: Inbound, record: RecordSource, error: str) -> OutboxRow:
+    """A copy of a parked record, with where it was and what was wrong."""
+    headers = [[name, value.decode("utf-8", "replace")] for name, value in record.headers]
+    headers += [
+        ["orderbus_origin", f"{record.topic}/{record.partition}/{record.offset}"],
+        ["orderbus_error", error[:1000]],
+    ]
+    return OutboxRow(f"{service}.dead-letter.v1", inbound.key, orjson.dumps(headers), record.body)
 
 
 def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:

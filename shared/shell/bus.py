@@ -1,0 +1,66 @@
+"""What the shell needs of Kafka, as a port. `kafka.py` is production's; the simulation has one in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from shared.shell.store import OutboxRow
+
+
+class BusUnavailable(Exception):
+    """Kafka cannot be reached, or did not take part of what was sent; the same can be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusRecord:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes | None
+    at: datetime
+
+
+Positions = Mapping[tuple[str, int], int]
+"""By topic and partition: the offset to read next."""
+
+
+class Source(Protocol):
+    """A member of the service's consumer group."""
+
+    async def start(self) -> None: ...
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        """Some records, in order per partition; an empty list when nothing came for a while. Raises BusUnavailable."""
+        ...
+
+    async def commit(self, positions: Positions) -> None:
+        """Remember positions; best effort, they are only a hint (the inbox is the truth)."""
+        ...
+
+    def lag(self) -> int:
+        """How many records of the assigned partitions are still to be read."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether the group gave this member its share."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+class Sink(Protocol):
+    """A producer: idempotent, acknowledged by all replicas, in order per key."""
+
+    async def start(self) -> None: ...
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
+        """Returns the ids of rows that Kafka acknowledged. After an error on one partition nothing later of that
+        partition is acknowledged."""
+        ...
+
+    async def stop(self) -> None: ...

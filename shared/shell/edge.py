@@ -1,0 +1,162 @@
+"""Each service's HTTP edge: health, metrics, parked messages, and the service's own routes (see also `shared.web`)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import orjson
+from aiohttp import web
+from prometheus_client import generate_latest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.contracts.envelope import Command, Problem, encode
+from shared.shell import codec
+from shared.shell.clock import Clock
+from shared.shell.core import Refused, Report
+from shared.shell.handler import Duplicate, Handler
+from shared.shell.inbound import Inbound, Meta, hashed_id
+from shared.shell.metrics import Metrics
+from shared.shell.parking import Parking
+from shared.shell.store import ParkedRow, Store
+from shared.shell.wiring import Wiring
+from shared.web import MAX_REQUEST, Accepted, ProblemResponse, json_response, not_found, protection, public
+
+PATIENCE = 20.0
+"""Seconds that a request waits for its commit."""
+
+
+class ShellEdge:
+    """See `web.Edge`."""
+
+    def __init__(self, wiring: Wiring, store: Store, handler: Handler, clock: Clock, engine: AsyncEngine) -> None:
+        self.wiring, self.store, self.handler, self.clock = wiring, store, handler, clock
+        self._engine = engine
+
+    @property
+    def engine(self) -> AsyncEngine:
+        return self._engine
+
+    async def submit(
+        self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
+    ) -> Accepted | Refused:
+        kind = type(message)
+        message_id = identity if isinstance(identity, UUID) else hashed_id(self.wiring.name, identity)
+        body = encode(message) if isinstance(message, Command) else codec.dump(message)
+        fingerprint = hashlib.sha256(b"\x00".join((kind.__qualname__.encode(), key.encode(), body))).hexdigest()
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        meta = Meta(store=store, actor=actor)
+        inbound = Inbound(message_id, key, message, meta, reply=reply, fingerprint=fingerprint)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.handler.put([inbound])
+                answer = await reply
+        except TimeoutError:
+            raise ProblemResponse(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "No commit in time; it may still happen. Send the same again, with the same Idempotency-Key.",
+                "busy",
+                retry_after=5,
+            ) from None
+        if isinstance(answer, Duplicate):
+            return await self._first_answer(message_id, fingerprint)
+        return answer if isinstance(answer, Refused) else Accepted(str(message_id))
+
+    async def _first_answer(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
+        async with self.store.begin() as tx:
+            answer = await tx.answer(message_id)
+        if answer is None:
+            return Accepted(str(message_id), duplicate=True)
+        if answer.fingerprint != fingerprint:
+            raise ProblemResponse(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "This Idempotency-Key was used for another request.",
+                "idempotency_key_reused",
+            )
+        if answer.code:
+            problems = [Problem.model_validate(entry) for entry in orjson.loads(answer.problems)]
+            return Refused(answer.code, answer.text, problems)
+        return Accepted(str(message_id), duplicate=True)
+
+
+def application(
+    wiring: Wiring, edge: ShellEdge, parking: Parking, metrics: Metrics, token: str, ready: Callable[[], list[str]]
+) -> web.Application:
+    """The aiohttp application of one worker. `ready` names what is not ready yet."""
+    app = web.Application(middlewares=[protection(token)], client_max_size=MAX_REQUEST)
+
+    @public
+    async def health(request: web.Request) -> web.Response:
+        return json_response({"status": "ok", "service": wiring.name})
+
+    @public
+    async def readiness(request: web.Request) -> web.Response:
+        missing = ready()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
+        return json_response({"ready": not missing, "missing": missing}, status)
+
+    @public
+    async def exposition(request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    app.router.add_get("/health", health)
+    app.router.add_get("/ready", readiness)
+    app.router.add_get("/metrics", exposition)
+    _add_parking(app, parking)
+    if wiring.service.routes:
+        wiring.service.routes(app, edge)
+    return app
+
+
+def _add_parking(app: web.Application, parking: Parking) -> None:
+    async def listing(request: web.Request) -> web.Response:
+        rows = await parking.list()
+        return json_response({"parked": [_brief(row) for row in rows]})
+
+    async def show(request: web.Request) -> web.Response:
+        rows = await parking.list(request.match_info["key"])
+        if not rows:
+            raise not_found("parked key")
+        return json_response({"parked": [_whole(row) for row in rows]})
+
+    async def retry(request: web.Request) -> web.Response:
+        released = await parking.retry(request.match_info["key"])
+        return json_response({"handled": released.handled, "error": released.error})
+
+    async def skip(request: web.Request) -> web.Response:
+        released = await parking.skip(request.match_info["key"])
+        return json_response({"handled": released.handled, "error": released.error})
+
+    app.router.add_get("/parked", listing)
+    app.router.add_get("/parked/{key:.+}", show)
+    app.router.add_post("/parked/{key:.+}/retry", retry)
+    app.router.add_post("/parked/{key:.+}/skip", skip)
+
+
+def _brief(row: ParkedRow) -> dict[str, object]:
+    return {
+        "key": row.key,
+        "id": row.id,
+        "message": str(row.message_id),
+        "type": row.kind,
+        "origin": row.origin,
+        "topic": row.topic,
+        "partition": row.partition,
+        "offset": row.offset,
+        "reason": row.reason,
+        "error": row.error,
+        "parked_at": row.at.isoformat(),
+    }
+
+
+def _whole(row: ParkedRow) -> dict[str, object]:
+    headers = orjson.loads(row.headers)
+    if isinstance(headers, list):
+        headers = {name: bytes.fromhex(value).decode("utf-8", "replace") for name, value in headers}
+    return _brief(row) | {"headers": headers, "body": row.body[:10_000].decode("utf-8", "replace")}

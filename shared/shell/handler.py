@@ -1,0 +1,189 @@
+"""The loop that takes what waits, handles it in one transaction, and goes on. One per worker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import structlog
+
+from shared.contracts.envelope import Command
+from shared.shell.clock import Clock, back_off
+from shared.shell.core import Refused
+from shared.shell.decisions import Batch, Done, RetryFailed
+from shared.shell.inbound import Inbound
+from shared.shell.metrics import Metrics
+from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
+from shared.shell.wiring import Wiring
+
+log = structlog.get_logger(__name__)
+Mark = Callable[[], None]
+CONFLICTS_BEFORE_HALVING = 5
+
+
+class Duplicate:
+    """The reply to an HTTP command whose id was known: its first answer is in the store."""
+
+
+class Handler:
+    """Queues messages of all sources and handles them in batches.
+
+    `put` waits while the queue is full: a slow database stops the reading, and memory stays bounded.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        store: Store,
+        clock: Clock,
+        worker: str,
+        *,
+        batch: int,
+        metrics: Metrics,
+        chance: random.Random,
+        after: Callable[[Done], None],
+        room: Callable[[], int],
+    ) -> None:
+        self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
+        self.batch = batch
+        self.metrics = metrics
+        self.chance = chance
+        self.after = after
+        self.room = room
+        self._queue: deque[Inbound | Mark] = deque()
+        self._filled = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._taken.set()
+        self._busy = False
+
+    async def put(self, inbounds: Sequence[Inbound], mark: Mark | None = None) -> None:
+        """Queue messages in their order; `mark` is called when all before it are committed."""
+        while len(self._queue) >= 2 * self.batch:
+            self._taken.clear()
+            await self._taken.wait()
+        self._queue.extend(inbounds)
+        if mark:
+            self._queue.append(mark)
+        self._filled.set()
+
+    def put_now(self, inbound: Inbound) -> None:
+        """Queue without waiting: outcomes, whose number the operations in flight bound."""
+        self._queue.append(inbound)
+        self._filled.set()
+
+    async def run(self) -> None:
+        while True:
+            self._filled.clear()
+            if not self._queue:
+                await self._filled.wait()
+            inbounds, marks = self._take()
+            self._busy = True
+            if inbounds:
+                await self.handle(inbounds)
+            self._busy = False
+            for mark in marks:
+                mark()
+
+    async def drained(self) -> None:
+        """Returns when nothing waits and nothing is under way."""
+        while self._queue or self._busy:
+            await asyncio.sleep(0.01)
+
+    def _take(self) -> tuple[list[Inbound], list[Mark]]:
+        inbounds: list[Inbound] = []
+        marks: list[Mark] = []
+        while self._queue and len(inbounds) < self.batch:
+            entry = self._queue.popleft()
+            if isinstance(entry, Inbound):
+                inbounds.append(entry)
+            else:
+                marks.append(entry)
+        self._taken.set()
+        return inbounds, marks
+
+    async def handle(self, inbounds: Sequence[Inbound]) -> None:
+        """Handle a batch to its end: try again what can be, halve what the database refuses, park what remains."""
+        conflicts = troubles = 0
+        while True:
+            try:
+                await self._transact(inbounds)
+                return
+            except Conflict:
+                conflicts += 1
+                self.metrics.conflicts.inc()
+                if conflicts > CONFLICTS_BEFORE_HALVING and len(inbounds) > 1:
+                    await self._halve(inbounds)
+                    return
+                await asyncio.sleep(back_off(0.005, conflicts, self.chance, 1.0))
+            except StoreUnavailable as trouble:
+                troubles += 1
+                if troubles in (1, 10, 100):
+                    log.warning("database unavailable, trying again", error=str(trouble), times=troubles)
+                await asyncio.sleep(back_off(0.05, troubles, self.chance, 2.0))
+            except BatchRefused as refused:
+                if len(inbounds) == 1:
+                    await self._set_aside(inbounds[0], str(refused))
+                else:
+                    await self._halve(inbounds)
+                return
+            except Exception as bug:
+                log.exception("a batch failed", size=len(inbounds), error=type(bug).__name__)
+                if len(inbounds) == 1:
+                    await self._set_aside(inbounds[0], f"{type(bug).__name__}: {bug}"[:1900])
+                else:
+                    await self._halve(inbounds)
+                return
+
+    async def _halve(self, inbounds: Sequence[Inbound]) -> None:
+        middle = len(inbounds) // 2
+        await self.handle(inbounds[:middle])
+        await self.handle(inbounds[middle:])
+
+    async def _transact(self, inbounds: Sequence[Inbound]) -> None:
+        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room())
+        with self.metrics.transaction_seconds.time():
+            async with self.store.begin() as tx:
+                done = await batch.run(tx, inbounds)
+        self._committed(inbounds, done)
+
+    async def retry_parked(self, inbound: Inbound) -> None:
+        """Handle one parked message again, in a transaction of its own. Raises RetryFailed and leaves it parked."""
+        try:
+            await self._transact([inbound])
+        except (BatchRefused, Conflict, StoreUnavailable) as trouble:
+            raise RetryFailed(str(trouble)) from None
+
+    async def _set_aside(self, inbound: Inbound, error: str) -> None:
+        if inbound.reply is not None and isinstance(inbound.message, Command):
+            with suppress(asyncio.InvalidStateError):
+                inbound.reply.set_result(Refused("internal", error))
+            return
+        while True:
+            batch = Batch(self.wiring, self.worker, self.clock.now(), 0)
+            try:
+                async with self.store.begin() as tx:
+                    done = await batch.set_aside(tx, inbound, error)
+                break
+            except StoreUnavailable:
+                await asyncio.sleep(1.0)
+        self._committed([inbound], done)
+
+    def _committed(self, inbounds: Sequence[Inbound], done: Done) -> None:
+        self.metrics.batch_size.observe(len(inbounds))
+        self.metrics.handled.inc(done.handled)
+        self.metrics.duplicates.inc(done.duplicates)
+        self.metrics.refused.inc(done.refused)
+        for row in done.parked:
+            self.metrics.parked_total.inc()
+            log.error("message parked", key=row.key, message=str(row.message_id), type=row.kind, reason=row.reason)
+        for inbound, answer in done.replies:
+            if inbound.reply is not None and not inbound.reply.done():
+                inbound.reply.set_result(answer)
+        if done.duplicates:
+            for inbound in inbounds:
+                if inbound.reply is not None and not inbound.reply.done():
+                    inbound.reply.set_result(Duplicate())
+        self.after(done)

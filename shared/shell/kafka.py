@@ -1,0 +1,234 @@
+"""The bus on Kafka, by aiokafka: static group membership, offsets committed after the work, an idempotent producer."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.contracts import TOPICS
+from shared.contracts.envelope import Topic
+from shared.settings import KafkaSettings
+from shared.shell.bus import BusRecord, BusUnavailable, Positions
+from shared.shell.store import OutboxRow
+
+log = structlog.get_logger(__name__)
+MAX_RECORD = 2_000_000
+"""Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
+SESSION_SECONDS = 10
+
+
+def connection(settings: KafkaSettings) -> dict[str, Any]:
+    """What every aiokafka client needs in order to reach the cluster."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+    }
+    if "SSL" in settings.security_protocol:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.certificate_file:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+        options["ssl_context"] = context
+    if "SASL" in settings.security_protocol:
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    return options
+
+
+def dead_letters(service: str) -> Topic:
+    return Topic(f"{service}.dead-letter.v1", owner=service)
+
+
+async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
+    """Create the topics that are missing; returns their names. Existing ones are left as they are."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        wanted = [*TOPICS, *(dead_letters(name) for name in services)]
+        missing = [_new_topic(settings, topic) for topic in wanted if topic.name not in there]
+        if missing:
+            response = await admin.create_topics(missing, timeout_ms=20_000)
+            for name, code, *_ in response.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
+        return [topic.name for topic in missing]
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
+    finally:
+        await admin.close()
+
+
+def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
+    retention = str(int(settings.retention.total_seconds() * 1000))
+    configs = {"max.message.bytes": str(MAX_RECORD)}
+    configs |= {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": retention}
+    return NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=configs)
+
+
+class KafkaSource:
+    """A static member of the service's group. See `bus.Source`."""
+
+    def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
+        self.settings, self.group, self.member, self.topics = settings, group, member, topics
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assigned = asyncio.Event()
+        self._read: dict[tuple[str, int], int] = {}
+
+    async def start(self) -> None:
+        self._consumer = AIOKafkaConsumer(
+            **connection(self.settings),
+            group_id=self.group,
+            group_instance_id=self.member,
+            client_id=self.member,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_SECONDS * 1000,
+            heartbeat_interval_ms=2000,
+            # Back-pressure may hold reading up for long; a dead worker is known by its heartbeats.
+            max_poll_interval_ms=24 * 3600 * 1000,
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=MAX_RECORD + 100_000,
+            metadata_max_age_ms=30_000,
+        )
+        self._consumer.subscribe(list(self.topics), listener=_Listener(self._assigned))
+        await _started(self._consumer)
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        assert self._consumer is not None
+        try:
+            found = await self._consumer.getmany(timeout_ms=1000, max_records=limit)
+        except (KafkaError, OSError) as error:
+            raise BusUnavailable(type(error).__name__) from error
+        self._read |= {(p.topic, p.partition): records[-1].offset + 1 for p, records in found.items() if records}
+        return [
+            BusRecord(
+                record.topic,
+                record.partition,
+                record.offset,
+                record.key,
+                tuple(record.headers),
+                record.value,
+                datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
+            )
+            for records in found.values()
+            for record in records
+        ]
+
+    async def commit(self, positions: Positions) -> None:
+        assert self._consumer is not None
+        assigned = self._consumer.assignment()
+        wanted = {TopicPartition(*place): offset for place, offset in positions.items()}
+        mine = {place: offset for place, offset in wanted.items() if place in assigned}
+        try:
+            if mine:
+                await self._consumer.commit(mine)
+        except (KafkaError, OSError) as error:
+            raise BusUnavailable(type(error).__name__) from error
+
+    def lag(self) -> int:
+        consumer = self._consumer
+        if consumer is None:
+            return 0
+        ends = {place: consumer.highwater(place) for place in consumer.assignment()}
+        return sum(max(0, end - self._read.get((p.topic, p.partition), end)) for p, end in ends.items() if end)
+
+    def ready(self) -> bool:
+        return self._assigned.is_set()
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
+    def __init__(self, assigned: asyncio.Event) -> None:
+        self.assigned = assigned
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            log.info("partitions taken away", count=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        self.assigned.set()
+        log.info("partitions assigned", count=len(assigned))
+
+
+class KafkaSink:
+    """See `bus.Sink`."""
+
+    def __init__(self, settings: KafkaSettings, client: str) -> None:
+        self.settings, self.client = settings, client
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        self._producer = AIOKafkaProducer(
+            **connection(self.settings),
+            client_id=self.client,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_batch_size=256 * 1024,
+            max_request_size=MAX_RECORD + 100_000,
+            request_timeout_ms=20_000,
+        )
+        await _started(self._producer)
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
+        if self._producer is None:
+            await self.start()
+        assert self._producer is not None
+        try:
+            futures = [
+                await self._producer.send(
+                    row.topic,
+                    row.body,
+                    key=row.key.encode(),
+                    headers=[(name, value.encode()) for name, value in orjson.loads(row.headers)],
+                )
+                for row in rows
+            ]
+        except (KafkaError, OSError) as error:
+            await self._renew()
+            raise BusUnavailable(type(error).__name__) from error
+        results = await asyncio.gather(*futures, return_exceptions=True)
+        acknowledged = []
+        broken: set[str] = set()
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, BaseException):
+                broken.add(row.key)
+            elif row.key not in broken:
+                acknowledged.append(row.id)
+        if broken:
+            await self._renew()
+        return acknowledged
+
+    async def _renew(self) -> None:
+        """After an error, a producer with a new id and no memory of what was lost."""
+        await self.stop()
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                async with asyncio.timeout(5):
+                    await producer.stop()
+            except (TimeoutError, KafkaError, OSError):
+                log.warning("the producer did not stop in time")
+
+
+async def _started(client: Any) -> None:
+    try:
+        await client.start()
+    except (KafkaError, OSError) as error:
+        await client.stop()
+        raise BusUnavailable(type(error).__name__) from error

@@ -1,0 +1,62 @@
+"""What a worker counts; served at `/metrics` in Prometheus' text format."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+class Metrics:
+    """One set per worker, with its own registry."""
+
+    def __init__(self, service: str, worker: str) -> None:
+        self.registry = CollectorRegistry()
+        labels = {"service": service, "worker": worker}
+        names = tuple(labels)
+
+        def counter(name: str, text: str) -> Counter:
+            return Counter(f"orderbus_{name}", text, names, registry=self.registry).labels(**labels)
+
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"orderbus_{name}", text, names, registry=self.registry).labels(**labels)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            metric = Histogram(f"orderbus_{name}", text, names, registry=self.registry, buckets=buckets)
+            return metric.labels(**labels)
+
+        self.handled = counter("handled", "Messages handled.")
+        self.duplicates = counter("duplicates", "Messages that had been handled before.")
+        self.refused = counter("refused", "Commands refused.")
+        self.skipped = counter("skipped", "Records of no interest to this service.")
+        self.parked_total = counter("parked_messages", "Messages set aside.")
+        self.conflicts = counter("conflicts", "Batches run again because another worker changed a row.")
+        self.relayed = counter("relayed", "Records acknowledged by Kafka.")
+        self.batch_size = histogram("batch_size", "Messages per transaction.", _SIZES)
+        self.transaction_seconds = histogram("transaction_seconds", "Length of a batch's transaction.", _SECONDS)
+        self.lag = gauge("lag", "Records of the assigned partitions still to be read.")
+        self.outbox = gauge("outbox_rows", "Records waiting for the relay.")
+        self.outbox_age = gauge("outbox_age_seconds", "Age of the oldest record waiting for the relay.")
+        self.open_operations = gauge("operations_open", "Calls to the outside that are wanted or under way.")
+        self.late_operations = gauge("operations_late", "… and have been due for more than a minute.")
+        self.timers = gauge("timers", "Timers set.")
+        self.parked = gauge("parked", "Messages parked now.")
+        self._operations = Counter(
+            "orderbus_operations",
+            "Calls to the outside by kind and outcome.",
+            (*names, "operation", "outcome"),
+            registry=self.registry,
+        )
+        self._operation_seconds = Histogram(
+            "orderbus_operation_seconds",
+            "Length of a call to the outside.",
+            (*names, "operation"),
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self._labels = labels
+
+    def operation(self, kind: str, outcome: str, seconds: float) -> None:
+        self._operations.labels(**self._labels, operation=kind, outcome=outcome).inc()
+        self._operation_seconds.labels(**self._labels, operation=kind).observe(seconds)

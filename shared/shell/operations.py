@@ -1,0 +1,185 @@
+"""Calls to the outside: lease a row, let the gateway perform it, and give the outcome to the core as a message.
+
+A row is leased when it is written (by the worker that wrote it), or later when it is due again. An attempt whose
+answer never came leaves the row in doubt: before it is repeated, the gateway is asked what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import structlog
+
+from shared.contracts.values import Attempt
+from shared.shell.clock import Clock, back_off
+from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound, Meta
+from shared.shell.metrics import Metrics
+from shared.shell.service import Gateway
+from shared.shell.store import OperationRow, Store, StoreUnavailable
+from shared.shell.wiring import Wiring
+
+log = structlog.get_logger(__name__)
+LEASE_SECONDS = 90.0
+
+
+class Operations:
+    """Performs operations, a bounded number at a time."""
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        store: Store,
+        clock: Clock,
+        worker: str,
+        *,
+        at_once: int,
+        metrics: Metrics,
+        chance: random.Random,
+    ) -> None:
+        self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
+        self.gateways: Mapping[type[Operation], Gateway] = wiring.service.gateways
+        self.metrics = metrics
+        self.chance = chance
+        self.handler: Handler | None = None
+        """Set when the shell is put together: the two need each other."""
+        self.held = 4 * at_once
+        self._slots = asyncio.Semaphore(at_once)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._nudge = asyncio.Event()
+        self._stopping = False
+
+    def room(self) -> int:
+        """How many more leases this worker takes."""
+        return 0 if self._stopping else max(0, self.held - len(self._tasks))
+
+    def start(self, leased: Sequence[tuple[OperationRow, Operation]]) -> None:
+        """Perform operations that this worker holds the lease of."""
+        for row, operation in leased:
+            task = asyncio.create_task(self._perform(row, operation, doubt=False))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def nudge(self) -> None:
+        """There are due operations that nobody holds."""
+        self._nudge.set()
+
+    async def run(self, every: float = 0.25) -> None:
+        """Lease what is due, for ever."""
+        while True:
+            full = False
+            if room := self.room():
+                try:
+                    full = await self._lease(min(room, 200))
+                except StoreUnavailable:
+                    await asyncio.sleep(1.0)
+            if not full:
+                self._nudge.clear()
+                try:
+                    async with asyncio.timeout(every):
+                        await self._nudge.wait()
+                except TimeoutError:
+                    pass
+            else:
+                await asyncio.sleep(0)
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more, and give what is under way some time to end."""
+        self._stopping = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _lease(self, limit: int) -> bool:
+        rows = await self.store.lease_operations(self.worker, self.clock.now(), limit, LEASE_SECONDS)
+        for row in rows:
+            try:
+                operation = self.wiring.operations.load(row.kind, row.payload)
+            except Exception as error:
+                await self._postpone(row, type(error).__name__, 60.0, doubt=row.doubt)
+                log.error("operation cannot be read", operation=row.kind, id=str(row.id), error=type(error).__name__)
+                continue
+            task = asyncio.create_task(self._perform(row, operation, doubt=row.doubt))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(rows) == limit
+
+    async def _perform(self, row: OperationRow, operation: Operation, *, doubt: bool) -> None:
+        async with self._slots:
+            if self._lapsed(row, operation):
+                return
+            started = asyncio.get_running_loop().time()
+            answer = await self._ask(row, operation, doubt=doubt)
+            seconds = asyncio.get_running_loop().time() - started
+        self.metrics.operation(row.kind, type(answer).__name__.lower(), seconds)
+        await self._settle(row, operation, answer)
+
+    def _lapsed(self, row: OperationRow, operation: Operation) -> bool:
+        """Whether the lease could end before the attempt does: then it is somebody else's."""
+        ends = row.leased_until
+        return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.patience)
+
+    async def _ask(self, row: OperationRow, operation: Operation, *, doubt: bool) -> Outcome | Retry | Unknown:
+        gateway = self.gateways[type(operation)]
+        key = str(row.id)
+        try:
+            async with asyncio.timeout(operation.patience):
+                if doubt:
+                    found = await gateway.find(operation, key)
+                    if not isinstance(found, NotDone):
+                        return found
+                return await gateway.perform(operation, key)
+        except TimeoutError:
+            return Unknown(f"no answer within {operation.patience:g} s")
+        except Exception as bug:
+            log.exception("gateway raised", operation=row.kind, id=str(row.id), error=type(bug).__name__)
+            return Unknown(f"{type(bug).__name__}")
+
+    async def _settle(self, row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown) -> None:
+        if isinstance(answer, Outcome):
+            self._deliver(row, operation, answer, self._history(row))
+            return
+        history = [*self._history(row), Attempt(at=self.clock.now(), error=answer.error[:500])]
+        if row.attempts >= operation.max_attempts:
+            kind: Any = type(operation)
+            last = (
+                kind.Failed("gave_up", f"given up after {row.attempts} attempts: {answer.error}"[:1000])
+                if isinstance(answer, Retry)
+                else kind.Unresolved(answer.error[:1000])
+            )
+            self._deliver(row, operation, last, history)
+            return
+        wait = answer.after if isinstance(answer, Retry) else None
+        if wait is None:
+            wait = back_off(operation.first_retry, row.attempts, self.chance)
+        await self._postpone(row, answer.error, wait, doubt=isinstance(answer, Unknown))
+        log.info(
+            "operation to be retried", operation=row.kind, key=row.key, attempts=row.attempts, seconds=round(wait, 2)
+        )
+
+    async def _postpone(self, row: OperationRow, error: str, seconds: float, *, doubt: bool) -> None:
+        now = self.clock.now()
+        history = orjson.dumps([*orjson.loads(row.history), {"at": now.isoformat(), "error": error[:500]}][-20:])
+        try:
+            await self.store.postpone(row, now + timedelta(seconds=seconds), history, doubt=doubt)
+        except StoreUnavailable:
+            return  # The lease runs out by itself, and the row stays in doubt.
+        if seconds < 0.25:
+            asyncio.get_running_loop().call_later(seconds, self.nudge)
+
+    def _deliver(self, row: OperationRow, operation: Operation, outcome: Outcome, attempts: Sequence[Attempt]) -> None:
+        assert self.handler is not None
+        meta = Meta.load(row.meta)
+        inbound = Inbound(row.id, row.key, outcome, meta, operation=(row, operation), attempts=tuple(attempts))
+        self.handler.put_now(inbound)
+
+    def _history(self, row: OperationRow) -> list[Attempt]:
+        return [Attempt.model_validate(entry, strict=False) for entry in orjson.loads(row.history)]

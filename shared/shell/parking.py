@@ -1,0 +1,92 @@
+"""Parked keys, as staff see them: list, try again, skip.
+
+A key is parked by a message that nobody could read or that made the core raise; what came later for the key waits
+behind it, in order. Retrying goes through them in that order and stops at the first that fails again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from shared.contracts.values import Attempt
+from shared.shell.bus import BusRecord
+from shared.shell.clock import Clock
+from shared.shell.decisions import RetryFailed
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound, Meta, Undecodable
+from shared.shell.reader import inbound_of
+from shared.shell.store import OperationRow, ParkedRow, Store
+from shared.shell.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What came of a retry: how many messages were handled, and why it stopped (empty when the key is free)."""
+
+    handled: int
+    error: str = ""
+
+
+class Parking:
+    def __init__(self, wiring: Wiring, store: Store, handler: Handler, clock: Clock) -> None:
+        self.wiring, self.store, self.handler, self.clock = wiring, store, handler, clock
+
+    async def list(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
+        return await self.store.parked(key, limit)
+
+    async def retry(self, key: str) -> Released:
+        """Handle the key's messages in order, until one fails or none is left."""
+        handled = 0
+        while rows := await self.store.parked(key, 100):
+            for row in rows:
+                try:
+                    await self._again(row)
+                except RetryFailed as failed:
+                    await self.store.parked_again(row.id, str(failed))
+                    return Released(handled, str(failed))
+                handled += 1
+        return Released(handled)
+
+    async def skip(self, key: str) -> Released:
+        """Drop the first message of the key for good, and go on with the others."""
+        rows = await self.store.parked(key, 1)
+        if rows:
+            async with self.store.begin() as tx:
+                await tx.unpark(rows[0].id)
+        return await self.retry(key)
+
+    async def _again(self, row: ParkedRow) -> None:
+        inbound = self._inbound(row)
+        if inbound is None:
+            async with self.store.begin() as tx:
+                await tx.unpark(row.id)
+            return
+        if isinstance(inbound.message, Undecodable):
+            raise RetryFailed(inbound.message.error)
+        await self.handler.retry_parked(inbound)
+
+    def _inbound(self, row: ParkedRow) -> Inbound | None:
+        """The message as it was. None for a record that this version of the service no longer cares about."""
+        if row.origin == "record":
+            headers = tuple((name, bytes.fromhex(value)) for name, value in orjson.loads(row.headers))
+            record = BusRecord(row.topic, row.partition, row.offset, row.key.encode(), headers, row.body, row.at)
+            found = inbound_of(self.wiring, record)
+            if found is None:
+                return None
+            return Inbound(found.id, found.key, found.message, found.meta, found.record, parked=row)
+        try:
+            message = self.wiring.names.load(row.kind, row.body)
+            extra = orjson.loads(row.headers)
+            operation = None
+            if extra["operation"]:
+                kind, payload = extra["operation"]
+                blank = OperationRow(row.message_id, row.key, kind, payload.encode(), b"", row.at)
+                operation = (blank, self.wiring.operations.load(kind, payload))
+        except Exception as error:
+            raise RetryFailed(f"cannot be read: {type(error).__name__}") from None
+        attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])
+        meta = Meta.load(extra["meta"])
+        return Inbound(row.message_id, row.key, message, meta, operation=operation, attempts=attempts, parked=row)

@@ -1,0 +1,113 @@
+"""From Kafka into the handler: decode, keep what this service handles, and remember how far it came."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from shared.contracts.envelope import BadBody, BadEnvelope, Command, decode, from_headers, message_type, read_key
+from shared.shell.bus import BusRecord, BusUnavailable, Source
+from shared.shell.clock import back_off
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable, record_id
+from shared.shell.metrics import Metrics
+from shared.shell.wiring import Wiring
+
+log = structlog.get_logger(__name__)
+
+
+def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
+    """A record as a message for the core; None for an event that this service does not care about.
+
+    Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
+    """
+    source = RecordSource(record.topic, record.partition, record.offset, record.headers, record.value or b"")
+    try:
+        envelope = from_headers(record.headers, record.key)
+        kind = message_type(envelope)
+        if kind.topic.name != record.topic:
+            raise BadEnvelope(f"{kind.type} does not belong on this topic")
+        if not wiring.handles(kind):
+            if issubclass(kind, Command):
+                raise BadEnvelope(f"{wiring.name} does not handle {kind.type}")
+            return None
+        meta = Meta(
+            envelope.correlation_id or str(envelope.id),
+            envelope.store,
+            envelope.traceparent,
+            envelope.actor or ("customer" if kind.topic.owner == "storefront" else "system"),
+        )
+        message: object
+        try:
+            message = decode(kind, record.value)
+        except BadBody as wrong:
+            message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
+        return Inbound(envelope.id, envelope.subject, message, meta, source)
+    except BadEnvelope as wrong:
+        return _undecodable(record, source, str(wrong))
+
+
+def _undecodable(record: BusRecord, source: RecordSource, error: str) -> Inbound:
+    """Under its key where it has one, else under a key of its own, so that it holds nothing else up."""
+    key, wrong = read_key(record.key)
+    position = f"{record.topic}/{record.partition}/{record.offset}"
+    headers = {name: value for name, value in record.headers if value}
+    kind = headers.get("ce_type", b"").decode("utf-8", "replace")[:100]
+    identity = record_id(record.topic, record.partition, record.offset, record.at)
+    return Inbound(identity, position if wrong else key, Undecodable(kind, error), Meta(), source)
+
+
+class Reader:
+    """Reads for ever; commits positions once a second and at the end."""
+
+    def __init__(
+        self, wiring: Wiring, source: Source, handler: Handler, metrics: Metrics, limit: int, chance: random.Random
+    ) -> None:
+        self.wiring, self.source, self.handler, self.metrics = wiring, source, handler, metrics
+        self.limit = limit
+        self.chance = chance
+        self._handled: dict[tuple[str, int], int] = {}
+        self._stopping = False
+
+    async def run(self) -> None:
+        troubles = 0
+        while not self._stopping:
+            try:
+                records = await self.source.read(self.limit)
+                troubles = 0
+            except BusUnavailable as trouble:
+                troubles += 1
+                if troubles in (1, 10, 100):
+                    log.warning("kafka unavailable, trying again", error=str(trouble), times=troubles)
+                await asyncio.sleep(back_off(0.1, troubles, self.chance, 5.0))
+                continue
+            if records:
+                await self._take(records)
+
+    async def _take(self, records: Sequence[BusRecord]) -> None:
+        inbounds = [inbound for record in records if (inbound := inbound_of(self.wiring, record))]
+        self.metrics.skipped.inc(len(records) - len(inbounds))
+        positions = {(record.topic, record.partition): record.offset + 1 for record in records}
+        await self.handler.put(inbounds, lambda: self._handled.update(positions))
+
+    async def keep_positions(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            await self.commit()
+
+    async def commit(self) -> None:
+        """Tell Kafka how far this worker came; after a failure the inbox sorts the repetitions out."""
+        if self._handled:
+            positions, self._handled = self._handled, {}
+            try:
+                await self.source.commit(positions)
+            except BusUnavailable as trouble:
+                self._handled = positions | self._handled
+                log.info("positions not committed", error=str(trouble))
+
+    def stop(self) -> None:
+        """Read nothing more."""
+        self._stopping = True

@@ -1,0 +1,105 @@
+"""From the outbox to Kafka, in order per key: read the lowest rows, produce, delete those acknowledged.
+
+One worker of a service relays at a time (an advisory lock). There is no cursor that a late commit could slip behind:
+each read starts at a low mark that is seconds old, and every few seconds at the very beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import structlog
+
+from shared.shell.bus import BusUnavailable, Sink
+from shared.shell.clock import back_off
+from shared.shell.metrics import Metrics
+from shared.shell.store import RelayLock, Store, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+LIMIT = 1000
+SWEEP_SECONDS = 2.0
+
+
+class LowMark:
+    """From where to read the outbox: above rows that were sent long enough ago that nothing below can appear but by a
+    very late commit, which the next sweep finds. Spares walking over the dead rows of a queue."""
+
+    def __init__(self) -> None:
+        self._trusted = 0
+        self._highest = 0
+        self._since = 0.0
+        self._swept = 0.0
+
+    def start(self, now: float) -> int:
+        if now - self._swept >= SWEEP_SECONDS:
+            self._swept = now
+            return 0
+        return self._trusted
+
+    def sent(self, highest: int, now: float) -> None:
+        if now - self._since >= SWEEP_SECONDS:
+            self._trusted, self._highest, self._since = self._highest, highest, now
+        self._highest = max(self._highest, highest)
+
+
+class Relay:
+    def __init__(
+        self, store: Store, sink: Sink, lock: Callable[[], RelayLock], metrics: Metrics, chance: random.Random
+    ) -> None:
+        self.store, self.sink, self.metrics, self.chance = store, sink, metrics, chance
+        self._new_lock = lock
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was written to the outbox by this worker."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Be the relay as soon and as long as the lock allows."""
+        troubles = 0
+        while True:
+            lock = self._new_lock()
+            try:
+                await lock.acquire()
+                await self._relay(lock)
+            except (StoreUnavailable, BusUnavailable) as trouble:
+                troubles += 1
+                log.warning("relay interrupted, trying again", error=str(trouble))
+                await asyncio.sleep(back_off(0.1, min(troubles, 5), self.chance, 2.0))
+            finally:
+                await lock.close()
+
+    async def _relay(self, lock: RelayLock) -> None:
+        mark = LowMark()
+        clock = asyncio.get_running_loop()
+        while True:
+            # Clear first, then look: a wake-up in between is not lost.
+            self._wake.clear()
+            rows = await self.store.outbox_head(mark.start(clock.time()), LIMIT)
+            if not rows:
+                await self._idle(lock)
+                continue
+            sent = await self.sink.send(rows)
+            if sent:
+                await self.store.outbox_sent(sent)
+                self.metrics.relayed.inc(len(sent))
+                mark.sent(max(sent), clock.time())
+            if len(sent) < len(rows):
+                raise BusUnavailable(f"{len(rows) - len(sent)} of {len(rows)} records were not acknowledged")
+
+    async def _idle(self, lock: RelayLock) -> None:
+        """Until this worker or another one wrote something, or half a second."""
+        tasks = [asyncio.create_task(self._woken()), asyncio.create_task(lock.wait(0.5))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    async def _woken(self) -> None:
+        await self._wake.wait()

@@ -1,0 +1,48 @@
+"""The relay's lock on PostgreSQL: a session-level advisory lock on a connection of its own, which also listens for
+the other workers' "I wrote to the outbox"."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import asyncpg
+
+from shared.shell.store import StoreUnavailable
+
+_KEY = 0x6F627573  # "obus"
+_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class PostgresRelayLock:
+    def __init__(self, url: str, name: str) -> None:
+        self.url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        self.name = name
+        self._connection: asyncpg.Connection | None = None
+        self._told = asyncio.Event()
+
+    async def acquire(self) -> None:
+        try:
+            self._connection = await asyncpg.connect(
+                self.url, timeout=10, server_settings={"application_name": f"{self.name}-relay"}
+            )
+            await self._connection.add_listener("outbox", lambda *_: self._told.set())
+            self._connection.add_termination_listener(lambda _: self._told.set())
+            while not await self._connection.fetchval("select pg_try_advisory_lock($1)", _KEY):
+                await asyncio.sleep(0.5)
+        except _TROUBLE as error:
+            raise StoreUnavailable(type(error).__name__) from error
+
+    async def wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+        self._told.clear()
+        if self._connection is None or self._connection.is_closed():
+            raise StoreUnavailable("the relay's connection is gone")
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            with suppress(*_TROUBLE):
+                await self._connection.close(timeout=2)
+            self._connection = None

@@ -1,0 +1,265 @@
+"""One worker of a service, put together: reader, handler, relay, operations, timers, HTTP edge. Starts and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.settings import Settings
+from shared.shell.bus import BusUnavailable, Sink, Source
+from shared.shell.clock import Clock, SystemClock
+from shared.shell.database import create_engine
+from shared.shell.decisions import Done
+from shared.shell.edge import ShellEdge, application
+from shared.shell.handler import Handler
+from shared.shell.kafka import KafkaSink, KafkaSource, ensure_topics
+from shared.shell.metrics import Metrics
+from shared.shell.operations import Operations
+from shared.shell.parking import Parking
+from shared.shell.postgres import PostgresStore
+from shared.shell.reader import Reader
+from shared.shell.relay import Relay
+from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.service import Service
+from shared.shell.store import RelayLock, Store, StoreUnavailable
+from shared.shell.timers import Timers
+from shared.shell.wiring import Wiring
+
+log = structlog.get_logger(__name__)
+DRAIN_SECONDS = 10.0
+HOUSEKEEPING_SECONDS = 3600.0
+
+
+class Shell:
+    """The parts of a worker that production and simulation share, over the ports `Store`, `Source`, `Sink`, `Clock`."""
+
+    def __init__(
+        self,
+        service: Service,
+        worker: str,
+        *,
+        store: Store,
+        source: Source,
+        sink: Sink,
+        lock: Callable[[], RelayLock],
+        clock: Clock,
+        chance: random.Random,
+        batch: int = 300,
+        at_once: int = 48,
+    ) -> None:
+        self.wiring = Wiring(service)
+        self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
+        self.metrics = Metrics(service.name, worker)
+        self.operations = Operations(
+            self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance
+        )
+        self.handler = Handler(
+            self.wiring,
+            store,
+            clock,
+            worker,
+            batch=batch,
+            metrics=self.metrics,
+            chance=chance,
+            after=self._after,
+            room=self.operations.room,
+        )
+        self.operations.handler = self.handler
+        self.reader = Reader(self.wiring, source, self.handler, self.metrics, batch, chance)
+        self.relay = Relay(store, sink, lock, self.metrics, chance)
+        self.timers = Timers(self.wiring, store, clock, self.handler)
+        self.parking = Parking(self.wiring, store, self.handler, clock)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _after(self, done: Done) -> None:
+        """What a commit sets in motion."""
+        if done.published:
+            self.relay.wake()
+        if done.leased:
+            self.operations.start(done.leased)
+        if done.unleased or done.finished_serial:
+            self.operations.nudge()
+
+    async def start(self) -> None:
+        """Take up what an earlier life of this worker left, and begin."""
+        released = await self.store.release(self.worker)
+        if released:
+            log.info("leases of an earlier life released", count=released)
+        await self.source.start()
+        self._spawn("handler", self.handler.run())
+        self._spawn("relay", self.relay.run())
+        self._spawn("operations", self.operations.run())
+        self._spawn("timers", self.timers.run())
+        self._spawn("reader", self.reader.run())
+        self._spawn("positions", self.reader.keep_positions())
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
+
+    async def failed(self) -> None:
+        """Returns only by raising, when a part of the worker ended that must not."""
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended")
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Finish the batch and what is under way, relay it, commit positions, leave."""
+        self.reader.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._finished("reader")
+                await self.operations.drain(seconds / 2)
+                await self.handler.drained()
+                await self._relayed()
+        except TimeoutError:
+            log.warning("stopping with work under way; it goes on at the next start")
+        await self.reader.commit()
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self.operations.drain(0)
+        await self.source.stop()
+        await self.sink.stop()
+
+    async def _finished(self, name: str) -> None:
+        task = self._tasks.get(name)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def _relayed(self) -> None:
+        """Give the relay a moment to empty the outbox; whatever is left is sent by another worker or later."""
+        for _ in range(20):
+            try:
+                if not await self.store.outbox_head(0, 1):
+                    return
+            except StoreUnavailable:
+                return
+            self.relay.wake()
+            await asyncio.sleep(0.05)
+
+    async def measure(self) -> None:
+        """Refresh the gauges."""
+        sizes = await self.store.gauge()
+        self.metrics.outbox.set(sizes["outbox"])
+        self.metrics.outbox_age.set(sizes["outbox_age_seconds"])
+        self.metrics.open_operations.set(sizes["operations"])
+        self.metrics.late_operations.set(sizes["operations_late"])
+        self.metrics.timers.set(sizes["timers"])
+        self.metrics.parked.set(sizes["parked"])
+        self.metrics.lag.set(self.source.lag())
+
+
+ServiceFactory = Callable[[Settings, AsyncEngine], Service]
+
+
+async def run_worker(name: str, factory: ServiceFactory, settings: Settings, index: int, port: int | None) -> None:
+    """Run worker `index` of a service until SIGTERM or SIGINT. `port` replaces the configured HTTP port."""
+    own = settings.service(name)
+    worker = f"{name}-{index}"
+    engine = create_engine(own.database_url, worker, own.pool)
+    service = factory(settings, engine)
+    shell = Shell(
+        service,
+        worker,
+        store=PostgresStore(engine, notify=True),
+        source=KafkaSource(settings.kafka, name, worker, [topic.name for topic in service.consumes]),
+        sink=KafkaSink(settings.kafka, worker),
+        lock=lambda: PostgresRelayLock(own.database_url, worker),
+        clock=SystemClock(),
+        chance=random.Random(),  # noqa: S311  # jitter, no secrets
+        batch=own.batch,
+        at_once=own.operations_at_once,
+    )
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    alive = _Alive()
+    edge = ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, engine)
+
+    def missing() -> list[str]:
+        return alive.missing + ([] if shell.source.ready() else ["kafka"])
+
+    app = application(shell.wiring, edge, shell.parking, shell.metrics, settings.api_token.get_secret_value(), missing)
+    server = await _serve(app, own.http_host, own.http_port if port is None else port)
+    try:
+        await _prepared(shell, settings, name, stopping)
+        if not stopping.is_set():
+            await shell.start()
+            log.info("started", worker=worker)
+            await _until(stopping, shell.failed(), _watch(shell, alive, settings))
+            log.info("stopping", worker=worker)
+    finally:
+        await server.cleanup()
+        await shell.stop()
+        for close in service.resources:
+            await close()
+        await engine.dispose()
+        log.info("stopped", worker=worker)
+
+
+class _Alive:
+    """What readiness knows of the database."""
+
+    def __init__(self) -> None:
+        self.missing: list[str] = ["database"]
+
+
+async def _serve(app: web.Application, host: str, port: int) -> web.AppRunner:
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    for address in runner.addresses:
+        log.info("listening", host=address[0], port=address[1])
+    return runner
+
+
+async def _prepared(shell: Shell, settings: Settings, name: str, stopping: asyncio.Event) -> None:
+    """Wait until database and Kafka are there; make topics and inbox partitions."""
+    while not stopping.is_set():
+        try:
+            await ensure_topics(settings.kafka, [name])
+            await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+            return
+        except (BusUnavailable, StoreUnavailable) as trouble:
+            log.warning("waiting for what this service needs", error=str(trouble))
+            await asyncio.sleep(1.0)
+
+
+def _keep_days(settings: Settings) -> int:
+    return settings.kafka.retention.days + 2
+
+
+async def _watch(shell: Shell, alive: _Alive, settings: Settings) -> None:
+    """Gauges every five seconds, housekeeping every hour."""
+    loop = asyncio.get_running_loop()
+    housekept = loop.time()
+    while True:
+        try:
+            await shell.measure()
+            alive.missing = []
+            if loop.time() - housekept > HOUSEKEEPING_SECONDS:
+                await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+                housekept = loop.time()
+        except StoreUnavailable:
+            alive.missing = ["database"]
+        await asyncio.sleep(5.0 if not alive.missing else 0.5)
+
+
+async def _until(stopping: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
+    tasks = [asyncio.create_task(stopping.wait()), *(asyncio.create_task(item) for item in work)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,56 @@
+"""Logs: one JSON object a line, with service, worker, and where it applies order id and trace id.
+
+What is logged are ids, counts, types and durations: no bodies, no addresses, no card data, no secrets.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from shared.settings import TelemetrySettings
+
+
+def configure_logging(settings: TelemetrySettings, service: str, worker: str) -> None:
+    """Set up structlog for this process, and send the libraries' warnings the same way."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+
+    def origin(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {"service": service, "worker": worker, **event}
+
+    processors: list[structlog.typing.Processor] = [
+        origin,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    ]
+    renderer: structlog.typing.Processor
+    if settings.log_format == "json":
+        processors.append(
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=12)
+            )
+        )
+        renderer = structlog.processors.JSONRenderer(
+            lambda value, default=None, **_: orjson.dumps(value, default=str).decode()
+        )
+    else:
+        renderer = structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = _ToStructlog()
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+class _ToStructlog(logging.Handler):
+    """What libraries log, in our form. Only the message: their arguments are connection details, not order data."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage()[:500], logger=record.name)
