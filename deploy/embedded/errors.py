@@ -1,0 +1,23 @@
+"""What can keep the embedded stack from starting. Every message says what to do about it.
+
+StackError
+├── MissingPart       something the stack needs cannot be had on this machine (Java, Kafka's jars, an account)
+├── PartFailed        a part was started and did not become ready; the message names its log
+└── DataInUse         another stack runs on the same data folder
+"""
+
+
+class StackError(Exception):
+    """The embedded stack cannot run; the text is one sentence for a person, with the remedy."""
+
+
+class MissingPart(StackError):
+    pass
+
+
+class PartFailed(StackError):
+    pass
+
+
+class DataInUse(StackError):
+    pass
