@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from .errors import StripeError, invalid
 
-MOST_FIELDS = 1000
+MOST_FIELDS, DEEPEST = 1000, 8
 MOST_METADATA_KEYS, LONGEST_KEY, LONGEST_VALUE = 50, 40, 500
 
 
@@ -19,6 +19,8 @@ def decode(text: str) -> dict[str, object]:
             tree[name] = value
             continue
         *path, leaf = name.replace("]", "").split("[")
+        if len(path) > DEEPEST:
+            raise invalid("Invalid object: nested too deeply", param=path[0])
         node = tree
         for part in path:
             step = node.setdefault(part or str(len(node)), {})

@@ -133,6 +133,8 @@ class Refund:
     intent: str
     amount: int
     currency: str
+    payment_method: str
+    customer: str | None = None
     status: Literal["succeeded", "failed"] = "succeeded"
     reason: str | None = None
     failure_reason: str | None = None

@@ -28,7 +28,10 @@ def create(tx: Transaction, form: Form) -> Refund:
     if amount > left:
         wanted, rest = money.text(amount, charge.currency), money.text(left, charge.currency)
         raise refused(f"Refund amount ({wanted}) is greater than unrefunded amount on charge ({rest})", None, "amount")
-    refund = Refund(tx.new_id(Refund), tx.now, charge.id, charge.intent, amount, charge.currency)
+    identifier = tx.new_id(Refund)
+    refund = Refund(
+        identifier, tx.now, charge.id, charge.intent, amount, charge.currency, charge.payment_method, charge.customer
+    )
     refund = replace(refund, reason=reason, metadata=metadata)
     return _pay_back(tx, charge, refund)
 
