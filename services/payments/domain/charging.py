@@ -1,0 +1,315 @@
+"""Charging an order: requests, the provider's answers and callbacks, and calling it off.
+
+An answer and a callback say the same thing by two ways, in either order; both become `heard`. After every change
+`proceed` calls off what nobody wants any more and begins what waits, so an order never has two open charges.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported, LookAgain
+from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, Share
+from services.payments.domain.providers import DEFAULT
+from services.payments.domain.refunding import give_back, give_back_surplus, payments
+from services.payments.domain.turn import Turn
+from shared.contracts.checkout import OrderCancelled, OrderExpired, PaymentRequested
+from shared.contracts.payments import (
+    PaymentActionNeeded,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentFailed,
+    PaymentUnresolved,
+)
+from shared.shell.core import Context, Decision, Timer, UnresolvedOutcome
+
+LOOK_AGAIN = timedelta(minutes=10)
+"""After an outcome stayed unknown; doubled each time."""
+LOOKS = 8
+
+
+# What the order wants
+
+
+@payments.on(PaymentRequested)
+def payment_requested(payment: Payment | None, request: PaymentRequested, context: Context) -> Decision[Payment]:
+    known = payment or Payment(
+        number=request.number,
+        store=request.store,
+        provider=DEFAULT,
+        currency=request.currency,
+        items=tuple(Share(item.item, item.purchased) for item in request.items),
+    )
+    if request.attempt <= _latest(known):
+        return Decision(payment)
+    turn = Turn(known, context)
+    if known.waiting:
+        turn.tell(PaymentCancelled(attempt=known.waiting.attempt))
+    turn.change(waiting=_charge(known, request, context.key))
+    if known.open and known.open.status is AttemptStatus.UNRESOLVED:
+        text = f"Attempt {known.open.number} may have been charged; this one waits until that is known."
+        turn.tell(PaymentUnresolved(attempt=request.attempt, text=text))
+    proceed(turn)
+    return turn.decision()
+
+
+@payments.on(OrderCancelled, OrderExpired)
+def order_closed(payment: Payment | None, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
+    """Nothing known of the order: nothing was asked for, and its topic brings no request after this."""
+    if payment is None or payment.closed:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    turn.change(closed="expired" if isinstance(closed, OrderExpired) else "cancelled")
+    give_back(turn)
+    proceed(turn)
+    return turn.decision()
+
+
+def _latest(payment: Payment) -> int:
+    waiting = payment.waiting.attempt if payment.waiting else 0
+    return max([waiting, *(attempt.number for attempt in payment.attempts)])
+
+
+def _charge(payment: Payment, request: PaymentRequested, order: str) -> ChargeCard:
+    return ChargeCard(
+        provider=payment.provider,
+        order=order,
+        store=request.store,
+        number=request.number,
+        attempt=request.attempt,
+        amount=request.amount,
+        currency=request.currency,
+        email=request.customer_email,
+        return_url=request.return_url,
+        payment_method=request.payment_method or "",
+        token=request.token or "",
+        descriptor=request.statement_descriptor or "",
+    )
+
+
+# What the provider says
+
+
+@payments.on(ChargeCard.Done)
+def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, ChargeCard)
+    said = IntentReported(
+        attempt=context.operation.attempt,
+        intent=outcome.intent,
+        status=outcome.status,
+        amount=outcome.amount,
+        url=outcome.url,
+        card=outcome.card,
+    )
+    return heard(payment, said, context)
+
+
+@payments.on(ChargeCard.Failed)
+def charge_declined(payment: Payment | None, outcome: ChargeCard.Failed, context: Context) -> Decision[Payment]:
+    assert payment is not None and isinstance(context.operation, ChargeCard)
+    attempt = payment.attempt(context.operation.attempt)
+    if attempt is None or attempt.status not in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
+        return Decision(payment)  # a callback knew better
+    said = IntentReported(
+        attempt=attempt.number,
+        intent=outcome.intent,
+        status="failed",
+        card=outcome.card,
+        code=outcome.code,
+        text=outcome.text,
+    )
+    return heard(payment, said, context)
+
+
+@payments.on(ChargeCard.Unresolved)
+def charge_unresolved(payment: Payment | None, outcome: UnresolvedOutcome, context: Context) -> Decision[Payment]:
+    assert payment is not None and isinstance(context.operation, ChargeCard)
+    attempt = payment.attempt(context.operation.attempt)
+    if attempt is None or attempt.status is not AttemptStatus.CHARGING:
+        return Decision(payment)
+    return _nobody_knows(Turn(payment, context), attempt, outcome.text)
+
+
+@payments.on(CancelIntent.Done)
+def called_off(payment: Payment | None, outcome: CancelIntent.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, CancelIntent)
+    said = IntentReported(
+        attempt=context.operation.attempt,
+        intent=context.operation.intent,
+        status=outcome.status,
+        amount=outcome.amount,
+        card=outcome.card,
+    )
+    return heard(payment, said, context)
+
+
+@payments.on(CancelIntent.Failed, CancelIntent.Unresolved)
+def not_called_off(
+    payment: Payment | None, outcome: CancelIntent.Failed | CancelIntent.Unresolved, context: Context
+) -> Decision[Payment]:
+    assert payment is not None and isinstance(context.operation, CancelIntent)
+    attempt = payment.attempt(context.operation.attempt)
+    if attempt is None or attempt.status is not AttemptStatus.CANCELLING:
+        return Decision(payment)
+    return _nobody_knows(Turn(payment, context), attempt, outcome.text)
+
+
+@payments.on(IntentReported)
+def intent_reported(payment: Payment | None, said: IntentReported, context: Context) -> Decision[Payment]:
+    return heard(payment, said, context)
+
+
+def heard(payment: Payment | None, said: IntentReported, context: Context) -> Decision[Payment]:
+    """The provider told how an attempt stands. Whatever is known already changes nothing."""
+    attempt = payment.attempt(said.attempt) if payment else None
+    if payment is None or attempt is None:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    match said.status:
+        case "succeeded":
+            _captured(turn, attempt, said)
+        case "requires_action" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
+            _action_required(turn, attempt, said)
+        case "processing" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
+            turn.put_attempt(attempt, status=AttemptStatus.CHARGING, intent=said.intent, card=said.card or attempt.card)
+        case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
+            _declined(turn, attempt, said)
+        case "cancelled" if attempt.is_open:
+            turn.put_attempt(attempt, status=AttemptStatus.CANCELLED, intent=said.intent)
+            turn.tell(PaymentCancelled(attempt=attempt.number))
+        case _:
+            return Decision(payment)
+    proceed(turn)
+    return turn.decision() if turn.payment != payment else Decision(payment)
+
+
+def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+    if attempt.status is AttemptStatus.CAPTURED:
+        if attempt.card is None and said.card:
+            turn.put_attempt(attempt, card=said.card)
+        return
+    amount = said.amount or attempt.amount
+    attempt = turn.put_attempt(
+        attempt,
+        status=AttemptStatus.CAPTURED,
+        intent=said.intent,
+        authorised=max(amount, attempt.amount),
+        captured=amount,
+        card=said.card or attempt.card,
+        surplus=turn.payment.paid is not None,
+        code="",
+        text="",
+    )
+    turn.move("capture", amount, said.intent)
+    if attempt.surplus:
+        give_back_surplus(turn, attempt)
+        return
+    turn.tell(
+        PaymentCaptured(
+            attempt=attempt.number,
+            amount=amount,
+            currency=turn.payment.currency,
+            provider=turn.payment.provider,
+            transaction=said.intent,
+            card=attempt.card,
+            captured_at=turn.context.at,
+        )
+    )
+    if turn.payment.closed:
+        give_back(turn)
+
+
+def _action_required(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+    card = said.card or attempt.card
+    turn.put_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, intent=said.intent, card=card)
+    if not _unwanted(turn.payment):
+        turn.tell(PaymentActionNeeded(attempt=attempt.number, url=said.url))
+
+
+def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+    attempt = turn.put_attempt(
+        attempt,
+        status=AttemptStatus.DECLINED,
+        intent=said.intent or attempt.intent,
+        card=said.card or attempt.card,
+        code=said.code,
+        text=said.text,
+    )
+    turn.tell(PaymentFailed(attempt=attempt.number, code=said.code, text=said.text, card=attempt.card))
+
+
+# Not knowing
+
+
+def _nobody_knows(turn: Turn, attempt: ChargeAttempt, text: str) -> Decision[Payment]:
+    turn.put_attempt(attempt, status=AttemptStatus.UNRESOLVED, text=text)
+    turn.tell(PaymentUnresolved(attempt=attempt.number, text=text))
+    _look_later(turn, attempt.number, tries=1)
+    return turn.decision()
+
+
+def _look_later(turn: Turn, attempt: int, tries: int) -> None:
+    if tries <= LOOKS:
+        due = turn.context.at + LOOK_AGAIN * 2 ** (tries - 1)
+        turn.later(Timer(due, LookAgain(attempt, tries), name=f"look_again_{attempt}"))
+
+
+@payments.on(LookAgain)
+def look_again(payment: Payment | None, due: LookAgain, context: Context) -> Decision[Payment]:
+    attempt = payment.attempt(due.attempt) if payment else None
+    if payment is None or attempt is None or attempt.status is not AttemptStatus.UNRESOLVED:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    turn.want(FindIntent(payment.provider, context.key, attempt.number, attempt.intent, attempt.at))
+    _look_later(turn, attempt.number, due.tries + 1)
+    return turn.decision()
+
+
+@payments.on(FindIntent.Done)
+def found(payment: Payment | None, outcome: FindIntent.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, FindIntent)
+    said = IntentReported(
+        attempt=context.operation.attempt,
+        intent=outcome.intent,
+        status=outcome.status,
+        amount=outcome.amount,
+        url=outcome.url,
+        card=outcome.card,
+        code=outcome.code,
+        text=outcome.text,
+    )
+    return heard(payment, said, context)
+
+
+@payments.on(FindIntent.Failed, FindIntent.Unresolved)
+def not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
+    """The timer set by `look_again` asks once more."""
+    return Decision(payment)
+
+
+# What follows
+
+
+def proceed(turn: Turn) -> None:
+    """Call off what is not wanted any more; begin what waits, when nothing else is open."""
+    payment = turn.payment
+    if _unwanted(payment):
+        for attempt in payment.attempts:
+            if attempt.status is AttemptStatus.ACTION_REQUIRED:
+                turn.put_attempt(attempt, status=AttemptStatus.CANCELLING)
+                turn.want(CancelIntent(payment.provider, turn.context.key, attempt.number, attempt.intent))
+    waiting = payment.waiting
+    if waiting is None:
+        return
+    if payment.closed or payment.paid:
+        turn.change(waiting=None)
+        turn.tell(PaymentCancelled(attempt=waiting.attempt))
+    elif not any(attempt.status in OPEN for attempt in payment.attempts):
+        turn.change(waiting=None)
+        turn.put_attempt(ChargeAttempt(waiting.attempt, waiting.amount, turn.context.at))
+        turn.want(waiting)
+
+
+def _unwanted(payment: Payment) -> bool:
+    """An attempt that waits for the customer should not be completed any more."""
+    return bool(payment.closed or payment.waiting or payment.paid)

@@ -1,0 +1,110 @@
+"""The ledger: every movement of money as entries that sum to zero per transaction and currency.
+
+A debit is positive, a credit negative. A capture debits what the provider owes us and credits sales; a refund is the
+reverse; a refund that the bank sent back is a capture again, by another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from shared.shell.core import Record
+
+Kind = Literal["capture", "refund", "refund_returned"]
+PROVIDER_BALANCE = "provider_balance"
+SALES = "sales"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry(Record):
+    """One side of a movement. Amount in minor units of `currency`."""
+
+    key: str
+    id: UUID
+    transaction: UUID
+    kind: str
+    account: str
+    amount: int
+    currency: str
+    provider: str
+    reference: str
+    """The provider's id of what moved: `pi_…`, `re_…`."""
+    store: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord(Record):
+    """An attempt after one of its changes."""
+
+    key: str
+    id: UUID
+    attempt: int
+    status: str
+    amount: int
+    currency: str
+    provider: str
+    intent: str
+    card_brand: str
+    card_last4: str
+    code: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRecord(Record):
+    """A refund after one of its changes."""
+
+    key: str
+    id: UUID
+    refund: str
+    attempt: int
+    status: str
+    amount: int
+    currency: str
+    provider: str
+    transaction: str
+    reason: str
+    note: str
+    actor: str
+    code: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that moved: towards us when `amount` is positive, back when it is negative."""
+
+    kind: Kind
+    amount: int
+    currency: str
+    provider: str
+    reference: str
+    store: str
+
+
+def entries(movement: Movement, key: str, at: datetime, new_id: Callable[[], UUID]) -> list[LedgerEntry]:
+    """The two entries of one movement."""
+    transaction = new_id()
+    return [
+        LedgerEntry(
+            key=key,
+            id=new_id(),
+            transaction=transaction,
+            kind=movement.kind,
+            account=account,
+            amount=amount,
+            currency=movement.currency,
+            provider=movement.provider,
+            reference=movement.reference,
+            store=movement.store,
+            at=at,
+        )
+        for account, amount in ((PROVIDER_BALANCE, movement.amount), (SALES, -movement.amount))
+    ]

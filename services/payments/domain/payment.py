@@ -1,0 +1,198 @@
+"""The payment of one order: its attempts to charge, its refunds, and what follows from them in sums.
+
+    an attempt                                             a refund
+    charging ──► captured                                  pending ──► done ──► failed   (the bank sent it back)
+       │  │  └─► declined                                     │  └───► failed
+       │  └────► action_required ──► captured | declined      └──────► unresolved ──► done | failed
+       │                 └──► cancelling ──► cancelled | captured
+       └───────► unresolved ──► captured | declined | cancelled
+
+A capture is a fact whenever it is told, also of an attempt that was thought declined or cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from services.payments.domain.operations import ChargeCard
+from shared.contracts.values import Card, PaymentStatus
+
+
+class AttemptStatus(StrEnum):
+    CHARGING = "charging"
+    ACTION_REQUIRED = "action_required"
+    CANCELLING = "cancelling"
+    CAPTURED = "captured"
+    DECLINED = "declined"
+    CANCELLED = "cancelled"
+    UNRESOLVED = "unresolved"
+
+
+OPEN = frozenset(
+    {AttemptStatus.CHARGING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.CANCELLING, AttemptStatus.UNRESOLVED}
+)
+"""The provider may still take the money."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeAttempt:
+    """One try to charge. Amounts in minor units of the payment's currency."""
+
+    number: int
+    amount: int
+    at: datetime
+    status: AttemptStatus = AttemptStatus.CHARGING
+    intent: str = ""
+    """The provider's id, empty until it is known."""
+    authorised: int = 0
+    captured: int = 0
+    card: Card | None = None
+    code: str = ""
+    text: str = ""
+    surplus: bool = False
+    """Captured though another attempt had already paid the order: all of it is given back."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    UNRESOLVED = "unresolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An item's part of an amount."""
+
+    item: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money on its way back. `shares` says how much of it is for which item; empty: for none in particular."""
+
+    id: str
+    attempt: int
+    amount: int
+    at: datetime
+    status: RefundStatus = RefundStatus.PENDING
+    shares: tuple[Share, ...] = ()
+    reason: str = ""
+    note: str = ""
+    transaction: str = ""
+    """The provider's id, empty until it is known."""
+    code: str = ""
+    text: str = ""
+
+    @property
+    def is_pending(self) -> bool:
+        """It may still happen: its money is spoken for."""
+        return self.status in (RefundStatus.PENDING, RefundStatus.UNRESOLVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Everything about the money of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
+
+    number: str
+    store: str
+    provider: str
+    currency: str
+    items: tuple[Share, ...]
+    """The most that can be refunded for each item: its exact part of the amount."""
+    attempts: tuple[ChargeAttempt, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    waiting: ChargeCard | None = None
+    """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
+    closed: str = ""
+    """`cancelled` or `expired`: whatever is captured goes back."""
+
+    @property
+    def authorised(self) -> int:
+        return sum(attempt.authorised for attempt in self.attempts)
+
+    @property
+    def captured(self) -> int:
+        """Everything that was ever taken, surplus included."""
+        return sum(attempt.captured for attempt in self.attempts)
+
+    @property
+    def refunded(self) -> int:
+        return sum(refund.amount for refund in self.refunds if refund.status is RefundStatus.DONE)
+
+    @property
+    def pending(self) -> int:
+        return sum(refund.amount for refund in self.refunds if refund.is_pending)
+
+    @property
+    def paid(self) -> ChargeAttempt | None:
+        """The one attempt that paid the order."""
+        return next((a for a in self.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus), None)
+
+    @property
+    def open(self) -> ChargeAttempt | None:
+        return next((attempt for attempt in self.attempts if attempt.is_open), None)
+
+    @property
+    def paid_back(self) -> int:
+        """Refunds of the paid attempt that are done."""
+        return sum(refund.amount for refund in self.order_refunds() if refund.status is RefundStatus.DONE)
+
+    @property
+    def left(self) -> int:
+        """What can still be refunded: captured − refunded − pending, of the paid attempt."""
+        taken = self.paid.captured if self.paid else 0
+        return taken - sum(r.amount for r in self.order_refunds() if r.status is not RefundStatus.FAILED)
+
+    @property
+    def unresolved(self) -> bool:
+        """Nobody knows what became of a call to the provider."""
+        return any(attempt.status is AttemptStatus.UNRESOLVED for attempt in self.attempts) or any(
+            refund.status is RefundStatus.UNRESOLVED for refund in self.refunds
+        )
+
+    @property
+    def status(self) -> PaymentStatus:
+        if self.paid is None:
+            return PaymentStatus.PENDING if self.open or self.waiting else PaymentStatus.FAILED
+        if self.paid_back == 0:
+            return PaymentStatus.PAID
+        return PaymentStatus.REFUNDED if self.paid_back >= self.paid.captured else PaymentStatus.PARTIALLY_REFUNDED
+
+    def order_refunds(self) -> Iterable[Refund]:
+        """Refunds of the attempt that paid the order; those of a surplus are not the order's."""
+        paid = self.paid.number if self.paid else 0
+        return (refund for refund in self.refunds if refund.attempt == paid)
+
+    def shares_left(self) -> tuple[Share, ...]:
+        """What can still be refunded for each item, pending refunds taken off."""
+        spoken = [share for r in self.order_refunds() if r.status is not RefundStatus.FAILED for share in r.shares]
+        return tuple(Share(i.item, i.amount - sum(s.amount for s in spoken if s.item == i.item)) for i in self.items)
+
+    def shares_refunded(self) -> dict[str, int]:
+        """What has been refunded for each item."""
+        done = [share for r in self.order_refunds() if r.status is RefundStatus.DONE for share in r.shares]
+        return {i.item: sum(share.amount for share in done if share.item == i.item) for i in self.items}
+
+    def attempt(self, number: int) -> ChargeAttempt | None:
+        return next((attempt for attempt in self.attempts if attempt.number == number), None)
+
+    def refund(self, id: str) -> Refund | None:
+        return next((refund for refund in self.refunds if refund.id == id), None)
+
+    def with_attempt(self, changed: ChargeAttempt) -> Payment:
+        others = tuple(attempt for attempt in self.attempts if attempt.number != changed.number)
+        return replace(self, attempts=tuple(sorted((*others, changed), key=lambda attempt: attempt.number)))
+
+    def with_refund(self, changed: Refund) -> Payment:
+        if self.refund(changed.id) is None:
+            return replace(self, refunds=(*self.refunds, changed))
+        return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))

@@ -1,0 +1,24 @@
+"""What each payment provider can do. Rules ask here instead of naming providers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider's API offers. Where it offers no refund, a person does it in the provider's dashboard."""
+
+    full_refunds: bool
+    partial_refunds: bool
+    call_off: bool = True
+    """An attempt that waits for the customer can be called off."""
+    dashboard: str = ""
+    """Where a person does what the API cannot."""
+
+
+DEFAULT = "stripe"
+PROVIDERS: Mapping[str, Capabilities] = {
+    "stripe": Capabilities(full_refunds=True, partial_refunds=True, dashboard="https://dashboard.stripe.com/payments"),
+}

@@ -1,0 +1,262 @@
+"""Giving money back: what may be asked, what is done automatically, and how refunds end."""
+
+from __future__ import annotations
+
+from services.payments.domain.operations import RefundCharge, RefundProgress, RefundReported
+from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share
+from services.payments.domain.providers import PROVIDERS
+from services.payments.domain.turn import Turn
+from shared.contracts.envelope import Problem
+from shared.contracts.payments import (
+    PaymentRefunded,
+    PaymentUnresolved,
+    RefundedLine,
+    RefundFailed,
+    RefundLine,
+    RefundPayment,
+    SurplusRefunded,
+)
+from shared.money import Money, allocate
+from shared.shell.core import Context, Core, Decision, Refused
+
+payments = Core(Payment)
+
+SENT_BACK = "The bank sent the refund back; give the money back in another way."
+
+
+# What may be asked
+
+
+@payments.on(RefundPayment)
+def refund_payment(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
+    if payment is None or payment.paid is None:
+        return Refused("not_paid", "Nothing was paid that could be refunded.")
+    if payment.left == 0:
+        return Refused("already_refunded", "Everything is refunded already, or about to be.")
+    shares: tuple[Share, ...] = ()
+    amount = payment.left if command.amount is None else command.amount
+    if command.items:
+        asked = _shares_asked(payment, command)
+        if isinstance(asked, Refused):
+            return asked
+        shares, amount = asked, sum(share.amount for share in asked)
+    if refused := _not_possible(payment, amount):
+        return refused
+    if amount == payment.left and not command.items:
+        shares = _shares_of_all(payment)
+    turn = Turn(payment, context)
+    _refund(turn, payment.paid, amount, shares, command.reason, command.note)
+    return turn.decision()
+
+
+def _not_possible(payment: Payment, amount: int) -> Refused | None:
+    can = PROVIDERS[payment.provider]
+    if amount == 0:
+        return Refused("nothing_to_refund", "The amount is zero.")
+    if amount > payment.left:
+        return Refused("too_much", f"At most {Money(payment.left, payment.currency)} can still be refunded.")
+    whole = payment.paid is not None and amount == payment.paid.captured
+    if not (can.full_refunds if whole else can.partial_refunds):
+        where = f" Do it at {can.dashboard}." if can.dashboard else ""
+        return Refused("provider_cannot", f"{payment.provider} cannot make this refund by its API.{where}")
+    return None
+
+
+def _shares_asked(payment: Payment, command: RefundPayment) -> tuple[Share, ...] | Refused:
+    """How much for each item; every problem at once."""
+    if command.amount is not None:
+        return Refused("ambiguous", "Say either an amount or items; an item can have its own amount.")
+    left = {share.item: share.amount for share in payment.shares_left()}
+    problems: list[Problem] = []
+    shares: list[Share] = []
+    for index, line in enumerate(command.items):
+        if problem := _line_problem(payment, line, left):
+            problems.append(problem.model_copy(update={"field": f"items.{index}"}))
+            continue
+        amount = left[line.item] if line.amount is None else line.amount
+        left[line.item] -= amount
+        shares.append(Share(line.item, amount))
+    if problems:
+        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
+    return tuple(share for share in shares if share.amount)
+
+
+def _line_problem(payment: Payment, line: RefundLine, left: dict[str, int]) -> Problem | None:
+    if line.item not in left:
+        return Problem(field="", code="unknown_item", text=f"The order has no item {line.item}.")
+    if line.amount is not None and line.amount > left[line.item]:
+        most = Money(left[line.item], payment.currency)
+        text = f"At most {most} can still be refunded for item {line.item}."
+        return Problem(field="", code="too_much_for_item", text=text)
+    return None
+
+
+def _shares_of_all(payment: Payment) -> tuple[Share, ...]:
+    """Everything that is left, by item; earlier refunds for no item in particular reduce all in proportion."""
+    items = [share for share in payment.shares_left() if share.amount]
+    if sum(share.amount for share in items) <= payment.left:
+        return tuple(items)
+    parts = allocate(payment.left, [share.amount for share in items])
+    return tuple(Share(share.item, part) for share, part in zip(items, parts, strict=True) if part)
+
+
+# What is done automatically
+
+
+def give_back(turn: Turn) -> None:
+    """Refund whatever is left of a payment whose order was called off."""
+    payment = turn.payment
+    if payment.paid and payment.left:
+        _refund(turn, payment.paid, payment.left, _shares_of_all(payment), f"order_{payment.closed}", "")
+
+
+def give_back_surplus(turn: Turn, attempt: ChargeAttempt) -> None:
+    """Refund the whole of a second capture for the same order."""
+    _refund(turn, attempt, attempt.captured, (), "duplicate", "A second charge for the same order.")
+
+
+def _refund(turn: Turn, attempt: ChargeAttempt, amount: int, shares: tuple[Share, ...], reason: str, note: str) -> None:
+    payment = turn.payment
+    refund = Refund(
+        id=str(turn.context.new_id()),
+        attempt=attempt.number,
+        amount=amount,
+        at=turn.context.at,
+        shares=shares,
+        reason=reason,
+        note=note,
+    )
+    turn.put_refund(refund)
+    turn.want(
+        RefundCharge(
+            provider=payment.provider,
+            order=turn.context.key,
+            store=payment.store,
+            refund=refund.id,
+            intent=attempt.intent,
+            amount=amount,
+            currency=payment.currency,
+            reason=reason,
+        )
+    )
+
+
+# How refunds end
+
+
+@payments.on(RefundCharge.Done)
+def refund_answered(payment: Payment | None, outcome: RefundCharge.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, RefundCharge)
+    said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
+    return heard(payment, said, context)
+
+
+@payments.on(RefundCharge.Failed)
+def refund_refused(payment: Payment | None, outcome: RefundCharge.Failed, context: Context) -> Decision[Payment]:
+    assert payment is not None and isinstance(context.operation, RefundCharge)
+    refund = payment.refund(context.operation.refund)
+    if refund is None or not refund.is_pending or refund.transaction:
+        return Decision(payment)  # a callback knew better
+    turn = Turn(payment, context)
+    _failed(turn, refund, outcome.code, outcome.text)
+    return turn.decision()
+
+
+@payments.on(RefundCharge.Unresolved)
+def refund_unresolved(payment: Payment | None, outcome: RefundCharge.Unresolved, context: Context) -> Decision[Payment]:
+    assert payment is not None and isinstance(context.operation, RefundCharge)
+    refund = payment.refund(context.operation.refund)
+    if refund is None or refund.status is not RefundStatus.PENDING or refund.transaction:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    turn.put_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
+    turn.tell(PaymentUnresolved(attempt=refund.attempt, text=f"Refund {refund.id}: {outcome.text}"[:2000]))
+    return turn.decision()
+
+
+@payments.on(RefundReported)
+def refund_reported(payment: Payment | None, said: RefundReported, context: Context) -> Decision[Payment]:
+    return heard(payment, said, context)
+
+
+def heard(payment: Payment | None, said: RefundReported, context: Context) -> Decision[Payment]:
+    """The provider told how a refund stands. Whatever is known already changes nothing."""
+    refund = payment.refund(said.refund) if payment else None
+    if payment is None or refund is None or _is_old_news(payment, refund, said.status):
+        return Decision(payment)
+    turn = Turn(payment, context)
+    if said.status == "succeeded":
+        _done(turn, refund, said.transaction)
+    elif said.status == "pending":
+        turn.put_refund(refund, status=RefundStatus.PENDING, transaction=said.transaction)
+    else:
+        if refund.status is RefundStatus.DONE:
+            turn.move("refund_returned", refund.amount, said.transaction)
+        _failed(turn, refund, said.code or "failed", SENT_BACK, said.transaction)
+    return turn.decision()
+
+
+def _is_old_news(payment: Payment, refund: Refund, status: RefundProgress) -> bool:
+    """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done,
+    as long as its money has not been spoken for again."""
+    match refund.status:
+        case RefundStatus.FAILED:
+            free = payment.left if payment.paid and refund.attempt == payment.paid.number else refund.amount
+            return bool(refund.transaction) or status != "succeeded" or refund.amount > free
+        case RefundStatus.DONE:
+            return status != "failed"
+        case _:
+            return status == "pending" and bool(refund.transaction)
+
+
+def _done(turn: Turn, refund: Refund, transaction: str) -> None:
+    before = turn.payment
+    refund = turn.put_refund(refund, status=RefundStatus.DONE, transaction=transaction, code="", text="")
+    turn.move("refund", -refund.amount, transaction)
+    payment = turn.payment
+    if payment.paid is None or refund.attempt != payment.paid.number:
+        turn.tell(
+            SurplusRefunded(
+                refund=refund.id,
+                attempt=refund.attempt,
+                amount=refund.amount,
+                currency=payment.currency,
+                transaction=transaction,
+            )
+        )
+        return
+    turn.tell(
+        PaymentRefunded(
+            refund=refund.id,
+            amount=refund.amount,
+            currency=payment.currency,
+            captured=payment.paid.captured,
+            refunded=payment.paid_back,
+            items=_lines(before, payment, refund),
+            reason=refund.reason,
+            transaction=transaction,
+        )
+    )
+
+
+def _failed(turn: Turn, refund: Refund, code: str, text: str, transaction: str = "") -> None:
+    turn.put_refund(refund, status=RefundStatus.FAILED, code=code, text=text, transaction=transaction)
+    turn.tell(RefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text))
+
+
+def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
+    """The items of this refund, and those that became wholly refunded by it."""
+    was, now = _whole_items(before), _whole_items(after)
+    amounts = {share.item: share.amount for share in refund.shares}
+    return tuple(
+        RefundedLine(item=item.item, amount=amounts.get(item.item, 0), whole=item.item in now)
+        for item in after.items
+        if item.item in amounts or item.item in now - was
+    )
+
+
+def _whole_items(payment: Payment) -> set[str]:
+    if payment.paid and payment.paid_back >= payment.paid.captured:
+        return {item.item for item in payment.items}
+    refunded = payment.shares_refunded()
+    return {item.item for item in payment.items if 0 < item.amount <= refunded[item.item]}

@@ -1,0 +1,120 @@
+"""Payments' tables and how a payment becomes a row. The migrations create them; keep both alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.payments.domain.ledger import AttemptRecord, LedgerEntry, RefundRecord
+from services.payments.domain.payment import Payment
+from shared.shell.service import RecordTable, StateTable, Storage, state_table
+
+metadata = sa.MetaData()
+
+payments = state_table(
+    "payments",
+    metadata,
+    sa.Column("number", sa.Text),
+    sa.Column("store", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("provider", sa.Text),
+    sa.Column("currency", sa.Text),
+    sa.Column("intent", sa.Text),
+    sa.Column("authorised", sa.BigInteger),
+    sa.Column("captured", sa.BigInteger),
+    sa.Column("refunded", sa.BigInteger),
+    sa.Column("pending", sa.BigInteger),
+    sa.Column("unresolved", sa.Boolean),
+)
+
+
+def _record_table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """The columns that every append-only table of ours begins with, then its own."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        *columns,
+    )
+
+
+def _text(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text, nullable=False)
+
+
+def _amount(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
+ledger_entries = _record_table(
+    "ledger_entries",
+    sa.Column("transaction", sa.Uuid, nullable=False),
+    _text("kind"),
+    _text("account"),
+    _amount("amount"),
+    _text("currency"),
+    _text("provider"),
+    _text("reference"),
+    _text("store"),
+)
+attempts = _record_table(
+    "attempts",
+    sa.Column("attempt", sa.Integer, nullable=False),
+    _text("status"),
+    _amount("amount"),
+    _text("currency"),
+    _text("provider"),
+    _text("intent"),
+    _text("card_brand"),
+    _text("card_last4"),
+    _text("code"),
+    _text("text"),
+)
+refunds = _record_table(
+    "refunds",
+    _text("refund"),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    _text("status"),
+    _amount("amount"),
+    _text("currency"),
+    _text("provider"),
+    _text("transaction"),
+    _text("reason"),
+    _text("note"),
+    _text("actor"),
+    _text("code"),
+    _text("text"),
+)
+
+
+def payment_columns(payment: Payment) -> Mapping[str, Any]:
+    """What SQL must find or guard."""
+    known = payment.paid or (payment.attempts[-1] if payment.attempts else None)
+    return {
+        "number": payment.number,
+        "store": payment.store,
+        "status": payment.status.value,
+        "provider": payment.provider,
+        "currency": payment.currency,
+        "intent": known.intent if known else "",
+        "authorised": payment.authorised,
+        "captured": payment.captured,
+        "refunded": payment.refunded,
+        "pending": payment.pending,
+        "unresolved": payment.unresolved,
+    }
+
+
+storage = Storage(
+    metadata=metadata,
+    states=[StateTable(Payment, payments, payment_columns)],
+    records=[
+        RecordTable(LedgerEntry, ledger_entries),
+        RecordTable(AttemptRecord, attempts),
+        RecordTable(RefundRecord, refunds),
+    ],
+)
