@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -179,13 +179,18 @@ class Context:
 
 
 def derived_id(source: UUID, index: int, at: datetime) -> UUID:
-    """A UUIDv7 (RFC 9562) of the time `at`, its random bits a hash of `source` and `index`."""
-    digest = hashlib.blake2b(source.bytes + index.to_bytes(4), digest_size=10).digest()
-    milliseconds = int(at.timestamp() * 1000)
-    value = (milliseconds << 80) | int.from_bytes(digest)
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return UUID(int=value)
+    """A UUIDv7 (RFC 9562) that is the same whenever it is derived again.
+
+    Sorts by the time `at` (to the microsecond, method 3 of section 6.2), then by `index`; the rest is a hash.
+    """
+    microseconds = (at - _EPOCH) // timedelta(microseconds=1)
+    milliseconds, fraction = divmod(microseconds, 1000)
+    digest = hashlib.blake2b(source.bytes + index.to_bytes(8), digest_size=7).digest()
+    tail = (index & 0x3FF) << 52 | int.from_bytes(digest) & 0xFFFFFFFFFFFFF
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | (fraction * 4096 // 1000) << 64 | 0x2 << 62 | tail)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 Answer = Decision[S] | Refused

@@ -227,6 +227,7 @@ class Batch:
     def _decide(self, item: _Work) -> None:
         inbound, message = item.inbound, item.inbound.message
         slot = self._main(item)
+        self.now += timedelta(microseconds=1)  # so that what follows sorts in the order of the messages
         seed = UUID(int=inbound.id.int ^ self.wiring.salt)
         if isinstance(message, Malformed):
             self._refuse(item, seed, Refused("malformed", "The message is not right.", message.problems))
@@ -342,7 +343,7 @@ class Batch:
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted
             envelope = Envelope(
-                id=derived_id(seed, -1 - index & 0xFFFFFFFF, self.now),
+                id=derived_id(seed, 0x80000000 + index, self.now),
                 type=message.type,
                 version=message.version,
                 source=self.wiring.name,

@@ -78,7 +78,7 @@ class ShellEdge:
                 "idempotency_key_reused",
             )
         if answer.code:
-            problems = [Problem.model_validate(entry) for entry in orjson.loads(answer.problems)]
+            problems = tuple(Problem.model_validate(entry) for entry in orjson.loads(answer.problems))
             return Refused(answer.code, answer.text, problems)
         return Accepted(str(message_id), duplicate=True)
 

@@ -1,0 +1,53 @@
+"""Real parts for the whole run: one PostgreSQL server, a database copied from a template per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest_asyncio
+
+from deploy.embedded.children import Children
+from deploy.embedded.ports import choose
+from deploy.embedded.postgres import Postgres
+
+_numbers = itertools.count(1)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def postgres_url(tmp_path_factory: object) -> AsyncIterator[str]:
+    """The URL of a server's maintenance database. ORDERBUS_TEST_POSTGRES names a server that is there already."""
+    given = os.environ.get("ORDERBUS_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    folder = Path(tmp_path_factory.mktemp("postgres"))  # type: ignore[attr-defined]
+    async with Children() as children:
+        server = Postgres(folder / "data", folder, choose(["postgres"])["postgres"], "test", children, databases=())
+        await server.start()
+        yield server.url("postgres")
+        await server.stop()
+
+
+NewDatabase = Callable[[], Awaitable[str]]
+
+
+@pytest_asyncio.fixture
+async def new_database(postgres_url: str) -> AsyncIterator[NewDatabase]:
+    """Makes empty databases that live as long as the test."""
+    made: list[str] = []
+    server = await asyncpg.connect(postgres_url)
+
+    async def make() -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        await server.execute(f"create database {name}")
+        made.append(name)
+        return postgres_url.rsplit("/", 1)[0] + f"/{name}"
+
+    yield make
+    for name in made:
+        await server.execute(f"drop database {name} with (force)")
+    await server.close()
