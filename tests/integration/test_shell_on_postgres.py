@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -30,10 +30,7 @@ from shared.web import Accepted
 from tests.integration.conftest import NewDatabase
 from tests.integration.toy import Explode, Fill, SendBox, Ship, Take, metadata, toy_service
 
-_ids = (
-    derived_id(derived_id(__import__("uuid").UUID(int=0), 0, datetime.now(UTC)), n, datetime.now(UTC))
-    for n in range(1, 10**9)
-)
+_ids = (derived_id(UUID(int=7), n, datetime.now(UTC)) for n in count(1))
 
 
 class NoSource:
@@ -59,7 +56,7 @@ class Collected:
     rows: list[OutboxRow] = field(default_factory=list)
 
     async def start(self) -> None: ...
-    async def send(self, rows: list[OutboxRow]) -> list[int]:  # type: ignore[override]
+    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
         self.rows += rows
         return [row.id for row in rows]
 
