@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 from services.notifications.domain.state import Endpoint, Endpoints
@@ -17,6 +18,8 @@ Answer = Decision[Endpoints] | Refused
 
 @endpoints.on(RegisterEndpoint)
 def register(state: Endpoints | None, message: RegisterEndpoint, context: Context) -> Answer:
+    if not is_secret(message.secret):
+        return Refused("bad_secret", "The secret is not whsec_ and the base64 of 24 to 64 bytes.")
     others = tuple(e for e in (state or Endpoints()).endpoints if e.id != message.endpoint)
     if len(others) >= MAX_ENDPOINTS:
         return Refused("too_many_endpoints", f"A store has at most {MAX_ENDPOINTS} endpoints; remove one first.")
@@ -40,6 +43,14 @@ def pause(state: Endpoints | None, message: PauseEndpoint, context: Context) -> 
 @endpoints.on(ResumeEndpoint)
 def resume(state: Endpoints | None, message: ResumeEndpoint, context: Context) -> Answer:
     return _changed(state, message.endpoint, paused=False, reason="")
+
+
+def is_secret(secret: str) -> bool:
+    """Whether a signing secret is what Standard Webhooks asks for."""
+    try:
+        return 24 <= len(base64.b64decode(secret.removeprefix("whsec_") + "==", validate=False)) <= 64
+    except ValueError:
+        return False
 
 
 def _changed(state: Endpoints | None, endpoint: str, *, paused: bool, reason: str) -> Answer:

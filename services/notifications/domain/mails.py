@@ -148,12 +148,18 @@ _MONTHS = (
 
 
 def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
+    """What templates show of each item; empty where there is nothing."""
     return [
         {
             "product": item.product,
             "quantity": item.quantity,
-            **item.instructions.model_dump(exclude_none=True, exclude={"expires"}),
-            **({"expires": moment(item.instructions.expires)} if item.instructions.expires else {}),
+            "kind": item.instructions.kind,
+            "link": item.instructions.link or "",
+            "expires": moment(item.instructions.expires) if item.instructions.expires else "",
+            "code": item.instructions.code or "",
+            "carrier": item.instructions.carrier or "",
+            "tracking": item.instructions.tracking or "",
+            "note": item.instructions.note or "",
         }
         for item in items
     ]

@@ -1,0 +1,43 @@
+"""Mails from templates, and templates from `templates/`: `<name>.html` (escaped) and `<name>.txt`, compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from services.notifications.domain.mails import TEMPLATES
+from services.notifications.domain.operations import SendEmail
+from services.notifications.gateways.mime import compose
+
+FOLDER = Path(__file__).parents[1] / "templates"
+ALL = tuple(chain.from_iterable(TEMPLATES.values()))
+
+
+class Letters:
+    """Renders what SendEmail says. Raises jinja2.TemplateError when made where a template is missing or wrong."""
+
+    def __init__(self, names: Iterable[str] = ALL) -> None:
+        environment = Environment(
+            loader=FileSystemLoader(FOLDER),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates: dict[str, tuple[Template, Template]] = {
+            name: (environment.get_template(f"{name}.txt"), environment.get_template(f"{name}.html")) for name in names
+        }
+
+    def write(self, mail: SendEmail) -> bytes:
+        """The whole message, CRLF line ends. Raises KeyError for a template that does not exist."""
+        text, html = self.bodies(mail)
+        return compose(mail, text, html)
+
+    def bodies(self, mail: SendEmail) -> tuple[str, str]:
+        text, html = self._templates[mail.template]
+        values = {"subject": mail.subject, **mail.data}
+        return text.render(values).strip() + "\n", html.render(values).lstrip()

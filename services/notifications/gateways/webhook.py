@@ -1,0 +1,138 @@
+"""Webhooks by HTTP POST, signed by Standard Webhooks 1.0 (symmetric, `v1`).
+
+Receivers know a repetition by its `webhook-id`, so whatever is in doubt is posted again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.notifications.domain.operations import PostWebhook
+from services.notifications.domain.state import Endpoint
+from shared.outbound import Blocked, Outbound, OutboundError, Reply, retry_after
+from shared.shell.core import NotDone, Outcome, Retry, Unknown
+
+TIMEOUT = 9.0
+"""Seconds for everything; below PostWebhook.patience, so that a time-out is an answer of ours."""
+
+
+class EndpointsUnreadable(Exception):
+    """The endpoints cannot be read right now."""
+
+
+class EndpointBook(Protocol):
+    """Where the gateway looks an endpoint up, at the moment of posting."""
+
+    async def find(self, store: str, endpoint: str) -> Endpoint | None:
+        """None when it was removed. Raises EndpointsUnreadable."""
+        ...
+
+
+def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
+    """`v1,<base64 HMAC-SHA256 of "id.timestamp.body">`. The secret is `whsec_` and base64."""
+    key = base64.b64decode(secret.removeprefix("whsec_") + "==")
+    signed = f"{message_id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
+
+
+class Webhooks:
+    """Performs PostWebhook. 2xx is delivered, 410 the end of the endpoint, everything else is tried again."""
+
+    def __init__(self, outbound: Outbound, book: EndpointBook, clock: Callable[[], float] = time.time) -> None:
+        self._outbound = outbound
+        self._book = book
+        self._clock = clock
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+
+    async def perform(self, operation: PostWebhook, key: str) -> Outcome | Retry | Unknown:
+        try:
+            endpoint = await self._book.find(operation.store, operation.endpoint)
+        except EndpointsUnreadable:
+            return Retry("the endpoint's settings cannot be read right now")
+        if endpoint is None:
+            return PostWebhook.Failed("removed", "The endpoint was removed.")
+        if endpoint.paused:
+            return PostWebhook.Failed("paused", "The endpoint is paused.")
+        breaker = self._breakers.setdefault((operation.store, operation.endpoint), Breaker())
+        if not breaker.admits(time.monotonic()):
+            return Retry("not posted: the endpoint does not answer at the moment")
+        well = False
+        try:
+            answer = await self._post(operation, endpoint)
+            well = isinstance(answer, Outcome)
+        finally:
+            breaker.answered(time.monotonic(), well=well)
+        return answer
+
+    async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | Unknown:
+        return NotDone()
+
+    async def close(self) -> None:
+        await self._outbound.close()
+
+    async def _post(self, operation: PostWebhook, endpoint: Endpoint) -> Outcome | Retry:
+        body = operation.payload.encode()
+        timestamp = int(self._clock())
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": operation.message_id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": signature(endpoint.secret, operation.message_id, timestamp, body),
+        }
+        try:
+            reply = await self._outbound.post(endpoint.url, body, headers, timeout=TIMEOUT)
+        except Blocked as wrong:
+            return PostWebhook.Failed("blocked", str(wrong))
+        except OutboundError as error:
+            return Retry(str(error))
+        return judged(reply)
+
+
+def judged(reply: Reply) -> Outcome | Retry:
+    """What an answer means. Its body is never kept: it is the receiver's."""
+    if 200 <= reply.status < 300:
+        return PostWebhook.Done(reply.status)
+    if reply.status == 410:
+        return PostWebhook.Failed("gone", "The endpoint answered 410 Gone; it was paused.")
+    if 300 <= reply.status < 400:
+        return Retry(f"HTTP {reply.status}: redirects are not followed; register the final URL")
+    after = retry_after(reply) if reply.status in (429, 503) else None
+    return Retry(f"HTTP {reply.status}", after or None)
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Keeps one endpoint that does not answer from taking everybody's turns.
+
+    After FAILURES failures in a row, or when MANY posts have waited for SILENCE seconds without any answer, one post at
+    a time goes through, until one succeeds. Those kept back are tried again by their operation's own back-off.
+    """
+
+    in_flight: int = 0
+    failures: int = 0
+    heard_at: float = 0.0
+    """When it last answered, or when it was first waited for."""
+
+    def admits(self, now: float) -> bool:
+        if self.in_flight and (self.failures >= FAILURES or (self.in_flight >= MANY and now - self.heard_at > SILENCE)):
+            return False
+        if not self.in_flight:
+            self.heard_at = now
+        self.in_flight += 1
+        return True
+
+    def answered(self, now: float, *, well: bool) -> None:
+        self.in_flight -= 1
+        self.heard_at = now
+        self.failures = 0 if well else self.failures + 1
+
+
+FAILURES = 5
+MANY = 16
+SILENCE = 1.0
