@@ -267,6 +267,7 @@ async def test_lists_are_newest_first_and_go_on_page_by_page(shop: Sandbox) -> N
         ({"payment_method": "pm_nobody"}, "payment_method", "resource_missing"),
         ({"colour": "red"}, "colour", "parameter_unknown"),
         ({"metadata": {"k": "x" * 501}}, "metadata[k]", None),
+        ({"statement_descriptor": "SHOP"}, "statement_descriptor", None),
         ({"expand": ["nothing"]}, "expand", None),
         ({"payment_method_types": ["card"]}, "payment_method_types", "payment_method_types_no_longer_supported"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from .pages import Pages
 from .store import Store
 from .webhooks import SUBSCRIBED, Endpoint, Webhooks
 
+LOG = logging.getLogger("stripe_sandbox")
 LARGEST_BODY = 1024 * 1024
 EXPIRY_SECONDS = 60
 
@@ -71,5 +73,8 @@ async def _health(_: web.Request) -> web.Response:
 
 async def _expire_for_ever(api: Api, store: Store) -> None:
     while True:
-        expire_authorisations(api, store)
+        try:
+            expire_authorisations(api, store)
+        except OSError as full:
+            LOG.error("the journal cannot be written: %s", full)
         await asyncio.sleep(EXPIRY_SECONDS)

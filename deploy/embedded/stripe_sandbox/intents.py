@@ -142,6 +142,9 @@ def _confirm(tx: Transaction, intent: PaymentIntent, form: Form) -> PaymentInten
             "payment method or ConfirmationToken."
         )
         raise invalid(message, None, "payment_intent_unexpected_state")
+    if intent.statement_descriptor is not None:
+        message = "The `statement_descriptor` parameter is not supported for cards: use `statement_descriptor_suffix`."
+        raise invalid(message, "statement_descriptor")
     off_session = form.text("off_session") not in (None, "false")
     return_url = form.text("return_url") or intent.return_url
     if return_url is None and intent.allow_redirects == "always" and not off_session:

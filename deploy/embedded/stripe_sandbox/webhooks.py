@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable
@@ -23,6 +24,7 @@ from .books import Event
 from .faults import Faults
 from .store import Store
 
+LOG = logging.getLogger("stripe_sandbox")
 T = TypeVar("T")
 SUBSCRIBED = frozenset(
     {
@@ -172,12 +174,21 @@ class Webhooks:
     async def _deliver(self, endpoint: Endpoint) -> None:
         while True:
             event_id, failures = await self._due.get()
-            if await self._post(endpoint, self._store.event_text(self._event(event_id))):
-                self._store.delivered(event_id)
-            else:
+            if not await self._post_and_note(endpoint, event_id):
                 pause = min(endpoint.last_retry, endpoint.first_retry * 2**failures)
                 pause *= random.uniform(0.8, 1.2)  # noqa: S311  (spreads retries)
                 self._later(pause, self._due.put_nowait, (event_id, min(failures + 1, 20)))
+
+    async def _post_and_note(self, endpoint: Endpoint, event_id: str) -> bool:
+        """False when it has to be sent again: not taken, or the journal could not note that it was."""
+        if not await self._post(endpoint, self._store.event_text(self._event(event_id))):
+            return False
+        try:
+            self._store.delivered(event_id)
+        except OSError as full:
+            LOG.error("the journal cannot be written: %s", full)
+            return False
+        return True
 
     async def _post(self, endpoint: Endpoint, payload: bytes) -> bool:
         self.attempts += 1
