@@ -11,6 +11,7 @@ import asyncpg
 import pytest_asyncio
 
 from deploy.embedded.children import Children
+from deploy.embedded.kafka import Kafka
 from deploy.embedded.ports import choose
 from deploy.embedded.postgres import Postgres
 
@@ -51,3 +52,18 @@ async def new_database(postgres_url: str) -> AsyncIterator[NewDatabase]:
     for name in made:
         await server.execute(f"drop database {name} with (force)")
     await server.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def kafka_servers(tmp_path_factory: object) -> AsyncIterator[str]:
+    """Bootstrap servers of a broker for the whole run. ORDERBUS_TEST_KAFKA names one that is there already."""
+    given = os.environ.get("ORDERBUS_TEST_KAFKA")
+    if given:
+        yield given
+        return
+    folder = Path(tmp_path_factory.mktemp("kafka"))  # type: ignore[attr-defined]
+    async with Children() as children:
+        broker = Kafka(folder / "data", folder, choose(("kafka", "kafka_controller")), children)
+        await broker.start()
+        yield broker.bootstrap_servers
+        await broker.stop()
