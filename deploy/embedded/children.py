@@ -174,3 +174,8 @@ def put_aside_when_large(log: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_name(log.name + ".1"))
+
+
+def python_environment() -> dict[str, str]:
+    """Our environment, in which a Python child finds the project whatever its folder, and writes its log at once."""
+    return os.environ | {"PYTHONUNBUFFERED": "1"}

@@ -1,9 +1,12 @@
 """Free ports on the loopback interface."""
 
+import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 LOOPBACK = "127.0.0.1"
+RANGE = range(20_000, 32_000)
+"""Below the ports that systems give to outgoing connections: one of those could take ours while the stack is down."""
 
 
 def is_free(port: int) -> bool:
@@ -16,21 +19,13 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose(names: Iterable[str], before: dict[str, int] | None = None) -> dict[str, int]:
+def choose(names: Iterable[str], before: Mapping[str, int] | None = None) -> dict[str, int]:
     """A port for each name: the one it had before where that is still free, else any free one."""
-    before = before or {}
     chosen: dict[str, int] = {}
-    held: list[socket.socket] = []  # kept open while choosing, so that no port is chosen twice
-    try:
-        for name in names:
-            if name in before and before[name] not in chosen.values() and is_free(before[name]):
-                chosen[name] = before[name]
-                continue
-            probe = socket.socket()
-            held.append(probe)
-            probe.bind((LOOPBACK, 0))
-            chosen[name] = probe.getsockname()[1]
-    finally:
-        for probe in held:
-            probe.close()
+    candidates = iter(random.sample(RANGE, len(RANGE)))
+    for name in names:
+        port = (before or {}).get(name)
+        while port is None or port in chosen.values() or not is_free(port):
+            port = next(candidates)
+        chosen[name] = port
     return chosen
