@@ -135,7 +135,7 @@ async def test_a_500_says_nothing_about_the_effect(
 
 async def test_a_fault_without_sense_is_refused(shop: Sandbox) -> None:
     headers = {"Authorization": f"Bearer {CONTROL}"}
-    for wrong in ({"kind": "flood"}, {"kind": "delay", "colour": 1}, [1]):
+    for wrong in ({"kind": "flood"}, {"kind": "delay", "colour": 1}, {"kind": "delay", "count": "x"}, [1]):
         async with shop.http.post(f"{shop.url}/_control/faults", json=wrong, headers=headers) as answer:
             assert answer.status == 400
 

@@ -112,6 +112,10 @@ class Transaction:
     def new_id(self, kind: type[Record]) -> str:
         return PREFIXES[kind] + secrets.token_hex(10)
 
+    def new_secret(self, identifier: str) -> str:
+        """The client secret of an intent; its end opens the bank's page."""
+        return f"{identifier}_secret_{secrets.token_hex(12)}"
+
     def get(self, kind: type[R], identifier: str) -> R | None:
         record = self.puts.get(identifier)
         return record if isinstance(record, kind) else self.books.get(kind, identifier)

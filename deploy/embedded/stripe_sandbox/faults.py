@@ -47,6 +47,10 @@ class Fault:
         return not self.metadata or self.metadata.items() <= metadata().items()
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
 class Faults:
     """The faults that are set, in the order they were set. Not kept across a restart."""
 
@@ -59,6 +63,9 @@ class Faults:
         match_ = wish.pop("match", {})
         if wish.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
             raise BadFaultError(f"kind must be one of {', '.join((*REQUEST_FAULTS, *WEBHOOK_FAULTS))}")
+        for name in ("count", "milliseconds", "copies", "chance", "retry_after"):
+            if name in wish and not (wish[name] is None and name == "count") and not _is_number(wish[name]):
+                raise BadFaultError(f"{name} must be a number, 0 or more")
         self._made += 1
         try:
             fault = Fault(f"fault_{self._made}", **match_, **wish)

@@ -50,9 +50,7 @@ def create(tx: Transaction, form: Form) -> PaymentIntent:
     currency = money.read_currency(form)
     amount = money.read_amount(form, currency)
     identifier = tx.new_id(PaymentIntent)
-    intent = PaymentIntent(
-        identifier, tx.now, f"{identifier}_secret_{identifier[::-1][:20]}", amount, currency, **_details(tx, form)
-    )
+    intent = PaymentIntent(identifier, tx.now, tx.new_secret(identifier), amount, currency, **_details(tx, form))
     method = methods.given(tx, form)
     if method is not None:
         intent = replace(intent, payment_method=method.id, status="requires_confirmation")

@@ -38,7 +38,7 @@ def create(tx: Transaction, form: Form) -> SetupIntent:
         fields["customer"] = tx.find(Customer, customer, "customer").id
     fields |= methods.allowed(form)
     fields["usage"] = form.choice("usage", ("off_session", "on_session")) or "off_session"
-    setup = SetupIntent(identifier, tx.now, f"{identifier}_secret_{identifier[::-1][:20]}", **fields)
+    setup = SetupIntent(identifier, tx.now, tx.new_secret(identifier), **fields)
     method = methods.given(tx, form)
     if method is not None:
         setup = replace(setup, payment_method=method.id, status="requires_confirmation")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from .books import Books, Event, Transaction
 from .idempotency import IdempotencyKeys, Kept
 from .journal import Journal, Place
 from .objects import KINDS, NAMES, Record
+
+LISTS = {"allowed_payment_method_types", "refunds"}
+"""Fields that are tuples in a record and lists in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +141,14 @@ def _answer_line(now: int, claim: Claim, answer: Answer) -> bytes:
     )
 
 
+FIELDS = {kind: frozenset(field.name for field in fields(kind)) for kind in KINDS.values()}
+
+
 def _record(kind: type[Any], values: dict[str, Any]) -> Record:
     """Fields that a newer version dropped are ignored, those that it added have their defaults."""
-    known = {field.name for field in fields(kind)}
-    lists = (
-        (name, tuple(value) if isinstance(value, list) else value) for name, value in values.items() if name in known
-    )
-    record: Record = kind(**dict(lists))
+    if not values.keys() <= FIELDS[kind]:
+        values = {name: value for name, value in values.items() if name in FIELDS[kind]}
+    for name in LISTS & values.keys():
+        values[name] = None if values[name] is None else tuple(values[name])
+    record: Record = kind(**values)
     return record
-
-
-def deliverable(store: Store) -> Iterator[str]:
-    """Events that a former process did not get delivered, oldest first."""
-    yield from tuple(store.undelivered)
