@@ -6,8 +6,6 @@ An answer and a callback say the same thing by two ways, in either order; both b
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported, LookAgain
 from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, Share
 from services.payments.domain.providers import DEFAULT
@@ -21,12 +19,7 @@ from shared.contracts.payments import (
     PaymentFailed,
     PaymentUnresolved,
 )
-from shared.shell.core import Context, Decision, Timer, UnresolvedOutcome
-
-LOOK_AGAIN = timedelta(minutes=10)
-"""After an outcome stayed unknown; doubled each time."""
-LOOKS = 8
-
+from shared.shell.core import Context, Decision, UnresolvedOutcome
 
 # What the order wants
 
@@ -79,7 +72,6 @@ def _charge(payment: Payment, request: PaymentRequested, order: str) -> ChargeCa
         attempt=request.attempt,
         amount=request.amount,
         currency=request.currency,
-        email=request.customer_email,
         return_url=request.return_url,
         payment_method=request.payment_method or "",
         token=request.token or "",
@@ -249,9 +241,7 @@ def _nobody_knows(turn: Turn, attempt: ChargeAttempt, text: str) -> Decision[Pay
 
 
 def _look_later(turn: Turn, attempt: int, tries: int) -> None:
-    if tries <= LOOKS:
-        due = turn.context.at + LOOK_AGAIN * 2 ** (tries - 1)
-        turn.later(Timer(due, LookAgain(attempt, tries), name=f"look_again_{attempt}"))
+    turn.look_later(LookAgain(attempt, tries), f"look_again_{attempt}", tries)
 
 
 @payments.on(LookAgain)

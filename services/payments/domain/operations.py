@@ -25,7 +25,6 @@ class ChargeCard(Operation):
     attempt: int
     amount: int
     currency: str
-    email: str
     return_url: str
     payment_method: str = ""
     """`pm_…`; or a card token in `token`."""
@@ -138,6 +137,39 @@ class FindIntent(Operation):
 
     @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
+
+
+@dataclass(frozen=True, slots=True)
+class FindRefund(Operation):
+    """Look up what became of a refund whose answer never came. Changes nothing at the provider."""
+
+    max_attempts: ClassVar[int] = 4
+    provider: str
+    order: str
+    refund: str
+    intent: str
+
+    @dataclass(frozen=True, slots=True)
+    class Done(Outcome):
+        """`transaction` is empty, and the status `failed`, when the provider has no such refund."""
+
+        transaction: str
+        status: RefundProgress
+        code: str = ""
+
+    @dataclass(frozen=True, slots=True)
+    class Failed(FailedOutcome): ...
+
+    @dataclass(frozen=True, slots=True)
+    class Unresolved(UnresolvedOutcome): ...
+
+
+@dataclass(frozen=True, slots=True)
+class LookForRefund(TimerMessage):
+    """A refund's outcome is unknown: ask the provider once more."""
+
+    refund: str
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.payments.domain.operations import RefundCharge, RefundProgress, RefundReported
+from services.payments.domain.operations import FindRefund, LookForRefund, RefundCharge, RefundProgress, RefundReported
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share
 from services.payments.domain.providers import PROVIDERS
 from services.payments.domain.turn import Turn
@@ -22,6 +22,7 @@ from shared.shell.core import Context, Core, Decision, Refused
 payments = Core(Payment)
 
 SENT_BACK = "The bank sent the refund back; give the money back in another way."
+NEVER_MADE = "The provider has no such refund; ask for it again."
 
 
 # What may be asked
@@ -171,7 +172,37 @@ def refund_unresolved(payment: Payment | None, outcome: RefundCharge.Unresolved,
     turn = Turn(payment, context)
     turn.put_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
     turn.tell(PaymentUnresolved(attempt=refund.attempt, text=f"Refund {refund.id}: {outcome.text}"[:2000]))
+    _look_later(turn, refund, tries=1)
     return turn.decision()
+
+
+def _look_later(turn: Turn, refund: Refund, tries: int) -> None:
+    turn.look_later(LookForRefund(refund.id, tries), f"look_for_refund_{refund.id}", tries)
+
+
+@payments.on(LookForRefund)
+def look_for_refund(payment: Payment | None, due: LookForRefund, context: Context) -> Decision[Payment]:
+    refund = payment.refund(due.refund) if payment else None
+    attempt = payment.attempt(refund.attempt) if payment and refund else None
+    if payment is None or refund is None or attempt is None or refund.status is not RefundStatus.UNRESOLVED:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    turn.want(FindRefund(payment.provider, context.key, refund.id, attempt.intent))
+    _look_later(turn, refund, due.tries + 1)
+    return turn.decision()
+
+
+@payments.on(FindRefund.Done)
+def refund_found(payment: Payment | None, outcome: FindRefund.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, FindRefund)
+    said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
+    return heard(payment, said, context)
+
+
+@payments.on(FindRefund.Failed, FindRefund.Unresolved)
+def refund_not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
+    """The timer set by `look_for_refund` asks once more."""
+    return Decision(payment)
 
 
 @payments.on(RefundReported)
@@ -192,7 +223,8 @@ def heard(payment: Payment | None, said: RefundReported, context: Context) -> De
     else:
         if refund.status is RefundStatus.DONE:
             turn.move("refund_returned", refund.amount, said.transaction)
-        _failed(turn, refund, said.code or "failed", SENT_BACK, said.transaction)
+        text = SENT_BACK if said.transaction else NEVER_MADE
+        _failed(turn, refund, said.code or "failed", text, said.transaction)
     return turn.decision()
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from services.payments.domain.ledger import AttemptRecord, Kind, Movement, RefundRecord, entries
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.contracts.envelope import Event
-from shared.shell.core import Context, Decision, Operation, Record, Timer
+from shared.shell.core import Context, Decision, Operation, Record, Timer, TimerMessage
+
+LOOK_AGAIN = timedelta(minutes=10)
+"""After an outcome stayed unknown; doubled each time."""
+LOOKS = 8
 
 
 class Turn:
@@ -37,8 +42,10 @@ class Turn:
     def want(self, operation: Operation) -> None:
         self._operations.append(operation)
 
-    def later(self, timer: Timer) -> None:
-        self._timers.append(timer)
+    def look_later(self, message: TimerMessage, name: str, tries: int) -> None:
+        """Ask the provider again after a while; after `LOOKS` times it is left to its callback or a person."""
+        if tries <= LOOKS:
+            self._timers.append(Timer(self.context.at + LOOK_AGAIN * 2 ** (tries - 1), message, name))
 
     def change(self, **changes: Any) -> None:
         self.payment = replace(self.payment, **changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.payments.domain.operations import RefundCharge, RefundReported
+from services.payments.domain.operations import FindRefund, RefundCharge, RefundReported
 from services.payments.domain.payment import RefundStatus
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import PaymentRefunded, PaymentUnresolved, RefundFailed, RefundLine, RefundPayment
@@ -165,6 +165,15 @@ def test_nobody_knows_whether_the_refund_was_made() -> None:
     assert code(talk.hear(RefundPayment())) == "already_refunded"
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_1", "succeeded"))
     assert talk.state.refunds[0].status is RefundStatus.DONE
+
+
+def test_a_refund_that_was_never_made_frees_its_money() -> None:
+    talk = paid().hear(RefundPayment())
+    talk.hear(RefundCharge.Unresolved("no answer"), talk.latest(RefundCharge))
+    talk.hear(talk.timers[0].message)
+    talk.hear(FindRefund.Done("", "failed", "not_refunded"), talk.latest(FindRefund))
+    assert isinstance(talk.events[0], RefundFailed)
+    assert talk.state.left == 5000
 
 
 def test_what_was_refunded_already_is_not_given_back_at_the_cancel() -> None:

@@ -1,0 +1,231 @@
+"""Random lives of a payment against a provider that keeps its own books: the invariants hold after every decision."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.payments.domain.ledger import LedgerEntry
+from services.payments.domain.operations import (
+    CancelIntent,
+    ChargeCard,
+    FindIntent,
+    FindRefund,
+    IntentReported,
+    RefundCharge,
+    RefundReported,
+)
+from services.payments.domain.payment import AttemptStatus, Payment
+from shared.contracts.checkout import OrderCancelled, OrderExpired
+from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment
+from shared.contracts.values import OrderStatus
+from shared.shell.core import Operation, Outcome, Report
+from tests.unit.payments.conversation import Conversation, item, requested
+
+ITEMS = (item("1", 3000), item("2", 1999), item("3", 1))
+TOTAL = sum(i.purchased for i in ITEMS)
+
+
+@dataclass
+class Books:
+    """A provider: intents and refunds by the id of who asked, so that asking twice does nothing."""
+
+    intents: dict[int, str] = field(default_factory=dict)
+    refunds: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+
+    def balance(self) -> int:
+        captured = TOTAL * sum(status == "succeeded" for status in self.intents.values())
+        return captured - sum(amount for _, amount, status in self.refunds.values() if status == "succeeded")
+
+    def charge(self, attempt: int, fate: str) -> Outcome:
+        if attempt not in self.intents:
+            assert "requires_action" not in self.intents.values(), "a charge while another is open"
+            self.intents[attempt] = fate
+            self._report(attempt)
+        status = self.intents[attempt]
+        if status == "failed":
+            return ChargeCard.Failed("card_declined", "Declined.")
+        return ChargeCard.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
+
+    def confirm(self, passed: bool) -> None:
+        for attempt, status in self.intents.items():
+            if status == "requires_action":
+                self.intents[attempt] = "succeeded" if passed else "failed"
+                self._report(attempt)
+
+    def cancel(self, attempt: int) -> Outcome:
+        if self.intents[attempt] == "succeeded":
+            return CancelIntent.Done("succeeded", TOTAL)
+        if self.intents[attempt] != "cancelled":
+            self.intents[attempt] = "cancelled"
+            self._report(attempt)
+        return CancelIntent.Done("cancelled")
+
+    def refund(self, wish: RefundCharge, fate: str) -> Outcome:
+        attempt = int(wish.intent.removeprefix("pi_"))
+        if wish.refund not in self.refunds:
+            mine = [amount for of, amount, status in self.refunds.values() if of == attempt and status == "succeeded"]
+            assert sum(mine) + wish.amount <= TOTAL, "more refunded than captured"
+            if fate == "refused":
+                return RefundCharge.Failed("refused", "Refused.")
+            self.refunds[wish.refund] = (attempt, wish.amount, "succeeded")
+            self.reports.append(RefundReported(wish.refund, f"re_{wish.refund}", "succeeded"))
+        return RefundCharge.Done(f"re_{wish.refund}")
+
+    def bounce(self) -> None:
+        for refund, (attempt, amount, status) in self.refunds.items():
+            if status == "succeeded":
+                self.refunds[refund] = (attempt, amount, "failed")
+                self.reports.append(RefundReported(refund, f"re_{refund}", "failed"))
+                return
+
+    def find(self, attempt: int) -> FindIntent.Done:
+        status = self.intents.get(attempt)
+        if status is None:
+            return FindIntent.Done("", "failed", code="not_charged")
+        return FindIntent.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
+
+    def find_refund(self, refund: str) -> FindRefund.Done:
+        if refund not in self.refunds:
+            return FindRefund.Done("", "failed", "not_refunded")
+        return FindRefund.Done(f"re_{refund}", self.refunds[refund][2])  # type: ignore[arg-type]
+
+    def _report(self, attempt: int) -> None:
+        status = self.intents[attempt]
+        amount = TOTAL if status == "succeeded" else 0
+        self.reports.append(IntentReported(attempt, f"pi_{attempt}", status, amount, "https://bank.example/"))  # type: ignore[arg-type]
+
+
+class Life:
+    """One order's payment, its operations in flight and the provider's callbacks on their way."""
+
+    def __init__(self) -> None:
+        self.talk = Conversation()
+        self.books = Books()
+        self.flying: list[Operation] = []
+        self.timers: dict[str, Any] = {}
+        self.attempts = 0
+
+    def hear(self, message: object, operation: Operation | None = None) -> None:
+        self.talk.hear(message, operation)
+        if self.talk.refused is None:
+            self.flying += self.talk.operations
+            self.timers |= {timer.named(): timer.message for timer in self.talk.timers}
+        self.check()
+
+    def step(self, action: str, pick: int) -> None:
+        match action:
+            case "request":
+                self.attempts += 1
+                self.hear(requested(self.attempts, ITEMS))
+            case "request_again" if self.attempts:
+                self.hear(requested(self.attempts, ITEMS))
+            case "cancel":
+                self.hear(OrderCancelled())
+            case "expire":
+                self.hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT))
+            case "confirm" | "fail_3ds":
+                self.books.confirm(action == "confirm")
+            case "bounce":
+                self.books.bounce()
+            case "report" if self.books.reports:
+                self.hear(self.books.reports[pick % len(self.books.reports)])
+            case "timer" if self.timers:
+                self.hear(self.timers.pop(sorted(self.timers)[pick % len(self.timers)]))
+            case "refund_all":
+                self.hear(RefundPayment())
+            case "refund_amount":
+                self.hear(RefundPayment(amount=1 + pick * 37))
+            case "refund_item":
+                self.hear(RefundPayment(items=(RefundLine(item=str(1 + pick % 3), amount=None if pick % 2 else pick),)))
+            case "answer" | "lose" | "lose_after" if self.flying:
+                self.answer(self.flying.pop(pick % len(self.flying)), action, pick)
+
+    def answer(self, wish: Operation, action: str, pick: int) -> None:
+        """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done."""
+        if action == "lose":
+            self.hear(type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
+            return
+        outcome = self.perform(wish, pick)
+        self.hear(outcome if action == "answer" else type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
+
+    def perform(self, wish: Operation, pick: int) -> Outcome:
+        match wish:
+            case ChargeCard():
+                return self.books.charge(wish.attempt, ("succeeded", "failed", "requires_action")[pick % 3])
+            case CancelIntent():
+                return self.books.cancel(wish.attempt)
+            case RefundCharge():
+                return self.books.refund(wish, "refused" if pick % 5 == 0 else "")
+            case FindIntent():
+                return self.books.find(wish.attempt)
+            case FindRefund():
+                return self.books.find_refund(wish.refund)
+        raise AssertionError(wish)
+
+    def check(self) -> None:
+        payment = self.talk.payment
+        if payment is None:
+            return
+        assert payment.refunded + payment.pending <= payment.captured <= payment.authorised
+        assert len([a for a in payment.attempts if a.is_open]) <= 1 or payment.paid
+        assert payment.left >= 0
+        assert all(share.amount >= 0 for share in payment.shares_left())
+        check_ledger(self.talk, payment)
+
+    def come_to_rest(self) -> None:
+        """Everything in flight is answered, every callback and timer arrives, twice."""
+        for _ in range(60):
+            self.books.confirm(True)
+            while self.flying:
+                wish = self.flying.pop(0)
+                self.hear(self.perform(wish, 3), wish)
+            for report in list(self.books.reports):
+                self.hear(report)
+            if self.timers:
+                self.hear(self.timers.pop(sorted(self.timers)[0]))
+            elif not self.flying:
+                return
+
+
+def check_ledger(talk: Conversation, payment: Payment) -> None:
+    by_transaction: dict[Any, int] = defaultdict(int)
+    for entry in talk.kept:
+        if isinstance(entry, LedgerEntry):
+            by_transaction[entry.transaction] += entry.amount
+    assert set(by_transaction.values()) <= {0}
+    assert talk.ledger().get("provider_balance", 0) == payment.captured - payment.refunded
+
+
+ACTIONS = (
+    *("request", "request", "request_again", "cancel", "expire", "confirm", "fail_3ds", "bounce", "report", "report"),
+    *("timer", "refund_all", "refund_amount", "refund_item", "answer", "answer", "answer", "answer", "lose"),
+    "lose_after",
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 60)), max_size=40))
+def test_no_life_breaks_an_invariant(steps: list[tuple[str, int]]) -> None:
+    life = Life()
+    for action, pick in steps:
+        life.step(action, pick)
+    life.come_to_rest()
+    payment = life.talk.payment
+    if payment is None:
+        return
+    assert payment.captured - payment.refunded == life.books.balance()
+    captures = [event for event in life.talk.told if isinstance(event, PaymentCaptured)]
+    assert len(captures) <= 1
+    taken = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
+    assert len(taken) == len(captures)
+    assert not payment.unresolved
+    assert payment.pending == 0
+    bounced = any(status == "failed" for _, _, status in life.books.refunds.values())
+    if payment.closed and not bounced and not any(refund.code for refund in payment.refunds):
+        assert payment.left == 0
