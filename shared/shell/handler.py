@@ -17,6 +17,7 @@ from shared.shell.decisions import Batch, Done, RetryFailed
 from shared.shell.inbound import Inbound
 from shared.shell.metrics import Metrics
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
+from shared.shell.tracing import trace_of
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
@@ -176,9 +177,8 @@ class Handler:
         self.metrics.handled.inc(done.handled)
         self.metrics.duplicates.inc(done.duplicates)
         self.metrics.refused.inc(done.refused)
-        for row in done.parked:
-            self.metrics.parked_total.inc()
-            log.error("message parked", key=row.key, message=str(row.message_id), type=row.kind, reason=row.reason)
+        if done.parked:
+            self._tell_of_parked(inbounds, done)
         for inbound, answer in done.replies:
             if inbound.reply is not None and not inbound.reply.done():
                 inbound.reply.set_result(answer)
@@ -187,3 +187,10 @@ class Handler:
                 if inbound.reply is not None and not inbound.reply.done():
                     inbound.reply.set_result(Duplicate())
         self.after(done)
+
+    def _tell_of_parked(self, inbounds: Sequence[Inbound], done: Done) -> None:
+        traces = {inbound.id: trace_of(inbound.meta.traceparent) for inbound in inbounds}
+        for row in done.parked:
+            self.metrics.parked_total.inc()
+            trace = traces.get(row.message_id, "")
+            log.error("message parked", key=row.key, trace=trace, message=str(row.message_id), type=row.kind)

@@ -23,6 +23,7 @@ from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
 from shared.shell.service import Gateway
 from shared.shell.store import OperationRow, Store, StoreUnavailable
+from shared.shell.tracing import CURRENT, trace_of
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,7 @@ class Operations:
         async with self._slots:
             if self._lapsed(row, operation):
                 return
+            CURRENT.set(Meta.load(row.meta).traceparent)
             started = asyncio.get_running_loop().time()
             answer = await self._ask(row, operation, doubt=doubt)
             seconds = asyncio.get_running_loop().time() - started
@@ -162,7 +164,12 @@ class Operations:
             wait = back_off(operation.first_retry, row.attempts, self.chance)
         await self._postpone(row, answer.error, wait, doubt=isinstance(answer, Unknown))
         log.info(
-            "operation to be retried", operation=row.kind, key=row.key, attempts=row.attempts, seconds=round(wait, 2)
+            "operation to be retried",
+            operation=row.kind,
+            key=row.key,
+            trace=trace_of(Meta.load(row.meta).traceparent),
+            attempts=row.attempts,
+            wait=round(wait, 2),
         )
 
     async def _postpone(self, row: OperationRow, error: str, seconds: float, *, doubt: bool) -> None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
+from contextvars import ContextVar
 from uuid import UUID
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+CURRENT: ContextVar[str] = ContextVar("traceparent", default="")
+"""The trace context of the operation that is being performed: gateways send it along as the header `traceparent`."""
+
+
+def trace_headers() -> dict[str, str]:
+    """For an HTTP call to the outside."""
+    current = CURRENT.get()
+    return {"traceparent": current} if current else {}
 
 
 def child_of(traceparent: str, message_id: UUID) -> str:
