@@ -1,6 +1,9 @@
 """The messages that the services share: one file per owning service. Importing this package knows them all."""
 
+from collections.abc import Mapping
+
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts.envelope import Topic
 
 TOPICS = (
     storefront.CHECKOUTS,
@@ -15,3 +18,18 @@ TOPICS = (
     notifications.EVENTS,
 )
 """Every topic that carries messages; dead-letter topics are the shell's."""
+
+READERS: Mapping[str, tuple[Topic, ...]] = {
+    "checkout": (
+        storefront.CHECKOUTS,
+        checkout.COMMANDS,
+        payments.EVENTS,
+        fulfillment.EVENTS,
+        notifications.EVENTS,
+    ),
+    "payments": (payments.COMMANDS, checkout.ORDERS),
+    "fulfillment": (fulfillment.COMMANDS, checkout.ORDERS),
+    "notifications": (notifications.COMMANDS, checkout.ORDERS),
+    "staff": (checkout.STATUS, checkout.ORDERS, payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS),
+}
+"""Which topics each service reads, for the AsyncAPI document; a test compares it with what the services say."""

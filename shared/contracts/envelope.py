@@ -277,7 +277,8 @@ def decode(kind: type[Message], body: bytes | None) -> Message:
     if b"\\u0000" in body and _has_nul(body):
         raise BadBody(kind, [Problem(field="", code="nul", text="the body contains a NUL character")])
     try:
-        return kind.model_validate_json(body)
+        # Also parts that are strict in commands (an address) are read tolerantly in events.
+        return kind.model_validate_json(body, extra="ignore" if issubclass(kind, Event) else None)
     except ValidationError as wrong:
         raise BadBody(kind, problems_of(wrong)) from None
 

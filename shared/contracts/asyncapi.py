@@ -1,0 +1,274 @@
+"""The contracts as documents: a JSON Schema per message (draft 2020-12) and one AsyncAPI 3.0 document over them all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from shared.contracts import READERS, TOPICS
+from shared.contracts.envelope import MAX_BODY, MESSAGES, Command, Message, Topic, encode
+from shared.contracts.examples import EXAMPLES, OPENED, ORDER
+
+Json = dict[str, Any]
+VERSION = "1.0.0"
+"""Of the document; grows when a message is added (minor) or a topic's major version changes (major)."""
+OUTSIDE = ("storefront", "staff")
+"""Who takes part but is no service of ours."""
+
+_ENVELOPE: Json = {
+    "type": "object",
+    "description": "CloudEvents 1.0 in Kafka's binary mode, as record headers.",
+    "required": ["ce_specversion", "ce_id", "ce_source", "ce_type"],
+    "properties": {
+        "content-type": {"type": "string", "const": "application/json"},
+        "ce_specversion": {"type": "string", "const": "1.0"},
+        "ce_id": {"type": "string", "format": "uuid", "description": "A UUIDv7; the same for every repetition."},
+        "ce_source": {"type": "string", "description": "The service that sent it."},
+        "ce_type": {"type": "string", "description": "The message's wire type."},
+        "ce_subject": {"type": "string", "description": "Whose message this is; equal to the record's key."},
+        "ce_time": {"type": "string", "format": "date-time"},
+        "ce_dataschema": {"type": "string", "description": "`urn:orderbus:<type>:<version>`; version 1 where missing."},
+        "ce_store": {"type": "string", "description": "The store's id."},
+        "ce_sequence": {
+            "type": "string",
+            "pattern": "^[0-9]{1,18}$",
+            "description": "Counts the events of one subject from one source from 1 without a gap.",
+        },
+        "ce_correlationid": {"type": "string", "description": "The id of the message that all this began with."},
+        "ce_causationid": {"type": "string", "description": "The id of the message that this one answers."},
+        "ce_actor": {
+            "type": "string",
+            "description": "Who caused it.",
+            "examples": ["customer", "staff:anna", "system", "provider:stripe"],
+        },
+        "traceparent": {"type": "string", "description": "W3C Trace Context."},
+    },
+}
+
+
+def published() -> list[type[Message]]:
+    """Every message, by type and version."""
+    return [MESSAGES[identity] for identity in sorted(MESSAGES)]
+
+
+def file_name(kind: type[Message]) -> str:
+    return f"{kind.type}.{kind.version}.json"
+
+
+def json_schema(kind: type[Message]) -> Json:
+    """What a reader accepts as the body of this message."""
+    schema = kind.model_json_schema(mode="validation")
+    if not issubclass(kind, Command):
+        schema = _open(schema)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": kind.schema_id(),
+        **schema,
+        "examples": [_example(kind)],
+    }
+
+
+def document() -> Json:
+    """The AsyncAPI 3.0 document."""
+    kinds = published()
+    _, definitions = models_json_schema(
+        [(kind, "validation") for kind in kinds], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:orderbus",
+        "info": {
+            "title": "orderbus",
+            "version": VERSION,
+            "description": (
+                "The messages that carry an order from the checkout page to the customer's inbox. Events are facts; "
+                "readers ignore fields that they do not know, also in parts that commands share. Commands may be "
+                "refused; a field that is not known is an error that names it, also in parts that events share. A new "
+                "incompatible shape is a new version of the message."
+            ),
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {
+                "host": "{bootstrap}",
+                "protocol": "kafka",
+                "description": "Set by `ORDERBUS_KAFKA__BOOTSTRAP_SERVERS`.",
+                "variables": {"bootstrap": {"default": "127.0.0.1:9092", "description": "host:port of a broker"}},
+            }
+        },
+        "channels": {channel_id(t.name): _channel(t) for t in TOPICS} | dict(_dead_letter_channels()),
+        "operations": dict(_operations()),
+        "components": {
+            "schemas": _tolerant(_plain(definitions["$defs"]), kinds) | {"Envelope": _ENVELOPE},
+            "messages": {message_id(kind): _message(kind) for kind in kinds} | {"dead-letter": _dead_letter()},
+        },
+    }
+
+
+def channel_id(topic: str) -> str:
+    return topic
+
+
+def message_id(kind: type[Message]) -> str:
+    return f"{kind.type}.{kind.version}"
+
+
+def _of(topic: Topic) -> list[type[Message]]:
+    return [kind for kind in published() if kind.topic is topic]
+
+
+def _channel(topic: Topic) -> Json:
+    cleanup = {"topicConfiguration": {"cleanup.policy": ["compact"]}} if topic.compacted else {}
+    return {
+        "address": topic.name,
+        "title": topic.name,
+        "description": topic.description,
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {message_id(k): {"$ref": f"#/components/messages/{message_id(k)}"} for k in _of(topic)},
+        "bindings": {"kafka": {"topic": topic.name, **cleanup}},
+    }
+
+
+def _services() -> list[str]:
+    return [name for name in READERS if name not in OUTSIDE]
+
+
+def _dead_letter_channels() -> Iterable[tuple[str, Json]]:
+    for service in _services():
+        name = f"{service}.dead-letter.v1"
+        yield (
+            channel_id(name),
+            {
+                "address": name,
+                "title": name,
+                "description": f"Copies of records that {service} could not read or handle; it parked them.",
+                "servers": [{"$ref": "#/servers/kafka"}],
+                "messages": {"dead-letter": {"$ref": "#/components/messages/dead-letter"}},
+                "bindings": {"kafka": {"topic": name}},
+            },
+        )
+
+
+def _operations() -> Iterable[tuple[str, Json]]:
+    for topic in TOPICS:
+        senders = [topic.owner] if topic.owner != "staff" else []
+        if topic.name.endswith(".commands.v1"):
+            senders = ["staff"]
+        for sender in senders:
+            yield f"{sender}.sends.{topic.name}", _operation("send", topic, f"{sender} sends these.")
+    for reader, topics in READERS.items():
+        for topic in topics:
+            yield f"{reader}.receives.{topic.name}", _operation("receive", topic, f"{reader} reads these.")
+    for service in _services():
+        name = f"{service}.dead-letter.v1"
+        yield (
+            f"{service}.sends.{name}",
+            {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{channel_id(name)}"},
+                "summary": f"{service} sets records aside.",
+                "messages": [{"$ref": f"#/channels/{channel_id(name)}/messages/dead-letter"}],
+            },
+        )
+
+
+def _operation(action: str, topic: Topic, summary: str) -> Json:
+    channel = f"#/channels/{channel_id(topic.name)}"
+    return {
+        "action": action,
+        "channel": {"$ref": channel},
+        "summary": summary,
+        "messages": [{"$ref": f"{channel}/messages/{message_id(kind)}"} for kind in _of(topic)],
+    }
+
+
+def _message(kind: type[Message]) -> Json:
+    return {
+        "name": kind.type,
+        "title": kind.__name__,
+        "summary": (kind.__doc__ or "").strip().split(". ")[0].rstrip("."),
+        "description": " ".join((kind.__doc__ or kind.__name__).split()),
+        "contentType": "application/json",
+        "headers": {"$ref": "#/components/schemas/Envelope"},
+        "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
+        "correlationId": {"location": "$message.header#/ce_correlationid"},
+        "bindings": {"kafka": {"key": {"type": "string", "description": "The subject: an order id, mostly."}}},
+        "tags": [{"name": "command" if issubclass(kind, Command) else "event"}, {"name": kind.topic.owner}],
+        "examples": [{"name": kind.type, "headers": _headers(kind), "payload": _example(kind)}],
+    }
+
+
+def _headers(kind: type[Message]) -> Json:
+    counted = not issubclass(kind, Command) and not kind.topic.compacted
+    headers = {
+        "content-type": "application/json",
+        "ce_specversion": "1.0",
+        "ce_id": "01980c61-1f00-7d3a-9c11-2f6b8e0a4d55",
+        "ce_source": kind.topic.owner if not kind.topic.name.endswith(".commands.v1") else "staff",
+        "ce_type": kind.type,
+        "ce_subject": ORDER,
+        "ce_time": OPENED.isoformat(),
+        "ce_dataschema": kind.schema_id(),
+    }
+    return headers | ({"ce_sequence": "3"} if counted else {})
+
+
+def _dead_letter() -> Json:
+    origin = {"type": "string", "description": "Where it was: `<topic>/<partition>/<offset>`."}
+    error = {"type": "string", "description": "Why it was set aside."}
+    return {
+        "name": "dead-letter",
+        "title": "DeadLetter",
+        "summary": "A record as it came, whatever it is",
+        "contentType": "application/octet-stream",
+        "headers": {"type": "object", "properties": {"orderbus_origin": origin, "orderbus_error": error}},
+        "payload": {"description": f"The bytes of the record, up to {MAX_BODY} and more."},
+    }
+
+
+def _example(kind: type[Message]) -> Any:
+    return json.loads(encode(EXAMPLES[kind]))
+
+
+def _open(schema: Any) -> Any:
+    """Without `additionalProperties: false`: readers of events ignore what they do not know."""
+    if isinstance(schema, dict):
+        return {k: _open(v) for k, v in schema.items() if not (k == "additionalProperties" and v is False)}
+    return [_open(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def _tolerant(schemas: Json, kinds: Iterable[type[Message]]) -> Json:
+    """With everything opened that an event reaches."""
+    todo = [kind.__name__ for kind in kinds if not issubclass(kind, Command)]
+    reached: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name not in reached:
+            reached.add(name)
+            todo += [ref.rpartition("/")[2] for ref in _references(schemas[name])]
+    return {name: _open(schema) if name in reached else schema for name, schema in schemas.items()}
+
+
+def _references(schema: Any) -> Iterable[str]:
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            yield schema["$ref"]
+        for value in schema.values():
+            yield from _references(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _references(value)
+
+
+def _plain(schema: Any) -> Any:
+    """As AsyncAPI's schema dialect has it: `discriminator` is only the property's name."""
+    if isinstance(schema, dict):
+        plain = {name: _plain(value) for name, value in schema.items()}
+        if isinstance(plain.get("discriminator"), dict):
+            plain["discriminator"] = plain["discriminator"]["propertyName"]
+        return plain
+    return [_plain(part) for part in schema] if isinstance(schema, list) else schema

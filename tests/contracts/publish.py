@@ -1,0 +1,32 @@
+"""`python -m tests.contracts.publish`: keeps the shape and one body of every message that has none yet.
+
+What is once kept is never written again: it is what the world has seen. Until a message was released, delete its two
+files and publish it anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from shared.contracts.asyncapi import file_name, json_schema, published
+from shared.contracts.envelope import encode
+from shared.contracts.examples import EXAMPLES
+
+HERE = Path(__file__).parent
+GOLDEN, BASELINE = HERE / "golden", HERE / "baseline"
+
+
+def main() -> None:
+    for kind in published():
+        body = json.loads(encode(EXAMPLES[kind]))
+        for folder, content in ((GOLDEN, body), (BASELINE, json_schema(kind))):
+            file = folder / file_name(kind)
+            if not file.exists():
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                print(f"{folder.name}/{file.name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""What is published stays readable, and the documents say what the code does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import jsonschema
+import pytest
+from pydantic import SecretStr
+
+from deploy.run import SERVICES, factory_of
+from shared.contracts import READERS, TOPICS
+from shared.contracts.asyncapi import document, file_name, json_schema, published
+from shared.contracts.envelope import MESSAGES, BadBody, Command, Message, decode, encode
+from shared.contracts.examples import EXAMPLES
+from shared.contracts.generate import DOCS, stale, write
+from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
+from shared.shell.database import create_engine
+from shared.shell.service import Service
+from tests.contracts.compatibility import broken
+from tests.contracts.publish import BASELINE, GOLDEN
+
+HERE = Path(__file__).parent
+each_message = pytest.mark.parametrize("kind", published(), ids=lambda kind: f"{kind.type}.{kind.version}")
+
+
+def test_every_message_has_an_example_that_shows_most_of_it() -> None:
+    assert {kind.__name__ for kind in MESSAGES.values()} - {kind.__name__ for kind in EXAMPLES} == set()
+
+
+@each_message
+def test_a_published_body_stays_readable_and_loses_nothing(kind: type[Message]) -> None:
+    file = GOLDEN / file_name(kind)
+    assert file.is_file(), "publish it: python -m tests.contracts.publish"
+
+    message = decode(kind, file.read_bytes())
+
+    assert json.loads(encode(message)) == json.loads(file.read_bytes())
+
+
+def test_what_was_published_is_never_withdrawn() -> None:
+    names = {file_name(kind) for kind in published()}
+    assert {file.name for folder in (GOLDEN, BASELINE) for file in folder.glob("*.json")} - names == set()
+
+
+@each_message
+def test_a_published_shape_only_ever_widens(kind: type[Message]) -> None:
+    then = json.loads((BASELINE / file_name(kind)).read_bytes())
+    assert broken(then, json_schema(kind)) == [], "publish a new version of the message instead"
+
+
+@each_message
+def test_the_schema_accepts_the_example_and_the_golden_body(kind: type[Message]) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema(kind))
+    validator.validate(json.loads(encode(EXAMPLES[kind])))
+    validator.validate(json.loads((GOLDEN / file_name(kind)).read_bytes()))
+
+
+@each_message
+def test_unknown_fields_are_named_in_commands_and_ignored_in_events(kind: type[Message]) -> None:
+    for path, body in _with_a_stranger(json.loads(encode(EXAMPLES[kind]))):
+        text = json.dumps(body).encode()
+        if issubclass(kind, Command):
+            with pytest.raises(BadBody) as wrong:
+                decode(kind, text)
+            assert any(problem.field.endswith(".".join([*path, "x-unheard-of"])) for problem in wrong.value.problems)
+        else:
+            assert decode(kind, text) == EXAMPLES[kind]
+
+
+def _with_a_stranger(body: Any) -> Iterator[tuple[list[str], Any]]:
+    """The body with an unknown field at the top, and in each part of it that has fields of its own."""
+    yield [], body | {"x-unheard-of": 1}
+    for name in ("customer", "origin", "shipping", "payment"):
+        if body.get(name):
+            yield [name], body | {name: body[name] | {"x-unheard-of": 1}}
+
+
+def test_the_documents_are_fresh() -> None:
+    assert stale(DOCS) == [], "run python -m shared.contracts.generate"
+
+
+def test_a_stale_a_missing_and_a_left_over_document_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert stale(tmp_path) == []
+    (tmp_path / "schemas" / "order.paid.1.json").write_text("{}")
+    (tmp_path / "schemas" / "order.gone.1.json").write_text("{}")
+    (tmp_path / "asyncapi.json").unlink()
+
+    assert sorted(stale(tmp_path)) == [
+        "asyncapi.json is missing",
+        "schemas/order.gone.1.json belongs to no message",
+        "schemas/order.paid.1.json is stale",
+    ]
+
+
+@pytest.fixture
+def written() -> Any:
+    """The AsyncAPI document as it is in `docs/`."""
+    return json.loads((DOCS / "asyncapi.json").read_bytes())
+
+
+class TestAsyncApi:
+    def test_it_is_an_asyncapi_3_document(self, written: Any) -> None:
+        official = json.loads((HERE / "asyncapi-3.0.0.schema.json").read_bytes())
+        problems = [
+            f"{list(e.path)}: {e.message[:200]}" for e in jsonschema.Draft7Validator(official).iter_errors(written)
+        ]
+        assert problems == []
+
+    def test_every_reference_leads_somewhere(self, written: Any) -> None:
+        for reference in _references(written):
+            found = written
+            for step in reference.removeprefix("#/").split("/"):
+                found = found[step.replace("~1", "/")]
+
+    def test_every_topic_and_message_is_there_once(self, written: Any) -> None:
+        addresses = [channel["address"] for channel in written["channels"].values()]
+        dead = [f"{service}.dead-letter.v1" for service in SERVICES]
+        assert sorted(addresses) == sorted([topic.name for topic in TOPICS] + dead)
+        told = [
+            name for channel in written["channels"].values() for name in channel["messages"] if name != "dead-letter"
+        ]
+        assert sorted(told) == sorted(f"{type}.{version}" for type, version in MESSAGES)
+
+    def test_the_examples_fit_the_payloads(self, written: Any) -> None:
+        for name, message in written["components"]["messages"].items():
+            for example in message.get("examples", ()):
+                schema = {"$ref": message["payload"]["$ref"], "components": written["components"]}
+                assert list(jsonschema.Draft7Validator(schema).iter_errors(example["payload"])) == [], name
+                headers = {"$ref": message["headers"]["$ref"], "components": written["components"]}
+                assert list(jsonschema.Draft7Validator(headers).iter_errors(example["headers"])) == [], name
+
+    @pytest.mark.parametrize("name", SERVICES)
+    async def test_it_says_what_each_service_reads_and_sends(self, name: str) -> None:
+        service = await _service(name)
+        assert {topic.name for topic in service.consumes} == {topic.name for topic in READERS[name]}
+        assert set(service.emits) == set(import_module(f"shared.contracts.{name}").EMITS)
+
+    def test_each_service_emits_only_on_its_own_topics(self) -> None:
+        for service in SERVICES:
+            emitted = import_module(f"shared.contracts.{service}").EMITS
+            assert {kind.topic.owner for kind in emitted} == {service}
+            events = {
+                kind for kind in MESSAGES.values() if kind.topic.owner == service and not issubclass(kind, Command)
+            }
+            assert set(emitted) == events
+
+    def test_it_is_generated_alike_each_time(self) -> None:
+        assert document() == document()
+
+
+async def _service(name: str) -> Service:
+    """A service as its composition root makes it, on settings that lead nowhere."""
+    nowhere = ServiceSettings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    settings = Settings(
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        api_token=SecretStr("t" * 32),
+        checkout=nowhere,
+        payments=nowhere,
+        fulfillment=FulfillmentSettings(database_url=nowhere.database_url, link_secret=SecretStr("l" * 32)),
+        notifications=nowhere,
+        stripe=StripeSettings(api_key=SecretStr("sk_test_1"), webhook_secret=SecretStr("whsec_1")),
+    )
+    engine = create_engine(nowhere.database_url, name)
+    service = factory_of(name)(settings, engine)
+    for close in service.resources:
+        await close()
+    await engine.dispose()
+    return service
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from _references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _references(value)
+
+
+class TestCompatibility:
+    """The judge is judged: each of these changes must be seen."""
+
+    THEN: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {
+            "a": {"type": "integer", "minimum": 0},
+            "b": {"anyOf": [{"type": "string", "maxLength": 9}, {"type": "null"}]},
+            "c": {"$ref": "#/$defs/C"},
+        },
+        "$defs": {"C": {"type": "string", "enum": ["x", "y"]}},
+    }
+
+    def changed(self, **fields: Any) -> dict[str, Any]:
+        properties = {name: schema for name, schema in (self.THEN["properties"] | fields).items() if schema}
+        return self.THEN | {"properties": properties}
+
+    def test_what_stays_or_widens_is_fine(self) -> None:
+        assert broken(self.THEN, self.THEN) == []
+        assert broken(self.THEN, self.changed(d={"type": "string"})) == []
+        assert broken(self.THEN, self.changed(c={"type": "string", "enum": ["x", "y", "z"]})) == []
+        assert broken(self.THEN, self.changed(a={"anyOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]})) == []
+
+    @pytest.mark.parametrize(
+        ("now", "problem"),
+        [
+            ({"required": ["a", "b"]}, "body.b: the field is required now"),
+            ({"required": []}, "body.a: the field was always there and may be missing now"),
+        ],
+    )
+    def test_what_must_be_there_stays_so(self, now: dict[str, Any], problem: str) -> None:
+        assert broken(self.THEN, self.THEN | now) == [problem]
+
+    @pytest.mark.parametrize(
+        ("fields", "problem"),
+        [
+            ({"a": None}, "body.a: the field is gone"),
+            ({"a": {"type": "string"}}, "body.a: was integer, is string"),
+            ({"a": {"type": "integer", "minimum": 1}}, "body.a: minimum is stricter"),
+            ({"b": {"type": "string", "maxLength": 9}}, "body.b: was null, is string"),
+            ({"b": {"anyOf": [{"type": "string", "maxLength": 8}, {"type": "null"}]}}, "body.b: maxLength is stricter"),
+            ({"c": {"type": "string", "enum": ["x"]}}, "body.c: ['y'] is no longer allowed"),
+            ({"c": {"type": "string", "enum": ["x", "y"], "pattern": "x"}}, "body.c: the pattern changed"),
+        ],
+    )
+    def test_what_narrows_is_named(self, fields: dict[str, Any], problem: str) -> None:
+        assert problem in broken(self.THEN, self.changed(**fields))
