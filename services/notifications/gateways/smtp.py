@@ -7,6 +7,7 @@ server took it and its answer, or our commit, did not come through.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ TURN = 15.0
 """Seconds that a mail waits for a connection before it goes back to the queue."""
 DOWN = 1.0
 """Seconds for which nobody else tries after a connection could not be made."""
+
+_ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>,;]+@[^\s\x00-\x1f\x7f@<>,;]+")
 
 
 @dataclass(slots=True)
@@ -158,6 +161,9 @@ async def _send(client: aiosmtplib.SMTP, operation: SendEmail, message: bytes) -
 
 
 def _envelope(address: str) -> str:
+    """The address for MAIL and RCPT. Raises ValueError where it is none."""
+    if not _ADDRESS.fullmatch(address):
+        raise ValueError("not an address")
     local, _, domain = address.rpartition("@")
     return f"{local}@{ascii_domain(domain)}"
 

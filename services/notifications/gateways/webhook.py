@@ -44,9 +44,17 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 class Webhooks:
     """Performs PostWebhook. 2xx is delivered, 410 the end of the endpoint, everything else is tried again."""
 
-    def __init__(self, outbound: Outbound, book: EndpointBook, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        outbound: Outbound,
+        book: EndpointBook,
+        *,
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._outbound = outbound
         self._book = book
+        self._timeout = timeout
         self._clock = clock
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
@@ -86,7 +94,7 @@ class Webhooks:
             "webhook-signature": signature(endpoint.secret, operation.message_id, timestamp, body),
         }
         try:
-            reply = await self._outbound.post(endpoint.url, body, headers, timeout=TIMEOUT)
+            reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
         except Blocked as wrong:
             return PostWebhook.Failed("blocked", str(wrong))
         except OutboundError as error:

@@ -1,0 +1,32 @@
+"""What notifications is made of: what it consumes and emits, its tables, its gateways. The only place that wires."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.notifications.domain import endpoints, threads
+from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.gateways.smtp import SmtpMails
+from services.notifications.gateways.webhook import Webhooks
+from services.notifications.http import routes
+from services.notifications.storage import StoredEndpoints, storage
+from shared.contracts import checkout, notifications
+from shared.outbound import Outbound
+from shared.settings import Settings
+from shared.shell.service import Service
+
+
+def notifications_service(settings: Settings, engine: AsyncEngine) -> Service:
+    mails = SmtpMails(settings.smtp)
+    webhooks = Webhooks(Outbound(private=settings.webhooks_to_private_addresses), StoredEndpoints(engine))
+    return Service(
+        name="notifications",
+        cores=[threads, endpoints],
+        consumes=[checkout.ORDERS, notifications.COMMANDS],
+        emits=notifications.EMITS,
+        refusal=notifications.NotificationsRefused,
+        storage=storage,
+        gateways={SendEmail: mails, PostWebhook: webhooks},
+        routes=routes,
+        resources=[mails.close, webhooks.close],
+    )

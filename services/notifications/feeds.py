@@ -1,0 +1,199 @@
+"""In-app feeds over HTTP: read, mark, archive, and follow live (server-sent events).
+
+Marks are the reader's own and nothing follows from them, so they are written here directly; doing it twice is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import Field, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.notifications.storage import feed_entries
+from shared.contracts.envelope import problems_of
+from shared.contracts.values import Given
+from shared.web import ProblemResponse, bad_request, json_response
+
+PAGE = 50
+MOST = 200
+POLL = 1.0
+"""Seconds between two looks at a followed feed."""
+LATE = 30
+"""Seconds: an entry's id is of its decision's time, and its commit may come this much later."""
+HEAD_START = 2.0
+"""Seconds before its beginning from which a stream without `Last-Event-ID` shows entries."""
+FOLLOWERS = 200
+"""Open streams per process; one more is asked to come back later."""
+
+
+def add_feeds(application: web.Application, engine: AsyncEngine) -> None:
+    feeds = Feeds(engine)
+    application.on_shutdown.append(feeds.stop)
+    application.router.add_get("/feeds/{recipient}", feeds.read)
+    application.router.add_get("/feeds/{recipient}/stream", feeds.stream)
+    application.router.add_post("/feeds/{recipient}/read", feeds.mark_read)
+    application.router.add_post("/feeds/{recipient}/archive", feeds.archive)
+
+
+class Marks(Given):
+    """Which entries; all of the feed where missing."""
+
+    ids: tuple[str, ...] | None = Field(default=None, max_length=1000)
+
+
+class Feeds:
+    """The routes below `/feeds`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._followers = 0
+        self._stopping = asyncio.Event()
+
+    async def stop(self, application: web.Application) -> None:
+        """End the open streams; their readers come back to another worker."""
+        self._stopping.set()
+
+    async def read(self, request: web.Request) -> web.Response:
+        """Newest first. `?limit=`, `?before=<id>` for the next page, `?unread=1`, `?archived=1`."""
+        table, recipient = feed_entries, request.match_info["recipient"]
+        limit = _limit(request.query.get("limit", str(PAGE)))
+        query = sa.select(table).where(table.c.key == recipient).order_by(table.c.id.desc()).limit(limit)
+        if "before" in request.query:
+            query = query.where(table.c.id < _uuid(request.query["before"]))
+        archived = table.c.archived_at.is_not(None) if request.query.get("archived") == "1" else None
+        query = query.where(table.c.archived_at.is_(None) if archived is None else archived)
+        if request.query.get("unread") == "1":
+            query = query.where(table.c.read_at.is_(None))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+            unread = await _unread(connection, recipient)
+        following = str(rows[-1]["id"]) if len(rows) == limit else None
+        return json_response({"entries": [_entry(row) for row in rows], "unread": unread, "next": following})
+
+    async def mark_read(self, request: web.Request) -> web.Response:
+        return await self._mark(request, feed_entries.c.read_at)
+
+    async def archive(self, request: web.Request) -> web.Response:
+        return await self._mark(request, feed_entries.c.archived_at)
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: `entry` for each new entry, `unread` when the count changes. `Last-Event-ID` (an entry's
+        id) goes on behind it; without it the stream begins now."""
+        if self._followers >= FOLLOWERS:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            raise ProblemResponse(status, "Too many followers right now.", "busy", retry_after=5)
+        last = request.headers.get("Last-Event-ID") or request.query.get("after")
+        follower = Follower(self._engine, request.match_info["recipient"], _uuid(last) if last else None)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        self._followers += 1
+        try:
+            while not self._stopping.is_set():
+                await response.write(await follower.look() or b": still here\n\n")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), POLL)
+            return response
+        except (ConnectionError, sa.exc.SQLAlchemyError):
+            return response  # the reader comes back by itself, with Last-Event-ID
+        finally:
+            self._followers -= 1
+
+    async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
+        table, recipient = feed_entries, request.match_info["recipient"]
+        try:
+            marks = Marks.model_validate_json(await request.read() or b"{}")
+        except ValidationError as wrong:
+            raise bad_request("The marks are not right.", problems_of(wrong)) from None
+        change = sa.update(table).where(table.c.key == recipient, column.is_(None)).values({column: sa.func.now()})
+        if marks.ids is not None:
+            change = change.where(table.c.id.in_([_uuid(one) for one in marks.ids]))
+        async with self._engine.begin() as connection:
+            changed = (await connection.execute(change)).rowcount
+            unread = await _unread(connection, recipient)
+        return json_response({"changed": changed, "unread": unread})
+
+
+class Follower:
+    """One reader of a live feed: what it has seen, and what is new."""
+
+    def __init__(self, engine: AsyncEngine, recipient: str, after: UUID | None) -> None:
+        self._engine = engine
+        self._recipient = recipient
+        self._began = after or _first_id(time.time() - HEAD_START)
+        self._last = self._began
+        self._seen: set[UUID] = set()
+        self._unread = -1
+
+    async def look(self) -> bytes:
+        """What is new, as server-sent events. Looks back a little each time, for commits that come late."""
+        table = feed_entries
+        floor = max(self._began, _first_id((self._last.int >> 80) / 1000 - LATE))
+        self._seen = {id for id in self._seen if id > floor}
+        query = sa.select(table).where(table.c.key == self._recipient, table.c.id > floor).order_by(table.c.id)
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query.limit(MOST + len(self._seen)))).mappings().all()
+            unread = await _unread(connection, self._recipient)
+        events = []
+        for row in rows:
+            if row["id"] not in self._seen:
+                events.append(_event("entry", _entry(row), str(row["id"])))
+                self._seen.add(row["id"])
+                self._last = max(self._last, row["id"])
+        if unread != self._unread:
+            events.append(_event("unread", {"unread": unread}))
+            self._unread = unread
+        return b"".join(events)
+
+
+def _first_id(seconds: float) -> UUID:
+    """The lowest id that a UUIDv7 of this time can have."""
+    return UUID(int=max(0, int(seconds * 1000)) << 80)
+
+
+def _event(name: str, data: object, id: str = "") -> bytes:
+    lines = (f"id: {id}\n" if id else "") + f"event: {name}\ndata: "
+    return lines.encode() + orjson.dumps(data) + b"\n\n"
+
+
+async def _unread(connection: AsyncConnection, recipient: str) -> int:
+    table = feed_entries
+    unread = (table.c.key == recipient) & table.c.read_at.is_(None) & table.c.archived_at.is_(None)
+    query = sa.select(sa.func.count()).select_from(table).where(unread)
+    return int((await connection.execute(query)).scalar_one())
+
+
+def _entry(row: sa.RowMapping) -> dict[str, Any]:
+    return {
+        "id": str(row["id"]),
+        "order": row["order_id"],
+        "number": row["number"],
+        "kind": row["kind"],
+        "title": row["title"],
+        "text": row["text"],
+        "link": row["link"],
+        "at": row["at"],
+        "read": row["read_at"] is not None,
+        "archived": row["archived_at"] is not None,
+    }
+
+
+def _uuid(given: str) -> UUID:
+    try:
+        return UUID(given)
+    except ValueError:
+        raise bad_request("An entry's id is a UUID.") from None
+
+
+def _limit(given: str) -> int:
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
+        raise bad_request(f"limit is a number from 1 to {MOST}.")
+    return int(given)

@@ -1,0 +1,210 @@
+"""Notifications' routes: webhook endpoints of a store, what was told about an order, replays. Feeds: `feeds.py`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import Field, ValidationError
+
+from services.notifications.domain.feed import recipient_of, staff_of
+from services.notifications.domain.state import Endpoint, Mail, Posting
+from services.notifications.feeds import add_feeds
+from services.notifications.storage import posting_attempts, read_endpoints, read_thread
+from shared.contracts.envelope import (
+    BadBody,
+    Command,
+    decode,
+    problems_of,
+    read_key,
+)
+from shared.contracts.notifications import (
+    PauseEndpoint,
+    RegisterEndpoint,
+    RemoveEndpoint,
+    ReplayWebhooks,
+    ResumeEndpoint,
+    WebhookEvent,
+)
+from shared.contracts.values import Given, Url
+from shared.shell.core import Refused
+from shared.web import (
+    Edge,
+    Handler,
+    ProblemResponse,
+    actor_of,
+    add_commands,
+    answered,
+    bad_request,
+    json_response,
+    not_found,
+)
+
+
+def routes(application: web.Application, edge: Edge) -> None:
+    add_commands(application, edge, [("POST", "/orders/{key}/webhooks/replay", ReplayWebhooks)])
+    add = application.router.add_route
+    add("GET", "/orders/{key}/notifications", _notifications(edge))
+    add("GET", "/stores/{store}/webhooks", _list(edge))
+    add("POST", "/stores/{store}/webhooks", _register(edge))
+    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(edge, RemoveEndpoint))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(edge, PauseEndpoint))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(edge, ResumeEndpoint))
+    add_feeds(application, edge.engine)
+
+
+# Endpoints of a store
+
+
+class NewEndpoint(Given):
+    """The body of `POST /stores/{store}/webhooks`."""
+
+    url: Url
+    events: tuple[WebhookEvent, ...] = Field(min_length=1)
+
+
+def _register(edge: Edge) -> Handler:
+    """Makes a secret and answers it once. The endpoint's id comes of the Idempotency-Key, so a repetition finds what
+    the first request made; it is answered without the secret, which nobody can show again."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        store, identity = _store(request), _identity(request)
+        try:
+            wish = NewEndpoint.model_validate_json(await request.read())
+        except ValidationError as wrong:
+            raise bad_request("The endpoint is not right.", problems_of(wrong)) from None
+        endpoint = "we_" + hashlib.sha256(f"{store}\x00{identity}".encode()).hexdigest()[:20]
+        known = (await read_endpoints(edge.engine, store)).find(endpoint)
+        if known is not None:
+            if (known.url, known.events) != (wish.url, tuple(dict.fromkeys(wish.events))):
+                raise ProblemResponse(
+                    HTTPStatus.UNPROCESSABLE_ENTITY,
+                    "This Idempotency-Key was used for another endpoint.",
+                    "idempotency_key_reused",
+                )
+            return json_response({**_shown(known), "secret": None, "duplicate": True})
+        secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        command = RegisterEndpoint(endpoint=endpoint, url=wish.url, events=wish.events, secret=secret)
+        answer = await edge.submit(command, store, identity=identity, actor=actor_of(request), store=store)
+        if isinstance(answer, Refused):
+            return answered(answer)
+        made = {"endpoint": endpoint, "url": wish.url, "events": wish.events, "paused": False, "secret": secret}
+        return json_response({**made, "duplicate": False}, HTTPStatus.CREATED)
+
+    return handle
+
+
+def _list(edge: Edge) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        known = await read_endpoints(edge.engine, _store(request))
+        return json_response({"webhooks": [_shown(endpoint) for endpoint in known.endpoints]})
+
+    return handle
+
+
+def _endpoint_command(edge: Edge, kind: type[Command]) -> Handler:
+    """A command about the path's endpoint; the body may say more (a pause's reason)."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        store, identity = _store(request), _identity(request)
+        try:
+            given = orjson.loads(await request.read() or b"{}")
+            command = decode(kind, orjson.dumps({**given, "endpoint": request.match_info["endpoint"]}))
+        except (orjson.JSONDecodeError, TypeError):
+            raise bad_request("The body is not a JSON object.") from None
+        except BadBody as wrong:
+            raise bad_request("The command is not right.", wrong.problems) from None
+        assert isinstance(command, Command)
+        return answered(await edge.submit(command, store, identity=identity, actor=actor_of(request), store=store))
+
+    return handle
+
+
+def _shown(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint for people: without its secret."""
+    return {
+        "endpoint": endpoint.id,
+        "url": endpoint.url,
+        "events": endpoint.events,
+        "paused": endpoint.paused,
+        "reason": endpoint.reason,
+        "since": endpoint.since,
+    }
+
+
+def _store(request: web.Request) -> str:
+    store, wrong = read_key(request.match_info["store"].encode())
+    if wrong:
+        raise bad_request("The path does not name a store.")
+    return store
+
+
+def _identity(request: web.Request) -> str:
+    identity = request.headers.get("Idempotency-Key", "")
+    if not 1 <= len(identity) <= 200:
+        raise bad_request("The header Idempotency-Key is missing (1 to 200 characters).")
+    return identity
+
+
+# What was told about an order
+
+
+def _notifications(edge: Edge) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        thread = await read_thread(edge.engine, key)
+        if thread is None:
+            raise not_found("order")
+        log = posting_attempts
+        async with edge.engine.connect() as connection:
+            query = sa.select(log).where(log.c.key == key).order_by(log.c.message, log.c.at, log.c.id)
+            attempts = (await connection.execute(query)).mappings().all()
+        return json_response(
+            {
+                "order": key,
+                "number": thread.number,
+                "store": thread.store.id,
+                "feeds": {
+                    "customer": recipient_of(thread.store.id, thread.customer),
+                    "staff": staff_of(thread.store.id),
+                },
+                "facts": [{"name": fact.name, "at": fact.at} for fact in thread.facts],
+                "mails": [_mail(mail) for mail in thread.mails],
+                "webhooks": [_posting(posting, attempts) for posting in thread.postings],
+            }
+        )
+
+    return handle
+
+
+def _mail(mail: Mail) -> dict[str, Any]:
+    return {
+        "message": mail.id,
+        "fact": mail.fact,
+        "template": mail.template,
+        "audience": mail.audience,
+        "state": mail.state,
+    }
+
+
+def _posting(posting: Posting, attempts: Sequence[sa.RowMapping]) -> dict[str, Any]:
+    return {
+        "message": posting.id,
+        "fact": posting.fact,
+        "event": posting.event,
+        "endpoint": posting.endpoint,
+        "state": posting.state,
+        "attempts": posting.attempts,
+        "log": [
+            {"at": one["at"], "delivered": one["delivered"], "result": one["result"]}
+            for one in attempts
+            if one["message"] == posting.id
+        ],
+    }
