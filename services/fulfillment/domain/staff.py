@@ -1,0 +1,97 @@
+"""What staff ask: ship a parcel, try a delivery again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.fulfillment.domain.deliveries import Change, current_products, deliveries, joined_pools
+from services.fulfillment.domain.delivering import begin, configured, deliver, revoke_access
+from services.fulfillment.domain.states import Delivery, Item, ItemStatus, Shipment, Stage
+from shared.contracts.envelope import Problem
+from shared.contracts.fulfillment import ItemRetried, RetryDelivery, ShipItems
+from shared.contracts.values import Instructions
+from shared.shell.core import Context, Decision, Refused
+
+UNKNOWN_ORDER = Refused("unknown_order", "Fulfillment does not know this order; it is known once it is placed.")
+CALLED_OFF = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
+
+
+@deliveries.on(ShipItems)
+def ship(delivery: Delivery | None, command: ShipItems, context: Context) -> Decision[Delivery] | Refused:
+    if delivery is None:
+        return UNKNOWN_ORDER
+    if delivery.stage is Stage.PLACED:
+        return Refused("not_paid", "The order is not paid yet; ship it once it is.")
+    if delivery.stage is not Stage.PAID:
+        return Refused("order_cancelled", "The order is cancelled; do not ship it.")
+    waiting = [item.id for item in delivery.items if item.status is ItemStatus.WAITING_PARCEL]
+    ids = tuple(dict.fromkeys(command.items)) or tuple(waiting)
+    if not ids:
+        return Refused("nothing_to_ship", "No item of the order waits for a parcel.")
+    problems = [problem for id in ids if (problem := _why_not_shippable(delivery.item(id), id))]
+    if problems:
+        return _refused(problems)
+    change = Change(delivery, context)
+    sent = Instructions(kind="shipment", carrier=command.carrier, tracking=command.tracking)
+    for item in _items(delivery, ids):
+        deliver(change, item, sent)
+    return change.decision()
+
+
+def _why_not_shippable(item: Item | None, id: str) -> Problem | None:
+    if item is None:
+        return _problem(id, "unknown_item", "the order has no such item")
+    if item.status is ItemStatus.WAITING_PARCEL:
+        return None
+    if item.status in CALLED_OFF:
+        return _problem(id, "item_revoked", "it was refunded")
+    if not isinstance(item.effective_action(), Shipment):
+        return _problem(id, "not_a_shipment", "it is not delivered by parcel")
+    return _problem(id, "already_shipped", "it was shipped already")
+
+
+@deliveries.on(RetryDelivery, looks_up=current_products, holds=joined_pools)
+def retry(delivery: Delivery | None, command: RetryDelivery, context: Context) -> Decision[Delivery] | Refused:
+    """With what the products say today; the settings of the failed attempt are replaced for good."""
+    if delivery is None:
+        return UNKNOWN_ORDER
+    ids = tuple(dict.fromkeys(command.items)) or tuple(item.id for item in delivery.items if _retryable(item))
+    problems = [problem for id in ids if (problem := _why_not_retryable(delivery.item(id), id))]
+    if problems:
+        return _refused(problems)
+    if not ids:
+        return Refused("nothing_to_retry", "No item of the order has failed or waits for a code.")
+    change = Change(delivery, context)
+    for item in _items(delivery, ids):
+        if item.status is ItemStatus.REVOCATION_FAILED:
+            revoke_access(change, item)
+        else:
+            change.events.append(ItemRetried(item=item.id))
+            begin(change, change.strike_off(item), configured(change, item) or item.action)
+    return change.decision()
+
+
+def _retryable(item: Item) -> bool:
+    if item.status is ItemStatus.WAITING_CODE:
+        return not item.looking
+    return item.status in (ItemStatus.FAILED, ItemStatus.REVOCATION_FAILED)
+
+
+def _why_not_retryable(item: Item | None, id: str) -> Problem | None:
+    if item is None:
+        return _problem(id, "unknown_item", "the order has no such item")
+    if _retryable(item):
+        return None
+    return _problem(id, "nothing_to_retry", "it has neither failed nor does it wait for a code")
+
+
+def _items(delivery: Delivery, ids: Iterable[str]) -> list[Item]:
+    return [item for item in map(delivery.item, ids) if item is not None]
+
+
+def _problem(item: str, code: str, text: str) -> Problem:
+    return Problem(field=f"items.{item}", code=code, text=f"item {item}: {text}")
+
+
+def _refused(problems: list[Problem]) -> Refused:
+    return Refused(problems[0].code, "; ".join(problem.text for problem in problems[:20]), tuple(problems))
