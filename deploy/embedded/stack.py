@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from deploy.embedded import data_folder, outside
+from deploy.embedded import data_folder
 from deploy.embedded.children import Child, Children, python_environment
 from deploy.embedded.errors import PartFailed, StackError
 from deploy.embedded.kafka import Kafka, accepts
@@ -185,7 +185,7 @@ class Stack:
     def _outside_world(self) -> PythonPart:
         arguments = ["deploy.embedded.outside", "--data", str(self.data / "outside")]
         arguments += ["--smtp-port", str(self.ports["smtp"]), "--http-port", str(self.ports["outside"])]
-        environment = {outside.TOKEN_VARIABLE: self.secrets.outside_token}
+        environment = {"ORDERBUS_OUTSIDE_TOKEN": self.secrets.outside_token}
         log = self.logs / "outside.log"
         return PythonPart("The outside world", self.children, log, self.ports["smtp"], arguments, environment)
 

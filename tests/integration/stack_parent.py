@@ -1,0 +1,28 @@
+"""A program that runs a stack until it is stopped: `python -m tests.integration.stack_parent DATA`. Prints its pids."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.stack import Stack
+
+
+async def main(data: Path) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]
+    async with Stack(data) as stack:
+        pids = [part.child.pid for part in stack.parts if part.child]
+        print(json.dumps({"pids": pids, "parent": os.getpid()}), flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(Path(sys.argv[1])))
+    except StackError as problem:
+        sys.exit(str(problem))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit(3)
