@@ -1,0 +1,62 @@
+"""How often and when a provider is called: a pace per endpoint, and a breaker that stops calling one that is down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class Pace:
+    """At most `rate` calls per second to each endpoint, evenly spaced; callers wait their turn in order."""
+
+    def __init__(self, rate: float) -> None:
+        self._gap = 1 / rate
+        self._next: dict[str, float] = {}
+
+    async def turn(self, endpoint: str) -> None:
+        now = time.monotonic()
+        mine = max(now, self._next.get(endpoint, 0.0))
+        self._next[endpoint] = mine + self._gap
+        if mine > now:
+            await asyncio.sleep(mine - now)
+
+
+class Breaker:
+    """Opens after `threshold` failures in a row; after `pause` seconds one call may try (half open).
+
+    Its success closes the breaker, its failure opens it for another pause.
+    """
+
+    def __init__(
+        self,
+        threshold: int = 8,
+        pause: float = 5.0,
+        patience: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._threshold = threshold
+        self._pause = pause
+        self._patience = patience
+        self._clock = clock
+        self._failures = 0
+        self._closed_until = 0.0
+
+    def wait(self) -> float:
+        """Seconds until a call makes sense: 0 means now. While one call tries, the others wait."""
+        if self._failures < self._threshold:
+            return 0.0
+        left = self._closed_until - self._clock()
+        if left > 0:
+            return min(left, self._pause)
+        self._closed_until = self._clock() + self._patience
+        return 0.0
+
+    def succeeded(self) -> None:
+        """The provider answered, whatever it said."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """The provider did not answer, or answered that it is broken."""
+        self._failures += 1
+        self._closed_until = self._clock() + self._pause

@@ -1,0 +1,83 @@
+"""Stripe's callbacks: is one really Stripe's, and what does it say about an order of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+import stripe
+
+from services.payments.domain.operations import IntentReported, RefundReported
+from services.payments.gateways.stripe_objects import Json, charge_card, refund_progress, standing
+from shared.contracts.envelope import read_key
+from shared.shell.core import Report
+
+INTENT_EVENTS = frozenset(
+    {
+        "payment_intent.succeeded",
+        "payment_intent.payment_failed",
+        "payment_intent.requires_action",
+        "payment_intent.canceled",
+    }
+)
+REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
+
+
+class NotStripes(Exception):
+    """The signature is missing, wrong or too old, or the body is no event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An event of Stripe's about an order of ours."""
+
+    id: str
+    order: str
+    store: str
+    report: Report
+
+
+def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Json:
+    """The event of a signed request. `tolerance` in seconds. Raises NotStripes."""
+    try:
+        stripe.WebhookSignature.verify_header(payload, signature, secret, tolerance)
+        event = orjson.loads(payload)
+    except (stripe.SignatureVerificationError, ValueError):
+        raise NotStripes from None
+    if not (isinstance(event, dict) and isinstance(event.get("id"), str) and isinstance(event.get("type"), str)):
+        raise NotStripes
+    return event
+
+
+def callback(event: Json) -> Callback | None:
+    """What an event says, or None when it is not about an order of ours."""
+    thing = (event.get("data") or {}).get("object") or {}
+    metadata = thing.get("metadata") or {}
+    order, wrong = read_key(str(metadata.get("order", "")).encode())
+    report = None if wrong else _report(event["type"], thing, metadata)
+    return Callback(event["id"], order, str(metadata.get("store", "")), report) if report else None
+
+
+def _report(type: str, thing: Json, metadata: Json) -> Report | None:
+    if type in REFUND_EVENTS and metadata.get("refund"):
+        status, code = refund_progress(thing)
+        return RefundReported(str(metadata["refund"]), thing["id"], status, code)
+    attempt = str(metadata.get("attempt", ""))
+    if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
+        return None
+    if type in INTENT_EVENTS:
+        said = standing(thing)
+        return IntentReported(
+            attempt=int(attempt),
+            intent=said.intent,
+            status=said.status,
+            amount=said.amount,
+            url=said.url,
+            card=said.card,
+            code=said.code,
+            text=said.text,
+        )
+    if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
+        intent, amount = str(thing["payment_intent"]), int(thing["amount_captured"])
+        return IntentReported(int(attempt), intent, "succeeded", amount, card=charge_card(thing))
+    return None

@@ -1,0 +1,81 @@
+"""Stripe's JSON, as far as payments reads it: how an intent or a refund stands. The same in answers and in events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.payments.domain.operations import ChargeStatus, RefundProgress
+from shared.contracts.values import Card
+
+Json = Mapping[str, Any]
+NO_METHOD = "The card could not be charged."
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a PaymentIntent stands. `amount` is what was captured, in minor units."""
+
+    intent: str
+    status: ChargeStatus
+    amount: int = 0
+    url: str = ""
+    card: Card | None = None
+    code: str = ""
+    text: str = ""
+
+
+def standing(intent: Json) -> Standing:
+    """Source: https://docs.stripe.com/payments/paymentintents/lifecycle."""
+    id, card = intent["id"], _card_in(intent.get("payment_method"))
+    match intent["status"]:
+        case "succeeded":
+            return Standing(id, "succeeded", intent["amount_received"], card=card)
+        case "requires_action":
+            return Standing(id, "requires_action", url=_action_url(intent), card=card)
+        case "canceled":
+            return Standing(id, "cancelled", card=card)
+        case "requires_payment_method" | "requires_confirmation":
+            error = intent.get("last_payment_error") or {}
+            code, text, declined = decline(error)
+            return Standing(id, "failed", card=declined or card, code=code, text=text)
+    return Standing(id, "processing", card=card)
+
+
+def decline(error: Json) -> tuple[str, str, Card | None]:
+    """Code, words for the customer, and the card of Stripe's card error."""
+    code = error.get("decline_code") or error.get("code") or "card_declined"
+    return str(code), str(error.get("message") or NO_METHOD)[:500], _card_in(error.get("payment_method"))
+
+
+def _action_url(intent: Json) -> str:
+    redirect = (intent.get("next_action") or {}).get("redirect_to_url") or {}
+    return str(redirect.get("url") or "")
+
+
+def _card_in(method: Any) -> Card | None:
+    """Of a payment method or of a charge's payment_method_details; None where it is only an id."""
+    card = method.get("card") if isinstance(method, Mapping) else None
+    if not card or not card.get("last4"):
+        return None
+    return Card(
+        brand=card.get("brand") or "unknown",
+        last4=card["last4"],
+        exp_month=card.get("exp_month") or 0,
+        exp_year=card.get("exp_year") or 0,
+    )
+
+
+def charge_card(charge: Json) -> Card | None:
+    return _card_in(charge.get("payment_method_details"))
+
+
+def refund_progress(refund: Json) -> tuple[RefundProgress, str]:
+    """How a refund stands, and why it failed. Source: https://docs.stripe.com/api/refunds/object."""
+    match refund.get("status"):
+        case "succeeded":
+            return "succeeded", ""
+        case "failed" | "canceled":
+            return "failed", str(refund.get("failure_reason") or refund["status"])
+    return "pending", ""

@@ -1,0 +1,196 @@
+"""Payments' HTTP edge: Stripe's callbacks, the refund command, and reading payments and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from services.payments.domain.payment import Payment
+from services.payments.gateways.stripe_events import NotStripes, callback, verified
+from services.payments.storage import ledger_entries, payments
+from shared.contracts.payments import RefundPayment
+from shared.settings import StripeSettings
+from shared.shell import codec
+from shared.shell.service import Routes
+from shared.web import (
+    Edge,
+    Handler,
+    ProblemResponse,
+    add_commands,
+    bad_request,
+    json_response,
+    not_found,
+    public,
+)
+
+MOST = 500
+
+
+def routes(stripe: StripeSettings) -> Routes:
+    def add(application: web.Application, edge: Edge) -> None:
+        add_commands(application, edge, [("POST", "/orders/{key}/refund", RefundPayment)])
+        application.router.add_post("/stripe/webhook", stripe_webhook(edge, stripe))
+        application.router.add_get("/orders/{key}/payment", one_payment(edge))
+        application.router.add_get("/payments", some_payments(edge))
+        application.router.add_get("/ledger", some_entries(edge))
+
+    return add
+
+
+def stripe_webhook(edge: Edge, settings: StripeSettings) -> Handler:
+    """Takes signed events. 2xx says to Stripe: never send it again; so it is given only after the commit."""
+    secret = settings.webhook_secret.get_secret_value()
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        signature = request.headers.get("Stripe-Signature", "")
+        try:
+            event = verified(await request.read(), signature, secret, settings.tolerance)
+        except NotStripes:
+            raise ProblemResponse(
+                HTTPStatus.BAD_REQUEST, "The request carries no valid signature of Stripe's.", "bad_signature"
+            ) from None
+        told = callback(event)
+        if told is None:
+            return json_response({"received": True, "ignored": True})
+        await edge.submit(told.report, told.order, identity=told.id, actor="provider:stripe", store=told.store)
+        return json_response({"received": True})
+
+    return public(take)
+
+
+def one_payment(edge: Edge) -> Handler:
+    async def show(request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == key)
+        async with edge.engine.connect() as connection:
+            data = (await connection.execute(statement)).scalar_one_or_none()
+        if data is None:
+            raise not_found("payment")
+        return json_response(payment_view(key, codec.load(Payment, data)))
+
+    return show
+
+
+def payment_view(key: str, payment: Payment) -> dict[str, Any]:
+    """A payment for staff: sums, every attempt, every refund. Amounts in minor units."""
+    return {
+        "order": key,
+        "number": payment.number,
+        "store": payment.store,
+        "status": payment.status,
+        "provider": payment.provider,
+        "currency": payment.currency,
+        "authorised": payment.authorised,
+        "captured": payment.captured,
+        "refunded": payment.refunded,
+        "pending": payment.pending,
+        "left": payment.left,
+        "unresolved": payment.unresolved,
+        "items": [{"item": share.item, "left": share.amount} for share in payment.shares_left()],
+        "attempts": [
+            {
+                "attempt": attempt.number,
+                "status": attempt.status,
+                "amount": attempt.amount,
+                "transaction": attempt.intent,
+                "card": attempt.card.model_dump() if attempt.card else None,
+                "code": attempt.code,
+                "text": attempt.text,
+                "surplus": attempt.surplus,
+                "at": attempt.at,
+            }
+            for attempt in payment.attempts
+        ],
+        "refunds": [
+            {
+                "refund": refund.id,
+                "attempt": refund.attempt,
+                "status": refund.status,
+                "amount": refund.amount,
+                "items": [{"item": share.item, "amount": share.amount} for share in refund.shares],
+                "reason": refund.reason,
+                "note": refund.note,
+                "transaction": refund.transaction,
+                "code": refund.code,
+                "text": refund.text,
+                "at": refund.at,
+            }
+            for refund in payment.refunds
+        ],
+    }
+
+
+def some_payments(edge: Edge) -> Handler:
+    """Filters: status, provider, currency, store, number, intent, unresolved=true; pages by `after` (an order key)."""
+    columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
+    statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        query = _equal(
+            statement, payments, request.query, "status", "provider", "currency", "store", "number", "intent"
+        )
+        if request.query.get("unresolved") == "true":
+            query = query.where(payments.c.unresolved)
+        if after := request.query.get("after"):
+            query = query.where(payments.c.key > after)
+        return json_response({"payments": await _rows(edge, query, request.query)})
+
+    return show
+
+
+def some_entries(edge: Edge) -> Handler:
+    """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
+    (an entry's id). Ids are in order of time."""
+    statement = sa.select(ledger_entries).order_by(ledger_entries.c.id)
+    names = ("kind", "account", "currency", "provider", "store", "reference", "key")
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        query = _equal(statement, ledger_entries, request.query, *names)
+        id = ledger_entries.c.id
+        if begin := _parsed(request.query, "from", _first_id_at):
+            query = query.where(id >= begin)
+        if end := _parsed(request.query, "to", _first_id_at):
+            query = query.where(id < end)
+        if after := _parsed(request.query, "after", UUID):
+            query = query.where(id > after)
+        return json_response({"entries": await _rows(edge, query, request.query)})
+
+    return show
+
+
+def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str], *names: str) -> sa.Select[Any]:
+    for name in names:
+        if name in given:
+            statement = statement.where(table.c[name] == given[name])
+    return statement
+
+
+async def _rows(edge: Edge, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
+    limit = _parsed(given, "limit", int) or 100
+    if not 1 <= limit <= MOST:
+        raise bad_request(f"limit must be between 1 and {MOST}.")
+    async with edge.engine.connect() as connection:
+        return [dict(row) for row in (await connection.execute(statement.limit(limit))).mappings()]
+
+
+def _parsed(given: Mapping[str, str], name: str, parse: Callable[[str], Any]) -> Any:
+    if name not in given:
+        return None
+    try:
+        return parse(given[name])
+    except (ValueError, OverflowError):
+        raise bad_request(f"The parameter {name} is not right.") from None
+
+
+def _first_id_at(text: str) -> UUID:
+    """The lowest UUIDv7 of a moment."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return UUID(int=int(moment.timestamp() * 1000) << 80)

@@ -1,0 +1,159 @@
+"""Does our ledger agree with the provider's own records? Each disagreement is named; unknown outcomes are listed.
+
+Used by `orderbus check`. Run it when nothing is in flight, or with `before` set to a moment by which callbacks have
+surely come.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.payments.domain.ledger import PROVIDER_BALANCE
+from services.payments.storage import ledger_entries, payments
+
+Problem = Literal[
+    "unknown_to_us", "unknown_to_provider", "amount", "charged_twice", "balance", "unbalanced", "unresolved"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that moved, as one side has it: positive towards us, negative back. Minor units."""
+
+    reference: str
+    """The provider's id: `pi_…`, `re_…`."""
+    amount: int
+    currency: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One disagreement, in words for a person."""
+
+    problem: Problem
+    order: str
+    reference: str
+    text: str
+
+
+async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> list[Movement]:
+    """What the ledger says of the provider's balance, by the provider's id."""
+    entry = ledger_entries.c
+    statement = (
+        sa.select(entry.reference, sa.func.sum(entry.amount), entry.currency, sa.func.min(entry.key))
+        .where(entry.account == PROVIDER_BALANCE)
+        .group_by(entry.reference, entry.currency)
+    )
+    if before:
+        statement = statement.where(entry.at < before)
+    async with engine.connect() as connection:
+        rows = await connection.execute(statement)
+        return [Movement(reference, int(amount), currency, order) for reference, amount, currency, order in rows]
+
+
+async def own_faults(engine: AsyncEngine) -> list[Difference]:
+    """What is wrong with our books by themselves, and payments of unknown outcome."""
+    entry, row = ledger_entries.c, payments.c
+    unbalanced = sa.select(sa.func.min(entry.key), sa.cast(entry.transaction, sa.Text)).group_by(
+        entry.transaction, entry.currency
+    )
+    sums = (
+        sa.select(entry.key, sa.func.sum(entry.amount).label("amount"))
+        .where(entry.account == PROVIDER_BALANCE)
+        .group_by(entry.key)
+        .subquery()
+    )
+    apart = (
+        sa.select(row.key, row.captured - row.refunded, sa.func.coalesce(sums.c.amount, 0))
+        .join(sums, sums.c.key == row.key, isouter=True)
+        .where(row.data.is_not(None), row.captured - row.refunded != sa.func.coalesce(sums.c.amount, 0))
+    )
+    unknown = sa.select(row.key, row.intent).where(row.unresolved)
+    async with engine.connect() as connection:
+        found = [
+            Difference("unbalanced", key, transaction, "The entries of this transaction do not sum to zero.")
+            for key, transaction in await connection.execute(unbalanced.having(sa.func.sum(entry.amount) != 0))
+        ]
+        found += [
+            Difference("balance", key, "", f"The payment holds {held}, its ledger {entered} (minor units).")
+            for key, held, entered in await connection.execute(apart)
+        ]
+        found += [
+            Difference("unresolved", key, intent or "", "Nobody knows what became of a call to the provider.")
+            for key, intent in await connection.execute(unknown)
+        ]
+    return found
+
+
+def compare(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Difference]:
+    """Every movement that only one side has, or that differs; orders charged twice; balances per currency."""
+    here, there = _by_reference(ours), _by_reference(theirs)
+    found = [
+        Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}; our ledger has not.")
+        for reference, theirs in there.items()
+        if reference not in here and theirs.amount
+    ]
+    for reference, mine in here.items():
+        other = there.get(reference)
+        if other is None and mine.amount:
+            text = f"Our ledger has {_words(mine)}; the provider has not."
+            found.append(Difference("unknown_to_provider", mine.order, reference, text))
+        elif other and (other.amount, other.currency) != (mine.amount, mine.currency):
+            text = f"Our ledger says {_words(mine)}, the provider {_words(other)}."
+            found.append(Difference("amount", mine.order, reference, text))
+    return found + _charged_twice(there.values()) + _balances(here.values(), there.values())
+
+
+def _by_reference(movements: Iterable[Movement]) -> Mapping[str, Movement]:
+    return {movement.reference: movement for movement in movements}
+
+
+def _words(movement: Movement) -> str:
+    return f"{movement.amount} {movement.currency} (minor units)"
+
+
+def _charged_twice(theirs: Iterable[Movement]) -> list[Difference]:
+    """Orders with more than one charge of which some money was kept beyond the largest single charge."""
+    charges: dict[str, list[int]] = defaultdict(list)
+    kept: Counter[str] = Counter()
+    for movement in theirs:
+        if movement.order:
+            kept[movement.order] += movement.amount
+            if movement.amount > 0:
+                charges[movement.order].append(movement.amount)
+    return [
+        Difference("charged_twice", order, "", f"{len(amounts)} charges at the provider, {kept[order]} kept.")
+        for order, amounts in charges.items()
+        if len(amounts) > 1 and kept[order] > max(amounts)
+    ]
+
+
+def _balances(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Difference]:
+    here, there = _sums(ours), _sums(theirs)
+    return [
+        Difference("balance", "", currency, f"{currency}: our ledger {here[currency]}, the provider {there[currency]}.")
+        for currency in sorted({*here, *there})
+        if here[currency] != there[currency]
+    ]
+
+
+def _sums(movements: Iterable[Movement]) -> Counter[str]:
+    sums: Counter[str] = Counter()
+    for movement in movements:
+        sums[movement.currency] += movement.amount
+    return sums
+
+
+async def reconcile(
+    engine: AsyncEngine, theirs: Sequence[Movement], before: datetime | None = None
+) -> list[Difference]:
+    """All disagreements between our books and the provider's movements (of the same time)."""
+    return await own_faults(engine) + compare(await own_movements(engine, before), theirs)
