@@ -1,0 +1,262 @@
+"""Notifications whole, on PostgreSQL, with a mail server and a webhook receiver; only Kafka is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+from standardwebhooks import Webhook
+
+from services.notifications.app import notifications_service
+from services.notifications.domain.promises import broken
+from services.notifications.domain.state import Endpoints
+from services.notifications.storage import metadata, read_endpoints, read_thread
+from shared.contracts.checkout import OrderCompleted
+from shared.contracts.envelope import Message
+from shared.settings import Settings
+from shared.shell.clock import SystemClock
+from shared.shell.core import derived_id
+from shared.shell.database import create_engine
+from shared.shell.edge import ShellEdge, application
+from shared.shell.inbound import Inbound
+from shared.shell.migration import migrate
+from shared.shell.postgres import PostgresStore
+from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.runner import Shell
+from tests.integration.conftest import NewDatabase
+from tests.integration.test_notification_gateways import Mailbox, Receiver, mail_server
+from tests.integration.test_shell_on_postgres import Collected, NoSource
+from tests.unit.notifications.conversation import PAID, STORE, placed
+
+TOKEN = "a-token-for-this-test"
+_ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
+
+
+@dataclass
+class Running:
+    """A worker of notifications and everything around it."""
+
+    shell: Shell
+    engine: AsyncEngine
+    sink: Collected
+    mailbox: Mailbox
+    receiver: Receiver
+    http: aiohttp.ClientSession
+
+    async def told(self, key: str, *messages: Message) -> None:
+        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+
+    async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
+        headers = {"Idempotency-Key": key} if key else {}
+        async with self.http.request(method, path, json=body, headers=headers) as response:
+            return response.status, json.loads(await response.read())
+
+    async def at_rest(self, key: str) -> dict[str, Any]:
+        """What was told about an order, once nothing is pending any more."""
+        for _ in range(300):
+            status, told = await self.ask("GET", f"/orders/{key}/notifications")
+            states = [one["state"] for one in (*told.get("mails", ()), *told.get("webhooks", ()))]
+            if status == 200 and "pending" not in states:
+                assert isinstance(told, dict)
+                return told
+            await asyncio.sleep(0.02)
+        raise AssertionError(told)
+
+    async def emitted(self) -> list[tuple[str, Any]]:
+        """Type and body of every event that reached the bus."""
+        async with self.engine.connect() as connection:
+            while (await connection.execute(sa.text("select count(*) from outbox"))).scalar_one():
+                await asyncio.sleep(0.02)
+                await connection.rollback()
+        return [(dict(json.loads(row.headers))["ce_type"], json.loads(row.body)) for row in self.sink.rows]
+
+
+@pytest_asyncio.fixture
+async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    receiver, sink = Receiver(), Collected()
+    async with mail_server() as mailbox:
+        settings = _settings(url, mailbox.port)
+        engine = create_engine(url, "test")
+        store = PostgresStore(engine)
+        await store.housekeep(datetime.now(UTC), 9)
+        service = notifications_service(settings, engine)
+        shell = Shell(
+            service,
+            "notifications-0",
+            store=store,
+            source=NoSource(),
+            sink=sink,
+            lock=lambda: PostgresRelayLock(url, "notifications-0"),
+            clock=SystemClock(),
+            chance=random.Random(1),
+        )
+        edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+        app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+        outside = web.Application()
+        outside.router.add_post("/in", receiver.handle)
+        runners = [web.AppRunner(app), web.AppRunner(outside)]
+        ports = [await _serve(runner) for runner in runners]
+        receiver.url = f"http://127.0.0.1:{ports[1]}/in"
+        await shell.start()
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{ports[0]}", headers=bearer) as http:
+            yield Running(shell, engine, sink, mailbox, receiver, http)
+        for runner in runners:
+            await runner.cleanup()
+        await shell.stop(2)
+        for close in service.resources:
+            await close()
+        await engine.dispose()
+
+
+async def _serve(runner: web.AppRunner) -> int:
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return int(runner.addresses[0][1])
+
+
+def _settings(url: str, smtp_port: int) -> Settings:
+    database = {"database_url": url}
+    return Settings.model_validate(
+        {
+            "kafka": {"bootstrap_servers": "127.0.0.1:1"},
+            "api_token": TOKEN,
+            **dict.fromkeys(("checkout", "payments", "fulfillment", "notifications"), database),
+            "smtp": {"port": smtp_port, "timeout": 5},
+            "webhooks_to_private_addresses": True,
+        }
+    )
+
+
+async def test_the_migration_makes_the_tables_that_the_code_uses(running: Running) -> None:
+    columns = "select table_name || '.' || column_name from information_schema.columns where table_schema = 'public'"
+    async with running.engine.connect() as connection:
+        there = set((await connection.execute(sa.text(columns))).scalars())
+    assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} <= there
+
+
+async def test_an_order_is_mailed_posted_and_shown_in_feeds(running: Running) -> None:
+    status, made = await running.ask(
+        "POST", f"/stores/{STORE.id}/webhooks", {"url": running.receiver.url, "events": ["order.received"]}, "one"
+    )
+    assert status == 201 and made["secret"].startswith("whsec_")
+    await running.told("o-1", placed(), PAID)
+    told = await running.at_rest("o-1")
+
+    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
+    assert sorted(str(mail["To"]) for mail in running.mailbox.mails) == ["ada@example.com", "staff@northwind.example"]
+    ((headers, body),) = running.receiver.requests
+    payload = Webhook(made["secret"]).verify(body, {name.lower(): value for name, value in headers.items()})
+    assert payload["data"]["order_number"] == "ORD-ABCDEFGH12"
+    (hook,) = told["webhooks"]
+    assert (hook["state"], hook["attempts"], hook["log"][0]["result"]) == ("delivered", 1, "HTTP 204")
+
+    assert sorted(kind for kind, _ in await running.emitted()) == ["email.sent", "email.sent", "webhook.delivered"]
+    thread, endpoints = await read_thread(running.engine, "o-1"), await read_endpoints(running.engine, STORE.id)
+    assert thread and list(broken(thread, endpoints)) == []
+    assert "whsec_" not in json.dumps(told)
+
+    _, feed = await running.ask("GET", f"/feeds/{told['feeds']['customer']}")
+    assert feed["unread"] == 2 and {entry["kind"] for entry in feed["entries"]} == {"order_placed", "order_paid"}
+
+
+async def test_a_secret_is_shown_once(running: Running) -> None:
+    wish = {"url": running.receiver.url, "events": ["order.received"]}
+    path = f"/stores/{STORE.id}/webhooks"
+    _, made = await running.ask("POST", path, wish, "one")
+    status, again = await running.ask("POST", path, wish, "one")
+    assert (status, again["endpoint"], again["secret"], again["duplicate"]) == (200, made["endpoint"], None, True)
+
+    status, other = await running.ask("POST", path, {**wish, "events": ["order.completed"]}, "one")
+    assert (status, other["code"]) == (422, "idempotency_key_reused")
+    _, listing = await running.ask("GET", path)
+    assert [hook["endpoint"] for hook in listing["webhooks"]] == [made["endpoint"]]
+    assert "secret" not in listing["webhooks"][0]
+    status, wrong = await running.ask("POST", path, {"url": "ftp://x", "events": ["order.lost"]}, "two")
+    assert status == 400 and {problem["field"] for problem in wrong["problems"]} >= {"url", "events.0"}
+
+
+async def test_endpoints_are_paused_resumed_and_removed_and_what_was_held_back_is_replayed(running: Running) -> None:
+    path = f"/stores/{STORE.id}/webhooks"
+    _, made = await running.ask("POST", path, {"url": running.receiver.url, "events": ["order.completed"]}, "one")
+    endpoint = f"{path}/{made['endpoint']}"
+    assert (await running.ask("POST", f"{endpoint}/pause", {"reason": "moving"}, "pause"))[0] == 202
+    await running.told("o-1", placed(), PAID, OrderCompleted())
+    told = await running.at_rest("o-1")
+    assert [hook["state"] for hook in told["webhooks"]] == ["paused"]
+
+    await running.ask("POST", f"{endpoint}/resume", None, "resume")
+    await asyncio.sleep(1.05)  # the gateway remembers endpoints for a second
+    assert (await running.ask("POST", "/orders/o-1/webhooks/replay", {}, "replay"))[0] == 202
+    told = await running.at_rest("o-1")
+    assert [hook["state"] for hook in told["webhooks"]] == ["delivered"]
+    status, refused = await running.ask("POST", "/orders/o-1/webhooks/replay", {}, "replay again")
+    assert (status, refused["code"]) == (409, "nothing_to_replay")
+
+    assert (await running.ask("DELETE", endpoint, None, "gone"))[0] == 202
+    assert (await running.ask("DELETE", endpoint, None, "gone twice"))[0] == 409
+    assert await read_endpoints(running.engine, STORE.id) == Endpoints()
+
+
+async def test_a_feed_is_read_marked_archived_and_paged(running: Running) -> None:
+    await running.told("o-1", placed(), PAID, OrderCompleted())
+    recipient = (await running.at_rest("o-1"))["feeds"]["customer"]
+    _, page = await running.ask("GET", f"/feeds/{recipient}?limit=2")
+    _, rest = await running.ask("GET", f"/feeds/{recipient}?limit=2&before={page['next']}")
+    assert (len(page["entries"]), len(rest["entries"]), rest["next"]) == (2, 1, None)
+
+    ids = [entry["id"] for entry in page["entries"]]
+    assert (await running.ask("POST", f"/feeds/{recipient}/read", {"ids": ids[:1]}))[1] == {"changed": 1, "unread": 2}
+    assert (await running.ask("POST", f"/feeds/{recipient}/read", {"ids": ids[:1]}))[1] == {"changed": 0, "unread": 2}
+    assert (await running.ask("POST", f"/feeds/{recipient}/archive", {"ids": ids[1:]}))[1]["unread"] == 1
+    assert len((await running.ask("GET", f"/feeds/{recipient}"))[1]["entries"]) == 2
+    assert len((await running.ask("GET", f"/feeds/{recipient}?archived=1"))[1]["entries"]) == 1
+    assert len((await running.ask("GET", f"/feeds/{recipient}?unread=1"))[1]["entries"]) == 1
+    assert (await running.ask("POST", f"/feeds/{recipient}/read", {}))[1]["unread"] == 0
+    for wrong in ("?limit=0", "?limit=x", "?before=x"):
+        assert (await running.ask("GET", f"/feeds/{recipient}{wrong}"))[0] == 400
+
+
+async def test_a_feed_is_followed_live_and_taken_up_where_it_broke_off(running: Running) -> None:
+    async def until(response: aiohttp.ClientResponse, wanted: int) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        name = ""
+        async for line in response.content:
+            if line.startswith(b"event: "):
+                name = line[7:].strip().decode()
+            elif line.startswith(b"data: ") and name == "entry":
+                entries.append(json.loads(line[6:]))
+                if len(entries) == wanted:
+                    break
+        return entries
+
+    async with asyncio.timeout(10), running.http.get("/feeds/northwind~staff/stream") as response:
+        assert response.content_type == "text/event-stream"
+        await running.told("o-1", placed(), PAID)
+        (first,) = await until(response, 1)
+    await running.told("o-2", placed(), PAID)
+    again = {"Last-Event-ID": first["id"]}
+    async with asyncio.timeout(10), running.http.get("/feeds/northwind~staff/stream", headers=again) as response:
+        (second,) = await until(response, 1)
+    assert (first["order"], second["order"]) == ("o-1", "o-2")
+    await running.at_rest("o-2")
+
+
+async def test_an_order_that_nobody_was_told_about_is_not_found(running: Running) -> None:
+    assert (await running.ask("GET", "/orders/o-9/notifications"))[0] == 404
+    async with running.http.get("/feeds/northwind~staff", headers={"Authorization": "Bearer wrong"}) as response:
+        assert response.status == 401
