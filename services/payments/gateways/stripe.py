@@ -98,9 +98,9 @@ class StripeGateway:
         that its books are searched. A refund is looked for among its intent's. The rest can simply be done again."""
         match operation:
             case ChargeCard() if _age(key) > KEYS_LIVE:
-                answer = await self._guarded(ChargeCard.Failed, lambda: self._charge_on_record(operation))
+                answer = await self._guarded(_doubt, lambda: self._charge_on_record(operation))
             case RefundCharge():
-                answer = await self._guarded(RefundCharge.Failed, lambda: self._refund_on_record(operation))
+                answer = await self._guarded(_doubt, lambda: self._refund_on_record(operation))
             case _:
                 return NotDone()
         if isinstance(answer, Retry):
@@ -108,7 +108,7 @@ class StripeGateway:
         return answer
 
     async def _guarded(
-        self, failed: Callable[[str, str], Outcome], call: Callable[[], Awaitable[Found]]
+        self, failed: Callable[[str, str], Outcome | Unknown], call: Callable[[], Awaitable[Found]]
     ) -> Found | Outcome | Retry | Unknown:
         """Make a call unless Stripe is down, and turn every way to fail into an outcome."""
         if wait := self._breaker.wait():
@@ -123,7 +123,9 @@ class StripeGateway:
         self._breaker.succeeded()
         return answer
 
-    def _failure(self, error: stripe.StripeError, failed: Callable[[str, str], Outcome]) -> Outcome | Retry | Unknown:
+    def _failure(
+        self, error: stripe.StripeError, failed: Callable[[str, str], Outcome | Unknown]
+    ) -> Outcome | Retry | Unknown:
         status = error.http_status or 0
         if isinstance(error, stripe.APIConnectionError):
             self._breaker.failed()
@@ -165,7 +167,7 @@ class StripeGateway:
             except stripe.APIError as error:
                 if not _is_replayed(error) or number == KEYS_PER_OPERATION:
                     raise
-                if found := await look():
+                if found := await _found(look, error):
                     return found
         raise AssertionError("the last key's answer is returned or raised")
 
@@ -233,22 +235,21 @@ class StripeGateway:
         """By metadata. Stripe's index follows its books by up to a minute; a callback corrects what this misses."""
         await self.turn("payment_intents.search")
         query = f"metadata['order']:'{order}' AND metadata['attempt']:'{attempt}'"
-        found = await self._client.v1.payment_intents.search_async({"query": query, "expand": ["data.payment_method"]})
-        intents = _json(found)["data"]
-        paid = [intent for intent in intents if intent["status"] == "succeeded"]
-        return next(iter([*paid, *intents]), None)
+        intents = _json(await self._client.v1.payment_intents.search_async({"query": query}))["data"]
+        best = sorted(intents, key=lambda intent: intent["status"] != "succeeded")
+        return await self._retrieve(best[0]["id"]) if best else None
 
     async def _listed(self, charge: ChargeCard, key: str) -> Json | None:
         """Of the intents made since the operation was wanted. Slower than a search, but it never lags behind."""
         since = int(time.time() - _age(key)) - CLOCKS_DIFFER
-        params: Any = {"created": {"gte": since}, "limit": 100, "expand": ["data.payment_method"]}
+        params: Any = {"created": {"gte": since}, "limit": 100}
         while True:
             await self.turn("payment_intents.list")
             page = _json(await self._client.v1.payment_intents.list_async(params))
             for intent in page["data"]:
                 metadata = intent.get("metadata") or {}
                 if metadata.get("order") == charge.order and metadata.get("attempt") == str(charge.attempt):
-                    return dict(intent)
+                    return await self._retrieve(intent["id"])
             if not page.get("has_more"):
                 return None
             params["starting_after"] = page["data"][-1]["id"]
@@ -257,6 +258,19 @@ class StripeGateway:
         await self.turn("refunds.list")
         found = _json(await self._client.v1.refunds.list_async({"payment_intent": intent, "limit": 100}))["data"]
         return next((one for one in found if (one.get("metadata") or {}).get("refund") == refund), None)
+
+
+async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.APIError) -> Json | None:
+    """What a look into the books shows; when they cannot be read, the doubt remains."""
+    try:
+        return await look()
+    except stripe.StripeError:
+        raise doubt from None
+
+
+def _doubt(code: str, text: str) -> Unknown:
+    """A look that Stripe refuses tells nothing about what was looked for."""
+    return Unknown(f"{code}: {text}")
 
 
 def _charge_params(charge: ChargeCard) -> PaymentIntentCreateParams:

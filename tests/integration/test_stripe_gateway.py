@@ -1,0 +1,273 @@
+"""The gateway and the callbacks against the Stripe sandbox, through the real SDK over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from services.payments.domain.operations import (
+    CancelIntent,
+    ChargeCard,
+    FindIntent,
+    FindRefund,
+    IntentReported,
+    RefundCharge,
+    RefundReported,
+)
+from services.payments.gateways.limits import Breaker
+from services.payments.gateways.stripe import StripeGateway
+from services.payments.gateways.stripe_events import callback
+from services.payments.gateways.stripe_records import stripe_movements
+from services.payments.reconciliation import Movement, compare
+from shared.settings import StripeSettings
+from shared.shell.core import NotDone, Retry, Unknown
+from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox
+
+EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def stripe_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
+    async with receiving() as receiver, sandbox(tmp_path, receiver) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def gateway_to(url: str, key: str = KEY, breaker: Breaker | None = None) -> AsyncIterator[StripeGateway]:
+    settings = StripeSettings(api_key=SecretStr(key), api_base=url, requests_per_second=500, timeout=5)
+    gateway = StripeGateway(settings, breaker=breaker)
+    yield gateway
+    await gateway.close()
+
+
+@pytest_asyncio.fixture
+async def gateway(stripe_sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
+    async with gateway_to(stripe_sandbox.url) as gateway:
+        yield gateway
+
+
+def charge(method: str = "pm_card_visa", **changes: object) -> ChargeCard:
+    wish = ChargeCard(
+        provider="stripe",
+        order="o-1",
+        store="s-1",
+        number="ORD-ABCDEFGHIJ",
+        attempt=1,
+        amount=1999,
+        currency="USD",
+        return_url="https://shop.example/orders/o-1",
+        payment_method=method,
+    )
+    return replace(wish, **changes)  # type: ignore[arg-type]
+
+
+def key_of(age: float = 0.0) -> str:
+    """An operation's id: a UUIDv7 made `age` seconds ago."""
+    milliseconds = int((time.time() - age) * 1000)
+    return str(UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62) | (uuid4().int & ((1 << 62) - 1))))
+
+
+async def paid(gateway: StripeGateway, wish: ChargeCard | None = None) -> ChargeCard.Done:
+    done = await gateway.perform(wish or charge(), key_of())
+    assert isinstance(done, ChargeCard.Done)
+    return done
+
+
+def refund_of(done: ChargeCard.Done, amount: int = 1999) -> RefundCharge:
+    return RefundCharge("stripe", "o-1", "s-1", "r-1", done.intent, amount, "USD", "requested_by_customer")
+
+
+async def test_a_good_card_pays(gateway: StripeGateway) -> None:
+    done = await paid(gateway, charge(descriptor="Blocks & <Co>"))
+    assert (done.status, done.amount) == ("succeeded", 1999)
+    assert done.card is not None
+    assert (done.card.brand, done.card.last4) == ("visa", "4242")
+
+
+async def test_a_token_pays(gateway: StripeGateway) -> None:
+    done = await paid(gateway, charge("", token="tok_mastercard"))
+    assert done.card is not None
+    assert done.card.brand == "mastercard"
+
+
+@pytest.mark.parametrize(
+    ("card", "code"),
+    [
+        ("pm_card_chargeDeclined", "generic_decline"),
+        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+    ],
+)
+async def test_a_declined_card_says_why(gateway: StripeGateway, card: str, code: str) -> None:
+    failed = await gateway.perform(charge(card), key_of())
+    assert isinstance(failed, ChargeCard.Failed)
+    assert failed.code == code
+    assert failed.intent.startswith("pi_")
+    assert failed.card is not None
+    assert failed.text
+
+
+async def test_what_stripe_cannot_do_says_what_to_fix(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    failed = await gateway.perform(charge("pm_of_nobody"), key_of())
+    assert isinstance(failed, ChargeCard.Failed)
+    assert (failed.code, "pm_of_nobody" in failed.text) == ("resource_missing", True)
+    async with gateway_to(stripe_sandbox.url, key="wrong") as stranger:
+        failed = await stranger.perform(charge(), key_of())
+    assert isinstance(failed, ChargeCard.Failed)
+    assert "ORDERBUS_STRIPE__API_KEY" in failed.text
+
+
+async def test_3ds_hands_over_to_the_customer_and_can_be_called_off(gateway: StripeGateway) -> None:
+    done = await paid(gateway, charge("pm_card_threeDSecureRequired"))
+    assert done.status == "requires_action"
+    assert done.url.startswith("http")
+    cancel = CancelIntent("stripe", "o-1", 1, done.intent)
+    assert await gateway.perform(cancel, key_of()) == CancelIntent.Done("cancelled")
+    assert await gateway.perform(cancel, key_of()) == CancelIntent.Done("cancelled")
+
+
+async def test_what_is_paid_cannot_be_called_off(gateway: StripeGateway) -> None:
+    done = await paid(gateway)
+    answer = await gateway.perform(CancelIntent("stripe", "o-1", 1, done.intent), key_of())
+    assert answer == CancelIntent.Done("succeeded", 1999, done.card)
+
+
+async def test_the_same_key_charges_once(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    key = key_of()
+    assert await gateway.perform(charge(), key) == await gateway.perform(charge(), key)
+    assert len((await stripe_sandbox.control("GET", "books"))["payment_intents"]) == 1
+
+
+@pytest.mark.parametrize("fault", ["close_before", "close_after", "error", "error_after"])
+@pytest.mark.parametrize("saved", [False, True])
+async def test_a_lost_answer_is_unknown_and_asking_again_charges_once(
+    gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str, saved: bool
+) -> None:
+    wish, key = charge(), key_of()
+    await stripe_sandbox.control("POST", "faults", kind=fault, saved=saved)
+    assert isinstance(await gateway.perform(wish, key), Unknown)
+    assert await gateway.find(wish, key) == NotDone()
+    done = await gateway.perform(wish, key)
+    assert isinstance(done, ChargeCard.Done)
+    assert done.status == "succeeded"
+    books = await stripe_sandbox.control("GET", "books")
+    assert [intent["id"] for intent in books["payment_intents"]] == [done.intent]
+
+
+async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(gateway: StripeGateway) -> None:
+    done = await paid(gateway)
+    old = key_of(age=25 * 3600)
+    assert await gateway.find(charge(), old) == done
+    assert await gateway.find(charge(order="o-2"), old) == NotDone()
+
+
+async def test_too_many_requests_wait_as_long_as_stripe_says(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    await stripe_sandbox.control("POST", "faults", kind="rate_limit", retry_after=3)
+    answer = await gateway.perform(charge(), key_of())
+    assert isinstance(answer, Retry)
+    assert answer.after == 3
+
+
+async def test_nobody_there_is_certainly_not_done() -> None:
+    async with gateway_to("http://127.0.0.1:9") as gateway:
+        assert isinstance(await gateway.perform(charge(), key_of()), Retry)
+
+
+async def test_a_stripe_that_is_down_is_left_alone_for_a_while(stripe_sandbox: Sandbox) -> None:
+    now = [0.0]
+    breaker = Breaker(threshold=2, pause=10, clock=lambda: now[0])
+    await stripe_sandbox.control("POST", "faults", kind="error", count=2)
+    async with gateway_to(stripe_sandbox.url, breaker=breaker) as gateway:
+        for _ in range(2):
+            assert isinstance(await gateway.perform(charge(), key_of()), Unknown)
+        paused = await gateway.perform(charge(), key_of())
+        assert isinstance(paused, Retry)
+        assert paused.after == 10
+        now[0] = 11
+        await paid(gateway)
+
+
+async def test_refunds_in_parts_and_no_more_than_the_whole(gateway: StripeGateway) -> None:
+    done = await paid(gateway)
+    first = await gateway.perform(refund_of(done, 999), key_of())
+    assert isinstance(first, RefundCharge.Done)
+    assert first.status == "succeeded"
+    second = await gateway.perform(replace(refund_of(done, 1001), refund="r-2"), key_of())
+    assert isinstance(second, RefundCharge.Failed)
+    assert await gateway.find(refund_of(done, 999), key_of()) == first
+    assert await gateway.find(replace(refund_of(done), refund="r-3"), key_of()) == NotDone()
+
+
+@pytest.mark.parametrize("fault", ["close_after", "error_after", "error"])
+async def test_a_refund_of_unknown_outcome_is_made_once(
+    gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str
+) -> None:
+    wish, key = refund_of(await paid(gateway)), key_of()
+    await stripe_sandbox.control("POST", "faults", kind=fault, match={"path": "/v1/refunds"}, saved=True)
+    assert isinstance(await gateway.perform(wish, key), Unknown)
+    found = await gateway.find(wish, key)
+    again = await gateway.perform(wish, key) if isinstance(found, NotDone) else found
+    assert isinstance(again, RefundCharge.Done)
+    refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
+    assert refunds == [Movement(again.transaction, -1999, "USD", "o-1")]
+
+
+async def test_looking_for_what_nobody_heard_of(gateway: StripeGateway) -> None:
+    done = await paid(gateway)
+    found = await gateway.perform(FindIntent("stripe", "o-1", 1, "", EARLIER), key_of())
+    assert found == FindIntent.Done(done.intent, "succeeded", 1999, card=done.card)
+    missing = await gateway.perform(FindIntent("stripe", "o-1", 2, "", EARLIER), key_of())
+    assert isinstance(missing, FindIntent.Done)
+    assert (missing.intent, missing.status, missing.code) == ("", "failed", "not_charged")
+    refund = await gateway.perform(FindRefund("stripe", "o-1", "r-1", done.intent), key_of())
+    assert refund == FindRefund.Done("", "failed", "not_refunded")
+
+
+async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    done = await paid(gateway)
+    declined = await gateway.perform(charge("pm_card_chargeDeclined", attempt=2), key_of())
+    assert isinstance(declined, ChargeCard.Failed)
+    refund = await gateway.perform(refund_of(done), key_of())
+    assert isinstance(refund, RefundCharge.Done)
+    await stripe_sandbox.pay(metadata={})
+    await stripe_sandbox.settled()
+    told = [said for event in stripe_sandbox.receiver.events if (said := callback(event.to_dict()))]
+    reports = [said.report for said in told]
+    assert {(said.order, said.store) for said in told} == {("o-1", "s-1")}
+    assert IntentReported(1, done.intent, "succeeded", 1999) in reports
+    assert (
+        IntentReported(2, declined.intent, "failed", card=declined.card, code=declined.code, text=declined.text)
+        in reports
+    )
+    assert RefundReported("r-1", refund.transaction, "succeeded") in reports
+
+
+async def test_a_refund_that_bounces_is_told(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    done = await paid(gateway, charge("pm_card_refundFail"))
+    await gateway.perform(refund_of(done), key_of())
+    await stripe_sandbox.settled()
+    reports = [said.report for event in stripe_sandbox.receiver.events if (said := callback(event.to_dict()))]
+    failed = [report for report in reports if isinstance(report, RefundReported) and report.status == "failed"]
+    assert {(report.refund, report.code) for report in failed} == {("r-1", "expired_or_canceled_card")}
+
+
+async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    done = await paid(gateway)
+    ours = [Movement(done.intent, 1999, "USD", "o-1")]
+    assert compare(ours, await stripe_movements(gateway)) == []
+    added = await stripe_sandbox.control("POST", "charges", amount=700, metadata={"order": "o-1"})
+    problems = compare(ours, await stripe_movements(gateway))
+    assert [(problem.problem, problem.reference) for problem in problems] == [
+        ("unknown_to_us", added["id"]),
+        ("charged_twice", ""),
+        ("balance", "USD"),
+    ]
