@@ -31,6 +31,7 @@ from shared.contracts.values import (
     Text,
     Url,
     Value,
+    Wait,
 )
 
 COMMANDS = Topic("checkout.commands.v1", owner="checkout", description="What staff and customers ask of an order.")
@@ -56,9 +57,9 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     order_url: Url
     """Where a customer sees an order and pays again; `{order}` stands for the order id."""
     currencies: tuple[Currency, ...] = Field(min_length=1)
-    grace: timedelta = timedelta(days=7)
+    grace: Wait = timedelta(days=7)
     """How long an unpaid order waits for another payment (ISO 8601 duration)."""
-    abandon_after: timedelta = timedelta(days=1)
+    abandon_after: Wait = timedelta(days=1)
     """How long a merely opened checkout lives."""
     require_sign_in: bool = False
     statement_descriptor: Short | None = None

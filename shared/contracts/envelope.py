@@ -23,6 +23,8 @@ SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 MAX_BODY = 1_000_000
 """Bytes. Kafka's default limit for a record is a little above."""
+MAX_PROBLEMS = 100
+"""As many a refusal lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def from_headers(headers: Iterable[tuple[str, bytes]], key: bytes | None) -> Env
     if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
         problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
     identity = _parsed(problems, "ce_id", text, _uuid7)
+    problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
     time = _parsed(problems, "ce_time", text, _time)
     sequence = _parsed(problems, "ce_sequence", text, _sequence)
     version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
@@ -187,7 +190,7 @@ def from_headers(headers: Iterable[tuple[str, bytes]], key: bytes | None) -> Env
         type=text["ce_type"],
         source=text["ce_source"],
         subject=subject,
-        time=time or datetime.fromtimestamp((identity.int >> 80) / 1000, UTC),
+        time=time or datetime.fromtimestamp(_milliseconds(identity) / 1000, UTC),
         version=version or 1,
         store=text.get("ce_store", ""),
         sequence=sequence or 0,
@@ -199,6 +202,18 @@ def from_headers(headers: Iterable[tuple[str, bytes]], key: bytes | None) -> Env
 
 
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
+_CARRIED = ("ce_source", "ce_type", "ce_store", "ce_correlationid", "ce_causationid", "ce_actor")
+"""What goes on with every message that this one causes, and into tables."""
+MAX_HEADER = 256
+
+
+def _carried(name: str, value: str) -> str:
+    if len(value) > MAX_HEADER:
+        return f"header {name} is longer than {MAX_HEADER} characters"
+    return f"header {name} contains a control character" if _CONTROL.search(value) else ""
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_key(key: bytes | None) -> tuple[str, str]:
@@ -231,7 +246,16 @@ def _uuid7(value: str) -> UUID:
         raise ValueError("is not a UUID") from None
     if identity.version != 7:
         raise ValueError("is not a UUID of version 7")
+    if _milliseconds(identity) > _YEAR_9999:
+        raise ValueError("tells a time beyond the year 9999")
     return identity
+
+
+_YEAR_9999 = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
+
+
+def _milliseconds(identity: UUID) -> int:
+    return identity.int >> 80
 
 
 def _time(value: str) -> datetime:
@@ -289,11 +313,15 @@ def encode(message: Message) -> bytes:
 
 
 def problems_of(wrong: ValidationError) -> list[Problem]:
-    """Pydantic's errors as problems, without the input that caused them."""
-    return [
-        Problem(field=".".join(str(part) for part in e["loc"]), code=e["type"], text=e["msg"])
-        for e in wrong.errors(include_url=False, include_input=False, include_context=False)
+    """Pydantic's errors as problems, without the input that caused them; a crowd of them is cut short."""
+    errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    problems = [
+        Problem(field=".".join(str(part) for part in e["loc"])[:200], code=e["type"], text=e["msg"][:500])
+        for e in errors[:MAX_PROBLEMS]
     ]
+    if len(errors) > MAX_PROBLEMS:
+        problems.append(Problem(field="", code="and_more", text=f"and {len(errors) - MAX_PROBLEMS} more"))
+    return problems
 
 
 def _has_nul(body: bytes) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.contracts.envelope import Command, Event, Refusal, Topic
-from shared.contracts.values import Attempt, Count, Given, Id, Instructions, Short, Text, Url
+from shared.contracts.values import Attempt, Count, Given, Id, Instructions, Short, Text, Url, Wait
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
 EVENTS = Topic("fulfillment.events.v1", owner="fulfillment", description="Stock and the delivery of every item.")
@@ -23,7 +23,7 @@ class Download(Given):
     kind: Literal["download"] = "download"
     file: Url | Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+$")]
     """A URL to redirect to, or a path below the service's file folder."""
-    expires_after: timedelta = timedelta(days=7)
+    expires_after: Wait = timedelta(days=7)
 
 
 class RedemptionCode(Given):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -26,6 +26,8 @@ Short = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
+Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
+"""How long something waits: more than nothing, ten years at most (ISO 8601 duration)."""
 
 
 class Value(BaseModel):

@@ -1,0 +1,239 @@
+"""Who may import what, and what nothing is called. Reads the source; imports none of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if (folder / "__init__.py").is_file())
+OWN = ("services", "shared", "deploy", "tests")
+DOMAIN_MAY = ("shared.money", "shared.contracts", "shared.shell.core")
+DOMAIN_MAY_NOT = frozenset(
+    # Standard library that reaches outside, or brings a clock or chance of its own.
+    "asyncio asyncore builtins concurrent ctypes dbm fcntl fileinput ftplib getpass glob http imaplib importlib io "
+    "logging mmap multiprocessing os pathlib pickle pkgutil platform poplib pty queue random resource runpy secrets "
+    "select selectors shelve shutil signal site smtplib socket socketserver sqlite3 ssl subprocess sys sysconfig "
+    "syslog tempfile threading time tkinter tty urllib venv webbrowser winreg wsgiref xmlrpc zipapp zipfile "
+    "zoneinfo".split()
+)
+IMPURE = re.compile(
+    r"(datetime\.)?(datetime\.(now|utcnow|today)|date\.today)|(uuid\.)?uuid[14]|open|print|input|exec|eval|breakpoint"
+)
+"""Calls that bring a clock, chance or the outside into a function."""
+FORBIDDEN_NAMES = re.compile(r"(^|[_-])(utils?|commons?|helpers?|base|managers?|misc)($|[_-])", re.IGNORECASE)
+FORBIDDEN_CLASSES = re.compile(r"(Utils?|Helpers?|Common|Manager|Misc)$|^Base[A-Z]|[a-z]Base$")
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(
+        file for folder in folders for file in (ROOT / folder).rglob("*.py") if "__pycache__" not in file.parts
+    )
+
+
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(source: str, module: str, *, package: bool = False) -> set[str]:
+    """Every module that a source names: by any form of import, also within functions and under another name, by
+    `importlib.import_module("…")` or `__import__("…")`, or as the text of a module of ours."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = _absolute(node, module, package)
+            found.add(origin)
+            found |= {f"{origin}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"\A(?:services|shared|deploy)(?:\.\w+)+\Z", node.value))
+        elif isinstance(node, ast.JoinedStr):
+            found |= _of_text(node)
+        elif isinstance(node, ast.Call) and _imports(node.func):
+            found |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
+    return found
+
+
+def _absolute(node: ast.ImportFrom, module: str, package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + package]
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def _of_text(text: ast.JoinedStr) -> set[str]:
+    """`f"services.{name}.app"` names a service that nobody can tell: it counts as all of them."""
+    first = text.values[0] if text.values else None
+    starts = isinstance(first, ast.Constant) and str(first.value).startswith(("services.", "deploy."))
+    return {str(first.value).rstrip(".")} if starts and isinstance(first, ast.Constant) else set()
+
+
+def _imports(function: ast.expr) -> bool:
+    name = (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+    return name in ("import_module", "__import__")
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    yield from imported(file.read_text(encoding="utf-8"), module_of(file), package=file.name == "__init__.py")
+
+
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def domain_sources(service: str) -> list[Path]:
+    return sorted(
+        [*(ROOT / "services" / service).glob("domain*.py"), *(ROOT / "services" / service).rglob("domain*/**/*.py")]
+    )
+
+
+def domain_problems(module: str, service: str) -> bool:
+    """Whether a domain module of the service may not import this."""
+    top = module.partition(".")[0]
+    if top in OWN:
+        own = within(module, f"services.{service}.domain") or module in ("services", f"services.{service}")
+        return not (own or within(module, *DOMAIN_MAY) or any(may.startswith(module + ".") for may in DOMAIN_MAY))
+    return top not in sys.stdlib_module_names or top in DOMAIN_MAY_NOT
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_domain_imports_no_io(service: str) -> None:
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in domain_sources(service)
+        for module in imports_of(file)
+        if domain_problems(module, service)
+    ]
+    assert problems == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_domain_knows_no_clock_no_chance_and_no_file(service: str) -> None:
+    problems = [
+        f"{file.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for file in domain_sources(service)
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and IMPURE.fullmatch(ast.unparse(node.func))
+    ]
+    assert problems == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_imports_no_other_service_and_nothing_that_runs_it(service: str) -> None:
+    others = [f"services.{other}" for other in SERVICES if other != service]
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in sources(f"services/{service}")
+        for module in imports_of(file)
+        if within(module, *others, "deploy", "tests", "services.*")
+    ]
+    assert problems == []
+
+
+def test_shared_imports_no_service_and_nothing_that_runs_one() -> None:
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in sources("shared")
+        for module in imports_of(file)
+        if within(module, "services", "deploy", "tests")
+    ]
+    assert problems == []
+
+
+def test_production_imports_no_test() -> None:
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in sources("services", "shared", "deploy")
+        for module in imports_of(file)
+        if within(module, "tests", "pytest", "hypothesis", "unittest")
+    ]
+    assert problems == []
+
+
+def test_contracts_and_money_are_the_bottom() -> None:
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in [*sources("shared/contracts"), ROOT / "shared" / "money.py"]
+        for module in imports_of(file)
+        if within(module, "shared") and not within(module, "shared.money", "shared.contracts") and module != "shared"
+    ]
+    assert problems == []
+
+
+def test_nothing_is_called_utils() -> None:
+    files = sources("services", "shared", "deploy", "tests")
+    folders = {folder for file in files for folder in file.relative_to(ROOT).parents}
+    named = [*(file.stem for file in files), *(folder.name for folder in folders)]
+    assert [name for name in named if FORBIDDEN_NAMES.search(name)] == []
+    classes = [
+        f"{file.relative_to(ROOT)}: {node.name}"
+        for file in sources("services", "shared", "deploy")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and FORBIDDEN_CLASSES.search(node.name)
+    ]
+    assert classes == []
+
+
+class TestTheJudge:
+    """Each of these ways to break a rule must be seen."""
+
+    @pytest.mark.parametrize(
+        ("source", "module"),
+        [
+            ("import services.payments.app as x", "services.payments.app"),
+            ("from services.payments import app", "services.payments.app"),
+            ("from services import payments as p", "services.payments"),
+            ("from ..payments.domain import payment", "services.payments.domain"),
+            ("from .. import payments", "services.payments"),
+            ("def f():\n    import services.payments", "services.payments"),
+            ("if TYPE_CHECKING:\n    from services.payments import app", "services.payments.app"),
+            ("import importlib\nimportlib.import_module('services.payments')", "services.payments"),
+            ("from importlib import import_module as i\ni('services.payments.app')", "services.payments.app"),
+            ("__import__('services.payments')", "services.payments"),
+            ("name = 'services.payments.app'", "services.payments.app"),
+        ],
+    )
+    def test_it_sees_every_way_to_import(self, source: str, module: str) -> None:
+        assert module in imported(source, "services.checkout.app")
+
+    def test_it_sees_a_name_that_is_put_together(self) -> None:
+        assert "services" in imported("import_module(f'services.{name}.app')", "shared.shell.runner")
+
+    def test_it_sees_relative_imports_of_a_package(self) -> None:
+        assert "services.checkout.storage" in imported("from . import storage", "services.checkout", package=True)
+        assert "services.checkout.storage" in imported("from . import storage", "services.checkout.app")
+
+    @pytest.mark.parametrize(
+        "module",
+        [
+            "sqlalchemy", "aiohttp", "aiokafka", "stripe", "structlog", "os", "os.path", "asyncio", "socket", "time",
+            "random", "logging", "pathlib", "urllib.request", "importlib", "services.checkout.storage",
+            "services.payments.domain", "shared.settings", "shared.shell.postgres", "shared.outbound", "deploy.run",
+        ],
+    )  # fmt: skip
+    def test_a_domain_may_not(self, module: str) -> None:
+        assert domain_problems(module, "checkout")
+
+    @pytest.mark.parametrize(
+        "module",
+        [
+            "dataclasses", "datetime", "enum", "hashlib", "json", "decimal", "collections.abc", "shared.money",
+            "shared.contracts.checkout", "shared.shell.core", "shared.shell", "services.checkout.domain.order",
+        ],
+    )  # fmt: skip
+    def test_a_domain_may(self, module: str) -> None:
+        assert not domain_problems(module, "checkout")
+
+    @pytest.mark.parametrize("name", ["utils", "order_utils", "helpers", "common", "base", "data_manager"])
+    def test_it_knows_the_names(self, name: str) -> None:
+        assert FORBIDDEN_NAMES.search(name)
+        assert not FORBIDDEN_NAMES.search(f"{name}less")
