@@ -38,8 +38,8 @@ class CourseAccess(Given):
 
     kind: Literal["course"] = "course"
     url: Url
-    """POST `{"order", "item", "customer": {"name", "email", "id"}, "product", "quantity", "grant": true|false}`, with
-    an `Idempotency-Key`."""
+    """POST `{"order", "item", "customer": "<email>", "name", "product", "quantity", "grant": true|false}`, with an
+    `Idempotency-Key`."""
     enter: Url | None = None
     """Where the customer enters."""
 

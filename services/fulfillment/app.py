@@ -1,0 +1,58 @@
+"""What fulfillment is made of: what it consumes and emits, its tables, its gateways. The only place that wires."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.domain import CORES
+from services.fulfillment.domain.operations import (
+    GrantAccess,
+    PutBackCodes,
+    RevokeAccess,
+    SignDownload,
+    StoreCodes,
+    TakeCode,
+)
+from services.fulfillment.gateways.codes import Codes
+from services.fulfillment.gateways.courses import Courses
+from services.fulfillment.gateways.links import Links
+from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.storage import storage
+from shared.contracts import checkout, fulfillment
+from shared.outbound import Outbound
+from shared.settings import Settings, WrongSettings
+from shared.shell.service import Service
+
+SHORTEST_SECRET = 16
+
+
+def fulfillment_service(settings: Settings, engine: AsyncEngine) -> Service:
+    """Raises WrongSettings where a setting that only fulfillment needs is missing."""
+    own = settings.fulfillment
+    secret = own.link_secret.get_secret_value()
+    if len(secret) < SHORTEST_SECRET:
+        raise WrongSettings(
+            f"ORDERBUS_FULFILLMENT__LINK_SECRET: at least {SHORTEST_SECRET} characters are needed to sign download "
+            "links (make one with `openssl rand -hex 32`)"
+        )
+    links = Links(secret, own.public_url or f"http://{own.http_host}:{own.http_port}")
+    codes = Codes(engine, own.pool_recheck)
+    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses))
+    return Service(
+        name="fulfillment",
+        cores=CORES,
+        consumes=[checkout.ORDERS, fulfillment.COMMANDS],
+        emits=fulfillment.EMITS,
+        refusal=fulfillment.FulfillmentRefused,
+        storage=storage,
+        gateways={
+            SignDownload: links,
+            TakeCode: codes,
+            PutBackCodes: codes,
+            StoreCodes: codes,
+            GrantAccess: courses,
+            RevokeAccess: courses,
+        },
+        routes=fulfillment_routes(links, own.files),
+        resources=[courses.close],
+    )

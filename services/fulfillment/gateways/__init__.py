@@ -1,0 +1,1 @@
+"""One file per outside system: download links, the pools of codes, course platforms."""

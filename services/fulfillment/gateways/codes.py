@@ -1,0 +1,95 @@
+"""The pools of codes, in the service's own database: each step is one statement, safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.domain.operations import POOL_EMPTY, PutBackCodes, StoreCodes, TakeCode
+from shared.shell.core import NotDone, Outcome, Retry, Unknown
+
+# Those of the item already, or else exactly as many as are wanted of those that nobody else is taking right now.
+# Two at once for one item collide on the unique (key, order_key, item, unit); the loser asks again and finds them.
+_TAKE = sa.text("""
+    with mine as (
+        select code, unit from codes where key = :pool and order_key = :order and item = :item
+    ), free as (
+        select code from codes where key = :pool and order_key is null and not exists (select from mine)
+        order by number limit :quantity for update skip locked
+    ), numbered as (
+        select code, row_number() over () as unit, count(*) over () as found from free
+    ), taken as (
+        update codes set order_key = :order, item = :item, unit = numbered.unit, taken_at = clock_timestamp()
+        from numbered
+        where codes.key = :pool and codes.code = numbered.code and numbered.found = :quantity
+        returning codes.code, codes.unit
+    )
+    select code, unit from mine union all select code, unit from taken order by unit
+""").bindparams(sa.bindparam("quantity", type_=sa.BigInteger))
+_PUT_BACK = sa.text("""
+    update codes set order_key = null, item = null, unit = null, taken_at = null
+    where key = :pool and order_key = :order and item = :item
+""")
+_STORE = sa.text("""
+    insert into codes (key, code, batch)
+    select :pool, code, cast(:batch as uuid) from unnest(cast(:codes as text[])) with ordinality as u(code, n) order by n
+    on conflict do nothing
+""").bindparams(sa.bindparam("codes", type_=postgresql.ARRAY(sa.Text)))
+_COUNT = sa.text("select count(*) from codes where key = :pool and batch = cast(:batch as uuid)")
+
+
+class Codes:
+    """Gateway of TakeCode, PutBackCodes and StoreCodes. What the database refuses now is tried again."""
+
+    def __init__(self, engine: AsyncEngine, look_again: timedelta) -> None:
+        self._engine = engine
+        self._look_again = look_again
+
+    async def perform(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | Retry | Unknown:
+        try:
+            match operation:
+                case TakeCode():
+                    return await self._take(operation)
+                case PutBackCodes():
+                    return await self._put_back(operation)
+                case StoreCodes():
+                    return await self._store(operation, UUID(key))
+        except sa.exc.IntegrityError:
+            return Retry("the same item took codes at the same moment", after=0.05)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            return Retry(f"the database of fulfillment does not answer: {type(error).__name__}")
+
+    async def find(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NotDone | Unknown:
+        return NotDone()
+
+    async def _take(self, wanted: TakeCode) -> Outcome:
+        values = {"pool": wanted.pool, "order": wanted.order, "item": wanted.item, "quantity": wanted.quantity}
+        async with self._engine.begin() as connection:
+            codes = tuple(row.code for row in await connection.execute(_TAKE, values))
+        if codes:
+            return TakeCode.Done(codes)
+        name = wanted.pool.partition("/")[2]
+        text = f"fewer than {wanted.quantity} codes are left in pool {name}: add codes, it goes on by itself"
+        return TakeCode.Failed(POOL_EMPTY, text, self._look_again)
+
+    async def _put_back(self, codes: PutBackCodes) -> Outcome:
+        await self._execute(_PUT_BACK, {"pool": codes.pool, "order": codes.order, "item": codes.item})
+        return PutBackCodes.Done()
+
+    async def _store(self, given: StoreCodes, batch: UUID) -> Outcome:
+        """`batch` names this operation's codes, so that they are counted rightly also when it is repeated."""
+        values = {"pool": given.pool, "batch": batch}
+        async with self._engine.begin() as connection:
+            await connection.execute(_STORE, values | {"codes": list(given.codes)})
+            added: int = (await connection.execute(_COUNT, values)).scalar_one()
+        return StoreCodes.Done(added)
+
+    async def _execute(self, statement: sa.TextClause, values: Mapping[str, Any]) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(statement, values)

@@ -1,0 +1,129 @@
+"""Fulfillment by HTTP: commands, what is on the shelf, and the public downloads."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from services.fulfillment.domain.states import Delivery, Download, Item, ItemStatus, Product, row_key
+from services.fulfillment.gateways.links import BadLink, Links
+from services.fulfillment.storage import Shelf
+from shared.contracts.fulfillment import AddCodes, ConfigureProduct, ReceiveStock, RetryDelivery, ShipItems
+from shared.web import Edge, ProblemResponse, add_commands, json_response, not_found, public
+
+_items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
+_product: TypeAdapter[Product] = TypeAdapter(Product)
+
+
+def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, Edge], None]:
+    """`files`: the folder of downloadable files, where there is one."""
+
+    def routes(application: web.Application, edge: Edge) -> None:
+        add_commands(
+            application,
+            edge,
+            [
+                ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
+                ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
+                ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
+                ("POST", "/orders/{key}/ship", ShipItems),
+                ("POST", "/orders/{key}/retry", RetryDelivery),
+            ],
+        )
+        shelf = Shelf(edge.engine)
+        reads = Reads(shelf)
+        application.router.add_get("/orders/{key}/deliveries", reads.deliveries)
+        application.router.add_get("/stores/{store}/products/{sku}", reads.product)
+        application.router.add_get("/stores/{store}/stock/{sku}", reads.stock)
+        application.router.add_get("/stores/{store}/pools/{pool}", reads.pool)
+        application.router.add_get("/downloads/{token}", public(Downloads(shelf, links, files).serve))
+
+    return routes
+
+
+class Reads:
+    """For staff: what is delivered, what is on the shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    async def deliveries(self, request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        delivery = await self._shelf.delivery(key)
+        if delivery is None:
+            raise not_found("order in fulfillment")
+        items = _items.dump_python(delivery.items, mode="json", exclude_none=True)
+        return json_response({"order": key, "stage": delivery.stage, "store": delivery.store, "items": items})
+
+    async def product(self, request: web.Request) -> web.StreamResponse:
+        product = await self._shelf.product(row_key(request.match_info["store"], request.match_info["sku"]))
+        if product is None:
+            raise not_found("product")
+        return json_response(_product.dump_python(product, mode="json", exclude_none=True))
+
+    async def stock(self, request: web.Request) -> web.StreamResponse:
+        stock = await self._shelf.stock(row_key(request.match_info["store"], request.match_info["sku"]))
+        if stock is None:
+            raise not_found("stock")
+        return json_response({**dataclasses.asdict(stock), "free": stock.free})
+
+    async def pool(self, request: web.Request) -> web.StreamResponse:
+        counts = await self._shelf.pool(row_key(request.match_info["store"], request.match_info["pool"]))
+        if counts is None:
+            raise not_found("pool")
+        free, taken, waiting = counts
+        return json_response({"free": free, "taken": taken, "orders_waiting": waiting})
+
+
+class Downloads:
+    """Serves what a signed link promises, as long as it has not expired and its item is not revoked."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        links: Links,
+        files: Path | None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._shelf = shelf
+        self._links = links
+        self._files = files.resolve() if files else None
+        self._clock = clock
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        try:
+            claim = self._links.read(request.match_info["token"])
+        except BadLink:
+            raise not_found("download") from None
+        if claim.expires <= self._clock():
+            raise ProblemResponse(HTTPStatus.GONE, "This link has expired; ask the store for a new one.", "expired")
+        file = promised(await self._shelf.delivery(claim.order), claim.item)
+        if file is None:
+            raise ProblemResponse(HTTPStatus.GONE, "Access to this download was taken back.", "revoked")
+        if file.startswith(("http://", "https://")):
+            return web.Response(status=302, headers={"Location": file, **UNCACHED})
+        return self._file(file)
+
+    def _file(self, name: str) -> web.StreamResponse:
+        found = (self._files / name).resolve() if self._files else None
+        if not (found and self._files and found.is_relative_to(self._files) and found.is_file()):
+            raise not_found("file any more; tell the store")
+        disposition = f'attachment; filename="{found.name}"'
+        return web.FileResponse(found, headers={"Content-Disposition": disposition, **UNCACHED})
+
+
+UNCACHED = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
+
+
+def promised(delivery: Delivery | None, id: str) -> str | None:
+    """The file of an item that is delivered; None when it is not, or not any more."""
+    item = delivery.item(id) if delivery else None
+    if item is None or item.status is not ItemStatus.DELIVERED or not isinstance(item.action, Download):
+        return None
+    return item.action.file

@@ -1,0 +1,112 @@
+"""The tables of fulfillment, and how its states become rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.domain.states import CodePool, Delivery, Product, Stock
+from shared.shell import codec
+from shared.shell.service import StateTable, Storage, state_table
+
+metadata = sa.MetaData()
+deliveries = state_table("deliveries", metadata, sa.Column("stage", sa.Text), sa.Column("store", sa.Text))
+products = state_table("products", metadata)
+stock = state_table(
+    "stock",
+    metadata,
+    sa.Column("on_hand", sa.BigInteger),
+    sa.Column("reserved", sa.BigInteger),
+    sa.Column("received", sa.BigInteger),
+    sa.CheckConstraint("0 <= reserved and reserved <= on_hand and on_hand <= received", name="stock_in_balance"),
+)
+code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
+codes = sa.Table(
+    "codes",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("batch", sa.Uuid, nullable=False),
+    sa.Column("order_key", sa.Text),
+    sa.Column("item", sa.Text),
+    sa.Column("unit", sa.BigInteger),
+    sa.Column("taken_at", sa.DateTime(timezone=True)),
+)
+"""Codes by pool. `unit` counts those of one item from 1; that it is unique makes taking twice impossible."""
+
+
+def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
+    return {"stage": delivery.stage.value, "store": delivery.store}
+
+
+def _stock_columns(row: Stock) -> Mapping[str, Any]:
+    return {"on_hand": row.on_hand, "reserved": row.reserved, "received": row.received}
+
+
+def _pool_columns(pool: CodePool) -> Mapping[str, Any]:
+    return {"waiting": len(pool.waiting)}
+
+
+storage = Storage(
+    metadata,
+    states=[
+        StateTable(Delivery, deliveries, _delivery_columns),
+        StateTable(Product, products),
+        StateTable(Stock, stock, _stock_columns),
+        StateTable(CodePool, code_pools, _pool_columns),
+    ],
+)
+
+
+class Shelf:
+    """Reads for the HTTP edge. Never used by a decision."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def delivery(self, order: str) -> Delivery | None:
+        found = await self._data(deliveries, order)
+        return None if found is None else _delivery(found)
+
+    async def stock(self, key: str) -> Stock | None:
+        found = await self._data(stock, key)
+        if found is None:
+            return None
+        row = codec.load(Stock, found)
+        assert isinstance(row, Stock)
+        return row
+
+    async def product(self, key: str) -> Product | None:
+        found = await self._data(products, key)
+        if found is None:
+            return None
+        row = codec.load(Product, found)
+        assert isinstance(row, Product)
+        return row
+
+    async def pool(self, key: str) -> tuple[int, int, int] | None:
+        """Codes that are free, codes that are taken, and orders that wait; None when nobody ever named the pool."""
+        statement = sa.text("""
+            select (select waiting from code_pools where key = :key) as waiting,
+                (select count(*) from codes where key = :key and order_key is null) as free,
+                (select count(*) from codes where key = :key and order_key is not null) as taken
+        """)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(statement, {"key": key})).one()
+        return None if row.waiting is None else (row.free, row.taken, row.waiting)
+
+    async def _data(self, table: sa.Table, key: str) -> str | None:
+        statement = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)
+        async with self._engine.connect() as connection:
+            found: str | None = (await connection.execute(statement)).scalar_one_or_none()
+        return found
+
+
+def _delivery(data: str) -> Delivery:
+    row = codec.load(Delivery, data)
+    assert isinstance(row, Delivery)
+    return row
