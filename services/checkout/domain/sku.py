@@ -1,0 +1,46 @@
+"""What can be bought. Key: `<store>/<sku>`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from services.checkout.domain.store import ID
+from shared.contracts.checkout import DefineSku
+from shared.shell.core import Context, Core, Decision, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Sku:
+    store: str
+    sku: str
+    product: str
+    prices: Mapping[str, int]
+    """Unit price in minor units by currency."""
+    shippable: bool = False
+    active: bool = True
+    thumbnail: str | None = None
+
+
+skus = Core(Sku)
+
+
+def sku_key(store: str, sku: str) -> str:
+    return f"{store}/{sku}"
+
+
+@skus.on(DefineSku)
+def defined(sku: Sku | None, message: DefineSku, context: Context) -> Decision[Sku] | Refused:
+    store, _, name = context.key.partition("/")
+    if not (ID.fullmatch(store) and ID.fullmatch(name)):
+        return Refused("bad_sku_key", "The key of a SKU is <store>/<sku>.")
+    changed = Sku(
+        store=store,
+        sku=name,
+        product=message.product,
+        prices=dict(message.prices),
+        shippable=message.shippable,
+        active=message.active,
+        thumbnail=message.thumbnail,
+    )
+    return Decision(changed)

@@ -1,0 +1,56 @@
+"""The order's record on `orders.status.v1`: whole, as it is now, for any staff tool."""
+
+from __future__ import annotations
+
+from services.checkout.domain.order import Line, Order
+from shared.contracts.checkout import OrderStatusChanged, StatusItem
+
+
+def status_record(order: Order) -> OrderStatusChanged:
+    return OrderStatusChanged(
+        number=order.number,
+        store=order.store.id,
+        status=order.status,
+        payment_status=order.payment_status,
+        fulfilment_status=order.fulfilment_status,
+        revision=order.revision,
+        currency=order.currency,
+        created_at=order.created_at,
+        updated_at=order.updated_at,
+        customer=order.customer,
+        subtotal=order.subtotal,
+        discount=order.discount,
+        tax=order.tax,
+        total=order.total,
+        purchased=order.purchased,
+        refunded=order.refunded,
+        items=tuple(_item(line) for line in order.lines),
+        pay_url=order.pay_url,
+        message=order.message,
+        placed_at=order.placed_at,
+        paid_at=order.paid_at,
+        completed_at=order.completed_at,
+        closed_at=order.closed_at,
+        country=order.country,
+        source=order.origin.source,
+        tags=order.origin.tags,
+    )
+
+
+def _item(line: Line) -> StatusItem:
+    item = line.item
+    return StatusItem(
+        item=item.item,
+        sku=item.sku,
+        product=item.product,
+        quantity=item.quantity,
+        unit_price=item.unit_price,
+        line_total=item.line_total,
+        purchased=item.purchased,
+        kind=item.kind,
+        shippable=item.shippable,
+        thumbnail=item.thumbnail,
+        custom_fields=item.custom_fields,
+        delivery=line.delivery,
+        refunded=line.refunded,
+    )

@@ -1,0 +1,136 @@
+"""What is wrong with a submitted checkout: every problem, at once. And its lines, when nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from services.checkout.domain.order import Line
+from services.checkout.domain.sku import Sku
+from services.checkout.domain.store import Store
+from shared.contracts.envelope import Problem, encode
+from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.values import Address, OrderItem
+from shared.money import MAX_AMOUNT, allocate, decimal_string
+
+MOST_UNITS = 10**9
+LARGEST_CHECKOUT = 300_000
+"""Bytes. The events about the order repeat it with the products' names and pictures and must fit into a record."""
+Skus = Mapping[str, Sku | None]
+
+
+def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Problem]:
+    """Everything that is wrong, by field."""
+    return [
+        *_who_and_where(message, store, skus),
+        *(problem for index, item in enumerate(message.items) for problem in _item(index, item, message, skus)),
+        *_sums(message),
+        *payment_problems(message.payment, required=message.purchased > 0),
+    ]
+
+
+def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
+    """The lines of a checkout that has no problems; the purchased amount is split among them to the last unit."""
+    totals = [item.quantity * item.unit_price for item in message.items]
+    shares = allocate(message.purchased, totals)
+    return tuple(
+        Line(_order_item(str(index), item, skus[item.sku], share))
+        for index, (item, share) in enumerate(zip(message.items, shares, strict=True), start=1)
+    )
+
+
+def payment_problems(payment: PaymentChoice, *, required: bool) -> Iterator[Problem]:
+    given = [name for name in ("payment_method", "token") if getattr(payment, name)]
+    if len(given) > 1:
+        yield Problem(field="payment", code="payment_ambiguous", text="Give a payment method or a token, not both.")
+    if required and not given:
+        yield Problem(field="payment", code="payment_missing", text="A payment method or a card token is needed.")
+
+
+def _order_item(line: str, item: SubmittedItem, sku: Sku | None, purchased: int) -> OrderItem:
+    assert sku is not None
+    return OrderItem(
+        item=line,
+        sku=item.sku,
+        product=sku.product,
+        quantity=item.quantity,
+        unit_price=item.unit_price,
+        line_total=item.quantity * item.unit_price,
+        purchased=purchased,
+        kind=item.kind,
+        shippable=sku.shippable,
+        thumbnail=sku.thumbnail,
+        custom_fields=item.custom_fields,
+    )
+
+
+def _who_and_where(message: CheckoutSubmitted, store: Store, skus: Skus) -> Iterator[Problem]:
+    if len(encode(message)) > LARGEST_CHECKOUT:
+        text = f"The checkout is larger than {LARGEST_CHECKOUT} bytes."
+        yield Problem(field="", code="too_large", text=text)
+    if store.require_sign_in and not message.customer.signed_in:
+        text = "This store sells to signed-in customers only."
+        yield Problem(field="customer.signed_in", code="sign_in_required", text=text)
+    if message.currency not in store.currencies:
+        text = f"This store sells in {', '.join(store.currencies)}."
+        yield Problem(field="currency", code="currency_not_offered", text=text)
+    if not message.items:
+        yield Problem(field="items", code="no_items", text="Nothing is bought.")
+    if any(sku and sku.shippable for sku in skus.values()):
+        yield from _shipping(message.shipping)
+
+
+def _shipping(address: Address | None) -> Iterator[Problem]:
+    if address is None:
+        yield Problem(field="shipping", code="address_missing", text="An item is shipped: where to?")
+        return
+    for name in ("name", "line1", "city"):
+        if not getattr(address, name).strip():
+            yield Problem(field=f"shipping.{name}", code="address_incomplete", text="Must not be empty.")
+
+
+def _item(index: int, item: SubmittedItem, message: CheckoutSubmitted, skus: Skus) -> Iterator[Problem]:
+    where = f"items.{index}"
+    if item.quantity <= 0:
+        yield Problem(field=f"{where}.quantity", code="quantity_not_positive", text="Must be at least 1.")
+    elif item.quantity > MOST_UNITS:
+        yield Problem(field=f"{where}.quantity", code="quantity_too_large", text=f"Must be at most {MOST_UNITS}.")
+    if item.quantity * item.unit_price > MAX_AMOUNT:
+        yield Problem(field=where, code="amount_too_large", text=f"The line is beyond {MAX_AMOUNT} minor units.")
+    sku = skus.get(item.sku)
+    if sku is None:
+        yield Problem(field=f"{where}.sku", code="unknown_sku", text=f"There is no SKU {item.sku}.")
+    elif not sku.active:
+        yield Problem(field=f"{where}.sku", code="inactive_sku", text=f"{sku.product} is not sold any more.")
+    else:
+        yield from _price(where, item, message.currency, sku)
+
+
+def _price(where: str, item: SubmittedItem, currency: str, sku: Sku) -> Iterator[Problem]:
+    price = sku.prices.get(currency)
+    if price is None:
+        text = f"{sku.product} has no price in {currency}."
+        yield Problem(field=f"{where}.sku", code="no_price", text=text)
+    elif price != item.unit_price:
+        text = f"{sku.product} costs {decimal_string(price, currency)} {currency}."
+        yield Problem(field=f"{where}.unit_price", code="wrong_price", text=text)
+
+
+def _sums(message: CheckoutSubmitted) -> Iterator[Problem]:
+    discount = sum(reduction.amount for reduction in message.discounts)
+    total = message.subtotal + message.tax
+    if total > MAX_AMOUNT:
+        yield Problem(field="total", code="amount_too_large", text=f"The order is beyond {MAX_AMOUNT} minor units.")
+        return
+    subtotal = sum(item.quantity * item.unit_price for item in message.items)
+    yield from _sum("subtotal", message.subtotal, subtotal, "the sum of quantity × unit price")
+    yield from _sum("tax", message.tax, sum(tax.amount for tax in message.taxes), "the sum of the tax lines")
+    yield from _sum("total", message.total, total, "subtotal + tax")
+    if discount > message.total:
+        yield Problem(field="discounts", code="discount_too_large", text="The discounts are more than the total.")
+    else:
+        yield from _sum("purchased", message.purchased, message.total - discount, "total - discounts")
+
+
+def _sum(field: str, given: int, right: int, rule: str) -> Iterator[Problem]:
+    if given != right:
+        yield Problem(field=field, code="wrong_sum", text=f"Is {given}, but {rule} is {right}.")

@@ -1,0 +1,62 @@
+"""The timeline: everything that happened to an order, with time and actor, for staff.
+
+Texts name no full email address and of a card only brand and last four digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.contracts.values import Card
+from shared.money import Money
+from shared.shell.core import Context, Record
+
+LONGEST_TEXT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry(Record):
+    """One row. `what` is the wire type of what happened (`payment.captured`)."""
+
+    key: str
+    id: UUID
+    at: datetime
+    actor: str
+    what: str
+    text: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An entry to be."""
+
+    what: str
+    text: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+    """Whoever caused the message where empty."""
+
+
+def entry(note: Note, context: Context) -> TimelineEntry:
+    return TimelineEntry(
+        key=context.key,
+        id=context.new_id(),
+        at=context.at,
+        actor=note.actor or context.actor or "system",
+        what=note.what,
+        text=note.text[:LONGEST_TEXT],
+        detail={name: value for name, value in note.detail.items() if value not in (None, "", (), [])},
+    )
+
+
+def money(amount: int, currency: str) -> str:
+    return str(Money(amount, currency))
+
+
+def card_name(card: Card | None) -> str:
+    return f"{card.brand} ending {card.last4}" if card else ""

@@ -1,0 +1,159 @@
+"""Checkout's HTTP API: commands to orders, stores and SKUs, and what they look like now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+
+from services.checkout import queries, storage
+from services.checkout.domain.order import Order
+from services.checkout.domain.sku import Sku
+from services.checkout.domain.status_record import status_record
+from services.checkout.domain.store import Store
+from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.values import OrderStatus
+from shared.shell import codec
+from shared.web import Edge, add_commands, bad_request, json_response, not_found
+
+MOST = 200
+COMMANDS = (
+    ("PUT", "/stores/{store}", ConfigureStore),
+    ("PUT", "/stores/{store}/skus/{sku}", DefineSku),
+    ("POST", "/orders/{key}/cancel", CancelOrder),
+    ("POST", "/orders/{key}/complete", CompleteOrder),
+)
+
+
+def routes(application: web.Application, edge: Edge) -> None:
+    reads = Reads(edge)
+    add_commands(application, edge, COMMANDS)
+    application.router.add_get("/orders", reads.orders)
+    application.router.add_get("/orders/{order}", reads.order)
+    application.router.add_get("/stores/{store}", reads.store)
+    application.router.add_get("/stores/{store}/skus", reads.skus)
+    application.router.add_get("/stores/{store}/skus/{sku}", reads.sku)
+
+
+class Reads:
+    """Read-only routes over the service's own database."""
+
+    def __init__(self, edge: Edge) -> None:
+        self.edge = edge
+
+    async def orders(self, request: web.Request) -> web.Response:
+        """`?status=paid,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
+        wanted = _filter(request)
+        async with self.edge.engine.connect() as connection:
+            rows = await queries.find_orders(connection, wanted)
+        page = rows[: wanted.limit]
+        more = len(rows) > wanted.limit
+        cursor = queries.write_cursor(page[-1].created_at, page[-1].key) if more else None
+        return json_response({"orders": [_summary(row) for row in page], "next": cursor})
+
+    async def order(self, request: web.Request) -> web.Response:
+        """By key or number, with its timeline."""
+        name = _clean(request.match_info["order"])
+        async with self.edge.engine.connect() as connection:
+            row = await queries.find_order(connection, name)
+            if row is None:
+                raise not_found("order")
+            entries = await queries.find_timeline(connection, row.key)
+        order: Order = codec.load(Order, row.data)
+        return json_response(_whole(row.key, order) | {"timeline": [_entry(entry) for entry in entries]})
+
+    async def store(self, request: web.Request) -> web.Response:
+        store: Store = codec.load(Store, await self._state(storage.stores, request.match_info["store"], "store"))
+        body: dict[str, Any] = orjson.loads(codec.dump(store))
+        return json_response(body.pop("card") | body)
+
+    async def skus(self, request: web.Request) -> web.Response:
+        """`?limit=&after=`, by name; `next` is the `after` of the next page."""
+        limit = _limit(request)
+        store, after = _clean(request.match_info["store"]), _clean(request.query.get("after", ""))
+        async with self.edge.engine.connect() as connection:
+            rows = await queries.find_skus(connection, store, after, limit)
+        page = [_sku(row.data) for row in rows[:limit]]
+        return json_response({"skus": page, "next": page[-1]["sku"] if len(rows) > limit else None})
+
+    async def sku(self, request: web.Request) -> web.Response:
+        key = f"{request.match_info['store']}/{request.match_info['sku']}"
+        return json_response(_sku(await self._state(storage.skus, key, "SKU")))
+
+    async def _state(self, table: sa.Table, key: str, what: str) -> str:
+        async with self.edge.engine.connect() as connection:
+            data = await queries.find_state(connection, table, _clean(key))
+        if data is None:
+            raise not_found(what)
+        return data
+
+
+# What was asked
+
+
+def _filter(request: web.Request) -> queries.OrderFilter:
+    query = request.query
+    statuses = [status for status in query.get("status", "").split(",") if status]
+    unknown = sorted(set(statuses) - {status.value for status in OrderStatus})
+    if unknown:
+        raise bad_request(f"There is no status {unknown[0][:40]!r}; there are {', '.join(OrderStatus)}.")
+    try:
+        after = queries.read_cursor(query["after"]) if query.get("after") else None
+    except ValueError:
+        raise bad_request("`after` is not the `next` of an earlier page.") from None
+    store, q = _clean(query.get("store", "")), _clean(query.get("q", "").strip())
+    return queries.OrderFilter(statuses, store, q, after, _limit(request))
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", "50")
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
+        raise bad_request(f"`limit` is a number from 1 to {MOST}.")
+    return int(given)
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL knows no NUL and no lone surrogate."""
+    if len(text) > 300 or "\x00" in text or not text.isprintable():
+        raise bad_request("There are characters that no name has.")
+    return text
+
+
+# What is answered
+
+
+def _summary(row: sa.Row[Any]) -> dict[str, Any]:
+    order: Order = codec.load(Order, row.data)
+    return {"key": row.key} | status_record(order).model_dump(mode="json")
+
+
+def _whole(key: str, order: Order) -> dict[str, Any]:
+    """Everything about an order. How the customer wanted to pay, and what was not told yet, stay inside."""
+    body: dict[str, Any] = orjson.loads(codec.dump(order))
+    for name in ("lines", "choice", "store", "origin"):
+        body.pop(name, None)
+    origin = order.origin.model_dump(mode="json")
+    troubles = {line.item.item: line.trouble for line in order.lines}
+    record = status_record(order).model_dump(mode="json")
+    for item in record["items"]:
+        item["trouble"] = troubles[item["item"]] or None
+    return {"key": key} | body | record | {"origin": origin}
+
+
+def _entry(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "at": row.at.isoformat(),
+        "actor": row.actor,
+        "what": row.what,
+        "text": row.text,
+        "detail": row.detail,
+        "id": str(row.id),
+    }
+
+
+def _sku(data: str) -> dict[str, Any]:
+    sku: Sku = codec.load(Sku, data)
+    body: dict[str, Any] = orjson.loads(codec.dump(sku))
+    return body

@@ -1,0 +1,107 @@
+"""What the HTTP API reads from checkout's database."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+LAST_WORD = r"substring(lower(customer_name) from '\S+$')"
+"""As in the index `orders_last_name`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders, newest first. `q`: the beginning of a number, an email, a first or a last name."""
+
+    status: Sequence[str] = ()
+    store: str = ""
+    q: str = ""
+    after: tuple[datetime, str] | None = None
+    limit: int = 50
+
+
+async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Sequence[sa.Row[Any]]:
+    """Rows of (key, data, created_at); one more than `limit` when there are more."""
+    conditions = ["data is not null"]
+    values: dict[str, Any] = {"limit": wanted.limit + 1}
+    if wanted.status:
+        conditions.append("status = any(cast(:status as text[]))")
+        values["status"] = list(wanted.status)
+    if wanted.store:
+        conditions.append("store = :store")
+        values["store"] = wanted.store
+    if wanted.q:
+        conditions.append(f"""(number like :number or email like :q or lower(customer_name) like :q
+            or {LAST_WORD} like :q)""")
+        number = wanted.q.upper()
+        values["number"] = _prefix(number if number.startswith("ORD-") else f"ORD-{number}")
+        values["q"] = _prefix(wanted.q.lower())
+    if wanted.after:
+        conditions.append("(created_at, key) < (:at, :key)")
+        values["at"], values["key"] = wanted.after
+    statement = sa.text(
+        f"select key, cast(data as text) as data, created_at from orders where {' and '.join(conditions)} "
+        "order by created_at desc, key desc limit :limit"
+    )
+    return (await connection.execute(statement, values)).all()
+
+
+async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
+    """By key or number."""
+    statement = sa.text(
+        "select key, cast(data as text) as data from orders where data is not null and (key = :name or number = :name) "
+        "order by key = :name desc limit 1"
+    )
+    return (await connection.execute(statement, {"name": name})).one_or_none()
+
+
+async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
+    """In the order in which it was written."""
+    statement = sa.text("select at, actor, what, text, detail, id from timeline where key = :key order by position")
+    return (await connection.execute(statement, {"key": key})).all()
+
+
+async def find_state(connection: AsyncConnection, table: sa.Table, key: str) -> str | None:
+    """The stored JSON of a row."""
+    statement = sa.text(f"select cast(data as text) from {table.name} where key = :key")
+    return (await connection.execute(statement, {"key": key})).scalar_one_or_none()
+
+
+async def find_skus(connection: AsyncConnection, store: str, after: str, limit: int) -> Sequence[sa.Row[Any]]:
+    """Rows of (key, data) of a store's SKUs in key order; one more than `limit` when there are more."""
+    statement = sa.text(
+        "select key, cast(data as text) as data from skus where data is not null "
+        "and key > :first and key < :last order by key limit :limit"
+    )
+    # A store's keys lie between `<store>/` and `<store>0`: `0` follows `/`.
+    values = {"first": f"{store}/{after}", "last": f"{store}0", "limit": limit + 1}
+    return (await connection.execute(statement, values)).all()
+
+
+def _prefix(text: str) -> str:
+    """A `like` pattern for what begins with the text."""
+    escaped = text.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
+    return f"{escaped}%"
+
+
+def write_cursor(at: datetime, key: str) -> str:
+    return base64.urlsafe_b64encode(f"{at.isoformat()} {key}".encode()).decode()
+
+
+def read_cursor(cursor: str) -> tuple[datetime, str]:
+    """Raises ValueError for what `write_cursor` did not write."""
+    try:
+        at, _, key = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+    except (binascii.Error, UnicodeError):
+        raise ValueError("not a cursor") from None
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None or not key or "\x00" in key:
+        raise ValueError("not a cursor")
+    return moment, key
