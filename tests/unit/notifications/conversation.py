@@ -113,7 +113,7 @@ class Conversation:
     def _context(self, key: str, identity: UUID | None = None) -> Context:
         self._messages += 1
         self.at += timedelta(minutes=1)
-        number = UUID(int=(0x0190 << 112) + (hash(self.key) & 0xFFFFFFFF) * 10_000 + self._messages)
+        number = UUID(int=(0x0190 << 112) + int.from_bytes(self.key.encode()) * 10_000 + self._messages)
         return Context(self.at, key, identity or number, rows={Ref(Endpoints, STORE.id): self.endpoints})
 
 
