@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -30,6 +30,7 @@ from shared.settings import StripeSettings
 from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
 
 Found = TypeVar("Found", bound=Outcome | NotDone)
+INTENTS, REFUNDS = "/v1/payment_intents", "/v1/refunds"
 KEYS_LIVE = 23 * 3600
 """Seconds. Stripe forgets idempotency keys after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
 KEYS_PER_OPERATION = 3
@@ -66,16 +67,31 @@ class StripeGateway:
         # The SDK logs parameters at DEBUG.
         logging.getLogger("stripe").setLevel(logging.WARNING)
 
-    @property
-    def client(self) -> stripe.StripeClient:
-        return self._client
-
     async def close(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no types here
 
-    async def turn(self, endpoint: str) -> None:
-        """Wait until the endpoint may be called."""
-        await self._pace.turn(endpoint)
+    async def call(self, method: str, path: str, params: Mapping[str, Any], *, of: str = "", key: str = "") -> Json:
+        """One request, when it is its endpoint's turn; `{}` in the path stands for `of`. Raises stripe.StripeError.
+
+        The SDK's raw request does the same as its typed methods but for turning the answer into objects, which takes
+        as much CPU as all the rest: 0.86 ms a charge with them, 0.44 ms without (2.9 ms with HTTPX and objects).
+        """
+        await self._pace.turn(f"{method} {path}")
+        options = {"idempotency_key": key} if key else {}
+        answer = await self._client.raw_request_async(method, path.format(of), **options, **params)
+        data: Json = answer.data
+        return data
+
+    async def every(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Json]:
+        """A whole list of Stripe's, newest first, page by page. Raises stripe.StripeError."""
+        wanted = {**params, "limit": 100}
+        while True:
+            page = await self.call("get", path, wanted)
+            for one in page["data"]:
+                yield one
+            if not page.get("has_more"):
+                return
+            wanted["starting_after"] = page["data"][-1]["id"]
 
     # The port
 
@@ -147,9 +163,7 @@ class StripeGateway:
 
     async def _charge(self, charge: ChargeCard, key: str) -> Outcome:
         async def create(key: str) -> Json:
-            await self.turn("payment_intents.create")
-            made = await self._client.v1.payment_intents.create_async(_charge_params(charge), {"idempotency_key": key})
-            return _json(made)
+            return await self.call("post", INTENTS, _charge_params(charge), key=key)
 
         try:
             found = await self._with_keys(create, key, lambda: self._listed(charge, key))
@@ -173,9 +187,8 @@ class StripeGateway:
 
     async def _cancel(self, cancel: CancelIntent) -> Outcome:
         """Cancelling twice does no harm, so it needs no key."""
-        await self.turn("payment_intents.cancel")
         try:
-            intent = _json(await self._client.v1.payment_intents.cancel_async(cancel.intent))
+            intent = await self.call("post", INTENTS + "/{}/cancel", {}, of=cancel.intent)
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
@@ -189,8 +202,7 @@ class StripeGateway:
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome:
         async def create(key: str) -> Json:
-            await self.turn("refunds.create")
-            return _json(await self._client.v1.refunds.create_async(_refund_params(refund), {"idempotency_key": key}))
+            return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
         made = await self._with_keys(create, key, lambda: self._refund_of(refund.intent, refund.refund))
         status, code = refund_progress(made)
@@ -227,37 +239,29 @@ class StripeGateway:
         return RefundCharge.Done(found["id"], status, code)
 
     async def _retrieve(self, intent: str) -> Json:
-        await self.turn("payment_intents.retrieve")
-        params: Any = {"expand": ["payment_method"]}
-        return _json(await self._client.v1.payment_intents.retrieve_async(intent, params))
+        return await self.call("get", INTENTS + "/{}", {"expand": ["payment_method"]}, of=intent)
 
     async def _search(self, order: str, attempt: int) -> Json | None:
         """By metadata. Stripe's index follows its books by up to a minute; a callback corrects what this misses."""
-        await self.turn("payment_intents.search")
         query = f"metadata['order']:'{order}' AND metadata['attempt']:'{attempt}'"
-        intents = _json(await self._client.v1.payment_intents.search_async({"query": query}))["data"]
+        intents = (await self.call("get", INTENTS + "/search", {"query": query}))["data"]
         best = sorted(intents, key=lambda intent: intent["status"] != "succeeded")
         return await self._retrieve(best[0]["id"]) if best else None
 
     async def _listed(self, charge: ChargeCard, key: str) -> Json | None:
         """Of the intents made since the operation was wanted. Slower than a search, but it never lags behind."""
         since = int(time.time() - _age(key)) - CLOCKS_DIFFER
-        params: Any = {"created": {"gte": since}, "limit": 100}
-        while True:
-            await self.turn("payment_intents.list")
-            page = _json(await self._client.v1.payment_intents.list_async(params))
-            for intent in page["data"]:
-                metadata = intent.get("metadata") or {}
-                if metadata.get("order") == charge.order and metadata.get("attempt") == str(charge.attempt):
-                    return await self._retrieve(intent["id"])
-            if not page.get("has_more"):
-                return None
-            params["starting_after"] = page["data"][-1]["id"]
+        async for intent in self.every(INTENTS, {"created": {"gte": since}}):
+            metadata = intent.get("metadata") or {}
+            if metadata.get("order") == charge.order and metadata.get("attempt") == str(charge.attempt):
+                return await self._retrieve(intent["id"])
+        return None
 
     async def _refund_of(self, intent: str, refund: str) -> Json | None:
-        await self.turn("refunds.list")
-        found = _json(await self._client.v1.refunds.list_async({"payment_intent": intent, "limit": 100}))["data"]
-        return next((one for one in found if (one.get("metadata") or {}).get("refund") == refund), None)
+        async for one in self.every(REFUNDS, {"payment_intent": intent}):
+            if (one.get("metadata") or {}).get("refund") == refund:
+                return one
+        return None
 
 
 async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.APIError) -> Json | None:
@@ -329,12 +333,6 @@ def _declined(error: stripe.CardError) -> ChargeCard.Failed:
     told: Json = body.get("error", {}) if isinstance(body, dict) else {}
     code, text, card = decline(told)
     return ChargeCard.Failed(code, text, str((told.get("payment_intent") or {}).get("id", "")), card)
-
-
-def _json(answer: Any) -> Json:
-    """The answer as it came: the SDK's objects are no dicts and cost more to read."""
-    data: Json = answer.last_response.data
-    return data
 
 
 def _is_replayed(error: stripe.StripeError) -> bool:
