@@ -6,7 +6,8 @@ See DESIGN: "The shell's one transaction". `Batch.run` does steps 1 to 4; the ca
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +36,9 @@ from shared.shell.store import (
 )
 from shared.shell.tracing import child_of
 from shared.shell.wiring import Wiring
+
+Room = Callable[[str], int]
+"""How many more leases this worker takes for a kind of operation."""
 
 
 class RetryFailed(Exception):
@@ -102,11 +106,12 @@ class _Work:
 class Batch:
     """The handling of some messages in one transaction. Used once."""
 
-    def __init__(self, wiring: Wiring, worker: str, now: datetime, lease_room: int) -> None:
+    def __init__(self, wiring: Wiring, worker: str, now: datetime, room: Room) -> None:
         self.wiring = wiring
         self.worker = worker
         self.now = now
-        self.room = lease_room
+        self.room = room
+        self._leases: Counter[str] = Counter()
         self.done = Done()
         self._slots: dict[Ref[Any], Slot] = {}
         self._outbox: list[OutboxRow] = []
@@ -366,11 +371,13 @@ class Batch:
     def _operation(
         self, inbound: Inbound, seed: UUID, index: int, operation: Operation, meta: Meta
     ) -> tuple[OperationRow, Operation]:
-        lease = len(self._operations) + index < self.room
+        kind = type(operation).__qualname__
+        lease = self._leases[kind] < self.room(kind)
+        self._leases[kind] += lease
         row = OperationRow(
             id=derived_id(seed, 0x40000000 + index, self.now),
             key=inbound.key,
-            kind=type(operation).__qualname__,
+            kind=kind,
             payload=codec.dump(operation),
             meta=meta.dump(),
             due=self.now,

@@ -13,7 +13,7 @@ import structlog
 from shared.contracts.envelope import Command
 from shared.shell.clock import Clock, back_off
 from shared.shell.core import Refused
-from shared.shell.decisions import Batch, Done, RetryFailed
+from shared.shell.decisions import Batch, Done, RetryFailed, Room
 from shared.shell.inbound import Inbound
 from shared.shell.metrics import Metrics
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
@@ -46,7 +46,7 @@ class Handler:
         metrics: Metrics,
         chance: random.Random,
         after: Callable[[Done], None],
-        room: Callable[[], int],
+        room: Room,
     ) -> None:
         self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
         self.batch = batch
@@ -144,7 +144,7 @@ class Handler:
         await self.handle(inbounds[middle:])
 
     async def _transact(self, inbounds: Sequence[Inbound]) -> None:
-        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room())
+        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room)
         with self.metrics.transaction_seconds.time():
             async with self.store.begin() as tx:
                 done = await batch.run(tx, inbounds)
@@ -163,7 +163,7 @@ class Handler:
                 inbound.reply.set_result(Refused("internal", error))
             return
         while True:
-            batch = Batch(self.wiring, self.worker, self.clock.now(), 0)
+            batch = Batch(self.wiring, self.worker, self.clock.now(), lambda kind: 0)
             try:
                 async with self.store.begin() as tx:
                     done = await batch.set_aside(tx, inbound, error)

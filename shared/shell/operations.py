@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +32,7 @@ LEASE_SECONDS = 90.0
 
 
 class Operations:
-    """Performs operations, a bounded number at a time."""
+    """Performs operations, a bounded number of each kind at a time: a hanging mail server holds no charge up."""
 
     def __init__(
         self,
@@ -51,21 +52,31 @@ class Operations:
         self.handler: Handler | None = None
         """Set when the shell is put together: the two need each other."""
         self.held = 4 * at_once
-        self._slots = asyncio.Semaphore(at_once)
+        self.kinds = frozenset(kind.__qualname__ for kind in self.gateways)
+        self._slots = {kind: asyncio.Semaphore(at_once) for kind in self.kinds}
+        self._held: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
         self._stopping = False
 
-    def room(self) -> int:
-        """How many more leases this worker takes."""
-        return 0 if self._stopping else max(0, self.held - len(self._tasks))
+    def room(self, kind: str) -> int:
+        """How many more leases of a kind this worker takes."""
+        return 0 if self._stopping else max(0, self.held - self._held[kind])
 
     def start(self, leased: Sequence[tuple[OperationRow, Operation]]) -> None:
         """Perform operations that this worker holds the lease of."""
         for row, operation in leased:
-            task = asyncio.create_task(self._perform(row, operation, doubt=False))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(row, operation, doubt=False)
+
+    def _begin(self, row: OperationRow, operation: Operation, *, doubt: bool) -> None:
+        task = asyncio.create_task(self._perform(row, operation, doubt=doubt))
+        self._held[row.kind] += 1
+        self._tasks.add(task)
+        task.add_done_callback(lambda ended: self._ended(ended, row.kind))
+
+    def _ended(self, task: asyncio.Task[None], kind: str) -> None:
+        self._tasks.discard(task)
+        self._held[kind] -= 1
 
     def nudge(self) -> None:
         """There are due operations that nobody holds."""
@@ -75,9 +86,10 @@ class Operations:
         """Lease what is due, for ever."""
         while True:
             full = False
-            if room := self.room():
+            rooms = {kind: room for kind in self.kinds if (room := self.room(kind))}
+            if rooms:
                 try:
-                    full = await self._lease(min(room, 200))
+                    full = await self._lease(min(*rooms.values(), 200), rooms)
                 except StoreUnavailable:
                     await asyncio.sleep(1.0)
             if not full:
@@ -99,8 +111,8 @@ class Operations:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _lease(self, limit: int) -> bool:
-        rows = await self.store.lease_operations(self.worker, self.clock.now(), limit, LEASE_SECONDS)
+    async def _lease(self, limit: int, kinds: Collection[str]) -> bool:
+        rows = await self.store.lease_operations(self.worker, self.clock.now(), limit, LEASE_SECONDS, kinds)
         for row in rows:
             try:
                 operation = self.wiring.operations.load(row.kind, row.payload)
@@ -108,13 +120,11 @@ class Operations:
                 await self._postpone(row, type(error).__name__, 60.0, doubt=row.doubt)
                 log.error("operation cannot be read", operation=row.kind, id=str(row.id), error=type(error).__name__)
                 continue
-            task = asyncio.create_task(self._perform(row, operation, doubt=row.doubt))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin(row, operation, doubt=row.doubt)
         return len(rows) == limit
 
     async def _perform(self, row: OperationRow, operation: Operation, *, doubt: bool) -> None:
-        async with self._slots:
+        async with self._slots[row.kind]:
             if self._lapsed(row, operation):
                 return
             CURRENT.set(Meta.load(row.meta).traceparent)

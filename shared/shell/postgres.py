@@ -124,7 +124,7 @@ _KEEP_ANSWER = sa.text("""
 _LEASE = sa.text("""
     with due as (
         select id, doubt from operations o
-        where due <= :now and (leased_until is null or leased_until < :now)
+        where due <= :now and kind = any(cast(:kinds as text[])) and (leased_until is null or leased_until < :now)
             and not (serial and exists (select from operations e where e.serial and e.key = o.key and e.id < o.id))
         order by due limit :limit for update skip locked
     )
@@ -170,9 +170,12 @@ class PostgresStore:
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
 
-    async def lease_operations(self, worker: str, now: datetime, limit: int, seconds: float) -> Sequence[OperationRow]:
+    async def lease_operations(
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+    ) -> Sequence[OperationRow]:
+        values = {"worker": worker, "now": now, "limit": limit, "seconds": seconds, "kinds": sorted(kinds)}
         async with self.begin() as tx:
-            found = await tx.execute(_LEASE, {"worker": worker, "now": now, "limit": limit, "seconds": seconds})
+            found = await tx.execute(_LEASE, values)
             rows = [
                 OperationRow(
                     id=row.id,

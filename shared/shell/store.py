@@ -165,8 +165,10 @@ class Store(Protocol):
         """A transaction: committed at the end of the block, rolled back when it raises."""
         ...
 
-    async def lease_operations(self, worker: str, now: datetime, limit: int, seconds: float) -> Sequence[OperationRow]:
-        """Lease due operations, oldest first: those never leased or whose lease ran out."""
+    async def lease_operations(
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+    ) -> Sequence[OperationRow]:
+        """Lease due operations of some kinds, oldest first: those never leased or whose lease ran out."""
         ...
 
     async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
