@@ -17,6 +17,8 @@ class AccessRequest(BaseModel):
 
     customer: str = Field(min_length=1, max_length=320)
     product: str = Field(min_length=1, max_length=200)
+    grant: bool = True
+    """False revokes: fulfillment posts both to one URL."""
 
     @property
     def fingerprint(self) -> str:

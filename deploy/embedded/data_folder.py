@@ -36,6 +36,8 @@ OURS = (
     "logs",
     "stack.json",
     "stack.part",
+    "environment.json",
+    "environment.part",
     "lock",
 )
 STILL_ENDING = 15.0

@@ -33,6 +33,9 @@ SETTINGS = {
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # A broker that was killed may come back only when its old session is over: with the default, 9 s later.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "num.partitions": "4",
     # Internal topics of a single node, in few partitions: each costs files and start-up time.
     "offsets.topic.num.partitions": "4",

@@ -130,7 +130,7 @@ def download(client: "httpx.Client", url: str) -> bytes:
                     f"Kafka could not be fetched ({url}: {failure}): give this machine access to Maven Central, set "
                     "ORDERBUS_MAVEN_REPOSITORY to a mirror, or ORDERBUS_KAFKA_HOME to an unpacked Kafka 4."
                 ) from failure
-            time.sleep(1 + attempt)
+            time.sleep(0.5 + attempt)
     raise AssertionError("unreachable")
 
 

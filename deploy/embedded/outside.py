@@ -3,7 +3,8 @@
 One HTTP port for all three. What other systems would call is open; what tests and the command line ask needs the token.
 
     POST   /hooks/NAME                          anything; answered 204, 401 when wrongly signed, or as planted
-    POST   /access  ·  POST /access/revoke  ·  DELETE /access      {"customer", "product"}, with an Idempotency-Key
+    POST   /access                              {"customer", "product", "grant": true}, with an Idempotency-Key
+    POST   /access/revoke  ·  DELETE /access    the same, to revoke
     GET    /health
 
     GET    /mails?to=&after=&limit=             {"count", "mails": [{"id", "to", "subject", "message_id", …}]}
@@ -21,7 +22,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import orjson
 from aiohttp import web
@@ -112,7 +113,8 @@ class Outside:
         if status is not None:
             return reply({"error": f"Refused with {status}, as the test asked for."}, status)
         wanted = await parsed(request, AccessRequest)
-        answer = self.course.change("grant" if grant else "revoke", wanted, request.headers.get("Idempotency-Key"))
+        does: Literal["grant", "revoke"] = "grant" if grant and wanted.grant else "revoke"
+        answer = self.course.change(does, wanted, request.headers.get("Idempotency-Key"))
         return reply(answer.body, answer.status)
 
     async def list_mails(self, request: web.Request) -> web.Response:

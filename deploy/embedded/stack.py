@@ -21,7 +21,7 @@ from deploy.embedded.kafka import Kafka, accepts
 from deploy.embedded.ports import LOOPBACK
 from deploy.embedded.postgres import DATABASES, Postgres
 
-STRIPE_CALLBACK = "/stripe/webhooks"
+STRIPE_CALLBACK = "/stripe/webhook"
 """Where payments takes Stripe's callbacks."""
 READY_WITHIN = 30.0
 PROJECT = Path(__file__).resolve().parents[2]

@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from standardwebhooks.webhooks import Webhook
 
+from deploy.embedded import data_folder
 from deploy.embedded.errors import DataInUse, MissingPart, StackError
 from deploy.embedded.stack import PROJECT, Stack
 
@@ -186,11 +187,6 @@ async def test_a_restart_keeps_ports_records_rows_and_mails(tmp_path: Path) -> N
         async with outside(second) as world:
             assert (await world.get("/mails")).json()["mails"][0]["subject"] == "kept"
 
-    async with Stack(tmp_path / "data", fresh=True) as third:
-        connection = await database(third)
-        assert await connection.fetchval("select to_regclass('kept')") is None
-        await connection.close()
-
 
 async def parent(data: Path) -> tuple[asyncio.subprocess.Process, list[int]]:
     """A process that runs a stack, and the pids of its parts."""
@@ -218,10 +214,9 @@ def assert_nothing_runs_on(folder: Path, within: float = 0.0) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-async def test_a_stopped_parent_leaves_nothing_running(tmp_path: Path, with_signal: signal.Signals) -> None:
+async def test_a_parent_stopped_by_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
     process, pids = await parent(tmp_path / "data")
-    process.send_signal(with_signal)
+    process.send_signal(signal.SIGINT)
 
     assert await asyncio.wait_for(process.wait(), 20) == 3
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
@@ -287,6 +282,16 @@ async def test_a_part_that_was_killed_can_be_started_again(stack: Stack) -> None
     assert await consume(stack, "before") == b"the kill"
     connection = await database(stack)
     await connection.close()
+
+
+def test_a_fresh_start_empties_the_folder_of_what_stacks_left(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{}")
+    (tmp_path / "kafka" / "records").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("mine")
+
+    data_folder.empty(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 async def test_a_folder_of_other_files_is_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+# Needs make and Python 3.11 or newer; everything else is fetched into .venv and the user's cache.
+# ARGS go to the command: make demo ARGS="--orders 200", make test ARGS="-k refund". PYTHON names another Python.
+# make check TESTED=yes leaves out the tests, for those who have just run them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit check bench faults clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+UV := $(shell command -v uv 2>/dev/null)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: $(VENV)/.ready ## .venv with everything in it, and Kafka for the embedded stack
+
+demo: $(VENV)/.ready ## start everything and watch orders being placed, paid and delivered
+	@$(BIN)/orderbus demo $(ARGS)
+
+test: $(VENV)/.ready ## all tests
+	@$(BIN)/pytest $(ARGS)
+
+unit: $(VENV)/.installed ## the unit tests alone, in seconds
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+check: $(VENV)/.ready ## the one gate: format, lint, types, generated files, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m shared.contracts.generate --check
+	$(if $(TESTED),,$(BIN)/pytest $(ARGS))
+
+bench: $(VENV)/.ready ## measure the speed on this machine
+	@$(BIN)/orderbus bench $(ARGS)
+
+faults: $(VENV)/.ready ## kill, freeze and cut what can be, while orders flow
+	@$(BIN)/pytest tests/faults $(ARGS)
+
+clean: ## remove .venv and the tools' caches (not the stack's data, nor Kafka in the user's cache)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each step leaves a stamp, so that a second run skips it; a changed lock file makes it run again.
+
+$(VENV)/.ready: $(VENV)/.installed deploy/embedded/kafka-4.4.0.lock
+	@$(BIN)/python -m deploy.embedded.kafka
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "Installing what requirements.lock names into $(VENV) …"
+	@if [ -n "$(UV)" ]; then \
+		"$(UV)" pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
+		"$(UV)" pip install --python $(BIN)/python --no-deps -e .; \
+	else \
+		$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock && \
+		$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .; \
+	fi
+	@touch $@
+
+$(VENV)/.made:
+	@for python in $(PYTHON) $(CANDIDATES); do \
+		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "orderbus needs Python 3.11 or newer, and none was found: install one, or name it with make PYTHON=…" >&2; \
+		exit 1; \
+	fi; \
+	echo "Making $(VENV) with $$("$$found" --version) …"; \
+	if [ -n "$(UV)" ]; then \
+		"$(UV)" venv --quiet --allow-existing --python "$$found" $(VENV); \
+	elif "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+		"$$found" -m venv $(VENV); \
+	else \
+		echo "This Python cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv) or uv." >&2; \
+		exit 1; \
+	fi
+	@touch $@
