@@ -38,7 +38,8 @@ _PUT_BACK = sa.text("""
 """)
 _STORE = sa.text("""
     insert into codes (key, code, batch)
-    select :pool, code, cast(:batch as uuid) from unnest(cast(:codes as text[])) with ordinality as u(code, n) order by n
+    select :pool, code, cast(:batch as uuid)
+    from unnest(cast(:codes as text[])) with ordinality as u(code, n) order by n
     on conflict do nothing
 """).bindparams(sa.bindparam("codes", type_=postgresql.ARRAY(sa.Text)))
 _COUNT = sa.text("select count(*) from codes where key = :pool and batch = cast(:batch as uuid)")

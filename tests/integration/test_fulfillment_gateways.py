@@ -1,0 +1,351 @@
+"""Fulfillment's gateways against real counterparts: an aiohttp server, PostgreSQL, and addresses that are forbidden."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.domain.operations import (
+    POOL_EMPTY,
+    GrantAccess,
+    PutBackCodes,
+    RevokeAccess,
+    SignDownload,
+    StoreCodes,
+    TakeCode,
+)
+from services.fulfillment.gateways.codes import Codes
+from services.fulfillment.gateways.courses import Courses
+from services.fulfillment.gateways.links import BadLink, Claim, Links
+from services.fulfillment.storage import metadata
+from shared.contracts.values import Customer
+from shared.outbound import MAX_ANSWER, Blocked, NoAnswer, NotSent, Outbound, is_public
+from shared.shell.core import NotDone, Retry, Unknown
+from shared.shell.database import create_engine
+from shared.shell.migration import migrate
+from tests.integration.conftest import NewDatabase
+
+ADA = Customer(name="Ada", email="ada@example.org")
+
+
+# Course platforms
+
+
+@dataclass
+class Platform:
+    """A course platform that answers as told."""
+
+    url: str = ""
+    answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    delay: float = 0
+    hang_up: bool = False
+    body: bytes = b"{}"
+    asked: list[tuple[str, Any]] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.headers["Idempotency-Key"], orjson.loads(await request.read())))
+        await asyncio.sleep(self.delay)
+        if self.hang_up and request.transport:
+            request.transport.close()
+        status, headers = self.answers.pop(0) if self.answers else (200, {})
+        return web.Response(status=status, headers=headers, body=self.body)
+
+
+@pytest_asyncio.fixture
+async def platform() -> AsyncIterator[Platform]:
+    platform = Platform()
+    application = web.Application()
+    application.router.add_post("/access", platform.handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    platform.url = f"http://127.0.0.1:{runner.addresses[0][1]}/access"
+    yield platform
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def courses() -> AsyncIterator[Courses]:
+    gateway = Courses(Outbound(private=True), timeout=0.5)
+    yield gateway
+    await gateway.close()
+
+
+def grant(url: str) -> GrantAccess:
+    return GrantAccess(url, "o-1", "2", "Course", 1, ADA)
+
+
+def revoke(url: str) -> RevokeAccess:
+    return RevokeAccess(url, "o-1", "2", "Course", 1, ADA)
+
+
+async def test_access_is_granted_and_revoked_under_the_operations_key(platform: Platform, courses: Courses) -> None:
+    assert await courses.perform(grant(platform.url), "key-1") == GrantAccess.Done()
+    assert await courses.perform(revoke(platform.url), "key-2") == RevokeAccess.Done()
+
+    granted = {
+        "order": "o-1",
+        "item": "2",
+        "customer": "ada@example.org",
+        "name": "Ada",
+        "product": "Course",
+        "quantity": 1,
+        "grant": True,
+    }
+    assert platform.asked == [("key-1", granted), ("key-2", granted | {"grant": False})]
+
+
+async def test_what_may_pass_is_tried_again_and_when_the_platform_says(platform: Platform, courses: Courses) -> None:
+    platform.answers = [(500, {}), (429, {"Retry-After": "7"}), (503, {"Retry-After": "nonsense"})]
+
+    answers = [await courses.perform(grant(platform.url), "k") for _ in range(3)]
+
+    assert [(type(answer), getattr(answer, "after", None)) for answer in answers] == [
+        (Retry, None),
+        (Retry, 7.0),
+        (Retry, None),
+    ]
+    assert "500" in getattr(answers[0], "error", "")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (401, "unauthorized", "credentials"),
+        (403, "forbidden", "permission"),
+        (404, "not_found", "URL"),
+        (418, "rejected", "reason"),
+        (302, "redirected", "final URL"),
+    ],
+)
+async def test_what_a_person_must_fix_fails_and_says_what(
+    platform: Platform, courses: Courses, status: int, code: str, hint: str
+) -> None:
+    platform.answers = [(status, {"Location": "http://169.254.169.254/"})]
+
+    answer = await courses.perform(grant(platform.url), "k")
+
+    assert isinstance(answer, GrantAccess.Failed)
+    assert answer.code == code
+    assert hint in answer.text
+    assert f"127.0.0.1 answers {status}" in answer.text
+    assert len(platform.asked) == 1, "redirects are not followed"
+
+
+async def test_access_to_a_course_that_is_gone_is_revoked(platform: Platform, courses: Courses) -> None:
+    platform.answers = [(410, {}), (410, {})]
+
+    assert await courses.perform(revoke(platform.url), "k") == RevokeAccess.Done()
+    assert isinstance(await courses.perform(grant(platform.url), "k"), GrantAccess.Failed)
+
+
+async def test_a_time_out_and_a_lost_answer_are_unknown_and_safe_to_repeat(
+    platform: Platform, courses: Courses
+) -> None:
+    platform.delay = 2
+    assert isinstance(await courses.perform(grant(platform.url), "k"), Unknown)
+    platform.delay, platform.hang_up = 0, True
+    assert isinstance(await courses.perform(grant(platform.url), "k"), Unknown)
+    assert await courses.find(grant(platform.url), "k") == NotDone()
+
+
+async def test_nobody_there_is_tried_again(courses: Courses) -> None:
+    answer = await courses.perform(grant("http://127.0.0.1:1/access"), "k")
+
+    assert isinstance(answer, Retry)
+    assert "127.0.0.1 cannot be reached" in answer.error
+
+
+# Addresses that requests must not reach
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/access",
+        "http://localhost:{port}/access",
+        "http://[::1]:{port}/access",
+        "http://[::ffff:127.0.0.1]:{port}/access",
+        "http://0x7f.1:{port}/access",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.1.2.3/",
+        "http://[fd00::1]/",
+        "http://0.0.0.0:{port}/access",
+        "ftp://example.org/",
+    ],
+)
+async def test_private_addresses_are_not_reached_unless_allowed(platform: Platform, url: str) -> None:
+    guarded = Courses(Outbound(private=False), timeout=2)
+    port = platform.url.rsplit(":", 1)[1].partition("/")[0]
+
+    answer = await guarded.perform(grant(url.format(port=port)), "k")
+    await guarded.close()
+
+    assert isinstance(answer, GrantAccess.Failed)
+    assert answer.code == "blocked_address"
+    assert platform.asked == []
+
+
+def test_which_addresses_are_public() -> None:
+    assert is_public("93.184.216.34")
+    assert is_public("2606:4700::1111")
+    private = ["127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.1.1", "100.64.0.1", "0.0.0.0"]  # noqa: S104
+    private += ["224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fd00::1", "ff02::1"]
+    private += ["::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"]
+    assert [address for address in private if is_public(address)] == []
+
+
+async def test_the_answers_size_and_time_are_bounded(platform: Platform) -> None:
+    outbound = Outbound(private=True)
+    platform.body = b"x" * 1_000_000
+    reply = await outbound.post(platform.url, b"{}", {"Idempotency-Key": "k"}, timeout=2)
+    assert len(reply.body) == MAX_ANSWER
+    platform.delay = 2
+    with pytest.raises(NoAnswer, match="time-out"):
+        await outbound.post(platform.url, b"{}", {"Idempotency-Key": "k"}, timeout=0.1)
+    with pytest.raises(NotSent):
+        await outbound.post("http://no-such-host.invalid/", b"{}", {}, timeout=5)
+    with pytest.raises(Blocked):
+        await outbound.post("http:///", b"{}", {}, timeout=5)
+    await outbound.close()
+
+
+# Download links
+
+
+async def test_a_link_says_what_it_was_signed_for() -> None:
+    links = Links("a secret of some length", "https://shop.example/")
+    until = datetime(2026, 5, 1, tzinfo=UTC)
+
+    done = await links.perform(SignDownload("o-1", "2", until), "k")
+
+    assert isinstance(done, SignDownload.Done)
+    root, _, token = done.link.rpartition("/")
+    assert root == "https://shop.example/downloads"
+    assert links.read(token) == Claim("o-1", "2", until)
+
+
+def test_a_link_that_was_changed_or_signed_elsewhere_is_bad() -> None:
+    links = Links("a secret of some length", "https://shop.example")
+    token = links.url(Claim("o-1", "2", datetime(2026, 5, 1, tzinfo=UTC))).rpartition("/")[2]
+    payload, _, signature = token.partition(".")
+    other = Links("another secret", "https://shop.example").url(Claim("o-1", "2", datetime.now(UTC)))
+    flipped = "A" if payload[5] != "A" else "B"
+
+    for bad in (
+        "",
+        ".",
+        payload,
+        f"{payload}.",
+        f".{signature}",
+        f"{payload[:5]}{flipped}{payload[6:]}.{signature}",
+        f"{payload}.{signature[:-4]}",
+        f"{token}.x",
+        "ü.ü",
+        other.rpartition("/")[2],
+    ):
+        with pytest.raises(BadLink):
+            links.read(bad)
+
+
+# Pools of codes
+
+
+@pytest_asyncio.fixture
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "fulfillment", url)
+    engine = create_engine(url, "test", pool=10)
+    yield engine
+    await engine.dispose()
+
+
+async def add(codes: Codes, *given: str, pool: str = "acme/keys", key: str = "") -> StoreCodes.Done:
+    done = await codes.perform(StoreCodes(pool, given), key or str(uuid4()))
+    assert isinstance(done, StoreCodes.Done)
+    return done
+
+
+async def test_codes_are_added_once(engine: AsyncEngine) -> None:
+    codes = Codes(engine, timedelta(seconds=1))
+    key = str(uuid4())
+
+    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2)
+    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2), "the same operation, repeated"
+    assert await add(codes, "B", "C") == StoreCodes.Done(1)
+    assert await add(codes, "A", pool="acme/other") == StoreCodes.Done(1)
+
+
+async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_asked_again(engine: AsyncEngine) -> None:
+    codes = Codes(engine, timedelta(seconds=1))
+    await add(codes, "A", "B", "C")
+
+    first = TakeCode("acme/keys", "o-1", "1", 2)
+    assert await codes.perform(first, "k") == TakeCode.Done(("A", "B"))
+    assert await codes.perform(first, "k") == TakeCode.Done(("A", "B"))
+
+    empty = await codes.perform(TakeCode("acme/keys", "o-2", "1", 2), "k")
+    assert isinstance(empty, TakeCode.Failed)
+    assert (empty.code, empty.look_again) == (POOL_EMPTY, timedelta(seconds=1))
+    assert await codes.perform(TakeCode("acme/keys", "o-3", "1", 1), "k") == TakeCode.Done(("C",))
+
+
+async def test_codes_that_nobody_saw_go_back(engine: AsyncEngine) -> None:
+    codes = Codes(engine, timedelta(seconds=1))
+    await add(codes, "A")
+    await codes.perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
+
+    assert await codes.perform(PutBackCodes("acme/keys", "o-1", "1"), "k") == PutBackCodes.Done()
+    assert await codes.perform(TakeCode("acme/keys", "o-2", "1", 1), "k") == TakeCode.Done(("A",))
+
+
+async def test_many_at_once_never_get_the_same_code(engine: AsyncEngine) -> None:
+    codes = Codes(engine, timedelta(seconds=1))
+    await add(codes, *(f"C{number:02}" for number in range(20)))
+
+    async def take(order: int, item: str) -> tuple[str, ...]:
+        while True:
+            answer = await codes.perform(TakeCode("acme/keys", f"o-{order}", item, 2), "k")
+            if isinstance(answer, TakeCode.Done):
+                return answer.codes
+            await asyncio.sleep(0.01)
+
+    # Each item is asked for twice at the same moment, as after a lease that ran out.
+    pairs = await asyncio.gather(*(take(order, "1") for order in range(10) for _ in range(2)))
+
+    taken = [code for pair in set(pairs) for code in pair]
+    assert len(set(pairs)) == 10
+    assert len(taken) == len(set(taken)) == 20
+
+
+async def test_a_database_that_is_away_is_asked_again() -> None:
+    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", "test")
+
+    answer = await Codes(engine, timedelta(seconds=1)).perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
+
+    assert isinstance(answer, Retry)
+    await engine.dispose()
+
+
+async def test_the_migration_makes_the_tables_that_storage_describes(engine: AsyncEngine) -> None:
+    def differing(connection: sa.Connection) -> list[str]:
+        inspector = sa.inspect(connection)
+        return [
+            table.name
+            for table in metadata.sorted_tables
+            if {column["name"] for column in inspector.get_columns(table.name)} != set(table.columns.keys())
+        ]
+
+    async with engine.connect() as connection:
+        assert await connection.run_sync(differing) == []
