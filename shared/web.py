@@ -6,6 +6,7 @@ a proof of their own (a signed link, a provider's signature).
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -99,8 +100,13 @@ def bad_request(title: str, problems: Sequence[Problem] = ()) -> ProblemResponse
 
 def public(handler: Handler) -> Handler:
     """Mark a route that needs no bearer token, because it proves its right in another way."""
-    handler.public = True  # type: ignore[attr-defined]  # a mark on a function
-    return handler
+
+    @functools.wraps(handler)
+    async def open_to_all(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    open_to_all.public = True  # type: ignore[attr-defined]  # a mark on a function
+    return open_to_all
 
 
 def protection(token: str) -> Middleware:

@@ -1,0 +1,29 @@
+"""The command line: `orderbus --help`. Commands import what they need when they run, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from deploy.commands import console, system
+
+app = typer.Typer(
+    name="orderbus",
+    help="The order back end of a store as message-driven services on Kafka and PostgreSQL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(system.up)
+app.command()(system.run)
+app.command()(system.migrate)
+
+
+def main() -> None:
+    sys.exit(console.guarded(app))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The shop that ships with orderbus (`catalogue.toml`), and setting it up over the services' HTTP edges."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.client import Edges, OutsideWorld
+
+FILE = Path(__file__).with_name("catalogue.toml")
+WEBHOOK_EVENTS = ("order.received", "order.refunded", "order.created", "order.updated", "order.completed")
+HOOK = "demo"
+DESK = "hooks/workshop-desk"
+"""Where the workshop's booking desk answers, in the outside world."""
+
+
+@dataclass(frozen=True)
+class Product:
+    sku: str
+    product: str
+    prices: Mapping[str, int]
+    action: Mapping[str, Any]
+    shippable: bool = False
+    stock: int | None = None
+    """Units there from the start; None where nobody counts."""
+    codes: int = 0
+    """Redemption codes in its pool from the start."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """`stores` by id, each as `store.configure` wants it; the first is where most customers buy."""
+
+    stores: Mapping[str, Mapping[str, Any]]
+    products: Mapping[str, Product]
+
+    @property
+    def main(self) -> str:
+        return next(iter(self.stores))
+
+    @property
+    def fair(self) -> str:
+        return list(self.stores)[1]
+
+
+def load(outside_url: str) -> Catalogue:
+    """The shipped catalogue, its actions pointing at the outside world at `outside_url`."""
+    read = tomllib.loads(FILE.read_text().replace("{outside}", outside_url))
+    main, fair = read["store"], read["store"] | read["fair"]
+    products = {entry["sku"]: Product(**entry) for entry in read["product"]}
+    return Catalogue({store.pop("id"): store for store in (dict(main), dict(fair))}, products)
+
+
+async def open_shop(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int]) -> None:
+    """Tell the services of stores, products, stock and codes, and have webhooks sent to the outside world.
+
+    `stock`: units beyond what the catalogue says. Doing it again sets everything to the same and adds the stock anew.
+    """
+    for store, settings in catalogue.stores.items():
+        await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
+    await asyncio.gather(
+        *(_offer(edges, store, product, stock) for store in catalogue.stores for product in catalogue.products.values()),
+        _send_webhooks(edges, outside, catalogue),
+    )
+
+
+async def _offer(edges: Edges, store: str, product: Product, stock: Mapping[str, int]) -> None:
+    path = f"/stores/{store}/skus/{product.sku}"
+    sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
+    await edges.command("checkout", path, sku, method="PUT")
+    counted = product.stock is not None
+    configured = {"action": product.action, "track_stock": counted}
+    await edges.command("fulfillment", f"/stores/{store}/products/{product.sku}", configured, method="PUT")
+    units = (product.stock or 0) + stock.get(product.sku, 0)
+    if counted and units:
+        await edges.command("fulfillment", f"/stores/{store}/stock/{product.sku}", {"quantity": units})
+    if product.codes:
+        await _fill_pool(edges, store, product)
+
+
+async def _fill_pool(edges: Edges, store: str, product: Product) -> None:
+    codes = [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
+    path = f"/stores/{store}/pools/{product.action['pool']}/codes"
+    for first in range(0, len(codes), 10_000):
+        await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
+
+
+async def _send_webhooks(edges: Edges, outside: OutsideWorld, catalogue: Catalogue) -> None:
+    for store in catalogue.stores:
+        hook = f"{HOOK}-{store}"
+        wish = {"url": outside.hook_url(hook), "events": WEBHOOK_EVENTS}
+        made = await edges.command("notifications", f"/stores/{store}/webhooks", wish, identity=f"endpoint {hook}")
+        if made.get("secret"):
+            await outside.set_secret(hook, made["secret"])

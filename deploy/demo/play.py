@@ -1,0 +1,162 @@
+"""The play: all customers' stories at once, as many at a time as the house holds, and what is counted meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from deploy.client import ClientError, OutsideWorld, StripeSandbox
+from deploy.demo.catalogue import DESK, HOOK
+from deploy.demo.shop import NeverHappened, Order, Shop
+from deploy.demo.stories import Story, cast, visit
+from deploy.storefront import KafkaUnreachable
+
+AT_ONCE = 250
+"""Orders in flight: enough to keep every service busy, few enough to answer soon."""
+FLOWING = 0.95
+"""The share of orders over whose ends the rate is measured: the last ones wait for people and deadlines."""
+
+@dataclass
+class Life:
+    """One order of the play, and how its story went."""
+
+    order: Order
+    story: Story
+    ended_at: float | None = None
+    """Monotonic seconds."""
+    trouble: str = ""
+
+@dataclass
+class Tally:
+    """What the live table shows."""
+
+    wanted: int
+    lives: list[Life] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    mails: int = 0
+    webhooks: int = 0
+    ends: list[float] = field(default_factory=list)
+    latencies: list[int] = field(default_factory=list)
+    """Milliseconds from placed to completed, of orders that complete by themselves."""
+    first_completed: float | None = None
+
+    def ended(self, life: Life) -> None:
+        life.ended_at = time.monotonic()
+        self.ends.append(life.ended_at)
+        completed = life.order.reached("completed")
+        if completed is None:
+            return
+        if self.first_completed is None:
+            self.first_completed = life.ended_at
+        if life.story.by_itself:
+            self.latencies.append(completed - life.order.submitted_at)
+
+    @property
+    def by_status(self) -> dict[str, int]:
+        return dict(Counter(life.order.status or "unseen" for life in self.lives))
+
+    @property
+    def placed(self) -> int:
+        return sum(1 for life in self.lives if life.order.latest.get("placed_at"))
+
+    @property
+    def paid(self) -> int:
+        return sum(1 for life in self.lives if life.order.latest.get("paid_at"))
+
+    @property
+    def delivered(self) -> int:
+        """Items that reached their customers."""
+        return sum(
+            item["delivery"] == "delivered" for life in self.lives for item in life.order.latest.get("items") or ()
+        )
+
+    def rate(self) -> float:
+        """Whole orders per second, from the first customer until 95 % of all orders were where they stay."""
+        if not self.ends:
+            return 0.0
+        counted = max(1, int(self.wanted * FLOWING))
+        ends = sorted(self.ends)[:counted]
+        return len(ends) / max(ends[-1] - self.began, 0.001)
+
+    def latency(self, share: float) -> int:
+        """The percentile in milliseconds."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
+
+class Play:
+    """Runs every story against a running system."""
+
+    def __init__(
+        self, shop: Shop, outside: OutsideWorld, bank: StripeSandbox, people: Sequence[Story], *, seed: int, rate: float
+    ) -> None:
+        self.shop, self.outside, self.bank = shop, outside, bank
+        self.people, self.seed = people, seed
+        self._pause = 1 / rate if rate else 0.0
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self.tally = Tally(len(people))
+
+    async def run(self) -> Tally:
+        """Returns when every story has come to its end, or given up waiting for it."""
+        await self._plant_troubles()
+        self.tally.began = time.monotonic()
+        counting = asyncio.create_task(self._count())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, story in enumerate(self.people):
+                    await self._room.acquire()
+                    group.create_task(self._tell(number, story))
+                    await self._until(self.tally.began + (number + 1) * self._pause)
+        finally:
+            counting.cancel()
+        return self.tally
+
+    async def _until(self, moment: float) -> None:
+        if self._pause:
+            await asyncio.sleep(max(0.0, moment - time.monotonic()))
+
+    async def _tell(self, number: int, story: Story) -> None:
+        catalogue = self.shop.catalogue
+        order = self.shop.order(catalogue.fair if story.at_the_fair else catalogue.main)
+        life = Life(order, story)
+        self.tally.lives.append(life)
+        try:
+            await story.tell(visit(story, number, order, catalogue, self.bank, self.seed))
+            self.tally.ended(life)
+        except (NeverHappened, KafkaUnreachable, ClientError) as trouble:
+            life.trouble = str(trouble)
+        finally:
+            self._room.release()
+
+    async def _plant_troubles(self) -> None:
+        """Half of the workshop's bookings are forbidden at first, and the campus is down for a moment."""
+        workshops = sum("workshop" in story.skus for story in self.people)
+        if workshops:
+            await self.outside.plant(DESK, answer=403, times=(workshops + 1) // 2)
+        await self.outside.plant("course", answer=500, times=max(1, len(self.people) // 100))
+
+    async def _count(self) -> None:
+        """Mails and webhooks as their receivers count them, for the table."""
+        while True:
+            await asyncio.sleep(0.5)
+            await self.count()
+
+    async def count(self) -> None:
+        """Now."""
+        try:
+            self.tally.mails = (await self.outside.mails(limit=1))["count"]
+            hooks = await self.outside.hooks()
+        except ClientError:
+            return
+        self.tally.webhooks = sum(hook["distinct"] for name, hook in hooks.items() if name.startswith(HOOK))
+
+def stock_for(people: Sequence[Story]) -> dict[str, int]:
+    """Half as many numbered copies as there are customers who want one."""
+    wanting = sum("numbered" in story.skus for story in people)
+    return {"numbered": wanting // 2 if wanting > 1 else wanting}
+
+def casting(orders: int, seed: int) -> list[Story]:
+    return cast(orders, random.Random(seed))  # noqa: S311  # a play, no secrets

@@ -1,0 +1,254 @@
+"""The customers' stories: each a short conversation with the shop, and the statuses in which its order may come to rest.
+
+A story ends when its order is where it ought to stay; if that never happens, the order counts as lost.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from deploy.client import StripeSandbox
+from deploy.demo.basket import COUNTRIES, checkout, person
+from deploy.demo.catalogue import Catalogue
+from deploy.demo.shop import GOOD_CARD, Order
+from shared.contracts.storefront import CheckoutSubmitted
+from shared.contracts.values import Customer
+
+DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
+SECURE_CARD = "pm_card_threeDSecure2Required"
+PATIENCE = 180.0
+"""Seconds that a story waits for one step: the shop may be full."""
+NAMES = (
+    "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
+    "Leslie Lamport,Frances Allen,Jim Gray,Adele Goldberg,Tony Hoare,Karen Jones,Niklaus Wirth,Margaret Hamilton"
+).split(",")
+DIGITAL = ("atlas", "tides", "audiobook", "navigation")
+
+
+@dataclass
+class Visit:
+    """One customer with a basket in mind, and the order that comes of it."""
+
+    order: Order
+    customer: Customer
+    skus: list[tuple[str, int]]
+    country: str
+    discount: int
+    catalogue: Catalogue
+    bank: StripeSandbox
+    chance: random.Random
+    marks: set[str] = field(default_factory=set)
+
+    def checkout(self, card: str = GOOD_CARD) -> CheckoutSubmitted:
+        return checkout(
+            self.catalogue,
+            self.order.store,
+            self.customer,
+            self.skus,
+            card=card,
+            country=self.country,
+            discount=self.discount,
+        )
+
+    async def buys(self, card: str = GOOD_CARD) -> None:
+        await self.order.opens(COUNTRIES[self.country][0], self.country)
+        await self.order.submits(self.checkout(card))
+
+    async def sees(self, *statuses: str) -> None:
+        await self.order.becomes(*statuses, within=PATIENCE)
+
+    async def is_told_of_the_decline(self) -> None:
+        await self.order.shows(lambda it: it.latest.get("payment_status") == "failed", "a decline", within=PATIENCE)
+
+    async def meets_the_bank(self, *, passed: bool) -> None:
+        """Follows the link to the bank's page and presses a button there."""
+        seen = await self.order.shows(
+            lambda it: "/3d_secure/" in str(it.latest.get("pay_url")), "a link to the bank", within=PATIENCE
+        )
+        await self.bank.authenticate(str(seen["pay_url"]), passed=passed)
+
+    async def gets_a_parcel(self) -> None:
+        """Staff send what waits for shipment, once all else is delivered."""
+        await self.order.shows(_waits_for_a_parcel, "a parcel to send", within=PATIENCE)
+        await self.order.is_shipped()
+
+
+def _waits_for_a_parcel(order: Order) -> bool:
+    items = order.latest.get("items") or []
+    return bool(items) and all(item["delivery"] == ("waiting" if item["shippable"] else "delivered") for item in items)
+
+
+async def buys_downloads(visit: Visit) -> None:
+    await visit.buys()
+    await visit.sees("completed")
+
+
+async def buys_a_print(visit: Visit) -> None:
+    await visit.buys()
+    await visit.gets_a_parcel()
+    await visit.sees("completed")
+
+
+async def pays_with_another_card(visit: Visit) -> None:
+    await visit.buys(DECLINED_CARD)
+    await visit.is_told_of_the_decline()
+    await visit.order.pays_again()
+    await visit.sees("completed")
+
+
+async def leaves_after_a_decline(visit: Visit) -> None:
+    await visit.buys(DECLINED_CARD)
+    await visit.sees("expired")
+
+
+async def confirms_with_the_bank(visit: Visit) -> None:
+    await visit.buys(SECURE_CARD)
+    await visit.meets_the_bank(passed=True)
+    await visit.sees("completed")
+
+
+async def fails_at_the_bank(visit: Visit) -> None:
+    await visit.buys(SECURE_CARD)
+    await visit.meets_the_bank(passed=False)
+    await visit.is_told_of_the_decline()
+    await visit.order.pays_again()
+    await visit.sees("completed")
+
+
+async def gives_up_before_paying(visit: Visit) -> None:
+    await visit.buys(DECLINED_CARD)
+    await visit.is_told_of_the_decline()
+    await visit.order.is_given_up()
+    await visit.sees("cancelled")
+
+
+async def cancels_after_paying(visit: Visit) -> None:
+    await visit.buys()
+    await visit.order.shows(_waits_for_a_parcel, "a parcel to send", within=PATIENCE)
+    await visit.order.is_cancelled()
+    await visit.order.shows(
+        lambda it: it.status == "cancelled" and it.latest["payment_status"] == "refunded", "a refund", within=PATIENCE
+    )
+
+
+async def wants_all_money_back(visit: Visit) -> None:
+    await visit.buys()
+    await visit.sees("completed")
+    await visit.order.is_refunded()
+    await visit.sees("refunded")
+
+
+async def wants_some_money_back(visit: Visit) -> None:
+    await visit.buys()
+    await visit.sees("completed")
+    await visit.order.is_refunded(visit.chance.randint(100, 500))
+    await visit.order.shows(
+        lambda it: it.latest["payment_status"] == "partially_refunded", "a partial refund", within=PATIENCE
+    )
+
+
+async def wants_a_last_copy(visit: Visit) -> None:
+    await visit.buys()
+    await visit.sees("completed", "cancelled")
+
+
+async def corrects_a_mistake(visit: Visit) -> None:
+    """Forgets the address and miscounts, is told both, and puts it right."""
+    right = visit.checkout()
+    await visit.order.opens(right.currency, visit.country)
+    await visit.order.submits(right.model_copy(update={"shipping": None, "total": right.total + 1}))
+    await visit.order.is_refused(within=PATIENCE)
+    await visit.order.submits(right)
+    await visit.gets_a_parcel()
+    await visit.sees("completed")
+
+
+async def never_gets_it_right(visit: Visit) -> None:
+    right = visit.checkout()
+    await visit.order.opens(right.currency, visit.country)
+    await visit.order.submits(right.model_copy(update={"subtotal": right.subtotal + 1}))
+    await visit.order.is_refused(within=PATIENCE)
+    await visit.sees("created")
+
+
+async def only_looks(visit: Visit) -> None:
+    await visit.order.opens(COUNTRIES[visit.country][0], visit.country)
+    await visit.sees("expired")
+
+
+async def books_a_workshop(visit: Visit) -> None:
+    """The booking desk may refuse; then staff look, and have it tried again."""
+    await visit.buys()
+    await visit.sees("completed", "failed")
+    while visit.order.status == "failed":
+        visit.marks.add("failed")
+        await visit.order.is_tried_again()
+        await visit.sees("processing", "completed")
+        await visit.sees("completed", "failed")
+
+
+@dataclass(frozen=True)
+class Story:
+    """`share`: of all customers, in per cent. `by_itself`: nobody's help is needed from the submission to completed."""
+
+    name: str
+    share: float
+    tell: Callable[[Visit], Awaitable[None]]
+    ends: frozenset[str] = frozenset({"completed"})
+    skus: tuple[str, ...] = ()
+    """Always in the basket."""
+    digital: bool = True
+    """Some downloads, codes or courses are in the basket."""
+    at_the_fair: bool = False
+    by_itself: bool = False
+
+
+def _ends(*statuses: str) -> frozenset[str]:
+    return frozenset(statuses)
+
+
+STORIES = (
+    Story("buys downloads", 48, buys_downloads, by_itself=True),
+    Story("buys a print", 14, buys_a_print, skus=("print",)),
+    Story("pays with another card", 6, pays_with_another_card),
+    Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),
+    Story("confirms with the bank", 5, confirms_with_the_bank),
+    Story("fails at the bank", 2, fails_at_the_bank),
+    Story("gives up before paying", 3, gives_up_before_paying, _ends("cancelled")),
+    Story("cancels after paying", 3, cancels_after_paying, _ends("cancelled"), skus=("print",)),
+    Story("wants all money back", 4, wants_all_money_back, _ends("refunded")),
+    Story("wants some money back", 3, wants_some_money_back),
+    Story("wants a last copy", 3, wants_a_last_copy, _ends("completed", "cancelled"), ("numbered",), by_itself=True),
+    Story("corrects a mistake", 2, corrects_a_mistake, skus=("print",)),
+    Story("never gets it right", 1, never_gets_it_right, _ends("created")),
+    Story("only looks", 1, only_looks, _ends("expired"), at_the_fair=True),
+    Story("books a workshop", 2, books_a_workshop, skus=("workshop",), digital=False),
+)
+
+
+def cast(orders: int, chance: random.Random) -> list[Story]:
+    """Who comes, and when: the shares as exactly as whole people allow, the first one happy, then well mixed."""
+    wanted = [orders * story.share / 100 for story in STORIES]
+    counts = [int(number) for number in wanted]
+    by_remainder = sorted(range(len(STORIES)), key=lambda index: counts[index] - wanted[index])
+    for index in by_remainder[: orders - sum(counts)]:
+        counts[index] += 1
+    people = [story for story, count in zip(STORIES, counts, strict=True) for _ in range(count)]
+    chance.shuffle(people)
+    first = next((index for index, story in enumerate(people) if story.by_itself), 0)
+    people.insert(0, people.pop(first))
+    return people
+
+
+def visit(story: Story, number: int, order: Order, catalogue: Catalogue, bank: StripeSandbox, seed: int) -> Visit:
+    """The customer of a story: name, country and basket come of the seed and the number."""
+    chance = random.Random(f"{seed}/{number}")  # noqa: S311  # a play, no secrets
+    skus = [(sku, 1) for sku in story.skus]
+    if story.digital:
+        skus += [(sku, 1) for sku in chance.sample(DIGITAL, k=chance.choice((1, 1, 2, 2, 3)))]
+    country = chance.choice(list(COUNTRIES))
+    discount = 100 if chance.random() < 0.2 else 0
+    customer = person(chance.choice(NAMES), f"{number}-{order.id[-6:]}")
+    return Visit(order, customer, skus, country, discount, catalogue, bank, chance)
