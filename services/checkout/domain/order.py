@@ -93,6 +93,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Refund:
+    """Money that went back, kept because a bank may still send it back to the store."""
+
+    id: str
+    amount: int
+    shares: dict[str, int]
+    """What of it was counted for which item."""
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax."""
 
@@ -115,6 +125,7 @@ class Order:
     purchased: int = 0
     paid: int = 0
     refunded: int = 0
+    refunds: tuple[Refund, ...] = ()
     discounts: tuple[Discount, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     billing: Address | None = None

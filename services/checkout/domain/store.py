@@ -13,7 +13,6 @@ from shared.shell.core import Context, Core, Decision, Refused
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 """What an id of a store, a SKU or an order looks like (`values.Id`)."""
-LONGEST_WAIT = timedelta(days=366)
 LONGEST_URL = 2000
 
 
@@ -36,7 +35,7 @@ stores = Core(Store)
 
 @stores.on(ConfigureStore)
 def configured(store: Store | None, message: ConfigureStore, context: Context) -> Decision[Store] | Refused:
-    problems = list(_problems(message, context.key))
+    problems = _problems(message, context.key)
     if problems:
         return Refused("invalid_store", "The store's settings are not right.", problems)
     card = StoreCard(
@@ -62,10 +61,6 @@ def _problems(message: ConfigureStore, key: str) -> list[Problem]:
     problems = []
     if not ID.fullmatch(key):
         problems.append(Problem(field="", code="bad_store_id", text="The key is not a store id."))
-    for name in ("grace", "abandon_after"):
-        if not timedelta(0) < getattr(message, name) <= LONGEST_WAIT:
-            text = f"Must be longer than nothing and at most {LONGEST_WAIT.days} days."
-            problems.append(Problem(field=name, code="out_of_range", text=text))
     if len(order_page(message.order_url, "x" * 64)) > LONGEST_URL:
         problems.append(Problem(field="order_url", code="too_long", text="Too long once it carries an order id."))
     return problems

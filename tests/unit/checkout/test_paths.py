@@ -30,6 +30,8 @@ from shared.contracts.payments import (
     PaymentFailed,
     PaymentUnresolved,
     RefundedLine,
+    RefundFailed,
+    SurplusRefunded,
 )
 from shared.contracts.storefront import CheckoutAbandoned, PaymentChoice, PaymentRetried
 from shared.contracts.values import DeliveryStatus, FulfilmentStatus, Instructions, OrderStatus, PaymentStatus
@@ -381,6 +383,28 @@ def test_a_refund_of_a_second_capture_is_not_the_orders() -> None:
     assert order.tell(refunded(1000, of=2000)) == []
     assert order.order.refunded == 0
     assert order.record().payment_status is PaymentStatus.PAID
+
+
+def test_a_second_charge_that_was_given_back_is_only_noted() -> None:
+    order = paid_order("course")
+    assert order.tell(SurplusRefunded(refund="r-9", attempt=2, amount=1000, currency="USD")) == []
+    assert order.said()[-1] == "payment.surplus_refunded"
+
+
+def test_a_refund_that_the_bank_sends_back_is_not_counted_any_more() -> None:
+    order = paid_order("course", "game")
+    order.tell(refunded(1000, of=3500, items=(RefundedLine(item="1", amount=1000, whole=True),)))
+    order.tell(refunded(2500, of=3500, so_far=1000))
+    assert order.order.status is OrderStatus.REFUNDED
+
+    order.tell(RefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed."))
+    assert order.record().refunded == 1000
+    assert [item.refunded for item in order.record().items] == [1000, 0]
+    assert order.record().payment_status is PaymentStatus.PARTIALLY_REFUNDED
+    assert "account is closed" in (order.record().message or "")
+
+    order.tell(refunded(2500, of=3500, so_far=1000))
+    assert order.record().payment_status is PaymentStatus.REFUNDED
 
 
 def test_an_order_whose_stuck_item_was_refunded_completes() -> None:
