@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.payments.domain.invariants import broken
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.operations import (
     CancelIntent,
@@ -172,10 +173,7 @@ class Life:
         payment = self.talk.payment
         if payment is None:
             return
-        assert payment.refunded + payment.pending <= payment.captured <= payment.authorised
-        assert len([a for a in payment.attempts if a.is_open]) <= 1 or payment.paid
-        assert payment.left >= 0
-        assert all(share.amount >= 0 for share in payment.shares_left())
+        assert broken(payment) == []
         check_ledger(self.talk, payment)
 
     def come_to_rest(self) -> None:

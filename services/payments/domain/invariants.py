@@ -1,0 +1,23 @@
+"""What always holds for a payment. Tests, the simulation and `orderbus check` ask the same function."""
+
+from __future__ import annotations
+
+from services.payments.domain.payment import AttemptStatus, Payment
+
+
+def broken(payment: Payment) -> list[str]:
+    """The rules that a payment breaks, in words; empty when it breaks none."""
+    paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
+    charging = [a for a in payment.attempts if a.is_open]
+    rules = {
+        "refunded + pending ≤ captured": payment.refunded + payment.pending <= payment.captured,
+        "captured ≤ authorised": payment.captured <= payment.authorised,
+        "one attempt pays the order": len(paying) <= 1,
+        "never two open charges": len(charging) <= 1,
+        "nothing more is refunded than is left": payment.left >= 0,
+        "no item is refunded beyond its part": all(share.amount >= 0 for share in payment.shares_left()),
+        "a refund's items are part of it": all(
+            sum(share.amount for share in refund.shares) <= refund.amount for refund in payment.refunds
+        ),
+    }
+    return [rule for rule, holds in rules.items() if not holds]

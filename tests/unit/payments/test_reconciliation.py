@@ -1,0 +1,42 @@
+"""Our ledger beside the provider's records."""
+
+from __future__ import annotations
+
+from services.payments.reconciliation import Movement, compare
+
+PAID = Movement("pi_1", 5000, "USD", "o-1")
+BACK = Movement("re_1", -2000, "USD", "o-1")
+
+
+def problems(ours: list[Movement], theirs: list[Movement]) -> list[tuple[str, str]]:
+    return [(found.problem, found.reference) for found in compare(ours, theirs)]
+
+
+def test_books_that_agree() -> None:
+    assert problems([PAID, BACK], [BACK, PAID]) == []
+
+
+def test_a_refund_that_came_back_counts_for_nothing_on_both_sides() -> None:
+    assert problems([PAID, Movement("re_1", 0, "USD", "o-1")], [PAID, Movement("re_1", 0, "USD", "o-1")]) == []
+    assert problems([PAID], [PAID, Movement("re_1", 0, "USD", "o-1")]) == []
+
+
+def test_what_only_one_side_has() -> None:
+    assert problems([PAID], []) == [("unknown_to_provider", "pi_1"), ("balance", "USD")]
+    assert problems([PAID], [PAID, BACK]) == [("unknown_to_us", "re_1"), ("balance", "USD")]
+
+
+def test_another_amount() -> None:
+    assert problems([PAID], [Movement("pi_1", 4999, "USD", "o-1")]) == [("amount", "pi_1"), ("balance", "USD")]
+
+
+def test_an_order_charged_twice_is_named_until_one_is_given_back() -> None:
+    second = Movement("pi_2", 5000, "USD", "o-1")
+    assert problems([PAID, second], [PAID, second]) == [("charged_twice", "")]
+    given_back = Movement("re_2", -5000, "USD", "o-1")
+    assert problems([PAID, second, given_back], [PAID, second, given_back]) == []
+
+
+def test_balances_are_by_currency() -> None:
+    yen = Movement("pi_3", 900, "JPY", "o-2")
+    assert problems([PAID, yen], [PAID]) == [("unknown_to_provider", "pi_3"), ("balance", "JPY")]

@@ -1,0 +1,126 @@
+"""Stripe's callbacks at the HTTP edge: only with a valid signature, only about orders of ours."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+import pytest
+import stripe
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pydantic import SecretStr
+
+from services.payments.domain.operations import IntentReported, RefundReported
+from services.payments.http import routes
+from shared.contracts.envelope import Command
+from shared.settings import StripeSettings
+from shared.shell.core import Report
+from shared.web import Accepted, protection
+
+SECRET = "whsec_test"
+INTENT: dict[str, Any] = {
+    "object": "payment_intent",
+    "id": "pi_1",
+    "status": "succeeded",
+    "amount_received": 5000,
+    "metadata": {"order": "o-1", "attempt": "2", "store": "s-1"},
+}
+
+
+@dataclass
+class Core:
+    """The shell's edge, as far as a callback sees it."""
+
+    heard: list[tuple[object, str, str, str, str]] = field(default_factory=list)
+
+    @property
+    def engine(self) -> Any:
+        raise AssertionError("a callback reads nothing")
+
+    async def submit(
+        self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
+    ) -> Accepted:
+        self.heard.append((message, key, str(identity), actor, store))
+        return Accepted(str(identity))
+
+
+def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> bytes:
+    return orjson.dumps({"id": "evt_1", "object": "event", "type": type, "data": {"object": thing}})
+
+
+async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
+    application = web.Application(middlewares=[protection("a-token-of-the-edge")])
+    routes(StripeSettings(webhook_secret=SecretStr(SECRET)))(application, core)
+    signature = stripe.WebhookSignature.generate_signature_header(
+        body.decode("utf-8", "replace"), secret, int(time.time()) - age
+    )
+    headers = {"Stripe-Signature": signature} if signed else {}
+    async with TestClient(TestServer(application)) as client:
+        answer = await client.post("/stripe/webhook", data=body, headers=headers)
+        await answer.read()
+        return answer.status
+
+
+async def test_a_signed_event_becomes_a_report() -> None:
+    core = Core()
+    assert await post(core, event(INTENT)) == 200
+    assert core.heard == [(IntentReported(2, "pi_1", "succeeded", 5000), "o-1", "evt_1", "provider:stripe", "s-1")]
+
+
+async def test_a_refund_event_becomes_a_report() -> None:
+    core = Core()
+    refund = {"object": "refund", "id": "re_1", "status": "failed", "failure_reason": "lost_or_stolen_card"}
+    body = event(refund | {"metadata": {"order": "o-1", "refund": "r-1"}}, "refund.failed")
+    assert await post(core, body) == 200
+    assert core.heard[0][0] == RefundReported("r-1", "re_1", "failed", "lost_or_stolen_card")
+
+
+async def test_a_charge_event_brings_the_card() -> None:
+    core = Core()
+    charge = {
+        "id": "ch_1",
+        "payment_intent": "pi_1",
+        "captured": True,
+        "amount_captured": 5000,
+        "metadata": INTENT["metadata"],
+        "payment_method_details": {"card": {"brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2031}},
+    }
+    assert await post(core, event(charge, "charge.succeeded")) == 200
+    report = core.heard[0][0]
+    assert isinstance(report, IntentReported)
+    assert report.card is not None
+    assert report.card.last4 == "4242"
+
+
+@pytest.mark.parametrize(
+    ("secret", "age", "signed"), [("whsec_other", 0, True), (SECRET, 301, True), (SECRET, 0, False)]
+)
+async def test_without_a_valid_signature_nothing_is_heard(secret: str, age: int, signed: bool) -> None:
+    core = Core()
+    assert await post(core, event(INTENT), secret=secret, age=age, signed=signed) == 400
+    assert core.heard == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event(INTENT, "customer.created"),
+        event(INTENT | {"metadata": {}}),
+        event(INTENT | {"metadata": {"order": "o-1"}}),
+        event(INTENT | {"metadata": {"order": "not an id", "attempt": "1"}}),
+        event(INTENT | {"metadata": {"order": "o-1", "attempt": "one"}}),
+    ],
+)
+async def test_what_is_not_ours_is_taken_and_ignored(body: bytes) -> None:
+    core = Core()
+    assert await post(core, body) == 200
+    assert core.heard == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff\xfe", b'{"id": 1, "type": 2}', b""])
+async def test_a_body_that_is_no_event_is_refused(body: bytes) -> None:
+    assert await post(Core(), body) == 400
