@@ -42,7 +42,13 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         application.router.add_get("/stores/{store}/products/{sku}", reads.product)
         application.router.add_get("/stores/{store}/stock/{sku}", reads.stock)
         application.router.add_get("/stores/{store}/pools/{pool}", reads.pool)
-        application.router.add_get("/downloads/{token}", public(Downloads(shelf, links, files).serve))
+        downloads = Downloads(shelf, links, files)
+
+        @public
+        async def download(request: web.Request) -> web.StreamResponse:
+            return await downloads.serve(request)
+
+        application.router.add_get("/downloads/{token}", download)
 
     return routes
 

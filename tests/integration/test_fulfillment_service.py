@@ -1,0 +1,292 @@
+"""Fulfillment whole, on PostgreSQL, with a course platform and its own HTTP edge; only Kafka is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.app import fulfillment_service
+from services.fulfillment.gateways.links import Claim, Links
+from shared.contracts.checkout import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.envelope import MESSAGES, Message
+from shared.contracts.values import OrderItem
+from shared.settings import Settings
+from shared.shell.clock import SystemClock
+from shared.shell.core import derived_id
+from shared.shell.database import create_engine
+from shared.shell.edge import ShellEdge, application
+from shared.shell.inbound import Inbound
+from shared.shell.migration import migrate
+from shared.shell.postgres import PostgresStore
+from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.runner import Shell
+from tests.integration.conftest import NewDatabase
+from tests.integration.test_shell_on_postgres import Collected, NoSource
+from tests.unit.fulfillment.bench import CUSTOMER, STORE, line
+
+TOKEN = "a-token-for-this-test"
+SECRET = "a-secret-for-this-test"
+_ids = (derived_id(UUID(int=21), n, datetime.now(UTC)) for n in count(1))
+PAID = OrderPaid(amount=0, currency="USD")
+
+
+def placed(*items: OrderItem) -> OrderPlaced:
+    return OrderPlaced(
+        number="ORD-ABCDEFGHJK",
+        store=STORE,
+        customer=CUSTOMER,
+        items=items,
+        currency="USD",
+        subtotal=0,
+        discount=0,
+        tax=0,
+        total=0,
+        purchased=0,
+    )
+
+
+@dataclass
+class Platform:
+    """Keeps what it was asked; answers with the statuses given, then 200."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=list)
+    asked: list[bool] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((await request.json())["grant"])
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
+
+
+@dataclass
+class Running:
+    shell: Shell
+    engine: AsyncEngine
+    sink: Collected
+    platform: Platform
+    http: aiohttp.ClientSession
+    base: str
+    heard: int = 0
+
+    async def told(self, key: str, *messages: Message) -> None:
+        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": str(uuid4())}
+        async with self.http.request(method, path, json=body, headers=headers) as response:
+            return response.status, json.loads(await response.read())
+
+    async def until(self, *types: str) -> list[dict[str, Any]]:
+        """Wait for events of these types, in any order; commands to ourselves are handed on as Kafka would."""
+        missing = list(types)
+        bodies = []
+        for _ in range(500):
+            for row in self.sink.rows[self.heard :]:
+                self.heard += 1
+                kind, body = dict(json.loads(row.headers))["ce_type"], json.loads(row.body)
+                if row.topic.endswith("commands.v1"):
+                    await self.told(row.key, MESSAGES[kind, 1].model_validate_json(row.body))
+                elif kind in missing:
+                    missing.remove(kind)
+                    bodies.append(body)
+            if not missing:
+                return bodies
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"still missing: {missing}")
+
+    async def public(self, url: str) -> tuple[int, bytes]:
+        """What a customer gets, without the bearer token."""
+        path = "/downloads/" + url.rpartition("/")[2]
+        async with (
+            aiohttp.ClientSession(self.base) as stranger,
+            stranger.get(path, allow_redirects=False) as response,
+        ):
+            return response.status, await response.read()
+
+
+@pytest_asyncio.fixture
+async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "fulfillment", url)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "book.pdf").write_bytes(b"the book")
+    (tmp_path / "secret.txt").write_bytes(b"not for sale")
+    engine, sink, platform = create_engine(url, "test"), Collected(), Platform()
+    store = PostgresStore(engine)
+    await store.housekeep(datetime.now(UTC), 9)
+    service = fulfillment_service(_settings(url, tmp_path / "files"), engine)
+    shell = Shell(
+        service,
+        "fulfillment-0",
+        store=store,
+        source=NoSource(),
+        sink=sink,
+        lock=lambda: PostgresRelayLock(url, "fulfillment-0"),
+        clock=SystemClock(),
+        chance=random.Random(1),
+    )
+    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+    courses = web.Application()
+    courses.router.add_post("/access", platform.handle)
+    edge_app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+    runners = [web.AppRunner(edge_app), web.AppRunner(courses)]
+    ports = [await _serve(runner) for runner in runners]
+    platform.url = f"http://127.0.0.1:{ports[1]}/access"
+    await shell.start()
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    base = f"http://127.0.0.1:{ports[0]}"
+    async with aiohttp.ClientSession(base, headers=bearer) as http:
+        yield Running(shell, engine, sink, platform, http, base)
+    for runner in runners:
+        await runner.cleanup()
+    await shell.stop(2)
+    for close in service.resources:
+        await close()
+    await engine.dispose()
+
+
+async def _serve(runner: web.AppRunner) -> int:
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return int(runner.addresses[0][1])
+
+
+def _settings(url: str, files: Path) -> Settings:
+    database = {"database_url": url}
+    return Settings.model_validate(
+        {
+            "kafka": {"bootstrap_servers": "127.0.0.1:1"},
+            "api_token": TOKEN,
+            **dict.fromkeys(("checkout", "payments", "notifications"), database),
+            "fulfillment": database | {"link_secret": SECRET, "files": files, "pool_recheck": timedelta(hours=1)},
+            "webhooks_to_private_addresses": True,
+        }
+    )
+
+
+async def open_shop(running: Running) -> None:
+    products = {
+        "ebook": {"action": {"kind": "download", "file": "book.pdf"}},
+        "leak": {"action": {"kind": "download", "file": "../secret.txt"}},
+        "site": {"action": {"kind": "download", "file": "https://files.example/book.pdf"}},
+        "key": {"action": {"kind": "code", "pool": "keys"}},
+        "course": {"action": {"kind": "course", "url": running.platform.url}},
+        "poster": {"action": {"kind": "shipment"}, "track_stock": True},
+    }
+    for sku, product in products.items():
+        assert (await running.ask("PUT", f"/stores/acme/products/{sku}", product))[0] == 202
+    assert (await running.ask("POST", "/stores/acme/stock/poster", {"quantity": 2}))[0] == 202
+
+
+async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Running) -> None:
+    await open_shop(running)
+    await running.ask("POST", "/stores/acme/pools/keys/codes", {"codes": ["AAA", "BBB"]})
+    items = [line("1", "ebook"), line("2", "key"), line("3", "course"), line("4", "poster", shippable=True)]
+
+    await running.told("o-1", placed(*items))
+    await running.until("stock.reserved")
+    assert (await running.ask("GET", "/stores/acme/stock/poster"))[1] == {
+        "on_hand": 2,
+        "reserved": 1,
+        "received": 2,
+        "free": 1,
+    }
+    await running.told("o-1", PAID)
+    events = await running.until("item.waiting", *["item.delivered"] * 3)
+    status, _ = await running.ask("POST", "/orders/o-1/ship", {"carrier": "DHL", "tracking": "T1"})
+    assert status == 202
+    await running.until("item.delivered")
+
+    _, told = await running.ask("GET", "/orders/o-1/deliveries")
+    assert {item["id"]: item["status"] for item in told["items"]} == dict.fromkeys("1234", "delivered")
+    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1] == {"free": 1, "taken": 1, "orders_waiting": 0}
+    link = next(event["instructions"]["link"] for event in events if event.get("item") == "1")
+    assert await running.public(link) == (200, b"the book")
+
+    refund = OrderRefunded(refund="re_1", amount=1, currency="USD", refunded=1, whole=True)
+    await running.told("o-1", refund)
+    await running.until("stock.released", *["item.revoked"] * 4)
+    assert running.platform.asked == [True, False]
+    status, body = await running.public(link)
+    assert (status, json.loads(body)["code"]) == (410, "revoked")
+    assert (await running.ask("GET", "/stores/acme/stock/poster"))[1]["free"] == 2
+
+
+async def test_links_are_served_only_while_they_are_good(running: Running) -> None:
+    await open_shop(running)
+    await running.told("o-1", placed(line("1", "leak"), line("2", "site")), PAID)
+    events = await running.until("item.delivered", "item.delivered")
+    links = {event["item"]: event["instructions"]["link"] for event in events}
+
+    assert (await running.public(links["1"]))[0] == 404, "never outside the folder of files"
+    assert (await running.public(links["2"]))[0] == 302
+    signer = Links(SECRET, "http://shop.example")
+    expired = signer.url(Claim("o-1", "2", datetime.now(UTC) - timedelta(seconds=1)))
+    never_delivered = signer.url(Claim("o-9", "1", datetime.now(UTC) + timedelta(hours=1)))
+    assert (await running.public(expired))[0] == 410
+    assert (await running.public(never_delivered))[0] == 410
+    assert (await running.public(links["1"] + "x"))[0] == 404
+
+
+async def test_who_waits_for_a_code_goes_on_when_codes_come_in(running: Running) -> None:
+    await open_shop(running)
+    await running.told("o-1", placed(line("1", "key", 2)), PAID)
+    (waiting,) = await running.until("item.waiting")
+    assert waiting["code"] == "pool_empty"
+
+    status, _ = await running.ask("POST", "/stores/acme/pools/keys/codes", {"codes": ["AAA", "BBB"]})
+    assert status == 202
+    (delivered,) = await running.until("item.delivered")
+
+    assert delivered["instructions"]["codes"] == ["AAA", "BBB"]
+    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1]["orders_waiting"] == 0
+
+
+async def test_a_course_that_answers_500_then_403_fails_and_is_retried_by_staff(running: Running) -> None:
+    await open_shop(running)
+    running.platform.statuses = [500, 403]
+    await running.told("o-1", placed(line("1", "course")), PAID)
+
+    (failed,) = await running.until("item.failed")
+    assert failed["code"] == "forbidden"
+    assert "answers 500" in failed["attempts"][0]["error"]
+    status, _ = await running.ask("POST", "/orders/o-1/retry")
+    assert status == 202
+    await running.until("item.retried", "item.delivered")
+    status, refused = await running.ask("POST", "/orders/o-1/retry")
+    assert (status, refused["code"]) == (409, "nothing_to_retry")
+
+
+async def test_orders_of_one_batch_see_each_others_reservations(running: Running) -> None:
+    await open_shop(running)
+    poster = placed(line("1", "poster", shippable=True))
+
+    await running.shell.handler.handle([Inbound(next(_ids), f"o-{number}", poster) for number in range(5)])
+    await running.until(*["stock.reserved"] * 2, *["stock.refused"] * 3)
+    await running.shell.handler.handle([Inbound(next(_ids), f"o-{number}", OrderCancelled()) for number in range(5)])
+    await running.until(*["stock.released"] * 2)
+
+    async with running.engine.connect() as connection:
+        row = (await connection.execute(sa.text("select on_hand, reserved, received from stock"))).one()
+    assert tuple(row) == (2, 0, 2)
+
+
+async def test_the_edge_asks_for_a_token_and_says_what_is_not_there(running: Running) -> None:
+    async with aiohttp.ClientSession(running.base) as stranger, stranger.get("/stores/acme/stock/poster") as response:
+        assert response.status == 401
+    for path in ("/orders/o-9/deliveries", "/stores/a/stock/b", "/stores/a/pools/b", "/stores/a/products/b"):
+        assert (await running.ask("GET", path))[0] == 404
