@@ -176,7 +176,8 @@ async def _rows(edge: Edge, statement: sa.Select[Any], given: Mapping[str, str])
     if not 1 <= limit <= MOST:
         raise bad_request(f"limit must be between 1 and {MOST}.")
     async with edge.engine.connect() as connection:
-        return [dict(row) for row in (await connection.execute(statement.limit(limit))).mappings()]
+        rows = (await connection.execute(statement.limit(limit))).mappings()
+        return [{str(name): value for name, value in row.items()} for row in rows]
 
 
 def _parsed(given: Mapping[str, str], name: str, parse: Callable[[str], Any]) -> Any:

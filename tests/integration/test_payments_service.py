@@ -1,0 +1,242 @@
+"""The payments service whole, on PostgreSQL and the Stripe sandbox; its topics are lists."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import orjson
+import pytest_asyncio
+import sqlalchemy as sa
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.payments.app import payments_service
+from services.payments.gateways.stripe import StripeGateway
+from services.payments.gateways.stripe_records import stripe_movements
+from services.payments.reconciliation import reconcile
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.envelope import Message
+from shared.contracts.payments import RefundPayment
+from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
+from shared.shell.clock import SystemClock
+from shared.shell.core import derived_id
+from shared.shell.database import create_engine
+from shared.shell.edge import ShellEdge, application
+from shared.shell.inbound import Inbound
+from shared.shell.migration import migrate
+from shared.shell.postgres import PostgresStore
+from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.runner import Shell
+from shared.shell.store import OutboxRow
+from tests.integration.conftest import NewDatabase
+from tests.integration.stripe_sandbox_rig import KEY, SECRET, Receiver, Sandbox, listening, sandbox
+from tests.integration.test_shell_on_postgres import NoSource
+from tests.unit.payments.conversation import requested
+
+TOKEN = "a-token-of-this-test"
+_ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
+
+
+@dataclass
+class Bus:
+    """A sink that keeps what it gets."""
+
+    types: list[str] = field(default_factory=list)
+
+    async def start(self) -> None: ...
+    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
+        self.types += [dict(orjson.loads(row.headers))["ce_type"] for row in rows]
+        return [row.id for row in rows]
+
+    async def stop(self) -> None: ...
+
+
+@dataclass
+class Running:
+    """The service at work."""
+
+    shell: Shell
+    engine: AsyncEngine
+    bus: Bus
+    stripe: Sandbox
+    gateway: StripeGateway
+    url: str
+    http: aiohttp.ClientSession
+
+    async def hears(self, *messages: Message, key: str = "o-1") -> None:
+        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+
+    async def until(self, *types: str) -> None:
+        async with asyncio.timeout(10):
+            while self.bus.types != list(types):
+                await asyncio.sleep(0.02)
+
+    async def get(self, path: str) -> Any:
+        async with self.http.get(self.url + path, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def refund(self, key: str, **wish: Any) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key}
+        async with self.http.post(f"{self.url}/orders/o-1/refund", json=wish, headers=headers) as answer:
+            return answer.status, orjson.loads(await answer.read())
+
+    async def faults(self) -> list[tuple[str, str]]:
+        found = await reconcile(self.engine, await stripe_movements(self.gateway))
+        return [(difference.problem, difference.order) for difference in found]
+
+
+def settings_for(database: str, stripe_url: str) -> Settings:
+    own = ServiceSettings(database_url=database)
+    return Settings(
+        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        api_token=SecretStr(TOKEN),
+        checkout=own,
+        payments=own,
+        fulfillment=FulfillmentSettings(database_url=database),
+        notifications=own,
+        stripe=StripeSettings(
+            api_key=SecretStr(KEY), api_base=stripe_url, webhook_secret=SecretStr(SECRET), requests_per_second=500
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def payments_at(database: str, port: int, stripe: Sandbox) -> AsyncIterator[Running]:
+    settings = settings_for(database, stripe.url)
+    engine = create_engine(database, "test")
+    store, bus = PostgresStore(engine), Bus()
+    await store.housekeep(datetime.now(UTC), 9)
+    service = payments_service(settings, engine)
+    shell = Shell(
+        service,
+        "payments-0",
+        store=store,
+        source=NoSource(),
+        sink=bus,
+        lock=lambda: PostgresRelayLock(database, "payments-0"),
+        clock=SystemClock(),
+        chance=random.Random(1),
+    )
+    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+    app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+    gateway = StripeGateway(settings.stripe)
+    await shell.start()
+    async with listening(app, port) as url, aiohttp.ClientSession() as http:
+        yield Running(shell, engine, bus, stripe, gateway, url, http)
+    await shell.stop(2)
+    for close in (*service.resources, gateway.close):
+        await close()
+    await engine.dispose()
+
+
+@pytest_asyncio.fixture
+async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
+    database = await new_database()
+    await asyncio.to_thread(migrate, "payments", database)
+    port = free_port()
+    callbacks = Receiver(url=f"http://127.0.0.1:{port}/stripe/webhook")
+    async with sandbox(tmp_path, callbacks) as stripe, payments_at(database, port, stripe) as service:
+        yield service
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def paid_with(method: str, attempt: int = 1) -> Message:
+    return requested(attempt).model_copy(update={"payment_method": method})
+
+
+async def test_an_order_is_paid_once_by_answer_and_callback(running: Running) -> None:
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    await running.stripe.settled()
+    payment = await running.get("/orders/o-1/payment")
+    assert (payment["status"], payment["captured"], payment["left"]) == ("paid", 5000, 5000)
+    assert payment["attempts"][0]["card"]["last4"] == "4242"
+    entries = (await running.get("/ledger?kind=capture"))["entries"]
+    assert sorted(entry["amount"] for entry in entries) == [-5000, 5000]
+    assert running.bus.types == ["payment.captured"]
+    assert await running.faults() == []
+
+
+async def test_the_answer_is_lost_and_the_callback_tells(running: Running) -> None:
+    await running.stripe.control("POST", "faults", kind="close_after")
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    assert await running.faults() == []
+
+
+async def test_declined_then_another_card(running: Running) -> None:
+    await running.hears(paid_with("pm_card_chargeDeclined"))
+    await running.until("payment.declined")
+    await running.hears(paid_with("pm_card_visa", 2))
+    await running.until("payment.declined", "payment.captured")
+    found = (await running.get("/payments?status=paid&store=s-1"))["payments"]
+    assert [(row["key"], row["captured"]) for row in found] == [("o-1", 5000)]
+
+
+async def test_an_open_3ds_attempt_is_called_off_for_the_next(running: Running) -> None:
+    await running.hears(paid_with("pm_card_threeDSecureRequired"))
+    await running.until("payment.action_required")
+    await running.hears(paid_with("pm_card_visa", 2))
+    await running.until("payment.action_required", "payment.cancelled", "payment.captured")
+    assert await running.faults() == []
+
+
+async def test_refunds_by_http_and_by_cancel(running: Running) -> None:
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    assert (await running.refund("k-1", items=[{"item": "2"}]))[0] == 202
+    assert (await running.refund("k-1", items=[{"item": "2"}]))[1]["duplicate"] is True
+    status, problem = await running.refund("k-2", amount=3001)
+    assert (status, problem["code"]) == (409, "too_much")
+    assert "30.00 USD" in problem["title"]
+    await running.until("payment.captured", "payment.refunded")
+    await running.hears(OrderCancelled())
+    await running.until("payment.captured", "payment.refunded", "payment.refunded")
+    await running.stripe.settled()
+    assert (await running.get("/orders/o-1/payment"))["status"] == "refunded"
+    assert await running.faults() == []
+
+
+async def test_a_refused_command_by_topic_is_answered_there(running: Running) -> None:
+    await running.hears(RefundPayment())
+    await running.until("payments.refused")
+
+
+async def test_damage_is_found(running: Running) -> None:
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    await running.stripe.control("POST", "charges", amount=700)
+    assert await running.faults() == [("unknown_to_us", ""), ("balance", "")]
+    async with running.engine.begin() as connection:
+        await connection.execute(sa.text("update ledger_entries set amount = amount + 1 where account = 'sales'"))
+        await connection.execute(sa.text("update payments set refunded = 1"))
+    assert ("unbalanced", "o-1") in await running.faults()
+    assert ("balance", "o-1") in await running.faults()
+
+
+async def test_the_database_itself_refuses_more_refunds_than_captures(running: Running) -> None:
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    async with running.engine.connect() as connection:
+        for column in ("refunded", "pending"):
+            with contextlib.suppress(sa.exc.IntegrityError):
+                await connection.execute(sa.text(f"update payments set {column} = captured + 1"))
+                raise AssertionError(column)
+            await connection.rollback()
