@@ -45,6 +45,9 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    if level > logging.DEBUG:
+        # It retries by itself and reports each try as an error, a dozen of them whenever a broker starts.
+        logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
     handler = _ToStructlog()
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
