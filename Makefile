@@ -54,6 +54,7 @@ $(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
 		"$(UV)" pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
 		"$(UV)" pip install --python $(BIN)/python --no-deps -e .; \
 	else \
+		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip; } && \
 		$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock && \
 		$(BIN)/python -m pip install --disable-pip-version-check --no-deps -e .; \
 	fi

@@ -34,11 +34,12 @@ STEADY_AFTER = 30.0
 class Worker:
     """One process of one service, restarted whenever it ends without being asked to."""
 
-    def __init__(self, service: str, index: int, port: int, log: Path) -> None:
+    def __init__(self, service: str, index: int, port: int, log: Path, program: str) -> None:
         self.service = service
         self.index = index
         self.port = port
         self.log = log
+        self.program = program
         self.restarts = 0
         self.restarting = True
         """Set to False to see what happens while a crashed worker stays away."""
@@ -69,7 +70,7 @@ class Worker:
 
     async def _start(self, children: Children, environment: Mapping[str, str]) -> None:
         arguments = [self.service, "--worker", str(self.index), "--port", str(self.port)]
-        command = [sys.executable, "-m", "deploy.run", *arguments]
+        command = [sys.executable, "-m", self.program, *arguments]
         self._child = await children.start(self.name, command, log=self.log, cwd=PROJECT, env=environment)
 
     async def _keep_running(self, children: Children, environment: Mapping[str, str]) -> None:
@@ -127,14 +128,21 @@ class Services:
         workers: int = 1,
         services: Sequence[str] = SERVICES,
         children: Children | None = None,
+        program: str = "deploy.run",
     ) -> None:
         self._environment = python_environment() | dict(environment)
         self._children = children
         self._cleanup = AsyncExitStack()
         extra = ports.choose(f"{name}-{index}" for name in services for index in range(1, workers))
         self.workers = [
-            Worker(name, index, extra.get(f"{name}-{index}") or self._public_port(name), logs / f"{name}-{index}.log")
-            for name in services
+            Worker(
+                service,
+                index,
+                port=extra[f"{service}-{index}"] if index else self._public_port(service),
+                log=logs / f"{service}-{index}.log",
+                program=program,
+            )
+            for service in services
             for index in range(workers)
         ]
 
