@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from deploy.run import SERVICES, factory_of
 from shared.contracts import READERS, TOPICS
 from shared.contracts.asyncapi import document, file_name, json_schema, published
-from shared.contracts.envelope import MESSAGES, BadBody, Command, Message, decode, encode
+from shared.contracts.envelope import BadBody, Command, Message, decode, encode
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.generate import DOCS, stale, write
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
@@ -28,8 +28,8 @@ HERE = Path(__file__).parent
 each_message = pytest.mark.parametrize("kind", published(), ids=lambda kind: f"{kind.type}.{kind.version}")
 
 
-def test_every_message_has_an_example_that_shows_most_of_it() -> None:
-    assert {kind.__name__ for kind in MESSAGES.values()} - {kind.__name__ for kind in EXAMPLES} == set()
+def test_every_message_has_an_example() -> None:
+    assert [kind.__name__ for kind in published() if kind not in EXAMPLES] == []
 
 
 @each_message
@@ -125,7 +125,7 @@ class TestAsyncApi:
         told = [
             name for channel in written["channels"].values() for name in channel["messages"] if name != "dead-letter"
         ]
-        assert sorted(told) == sorted(f"{type}.{version}" for type, version in MESSAGES)
+        assert sorted(told) == sorted(f"{kind.type}.{kind.version}" for kind in published())
 
     def test_the_examples_fit_the_payloads(self, written: Any) -> None:
         for name, message in written["components"]["messages"].items():
@@ -146,7 +146,7 @@ class TestAsyncApi:
             emitted = import_module(f"shared.contracts.{service}").EMITS
             assert {kind.topic.owner for kind in emitted} == {service}
             events = {
-                kind for kind in MESSAGES.values() if kind.topic.owner == service and not issubclass(kind, Command)
+                kind for kind in published() if kind.topic.owner == service and not issubclass(kind, Command)
             }
             assert set(emitted) == events
 

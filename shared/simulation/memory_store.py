@@ -1,0 +1,364 @@
+"""The store in memory, with PostgreSQL's transaction semantics: atomic, lost when not committed, row locks, read
+committed, ids of queues given at insertion (so that a row can commit late). See `shell.store`.
+
+Each statement first awaits `pause(name)`: there the simulation lets others run, and makes the database fail.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.shell.core import Record
+from shared.shell.schema import day_bounds
+from shared.shell.service import RecordTable, StateTable
+from shared.shell.store import (
+    Answer,
+    BatchRefused,
+    Conflict,
+    OperationRow,
+    OutboxRow,
+    ParkedRow,
+    StateRow,
+    StateWrite,
+    TimerRow,
+)
+from shared.simulation.columns import refusal
+from shared.simulation.locks import Locks
+
+Pause = Callable[[str], Awaitable[None]]
+Check = Callable[[Mapping[str, Any]], bool]
+_GONE = object()
+INBOX, OUTBOX, OPERATIONS, TIMERS, PARKED, ANSWERS = "inbox", "outbox", "operations", "timers", "parked", "answers"
+
+
+async def _no_pause(statement: str) -> None:
+    """Statements follow each other at once."""
+
+
+def _epoch() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stored:
+    """A row of a state table as committed."""
+
+    row: StateRow
+    columns: Mapping[str, Any]
+    at: datetime
+
+
+class MemoryStore:
+    """One service's database. See `store.Store`.
+
+    `now` is the database's own clock; `checks` are its CHECK constraints by table: what they deny is refused.
+    """
+
+    def __init__(
+        self,
+        pause: Pause = _no_pause,
+        now: Callable[[], datetime] = _epoch,
+        checks: Mapping[str, Check] | None = None,
+    ) -> None:
+        self.pause, self.now, self.checks = pause, now, checks or {}
+        self.tables: dict[str, dict[Hashable, Any]] = {}
+        self.locks = Locks()
+        self._serials: dict[str, int] = {}
+
+    def begin(self) -> AbstractAsyncContextManager[MemoryTransaction]:
+        return self._begin()
+
+    @asynccontextmanager
+    async def _begin(self) -> AsyncIterator[MemoryTransaction]:
+        transaction = MemoryTransaction(self)
+        try:
+            await self.pause("begin")
+            yield transaction
+            await self.pause("commit")
+            transaction.apply()
+        finally:
+            self.locks.release(transaction)
+        # A fault here is a commit whose answer was lost.
+        await self.pause("committed")
+
+    def rows(self, table: str) -> dict[Hashable, Any]:
+        """Committed rows by primary key, in the order of their insertion."""
+        return self.tables.setdefault(table, {})
+
+    def states(self, table: StateTable) -> dict[str, Stored]:
+        """Committed rows of a state table, for tests and checks."""
+        return {str(key): row for key, row in self.rows(table.table.name).items()}
+
+    def records(self, table: RecordTable) -> list[Record]:
+        return list(self.rows(table.table.name).values())
+
+    def next_id(self, table: str) -> int:
+        """As an identity column: given out at insertion, never given back."""
+        self._serials[table] = self._serials.get(table, 0) + 1
+        return self._serials[table]
+
+    async def lease_operations(
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+    ) -> Sequence[OperationRow]:
+        async with self.begin() as tx:
+            await self.pause("lease")
+            leased: list[OperationRow] = []
+            for row in sorted(tx.scan(OPERATIONS), key=lambda row: row.due):
+                if len(leased) == limit:
+                    break
+                if row.kind not in kinds or not _is_due(row, now) or _waits(row, tx.scan(OPERATIONS)):
+                    continue
+                if self.locks.try_take((OPERATIONS, row.id), tx):
+                    until = now + timedelta(seconds=seconds)
+                    taken = dataclasses.replace(
+                        row, attempts=row.attempts + 1, leased_by=worker, leased_until=until, doubt=True
+                    )
+                    tx.put(OPERATIONS, row.id, taken)
+                    leased.append(dataclasses.replace(taken, doubt=row.doubt))
+        return sorted(leased, key=lambda row: (row.due, row.id))
+
+    async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
+        async with self.begin() as tx:
+            found = await tx.locked(OPERATIONS, row.id, "postpone")
+            if found and (found.leased_by, found.attempts) == (row.leased_by, row.attempts):
+                given_back = dataclasses.replace(
+                    found, due=due, leased_until=None, leased_by="", doubt=doubt, history=history
+                )
+                tx.put(OPERATIONS, row.id, given_back)
+
+    async def release(self, worker: str) -> int:
+        released = 0
+        async with self.begin() as tx:
+            for row in tx.scan(OPERATIONS):
+                if row.leased_by == worker and (found := await tx.locked(OPERATIONS, row.id, "release")):
+                    tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, leased_by=""))
+                    released += 1
+        return released
+
+    async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
+        await self.pause("due_timers")
+        return sorted((row for row in self.rows(TIMERS).values() if row.due <= now), key=lambda row: row.due)[:limit]
+
+    async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        await self.pause("outbox_head")
+        found = (row for row, _ in self.rows(OUTBOX).values() if row.id > after)
+        return sorted(found, key=lambda row: row.id)[:limit]
+
+    async def outbox_sent(self, ids: Sequence[int]) -> None:
+        async with self.begin() as tx:
+            await self.pause("outbox_sent")
+            for id in ids:
+                tx.delete(OUTBOX, id)
+
+    async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
+        await self.pause("parked")
+        found = (row for row in self.rows(PARKED).values() if key is None or row.key == key)
+        return sorted(found, key=lambda row: row.id)[:limit]
+
+    async def parked_again(self, id: int, error: str) -> None:
+        async with self.begin() as tx:
+            if found := await tx.locked(PARKED, id, "parked_again"):
+                tx.put(PARKED, id, dataclasses.replace(found, error=error, reason="failed"))
+
+    async def gauge(self) -> Mapping[str, float]:
+        await self.pause("gauge")
+        ages = [(self.now() - at).total_seconds() for _, at in self.rows(OUTBOX).values()]
+        late = [row for row in self.rows(OPERATIONS).values() if row.due < self.now() - timedelta(minutes=1)]
+        sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED)}
+        return sizes | {"outbox_age_seconds": max(ages, default=0.0), "operations_late": float(len(late))}
+
+    async def housekeep(self, now: datetime, keep_days: int) -> None:
+        """Forget inbox ids of days that are gone, as dropping their partitions does."""
+        await self.pause("housekeep")
+        first, _ = day_bounds(now.date() - timedelta(days=keep_days))
+        oldest_known, _ = day_bounds(datetime(2020, 1, 1, tzinfo=UTC).date())
+        inbox, answers = self.rows(INBOX), self.rows(ANSWERS)
+        for id in [id for id in inbox if isinstance(id, UUID) and oldest_known <= id < first]:
+            del inbox[id]
+        for answer in [id for id, (_, at) in answers.items() if at < now - timedelta(days=keep_days)]:
+            del answers[answer]
+
+    async def ping(self) -> None:
+        await self.pause("ping")
+
+
+class MemoryTransaction:
+    """One transaction. See `store.Transaction`. Sees what is committed, and its own changes."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self.store = store
+        self._changes: dict[tuple[str, Hashable], Any] = {}
+
+    def get(self, table: str, key: Hashable) -> Any:
+        """The row, or None."""
+        row = self._changes.get((table, key), self.store.rows(table).get(key))
+        return None if row is _GONE else row
+
+    def scan(self, table: str) -> list[Any]:
+        own = {key: row for (name, key), row in self._changes.items() if name == table}
+        merged = self.store.rows(table) | own
+        return [row for row in merged.values() if row is not _GONE]
+
+    def put(self, table: str, key: Hashable, row: Any) -> None:
+        self._changes[table, key] = row
+
+    def delete(self, table: str, key: Hashable) -> None:
+        self._changes[table, key] = _GONE
+
+    async def locked(self, table: str, key: Hashable, statement: str, *, exclusive: bool = True) -> Any:
+        """The row once it is ours, as it is then; None when it is gone."""
+        await self.store.pause(statement)
+        await self.store.locks.take((table, key), self, exclusive=exclusive)
+        return self.get(table, key)
+
+    async def insert(self, table: str, key: Hashable, row: Any) -> bool:
+        """False where another transaction has (or just now commits) this primary key."""
+        await self.store.locks.take((table, key), self)
+        if self.get(table, key) is not None:
+            return False
+        self.put(table, key, row)
+        return True
+
+    def apply(self) -> None:
+        for (table, key), row in self._changes.items():
+            if row is _GONE:
+                self.store.rows(table).pop(key, None)
+            else:
+                self.store.rows(table)[key] = row
+
+    async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
+        await self.store.pause("claim")
+        new = {id for id in sorted(set(ids)) if await self.insert(INBOX, id, True)}
+        wanted = set(keys)
+        behind = set()
+        for row in self.scan(PARKED):
+            if row.key in wanted and await self.locked(PARKED, row.id, "claim", exclusive=False):
+                behind.add(row.key)
+        return new, behind
+
+    async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
+        finished = set()
+        for id, worker, attempts in operations:
+            row = await self.locked(OPERATIONS, id, "finish")
+            if row and (row.leased_by, row.attempts) == (worker, attempts):
+                self.delete(OPERATIONS, id)
+                finished.add(id)
+        return finished
+
+    async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
+        fired = set()
+        for timer in timers:
+            row = await self.locked(TIMERS, (timer.key, timer.name), "fire")
+            if row and row.due == timer.due:
+                self.delete(TIMERS, (timer.key, timer.name))
+                fired.add((timer.key, timer.name))
+        return fired
+
+    async def unpark(self, id: int) -> bool:
+        found = await self.locked(PARKED, id, "unpark")
+        self.delete(PARKED, id)
+        return found is not None
+
+    async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]:
+        """What does not exist cannot be locked: two that create the same row meet at `save`."""
+        await self.store.pause("load")
+        name = table.table.name
+        there = [key for key in sorted(set(keys)) if self.get(name, key) is not None]
+        if lock:
+            for key in there:
+                await self.store.locks.take((name, key), self)
+        return {key: self.get(name, key).row for key in there}
+
+    async def save(self, table: StateTable, rows: Sequence[StateWrite]) -> None:
+        await self.store.pause("save")
+        name = table.table.name
+        for write in rows:
+            values = {column.name: write.columns.get(column.name) for column in table.table.columns}
+            values |= {"key": write.row.key, "version": write.row.version, "sequence": write.row.sequence}
+            values |= {"data": write.row.data, "changed_at": write.at}
+            self._guard(table.table, values)
+            data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
+            row = Stored(dataclasses.replace(write.row, data=data), dict(write.columns), write.at)
+            await self.store.locks.take((name, write.row.key), self)
+            found = self.get(name, write.row.key)
+            # As `on conflict … do update … where version`: an insert asks for no version.
+            if found is not None and found.row.version != write.row.version - 1:
+                raise Conflict(f"a row of {name} was changed by another worker")
+            self.put(name, write.row.key, row)
+
+    async def append(self, table: RecordTable, records: Sequence[Record]) -> None:
+        await self.store.pause("append")
+        for record in records:
+            values = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+            self._guard(table.table, values)
+            key = tuple(values[column.name] for column in table.table.primary_key.columns)
+            if not await self.insert(table.table.name, key, record):
+                raise BatchRefused("the database refused the data: 23505")
+
+    async def publish(self, rows: Sequence[OutboxRow]) -> None:
+        await self.store.pause("publish")
+        for row in rows:
+            id = self.store.next_id(OUTBOX)
+            self.put(OUTBOX, id, (dataclasses.replace(row, id=id), self.store.now()))
+
+    async def want(self, rows: Sequence[OperationRow]) -> set[UUID]:
+        await self.store.pause("want")
+        there = self.scan(OPERATIONS)
+        held = set()
+        for row in rows:
+            earlier = (other for other in rows if other.id < row.id)
+            waits = row.serial and any(o.serial and o.key == row.key for o in (*there, *earlier))
+            if waits:
+                row = dataclasses.replace(row, attempts=0, leased_by="", leased_until=None, doubt=False)  # noqa: PLW2901
+            if not await self.insert(OPERATIONS, row.id, row):
+                raise BatchRefused("the database refused the data: 23505")
+            if row.leased_by:
+                held.add(row.id)
+        return held
+
+    async def set_timers(self, rows: Sequence[TimerRow], cancel: Collection[tuple[str, str]]) -> None:
+        for place in cancel:
+            if await self.locked(TIMERS, place, "set_timers"):
+                self.delete(TIMERS, place)
+        for row in rows:
+            await self.locked(TIMERS, (row.key, row.name), "set_timers")
+            self.put(TIMERS, (row.key, row.name), row)
+
+    async def park(self, rows: Sequence[ParkedRow]) -> None:
+        await self.store.pause("park")
+        for row in rows:
+            id = self.store.next_id(PARKED)
+            self.put(PARKED, id, dataclasses.replace(row, id=id))
+
+    async def keep_answers(self, answers: Sequence[Answer]) -> None:
+        await self.store.pause("keep_answers")
+        for answer in answers:
+            if not await self.insert(ANSWERS, answer.id, (answer, self.store.now())):
+                raise BatchRefused("the database refused the data: 23505")
+
+    async def answer(self, id: UUID) -> Answer | None:
+        await self.store.pause("answer")
+        found = self.get(ANSWERS, id)
+        return found[0] if found else None
+
+    def _guard(self, table: Any, values: Mapping[str, Any]) -> None:
+        problem = refusal(table, values)
+        check = self.store.checks.get(table.name)
+        if not problem and check is not None and values.get("data", True) is not None and not check(values):
+            problem = "23514"
+        if problem:
+            raise BatchRefused(f"the database refused the data: {problem}")
+
+
+def _is_due(row: OperationRow, now: datetime) -> bool:
+    return row.due <= now and (row.leased_until is None or row.leased_until < now)
+
+
+def _waits(row: OperationRow, others: Sequence[OperationRow]) -> bool:
+    """A serial operation waits for every earlier one of its key."""
+    return row.serial and any(other.serial and other.key == row.key and other.id < row.id for other in others)

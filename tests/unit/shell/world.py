@@ -1,0 +1,169 @@
+"""The shell's parts over a store in memory, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.contracts.envelope import Envelope, Event, decode, from_headers, message_type
+from shared.shell import codec
+from shared.shell.core import Context, Decision, Refused, derived_id
+from shared.shell.decisions import Batch, Done
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound, Meta, RecordSource, timer_id
+from shared.shell.metrics import Metrics
+from shared.shell.operations import Operations
+from shared.shell.store import OperationRow, OutboxRow, TimerRow
+from shared.shell.wiring import Wiring
+from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
+
+START = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)
+
+
+@dataclass
+class HandClock:
+    at: datetime = START
+
+    def now(self) -> datetime:
+        return self.at
+
+
+async def breathe(statement: str) -> None:
+    """Every statement lets the others run."""
+    await asyncio.sleep(0)
+
+
+@dataclass
+class Sent:
+    """A record on its way to Kafka, read."""
+
+    envelope: Envelope
+    message: Any
+
+
+@dataclass
+class World:
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(breathe))
+    clock: HandClock = field(default_factory=HandClock)
+    bell: Bell = field(default_factory=Bell)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    numbers: int = 0
+
+    def __post_init__(self) -> None:
+        self.wiring = Wiring(tally_service(self.answers, self.bell))
+        self.metrics = Metrics("tally", "tally-0")
+
+    def when(self, what: str, answer: Decision[Tally] | Refused | Exception | Answer) -> None:
+        """What the core answers to `Count(what=…)`."""
+
+        def given(tally: Tally, message: Count, context: Context) -> Decision[Tally] | Refused:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer(tally, message, context) if callable(answer) else answer
+
+        self.answers[what] = given
+
+    def message(self, key: str, message: object, **more: Any) -> Inbound:
+        self.numbers += 1
+        identity = derived_id(UUID(int=1), self.numbers, self.clock.at)
+        return Inbound(identity, key, message, Meta(store="s"), **more)
+
+    def record(self, key: str, message: object) -> Inbound:
+        """A message that came by Kafka."""
+        source = RecordSource("tally.commands.v1", 0, self.numbers, (("ce_type", b"tally.count"),), b"{}")
+        return self.message(key, message, record=source)
+
+    def due(self, row: TimerRow) -> Inbound:
+        message = self.wiring.names.load(row.kind, row.payload)
+        return Inbound(timer_id(row), row.key, message, Meta.load(row.meta), timer=row)
+
+    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", room: int = 100) -> Done:
+        async with self.store.begin() as tx:
+            return await Batch(self.wiring, worker, self.clock.now(), lambda kind: room).run(tx, inbounds)
+
+    async def counts(self, key: str, *whats: str, **more: Any) -> Done:
+        return await self.batch(*(self.message(key, Count(what=what, **more)) for what in whats or ("one more",)))
+
+    def handler(self, operations: Operations | None = None, batch: int = 100) -> Handler:
+        self.done: list[Done] = []
+        handler = Handler(
+            self.wiring,
+            self.store,
+            self.clock,
+            "tally-0",
+            batch=batch,
+            metrics=self.metrics,
+            chance=random.Random(1),
+            after=self.done.append,
+            room=operations.room if operations else lambda kind: 0,
+        )
+        if operations:
+            operations.handler = handler
+        return handler
+
+    def operations(self, worker: str = "tally-0", at_once: int = 4) -> Operations:
+        return Operations(
+            self.wiring,
+            self.store,
+            self.clock,
+            worker,
+            at_once=at_once,
+            metrics=self.metrics,
+            chance=random.Random(1),
+        )
+
+    async def leased(self, worker: str = "tally-1") -> list[OperationRow]:
+        """What a worker leases a second later."""
+        self.later(seconds=1)
+        return [*await self.store.lease_operations(worker, self.clock.at, 10, 90, {"Ring", "Knock"})]
+
+    def later(self, **time: float) -> None:
+        self.clock.at += timedelta(**time)
+
+    # What is there now
+
+    def tally(self, key: str) -> Tally | None:
+        stored = self.store.states(tallies).get(key)
+        return codec.load(Tally, stored.row.data) if stored and stored.row.data else None
+
+    def total(self, key: str) -> int:
+        stored = self.store.states(totals).get(key)
+        return int(codec.load(Total, stored.row.data).sum) if stored and stored.row.data else 0
+
+    def sent(self, key: str | None = None) -> list[Sent]:
+        rows = [row for row, _ in self.store.rows(OUTBOX).values() if key in (None, row.key)]
+        return [_read(row) for row in sorted(rows, key=lambda row: row.id)]
+
+    def events(self, key: str | None = None) -> list[Event]:
+        return [one.message for one in self.sent(key)]
+
+    def timers(self) -> dict[str, TimerRow]:
+        return {row.name: row for row in self.store.rows(TIMERS).values()}
+
+    def wanted(self) -> list[OperationRow]:
+        return sorted(self.store.rows(OPERATIONS).values(), key=lambda row: row.id)
+
+    def parked(self) -> list[tuple[str, str]]:
+        return [(row.key, row.reason) for row in self.store.rows(PARKED).values()]
+
+    def everything(self) -> str:
+        """All committed rows, to see that nothing changed."""
+        return repr({name: rows for name, rows in sorted(self.store.tables.items()) if rows})
+
+
+def _read(row: OutboxRow) -> Sent:
+    headers = [(name, value.encode()) for name, value in orjson.loads(row.headers)]
+    envelope = from_headers(headers, row.key.encode())
+    return Sent(envelope, decode(message_type(envelope), row.body))
+
+
+def notes(rows: Sequence[OperationRow]) -> list[str]:
+    return [orjson.loads(row.payload)["note"] for row in rows]
