@@ -200,15 +200,15 @@ def look_for_codes(delivery: Delivery | None, message: LookForCodes, context: Co
     return change.decision()
 
 
-@deliveries.on(CodesArrived)
+@deliveries.on(CodesArrived, holds=joined_pools)
 def codes_arrived(delivery: Delivery | None, message: CodesArrived, context: Context) -> Decision[Delivery]:
-    """The pool has struck the order off already; whoever finds too few enrols again."""
+    """The order looks, so it is off the pool's list; if it finds too few it enrols again."""
     if delivery is None:
         return Decision(None)
     change = Change(delivery, context)
     for item in delivery.items:
-        if item.registered and pool_of(item) == message.pool:
-            change.put(replace(item, registered=False))
+        if pool_of(item) == message.pool:
+            change.put(change.strike_off(item))
     for item in change.delivery.waiting_for(message.pool):
         if not item.looking:
             change.put(change.look_for_codes(item))
