@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +72,7 @@ class Books:
         attempt = int(wish.intent.removeprefix("pi_"))
         if wish.refund not in self.refunds:
             mine = [amount for of, amount, status in self.refunds.values() if of == attempt and status == "succeeded"]
-            assert sum(mine) + wish.amount <= TOTAL, "more refunded than captured"
-            if fate == "refused":
+            if fate == "refused" or sum(mine) + wish.amount > TOTAL:
                 return RefundCharge.Failed("refused", "Refused.")
             self.refunds[wish.refund] = (attempt, wish.amount, "succeeded")
             self.reports.append(RefundReported(wish.refund, f"re_{wish.refund}", "succeeded"))
@@ -141,16 +141,21 @@ class Life:
             case "refund_all":
                 self.hear(RefundPayment())
             case "refund_amount":
-                self.hear(RefundPayment(amount=1 + pick * 37))
+                self.hear(RefundPayment(amount=1 + pick * 81))
             case "refund_item":
                 self.hear(RefundPayment(items=(RefundLine(item=str(1 + pick % 3), amount=None if pick % 2 else pick),)))
-            case "answer" | "lose" | "lose_after" if self.flying:
+            case "answer" | "lose" | "lose_after" | "misjudge" if self.flying:
                 self.answer(self.flying.pop(pick % len(self.flying)), action, pick)
 
     def answer(self, wish: Operation, action: str, pick: int) -> None:
-        """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done."""
+        """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done; `misjudge`: it was
+        done, but the last of several tries says failed (a key that was revoked between them)."""
         if action == "lose":
             self.hear(type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
+            return
+        if action == "misjudge":
+            self.perform(wish, 3)
+            self.hear(type(wish).Failed("api_key_expired", "The key has expired."), wish)  # type: ignore[attr-defined]
             return
         outcome = self.perform(wish, pick)
         self.hear(outcome if action == "answer" else type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
@@ -203,15 +208,16 @@ def check_ledger(talk: Conversation, payment: Payment) -> None:
 ACTIONS = (
     *("request", "request", "request_again", "cancel", "expire", "confirm", "fail_3ds", "bounce", "report", "report"),
     *("timer", "refund_all", "refund_amount", "refund_item", "answer", "answer", "answer", "answer", "lose"),
-    "lose_after",
+    *("lose_after", "misjudge"),
 )
+STARTS = ((), (("request", 0), ("answer", 0)), (("request", 0), ("misjudge", 0), ("request", 0), ("answer", 0)))
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 60)), max_size=40))
-def test_no_life_breaks_an_invariant(steps: list[tuple[str, int]]) -> None:
+@given(st.sampled_from(STARTS), st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 60)), max_size=40))
+def test_no_life_breaks_an_invariant(start: Sequence[tuple[str, int]], steps: list[tuple[str, int]]) -> None:
     life = Life()
-    for action, pick in steps:
+    for action, pick in (*start, *steps):
         life.step(action, pick)
     life.come_to_rest()
     payment = life.talk.payment
