@@ -125,7 +125,9 @@ _LEASE = sa.text("""
     with due as (
         select id, doubt from operations o
         where due <= :now and kind = any(cast(:kinds as text[])) and (leased_until is null or leased_until < :now)
-            and not (serial and exists (select from operations e where e.serial and e.key = o.key and e.id < o.id))
+            and not (serial and exists (
+                select from operations e where e.serial and e.key = o.key and e.id <> o.id
+                    and (e.id < o.id or e.leased_until >= :now)))
         order by due limit :limit for update skip locked
     )
     update operations o set attempts = o.attempts + 1, leased_by = :worker, doubt = true,

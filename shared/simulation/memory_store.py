@@ -111,7 +111,7 @@ class MemoryStore:
             for row in sorted(tx.scan(OPERATIONS), key=lambda row: row.due):
                 if len(leased) == limit:
                     break
-                if row.kind not in kinds or not _is_due(row, now) or _waits(row, tx.scan(OPERATIONS)):
+                if row.kind not in kinds or not _is_due(row, now) or _waits(row, tx.scan(OPERATIONS), now):
                     continue
                 if self.locks.try_take((OPERATIONS, row.id), tx):
                     until = now + timedelta(seconds=seconds)
@@ -359,6 +359,12 @@ def _is_due(row: OperationRow, now: datetime) -> bool:
     return row.due <= now and (row.leased_until is None or row.leased_until < now)
 
 
-def _waits(row: OperationRow, others: Sequence[OperationRow]) -> bool:
-    """A serial operation waits for every earlier one of its key."""
-    return row.serial and any(other.serial and other.key == row.key and other.id < row.id for other in others)
+def _waits(row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:
+    """A serial operation waits for every earlier one of its key, and for one that is under way whatever its id says."""
+    return row.serial and any(
+        other.serial
+        and other.key == row.key
+        and other.id != row.id
+        and (other.id < row.id or (other.leased_until is not None and other.leased_until >= now))
+        for other in others
+    )

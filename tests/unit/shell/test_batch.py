@@ -360,6 +360,17 @@ class TestOperationsAtBirth:
         assert (len(first.leased), len(second.leased), len(other.leased)) == (1, 0, 1)
         assert await world.leased() == []
 
+    async def test_a_serial_operation_of_a_worker_whose_clock_is_behind_overtakes_none_under_way(
+        self, world: World
+    ) -> None:
+        world.when("knock", Decision(Tally(), operations=[Knock("x")]))
+        await world.counts("t-1", "knock")
+        world.later(seconds=-5)
+        await world.counts("t-1", "knock")
+        world.later(seconds=5)
+
+        assert await world.leased() == [], "though its id is the lower one"
+
     async def test_an_outcome_ends_the_operation_and_is_handled_once(self, world: World) -> None:
         world.when("ring", Decision(Tally(), operations=[Ring("a")]))
         done = await world.counts("t-1", "ring")
