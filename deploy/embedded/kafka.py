@@ -160,9 +160,14 @@ class Kafka:
     def _formatted(self) -> bool:
         return (self.records / "meta.properties").is_file() and any(self.records.glob("__cluster_metadata-0/*"))
 
+    def _only_metadata(self) -> bool:
+        return all(path.parent.name == "__cluster_metadata-0" for path in self.records.glob("*-*/*.log"))
+
     async def _format(self, program: KafkaProgram, options: list[str]) -> None:
-        """Format into `records`; what a format that was cut short left there holds no record of anybody."""
-        if self.records.exists():
+        """Format into `records`. What a format that was cut short left there goes; anybody's records are set aside."""
+        if not self._only_metadata():
+            self.records.rename(self.records.with_name(f"records.damaged-{int(time.time())}"))
+        elif self.records.exists():
             shutil.rmtree(self.records)
         arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self.properties)]
         quick = [*options, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
