@@ -134,8 +134,10 @@ def tell(order: Order) -> tuple[Order, list[Event]]:
         for line in order.lines
         if line.instructions
     )
-    told = replace(order, lines=tuple(replace(line, instructions=None) for line in order.lines))
-    return (told, [ItemsDelivered(items=items)]) if items else (order, [])
+    if not items:
+        return order, []
+    told = tuple(replace(line, instructions=None) if line.instructions else line for line in order.lines)
+    return replace(order, lines=told), [ItemsDelivered(items=items)]
 
 
 def _after(order: Order, context: Context) -> Order:
@@ -143,7 +145,9 @@ def _after(order: Order, context: Context) -> Order:
     if order.status not in UNDER_WAY:
         return order
     status, message = _demanded(order.lines)
-    return replace(order, message=message) if status is order.status else moved(order, status, context.at, message)
+    if status is not order.status:
+        return moved(order, status, context.at, message)
+    return order if message == order.message else replace(order, message=message)
 
 
 def _demanded(lines: Sequence[Line]) -> tuple[OrderStatus, str | None]:

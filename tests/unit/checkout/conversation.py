@@ -8,6 +8,7 @@ from uuid import UUID
 
 from services.checkout.domain.cores import CORES
 from services.checkout.domain.decisions import orders
+from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import TRANSITIONS, Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
@@ -17,7 +18,7 @@ from shared.contracts.envelope import Event, encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
-from shared.contracts.values import Address, Card, Customer, Instructions, TaxLine
+from shared.contracts.values import Address, Card, Customer, Instructions, OrderStatus, TaxLine
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Ref, Refused, Timer, TimerMessage
 
@@ -160,6 +161,9 @@ class Conversation:
         self.timers |= {timer.named(): timer for timer in decision.timers}
 
 
+ASKS_THE_CUSTOMER = {"order.payment_requested", "order.payment_declined", "order.payment_action_required"}
+
+
 def check_step(before: Order | None, decision: Decision[Order]) -> None:
     """What holds for every decision about an order."""
     after = decision.state
@@ -174,9 +178,9 @@ def check_step(before: Order | None, decision: Decision[Order]) -> None:
     assert decision.records, "every change is in the timeline"
     if before and before.status is not after.status:
         assert after.status in TRANSITIONS[before.status]
-    assert 0 <= after.refunded <= after.paid <= after.purchased <= after.total
-    assert sum(line.item.purchased for line in after.lines) == (after.purchased if after.lines else 0)
-    assert all(0 <= line.refunded <= line.item.purchased for line in after.lines)
+    asks = {event.type for event in decision.events} & ASKS_THE_CUSTOMER
+    assert not asks or after.status is OrderStatus.PENDING_PAYMENT, f"{asks} of an order that is {after.status}"
+    assert broken(after) == []
     for event in decision.events:
         assert encode(event)
 

@@ -213,6 +213,16 @@ def test_an_open_charge_does_not_stop_the_expiry_and_what_it_takes_is_given_back
     assert order.order.status is OrderStatus.EXPIRED
 
 
+def test_a_decline_after_the_expiry_is_only_noted() -> None:
+    order = placed_order("course")
+    order.tell(StockReserved())
+    order.due(GraceOver)
+
+    assert order.tell(DECLINED) == []
+    assert order.timers == {}
+    assert order.timeline[-1].text.endswith("(The order is expired; this changes nothing.)")
+
+
 def test_an_opened_checkout_that_nobody_submits_expires() -> None:
     order = Conversation()
     order.tell(OPENED)
@@ -314,6 +324,24 @@ def test_the_money_of_a_cancelled_order_goes_back() -> None:
     assert event.whole
     assert order.order.status is OrderStatus.CANCELLED
     assert order.record().payment_status is PaymentStatus.REFUNDED
+
+
+def test_a_second_capture_after_the_money_went_back_does_not_make_it_paid_again() -> None:
+    order = paid_order("course")
+    order.tell(CancelOrder())
+    order.tell(refunded(1000, of=1000))
+
+    assert order.tell(captured(1000, attempt=2)) == []
+    assert order.record().payment_status is PaymentStatus.REFUNDED
+
+
+def test_a_capture_of_another_amount_pays_nothing() -> None:
+    order = placed_order("course")
+    order.tell(StockReserved())
+
+    assert order.tell(captured(999)) == []
+    assert order.order.status is OrderStatus.PENDING_PAYMENT
+    assert "not the order's amount" in (order.record().message or "")
 
 
 def test_a_delivery_that_comes_after_the_cancellation_is_only_noted() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.checkout.domain.decisions import AbandonOver, GraceOver
+from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order
 from shared.contracts.checkout import (
     CancelOrder,
@@ -131,7 +133,6 @@ def check_history(order: Conversation) -> None:
     assert [record.revision for record in records] == list(range(1, len(records) + 1))
     requests = order.all(PaymentRequested)
     assert [request.attempt for request in requests] == list(range(1, len(requests) + 1))
-    assert sum(refund.amount for refund in order.order.refunds) == order.order.refunded if order.state else True
     if requests:
         assert {request.amount for request in requests} == {order.order.purchased}
     if order.all(OrderPaid):
@@ -170,3 +171,23 @@ def test_an_order_whose_items_all_arrive_completes_and_tells_everything_once(
     assert order.order.status is OrderStatus.COMPLETED
     told = [item.item for event in order.events if event.type == "order.items_delivered" for item in event.items]  # type: ignore[attr-defined]
     assert sorted(told) == sorted(arrivals)
+    assert broken(order.order, at_rest=True) == []
+
+
+def test_what_is_left_hanging_is_named() -> None:
+    order = Conversation()
+    order.tell(submission())
+    assert broken(order.order, at_rest=True) == ["the stock question is answered at rest"]
+    order.tell(StockReserved())
+    assert broken(order.order, at_rest=True) == ["no charge is under way at rest"]
+    order.tell(captured(3500))
+    assert broken(order.order, at_rest=True) == ["no item of a paid order is forgotten"]
+    order.tell(CancelOrder())
+    assert broken(order.order, at_rest=True) == ["the money of a cancelled or expired order went back"]
+
+
+def test_a_damaged_order_is_named() -> None:
+    order = Conversation()
+    order.tell(submission())
+    assert broken(replace(order.order, paid=9999)) == ["refunded ≤ paid ≤ purchased ≤ total"]
+    assert broken(replace(order.order, deadline=None)) == ["an order that waits for payment has an end"]

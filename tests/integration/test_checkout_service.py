@@ -1,0 +1,228 @@
+"""Checkout whole, on PostgreSQL, through its HTTP edge; only Kafka is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import orjson
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.checkout.app import checkout_service
+from services.checkout.storage import metadata
+from shared.contracts.envelope import Message
+from shared.contracts.fulfillment import StockReserved
+from shared.contracts.values import Customer
+from shared.settings import Settings
+from shared.shell.clock import SystemClock
+from shared.shell.core import derived_id
+from shared.shell.database import create_engine
+from shared.shell.edge import ShellEdge, application
+from shared.shell.inbound import Inbound, Meta
+from shared.shell.migration import migrate
+from shared.shell.postgres import PostgresStore
+from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.runner import Shell
+from tests.integration.conftest import NewDatabase
+from tests.integration.test_shell_on_postgres import Collected, NoSource
+from tests.unit.checkout.conversation import OPENED, captured, delivered, submission
+
+TOKEN = "a-token-for-this-test"
+STORE = {
+    "name": "Northwind",
+    "sender": "orders@northwind.example",
+    "staff_email": "staff@northwind.example",
+    "support_email": "help@northwind.example",
+    "order_url": "https://northwind.example/orders/{order}",
+    "currencies": ["USD"],
+    "grace": "PT1H",
+}
+_ids = (derived_id(UUID(int=12), n, datetime.now(UTC)) for n in count(1))
+_keys = (f"idempotency-{n}" for n in count(1))
+
+
+@dataclass
+class Running:
+    """A worker of checkout and who asks it."""
+
+    shell: Shell
+    engine: AsyncEngine
+    sink: Collected
+    http: aiohttp.ClientSession
+
+    async def told(self, key: str, *messages: Message, actor: str = "customer") -> None:
+        await self.shell.handler.handle([Inbound(next(_ids), key, m, Meta(actor=actor)) for m in messages])
+
+    async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
+        headers = {"Idempotency-Key": key or next(_keys)} if method != "GET" else {}
+        async with self.http.request(method, path, json=body, headers=headers) as response:
+            return response.status, orjson.loads(await response.read())
+
+    async def get(self, path: str) -> Any:
+        status, body = await self.ask("GET", path)
+        assert status == 200, body
+        return body
+
+
+@pytest_asyncio.fixture
+async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "checkout", url)
+    engine, sink = create_engine(url, "test"), Collected()
+    store = PostgresStore(engine)
+    await store.housekeep(datetime.now(UTC), 9)
+    shell = Shell(
+        checkout_service(_settings(url), engine),
+        "checkout-0",
+        store=store,
+        source=NoSource(),
+        sink=sink,
+        lock=lambda: PostgresRelayLock(url, "checkout-0"),
+        clock=SystemClock(),
+        chance=random.Random(1),
+    )
+    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+    runner = web.AppRunner(application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await shell.start()
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}", headers=bearer) as http:
+        yield await _with_catalogue(Running(shell, engine, sink, http))
+    await runner.cleanup()
+    await shell.stop(2)
+    await engine.dispose()
+
+
+def _settings(url: str) -> Settings:
+    services = ("checkout", "payments", "fulfillment", "notifications")
+    return Settings.model_validate(
+        {
+            "kafka": {"bootstrap_servers": "127.0.0.1:1"},
+            "api_token": TOKEN,
+            **{name: {"database_url": url} for name in services},
+        }
+    )
+
+
+async def _with_catalogue(running: Running) -> Running:
+    assert (await running.ask("PUT", "/stores/northwind", STORE))[0] == 202
+    for sku, price in {"course": 1000, "game": 2500}.items():
+        body = {"product": sku.title(), "prices": {"USD": price}}
+        assert (await running.ask("PUT", f"/stores/northwind/skus/{sku}", body))[0] == 202
+    return running
+
+
+async def test_the_migration_makes_the_tables_that_the_code_uses(running: Running) -> None:
+    columns = "select table_name || '.' || column_name from information_schema.columns where table_schema = 'public'"
+    async with running.engine.connect() as connection:
+        there = set((await connection.execute(sa.text(columns))).scalars())
+    assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} <= there
+
+
+async def test_an_order_lives_and_is_read_by_key_and_number(running: Running) -> None:
+    await running.told("o-1", OPENED, submission(tax=665))
+    await running.told("o-1", StockReserved(), captured(4165), delivered("1", under_way=1), delivered("2"))
+
+    order = await running.get("/orders/o-1")
+    assert (order["status"], order["payment_status"], order["purchased"]) == ("completed", "paid", 4165)
+    assert [item["delivery"] for item in order["items"]] == ["delivered", "delivered"]
+    assert [entry["what"] for entry in order["timeline"]] == [
+        "order.created",
+        "order.placed",
+        "stock.reserved",
+        "payment.captured",
+        "order.paid",
+        "item.delivered",
+        "item.delivered",
+        "order.completed",
+    ]
+    assert await running.get(f"/orders/{order['number']}") == order
+    assert "pm_card_visa" not in str(order)
+    assert (await running.ask("GET", "/orders/o-2"))[0] == 404
+
+
+async def test_orders_are_listed_newest_first_by_pages_and_found(running: Running) -> None:
+    people = ["Ada Lovelace", "Grace Hopper", "Ada Byron"]
+    for index, name in enumerate(people):
+        customer = Customer(name=name, email=f"{name.split()[1]}@Example.com")
+        await running.told(f"o-{index}", submission(customer=customer))
+    await running.told("o-3", OPENED)
+
+    first = await running.get("/orders?limit=3")
+    assert [order["key"] for order in first["orders"]] == ["o-3", "o-2", "o-1"]
+    second = await running.get(f"/orders?limit=3&after={first['next']}")
+    assert [order["key"] for order in second["orders"]] == ["o-0"]
+    assert second["next"] is None
+
+    number = first["orders"][1]["number"]
+    found = {
+        "status=created": ["o-3"],
+        "status=created,pending_payment&store=northwind": ["o-3", "o-2", "o-1", "o-0"],
+        "store=elsewhere": [],
+        "q=ada": ["o-2", "o-0"],
+        "q=LOVE": ["o-0"],
+        "q=hopper@example.com": ["o-1"],
+        f"q={number}": ["o-2"],
+        f"q={number[4:9].lower()}": ["o-2"],
+        "q=%25": [],
+    }
+    for query, keys in found.items():
+        assert [order["key"] for order in (await running.get(f"/orders?{query}"))["orders"]] == keys, query
+
+
+async def test_a_question_that_makes_no_sense_is_answered_so(running: Running) -> None:
+    for query in ("status=lost", "limit=0", "limit=x", "limit=201", "after=zzz", "q=%00"):
+        assert (await running.ask("GET", f"/orders?{query}"))[0] == 400, query
+
+
+async def test_commands_are_accepted_once_or_refused(running: Running) -> None:
+    await running.told("o-1", OPENED)
+
+    assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "Mistake"}, "k"))[1]["duplicate"] is False
+    assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "Mistake"}, "k"))[1]["duplicate"] is True
+    status, refused = await running.ask("POST", "/orders/o-1/cancel")
+    assert (status, refused["code"]) == (409, "not_cancellable")
+    assert (await running.ask("POST", "/orders/o-9/complete"))[1]["code"] == "unknown_order"
+    assert (await running.ask("PUT", "/stores/northwind", {"name": "x"}))[0] == 400
+
+
+async def test_a_refused_checkout_is_told_on_the_topic(running: Running) -> None:
+    await running.told("o-1", submission(purchased=1))
+
+    assert (await running.ask("GET", "/orders/o-1"))[0] == 404
+    for _ in range(100):
+        refusals = [orjson.loads(row.body) for row in running.sink.rows if "checkout.refused" in str(row.headers)]
+        if refusals:
+            break
+        await asyncio.sleep(0.02)
+    assert [problem["code"] for problem in refusals[0]["problems"]] == ["wrong_sum"]
+
+
+async def test_stores_and_skus_are_read_back(running: Running) -> None:
+    store = await running.get("/stores/northwind")
+    assert (store["id"], store["currencies"], store["grace"]) == ("northwind", ["USD"], "PT1H")
+    page = await running.get("/stores/northwind/skus?limit=1")
+    assert ([sku["sku"] for sku in page["skus"]], page["next"]) == (["course"], "course")
+    page = await running.get("/stores/northwind/skus?after=course")
+    assert ([sku["sku"] for sku in page["skus"]], page["next"]) == (["game"], None)
+    assert (await running.get("/stores/northwind/skus/game"))["prices"] == {"USD": 2500}
+    assert (await running.ask("GET", "/stores/northwind/skus/nothing"))[0] == 404
+
+
+async def test_the_list_has_an_index_for_each_way_of_searching(running: Running) -> None:
+    async with running.engine.begin() as connection:
+        await connection.execute(sa.text("set local enable_seqscan = off"))
+        for condition in ("number like 'ORD-A%'", "email like 'a%'", "lower(customer_name) like 'a%'", "number = 'x'"):
+            plan = await connection.execute(sa.text(f"explain select key from orders where {condition}"))
+            assert "Index" in str(plan.scalars().first()), condition
