@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deploy.commands import console, system
+from deploy.commands import check, console, demo, orders, parked, publish, system
 
 app = typer.Typer(
     name="orderbus",
@@ -19,6 +19,18 @@ app = typer.Typer(
 app.command()(system.up)
 app.command()(system.run)
 app.command()(system.migrate)
+app.command()(publish.publish)
+app.command()(orders.orders)
+app.command()(orders.order)
+app.command()(orders.watch)
+app.command()(orders.refund)
+app.command()(orders.cancel)
+app.command()(orders.ship)
+app.command()(orders.retry)
+app.command()(orders.complete)
+app.command()(check.check)
+app.command()(demo.demo)
+app.add_typer(parked.app, name="parked")
 
 
 def main() -> None:

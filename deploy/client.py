@@ -1,12 +1,12 @@
 """A client of the services' HTTP edges, and of what the embedded stack plays: the outside world and Stripe's sandbox.
 
-    async with Edges.of(settings) as edges:
-        order = await edges.order("ORD-7KQ2M9XW4T")
-        await edges.command("payments", f"/orders/{order['order']}/refund", {"amount": 500})
+async with Edges.of(settings) as edges:
+    order = await edges.order("ORD-7KQ2M9XW4T")
+    await edges.command("payments", f"/orders/{order['order']}/refund", {"amount": 500})
 
-    ClientError
-    ├── Unreachable     nothing answers there
-    └── Problem         the edge answered with an error, as problem+json (RFC 9457)
+ClientError
+├── Unreachable     nothing answers there
+└── Problem         the edge answered with an error, as problem+json (RFC 9457)
 """
 
 from __future__ import annotations
@@ -131,9 +131,12 @@ class Edges(Http):
             await asyncio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
 
-    async def orders(self, *, status: str = "", limit: int = 50, after: str = "") -> dict[str, Any]:
-        """A page of orders, and where the next one begins."""
-        return _mapping(await self.get("checkout", "/orders", status=status, limit=limit, after=after))
+    async def orders(
+        self, *, status: str = "", store: str = "", find: str = "", limit: int = 50, after: str = ""
+    ) -> dict[str, Any]:
+        """A page of `{"orders", "next"}`, newest first; `next` is the `after` of the page behind it."""
+        query = {"status": status, "store": store, "q": find, "limit": limit, "after": after}
+        return _mapping(await self.get("checkout", "/orders", **query))
 
     async def order(self, name: str) -> dict[str, Any]:
         """One order with its timeline, by number or id."""

@@ -60,7 +60,9 @@ class Storefront:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, message: Message, key: str, *, actor: str = "customer", identity: UUID | None = None) -> Published:
+    async def publish(
+        self, message: Message, key: str, *, actor: str = "customer", identity: UUID | None = None
+    ) -> Published:
         """Returns when Kafka has it on disk. The same `identity` again is the same message again."""
         id = identity or uuid7()
         envelope = Envelope(

@@ -1,4 +1,4 @@
-"""What commands share: one sentence for every error, JSON on standard output and nothing else there, tables for people."""
+"""What commands share: a sentence for every error, JSON alone on standard output, tables for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -95,12 +95,14 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: 
 
     table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in NUMERIC else "left")
+        justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
+        table.add_column(column, justify=justify, no_wrap=True, min_width=NARROWEST.get(column, 4))
     for row in rows:
         table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
+NARROWEST = {"number": 14, "status": 15, "key": 36}
 NUMERIC = {"total", "paid", "amount", "refunded", "attempts", "offset"}
 COLOURS = {
     "completed": "green",

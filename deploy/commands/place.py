@@ -59,8 +59,8 @@ def running(folder: Path) -> dict[str, str]:
         os.kill(found["process"], 0)
     except (OSError, ValueError, KeyError):
         raise Failure(
-            f"No orderbus runs on {folder}: start it with `orderbus up`"
-            f"{'' if folder == default_folder() else f' --data {folder}'}, name its folder with --data, or set "
+            f"No orderbus runs on {folder}: start it with `orderbus up"
+            f"{'' if folder == default_folder() else f' --data {folder}'}`, name its folder with --data, or set "
             "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS and the other ORDERBUS_* settings of your own.",
             WRONG,
         ) from None

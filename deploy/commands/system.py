@@ -90,7 +90,7 @@ def where_things_are(stack: Stack, services: Services) -> str:
         f"  {'mails':<18}{stack.data / 'outside' / 'mails'}  (SMTP 127.0.0.1:{stack.ports['smtp']})\n"
         f"  {'logs':<18}{stack.logs}\n"
         f"The bearer token and all other settings: {stack.data / 'environment.json'}\n"
-        f"Next: `orderbus orders{folder}`, `orderbus watch{folder}`, `orderbus doctor{folder}`. Ctrl-C stops everything."
+        f"Next: `orderbus orders{folder}`, `orderbus watch{folder}`. Ctrl-C stops everything."
     )
 
 

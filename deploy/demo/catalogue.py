@@ -63,7 +63,11 @@ async def open_shop(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, s
     for store, settings in catalogue.stores.items():
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
     await asyncio.gather(
-        *(_offer(edges, store, product, stock) for store in catalogue.stores for product in catalogue.products.values()),
+        *(
+            _offer(edges, store, product, stock)
+            for store in catalogue.stores
+            for product in catalogue.products.values()
+        ),
         _send_webhooks(edges, outside, catalogue),
     )
 

@@ -20,6 +20,7 @@ AT_ONCE = 250
 FLOWING = 0.95
 """The share of orders over whose ends the rate is measured: the last ones wait for people and deadlines."""
 
+
 @dataclass
 class Life:
     """One order of the play, and how its story went."""
@@ -29,6 +30,7 @@ class Life:
     ended_at: float | None = None
     """Monotonic seconds."""
     trouble: str = ""
+
 
 @dataclass
 class Tally:
@@ -86,6 +88,7 @@ class Tally:
         """The percentile in milliseconds."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
+
 
 class Play:
     """Runs every story against a running system."""
@@ -153,10 +156,12 @@ class Play:
             return
         self.tally.webhooks = sum(hook["distinct"] for name, hook in hooks.items() if name.startswith(HOOK))
 
+
 def stock_for(people: Sequence[Story]) -> dict[str, int]:
     """Half as many numbered copies as there are customers who want one."""
     wanting = sum("numbered" in story.skus for story in people)
     return {"numbered": wanting // 2 if wanting > 1 else wanting}
+
 
 def casting(orders: int, seed: int) -> list[Story]:
     return cast(orders, random.Random(seed))  # noqa: S311  # a play, no secrets

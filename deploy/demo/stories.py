@@ -1,4 +1,4 @@
-"""The customers' stories: each a short conversation with the shop, and the statuses in which its order may come to rest.
+"""The customers' stories: each a short conversation with the shop, and the statuses in which its order may rest.
 
 A story ends when its order is where it ought to stay; if that never happens, the order counts as lost.
 """

@@ -1,0 +1,41 @@
+"""Waiting until nothing is under way: no event to be sent, no call to the outside to be made, no more mails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+
+from deploy.demo.play import Play
+from shared.settings import Settings
+
+SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+STILL = 3
+"""Looks in a row at which nothing moved; what is in Kafka shows at the next look."""
+PAUSE = 0.4
+
+
+async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) -> bool:
+    """False when something is still under way after so many seconds."""
+    connections = [await asyncpg.connect(settings.service(name).database_url) for name in SERVICES]
+    try:
+        deadline, still, before = time.monotonic() + within, 0, (-1, -1)
+        while still < STILL and time.monotonic() < deadline:
+            await asyncio.sleep(PAUSE)
+            await play.count()
+            now = (play.tally.mails, play.tally.webhooks)
+            still = still + 1 if now == before and not await _under_way(connections) else 0
+            before = now
+        return still >= STILL
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+async def _under_way(connections: list[asyncpg.Connection]) -> int:
+    counts = [
+        await connection.fetchval("select (select count(*) from outbox) + (select count(*) from operations)")
+        for connection in connections
+    ]
+    return sum(counts)

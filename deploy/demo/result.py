@@ -1,0 +1,115 @@
+"""What the demo came to: the figures, from the services' rows and the provider's books rather than from the play."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import asyncpg
+
+from deploy.client import Edges, StripeSandbox
+from deploy.demo.play import Life, Play
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Result:
+    """The keys of `orderbus demo --json`."""
+
+    orders: int
+    by_status: Mapping[str, int]
+    """At rest, by checkout's own rows."""
+    orders_per_second: float
+    """Whole orders, until 95 % of them were where they stay."""
+    latency_ms: Mapping[str, int]
+    """Placed to completed, of orders that complete by themselves."""
+    lost: int
+    """Published, and without a row or not where their story ends."""
+    double_charged: int
+    """Charged more than once in the provider's books."""
+    invariants: Mapping[str, bool]
+    emails: int
+    webhooks: int
+    versions: Mapping[str, str]
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def good(self) -> bool:
+        return not self.lost and not self.double_charged and all(self.invariants.values())
+
+
+async def result_of(
+    play: Play,
+    edges: Edges,
+    bank: StripeSandbox,
+    *,
+    invariants: Mapping[str, bool],
+    versions: Mapping[str, str],
+    before: tuple[int, int],
+) -> Result:
+    """`before`: mails and webhooks that were there before the play."""
+    tally = play.tally
+    rows = await rows_of(edges, play)
+    statuses = Counter(rows[life.order.id]["status"] for life in tally.lives if life.order.id in rows)
+    return Result(
+        orders=len(tally.lives),
+        by_status=dict(sorted(statuses.items())),
+        orders_per_second=round(tally.rate(), 1),
+        latency_ms={"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
+        lost=len(lost(tally.lives, rows)),
+        double_charged=double_charged(tally.lives, await bank.books()),
+        invariants=invariants,
+        emails=tally.mails - before[0],
+        webhooks=tally.webhooks - before[1],
+        versions=versions,
+    )
+
+
+async def rows_of(edges: Edges, play: Play) -> dict[str, Mapping[str, Any]]:
+    """Checkout's rows of this play's orders, by id."""
+    wanted = {life.order.id for life in play.tally.lives}
+    rows: dict[str, Mapping[str, Any]] = {}
+    for store in play.shop.catalogue.stores:
+        after: str | None = ""
+        while after is not None and len(rows) < len(wanted):
+            page = await edges.orders(store=store, limit=200, after=after)
+            rows |= {row["key"]: row for row in page["orders"] if row["key"] in wanted}
+            after = page["next"]
+    return rows
+
+
+def lost(lives: Sequence[Life], rows: Mapping[str, Mapping[str, Any]]) -> list[Life]:
+    return [life for life in lives if life.trouble or rows.get(life.order.id, {}).get("status") not in life.story.ends]
+
+
+def double_charged(lives: Sequence[Life], books: Mapping[str, Any]) -> int:
+    ours = {life.order.id for life in lives}
+    charges: Counter[str] = Counter()
+    for intent in books["payment_intents"]:
+        order = intent["metadata"].get("order", "")
+        if order in ours:
+            charges[order] += intent["effects"]["charges"]
+    return sum(count > 1 for count in charges.values())
+
+
+async def versions_of(settings: Settings, kafka: str) -> dict[str, str]:
+    connection = await asyncpg.connect(settings.checkout.database_url)
+    try:
+        postgresql = str(await connection.fetchval("show server_version")).split()[0]
+    finally:
+        await connection.close()
+    return {
+        "orderbus": version("orderbus"),
+        "python": platform.python_version(),
+        "kafka": kafka,
+        "postgresql": postgresql,
+        "stripe": version("stripe"),
+        "aiokafka": version("aiokafka"),
+        "asyncpg": version("asyncpg"),
+    }
