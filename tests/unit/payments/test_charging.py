@@ -68,6 +68,15 @@ def test_a_late_word_of_3ds_after_the_capture_is_old_news() -> None:
     assert talk.state.status is PaymentStatus.PAID
 
 
+def test_old_news_of_a_failure_changes_no_capture_and_no_call_off() -> None:
+    failed = IntentReported(1, "pi_1", "failed", code="card_declined", text="No.")
+    talk = Conversation(requested()).paid().hear(failed)
+    assert (talk.events, talk.state.status) == ([], PaymentStatus.PAID)
+    talk = Conversation(requested()).asked_for_3ds().hear(OrderCancelled()).hear(failed)
+    assert talk.events == []
+    assert talk.called_off().events == [PaymentCancelled(attempt=1)]
+
+
 def test_a_declined_card_and_another_that_is_good() -> None:
     talk = Conversation(requested()).declined()
     (failed,) = talk.events
