@@ -1,0 +1,95 @@
+"""Topics as they are, from the beginning to where they ended when the reading began."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.contracts.envelope import BadEnvelope, Message, from_headers, message_type
+from shared.settings import KafkaSettings
+from shared.shell.bus import BusUnavailable
+from shared.shell.kafka import connection
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record that is a message; the body only where somebody asked for it."""
+
+    topic: str
+    key: str
+    id: UUID
+    kind: type[Message]
+    source: str
+    sequence: int
+    at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found. `cut`: topics whose beginning is gone, by retention or by somebody."""
+
+    records: Sequence[Read]
+    missing: Sequence[str]
+    cut: frozenset[str]
+
+
+async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
+    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is left out.
+
+    Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
+    """
+    consumer = AIOKafkaConsumer(**connection(settings), enable_auto_commit=False, max_partition_fetch_bytes=4_000_000)
+    try:
+        async with asyncio.timeout(seconds):
+            await consumer.start()
+            there = await consumer.topics()
+            places = [
+                TopicPartition(topic, partition)
+                for topic in topics
+                if topic in there
+                for partition in consumer.partitions_for_topic(topic) or ()
+            ]
+            consumer.assign(places)
+            first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+            await consumer.seek_to_beginning(*places)
+            records = [read async for record in _until(consumer, ends) if (read := _read(record, bodies))]
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
+    finally:
+        await consumer.stop()
+    cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
+    return Reading(records, [topic for topic in topics if topic not in there], cut)
+
+
+async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> AsyncIterator[Any]:
+    open_places = {place for place, end in ends.items() if await consumer.position(place) < end}
+    while open_places:
+        found = await consumer.getmany(*open_places, timeout_ms=500)
+        for place, records in found.items():
+            for record in records:
+                if record.offset < ends[place]:
+                    yield record
+        for place in list(open_places):
+            if await consumer.position(place) >= ends[place]:
+                open_places.discard(place)
+
+
+def _read(record: Any, bodies: str) -> Read | None:
+    try:
+        envelope = from_headers(record.headers, record.key)
+        kind = message_type(envelope)
+    except BadEnvelope:
+        return None
+    if kind.topic.name != record.topic:
+        return None
+    at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
+    body = (record.value or b"") if record.topic == bodies else b""
+    return Read(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)
