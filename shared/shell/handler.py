@@ -88,9 +88,13 @@ class Handler:
             for mark in marks:
                 mark()
 
+    def idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        return not (self._queue or self._busy)
+
     async def drained(self) -> None:
         """Returns when nothing waits and nothing is under way."""
-        while self._queue or self._busy:
+        while not self.idle():
             await asyncio.sleep(0.01)
 
     def _take(self) -> tuple[list[Inbound], list[Mark]]:

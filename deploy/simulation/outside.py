@@ -1,0 +1,225 @@
+"""The outside world behind the services' gateway ports, each part with books of its own that no crash of ours touches."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from deploy.simulation.history import History
+from deploy.simulation.weather import Weather
+from services.fulfillment.domain.operations import (
+    POOL_EMPTY,
+    GrantAccess,
+    PutBackCodes,
+    RevokeAccess,
+    SignDownload,
+    StoreCodes,
+    TakeCode,
+)
+from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.state import Endpoint
+from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+
+Answer = Outcome | Retry | Unknown
+
+
+class Outside:
+    """A gateway in front of one outside system: time passes, calls get lost before or after their effect."""
+
+    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
+        self.weather, self.history, self.chance = weather, history, chance
+        self.under_way = 0
+        """Calls that have not come back: the world is not at rest."""
+        self._late: set[asyncio.Task[None]] = set()
+
+    can_arrive_late = False
+    """A request whose caller gave up may still be carried out: only where its key makes that harmless."""
+
+    async def perform(self, operation: Any, key: str) -> Answer:
+        self.under_way += 1
+        try:
+            return await self._performed(operation, key)
+        finally:
+            self.under_way -= 1
+
+    async def _performed(self, operation: Any, key: str) -> Answer:
+        trouble = self.weather.provider()
+        await asyncio.sleep(self.chance.random() * 0.05)
+        match trouble:
+            case "busy":
+                return Retry("busy", after=self.chance.choice((None, 0.1, 2.0)))
+            case "raises":
+                raise ConnectionError("a bug of the gateway")
+            case "lost_before":
+                return Unknown("no answer (never arrived)")
+            case "hangs_before":
+                await asyncio.sleep(operation.patience * 2)
+            case "late" if self.can_arrive_late:
+                self._arrive_later(operation, key)
+                return Unknown("no answer (still on its way)")
+        answer = self.do(operation, key)
+        self.history.add("outside", operation_key(operation), f"{type(operation).__qualname__} {told(answer)} {trouble}")
+        if trouble == "lost_after":
+            return Unknown("no answer (carried out)")
+        if trouble == "hangs_after":
+            await asyncio.sleep(operation.patience * 2)
+        await asyncio.sleep(self.chance.random() * 0.05)
+        return answer
+
+    def _arrive_later(self, operation: Operation, key: str) -> None:
+        async def arrive() -> None:
+            await asyncio.sleep(self.chance.random() * 40.0)
+            answer = self.do(operation, key)
+            text = f"{type(operation).__qualname__} {told(answer)} (arrived late)"
+            self.history.add("outside", operation_key(operation), text)
+
+        task = by_nobody(arrive)
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
+        self.under_way += 1
+        try:
+            trouble = self.weather.provider()
+            await asyncio.sleep(self.chance.random() * 0.05)
+            return Unknown("no answer to the question") if trouble else self.look(operation, key)
+        finally:
+            self.under_way -= 1
+
+    def do(self, operation: Any, key: str) -> Answer:
+        """The effect, at once and whole."""
+        raise NotImplementedError
+
+    def look(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
+        """What the books say; as for a system that is safe to ask again."""
+        return NotDone()
+
+
+def by_nobody(work: Callable[[], Any]) -> asyncio.Task[None]:
+    """A task of the world's own: it outlives the worker in whose step it began."""
+    from contextvars import copy_context  # noqa: PLC0415
+
+    from shared.simulation.loop import OWNER  # noqa: PLC0415
+
+    context = copy_context()
+    context.run(OWNER.set, "")
+    return asyncio.get_running_loop().create_task(work(), context=context)
+
+
+def operation_key(operation: Any) -> str:
+    return str(getattr(operation, "order", ""))
+
+
+def told(answer: object) -> str:
+    parts = [f"{n}={getattr(answer, n)}" for n in ("status", "code", "error", "intent") if getattr(answer, n, "")]
+    return f"→ {type(answer).__name__} {' '.join(parts)}".rstrip()
+
+
+@dataclass
+class CoursePlatform(Outside):
+    """Who may enter what. Grants and revocations are remembered by their key."""
+
+    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
+        super().__init__(weather, history, chance)
+        self.access: dict[tuple[str, str], bool] = {}
+        self.effects: Counter[str] = Counter()
+        self._answers: dict[str, Outcome] = {}
+
+    def do(self, operation: GrantAccess | RevokeAccess, key: str) -> Answer:
+        if key in self._answers:
+            return self._answers[key]
+        if self.weather.happens(self.weather.level.provider_busy):
+            return type(operation).Failed("not_found", "there is nothing at this URL")
+        self.effects[key] += 1
+        self.access[operation.order, operation.item] = isinstance(operation, GrantAccess)
+        return self._answers.setdefault(key, type(operation).Done())
+
+
+class MailServer(Outside):
+    """Every mail that it took, by Message-ID."""
+
+    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
+        super().__init__(weather, history, chance)
+        self.taken: Counter[str] = Counter()
+
+    def do(self, operation: SendEmail, key: str) -> Answer:
+        if self.weather.happens(self.weather.level.raises):
+            return SendEmail.Failed("550", "no such mailbox")
+        self.taken[operation.message_id] += 1
+        return SendEmail.Done()
+
+
+class Receivers(Outside):
+    """The stores' webhook endpoints: every event that they took, by `webhook-id`."""
+
+    def __init__(
+        self,
+        weather: Weather,
+        history: History,
+        chance: random.Random,
+        endpoint: Callable[[str, str], Endpoint | None],
+    ) -> None:
+        super().__init__(weather, history, chance)
+        self.taken: Counter[str] = Counter()
+        self._endpoint = endpoint
+        self.down: set[str] = set()
+
+    def do(self, operation: PostWebhook, key: str) -> Answer:
+        known = self._endpoint(operation.store, operation.endpoint)
+        if known is None:
+            return PostWebhook.Failed("removed", "The endpoint was removed.")
+        if known.paused:
+            return PostWebhook.Failed("paused", "The endpoint is paused.")
+        if operation.endpoint in self.down:
+            return Retry("HTTP 503")
+        if self.weather.happens(self.weather.level.raises / 5):
+            return PostWebhook.Failed("gone", "The endpoint answered 410 Gone; it was paused.")
+        self.taken[operation.message_id] += 1
+        return PostWebhook.Done(204)
+
+
+@dataclass
+class Pool:
+    codes: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+    """Each code, and the order and item that took it."""
+
+
+class CodePools(Outside):
+    """Redemption codes. In production they are a table of fulfillment's: its statements are as atomic as this."""
+
+    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
+        super().__init__(weather, history, chance)
+        self.pools: dict[str, Pool] = {}
+        self._batches: dict[str, int] = {}
+
+    def do(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Answer:
+        pool = self.pools.setdefault(operation.pool, Pool())
+        match operation:
+            case StoreCodes():
+                new = [code for code in operation.codes if code not in pool.codes]
+                pool.codes.update(dict.fromkeys(new))
+                return StoreCodes.Done(self._batches.setdefault(key, len(new)))
+            case PutBackCodes():
+                place = (operation.order, operation.item)
+                pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
+                return PutBackCodes.Done()
+        place = (operation.order, operation.item)
+        mine = [code for code, taken in pool.codes.items() if taken == place]
+        free = [code for code, taken in pool.codes.items() if taken is None][: operation.quantity]
+        if not mine and len(free) < operation.quantity:
+            return TakeCode.Failed(POOL_EMPTY, "too few codes are left", timedelta(seconds=30))
+        pool.codes.update(dict.fromkeys(free if not mine else (), place))
+        return TakeCode.Done(tuple(mine or free))
+
+
+class Links(Outside):
+    def do(self, operation: SignDownload, key: str) -> Answer:
+        return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
+
+
+Waiter = Callable[[], Awaitable[None]]

@@ -1,0 +1,258 @@
+"""Customers and staff, each with a seeded will of their own: they buy, hesitate, change their minds, two at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.envelope import Command
+from shared.contracts.fulfillment import (
+    Action,
+    AddCodes,
+    ConfigureProduct,
+    CourseAccess,
+    Download,
+    ReceiveStock,
+    RedemptionCode,
+    RetryDelivery,
+    Shipment,
+    ShipItems,
+)
+from shared.contracts.notifications import RegisterEndpoint, ReplayWebhooks
+from shared.contracts.payments import RefundLine, RefundPayment
+from shared.contracts.storefront import (
+    CheckoutAbandoned,
+    CheckoutOpened,
+    CheckoutSubmitted,
+    PaymentChoice,
+    PaymentRetried,
+    SubmittedItem,
+)
+from shared.contracts.values import Address, Customer
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+STORE, CURRENCY = "s", "USD"
+SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # noqa: S105  # of a simulated endpoint
+PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
+ACTIONS: dict[str, tuple[Action, bool]] = {
+    "file": (Download(file="a.zip"), False),
+    "key": (RedemptionCode(pool="keys"), False),
+    "course": (CourseAccess(url="https://courses.example/access", enter="https://courses.example"), False),
+    "mug": (Shipment(), True),
+    "rare": (CourseAccess(url="https://courses.example/rare"), True),
+}
+"""What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
+CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
+OPEN = ("created", "pending_payment")
+HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
+
+
+class People:
+    """Everybody who acts in a run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
+
+    async def act(self) -> None:
+        await self.open_store()
+        level = self.world.weather.level
+        strikes = int(level.from_outside * self.world.orders)
+        working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
+        await asyncio.gather(self.world.mischief.run(strikes, over=4.0), *working)
+        await self.tidy_up()
+
+    # The store
+
+    async def open_store(self) -> None:
+        chance, publish = self.world.chance_of("store"), self._command
+        mail = "staff@store.example"
+        publish(
+            ConfigureStore(
+                name="Store",
+                sender=mail,
+                staff_email=mail,
+                support_email=mail,
+                order_url="https://store.example/{order}",
+                currencies=(CURRENCY,),
+            ),
+            STORE,
+        )
+        for sku, price in PRICES.items():
+            publish(DefineSku(product=sku.title(), prices={CURRENCY: price}, shippable=sku == "mug"), f"{STORE}/{sku}")
+        for sku, (action, tracked) in ACTIONS.items():
+            publish(ConfigureProduct(action=action, track_stock=tracked), f"{STORE}/{sku}")
+            if tracked:
+                publish(ReceiveStock(quantity=1 + int(chance.random() * self.world.orders)), f"{STORE}/{sku}")
+        self._add_codes("first", 1 + int(chance.random() * self.world.orders))
+        for endpoint, events in (("shop", ("order.received", "order.refunded")), ("crm", ("order.updated",))):
+            publish(
+                RegisterEndpoint(
+                    endpoint=endpoint,
+                    url=f"https://{endpoint}.example",
+                    events=events,  # type: ignore[arg-type]
+                    secret=SECRET,
+                ),
+                STORE,
+            )
+        while self.world.unrest():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    def _add_codes(self, batch: str, count: int) -> None:
+        self._command(AddCodes(codes=tuple(f"{batch}-{number}" for number in range(count))), f"{STORE}/keys")
+
+    def _command(self, command: Command, key: str, actor: str = "staff:anna", times: int = 1) -> None:
+        self.world.publish(command, key, actor=actor, times=times)
+
+    # Customers
+
+    async def buy(self, key: str) -> None:
+        chance = self.world.chance_of(f"customer of {key}")
+        await asyncio.sleep(chance.random() * 2.0)
+        if chance.random() < 0.7:
+            self._say(CheckoutOpened(store=STORE, currency=CURRENCY), key, chance)
+            await asyncio.sleep(chance.random() * 0.2)
+        if chance.random() < 0.05:
+            return  # never comes back: the checkout expires
+        if chance.random() < 0.05:
+            self._say(self._checkout(chance, wrong=True), key, chance)
+        self._say(self._checkout(chance), key, chance)
+        if chance.random() < 0.05:
+            self._say(self._checkout(chance), key, chance)
+        await asyncio.gather(self._hesitate(key, chance), self._pay(key, chance))
+
+    def _say(self, message: Command, key: str, chance: random.Random) -> None:
+        self.world.publish(message, key, times=2 if chance.random() < 0.05 else 1)
+
+    def _checkout(self, chance: random.Random, *, wrong: bool = False) -> CheckoutSubmitted:
+        skus = chance.sample(sorted(PRICES), chance.choice((1, 1, 2, 3)))
+        if "odd" in skus and chance.random() < 0.7:
+            skus = ["file"]
+        items = tuple(
+            SubmittedItem(sku=sku, quantity=chance.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus
+        )
+        total = sum(item.quantity * item.unit_price for item in items)
+        return CheckoutSubmitted(
+            store=STORE,
+            customer=Customer(name="A. Buyer", email="buyer@mail.example"),
+            items=items,
+            currency=CURRENCY,
+            subtotal=total + wrong,
+            tax=0,
+            total=total,
+            purchased=total,
+            payment=PaymentChoice(payment_method=chance.choice(CARDS)),
+            shipping=HOUSE,
+        )
+
+    async def _hesitate(self, key: str, chance: random.Random) -> None:
+        if chance.random() < 0.08:
+            await asyncio.sleep(chance.random() * chance.choice((0.3, 3.0)))
+            self._say(CheckoutAbandoned(reason="changed my mind"), key, chance)
+
+    async def _pay(self, key: str, chance: random.Random) -> None:
+        """See to it that the order is paid, more or less patiently."""
+        patience = 4
+        while patience:
+            status = await self._changed(key)
+            if status is None or status["status"] not in OPEN:
+                return
+            url = status.get("pay_url") or ""
+            if not url or status["status"] != "pending_payment":
+                continue
+            patience -= 1
+            await asyncio.sleep(chance.random() * chance.choice((0.1, 1.0, 60.0)))
+            self._try_again(key, chance, at_bank="bank." in url)
+            if chance.random() < 0.15:
+                return
+
+    def _try_again(self, key: str, chance: random.Random, *, at_bank: bool) -> None:
+        if at_bank and chance.random() < 0.8:
+            self.world.stripe.confirm(key, well=chance.random() < 0.7)
+        if not at_bank or chance.random() < 0.3:
+            self._say(PaymentRetried(payment=PaymentChoice(payment_method=chance.choice(CARDS))), key, chance)
+
+    async def _changed(self, key: str) -> dict[str, Any] | None:
+        """The next status record of the order; None when none comes for long."""
+        before = self.world.statuses.get(key, {}).get("revision", -1)
+        try:
+            async with asyncio.timeout(3600.0):
+                await self.world.news(key, before)
+        except TimeoutError:
+            return None
+        return self.world.statuses[key]
+
+    # Staff
+
+    async def serve(self, key: str) -> None:
+        """What staff do about one order, at good moments and bad ones."""
+        chance = self.world.chance_of(f"staff for {key}")
+        if chance.random() < 0.35:
+            await asyncio.sleep(chance.random() * chance.choice((3.0, 6.0, 86400.0)))
+            act = chance.choice((self._cancel, self._refund, self._refund, self._refund_twice, self._complete))
+            await act(key, chance)
+        if chance.random() < 0.1:
+            await asyncio.sleep(chance.random() * 6.0)
+            await self._ask(ReplayWebhooks(), "notifications", key, chance)
+
+    async def _cancel(self, key: str, chance: random.Random) -> None:
+        await self._ask(CancelOrder(reason="by staff"), "checkout", key, chance)
+
+    async def _complete(self, key: str, chance: random.Random) -> None:
+        await self._ask(CompleteOrder(), "checkout", key, chance)
+
+    async def _refund(self, key: str, chance: random.Random) -> None:
+        wish: Callable[[], RefundPayment] = chance.choice(
+            (
+                RefundPayment,
+                lambda: RefundPayment(amount=1 + int(chance.random() * 3000)),
+                lambda: RefundPayment(items=(RefundLine(item="1"),)),
+            )
+        )
+        await self._ask(wish(), "payments", key, chance)
+
+    async def _refund_twice(self, key: str, chance: random.Random) -> None:
+        """Two at once, who do not know of each other."""
+        await asyncio.gather(self._refund(key, chance), self._refund(key, chance))
+
+    async def _ask(self, command: Command, service: str, key: str, chance: random.Random) -> None:
+        if chance.random() < 0.5:
+            self._command(command, key, times=2 if chance.random() < 0.1 else 1)
+        else:
+            await self.world.submit(service, command, key, actor="staff:bert")
+
+    async def tidy_up(self) -> None:
+        """At the end staff see to what waits for people: parcels, codes, what failed. Some of it for good."""
+        self._command(ConfigureProduct(action=Download(file="odd.zip")), f"{STORE}/odd")
+        for attempt in range(4):
+            await self._quiet()
+            waiting = [key for key in self.keys if self._waits(key)]
+            if not waiting:
+                return
+            self._add_codes(f"more-{attempt}", 2 * len(waiting))
+            await asyncio.gather(*(self._see_to(key) for key in waiting))
+
+    async def _quiet(self) -> None:
+        """Till nothing goes on but what is far away."""
+        await asyncio.sleep(3.0)
+        while self.world.unrest():  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+
+    def _waits(self, key: str) -> bool:
+        status = self.world.statuses.get(key)
+        return bool(status and status["status"] in ("processing", "failed"))
+
+    async def _see_to(self, key: str) -> None:
+        items = self.world.statuses[key]["items"]
+        if any(item["delivery"] == "waiting" and item["shippable"] for item in items):
+            ship = ShipItems(carrier="Post", tracking=f"T-{key}")
+            await self.world.submit("fulfillment", ship, key, actor="staff:carl")
+        if any(item["delivery"] == "failed" for item in items):
+            await self.world.submit("fulfillment", RetryDelivery(), key, actor="staff:carl")
+
+

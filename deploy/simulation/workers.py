@@ -1,0 +1,151 @@
+"""Workers that are started, killed, frozen and restarted over the same stores and the same bus."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from deploy.simulation.history import History
+from deploy.simulation.weather import Weather
+from shared.shell.bus import BusUnavailable
+from shared.shell.edge import ShellEdge
+from shared.shell.runner import Shell
+from shared.shell.service import Service
+from shared.shell.store import StoreUnavailable
+from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
+from shared.simulation.loop import OWNER, SeededLoop
+from shared.simulation.memory_store import MemoryStore
+from shared.simulation.relay_lock import Turnstile
+
+T = TypeVar("T")
+
+
+class Gone(Exception):
+    """The worker died while it was being asked."""
+
+
+class SkewedClock:
+    """The world's time, as one machine sees it."""
+
+    def __init__(self, now: Callable[[], datetime], skew: float) -> None:
+        self._now, self._skew = now, timedelta(seconds=skew)
+
+    def now(self) -> datetime:
+        return self._now() + self._skew
+
+
+class Worker:
+    """One worker of a service through all its lives."""
+
+    def __init__(
+        self,
+        service: Service,
+        index: int,
+        *,
+        loop: SeededLoop,
+        store: MemoryStore,
+        bus: MemoryBus,
+        turnstile: Turnstile,
+        now: Callable[[], datetime],
+        weather: Weather,
+        history: History,
+        chance: random.Random,
+    ) -> None:
+        self.service, self.name = service, f"{service.name}-{index}"
+        self.loop, self.store, self.bus, self.turnstile = loop, store, bus, turnstile
+        self.weather, self.history, self.chance = weather, history, chance
+        self.clock = SkewedClock(now, (chance.random() - 0.5) * 0.1)
+        self.life = 0
+        self.shell: Shell | None = None
+        self.up = False
+        self.troubles: list[str] = []
+        """How lives ended that should not have."""
+
+    @property
+    def owner(self) -> str:
+        return f"{self.name}#{self.life}"
+
+    @property
+    def frozen(self) -> bool:
+        return self.loop.is_frozen(self.owner)
+
+    async def start(self) -> None:
+        """Begin a life: as often as it takes, as a supervisor does."""
+        while not self.up:
+            self.life += 1
+            self.shell = self._new_shell()
+            try:
+                await self._owned(self.shell.start())
+                self.up = True
+            except (StoreUnavailable, BusUnavailable):
+                await self.loop.kill(self.owner)
+                await asyncio.sleep(0.2)
+        self._owned(self._watched(self.shell))
+
+    async def _watched(self, shell: Shell | None) -> None:
+        assert shell is not None
+        try:
+            await shell.failed()
+        except Exception as error:
+            self.troubles.append(f"{self.name} died of {type(error).__name__}: {error}")
+            raise
+
+    async def kill(self) -> None:
+        """As SIGKILL: whatever is not committed is lost."""
+        self.up = False
+        await self.loop.kill(self.owner)
+        self.turnstile.gone(self.owner)
+
+    async def stop(self) -> None:
+        """As SIGTERM."""
+        self.up = False
+        assert self.shell is not None
+        await self._owned(self.shell.stop())
+        await self.kill()
+
+    def idle(self) -> bool:
+        """Nothing is queued, handled or under way."""
+        shell = self.shell
+        return self.up and shell is not None and not self.frozen and shell.handler.idle()
+
+    def edge(self) -> ShellEdge:
+        assert self.shell is not None
+        shell = self.shell
+        no_engine: Any = None
+        return ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, no_engine)
+
+    async def asked(self, question: Callable[[Worker], Coroutine[Any, Any, T]]) -> T:
+        """An HTTP request to this worker. Raises Gone when it dies meanwhile."""
+        if not self.up:
+            raise Gone(self.name)
+        try:
+            return await self._owned(question(self))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise Gone(self.name) from None
+
+    def _owned(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        context = copy_context()
+        context.run(OWNER.set, self.owner)
+        return self.loop.create_task(work, context=context)
+
+    def _new_shell(self) -> Shell:
+        topics = [topic.name for topic in self.service.consumes]
+        return Shell(
+            self.service,
+            self.name,
+            store=self.store,
+            source=MemorySource(self.bus, self.service.name, self.name, topics, self.weather.source(self.name)),
+            sink=MemorySink(self.bus, self.weather.sink(self.name)),
+            lock=lambda: self.turnstile.lock(self.owner),
+            clock=self.clock,
+            chance=random.Random(self.chance.getrandbits(64)),  # noqa: S311
+            batch=self.chance.choice((3, 20, 300)),
+            at_once=self.chance.choice((2, 48)),
+        )

@@ -1,0 +1,266 @@
+"""The world of one run: four services with their workers, the outside, the people, the faults, and the time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+
+from deploy.run import SERVICES
+from deploy.simulation.history import History
+from deploy.simulation.mischief import Mischief
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers
+from deploy.simulation.settings import declared, with_outside
+from deploy.simulation.stripe import Stripe
+from deploy.simulation.weather import LEVELS, Weather
+from deploy.simulation.workers import Gone, Worker
+from services.fulfillment.domain import operations as fulfilling
+from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.state import Endpoint, Endpoints
+from services.payments.domain import operations as paying
+from shared.contracts.checkout import STATUS
+from shared.contracts.envelope import Command, Envelope, encode, to_headers
+from shared.shell import codec
+from shared.shell.bus import BusRecord
+from shared.shell.core import Operation, Refused, Report
+from shared.shell.service import Gateway
+from shared.shell.store import StoreUnavailable
+from shared.simulation.bus import MemoryBus
+from shared.simulation.loop import SeededLoop
+from shared.simulation.memory_store import OPERATIONS, OUTBOX, TIMERS, MemoryStore
+from shared.simulation.relay_lock import Turnstile
+from shared.web import Accepted, ProblemResponse
+
+T = TypeVar("T")
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
+HORIZON = 60 * 86400.0
+"""Seconds after which a run that has not come to rest is broken off."""
+LOOK = 0.1
+"""Seconds between two looks whether everything is at rest."""
+
+
+class NotAtRest(Exception):
+    """Something goes on for ever, or waits for what will never come."""
+
+
+class World:
+    def __init__(self, loop: SeededLoop, seed: int, orders: int, level: str) -> None:
+        self.loop, self.seed, self.orders = loop, seed, orders
+        self._offset = timedelta(0)
+        self.history = History(self.now)
+        self.weather = Weather(LEVELS[level], self.chance_of("weather"), self.history)
+        self.bus = MemoryBus(self.now, self.chance_of("bus"))
+        self.bus.on_append = self._seen
+        self.statuses: dict[str, dict[str, Any]] = {}
+        """What every order's status record says, as any staff tool sees it."""
+        self._waiters: dict[str, list[asyncio.Event]] = {}
+        self.names = SERVICES
+        self.stores = {name: MemoryStore(self.weather.store(name), self.now) for name in SERVICES}
+        self.turnstiles = {name: Turnstile() for name in SERVICES}
+        self._ids = self.chance_of("ids")
+        self._build_outside()
+        services = {name: with_outside(service, self._outside) for name, service in declared().items()}
+        chance = self.chance_of("workers")
+        self.workers = [
+            Worker(
+                services[name],
+                index,
+                loop=loop,
+                store=self.stores[name],
+                bus=self.bus,
+                turnstile=self.turnstiles[name],
+                now=self.now,
+                weather=self.weather,
+                history=self.history,
+                chance=chance,
+            )
+            for name in SERVICES
+            for index in range(chance.choice((1, 2)))
+        ]
+        self.mischief = Mischief(self)
+        self._asking = self.chance_of("asking")
+        self.troubles: list[str] = []
+
+    def _build_outside(self) -> None:
+        weather, history = self.weather, self.history
+        self.stripe = Stripe(weather, history, self.chance_of("stripe"), self._callback)
+        self.platform = CoursePlatform(weather, history, self.chance_of("platform"))
+        self.pools = CodePools(weather, history, self.chance_of("pools"))
+        self.links = Links(weather, history, self.chance_of("links"))
+        self.mails = MailServer(weather, history, self.chance_of("mails"))
+        self.receivers = Receivers(weather, history, self.chance_of("receivers"), self._endpoint)
+        self.systems = (self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers)
+        self._outside: dict[type[Operation], Gateway] = {
+            paying.ChargeCard: self.stripe,
+            paying.CancelIntent: self.stripe,
+            paying.RefundCharge: self.stripe,
+            paying.FindIntent: self.stripe,
+            paying.FindRefund: self.stripe,
+            fulfilling.GrantAccess: self.platform,
+            fulfilling.RevokeAccess: self.platform,
+            fulfilling.TakeCode: self.pools,
+            fulfilling.PutBackCodes: self.pools,
+            fulfilling.StoreCodes: self.pools,
+            fulfilling.SignDownload: self.links,
+            SendEmail: self.mails,
+            PostWebhook: self.receivers,
+        }
+
+    # Time and chance
+
+    def now(self) -> datetime:
+        return BEGINNING + timedelta(seconds=self.loop.time()) + self._offset
+
+    def jump_clock(self, seconds: float) -> None:
+        """The machines' clocks are set; sleeps take no notice."""
+        self._offset += timedelta(seconds=seconds)
+
+    def chance_of(self, what: str) -> random.Random:
+        """Chance of its own for each part, so that a change in one does not shift all others."""
+        return random.Random(self.seed << 32 | zlib.crc32(what.encode()))  # noqa: S311
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 of now."""
+        milliseconds = int(self.now().timestamp() * 1000)
+        return UUID(int=milliseconds << 80 | 7 << 76 | self._ids.getrandbits(12) << 64 | 2 << 62 | self._ids.getrandbits(62))
+
+    # What people do
+
+    def publish(self, message: Command, key: str, *, actor: str = "customer", store: str = "s", times: int = 1) -> UUID:
+        """A record by the storefront, or by staff."""
+        kind, topic = type(message), type(message).topic
+        envelope = Envelope(
+            id=self.new_id(),
+            type=kind.type,
+            source="storefront",
+            subject=key,
+            time=self.now(),
+            store=store,
+            actor=actor,
+        )
+        for _ in range(times):
+            self.bus.append(topic.name, key.encode(), to_headers(envelope), encode(message))
+        self.history.add(actor, key, f"publishes {kind.type}" + (f" {times} times" if times > 1 else ""))
+        return envelope.id
+
+    async def submit(self, service: str, message: Command | Report, key: str, *, actor: str, identity: str = "") -> bool:
+        """By HTTP, as often as it takes, under one Idempotency-Key. False when it was refused."""
+        identity = identity or str(self.new_id())
+        while True:
+            answer = await self._once(service, message, key, actor, identity)
+            if answer is not None:
+                said = f"refused: {answer.code}" if isinstance(answer, Refused) else "accepted"
+                self.history.add(actor, key, f"asks {service} by HTTP: {type(message).__qualname__}: {said}")
+                return not isinstance(answer, Refused)
+            await asyncio.sleep(0.5 + self._asking.random())
+
+    async def _once(
+        self, service: str, message: Command | Report, key: str, actor: str, identity: str, store: str = "s"
+    ) -> Accepted | Refused | None:
+        def question(worker: Worker) -> Coroutine[Any, Any, Accepted | Refused]:
+            return worker.edge().submit(message, key, identity=identity, actor=actor, store=store)
+
+        try:
+            return await self.worker_of(service).asked(question)
+        except (Gone, ProblemResponse, StoreUnavailable):
+            return None
+
+    def worker_of(self, service: str) -> Worker:
+        return self._asking.choice([worker for worker in self.workers if worker.service.name == service])
+
+    async def _callback(self, event: str, order: str, store: str, report: Report) -> bool:
+        answer = await self._once("payments", report, order, "provider:stripe", event, store)
+        self.history.add("stripe", order, f"callback {event} {report}: {'taken' if answer else 'not taken'}")
+        return answer is not None
+
+    def _endpoint(self, store: str, endpoint: str) -> Endpoint | None:
+        """As the gateway reads it: from notifications' own database."""
+        stored = self.stores["notifications"].rows("endpoints").get(store)
+        known = codec.load(Endpoints, stored.row.data) if stored and stored.row.data else None
+        return known.find(endpoint) if known else None
+
+    def _seen(self, record: BusRecord) -> None:
+        headers = dict(record.headers)
+        key = (record.key or b"").decode()
+        self.history.add("bus", key, f"{headers['ce_type'].decode()} {headers['ce_id'].decode()[:18]}")
+        if record.topic == STATUS.name:
+            told = orjson.loads(record.value or b"")
+            if told["revision"] >= self.statuses.get(key, told)["revision"]:
+                self.statuses[key] = told
+                for waiter in self._waiters.pop(key, ()):
+                    waiter.set()
+
+    async def news(self, key: str, revision: int) -> None:
+        """Till the status record of an order is newer than `revision`."""
+        while self.statuses.get(key, {"revision": -1})["revision"] <= revision:
+            waiter = asyncio.Event()
+            self._waiters.setdefault(key, []).append(waiter)
+            await waiter.wait()
+
+    # Running
+
+    async def start(self) -> None:
+        await asyncio.gather(*(worker.start() for worker in self.workers))
+
+    async def run(self, people: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let the people act, then wait till everything is at rest. Raises NotAtRest."""
+        await self.start()
+        acting = asyncio.create_task(people())
+        while not acting.done() or not self.at_rest():
+            await self._look(acting)
+        acting.result()
+
+    async def _look(self, acting: asyncio.Task[None]) -> None:
+        await asyncio.sleep(LOOK)
+        self._supervise()
+        if self.loop.time() > HORIZON:
+            raise NotAtRest(f"after {HORIZON / 86400:g} days: {self.unrest()}")
+        if not self.unrest():
+            self._skip(acting)
+
+    def _supervise(self) -> None:
+        for worker in self.workers:
+            if worker.troubles:
+                self.troubles += worker.troubles
+                worker.troubles = []
+
+    def unrest(self) -> str:
+        """What is going on right now; empty when all wait for a time or for people."""
+        for worker in self.workers:
+            if not worker.idle():
+                return f"{worker.name} is at work"
+        for name, store in self.stores.items():
+            if store.rows(OUTBOX):
+                return f"{len(store.rows(OUTBOX))} records in the outbox of {name}"
+            if self.bus.behind(name):
+                return f"{name} is {self.bus.behind(name)} records behind"
+        if any(system.under_way for system in self.systems) or not self.mischief.quiet:
+            return "calls or faults are under way"
+        soon = self.now() + timedelta(seconds=0.6)
+        return "something is due" if any(due <= soon for due in self._due()) else ""
+
+    def at_rest(self) -> bool:
+        """Nothing goes on, and no timer, operation or callback will ever come."""
+        return not self.unrest() and not any(self._due()) and not self.stripe.callbacks
+
+    def _due(self) -> list[datetime]:
+        """When each waiting operation and timer is due; a lease's end counts for a leased one."""
+        found: list[datetime] = []
+        for store in self.stores.values():
+            found += [row.leased_until or row.due for row in store.rows(OPERATIONS).values()]
+            found += [row.due for row in store.rows(TIMERS).values()]
+        return found
+
+    def _skip(self, acting: asyncio.Task[None]) -> None:
+        """Nothing goes on: let the time pass until something does."""
+        waits = [(due - self.now()).total_seconds() for due in self._due()]
+        waits += [when - self.loop.time() for when in self.loop.timers_of("")]
+        wait = min((wait for wait in waits if wait > 2 * LOOK), default=0.0)
+        if wait > 2.0:
+            self.loop.skip(wait - 0.5)

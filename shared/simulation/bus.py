@@ -1,0 +1,233 @@
+"""Kafka in memory: topics in partitions, groups with rebalances, positions that are committed or not.
+
+As at Kafka: order per partition, at least once; a member that comes back under its name gets its partitions back; one
+that is silent for longer than its session loses them to the others, who begin at the committed positions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from shared.shell.bus import BusRecord, BusUnavailable, Positions
+from shared.shell.store import OutboxRow
+
+Place = tuple[str, int]
+"""Topic and partition."""
+Trouble = Callable[[str], str]
+"""Asked before each call, with the call's name: what goes wrong with it; empty for nothing. Sinks know `refused`,
+`half` (the later part is not taken) and `unheard` (taken, but the answer is lost); sources `refused` and `again`
+(records from the committed position once more)."""
+
+
+def all_well(call: str) -> str:
+    return ""
+
+
+@dataclass
+class Group:
+    """A service's consumer group."""
+
+    topics: tuple[str, ...]
+    committed: dict[Place, int] = field(default_factory=dict)
+    assigned: dict[Place, str] = field(default_factory=dict)
+    members: dict[str, MemorySource] = field(default_factory=dict)
+
+
+class MemoryBus:
+    def __init__(self, clock: Callable[[], datetime], chance: random.Random, partitions: int = 3) -> None:
+        self.clock, self.chance, self.partitions = clock, chance, partitions
+        self.logs: dict[Place, list[BusRecord]] = {}
+        self.groups: dict[str, Group] = {}
+        self.on_append: Callable[[BusRecord], None] = lambda record: None
+
+    def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> BusRecord:
+        """Write a record to the partition of its key."""
+        place = (topic, zlib.crc32(key) % self.partitions)
+        log = self.logs.setdefault(place, [])
+        record = BusRecord(topic, place[1], len(log), key, tuple(headers), value, self.clock())
+        log.append(record)
+        self.on_append(record)
+        for group in self.groups.values():
+            member = group.assigned.get(place)
+            if member is not None:
+                group.members[member].wake()
+        return record
+
+    def repeat(self, record: BusRecord) -> None:
+        """Write a record once more: a producer's late repetition."""
+        assert record.key is not None and record.value is not None
+        self.append(record.topic, record.key, record.headers, record.value)
+
+    def records(self) -> list[BusRecord]:
+        """Everything that was ever written, by topic and partition."""
+        return [record for place in sorted(self.logs) for record in self.logs[place]]
+
+    # Groups
+
+    def join(self, source: MemorySource) -> None:
+        group = self.groups.setdefault(source.group, Group(tuple(source.topics)))
+        known = source.member in group.members
+        group.members[source.member] = source
+        if known:
+            source.seek_back()
+        else:
+            self.rebalance(source.group)
+
+    def leave(self, group: str, member: str) -> None:
+        """The member left, or was silent for too long."""
+        if self.groups[group].members.pop(member, None) is not None:
+            self.rebalance(group)
+
+    def rebalance(self, name: str) -> None:
+        """Deal the partitions out anew; who gets one that was another's begins at its committed position."""
+        group = self.groups[name]
+        members = sorted(group.members)
+        before = dict(group.assigned)
+        group.assigned = {}
+        if not members:
+            return
+        shift = int(self.chance.random() * len(members))
+        places = [(topic, partition) for topic in group.topics for partition in range(self.partitions)]
+        for number, place in enumerate(places):
+            group.assigned[place] = members[(number + shift) % len(members)]
+        for member in members:
+            mine = {place for place, owner in group.assigned.items() if owner == member}
+            group.members[member].assigned(mine, {place for place in mine if before.get(place) != member})
+
+    def behind(self, name: str) -> int:
+        """Records that the group has not committed."""
+        committed = self.groups[name].committed
+        places = [(topic, partition) for topic in self.groups[name].topics for partition in range(self.partitions)]
+        return sum(len(self.logs.get(place, ())) - committed.get(place, 0) for place in places)
+
+
+class MemorySource:
+    """A member of a group. See `shell.bus.Source`."""
+
+    def __init__(
+        self, bus: MemoryBus, group: str, member: str, topics: Sequence[str], trouble: Trouble = all_well
+    ) -> None:
+        self.bus, self.group, self.member, self.topics, self.trouble = bus, group, member, tuple(topics), trouble
+        self._positions: dict[Place, int] = {}
+        self._woken = asyncio.Event()
+
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+        self.bus.join(self)
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        await asyncio.sleep(0)
+        if self.bus.groups[self.group].members.get(self.member) is not self:
+            self.bus.join(self)
+        match self.trouble("read"):
+            case "refused":
+                raise BusUnavailable("the broker cannot be reached")
+            case "again":
+                self.seek_back()
+        if not (found := self._found(limit)):
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(1.0):
+                    await self._woken.wait()
+            except TimeoutError:
+                return []
+            found = self._found(limit)
+        return found
+
+    def _found(self, limit: int) -> list[BusRecord]:
+        """From a random partition on, as fetches come back in any order."""
+        places = list(self._positions)
+        first = int(self.bus.chance.random() * len(places)) if places else 0
+        found: list[BusRecord] = []
+        for place in (*places[first:], *places[:first]):
+            log = self.bus.logs.get(place, ())
+            position = self._positions[place]
+            if position < len(log):
+                records = log[position : position + limit - len(found)]
+                self._positions[place] = position + len(records)
+                found += records
+            if len(found) >= limit:
+                break
+        return found
+
+    async def commit(self, positions: Positions) -> None:
+        await asyncio.sleep(0)
+        if self.trouble("commit"):
+            raise BusUnavailable("the broker cannot be reached")
+        group = self.bus.groups[self.group]
+        if group.members.get(self.member) is not self:
+            raise BusUnavailable("the member is not in the group any more")
+        group.committed.update({p: o for p, o in positions.items() if group.assigned.get(p) == self.member})
+
+    def lag(self) -> int:
+        return sum(len(self.bus.logs.get(place, ())) - position for place, position in self._positions.items())
+
+    def ready(self) -> bool:
+        return bool(self._positions)
+
+    async def stop(self) -> None:
+        """A static member says no good-bye: its session runs on."""
+
+    # The bus calls these
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def assigned(self, mine: set[Place], new: set[Place]) -> None:
+        committed = self.bus.groups[self.group].committed
+        self._positions = {
+            place: committed.get(place, 0) if place in new or place not in self._positions else self._positions[place]
+            for place in sorted(mine)
+        }
+        self.wake()
+
+    def seek_back(self) -> None:
+        """Begin at the committed positions again."""
+        group = self.bus.groups[self.group]
+        mine = sorted(place for place, owner in group.assigned.items() if owner == self.member)
+        self._positions = {place: group.committed.get(place, 0) for place in mine}
+        self.wake()
+
+
+class MemorySink:
+    """A producer. See `shell.bus.Sink`."""
+
+    def __init__(self, bus: MemoryBus, trouble: Trouble = all_well) -> None:
+        self.bus, self.trouble = bus, trouble
+
+    async def start(self) -> None: ...
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
+        await asyncio.sleep(0)
+        trouble = self.trouble("send")
+        if trouble == "refused":
+            raise BusUnavailable("the broker cannot be reached")
+        taken = rows[: len(rows) // 2] if trouble == "half" else rows
+        for row in taken:
+            self.bus.append(row.topic, row.key.encode(), _headers(row), row.body)
+        await asyncio.sleep(0)
+        if trouble == "unheard":
+            raise BusUnavailable("the broker's answer was lost")
+        return [row.id for row in taken]
+
+    async def stop(self) -> None: ...
+
+
+def _headers(row: OutboxRow) -> Sequence[tuple[str, bytes]]:
+    pairs: Sequence[tuple[str, str]] = orjson.loads(row.headers)
+    return [(name, value.encode()) for name, value in pairs]
+
+
+def sizes(bus: MemoryBus) -> Mapping[str, int]:
+    """How many records each topic holds."""
+    found: dict[str, int] = {}
+    for (topic, _), log in bus.logs.items():
+        found[topic] = found.get(topic, 0) + len(log)
+    return found

@@ -1,0 +1,52 @@
+"""The relay's lock in memory: one holder at a time, lost when its holder is gone or its session breaks."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.shell.store import StoreUnavailable
+
+
+class Turnstile:
+    """One service's advisory lock."""
+
+    def __init__(self) -> None:
+        self.holder: MemoryRelayLock | None = None
+        self.written = asyncio.Event()
+
+    def lock(self, owner: str) -> MemoryRelayLock:
+        return MemoryRelayLock(self, owner)
+
+    def gone(self, owner: str) -> None:
+        """The owner is dead: its session ends."""
+        if self.holder is not None and self.holder.owner == owner:
+            self.holder = None
+
+    def broken(self) -> None:
+        """The holder's session breaks; it learns of it when it next waits."""
+        if self.holder is not None:
+            self.holder.lost = True
+            self.holder = None
+
+
+class MemoryRelayLock:
+    """See `store.RelayLock`."""
+
+    def __init__(self, turnstile: Turnstile, owner: str) -> None:
+        self.turnstile, self.owner = turnstile, owner
+        self.lost = False
+
+    async def acquire(self) -> None:
+        await asyncio.sleep(0)
+        while self.turnstile.holder is not None:
+            await asyncio.sleep(0.5)
+        self.turnstile.holder = self
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if self.lost:
+            raise StoreUnavailable("the relay's connection is gone")
+
+    async def close(self) -> None:
+        if self.turnstile.holder is self:
+            self.turnstile.holder = None
