@@ -38,7 +38,7 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
             lambda value, default=None, **_: orjson.dumps(value, default=str).decode()
         )
     else:
-        renderer = structlog.dev.ConsoleRenderer()
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
