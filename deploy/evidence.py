@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from services.checkout.domain import invariants as checkout_rules
 from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
 from services.fulfillment.domain import invariants as fulfillment_rules
@@ -131,6 +132,7 @@ class Gathered:
 
 
 def order_facts(key: str, order: Order) -> OrderFacts:
+    always = checkout_rules.broken(order)
     return OrderFacts(
         key=key,
         number=order.number,
@@ -147,6 +149,8 @@ def order_facts(key: str, order: Order) -> OrderFacts:
         paid_at=order.paid_at,
         deadline=order.deadline,
         status_record=orjson.loads(encode(status_record(order))),
+        broken=tuple(always),
+        stalled=tuple(rule for rule in checkout_rules.broken(order, at_rest=True) if rule not in always),
     )
 
 

@@ -44,6 +44,10 @@ class OrderFacts:
     deadline: datetime | None = None
     status_record: Mapping[str, Any] = field(default_factory=dict)
     """What its row would publish on the status topic."""
+    broken: tuple[str, ...] = ()
+    """Rules of its own that it breaks."""
+    stalled: tuple[str, ...] = ()
+    """Rules that it breaks if nothing is under way any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,7 @@ def refunds_within_captures(evidence: Evidence) -> Iterator[str]:
                 f"order {order.number}: {order.refunded} refunded of {order.paid} paid of {order.purchased} "
                 f"purchased of {order.total} in all"
             )
+        yield from (f"order {order.number} breaks: {rule}" for rule in order.broken)
         if order.key not in evidence.busy:
             yield from _counted_alike(order, evidence.payments.get(order.key))
 
@@ -317,7 +322,10 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
 def nobody_waits_unseen(evidence: Evidence, patience: timedelta = timedelta(hours=1)) -> Iterator[str]:
     """9. No order stays paid and unfinished past its deadline without an alert: something or somebody is at it."""
     for order in evidence.orders.values():
-        if order.key in evidence.busy or order.key in evidence.under_way or order.key in evidence.alerted:
+        if order.key in evidence.busy or order.key in evidence.under_way:
+            continue
+        yield from (f"order {order.number}, though nothing is under way, breaks: {rule}" for rule in order.stalled)
+        if order.key in evidence.alerted:
             continue
         if order.status == "processing":
             yield f"order {order.number} is paid and unfinished, and neither anything is under way nor anybody told"
