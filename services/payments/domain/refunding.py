@@ -243,7 +243,8 @@ def _is_old_news(payment: Payment, refund: Refund, status: RefundProgress) -> bo
 
 def _done(turn: Turn, refund: Refund, transaction: str) -> None:
     before = turn.payment
-    refund = turn.put_refund(refund, status=RefundStatus.DONE, transaction=transaction, code="", text="")
+    shares = _shares_that_fit(before, refund)
+    refund = turn.put_refund(refund, status=RefundStatus.DONE, transaction=transaction, shares=shares, code="", text="")
     turn.move("refund", -refund.amount, transaction)
     payment = turn.payment
     if payment.paid is None or refund.attempt != payment.paid.number:
@@ -269,6 +270,13 @@ def _done(turn: Turn, refund: Refund, transaction: str) -> None:
             transaction=transaction,
         )
     )
+
+
+def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
+    """One that was thought failed may be for items that were refunded again since: then it is for none of them."""
+    left = {share.item: share.amount for share in payment.shares_left()}
+    late = refund.status is RefundStatus.FAILED
+    return () if late and any(share.amount > left[share.item] for share in refund.shares) else refund.shares
 
 
 def _failed(turn: Turn, refund: Refund, code: str, text: str, transaction: str = "") -> None:

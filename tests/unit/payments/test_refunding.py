@@ -176,6 +176,17 @@ def test_a_refund_that_was_never_made_frees_its_money() -> None:
     assert talk.state.left == 5000
 
 
+def test_a_refund_thought_failed_and_made_again_is_for_no_item_twice() -> None:
+    talk = paid().hear(RefundPayment(items=(RefundLine(item="2"),))).refund_failed()
+    first = talk.latest(RefundCharge)
+    talk.hear(RefundPayment(items=(RefundLine(item="2"),))).refunded()
+    talk.hear(RefundReported(first.refund, "re_1", "succeeded"))
+    event = refunded_event(talk)
+    assert (event.amount, event.refunded, event.items) == (2000, 4000, ())
+    assert [share.amount for share in talk.state.shares_left()] == [3000, 0]
+    assert talk.hear(RefundPayment()).latest(RefundCharge).amount == 1000
+
+
 def test_what_was_refunded_already_is_not_given_back_at_the_cancel() -> None:
     talk = paid().hear(RefundPayment(amount=2000)).hear(OrderCancelled())
     assert talk.latest(RefundCharge).amount == 3000
