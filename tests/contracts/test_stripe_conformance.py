@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
 import stripe
 from aiohttp import web
+from pydantic import SecretStr
 
+from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, RefundCharge
+from services.payments.gateways.stripe import StripeGateway
+from services.payments.gateways.stripe_records import stripe_movements
+from shared.settings import StripeSettings
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, listening, receiving, sandbox, sdk
 
 from .stripe_description import Description, Tree, fetch, stripe_mock
@@ -270,8 +276,32 @@ async def sdk_calls(url: str) -> None:
         )
 
 
-PLAYS: list[Callable[[str], Awaitable[None]]] = [sdk_calls]
-"""Each plays against the API at the given address, and what it sends is judged. The gateway's play belongs here."""
+async def gateway_calls(url: str) -> None:
+    """Everything that the payments gateway asks of Stripe."""
+    gateway = StripeGateway(StripeSettings(api_key=SecretStr(KEY), api_base=url))
+    charge = ChargeCard("stripe", "o-1", "s-1", "ORD-1", 1, 1999, "USD", BACK, "pm_card_visa", "", "BIKES")
+    try:
+        paid = await gateway.perform(charge, "gateway-1")
+        assert isinstance(paid, ChargeCard.Done)
+        by_token = replace(charge, attempt=2, payment_method="", token="tok_visa")
+        assert isinstance(await gateway.perform(by_token, "gateway-2"), ChargeCard.Done)
+        assert isinstance(await gateway.find(charge, FORGOTTEN), ChargeCard.Done)
+        await gateway.perform(FindIntent("stripe", "o-1", 1, paid.intent, datetime.now(UTC)), "gateway-3")
+        refund = RefundCharge("stripe", "o-1", "s-1", "r-1", paid.intent, 99, "USD", "requested_by_customer")
+        assert isinstance(await gateway.perform(refund, "gateway-4"), RefundCharge.Done)
+        assert isinstance(await gateway.find(refund, "gateway-4"), RefundCharge.Done)
+        waiting = await gateway.perform(replace(charge, payment_method="pm_card_threeDSecureRequired"), "gateway-5")
+        assert isinstance(waiting, ChargeCard.Done)
+        await gateway.perform(CancelIntent("stripe", "o-1", 1, waiting.intent), "gateway-6")
+        assert await stripe_movements(gateway, since=datetime(2026, 1, 1, tzinfo=UTC))
+    finally:
+        await gateway.close()
+
+
+FORGOTTEN = "01900000-0000-7000-8000-000000000001"
+"""An operation of 2024: Stripe has forgotten its key."""
+PLAYS: list[Callable[[str], Awaitable[None]]] = [sdk_calls, gateway_calls]
+"""Each plays against the API at the given address, and what it sends is judged."""
 
 
 @pytest.mark.parametrize("play", PLAYS, ids=lambda play: play.__name__)

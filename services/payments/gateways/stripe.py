@@ -30,7 +30,8 @@ from shared.settings import StripeSettings
 from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
 
 Found = TypeVar("Found", bound=Outcome | NotDone)
-INTENTS, REFUNDS = "/v1/payment_intents", "/v1/refunds"
+INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
+CALLED_OFF = {"cancellation_reason": "abandoned"}
 KEYS_LIVE = 23 * 3600
 """Seconds. Stripe forgets idempotency keys after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
 KEYS_PER_OPERATION = 3
@@ -163,13 +164,25 @@ class StripeGateway:
 
     async def _charge(self, charge: ChargeCard, key: str) -> Outcome:
         async def create(key: str) -> Json:
-            return await self.call("post", INTENTS, _charge_params(charge), key=key)
+            return await self.call("post", INTENTS, _charge_params(charge, method), key=key)
 
         try:
+            method = charge.payment_method or await self._method_of(charge.token, key)
             found = await self._with_keys(create, key, lambda: self._listed(charge, key))
         except stripe.CardError as declined:
             return _declined(declined)
         return _charge_outcome(standing(found))
+
+    async def _method_of(self, token: str, key: str) -> str:
+        """The payment method of a card token: an intent takes no token. A token works once, hence the key."""
+
+        async def create(key: str) -> Json:
+            return await self.call("post", METHODS, {"type": "card", "card": {"token": token}}, key=key)
+
+        async def nothing_to_find() -> None:
+            return None
+
+        return str((await self._with_keys(create, f"{key}.method", nothing_to_find))["id"])
 
     async def _with_keys(
         self, call: Callable[[str], Awaitable[Json]], key: str, look: Callable[[], Awaitable[Json | None]]
@@ -188,7 +201,7 @@ class StripeGateway:
     async def _cancel(self, cancel: CancelIntent) -> Outcome:
         """Cancelling twice does no harm, so it needs no key."""
         try:
-            intent = await self.call("post", INTENTS + "/{}/cancel", {}, of=cancel.intent)
+            intent = await self.call("post", INTENTS + "/{}/cancel", CALLED_OFF, of=cancel.intent)
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
@@ -277,11 +290,12 @@ def _doubt(code: str, text: str) -> Unknown:
     return Unknown(f"{code}: {text}")
 
 
-def _charge_params(charge: ChargeCard) -> PaymentIntentCreateParams:
+def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams:
     params: PaymentIntentCreateParams = {
         "amount": charge.amount,
         "currency": charge.currency.lower(),
         "confirm": True,
+        "payment_method": method,
         "return_url": charge.return_url,
         "description": f"Order {charge.number}",
         "metadata": {
@@ -292,12 +306,6 @@ def _charge_params(charge: ChargeCard) -> PaymentIntentCreateParams:
         },
         "expand": ["payment_method"],
     }
-    if charge.payment_method:
-        params["payment_method"] = charge.payment_method
-    elif charge.token:
-        # The SDK's types know no token inside payment_method_data; the API does.
-        card: Any = {"type": "card", "card": {"token": charge.token}}
-        params["payment_method_data"] = card
     if suffix := _descriptor(charge.descriptor):
         params["statement_descriptor_suffix"] = suffix
     return params
