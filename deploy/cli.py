@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deploy.commands import check, console, demo, orders, parked, publish, system
+from deploy.commands import check, console, demo, orders, parked, publish, shop, system
 
 app = typer.Typer(
     name="orderbus",
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command()(system.up)
 app.command()(system.run)
 app.command()(system.migrate)
+app.command()(shop.shop)
 app.command()(publish.publish)
 app.command()(orders.orders)
 app.command()(orders.order)

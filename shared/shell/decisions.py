@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, encode, problems_of, to_headers
 from shared.shell import codec
-from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Timer, derived_id
+from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
 from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable
 from shared.shell.service import StateTable
 from shared.shell.store import (
@@ -379,7 +379,7 @@ class Batch:
             key=inbound.key,
             kind=kind,
             payload=codec.dump(operation),
-            meta=meta.dump(),
+            meta=(meta if meta.actor.startswith("staff") else replace(meta, actor="system")).dump(),
             due=self.now,
             serial=operation.serial,
             attempts=1 if lease else 0,
@@ -391,7 +391,7 @@ class Batch:
 
     def _timer(self, key: str, timer: Timer, meta: Meta) -> TimerRow:
         kind = type(timer.message).__qualname__
-        return TimerRow(key, timer.named(), timer.due, kind, codec.dump(timer.message), meta.dump())
+        return TimerRow(key, timer.named(), timer.due, kind, codec.dump(timer.message), _later(meta))
 
     def _reply(self, inbound: Inbound, answer: Refused | UUID) -> None:
         if inbound.reply is None:
@@ -426,9 +426,17 @@ def _slot(table: StateTable, key: str, found: Any, locked: bool) -> Slot:
 
 
 def _meta_after(inbound: Inbound) -> Meta:
-    """What goes on with the messages that this one causes."""
+    """What goes on with the messages that this one causes. Who gave a command did what it says; of what follows from
+    that, a person of the staff stays the cause, while a customer's order goes its way by itself."""
     meta = inbound.meta
-    return Meta(meta.correlation_id or str(inbound.id), meta.store, child_of(meta.traceparent, inbound.id), meta.actor)
+    by_itself = not isinstance(inbound.message, Command | Malformed | Report)
+    actor = "system" if by_itself and not meta.actor.startswith("staff") else meta.actor
+    return Meta(meta.correlation_id or str(inbound.id), meta.store, child_of(meta.traceparent, inbound.id), actor)
+
+
+def _later(meta: Meta) -> bytes:
+    """The same for timers: when they are due, nobody is behind them."""
+    return replace(meta, actor="system").dump()
 
 
 def lease_seconds(operation: Operation | type[Operation]) -> float:
