@@ -7,9 +7,11 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from deploy.simulation.outside import by_nobody
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.envelope import Command
 from shared.contracts.fulfillment import (
+    EVENTS,
     Action,
     AddCodes,
     ConfigureProduct,
@@ -32,6 +34,7 @@ from shared.contracts.storefront import (
     SubmittedItem,
 )
 from shared.contracts.values import Address, Customer
+from shared.shell.bus import BusRecord
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -57,6 +60,9 @@ class People:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._fills = 0
+        self._filling: asyncio.Task[None] | None = None
+        world.readers.append(self.read)
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
 
     async def act(self) -> None:
@@ -66,6 +72,19 @@ class People:
         working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
         await asyncio.gather(self.world.mischief.run(strikes, over=4.0), *working)
         await self.tidy_up()
+
+    def read(self, record: BusRecord) -> None:
+        """What staff see going by: a pool without codes."""
+        if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
+            self._filling = by_nobody(self._fill)
+
+    async def _fill(self) -> None:
+        chance = self.world.chance_of(f"pool {self._fills}")
+        self._fills += 1
+        await asyncio.sleep(chance.random() * chance.choice((5.0, 100.0)))
+        self._add_codes(f"more-{self._fills}", chance.choice((1, 3, self.world.orders)))
+        await asyncio.sleep(5.0)
+        self._filling = None
 
     # The store
 
@@ -231,11 +250,20 @@ class People:
         self._command(ConfigureProduct(action=Download(file="odd.zip")), f"{STORE}/odd")
         for attempt in range(4):
             await self._quiet()
-            waiting = [key for key in self.keys if self._waits(key)]
-            if not waiting:
+            waiting, kept = [key for key in self.keys if self._waits(key)], self._kept()
+            if not waiting and not kept:
                 return
-            self._add_codes(f"more-{attempt}", 2 * len(waiting))
+            for key in kept:
+                self._command(RefundPayment(), key)
+            self._add_codes(f"last-{attempt}", 2 * len(waiting))
             await asyncio.gather(*(self._see_to(key) for key in waiting))
+
+    def _kept(self) -> list[str]:
+        """Orders that came to nothing, and whose money the provider did not give back: staff ask once more."""
+        rows = self.world.stores["payments"].rows("payments")
+        gone = [key for key, told in self.world.statuses.items() if told["status"] in ("cancelled", "expired")]
+        sums = {key: rows[key].columns for key in gone if key in rows and rows[key].columns}
+        return [key for key, row in sums.items() if row["captured"] > row["refunded"] + row["pending"]]
 
     async def _quiet(self) -> None:
         """Till nothing goes on but what is far away."""

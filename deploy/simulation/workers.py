@@ -62,6 +62,7 @@ class Worker:
         self.life = 0
         self.shell: Shell | None = None
         self.up = False
+        self._watch: asyncio.Task[None] | None = None
         self.troubles: list[str] = []
         """How lives ended that should not have."""
 
@@ -84,7 +85,7 @@ class Worker:
             except (StoreUnavailable, BusUnavailable):
                 await self.loop.kill(self.owner)
                 await asyncio.sleep(0.2)
-        self._owned(self._watched(self.shell))
+        self._watch = self._owned(self._watched(self.shell))
 
     async def _watched(self, shell: Shell | None) -> None:
         assert shell is not None
@@ -92,7 +93,6 @@ class Worker:
             await shell.failed()
         except Exception as error:
             self.troubles.append(f"{self.name} died of {type(error).__name__}: {error}")
-            raise
 
     async def kill(self) -> None:
         """As SIGKILL: whatever is not committed is lost."""
@@ -103,7 +103,8 @@ class Worker:
     async def stop(self) -> None:
         """As SIGTERM."""
         self.up = False
-        assert self.shell is not None
+        assert self.shell is not None and self._watch is not None
+        self._watch.cancel()
         await self._owned(self.shell.stop())
         await self.kill()
 

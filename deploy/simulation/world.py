@@ -29,7 +29,7 @@ from shared.contracts.envelope import Command, Envelope, encode, to_headers
 from shared.shell import codec
 from shared.shell.bus import BusRecord
 from shared.shell.core import Operation, Refused, Report
-from shared.shell.service import Gateway
+from shared.shell.service import Gateway, Service
 from shared.shell.store import StoreUnavailable
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
@@ -59,17 +59,19 @@ class World:
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}
         """What every order's status record says, as any staff tool sees it."""
+        self.readers: list[Callable[[BusRecord], None]] = []
+        """Who else looks at every record."""
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self.names = SERVICES
         self.stores = {name: MemoryStore(self.weather.store(name), self.now) for name in SERVICES}
         self.turnstiles = {name: Turnstile() for name in SERVICES}
         self._ids = self.chance_of("ids")
         self._build_outside()
-        services = {name: with_outside(service, self._outside) for name, service in declared().items()}
+        self._services = {name: with_outside(service, self._outside) for name, service in declared().items()}
         chance = self.chance_of("workers")
         self.workers = [
             Worker(
-                services[name],
+                self._services[name],
                 index,
                 loop=loop,
                 store=self.stores[name],
@@ -111,6 +113,9 @@ class World:
             SendEmail: self.mails,
             PostWebhook: self.receivers,
         }
+
+    def service(self, name: str) -> Service:
+        return self._services[name]
 
     # Time and chance
 
@@ -189,6 +194,8 @@ class World:
         headers = dict(record.headers)
         key = (record.key or b"").decode()
         self.history.add("bus", key, f"{headers['ce_type'].decode()} {headers['ce_id'].decode()[:18]}")
+        for reader in self.readers:
+            reader(record)
         if record.topic == STATUS.name:
             told = orjson.loads(record.value or b"")
             if told["revision"] >= self.statuses.get(key, told)["revision"]:

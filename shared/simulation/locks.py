@@ -54,6 +54,10 @@ class Locks:
                 if not turn.done():
                     turn.set_result(None)
 
+    def held(self) -> bool:
+        """Whether anybody holds anything."""
+        return bool(self._held)
+
     def _enter(self, place: Place, owner: object, exclusive: bool) -> None:
         holders = self._held.setdefault(place, {})
         if owner not in holders:
