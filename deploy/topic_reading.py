@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import BadEnvelope, Message, from_headers, message_type
@@ -46,21 +47,22 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
 
     Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
     """
-    consumer = AIOKafkaConsumer(**connection(settings), enable_auto_commit=False, max_partition_fetch_bytes=4_000_000)
+    consumer = AIOKafkaConsumer(
+        **connection(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4_000_000,
+    )
     try:
         async with asyncio.timeout(seconds):
             await consumer.start()
-            there = await consumer.topics()
-            places = [
-                TopicPartition(topic, partition)
-                for topic in topics
-                if topic in there
-                for partition in consumer.partitions_for_topic(topic) or ()
-            ]
+            places = await _places(settings, topics)
+            there = {place.topic for place in places}
             consumer.assign(places)
             first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            await consumer.seek_to_beginning(*places)
-            records = [read async for record in _until(consumer, ends) if (read := _read(record, bodies))]
+            for place in places:  # not by seek_to_beginning, which the reset after an assignment may overtake
+                consumer.seek(place, first[place])
+            records = [read async for record in _until(consumer, first, ends) if (read := _read(record, bodies))]
     except (KafkaError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
     finally:
@@ -69,8 +71,24 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
     return Reading(records, [topic for topic in topics if topic not in there], cut)
 
 
-async def _until(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> AsyncIterator[Any]:
-    open_places = {place for place, end in ends.items() if await consumer.position(place) < end}
+async def _places(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]
+
+
+async def _until(
+    consumer: AIOKafkaConsumer, first: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> AsyncIterator[Any]:
+    open_places = {place for place, end in ends.items() if first[place] < end}
     while open_places:
         found = await consumer.getmany(*open_places, timeout_ms=500)
         for place, records in found.items():
