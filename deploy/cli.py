@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deploy.commands import check, console, demo, orders, parked, publish, shop, system
+from deploy.commands import check, console, demo, doctor, orders, parked, publish, shop, system
 
 app = typer.Typer(
     name="orderbus",
@@ -29,6 +29,7 @@ app.command()(orders.cancel)
 app.command()(orders.ship)
 app.command()(orders.retry)
 app.command()(orders.complete)
+app.command()(doctor.doctor)
 app.command()(check.check)
 app.command()(demo.demo)
 app.add_typer(parked.app, name="parked")

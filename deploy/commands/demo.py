@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deploy.commands import console, system
-from deploy.commands.check import invariants_of
+from deploy.commands.check import gathered, show_report
 from deploy.commands.order_page import show_order
 from deploy.commands.orders import whole_order
 
@@ -84,11 +84,13 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                     async with board.shown(the_play.tally):
                         await the_play.run()
                         await rest.comes_to_rest(settings, the_play)
+                    console.say("Checking the invariants …")
+                    report = await gathered(settings)
                     final = await result.result_of(
                         the_play,
                         edges,
                         bank,
-                        invariants=await invariants_of(settings),
+                        invariants={name: not violations for name, violations in report.invariants.items()},
                         versions=await result.versions_of(settings, kafka_jars.VERSION),
                         before=before,
                     )
@@ -100,6 +102,8 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                         print(_summary(final))
                         print(_where_to_look(stack, chosen, keep=data))
                     _say_troubles(the_play)
+                    if not report.ok and not as_json:
+                        show_report(report)
     if not final.good:
         raise console.Failure("Something is not as it should be: see above.")
 
