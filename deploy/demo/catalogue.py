@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,20 @@ class Catalogue:
         return list(self.stores)[1]
 
 
-def load(outside_url: str) -> Catalogue:
-    """The shipped catalogue, its actions pointing at the outside world at `outside_url`."""
+def load(outside_url: str, codes: int | None = None) -> Catalogue:
+    """The shipped catalogue, its actions pointing at the outside world at `outside_url`. `codes`: other than written
+    there, in every pool."""
     read = tomllib.loads(FILE.read_text().replace("{outside}", outside_url))
     main, fair = read["store"], read["store"] | read["fair"]
     products = {entry["sku"]: Product(**entry) for entry in read["product"]}
+    if codes is not None:
+        products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
     return Catalogue({store.pop("id"): store for store in (dict(main), dict(fair))}, products)
 
 
-async def open_shop(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int]) -> None:
+async def open_shop(
+    edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int] | None = None
+) -> None:
     """Tell the services of stores, products, stock and codes, and have webhooks sent to the outside world.
 
     `stock`: units beyond what the catalogue says. Doing it again sets everything to the same and adds the stock anew.
@@ -64,7 +69,7 @@ async def open_shop(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, s
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
     await asyncio.gather(
         *(
-            _offer(edges, store, product, stock)
+            offer(edges, store, product, (stock or {}).get(product.sku, 0))
             for store in catalogue.stores
             for product in catalogue.products.values()
         ),
@@ -72,14 +77,15 @@ async def open_shop(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, s
     )
 
 
-async def _offer(edges: Edges, store: str, product: Product, stock: Mapping[str, int]) -> None:
+async def offer(edges: Edges, store: str, product: Product, more: int = 0) -> None:
+    """Have a store sell a product, `more` units of it than the catalogue says."""
     path = f"/stores/{store}/skus/{product.sku}"
     sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
     await edges.command("checkout", path, sku, method="PUT")
     counted = product.stock is not None
     configured = {"action": product.action, "track_stock": counted}
     await edges.command("fulfillment", f"/stores/{store}/products/{product.sku}", configured, method="PUT")
-    units = (product.stock or 0) + stock.get(product.sku, 0)
+    units = (product.stock or 0) + more
     if counted and units:
         await edges.command("fulfillment", f"/stores/{store}/stock/{product.sku}", {"quantity": units})
     if product.codes:

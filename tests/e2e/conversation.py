@@ -1,0 +1,218 @@
+"""How the end-to-end tests talk: to a running orderbus, through its public edges only.
+
+customer = world.customer()
+order = await customer.buys("atlas", "print")
+await order.becomes("processing")
+await world.ships(order)
+mail = await customer.gets_mail("parcel")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from deploy.client import Edges, OutsideWorld, Problem, StripeSandbox
+from deploy.demo.basket import COUNTRIES, checkout, person
+from deploy.demo.catalogue import Catalogue, offer
+from deploy.demo.shop import GOOD_CARD, Order, Shop
+from deploy.processes import Services
+from shared.contracts.storefront import CheckoutSubmitted
+from shared.contracts.values import Customer as Who
+from shared.settings import Settings
+
+DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
+SECURE_CARD = "pm_card_threeDSecure2Required"
+PATIENCE = 30.0
+T = TypeVar("T")
+_marks = itertools.count(1)
+
+
+async def eventually(
+    look: Callable[[], Awaitable[T]], is_right: Callable[[T], object], what: str, within: float = PATIENCE
+) -> T:
+    """Look until it is right; fails saying what was seen last."""
+    deadline = asyncio.get_running_loop().time() + within
+    while True:
+        seen = await look()
+        if is_right(seen):
+            return seen
+        if asyncio.get_running_loop().time() > deadline:
+            pytest.fail(f"{what}: not within {within:.0f} s; last seen: {str(seen)[:800]}")
+        await asyncio.sleep(0.1)
+
+
+@dataclass
+class World:
+    """A running orderbus and everything around it."""
+
+    settings: Settings
+    services: Services
+    edges: Edges
+    outside: OutsideWorld
+    bank: StripeSandbox
+    shop: Shop
+    secret: str
+    """Of the endpoint that gets the main store's webhooks at the receiver `tests`."""
+    browser: aiohttp.ClientSession
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.shop.catalogue
+
+    @property
+    def store(self) -> str:
+        return self.catalogue.main
+
+    @property
+    def fair(self) -> str:
+        """The store whose grace period is seconds."""
+        return self.catalogue.fair
+
+    def customer(self, name: str = "Ada Lovelace", store: str = "", country: str = "DE") -> Customer:
+        return Customer(self, person(name, f"t{next(_marks)}"), store or self.store, country)
+
+    async def sells(self, sku: str, action: dict[str, Any], *, store: str = "", **more: Any) -> str:
+        """Offer a product of a test's own, for 10.00 EUR; returns its SKU."""
+        template = self.catalogue.products["atlas"]
+        product = replace(template, sku=sku, product=f"A {sku}", prices={"EUR": 1000}, action=action, **more)
+        self.catalogue.products[sku] = product  # type: ignore[index]  # the tests' catalogue grows
+        await offer(self.edges, store or self.store, product)
+        return sku
+
+    def desk(self, name: str) -> str:
+        """The URL of an access endpoint of a test's own, whose faults trouble nobody else: `hooks/<name>`."""
+        return self.outside.hook_url(name)
+
+    # Staff
+
+    async def command(self, order: Order, service: str, verb: str, **body: object) -> dict[str, Any]:
+        answer = await self.edges.command(service, f"/orders/{order.id}/{verb}", body)
+        assert isinstance(answer, dict)
+        return answer
+
+    async def ships(self, order: Order, tracking: str = "JD0146") -> None:
+        await self.command(order, "fulfillment", "ship", carrier="DHL", tracking=tracking)
+
+    async def cancels(self, order: Order) -> None:
+        await self.command(order, "checkout", "cancel", reason="The customer called.")
+
+    async def refunds(self, order: Order, **what: object) -> None:
+        await self.command(order, "payments", "refund", **what)
+
+    async def retries(self, order: Order) -> None:
+        await self.command(order, "fulfillment", "retry")
+
+    async def is_refused(self, command: Awaitable[object], code: str) -> Problem:
+        with pytest.raises(Problem) as refused:
+            await command
+        assert (refused.value.status, refused.value.code) == (409, code)
+        return refused.value
+
+    # What can be seen
+
+    async def timeline(self, order: Order) -> list[dict[str, Any]]:
+        return list((await self.edges.order(order.id))["timeline"])
+
+    async def happened(self, order: Order) -> list[str]:
+        return [entry["what"] for entry in await self.timeline(order)]
+
+    async def payment(self, order: Order) -> dict[str, Any]:
+        found = await self.edges.part("payments", f"/orders/{order.id}/payment")
+        return found or {}
+
+    async def stock(self, sku: str, store: str = "") -> dict[str, Any]:
+        found = await self.edges.part("fulfillment", f"/stores/{store or self.store}/stock/{sku}")
+        return found or {}
+
+    async def money_taken(self, order: Order) -> tuple[int, int, int]:
+        """By the provider's books: captured, refunded, number of charges."""
+        intents = (await self.bank.books(order=order.id))["payment_intents"]
+        charges = sum(intent["effects"]["charges"] for intent in intents)
+        return sum(i["captured"] for i in intents), sum(i["refunded"] for i in intents), charges
+
+    async def webhooks(self, order: Order) -> list[str]:
+        """Names of the events that were posted about an order, each verified by the standardwebhooks library."""
+        verifier, found = Webhook(self.secret), []
+        for request in await self.outside.received("tests"):
+            body = verifier.verify(request["body"], request["headers"])
+            if body["data"]["order_number"] == order.number:
+                found.append(body["event"])
+        return found
+
+    async def gets_webhooks(self, order: Order, *events: str) -> None:
+        """Wait until at least these were posted."""
+        await eventually(lambda: self.webhooks(order), lambda seen: set(events) <= set(seen), f"webhooks {events}")
+
+    async def downloads(self, link: str) -> int:
+        """The status with which a link answers."""
+        async with self.browser.get(link, allow_redirects=False) as answer:
+            return answer.status
+
+
+@dataclass
+class Customer:
+    """Somebody who buys, with a mailbox of their own."""
+
+    world: World
+    who: Who
+    store: str
+    country: str
+
+    async def buys(self, *skus: str | tuple[str, int], card: str = GOOD_CARD) -> Order:
+        """Opens the checkout page and submits it."""
+        order = await self.opens()
+        await order.submits(self.checkout(*skus, card=card))
+        return order
+
+    async def opens(self) -> Order:
+        order = self.world.shop.order(self.store)
+        await order.opens(COUNTRIES[self.country][0], self.country)
+        return order
+
+    def checkout(self, *skus: str | tuple[str, int], card: str = GOOD_CARD) -> CheckoutSubmitted:
+        lines: Iterable[tuple[str, int]] = [(sku, 1) if isinstance(sku, str) else sku for sku in skus]
+        return checkout(self.world.catalogue, self.store, self.who, lines, card=card, country=self.country)
+
+    async def mails(self) -> list[dict[str, Any]]:
+        return list((await self.world.outside.mails(to=self.who.email))["mails"])
+
+    async def subjects(self) -> list[str]:
+        return [mail["subject"] for mail in await self.mails()]
+
+    async def gets_mail(self, subject: str) -> dict[str, Any]:
+        """Wait for a mail whose subject contains the words; with text and html."""
+        mails = await eventually(
+            self.mails, lambda seen: any(subject in mail["subject"] for mail in seen), f"a mail about {subject!r}"
+        )
+        found = next(mail for mail in mails if subject in mail["subject"])
+        return await self.world.outside.mail(found["id"])
+
+    async def feed(self) -> list[dict[str, Any]]:
+        answer = await self.world.edges.get("notifications", f"/feeds/{self.store}~customer~{self.who.id}")
+        return list(answer["entries"])
+
+    async def courses(self) -> list[str]:
+        return await self.world.outside.grants(self.who.email)
+
+
+def is_bank_page(url: object) -> bool:
+    return "/3d_secure/" in urlsplit(str(url)).path
+
+
+def delivery_states(order: Order) -> list[str]:
+    """Of every item, as the status topic shows them."""
+    return [item["delivery"] for item in order.latest.get("items") or ()]
+
+
+def link_in(text: str, part: str) -> str:
+    """The first word of a mail that contains a part of a link."""
+    return next(word for word in text.split() if part in word)

@@ -1,0 +1,47 @@
+"""Path 3: the bank wants the customer to confirm (3-D Secure)."""
+
+from __future__ import annotations
+
+from deploy.demo.shop import Order
+from tests.e2e.conversation import SECURE_CARD, World, is_bank_page
+
+
+async def meets_the_bank(order: Order) -> str:
+    seen = await order.shows(lambda it: is_bank_page(it.latest.get("pay_url")), "the bank's page")
+    assert seen["status"] == "pending_payment"
+    return str(seen["pay_url"])
+
+
+async def test_the_customer_confirms_at_the_link_in_the_mail(world: World) -> None:
+    customer = world.customer("Edsger Dijkstra")
+
+    order = await customer.buys("atlas", card=SECURE_CARD)
+    page = await meets_the_bank(order)
+    assert page in (await customer.gets_mail("Please confirm the payment"))["text"]
+    await world.bank.authenticate(page, passed=True)
+    done = await order.becomes("completed")
+
+    assert await world.money_taken(order) == (done["purchased"], 0, 1)
+
+
+async def test_who_fails_at_the_bank_can_pay_with_another_card(world: World) -> None:
+    order = await world.customer("Leslie Lamport").buys("atlas", card=SECURE_CARD)
+    await world.bank.authenticate(await meets_the_bank(order), passed=False)
+    await order.shows(lambda it: it.latest["payment_status"] == "failed", "the failure")
+
+    await order.pays_again()
+    done = await order.becomes("completed")
+
+    assert await world.money_taken(order) == (done["purchased"], 0, 1)
+
+
+async def test_who_pays_with_another_card_instead_is_charged_once(world: World) -> None:
+    """The attempt that waits for the bank is called off; a late confirmation takes no money."""
+    order = await world.customer("Karen Jones").buys("atlas", card=SECURE_CARD)
+    page = await meets_the_bank(order)
+
+    await order.pays_again()
+    done = await order.becomes("completed")
+    await world.bank.authenticate(page, passed=True)
+
+    assert await world.money_taken(order) == (done["purchased"], 0, 1)

@@ -1,0 +1,65 @@
+"""Path 6: a delivery fails; it is tried again by itself, then by staff; what runs out is waited for."""
+
+from __future__ import annotations
+
+from tests.e2e.conversation import World, eventually
+
+
+async def test_a_platform_that_is_down_and_then_forbids_leaves_a_word_on_what_to_fix(world: World) -> None:
+    sku = await world.sells("rowing", {"kind": "course", "url": world.desk("rowing")})
+    await world.outside.plant("hooks/rowing", answer=500, times=1)
+    customer = world.customer("Karen Jones")
+
+    order = await customer.buys(sku, "tides")
+    await eventually(lambda: world.outside.received("rowing"), lambda seen: len(seen) == 1, "the first try")
+    await world.outside.plant("hooks/rowing", answer=403)
+    failed = await order.becomes("failed")
+    assert (failed["payment_status"], failed["fulfilment_status"]) == ("paid", "failed")
+    trouble = (await world.edges.order(order.id))["items"][0]["trouble"]
+    assert "403" in trouble
+    assert "grant it on the platform, then retry" in trouble
+
+    await world.outside.relent("hooks/rowing")
+    await world.retries(order)
+    done = await order.becomes("completed")
+
+    assert done["fulfilment_status"] == "fulfilled"
+    tries = await world.outside.received("rowing")
+    assert [request["answer"] for request in tries] == [500, 403, 204]
+    assert tries[0]["headers"]["idempotency-key"] == tries[1]["headers"]["idempotency-key"]
+    assert (await world.money_taken(order))[2] == 1
+
+
+async def test_a_platform_that_comes_back_needs_nobody(world: World) -> None:
+    sku = await world.sells("sailing", {"kind": "course", "url": world.desk("sailing")})
+    await world.outside.plant("hooks/sailing", answer=500, times=2)
+
+    order = await world.customer("Donald Knuth").buys(sku)
+    await order.becomes("completed")
+
+    assert [status for _, status in order.history][-2:] == ["processing", "completed"]
+
+
+async def test_an_empty_pool_is_waited_for_until_codes_are_added(world: World) -> None:
+    sku = await world.sells("signal", {"kind": "code", "pool": "signal"})
+    customer = world.customer("Jim Gray")
+
+    order = await customer.buys(sku)
+    await order.shows(lambda it: it.latest["items"][0]["delivery"] == "waiting", "waiting for a code")
+    assert order.status == "processing"
+    await world.edges.command("fulfillment", f"/stores/{world.store}/pools/signal/codes", {"codes": ["SIG-0001"]})
+    await order.becomes("completed")
+
+    assert "SIG-0001" in (await customer.gets_mail("Your purchase is ready"))["text"]
+
+
+async def test_staff_may_complete_an_order_that_cannot_be_delivered(world: World) -> None:
+    sku = await world.sells("diving", {"kind": "course", "url": world.desk("diving")})
+    await world.outside.plant("hooks/diving", answer=404)
+    order = await world.customer().buys(sku)
+    await order.becomes("failed")
+
+    await world.command(order, "checkout", "complete", note="Enrolled by hand.")
+    await order.becomes("completed")
+
+    assert "order.complete" in await world.happened(order)
