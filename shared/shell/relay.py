@@ -28,6 +28,8 @@ class LowMark:
 
     def __init__(self) -> None:
         self._trusted = 0
+        self._next = 0
+        """What will be trusted when it is old enough."""
         self._highest = 0
         self._since = 0.0
         self._swept = 0.0
@@ -39,16 +41,24 @@ class LowMark:
         return self._trusted
 
     def sent(self, highest: int, now: float) -> None:
-        if now - self._since >= SWEEP_SECONDS:
-            self._trusted, self._highest, self._since = self._highest, highest, now
         self._highest = max(self._highest, highest)
+        if now - self._since >= SWEEP_SECONDS:
+            self._trusted, self._next, self._since = self._next, self._highest, now
 
 
 class Relay:
     def __init__(
-        self, store: Store, sink: Sink, lock: Callable[[], RelayLock], metrics: Metrics, chance: random.Random
+        self,
+        store: Store,
+        sink: Sink,
+        lock: Callable[[], RelayLock],
+        metrics: Metrics,
+        chance: random.Random,
+        idle: float = 0.5,
     ) -> None:
         self.store, self.sink, self.metrics, self.chance = store, sink, metrics, chance
+        self.idle = idle
+        """Seconds between two looks when nobody says that there is something."""
         self._new_lock = lock
         self._wake = asyncio.Event()
 
@@ -90,8 +100,8 @@ class Relay:
                 raise BusUnavailable(f"{len(rows) - len(sent)} of {len(rows)} records were not acknowledged")
 
     async def _idle(self, lock: RelayLock) -> None:
-        """Until this worker or another one wrote something, or half a second."""
-        tasks = [asyncio.create_task(self._woken()), asyncio.create_task(lock.wait(0.5))]
+        """Until this worker or another one wrote something, or the time for a look has come."""
+        tasks = [asyncio.create_task(self._woken()), asyncio.create_task(lock.wait(self.idle))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

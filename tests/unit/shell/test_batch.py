@@ -12,8 +12,9 @@ import pytest
 from shared.contracts.envelope import MAX_BODY, Problem
 from shared.shell.core import Context, Decision, Ref, Refused, Timer, derived_id
 from shared.shell.decisions import RetryFailed
-from shared.shell.inbound import Inbound, Malformed, Undecodable
+from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
 from shared.shell.store import Conflict
+from shared.shell.tracing import trace_of
 from tests.unit.shell.tally import Count, Counted, Knock, Late, Latest, Over, Ring, Tally, TallyRefused, Total, one_more
 from tests.unit.shell.world import World, notes
 
@@ -66,14 +67,17 @@ async def test_latest_records_and_commands_to_others_are_not_counted(world: Worl
 
 
 async def test_what_a_message_causes_carries_its_envelope_on(world: World) -> None:
-    inbound = world.message("t-1", Count())
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    inbound = replace(
+        world.message("t-1", Count()), meta=Meta(store="s", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+    )
     await world.batch(inbound)
 
     envelope = world.sent("t-1")[0].envelope
     assert envelope.causation_id == envelope.correlation_id == str(inbound.id)
     assert (envelope.source, envelope.store) == ("tally", "s")
     assert timedelta(0) <= envelope.time - world.clock.at < timedelta(milliseconds=1)
-    assert envelope.traceparent.split("-")[1] == inbound.id.hex
+    assert trace_of(envelope.traceparent) == trace
 
 
 class TestClaims:

@@ -1,0 +1,265 @@
+"""Calls to the outside: leased, performed, asked about when in doubt, and given up in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.shell.clock import back_off
+from shared.shell.core import Decision, Operation, Retry, Unknown
+from shared.shell.handler import Handler
+from shared.shell.operations import Operations
+from tests.unit.shell.tally import Count, Knock, Ring, Tally
+from tests.unit.shell.world import World, breathe
+
+
+class Office:
+    """One worker's handler and operations, run by hand."""
+
+    def __init__(self, world: World, worker: str = "tally-0") -> None:
+        self.world = world
+        self.operations: Operations = world.operations(worker)
+        self.handler: Handler = world.handler(self.operations)
+        self.handler.worker = worker
+
+    async def wants(self, *wanted: Operation, key: str = "t-1") -> None:
+        self.world.when("want", Decision(Tally(), operations=list(wanted)))
+        await self.handler.handle([self.world.message(key, Count(what="want"))])
+        self.operations.start(self.world.done[-1].leased)
+        await self.settled()
+
+    async def comes_back(self, **time: float) -> None:
+        """Time passes; what is due is leased and performed."""
+        self.world.later(**time)
+        await self.operations._lease(50, self.operations.kinds)
+        await self.settled()
+
+    async def settled(self) -> None:
+        while self.operations._tasks:
+            await breathe("")
+        while self.handler._queue:
+            inbounds, _ = self.handler._take()
+            await self.handler.handle(inbounds)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def office(world: World) -> Office:
+    return Office(world)
+
+
+def heard(world: World) -> tuple[str, ...]:
+    tally = world.tally("t-1")
+    return tally.heard if tally else ()
+
+
+async def test_an_operation_is_performed_and_its_outcome_handled(world: World, office: Office) -> None:
+    await office.wants(Ring("a"))
+    assert (world.bell.asked, heard(world), world.wanted()) == ([("perform", "a")], ("rang",), [])
+
+
+async def test_a_retry_waits_keeps_its_key_and_gives_up_in_the_end(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy"), Retry("busy"), Retry("still busy")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=3)
+    assert len(world.bell.asked) == 1, "at least half of the first delay of 8 s"
+    await office.comes_back(seconds=6)
+    await office.comes_back(seconds=17)
+
+    assert world.bell.asked == [("perform", "a")] * 3
+    assert len(world.bell.keys) == 1
+    assert heard(world) == ("given up after 3 attempts: still busy",)
+
+
+async def test_a_retry_comes_when_the_outside_said(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy", after=600)]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=599)
+    assert len(world.bell.asked) == 1
+    await office.comes_back(seconds=2)
+    assert heard(world) == ("rang",)
+
+
+async def test_after_an_unknown_the_outside_is_asked_before_anything_is_repeated(world: World, office: Office) -> None:
+    world.bell.replies = [Unknown("no answer")]
+    world.bell.found = [Ring.Done("it rang the first time")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=10)
+
+    assert world.bell.asked == [("perform", "a"), ("find", "a")]
+    assert heard(world) == ("it rang the first time",)
+
+
+async def test_what_was_certainly_not_done_is_performed_under_the_same_key(world: World, office: Office) -> None:
+    world.bell.replies = [Unknown("no answer")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=10)
+
+    assert world.bell.asked == [("perform", "a"), ("find", "a"), ("perform", "a")]
+    assert len(world.bell.keys) == 1
+
+
+async def test_an_unknown_that_nobody_can_resolve_is_told_as_unresolved(world: World, office: Office) -> None:
+    world.bell.replies = [Unknown("no answer")]
+    world.bell.found = [Unknown("who knows"), Unknown("nobody knows")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=10)
+    await office.comes_back(seconds=20)
+
+    assert [what for what, _ in world.bell.asked] == ["perform", "find", "find"], "never performed again"
+    assert heard(world) == ("nobody knows",)
+
+
+async def test_a_retry_after_a_retry_is_not_in_doubt(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=10)
+    assert [what for what, _ in world.bell.asked] == ["perform", "perform"]
+
+
+async def test_a_gateway_that_raises_leaves_the_outcome_unknown(world: World, office: Office) -> None:
+    world.bell.replies = [RuntimeError("a bug of ours")]
+    await office.wants(Ring("a"))
+    (row,) = world.wanted()
+    assert (row.doubt, row.leased_by) == (True, "")
+    assert b"RuntimeError" in row.history
+    assert b"a bug of ours" not in row.history, "it could quote a secret"
+
+
+async def test_a_worker_that_died_leaves_an_operation_in_doubt(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    # It dies here, perhaps after the call. Another one takes over when the lease is over.
+    other = Office(world, "tally-1")
+    await other.comes_back(seconds=60)
+    assert world.bell.asked == []
+    await other.comes_back(seconds=60)
+    assert world.bell.asked == [("find", "a"), ("perform", "a")]
+    assert heard(world) == ("rang",)
+
+
+async def test_a_worker_that_starts_again_takes_up_its_own_at_once_and_asks_first(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    assert await world.store.release("tally-0") == 1
+    await Office(world).comes_back(seconds=1)
+    assert world.bell.asked == [("find", "a"), ("perform", "a")]
+
+
+async def test_an_attempt_that_could_outlive_its_lease_is_not_begun(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    leased = world.done[-1].leased
+    world.later(seconds=61)  # frozen: of the 90 s of the lease, less than the patience of 30 s are left
+    office.operations.start(leased)
+    await office.settled()
+    assert world.bell.asked == []
+
+
+async def test_an_outcome_that_comes_after_the_lease_was_lost_changes_nothing(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    (row, operation) = world.done[-1].leased[0]
+    world.later(seconds=120)
+    other = Office(world, "tally-1")
+    await other.operations._lease(50, other.operations.kinds)
+    office.operations._deliver(row, operation, Ring.Done("too late"), [])
+    await office.settled()
+    assert heard(world) == ()
+    await other.settled()
+    assert heard(world) == ("rang",)
+
+
+async def test_serial_operations_go_one_after_the_other(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy", after=100)]
+    await office.wants(Knock("1"), Knock("2"), Knock("3"))
+    assert world.bell.asked == [("perform", "1")]
+    await office.comes_back(seconds=50)
+    assert len(world.bell.asked) == 1, "the others wait for the first, however long it takes"
+    for _ in range(3):
+        await office.comes_back(seconds=51)
+    assert [note for _, note in world.bell.asked] == ["1", "1", "2", "3"]
+
+
+async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:
+    office = Office(world)
+    office.operations = world.operations(at_once=2)
+    office.operations.handler = office.handler
+    running, most = 0, 0
+
+    async def perform(operation: Ring, key: str) -> Ring.Done:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await breathe("")
+        running -= 1
+        return Ring.Done()
+
+    world.bell.perform = perform  # type: ignore[method-assign, assignment]
+    await office.wants(*(Ring(str(n)) for n in range(8)))
+    assert most == 2
+
+
+async def test_a_kind_that_hangs_takes_no_room_from_others(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(100)]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    office.operations.start(world.done[-1].leased)
+    assert office.operations.room("Ring") == 0
+    assert office.operations.room("Knock") == office.operations.held
+    await office.operations.drain(0)
+    assert office.operations.room("Knock") == 0, "a worker that stops takes nothing more"
+
+
+async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_does(
+    world: World, office: Office
+) -> None:
+    await office.wants()
+    async with world.store.begin() as tx:
+        row = world.wanted()
+        assert row == []
+        from shared.shell.store import OperationRow  # noqa: PLC0415
+
+        strange = OperationRow(
+            id=world.message("x", Count()).id,
+            key="t-1",
+            kind="Ring",
+            payload=b'{"tune":"ding"}',
+            meta=b'["","","","system"]',
+            due=world.clock.at,
+        )
+        await tx.want([strange])
+    await office.comes_back(seconds=1)
+    (left,) = world.wanted()
+    assert (left.doubt, left.due - world.clock.at) == (False, timedelta(seconds=60))
+
+
+@given(st.floats(0.01, 60), st.integers(1, 200), st.integers(), st.floats(1, 7200))
+def test_back_off_doubles_up_to_its_ceiling_with_jitter(first: float, attempts: int, seed: int, ceiling: float) -> None:
+    full = min(first * 2.0 ** min(attempts - 1, 30), ceiling)
+    assert full / 2 <= back_off(first, attempts, random.Random(seed), ceiling) <= full
+
+
+def test_a_crowd_that_failed_together_does_not_come_back_together() -> None:
+    delays = [back_off(10, 3, random.Random(seed)) for seed in range(100)]
+    assert max(delays) - min(delays) > 15
+
+
+async def test_the_runner_takes_what_is_due_by_itself(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy", after=1)]
+    await office.wants(Ring("a"))
+    world.later(seconds=2)
+    running = [asyncio.create_task(office.operations.run(0.001)), asyncio.create_task(office.handler.run())]
+    async with asyncio.timeout(2):
+        while heard(world) != ("rang",):
+            await asyncio.sleep(0.001)
+    for task in running:
+        task.cancel()

@@ -1,0 +1,158 @@
+"""The relay: everything in the outbox reaches Kafka, in order per key, also what commits late."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.shell.bus import BusUnavailable
+from shared.shell.relay import SWEEP_SECONDS, LowMark, Relay
+from shared.shell.store import OutboxRow, StoreUnavailable
+from shared.simulation.memory_store import OUTBOX, MemoryStore
+from tests.unit.shell.tally import Count
+from tests.unit.shell.world import World, breathe
+
+
+@dataclass
+class Topic:
+    """A sink: keeps what it gets. `trouble` says what goes wrong with a call: nothing, half of it, all of it."""
+
+    trouble: list[str] = field(default_factory=list)
+    records: list[OutboxRow] = field(default_factory=list)
+
+    async def start(self) -> None: ...
+
+    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
+        await breathe("")
+        trouble = self.trouble.pop(0) if self.trouble else ""
+        if trouble == "away":
+            raise BusUnavailable("away")
+        taken = rows[: len(rows) // 2] if trouble == "half" else rows
+        self.records += taken
+        if trouble == "unheard":
+            raise BusUnavailable("the answer was lost")
+        return [row.id for row in taken]
+
+    async def stop(self) -> None: ...
+
+
+class FreeLock:
+    async def acquire(self) -> None: ...
+
+    async def wait(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.005))
+
+    async def close(self) -> None: ...
+
+
+async def relayed(store: MemoryStore, topic: Topic, *, seconds: float = 2) -> None:
+    """Relay until the outbox is empty."""
+    from tests.unit.shell.world import World as Whole  # noqa: PLC0415
+
+    relay = Relay(store, topic, FreeLock, Whole().metrics, random.Random(1))
+    running = asyncio.create_task(relay.run())
+    async with asyncio.timeout(seconds):
+        while store.rows(OUTBOX):
+            await asyncio.sleep(0.005)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_everything_is_sent_in_order_and_deleted() -> None:
+    world, topic = World(), Topic()
+    for _ in range(5):
+        await world.batch(*(world.message(f"t-{n}", Count()) for n in range(4)))
+    await relayed(world.store, topic)
+
+    assert [row.id for row in topic.records] == list(range(1, 21))
+
+
+async def test_troubles_repeat_but_never_skip_or_swap() -> None:
+    world, topic = World(), Topic(["away", "half", "unheard", "half", ""])
+    for _ in range(5):
+        await world.batch(*(world.message(f"t-{n}", Count()) for n in range(4)))
+    await relayed(world.store, topic, seconds=10)
+
+    for key in ("t-0", "t-1", "t-2", "t-3"):
+        ids = [row.id for row in topic.records if row.key == key]
+        first = list(dict.fromkeys(ids))
+        assert first == sorted(first)
+        assert len(first) == 5
+
+
+async def test_a_row_that_commits_late_is_never_skipped() -> None:
+    """Ids are given out at insertion: one transaction holds a low id while higher ones are long sent."""
+    world, topic = World(), Topic()
+    go_on = asyncio.Event()
+
+    async def hold(statement: str) -> None:
+        if statement == "commit" and asyncio.current_task() is slow:
+            await go_on.wait()
+
+    world.store.pause = hold
+    slow = asyncio.create_task(world.batch(world.message("slow", Count())))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await world.batch(*(world.message("quick", Count()) for _ in range(3)))
+    await relayed(world.store, topic)
+    assert [row.key for row in topic.records] == ["quick"] * 3
+    assert min(row.id for row in topic.records) == 2
+
+    go_on.set()
+    await slow
+    await relayed(world.store, topic)
+    assert topic.records[-1].key == "slow"
+    assert topic.records[-1].id == 1
+
+
+async def test_an_outbox_that_cannot_be_read_or_emptied_is_tried_again() -> None:
+    world, topic = World(), Topic()
+    await world.counts("t-1")
+    troubles = iter(["outbox_head", "outbox_sent"])
+    failing = next(troubles)
+
+    async def pause(statement: str) -> None:
+        nonlocal failing
+        if statement == failing:
+            failing = next(troubles, "")
+            raise StoreUnavailable("gone")
+
+    world.store.pause = pause
+    await relayed(world.store, topic, seconds=5)
+    assert [row.id for row in topic.records] == [1, 1], "sent again, since nobody knew"
+
+
+class TestLowMark:
+    def test_it_sweeps_from_the_very_beginning_every_few_seconds(self) -> None:
+        mark = LowMark()
+        starts = []
+        for step in range(200):
+            now = 100 + step * 0.1
+            start = mark.start(now)
+            starts.append((now, start))
+            mark.sent(1000 + step * 10, now)
+        sweeps = [now for now, start in starts if start == 0]
+        assert max(b - a for a, b in pairwise(sweeps)) <= 2 * SWEEP_SECONDS
+        assert len(sweeps) < len(starts) / 2 + 5
+
+    @given(st.lists(st.tuples(st.floats(0.001, 3), st.integers(1, 500)), min_size=1, max_size=200))
+    def test_it_never_starts_above_what_was_sent_a_sweep_ago(self, steps: list[tuple[float, int]]) -> None:
+        """What is trusted is old: a row below it could only come by a commit that took longer than a sweep."""
+        mark, now, highest = LowMark(), 1000.0, 0
+        sent: list[tuple[float, int]] = []
+        for seconds, rows in steps:
+            now += seconds
+            start = mark.start(now)
+            old = [high for at, high in sent if at <= now - SWEEP_SECONDS]
+            assert start <= max(old, default=0)
+            highest += rows
+            mark.sent(highest, now)
+            sent.append((now, highest))
