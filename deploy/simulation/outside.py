@@ -33,23 +33,27 @@ class Outside:
 
     def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
         self.weather, self.history, self.chance = weather, history, chance
-        self.under_way = 0
-        """Calls that have not come back: the world is not at rest."""
+        self.waking: dict[object, float] = {}
+        """Calls that have not come back, and when each goes on."""
         self._late: set[asyncio.Task[None]] = set()
 
     can_arrive_late = False
     """A request whose caller gave up may still be carried out: only where its key makes that harmless."""
 
     async def perform(self, operation: Any, key: str) -> Answer:
-        self.under_way += 1
+        call = object()
         try:
-            return await self._performed(operation, key)
+            return await self._performed(operation, key, call)
         finally:
-            self.under_way -= 1
+            self.waking.pop(call, None)
 
-    async def _performed(self, operation: Any, key: str) -> Answer:
-        trouble = self.weather.provider()
-        await asyncio.sleep(self.chance.random() * 0.05)
+    async def _sleep(self, call: object, seconds: float, patience: float) -> None:
+        self.waking[call] = asyncio.get_running_loop().time() + min(seconds, patience)
+        await asyncio.sleep(seconds)
+
+    async def _performed(self, operation: Any, key: str, call: object) -> Answer:
+        trouble, patience = self.weather.provider(), operation.patience
+        await self._sleep(call, self.chance.random() * 0.05, patience)
         match trouble:
             case "busy":
                 return Retry("busy", after=self.chance.choice((None, 0.1, 2.0)))
@@ -58,7 +62,7 @@ class Outside:
             case "lost_before":
                 return Unknown("no answer (never arrived)")
             case "hangs_before":
-                await asyncio.sleep(operation.patience * 2)
+                await self._sleep(call, patience * 2, patience)
             case "late" if self.can_arrive_late:
                 self._arrive_later(operation, key)
                 return Unknown("no answer (still on its way)")
@@ -67,8 +71,8 @@ class Outside:
         if trouble == "lost_after":
             return Unknown("no answer (carried out)")
         if trouble == "hangs_after":
-            await asyncio.sleep(operation.patience * 2)
-        await asyncio.sleep(self.chance.random() * 0.05)
+            await self._sleep(call, patience * 2, patience)
+        await self._sleep(call, self.chance.random() * 0.05, patience)
         return answer
 
     def _arrive_later(self, operation: Operation, key: str) -> None:
@@ -83,13 +87,13 @@ class Outside:
         task.add_done_callback(self._late.discard)
 
     async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
-        self.under_way += 1
+        call = object()
         try:
             trouble = self.weather.provider()
-            await asyncio.sleep(self.chance.random() * 0.05)
+            await self._sleep(call, self.chance.random() * 0.05, operation.patience)
             return Unknown("no answer to the question") if trouble else self.look(operation, key)
         finally:
-            self.under_way -= 1
+            self.waking.pop(call, None)
 
     def do(self, operation: Any, key: str) -> Answer:
         """The effect, at once and whole."""

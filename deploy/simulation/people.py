@@ -120,7 +120,7 @@ class People:
                 STORE,
             )
         while self.world.unrest():  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     def _add_codes(self, batch: str, count: int) -> None:
         self._command(AddCodes(codes=tuple(f"{batch}-{number}" for number in range(count))), f"{STORE}/keys")
@@ -269,7 +269,7 @@ class People:
         """Till nothing goes on but what is far away."""
         await asyncio.sleep(3.0)
         while self.world.unrest():  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.25)
 
     def _waits(self, key: str) -> bool:
         status = self.world.statuses.get(key)

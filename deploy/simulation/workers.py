@@ -22,6 +22,8 @@ from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import Turnstile
 
 T = TypeVar("T")
+POLL = 2.0
+"""Seconds. Production looks more often; here each look costs real time, and virtual time nothing."""
 
 
 class Gone(Exception):
@@ -111,7 +113,11 @@ class Worker:
     def idle(self) -> bool:
         """Nothing is queued, handled or under way."""
         shell = self.shell
-        return self.up and shell is not None and not self.frozen and shell.handler.idle()
+        return self.up and shell is not None and not self.frozen and shell.handler.idle() and not shell.source.lag()
+
+    def silent(self) -> bool:
+        """Dead or frozen: nothing comes from it until somebody else wakes it."""
+        return not self.up or self.frozen
 
     def edge(self) -> ShellEdge:
         assert self.shell is not None
@@ -149,4 +155,5 @@ class Worker:
             chance=random.Random(self.chance.getrandbits(64)),  # noqa: S311
             batch=self.chance.choice((3, 20, 300)),
             at_once=self.chance.choice((2, 48)),
+            poll=POLL,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import zlib
 from collections.abc import Callable, Coroutine
@@ -41,7 +42,7 @@ T = TypeVar("T")
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 HORIZON = 60 * 86400.0
 """Seconds after which a run that has not come to rest is broken off."""
-LOOK = 0.1
+LOOK = 0.25
 """Seconds between two looks whether everything is at rest."""
 
 
@@ -220,16 +221,16 @@ class World:
         await self.start()
         acting = asyncio.create_task(people())
         while not acting.done() or not self.at_rest():
-            await self._look(acting)
+            await self._look()
         acting.result()
 
-    async def _look(self, acting: asyncio.Task[None]) -> None:
+    async def _look(self) -> None:
         await asyncio.sleep(LOOK)
         self._supervise()
         if self.loop.time() > HORIZON:
             raise NotAtRest(f"after {HORIZON / 86400:g} days: {self.unrest()}")
         if not self.unrest():
-            self._skip(acting)
+            self._skip()
 
     def _supervise(self) -> None:
         for worker in self.workers:
@@ -238,36 +239,46 @@ class World:
                 worker.troubles = []
 
     def unrest(self) -> str:
-        """What is going on right now; empty when all wait for a time or for people."""
+        """What goes on at this moment; empty when all wait: for a time, for people, or for a worker that is down."""
+        listening: set[str] = set()
         for worker in self.workers:
-            if not worker.idle():
-                return f"{worker.name} is at work"
-        for name, store in self.stores.items():
-            if store.rows(OUTBOX):
-                return f"{len(store.rows(OUTBOX))} records in the outbox of {name}"
-            if self.bus.behind(name):
-                return f"{name} is {self.bus.behind(name)} records behind"
-        if any(system.under_way for system in self.systems) or not self.mischief.quiet:
-            return "calls or faults are under way"
-        soon = self.now() + timedelta(seconds=0.6)
-        return "something is due" if any(due <= soon for due in self._due()) else ""
+            if not worker.silent():
+                listening.add(worker.service.name)
+                if not worker.idle():
+                    return f"{worker.name} is at work"
+        for name in listening:
+            holder = self.turnstiles[name].holder
+            stuck = holder is not None and self.loop.is_frozen(holder.owner)
+            if self.stores[name].rows(OUTBOX) and not stuck:
+                return f"{len(self.stores[name].rows(OUTBOX))} records are in the outbox of {name}"
+        return "something is due" if self._next() <= self.loop.time() + LOOK else ""
 
     def at_rest(self) -> bool:
         """Nothing goes on, and no timer, operation or callback will ever come."""
-        return not self.unrest() and not any(self._due()) and not self.stripe.callbacks
+        if self.unrest() or not self.mischief.quiet or self.stripe.callbacks:
+            return False
+        outboxes = any(store.rows(OUTBOX) for store in self.stores.values())
+        calls = any(system.waking for system in self.systems)
+        return not outboxes and not calls and self._due() is None and all(worker.idle() for worker in self.workers)
 
-    def _due(self) -> list[datetime]:
-        """When each waiting operation and timer is due; a lease's end counts for a leased one."""
+    def _due(self) -> float | None:
+        """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one."""
         found: list[datetime] = []
         for store in self.stores.values():
             found += [row.leased_until or row.due for row in store.rows(OPERATIONS).values()]
             found += [row.due for row in store.rows(TIMERS).values()]
-        return found
+        return (min(found) - self.now()).total_seconds() if found else None
 
-    def _skip(self, acting: asyncio.Task[None]) -> None:
+    def _next(self) -> float:
+        """When something happens next, by the loop's time: a timer, an outside system, a person, a fault."""
+        due = self._due()
+        times = [] if due is None else [self.loop.time() + due]
+        times += [when for system in self.systems for when in system.waking.values()]
+        times += [when for when in self.loop.timers_of("") if when > self.loop.time() + LOOK]
+        return min(times, default=math.inf)
+
+    def _skip(self) -> None:
         """Nothing goes on: let the time pass until something does."""
-        waits = [(due - self.now()).total_seconds() for due in self._due()]
-        waits += [when - self.loop.time() for when in self.loop.timers_of("")]
-        wait = min((wait for wait in waits if wait > 2 * LOOK), default=0.0)
-        if wait > 2.0:
-            self.loop.skip(wait - 0.5)
+        wait = self._next() - self.loop.time()
+        if LOOK < wait < math.inf:
+            self.loop.skip(wait)

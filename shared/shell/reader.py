@@ -93,9 +93,9 @@ class Reader:
         positions = {(record.topic, record.partition): record.offset + 1 for record in records}
         await self.handler.put(inbounds, lambda: self._handled.update(positions))
 
-    async def keep_positions(self) -> None:
+    async def keep_positions(self, every: float = 1.0) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(every)
             await self.commit()
 
     async def commit(self) -> None:

@@ -30,7 +30,9 @@ from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.service import Service
 from shared.shell.store import RelayLock, Store, StoreUnavailable
 from shared.shell.timers import Timers
+from shared.shell.tracing import Tracer
 from shared.shell.wiring import Wiring
+from shared.telemetry import new_tracer
 
 log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 10.0
@@ -53,12 +55,16 @@ class Shell:
         chance: random.Random,
         batch: int = 300,
         at_once: int = 48,
+        poll: float = 0.25,
+        tracer: Tracer | None = None,
     ) -> None:
+        """`poll`: seconds after which a part looks for work that nobody woke it for."""
         self.wiring = Wiring(service)
+        self.poll = poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
         self.metrics = Metrics(service.name, worker)
         self.operations = Operations(
-            self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance
+            self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance, tracer=tracer
         )
         self.handler = Handler(
             self.wiring,
@@ -70,10 +76,11 @@ class Shell:
             chance=chance,
             after=self._after,
             room=self.operations.room,
+            tracer=tracer,
         )
         self.operations.handler = self.handler
         self.reader = Reader(self.wiring, source, self.handler, self.metrics, batch, chance)
-        self.relay = Relay(store, sink, lock, self.metrics, chance)
+        self.relay = Relay(store, sink, lock, self.metrics, chance, idle=2 * poll)
         self.timers = Timers(self.wiring, store, clock, self.handler)
         self.parking = Parking(self.wiring, store, self.handler, clock)
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -95,10 +102,10 @@ class Shell:
         await self.source.start()
         self._spawn("handler", self.handler.run())
         self._spawn("relay", self.relay.run())
-        self._spawn("operations", self.operations.run())
-        self._spawn("timers", self.timers.run())
+        self._spawn("operations", self.operations.run(self.poll))
+        self._spawn("timers", self.timers.run(self.poll))
         self._spawn("reader", self.reader.run())
-        self._spawn("positions", self.reader.keep_positions())
+        self._spawn("positions", self.reader.keep_positions(4 * self.poll))
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
@@ -166,6 +173,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
     worker = f"{name}-{index}"
     engine = create_engine(own.database_url, worker, own.pool)
     service = factory(settings, engine)
+    tracer = new_tracer(settings.telemetry, name, worker)
     shell = Shell(
         service,
         worker,
@@ -177,12 +185,13 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         chance=random.Random(),  # noqa: S311  # jitter, no secrets
         batch=own.batch,
         at_once=own.operations_at_once,
+        tracer=tracer,
     )
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     alive = _Alive()
-    edge = ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, engine)
+    edge = ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, engine, tracer)
 
     def missing() -> list[str]:
         return alive.missing + ([] if shell.source.ready() else ["kafka"])
@@ -202,6 +211,8 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         for close in service.resources:
             await close()
         await engine.dispose()
+        if tracer is not None:
+            await tracer.close()
         log.info("stopped", worker=worker)
 
 

@@ -26,6 +26,10 @@ Trouble = Callable[[str], str]
 (records from the committed position once more)."""
 
 
+PATIENCE = 60.0
+"""Seconds that a read waits. Kafka's are shorter; here a look for nothing costs time of ours."""
+
+
 def all_well(call: str) -> str:
     return ""
 
@@ -101,12 +105,6 @@ class MemoryBus:
             mine = {place for place, owner in group.assigned.items() if owner == member}
             group.members[member].assigned(mine, {place for place in mine if before.get(place) != member})
 
-    def behind(self, name: str) -> int:
-        """Records that the group has not committed."""
-        committed = self.groups[name].committed
-        places = [(topic, partition) for topic in self.groups[name].topics for partition in range(self.partitions)]
-        return sum(len(self.logs.get(place, ())) - committed.get(place, 0) for place in places)
-
 
 class MemorySource:
     """A member of a group. See `shell.bus.Source`."""
@@ -134,7 +132,7 @@ class MemorySource:
         if not (found := self._found(limit)):
             self._woken.clear()
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(PATIENCE):
                     await self._woken.wait()
             except TimeoutError:
                 return []

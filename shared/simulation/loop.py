@@ -124,8 +124,12 @@ class SeededLoop(asyncio.BaseEventLoop):
         while scheduled and (scheduled[0]._cancelled or scheduled[0]._when <= self._now):
             handle = heapq.heappop(scheduled)
             handle._scheduled = False
-            if not handle._cancelled:
+            if handle._cancelled:
+                self._timer_cancelled_count -= 1
+            else:
                 ready.append(handle)
+        if self._timer_cancelled_count > 50 and 2 * self._timer_cancelled_count > len(scheduled):
+            self._forget_cancelled()
         batch = list(ready)
         ready.clear()
         if len(batch) > 1:
@@ -140,9 +144,19 @@ class SeededLoop(asyncio.BaseEventLoop):
             handle._run()
         self._go_off()
 
+    def _forget_cancelled(self) -> None:
+        """As asyncio's own loop does: time-outs that never went off would pile up."""
+        for handle in self._scheduled:
+            if handle._cancelled:
+                handle._scheduled = False
+        self._scheduled = [handle for handle in self._scheduled if not handle._cancelled]
+        heapq.heapify(self._scheduled)
+        self._timer_cancelled_count = 0
+
     def _wait(self) -> None:
         scheduled = self._scheduled
         while scheduled and scheduled[0]._cancelled:
+            self._timer_cancelled_count -= 1
             heapq.heappop(scheduled)._scheduled = False
         if not scheduled:
             if self._stopping:
