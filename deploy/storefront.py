@@ -64,18 +64,32 @@ class Storefront:
         self, message: Message, key: str, *, actor: str = "customer", identity: UUID | None = None
     ) -> Published:
         """Returns when Kafka has it on disk. The same `identity` again is the same message again."""
+        store = getattr(message, "store", "")
+        return await self.publish_body(type(message), encode(message), key, store=store, actor=actor, identity=identity)
+
+    async def publish_body(
+        self,
+        kind: type[Message],
+        body: bytes,
+        key: str,
+        *,
+        store: str = "",
+        actor: str = "customer",
+        identity: UUID | None = None,
+    ) -> Published:
+        """A body that nobody has checked, under right headers."""
         id = identity or uuid7()
         envelope = Envelope(
             id=id,
-            type=message.type,
+            type=kind.type,
             source=self._source,
             subject=key,
             time=datetime.now(UTC),
-            version=message.version,
-            store=getattr(message, "store", ""),
+            version=kind.version,
+            store=store,
             actor=actor,
         )
-        return await self.publish_raw(message.topic.name, encode(message), key.encode(), to_headers(envelope), str(id))
+        return await self.publish_raw(kind.topic.name, body, key.encode(), to_headers(envelope), str(id))
 
     async def publish_raw(
         self, topic: str, body: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes]], id: str = ""

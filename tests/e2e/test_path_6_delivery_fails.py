@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.conversation import World, eventually
+from tests.e2e.conversation import World, delivery_states, eventually
 
 
 async def test_a_platform_that_is_down_and_then_forbids_leaves_a_word_on_what_to_fix(world: World) -> None:
@@ -45,7 +45,7 @@ async def test_an_empty_pool_is_waited_for_until_codes_are_added(world: World) -
     customer = world.customer("Jim Gray")
 
     order = await customer.buys(sku)
-    await order.shows(lambda it: it.latest["items"][0]["delivery"] == "waiting", "waiting for a code")
+    await order.shows(lambda it: delivery_states(it) == ["waiting"], "waiting for a code")
     assert order.status == "processing"
     await world.edges.command("fulfillment", f"/stores/{world.store}/pools/signal/codes", {"codes": ["SIG-0001"]})
     await order.becomes("completed")

@@ -1,0 +1,144 @@
+"""The command line, as a person or a script uses it: against the running orderbus that the settings name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.embedded.stack import Stack
+from deploy.storefront import uuid7
+from shared.contracts.envelope import encode
+from shared.contracts.storefront import CheckoutOpened
+from tests.e2e.conversation import World, eventually
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERBUS_")}
+        self._environment |= environment
+
+    async def __call__(self, *arguments: str, given: str = "") -> Said:
+        pipe = asyncio.subprocess.PIPE
+        command = [sys.executable, "-m", "deploy.cli", *arguments]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._environment
+        )
+        out, err = await asyncio.wait_for(process.communicate(given.encode()), 60)
+        assert "Traceback" not in err.decode()
+        return Said(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+def orderbus(world: World, stack: Stack) -> CommandLine:
+    return CommandLine(stack.environment())
+
+
+async def test_an_order_is_published_followed_and_refunded(orderbus: CommandLine, world: World, tmp_path: Path) -> None:
+    customer, order = world.customer("Ada Lovelace"), str(uuid7())
+    opened = CheckoutOpened(store=world.store, currency="EUR")
+    messages = [opened, customer.checkout("atlas", "navigation")]
+    file = tmp_path / "order.jsonl"
+    lines = [{"type": it.type, "order": order, "data": json.loads(encode(it))} for it in messages]
+    file.write_text("\n".join(json.dumps(line) for line in lines))
+
+    published = await orderbus("publish", str(file), "--json")
+    assert [row["order"] for row in published.json["published"]] == [order, order]
+    shown = await eventually(
+        lambda: orderbus("order", order, "--json"), lambda it: it.code == 0 and it.json["status"] == "completed", "it"
+    )
+    number, total = shown.json["number"], shown.json["purchased"]
+    assert [item["status"] for item in shown.json["deliveries"]["items"]] == ["delivered", "delivered"]
+    text = (await orderbus("order", number)).out
+    assert "Timeline" in text
+    assert "visa ending 4242" in text
+    listed = await orderbus("orders", "--status", "completed", "--json")
+    assert number in [row["number"] for row in listed.json["orders"]]
+
+    assert (await orderbus("refund", number, "--amount", "5.00", "--json")).json["accepted"]
+    too_much = await orderbus("refund", number, "--amount", f"{total / 100:.2f}")
+    assert (too_much.code, "too_much" in too_much.err) == (1, True)
+    assert (await orderbus("refund", number, "--actor", "staff:anna")).code == 0
+    await eventually(lambda: orderbus("order", number, "--json"), lambda it: it.json["status"] == "refunded", "refund")
+
+
+async def test_nothing_is_published_unless_all_is_right_and_every_problem_is_named(orderbus: CommandLine) -> None:
+    lines = [
+        {"type": "checkout.opened", "order": "o-1", "data": {"store": "lighthouse", "currency": "EURO", "colour": 1}},
+        {"type": "order.cancel", "order": "no id!", "data": {}},
+    ]
+    given = "\n".join([*(json.dumps(line) for line in lines), "{"])
+
+    said = await orderbus("publish", "-", given=given)
+
+    assert said.code == 2
+    for part in (
+        "line 1: data.currency",
+        "line 1: data.colour",
+        "line 2: type",
+        "line 2: order",
+        "line 3: is not JSON",
+    ):
+        assert part in said.err
+    assert said.out == ""
+
+
+async def test_watch_shows_status_records_as_lines_of_json(orderbus: CommandLine, world: World) -> None:
+    order = await world.customer().buys("tides")
+    await order.becomes("completed")
+
+    said = await orderbus("watch", "--all", "--count", "3", "--json")
+
+    assert len([json.loads(line)["status"] for line in said.out.splitlines()]) == 3
+
+
+async def test_doctor_and_check_find_everything_well(orderbus: CommandLine) -> None:
+    doctor, check = await orderbus("doctor", "--json"), await orderbus("check", "--json")
+
+    assert doctor.json["ok"], doctor.out
+    assert check.json["ok"], check.out
+    assert check.code == 0
+
+
+async def test_garbage_is_parked_shown_and_skipped(orderbus: CommandLine, world: World) -> None:
+    key = str(uuid7())
+    await world.shop.storefront.publish_raw("orders.events.v1", b"\xff\x00 no JSON", key.encode(), [("ce_type", b"?")])
+
+    async def parked() -> list[dict[str, Any]]:
+        found = (await orderbus("parked", "list", "--json")).json["parked"]
+        return [row for row in found if row["key"] == key]
+
+    rows = await eventually(parked, lambda seen: len(seen) == 3, "parked in three services")
+    assert all("ce_id is missing" in row["error"] for row in rows)
+    assert (await orderbus("parked", "show", key, "--service", "payments")).code == 0
+    assert (await orderbus("parked", "skip", key)).code == 0
+    assert await parked() == []
+
+
+async def test_mistakes_are_answered_in_one_sentence(orderbus: CommandLine, tmp_path: Path) -> None:
+    unknown, nowhere, amount = await asyncio.gather(
+        orderbus("order", "ORD-NOSUCHONE0"),
+        CommandLine({})("orders", "--data", str(tmp_path)),
+        orderbus("run", "kitchen"),
+    )
+
+    assert (unknown.code, "There is no such order" in unknown.err) == (1, True)
+    assert (nowhere.code, "orderbus up" in nowhere.err) == (2, True)
+    assert (amount.code, "There is no service kitchen" in amount.err) == (2, True)
