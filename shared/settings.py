@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 PREFIX = "ORDERBUS_"
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
 
 
@@ -94,8 +95,10 @@ class SmtpSettings(Section):
 class TelemetrySettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-    otlp_endpoint: str | None = None
-    """Where traces go (OTLP over HTTP); none are made where missing."""
+    otlp_endpoint: HttpUrl | None = None
+    """Where traces go, by OTLP over HTTP (`http://collector:4318`); none are made where missing."""
+    trace_share: float = Field(default=1.0, gt=0, le=1)
+    """Of all traces, the share that is made; by trace id, so that every service keeps the same ones."""
 
 
 class Settings(BaseSettings):

@@ -34,7 +34,7 @@ from shared.shell.store import (
     TimerRow,
     Transaction,
 )
-from shared.shell.tracing import child_of
+from shared.shell.tracing import child_of, context_of, span_of
 from shared.shell.wiring import Wiring
 
 Room = Callable[[str], int]
@@ -81,6 +81,10 @@ class Done:
     finished_serial: bool = False
     earliest_timer: datetime | None = None
     duplicate_ids: set[UUID] = field(default_factory=set)
+    answered: list[tuple[Inbound, str]] = field(default_factory=list)
+    """Every message that was not a duplicate, with what became of it: `handled`, `refused` or `parked`."""
+    begun: set[str] = field(default_factory=set)
+    """Keys that had no row before."""
 
 
 @dataclass(slots=True)
@@ -261,7 +265,7 @@ class Batch:
         for ref in decision.beside:
             if ref not in item.touches:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
-        meta = _meta_after(inbound)
+        meta = self._meta_after(inbound)
         outbox, sequence = self._outbox_rows(inbound, seed, slot, decision, meta)
         operations = [
             self._operation(inbound, seed, index, operation, meta)
@@ -282,6 +286,7 @@ class Batch:
         for record in decision.records:
             self._records.setdefault(type(record), []).append(record)
         self.done.handled += 1
+        self.done.answered.append((inbound, "handled"))
         self._reply(inbound, inbound.id)
 
     def _refuse(self, item: _Work, seed: UUID, refused: Refused) -> None:
@@ -299,11 +304,12 @@ class Batch:
                 problems=tuple(refused.problems),
             )
             rows, sequence = self._outbox_rows(
-                inbound, seed, slot, Decision(slot.current(), events=[event]), _meta_after(inbound)
+                inbound, seed, slot, Decision(slot.current(), events=[event]), self._meta_after(inbound)
             )
             self._outbox += rows
             slot.sequence, slot.dirty = sequence, True
         self.done.refused += 1
+        self.done.answered.append((inbound, "refused"))
         self._reply(inbound, refused)
 
     # 4. Write
@@ -334,6 +340,8 @@ class Batch:
     def _write_of(self, slot: Slot) -> StateWrite:
         data = None if slot.state is None else codec.dump(slot.state)
         columns = {} if slot.state is None else slot.table.columns(slot.state)
+        if not slot.version:
+            self.done.begun.add(slot.key)
         return StateWrite(StateRow(slot.key, slot.version + 1, slot.sequence, data), columns, self.now)
 
     # What a decision becomes
@@ -389,6 +397,16 @@ class Batch:
         )
         return row, operation
 
+    def _meta_after(self, inbound: Inbound) -> Meta:
+        """What goes on with the messages that this one causes. Who gave a command did what it says; of what follows
+        from that, a person of the staff stays the cause, while a customer's order goes its way by itself."""
+        meta = inbound.meta
+        by_itself = not isinstance(inbound.message, Command | Malformed | Report)
+        actor = "system" if by_itself and not meta.actor.startswith("staff") else meta.actor
+        span = span_of(inbound.id, self.wiring.salt)
+        trace = child_of(context_of(meta.traceparent, inbound.key), span)
+        return Meta(meta.correlation_id or str(inbound.id), meta.store, trace, actor)
+
     def _timer(self, key: str, timer: Timer, meta: Meta) -> TimerRow:
         kind = type(timer.message).__qualname__
         return TimerRow(key, timer.named(), timer.due, kind, codec.dump(timer.message), _later(meta))
@@ -409,9 +427,11 @@ class Batch:
         if inbound.reply is not None and isinstance(inbound.message, Command):
             # Whoever sent it learns of it and can send it again: nothing is set aside.
             waits = Refused("parked", "This key waits for staff: an earlier message of it is parked.")
+            self.done.answered.append((inbound, "refused"))
             self._reply(inbound, waits if reason == "behind" else Refused("internal", error))
             return
         self._blocked.add(inbound.key)
+        self.done.answered.append((inbound, "parked"))
         self.done.parked.append(parked_row(inbound, reason, error, self.now))
         if inbound.record is not None:
             self._outbox.append(dead_letter(self.wiring.name, inbound, inbound.record, error))
@@ -423,15 +443,6 @@ def _slot(table: StateTable, key: str, found: Any, locked: bool) -> Slot:
     if row is None:
         return Slot(table, key, 0, 0, None, locked)
     return Slot(table, key, row.version, row.sequence, row.data, locked)
-
-
-def _meta_after(inbound: Inbound) -> Meta:
-    """What goes on with the messages that this one causes. Who gave a command did what it says; of what follows from
-    that, a person of the staff stays the cause, while a customer's order goes its way by itself."""
-    meta = inbound.meta
-    by_itself = not isinstance(inbound.message, Command | Malformed | Report)
-    actor = "system" if by_itself and not meta.actor.startswith("staff") else meta.actor
-    return Meta(meta.correlation_id or str(inbound.id), meta.store, child_of(meta.traceparent, inbound.id), actor)
 
 
 def _later(meta: Meta) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from prometheus_client import generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import Command, Problem, encode
-from shared.shell import codec
+from shared.shell import codec, spans
 from shared.shell.clock import Clock
 from shared.shell.core import Refused, Report
 from shared.shell.handler import Duplicate, Handler
@@ -23,8 +24,10 @@ from shared.shell.inbound import Inbound, Meta, hashed_id
 from shared.shell.metrics import Metrics
 from shared.shell.parking import Parking
 from shared.shell.store import ParkedRow, Store
+from shared.shell.tracing import CURRENT, Tracer, child_of, context_of, new_span, valid
 from shared.shell.wiring import Wiring
 from shared.web import MAX_REQUEST, Accepted, ProblemResponse, json_response, not_found, protection, public
+from shared.web import Handler as RequestHandler
 
 PATIENCE = 20.0
 """Seconds that a request waits for its commit."""
@@ -33,8 +36,17 @@ PATIENCE = 20.0
 class ShellEdge:
     """See `web.Edge`."""
 
-    def __init__(self, wiring: Wiring, store: Store, handler: Handler, clock: Clock, engine: AsyncEngine) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        store: Store,
+        handler: Handler,
+        clock: Clock,
+        engine: AsyncEngine,
+        tracer: Tracer | None = None,
+    ) -> None:
         self.wiring, self.store, self.handler, self.clock = wiring, store, handler, clock
+        self.tracer = tracer
         self._engine = engine
 
     @property
@@ -44,12 +56,31 @@ class ShellEdge:
     async def submit(
         self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
     ) -> Accepted | Refused:
+        meta = Meta(store=store, actor=actor, traceparent=valid(CURRENT.get()))
+        if self.tracer is None:
+            return await self._submit(message, key, identity, meta)
+        began, outcome = self.clock.now(), "failed"
+        parent = context_of(meta.traceparent, key)
+        context = child_of(parent, new_span())
+        try:
+            answer = await self._submit(message, key, identity, replace(meta, traceparent=context))
+            outcome = "refused" if isinstance(answer, Refused) else "duplicate" if answer.duplicate else "accepted"
+        except ProblemResponse as problem:
+            outcome = problem.code
+            raise
+        finally:
+            span = spans.of_request(message, key, outcome, context, parent, began, self.clock.now())
+            self.tracer.record(span)
+        return answer
+
+    async def _submit(
+        self, message: Command | Report, key: str, identity: UUID | str, meta: Meta
+    ) -> Accepted | Refused:
         kind = type(message)
         message_id = identity if isinstance(identity, UUID) else hashed_id(self.wiring.name, identity)
         body = encode(message) if isinstance(message, Command) else codec.dump(message)
         fingerprint = hashlib.sha256(b"\x00".join((kind.__qualname__.encode(), key.encode(), body))).hexdigest()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        meta = Meta(store=store, actor=actor)
         inbound = Inbound(message_id, key, message, meta, reply=reply, fingerprint=fingerprint)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -83,11 +114,21 @@ class ShellEdge:
         return Accepted(str(message_id), duplicate=True)
 
 
+@web.middleware
+async def _in_trace(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
+    """Whatever the request brings about goes on in the caller's trace."""
+    given = CURRENT.set(valid(request.headers.get("traceparent", "")))
+    try:
+        return await handler(request)
+    finally:
+        CURRENT.reset(given)
+
+
 def application(
     wiring: Wiring, edge: ShellEdge, parking: Parking, metrics: Metrics, token: str, ready: Callable[[], list[str]]
 ) -> web.Application:
     """The aiohttp application of one worker. `ready` names what is not ready yet."""
-    app = web.Application(middlewares=[protection(token)], client_max_size=MAX_REQUEST)
+    app = web.Application(middlewares=[_in_trace, protection(token)], client_max_size=MAX_REQUEST)
 
     @public
     async def health(request: web.Request) -> web.Response:

@@ -7,17 +7,19 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
 from shared.contracts.envelope import Command
+from shared.shell import spans
 from shared.shell.clock import Clock, back_off
 from shared.shell.core import Refused
 from shared.shell.decisions import Batch, Done, RetryFailed, Room
 from shared.shell.inbound import Inbound
 from shared.shell.metrics import Metrics
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
-from shared.shell.tracing import trace_of
+from shared.shell.tracing import Tracer, context_of, trace_of
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,7 @@ class Handler:
         chance: random.Random,
         after: Callable[[Done], None],
         room: Room,
+        tracer: Tracer | None = None,
     ) -> None:
         self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
         self.batch = batch
@@ -54,6 +57,7 @@ class Handler:
         self.chance = chance
         self.after = after
         self.room = room
+        self.tracer = tracer
         self._queue: deque[Inbound | Mark] = deque()
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
@@ -148,11 +152,18 @@ class Handler:
         await self.handle(inbounds[middle:])
 
     async def _transact(self, inbounds: Sequence[Inbound]) -> None:
-        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room)
+        began = self.clock.now()
+        batch = Batch(self.wiring, self.worker, began, self.room)
         with self.metrics.transaction_seconds.time():
             async with self.store.begin() as tx:
                 done = await batch.run(tx, inbounds)
+        self._trace(done, began)
         self._committed(inbounds, done)
+
+    def _trace(self, done: Done, began: datetime) -> None:
+        if self.tracer is not None:
+            for span in spans.of_batch(self.wiring, done, began, self.clock.now()):
+                self.tracer.record(span)
 
     async def retry_parked(self, inbound: Inbound) -> None:
         """Handle one parked message again, in a transaction of its own. Raises RetryFailed and leaves it parked."""
@@ -167,13 +178,15 @@ class Handler:
                 inbound.reply.set_result(Refused("internal", error))
             return
         while True:
-            batch = Batch(self.wiring, self.worker, self.clock.now(), lambda kind: 0)
+            began = self.clock.now()
+            batch = Batch(self.wiring, self.worker, began, lambda kind: 0)
             try:
                 async with self.store.begin() as tx:
                     done = await batch.set_aside(tx, inbound, error)
                 break
             except StoreUnavailable:
                 await asyncio.sleep(1.0)
+        self._trace(done, began)
         self._committed([inbound], done)
 
     def _committed(self, inbounds: Sequence[Inbound], done: Done) -> None:
@@ -193,7 +206,7 @@ class Handler:
         self.after(done)
 
     def _tell_of_parked(self, inbounds: Sequence[Inbound], done: Done) -> None:
-        traces = {inbound.id: trace_of(inbound.meta.traceparent) for inbound in inbounds}
+        traces = {inbound.id: trace_of(context_of(inbound.meta.traceparent, inbound.key)) for inbound in inbounds}
         for row in done.parked:
             self.metrics.parked_total.inc()
             trace = traces.get(row.message_id, "")

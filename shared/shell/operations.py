@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ import orjson
 import structlog
 
 from shared.contracts.values import Attempt
+from shared.shell import spans
 from shared.shell.clock import Clock, back_off
 from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
 from shared.shell.handler import Handler
@@ -24,7 +26,7 @@ from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
 from shared.shell.service import Gateway
 from shared.shell.store import OperationRow, Store, StoreUnavailable
-from shared.shell.tracing import CURRENT, trace_of
+from shared.shell.tracing import CURRENT, Tracer, trace_of
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
@@ -44,11 +46,13 @@ class Operations:
         at_once: int,
         metrics: Metrics,
         chance: random.Random,
+        tracer: Tracer | None = None,
     ) -> None:
         self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
         self.gateways: Mapping[type[Operation], Gateway] = wiring.service.gateways
         self.metrics = metrics
         self.chance = chance
+        self.tracer = tracer
         self.handler: Handler | None = None
         """Set when the shell is put together: the two need each other."""
         self.held = 4 * at_once
@@ -127,11 +131,14 @@ class Operations:
         async with self._slots[row.kind]:
             if self._lapsed(row, operation):
                 return
-            CURRENT.set(Meta.load(row.meta).traceparent)
+            CURRENT.set(spans.attempt_context(row))
+            began = self.clock.now()
             started = asyncio.get_running_loop().time()
             answer = await self._ask(row, operation, doubt=doubt)
             seconds = asyncio.get_running_loop().time() - started
         self.metrics.operation(row.kind, type(answer).__name__.lower(), seconds)
+        if self.tracer is not None:
+            self.tracer.record(spans.of_attempt(row, operation, answer, began, self.clock.now()))
         await self._settle(row, operation, answer)
 
     def _lapsed(self, row: OperationRow, operation: Operation) -> bool:
@@ -194,7 +201,7 @@ class Operations:
 
     def _deliver(self, row: OperationRow, operation: Operation, outcome: Outcome, attempts: Sequence[Attempt]) -> None:
         assert self.handler is not None
-        meta = Meta.load(row.meta)
+        meta = replace(Meta.load(row.meta), traceparent=spans.attempt_context(row))
         inbound = Inbound(row.id, row.key, outcome, meta, operation=(row, operation), attempts=tuple(attempts))
         self.handler.put_now(inbound)
 

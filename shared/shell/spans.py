@@ -1,0 +1,120 @@
+"""What a worker tells a tracer: a span per message, per attempt of an operation, and per command by HTTP.
+
+Attributes are ids, types and counts. No bodies, no texts of errors: they may name persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from shared.contracts.envelope import Command, Message
+from shared.shell.core import FailedOutcome, Operation, Outcome, Report, Retry, Unknown
+from shared.shell.decisions import Done
+from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.store import OperationRow
+from shared.shell.tracing import (
+    Kind,
+    Span,
+    Value,
+    attempt_span_of,
+    child_of,
+    context_of,
+    key_context,
+    parked_span_of,
+    span_of,
+    trace_of,
+)
+from shared.shell.wiring import Wiring
+
+
+def of_batch(wiring: Wiring, done: Done, began: datetime, ended: datetime) -> Iterator[Span]:
+    """A committed batch: every message that was new, and the keys that it was the first to touch."""
+    unknown_keys = set(done.begun)
+    for inbound, outcome in done.answered:
+        if inbound.key in unknown_keys:
+            unknown_keys.discard(inbound.key)
+            yield from _of_key(wiring, inbound, began, ended)
+        yield _of_message(wiring, inbound, outcome, began, ended, len(done.answered))
+
+
+def _of_key(wiring: Wiring, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:
+    """The root of the key's trace; none where the message came in somebody else's."""
+    own = key_context(inbound.key)
+    if trace_of(own) == trace_of(context_of(inbound.meta.traceparent, inbound.key)):
+        message = inbound.message
+        core, _ = wiring.handler(message.kind if isinstance(message, Malformed) else type(message))
+        yield Span(core.kind.__name__, "internal", own, "", began, ended, {"orderbus.key": inbound.key})
+
+
+def _of_message(wiring: Wiring, inbound: Inbound, outcome: str, began: datetime, ended: datetime, batch: int) -> Span:
+    parent = context_of(inbound.meta.traceparent, inbound.key)
+    parked = outcome == "parked"
+    identity = (parked_span_of if parked else span_of)(inbound.id, wiring.salt)
+    attributes: dict[str, Value] = {
+        "orderbus.key": inbound.key,
+        "orderbus.message": type_of(inbound.message),
+        "orderbus.message_id": str(inbound.id),
+        "orderbus.outcome": outcome,
+        "orderbus.batch_size": batch,
+    }
+    if inbound.meta.store:
+        attributes["orderbus.store"] = inbound.meta.store
+    if inbound.record:
+        attributes |= {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": inbound.record.topic,
+            "messaging.destination.partition.id": str(inbound.record.partition),
+            "messaging.kafka.offset": inbound.record.offset,
+        }
+    name = "undecodable" if isinstance(inbound.message, Undecodable) else type_of(inbound.message)
+    kind: Kind = "consumer" if inbound.record else "internal"
+    return Span(name, kind, child_of(parent, identity), parent, began, ended, attributes, failed=parked)
+
+
+def type_of(message: object) -> str:
+    """Wire type of what is published, class name of what is not."""
+    if isinstance(message, Malformed):
+        return message.kind.type
+    if isinstance(message, Undecodable):
+        return message.type
+    return message.type if isinstance(message, Message) else type(message).__qualname__
+
+
+def attempt_context(row: OperationRow) -> str:
+    """The trace context inside one attempt: what the outside gets, and what the outcome comes back in."""
+    parent = context_of(Meta.load(row.meta).traceparent, row.key)
+    return child_of(parent, attempt_span_of(row.id, row.attempts))
+
+
+def of_attempt(
+    row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown, began: datetime, ended: datetime
+) -> Span:
+    attributes: dict[str, Value] = {
+        "orderbus.key": row.key,
+        "orderbus.operation": row.kind,
+        "orderbus.operation_id": str(row.id),
+        "orderbus.attempt": row.attempts,
+        "orderbus.in_doubt": row.attempts > 1 and row.doubt,
+        "orderbus.outcome": type(answer).__name__.lower(),
+    }
+    if isinstance(answer, FailedOutcome):
+        attributes["orderbus.code"] = answer.code
+    parent = context_of(Meta.load(row.meta).traceparent, row.key)
+    failed = isinstance(answer, Retry | Unknown | FailedOutcome)
+    return Span(row.kind, "client", attempt_context(row), parent, began, ended, attributes, failed=failed)
+
+
+def of_request(
+    message: Command | Report, key: str, outcome: str, context: str, parent: str, began: datetime, ended: datetime
+) -> Span:
+    """A command or a provider's callback by HTTP, until its commit."""
+    attributes: dict[str, Value] = {
+        "orderbus.key": key,
+        "orderbus.message": type_of(message),
+        "orderbus.outcome": outcome,
+    }
+    answered = outcome in ("accepted", "duplicate", "refused")
+    name = f"HTTP {type_of(message)}"
+    return Span(name, "server", context, parent, began, ended, attributes, failed=not answered)
