@@ -28,7 +28,8 @@ GRACE = 5.0
 """Seconds between the polite signal and SIGKILL, once the parent is gone."""
 
 CAP_DAC_OVERRIDE = 1
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -47,6 +48,8 @@ def become(uid: int, gid: int, reach_all_folders: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if reach_all_folders:
         libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # access(2) leaves capabilities out for ordinary users otherwise, and initdb asks it about its programs.
+        libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
