@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.checkout.domain.cores import CORES
+from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.storage import STORAGE
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
@@ -27,4 +28,5 @@ def checkout_service(settings: Settings, engine: AsyncEngine) -> Service:
         refusal=checkout.CheckoutRefused,
         storage=STORAGE,
         routes=routes,
+        gauges=GAUGES,
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class Metrics:
-    """One set per worker, with its own registry."""
+    """One set per worker, with its own registry. Gauges of tables are the same at every worker of a service."""
 
-    def __init__(self, service: str, worker: str) -> None:
+    def __init__(self, service: str, worker: str, own: Iterable[tuple[str, str]] = ()) -> None:
+        """`own`: name and text of the gauges that the service adds."""
         self.registry = CollectorRegistry()
         labels = {"service": service, "worker": worker}
         names = tuple(labels)
@@ -40,6 +44,8 @@ class Metrics:
         self.outbox_age = gauge("outbox_age_seconds", "Age of the oldest record waiting for the relay.")
         self.open_operations = gauge("operations_open", "Calls to the outside that are wanted or under way.")
         self.late_operations = gauge("operations_late", "… and have been due for more than a minute.")
+        self.doubtful_operations = gauge("operations_doubtful", "… of whose last attempt nobody knows the outcome yet.")
+        self.unresolved = counter("operations_unresolved", "Calls given up; nobody knows whether they were done.")
         self.timers = gauge("timers", "Timers set.")
         self.parked = gauge("parked", "Messages parked now.")
         self._operations = Counter(
@@ -55,7 +61,18 @@ class Metrics:
             registry=self.registry,
             buckets=_SECONDS,
         )
+        self._own = {name: gauge(name, text) for name, text in own}
+        self._worker = Info("orderbus_worker", "What runs here.", names, registry=self.registry)
+        self._worker.labels(**labels).info({"version": version("orderbus")})
         self._labels = labels
+
+    def watch_process(self) -> None:
+        """Serve this process's memory, CPU time and open files as well."""
+        ProcessCollector(registry=self.registry)
+
+    def set_own(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._own[name].set(value)
 
     def operation(self, kind: str, outcome: str, seconds: float) -> None:
         self._operations.labels(**self._labels, operation=kind, outcome=outcome).inc()

@@ -169,6 +169,8 @@ class Operations:
         history = [*self._history(row), Attempt(at=self.clock.now(), error=answer.error[:500])]
         if row.attempts >= operation.max_attempts:
             kind: Any = type(operation)
+            if isinstance(answer, Unknown):
+                self.metrics.unresolved.inc()
             last = (
                 kind.Failed("gave_up", f"given up after {row.attempts} attempts: {answer.error}"[:1000])
                 if isinstance(answer, Retry)

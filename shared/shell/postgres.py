@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.shell.core import Record
 from shared.shell.housekeeping import housekeep
-from shared.shell.service import RecordTable, StateTable
+from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.store import (
     Answer,
     BatchRefused,
@@ -145,6 +145,8 @@ _GAUGE = sa.text("""
         coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from outbox), 0) as outbox_age_seconds,
         (select count(*) from operations) as operations,
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
+        (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
+            as operations_doubtful,
         (select count(*) from timers) as timers, (select count(*) from parked) as parked
 """)
 _PARKED_COLUMNS = (
@@ -248,6 +250,17 @@ class PostgresStore:
     async def ping(self) -> None:
         async with self.begin() as tx:
             await tx.execute(sa.text("select 1"), {})
+
+
+async def read_gauges(engine: AsyncEngine, gauges: Sequence[TableGauge]) -> dict[str, float]:
+    """What a service's own gauges say now. Raises StoreUnavailable."""
+    if not gauges:
+        return {}
+    try:
+        async with engine.connect() as connection:
+            return {one.name: float(await connection.scalar(sa.text(one.query)) or 0) for one in gauges}
+    except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        raise translated(error) from error
 
 
 class PostgresTransaction:

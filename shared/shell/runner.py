@@ -23,7 +23,7 @@ from shared.shell.kafka import KafkaSink, KafkaSource, ensure_topics
 from shared.shell.metrics import Metrics
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
-from shared.shell.postgres import PostgresStore
+from shared.shell.postgres import PostgresStore, read_gauges
 from shared.shell.reader import Reader
 from shared.shell.relay import Relay
 from shared.shell.relay_lock import PostgresRelayLock
@@ -62,7 +62,7 @@ class Shell:
         self.wiring = Wiring(service)
         self.poll = poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.metrics = Metrics(service.name, worker)
+        self.metrics = Metrics(service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges])
         self.operations = Operations(
             self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance, tracer=tracer
         )
@@ -159,6 +159,7 @@ class Shell:
         self.metrics.outbox_age.set(sizes["outbox_age_seconds"])
         self.metrics.open_operations.set(sizes["operations"])
         self.metrics.late_operations.set(sizes["operations_late"])
+        self.metrics.doubtful_operations.set(sizes["operations_doubtful"])
         self.metrics.timers.set(sizes["timers"])
         self.metrics.parked.set(sizes["parked"])
         self.metrics.lag.set(self.source.lag())
@@ -187,6 +188,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         at_once=own.operations_at_once,
         tracer=tracer,
     )
+    shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -203,7 +205,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         if not stopping.is_set():
             await shell.start()
             log.info("started", worker=worker)
-            await _until(stopping, shell.failed(), _watch(shell, alive, settings))
+            await _until(stopping, shell.failed(), _watch(shell, engine, alive, settings))
             log.info("stopping", worker=worker)
     finally:
         await server.cleanup()
@@ -248,13 +250,14 @@ def _keep_days(settings: Settings) -> int:
     return settings.kafka.retention.days + 2
 
 
-async def _watch(shell: Shell, alive: _Alive, settings: Settings) -> None:
+async def _watch(shell: Shell, engine: AsyncEngine, alive: _Alive, settings: Settings) -> None:
     """Gauges every five seconds, housekeeping every hour."""
     loop = asyncio.get_running_loop()
     housekept = loop.time()
     while True:
         try:
             await shell.measure()
+            shell.metrics.set_own(await read_gauges(engine, shell.wiring.service.gauges))
             alive.missing = []
             if loop.time() - housekept > HOUSEKEEPING_SECONDS:
                 await shell.store.housekeep(shell.clock.now(), _keep_days(settings))

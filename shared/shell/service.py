@@ -70,6 +70,16 @@ def state_table(name: str, metadata: sa.MetaData, *columns: sa.Column[Any] | sa.
     )
 
 
+@dataclass(frozen=True)
+class TableGauge:
+    """A number about the service's tables, served as the metric `orderbus_<name>`. `query` returns it as one row with
+    one column; it runs every few seconds, so an index should carry it."""
+
+    name: str
+    text: str
+    query: str
+
+
 Routes = Callable[[web.Application, Any], None]
 """Adds a service's own routes to its HTTP edge: (application, shell runtime)."""
 
@@ -87,5 +97,6 @@ class Service:
     storage: Storage
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
+    gauges: Sequence[TableGauge] = ()
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""

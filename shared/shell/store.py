@@ -196,7 +196,8 @@ class Store(Protocol):
         ...
 
     async def gauge(self) -> Mapping[str, float]:
-        """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late, timers, parked."""
+        """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
+        operations_doubtful, timers, parked."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

@@ -169,8 +169,14 @@ class MemoryStore:
         await self.pause("gauge")
         ages = [(self.now() - at).total_seconds() for _, at in self.rows(OUTBOX).values()]
         late = [row for row in self.rows(OPERATIONS).values() if row.due < self.now() - timedelta(minutes=1)]
+        held = [row for row in self.rows(OPERATIONS).values() if row.leased_until and row.leased_until >= self.now()]
+        doubtful = [row for row in self.rows(OPERATIONS).values() if row.doubt and row not in held]
         sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED)}
-        return sizes | {"outbox_age_seconds": max(ages, default=0.0), "operations_late": float(len(late))}
+        return sizes | {
+            "outbox_age_seconds": max(ages, default=0.0),
+            "operations_late": float(len(late)),
+            "operations_doubtful": float(len(doubtful)),
+        }
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
         """Forget inbox ids of days that are gone, as dropping their partitions does."""
@@ -233,11 +239,13 @@ class MemoryTransaction:
 
     async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
         await self.store.pause("claim")
-        new = {id for id in sorted(set(ids)) if await self.insert(INBOX, id, True)}
         wanted = set(keys)
+        # One statement has one snapshot: what is parked while it waits for another's ids, it does not see.
+        parked = [row for row in self.scan(PARKED) if row.key in wanted]
+        new = {id for id in sorted(set(ids)) if await self.insert(INBOX, id, True)}
         behind = set()
-        for row in self.scan(PARKED):
-            if row.key in wanted and await self.locked(PARKED, row.id, "claim", exclusive=False):
+        for row in parked:
+            if await self.locked(PARKED, row.id, "claim", exclusive=False):
                 behind.add(row.key)
         return new, behind
 
