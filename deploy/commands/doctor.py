@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +83,8 @@ async def examined(data: Path | None) -> list[Finding]:
 
 def _load() -> None:
     """Import what the probes need before any of them is timed: on a busy machine this takes seconds."""
-    import aiokafka.admin  # noqa: PLC0415
-    import asyncpg  # noqa: PLC0415
-    import stripe  # noqa: PLC0415
-
-    import deploy.client  # noqa: F401, PLC0415
-    import shared.contracts  # noqa: F401, PLC0415
+    for module in ("aiokafka.admin", "asyncpg", "stripe", "deploy.client", "shared.contracts", "shared.shell.kafka"):
+        import_module(module)
 
 
 async def _found(what: str, probe: Callable[[], Awaitable[str]], *, needed: bool = True) -> Finding:
