@@ -39,9 +39,11 @@ def of_batch(wiring: Wiring, done: Done, began: datetime, ended: datetime) -> It
 
 
 def _of_key(wiring: Wiring, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:
-    """The root of the key's trace; none where the message came in somebody else's."""
+    """The root of the key's trace, where the message came from outside and in no other trace. (A key that two services
+    know by messages from outside, such as a SKU, gets it from both, under the same id.)"""
     own = key_context(inbound.key)
-    if trace_of(own) == trace_of(context_of(inbound.meta.traceparent, inbound.key)):
+    given = context_of(inbound.meta.traceparent, inbound.key)
+    if given == own or (inbound.reply is not None and trace_of(given) == trace_of(own)):
         message = inbound.message
         core, _ = wiring.handler(message.kind if isinstance(message, Malformed) else type(message))
         yield Span(core.kind.__name__, "internal", own, "", began, ended, {"orderbus.key": inbound.key})
