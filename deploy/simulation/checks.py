@@ -113,7 +113,7 @@ def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int
         kind = MESSAGES[envelope.type, envelope.version]
         if record.topic == STATUS.name:
             latest[envelope.subject] = record.value or b""
-        elif issubclass(kind, Event):
+        elif issubclass(kind, Event) and kind.topic.name == record.topic:
             sequences.setdefault((envelope.source, envelope.subject), []).append(envelope.sequence)
         for name, wiring in wirings.items():
             wanted = record.topic in wiring.topics and wiring.handles(kind)
@@ -147,6 +147,11 @@ def queues_empty(world: World, gathered: Gathered) -> Iterator[Broken]:
                 yield "queues_empty", "", f"{len(rows)} {table} are left in {name}"
         if store.locks.held():
             yield "queues_empty", "", f"{name} holds row locks at rest"
+
+
+def handled_in_order(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """Messages of one key from one topic are handled in the topic's order, parked or not."""
+    yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.bus.records()))
 
 
 def services_at_rest(world: World, gathered: Gathered) -> Iterator[Broken]:
@@ -216,6 +221,7 @@ CHECKS = (
     workers_live,
     nothing_parked,
     queues_empty,
+    handled_in_order,
     services_at_rest,
     charged_once,
     access_as_recorded,

@@ -35,6 +35,8 @@ class Level:
     raises: float = 0.0
     webhook_late: float = 0.0
     webhook_repeated: float = 0.0
+    core_bug: float = 0.0
+    """A message at which its core raises, until staff have it mended."""
     from_outside: float = 0.0
 
 
@@ -54,6 +56,7 @@ LEVELS = {
         raises=0.002,
         webhook_late=0.05,
         webhook_repeated=0.05,
+        core_bug=0.001,
         from_outside=0.3,
     ),
     "many": Level(
@@ -70,6 +73,7 @@ LEVELS = {
         raises=0.005,
         webhook_late=0.2,
         webhook_repeated=0.2,
+        core_bug=0.004,
         from_outside=1.0,
     ),
 }

@@ -13,6 +13,7 @@ from deploy.simulation.history import History
 from deploy.simulation.weather import Weather
 from shared.shell.bus import BusUnavailable
 from shared.shell.edge import ShellEdge
+from shared.shell.parking import Parking
 from shared.shell.runner import Shell
 from shared.shell.service import Service
 from shared.shell.store import StoreUnavailable
@@ -124,6 +125,10 @@ class Worker:
         shell = self.shell
         no_engine: Any = None
         return ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, no_engine)
+
+    def parking(self) -> Parking:
+        assert self.shell is not None
+        return self.shell.parking
 
     async def asked(self, question: Callable[[Worker], Coroutine[Any, Any, T]]) -> T:
         """An HTTP request to this worker. Raises Gone when it dies meanwhile."""

@@ -16,7 +16,8 @@ import orjson
 from deploy.run import SERVICES
 from deploy.simulation.history import History
 from deploy.simulation.mischief import Mischief
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers
+from deploy.simulation.cores import BUG, Watch
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers, by_nobody
 from deploy.simulation.settings import declared, with_outside
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.weather import LEVELS, Weather
@@ -34,7 +35,7 @@ from shared.shell.service import Gateway, Service
 from shared.shell.store import StoreUnavailable
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, TIMERS, MemoryStore
+from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from shared.simulation.relay_lock import Turnstile
 from shared.web import Accepted, ProblemResponse
 
@@ -62,13 +63,18 @@ class World:
         """What every order's status record says, as any staff tool sees it."""
         self.readers: list[Callable[[BusRecord], None]] = []
         """Who else looks at every record."""
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self.names = SERVICES
         self.stores = {name: MemoryStore(self.weather.store(name), self.now) for name in SERVICES}
         self.turnstiles = {name: Turnstile() for name in SERVICES}
         self._ids = self.chance_of("ids")
         self._build_outside()
-        self._services = {name: with_outside(service, self._outside) for name, service in declared().items()}
+        self.watch = Watch(self.weather, self.history, self.chance_of("watch"))
+        self.watch.on_bug = lambda service, key, message: self._see_to(service, key, message)
+        self._services = {
+            name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
+        }
         chance = self.chance_of("workers")
         self.workers = [
             Worker(
@@ -185,6 +191,39 @@ class World:
         self.history.add("stripe", order, f"callback {event} {report}: {'taken' if answer else 'not taken'}")
         return answer is not None
 
+    def _see_to(self, service: str, key: str, message: UUID | None = None) -> None:
+        task = by_nobody(lambda: self._mend(service, key, message))
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    def _see_to_parked(self) -> bool:
+        """Whether there are parked keys: staff look at their list when nothing else goes on."""
+        keys = {
+            (name, row.key): None
+            for name, store in self.stores.items()
+            for row in store.rows(PARKED).values()
+            if BUG in row.error
+        }
+        for service, key in keys:
+            self._see_to(service, key)
+        return bool(keys)
+
+    async def _mend(self, service: str, key: str, message: UUID | None) -> None:
+        """Staff see a parked key, have the bug mended, and retry until the key is free."""
+        chance = self._asking
+        await asyncio.sleep(chance.random() * chance.choice((0.5, 20.0)))
+        if message:
+            self.watch.broken.discard(message)
+        for _ in range(50):
+            if not any(row.key == key for row in self.stores[service].rows(PARKED).values()):
+                return
+            await asyncio.sleep(0.3)
+            try:
+                released = await self.worker_of(service).asked(lambda worker: worker.parking().retry(key))
+                self.history.add("staff", key, f"retry parked messages in {service}: {released}")
+            except (Gone, StoreUnavailable):
+                continue
+
     def _endpoint(self, store: str, endpoint: str) -> Endpoint | None:
         """As the gateway reads it: from notifications' own database."""
         stored = self.stores["notifications"].rows("endpoints").get(store)
@@ -220,7 +259,7 @@ class World:
         """Let the people act, then wait till everything is at rest. Raises NotAtRest."""
         await self.start()
         acting = asyncio.create_task(people())
-        while not acting.done() or not self.at_rest():
+        while not acting.done() or not self.at_rest() or self._see_to_parked():
             await self._look()
         acting.result()
 
@@ -255,7 +294,7 @@ class World:
 
     def at_rest(self) -> bool:
         """Nothing goes on, and no timer, operation or callback will ever come."""
-        if self.unrest() or not self.mischief.quiet or self.stripe.callbacks:
+        if self.unrest() or not self.mischief.quiet or self.stripe.callbacks or self._tasks:
             return False
         outboxes = any(store.rows(OUTBOX) for store in self.stores.values())
         calls = any(system.waking for system in self.systems)

@@ -63,11 +63,12 @@ def translated(error: Exception) -> Exception:
 
 
 _CLAIM = sa.text("""
-    with behind as (select key from parked where key = any(cast(:keys as text[])) for share),
-         new as (insert into inbox select distinct unnest(cast(:ids as uuid[]))
-                 on conflict do nothing returning message_id)
-    select cast(message_id as text) as id, null as key from new union all select distinct null, key from behind
+    insert into inbox select distinct unnest(cast(:ids as uuid[])) on conflict do nothing
+    returning cast(message_id as text) as id
 """)
+# A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
+# both had, and a statement does not see what was committed while it waited.
+_BEHIND = sa.text("select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) p")
 _FINISH = sa.text("""
     delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:attempts as int[]))
         as u(id, worker, attempts)
@@ -274,8 +275,10 @@ class PostgresTransaction:
         return await self.connection.execute(statement, values)
 
     async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
-        rows = (await self.execute(_CLAIM, {"ids": list(ids), "keys": sorted(keys)})).all()
-        return {UUID(row.id) for row in rows if row.id}, {row.key for row in rows if row.key}
+        new = set()
+        if ids:
+            new = {UUID(row.id) for row in await self.execute(_CLAIM, {"ids": list(ids)})}
+        return new, {row.key for row in await self.execute(_BEHIND, {"keys": sorted(keys)})}
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         ids, workers, attempts = zip(*operations, strict=True)

@@ -239,15 +239,17 @@ class MemoryTransaction:
 
     async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
         await self.store.pause("claim")
-        wanted = set(keys)
-        # One statement has one snapshot: what is parked while it waits for another's ids, it does not see.
-        parked = [row for row in self.scan(PARKED) if row.key in wanted]
         new = {id for id in sorted(set(ids)) if await self.insert(INBOX, id, True)}
+        return new, await self.parked_keys(set(keys))
+
+    async def parked_keys(self, keys: set[str]) -> set[str]:
+        """A statement of its own: it sees what was parked while `claim` waited for another's ids."""
+        await self.store.pause("behind")
         behind = set()
-        for row in parked:
-            if await self.locked(PARKED, row.id, "claim", exclusive=False):
+        for row in self.scan(PARKED):
+            if row.key in keys and await self.locked(PARKED, row.id, "behind", exclusive=False):
                 behind.add(row.key)
-        return new, behind
+        return behind
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         finished = set()

@@ -1,0 +1,78 @@
+"""The real cores, watched: in which order messages were decided, and now and then a bug that staff mend later."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from deploy.simulation.history import History
+from deploy.simulation.weather import Weather
+from shared.shell.bus import BusRecord
+from shared.shell.core import Context, Core, Handling
+from shared.shell.inbound import hashed_id
+from shared.shell.service import Service
+
+BUG = "a bug of the core"
+
+
+class Watch:
+    """Sees every decision of every core. A decision that is rolled back is made again: the last one counts."""
+
+    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
+        self.weather, self.history, self.chance = weather, history, chance
+        self.on_bug: Callable[[str, str, UUID], None] = lambda service, key, message: None
+        self.broken: set[UUID] = set()
+        """Messages that make their core raise, until somebody mends it."""
+        self._seen: set[UUID] = set()
+        self._decided: dict[tuple[str, str], dict[UUID, int]] = {}
+        self._number = 0
+
+    def over(self, service: Service) -> Service:
+        """The same service, its cores watched."""
+        salt = hashed_id("service", service.name).int
+        return replace(service, cores=[self._watched(service.name, salt, core) for core in service.cores])
+
+    def _watched(self, service: str, salt: int, core: Core[Any]) -> Core[Any]:
+        watched: Core[Any] = Core(core.kind)
+        for kind, handling in core.handlers.items():
+            watched.handlers[kind] = replace(handling, function=self._around(service, salt, handling))
+        return watched
+
+    def _around(self, service: str, salt: int, handling: Handling) -> Callable[[Any, Any, Context], Any]:
+        function = handling.function
+
+        def decide(state: Any, message: Any, context: Context) -> Any:
+            id = UUID(int=context.message_id.int ^ salt)
+            self._number += 1
+            self._decided.setdefault((service, context.key), {})[id] = self._number
+            if id not in self._seen:
+                self._seen.add(id)
+                if self.weather.happens(self.weather.level.core_bug):
+                    self.broken.add(id)
+                    self.history.fault("core_bug", f"{service} {context.key} {type(message).__name__}")
+                    self.on_bug(service, context.key, id)
+            if id in self.broken:
+                raise RuntimeError(BUG)
+            return function(state, message, context)
+
+        return decide
+
+    def overtaken(self, records: list[BusRecord]) -> Iterator[tuple[str, str]]:
+        """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
+        places: dict[tuple[str, UUID], int] = {}
+        for record in records:
+            id = UUID(dict(record.headers)["ce_id"].decode())
+            places.setdefault((record.topic, id), record.offset)
+        topics: dict[UUID, list[tuple[str, int]]] = {}
+        for (topic, id), offset in places.items():
+            topics.setdefault(id, []).append((topic, offset))
+        for (service, key), decided in self._decided.items():
+            latest: dict[str, int] = {}
+            for id in sorted(decided, key=lambda id: decided[id]):
+                for topic, offset in topics.get(id, ()):
+                    if offset < latest.get(topic, -1):
+                        yield key, f"{service} handled {topic} offset {offset} after offset {latest[topic]}"
+                    latest[topic] = max(offset, latest.get(topic, -1))
