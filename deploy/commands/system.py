@@ -57,7 +57,8 @@ async def running_services(stack: Stack, workers: int) -> AsyncIterator[Services
     environment = stack.environment()
     await migrate_all({name: stack.postgres.url(name) for name in SERVICES})
     async with Services(environment, logs=stack.logs, workers=workers, children=stack.children) as services:
-        with announced(stack.data, environment):
+        workers_here = ",".join(f"{worker.name}={worker.url}" for worker in services.workers)
+        with announced(stack.data, environment | {"ORDERBUS_DEMO__WORKERS": workers_here}):
             yield services
 
 
