@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,6 +64,7 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
     from deploy.embedded.stack import Stack  # noqa: PLC0415
     from shared.settings import load_settings  # noqa: PLC0415
 
+    started = time.monotonic()
     console.say("Starting Kafka, PostgreSQL, the Stripe sandbox and the outside world …")
     async with Stack(data or demo_folder(), fresh=data is None) as stack:
         console.say(f"The stack is ready after {stack.seconds_to_ready:.1f} s; starting the services …")
@@ -84,6 +86,9 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                     async with board.shown(the_play.tally):
                         await the_play.run()
                         await rest.comes_to_rest(settings, the_play)
+                    first = the_play.tally.first_completed
+                    if first is not None:
+                        console.say(f"The first order was completed {first - started:.1f} s after the start.")
                     console.say("Checking the invariants …")
                     report = await gathered(settings)
                     final = await result.result_of(

@@ -17,6 +17,8 @@ from deploy.storefront import KafkaUnreachable
 
 AT_ONCE = 250
 """Orders in flight: enough to keep every service busy, few enough to answer soon."""
+AT_FIRST = 25
+"""… of which so few at the beginning: each that ends makes room for two until the house is full."""
 FLOWING = 0.95
 """The share of orders over whose ends the rate is measured: the last ones wait for people and deadlines."""
 
@@ -99,7 +101,8 @@ class Play:
         self.shop, self.outside, self.bank = shop, outside, bank
         self.people, self.seed = people, seed
         self._pause = 1 / rate if rate else 0.0
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._places = AT_FIRST
+        self._room = asyncio.Semaphore(AT_FIRST)
         self.tally = Tally(len(people))
 
     async def run(self) -> Tally:
@@ -132,6 +135,12 @@ class Play:
         except (NeverHappened, KafkaUnreachable, ClientError) as trouble:
             life.trouble = str(trouble)
         finally:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        self._room.release()
+        if self._places < AT_ONCE:
+            self._places += 1
             self._room.release()
 
     async def _plant_troubles(self) -> None:

@@ -17,16 +17,17 @@ PAUSE = 0.4
 
 
 async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) -> bool:
-    """False when something is still under way after so many seconds."""
+    """False when something is still under way and nothing has moved for so many seconds."""
     connections = [await asyncpg.connect(settings.service(name).database_url) for name in SERVICES]
     try:
-        deadline, still, before = time.monotonic() + within, 0, (-1, -1)
+        deadline, still, before = time.monotonic() + within, 0, (-1, -1, -1)
         while still < STILL and time.monotonic() < deadline:
             await asyncio.sleep(PAUSE)
             await play.count()
-            now = (play.tally.mails, play.tally.webhooks)
-            still = still + 1 if now == before and not await _under_way(connections) else 0
-            before = now
+            now = (play.tally.mails, play.tally.webhooks, await _under_way(connections))
+            still = still + 1 if now == before and now[2] == 0 else 0
+            if now != before:
+                before, deadline = now, time.monotonic() + within
         return still >= STILL
     finally:
         for connection in connections:
