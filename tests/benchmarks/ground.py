@@ -1,0 +1,164 @@
+"""What benchmarks run on: the embedded stack with a set of databases per system, and CPU time and memory by process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+
+from deploy.client import Edges, OutsideWorld
+from deploy.commands.system import migrate_all
+from deploy.demo.catalogue import Catalogue, load, open_shop
+from deploy.embedded.stack import Stack
+from deploy.processes import SERVICES, Services
+from shared.settings import Settings
+from tests.benchmarks.usual_way import outside
+
+REAL, INSTANT, USUAL = "deploy.run", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
+"""Programs that run a service: as in production; with an outside that answers at once; the usual way."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What processes used over a stretch of time."""
+
+    cpu: Mapping[str, float]
+    """Seconds by process."""
+    wall: float = 0.0
+
+    def milliseconds_per(self, orders: int) -> dict[str, float]:
+        return {name: round(1000 * seconds / orders, 2) for name, seconds in self.cpu.items()}
+
+
+@dataclass
+class Processes:
+    """Named groups of processes, each with its children, whose CPU time and memory are looked at."""
+
+    roots: dict[str, list[int]]
+    largest: dict[str, float] = field(default_factory=dict)
+    """Resident memory in MB, the most that was seen of one process of the group."""
+
+    def cpu(self) -> dict[str, float]:
+        return {name: sum(map(_cpu_of_tree, pids)) for name, pids in self.roots.items()}
+
+    def since(self, before: Mapping[str, float]) -> Usage:
+        return Usage({name: seconds - before[name] for name, seconds in self.cpu().items()})
+
+    def look_at_memory(self) -> None:
+        for name, pids in self.roots.items():
+            seen = max(psutil.Process(pid).memory_info().rss / 1e6 for pid in pids)
+            self.largest[name] = max(seen, self.largest.get(name, 0.0))
+
+
+def _cpu_of_tree(pid: int) -> float:
+    root = psutil.Process(pid)
+    times = root.cpu_times()
+    total = times.user + times.system + times.children_user + times.children_system
+    for child in root.children(recursive=True):
+        try:
+            spent = child.cpu_times()
+        except psutil.Error:
+            continue
+        total += spent.user + spent.system
+    return float(total)
+
+
+class Ground:
+    """A running stack. `database(set, service)`: each system has databases of its own on the one server."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.catalogue: Catalogue = load(stack.outside_url)
+
+    def url(self, of: str, service: str) -> str:
+        return self.stack.postgres.url(f"{of}_{service}")
+
+    def urls(self, of: str) -> dict[str, str]:
+        return {service: self.url(of, service) for service in SERVICES}
+
+    def settings(self, of: str) -> Settings:
+        """Settings for this process, over a set of databases."""
+        os.environ.update(self.environment(of))
+        return Settings()
+
+    def environment(self, of: str, delay: float = 0.0) -> dict[str, str]:
+        databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": url for name, url in self.urls(of).items()}
+        quiet = {"ORDERBUS_TELEMETRY__LOG_LEVEL": "warning", outside.VARIABLE: str(delay)}
+        return self.stack.environment() | databases | quiet
+
+    async def make_databases(self, of: str) -> None:
+        server = await asyncpg.connect(self.stack.postgres.url("postgres"))
+        try:
+            for service in SERVICES:
+                await server.execute(f'create database "{of}_{service}"')
+        finally:
+            await server.close()
+
+    async def copy_databases(self, source: str, target: str) -> None:
+        server = await asyncpg.connect(self.stack.postgres.url("postgres"))
+        try:
+            for service in SERVICES:
+                await server.execute(f'create database "{target}_{service}" template "{source}_{service}"')
+        finally:
+            await server.close()
+
+    async def prepare(self, of: str) -> None:
+        """Databases with the services' tables."""
+        await self.make_databases(of)
+        await migrate_all(self.urls(of))
+
+    @asynccontextmanager
+    async def services(
+        self, of: str, program: str, *, delay: float = 0.0, extra: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Services]:
+        """The four services as four processes, ready."""
+        async with Services(
+            self.environment(of, delay) | dict(extra or {}),
+            logs=self.stack.logs,
+            children=self.stack.children,
+            program=program,
+        ) as services:
+            yield services
+
+    async def open_shop(self, of: str) -> None:
+        """Set up stores, products, codes and a webhook endpoint over the running services' edges."""
+        settings = self.settings(of)
+        async with (
+            Edges.of(settings) as edges,
+            OutsideWorld(self.stack.outside_url, self.stack.secrets.outside_token) as world,
+        ):
+            await open_shop(edges, world, self.catalogue)
+
+    def processes(self, services: Services) -> Processes:
+        """Those of the services and of the stack, by name."""
+        parts: dict[str, Any] = {
+            "PostgreSQL": self.stack.postgres,
+            "Kafka": self.stack.kafka,
+            "Stripe sandbox": self.stack.stripe,
+            "mail and webhook receivers": self.stack.outside,
+        }
+        roots: dict[str, list[int]] = {}
+        for worker in services.workers:
+            if worker.pid:
+                roots.setdefault(worker.service, []).append(worker.pid)
+        roots |= {name: [part.child.pid] for name, part in parts.items() if part.child}
+        return Processes(roots | {"customers": [os.getpid()]})
+
+
+def folder_for(data: Path | None) -> Path:
+    """Where the stack of a benchmark lives: emptied at each run."""
+    from deploy.embedded.data_folder import default_folder  # noqa: PLC0415
+
+    return data or default_folder().with_name("bench")
+
+
+def median(figures: Sequence[float]) -> float:
+    ordered = sorted(figures)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -1,0 +1,106 @@
+"""Where a worker's CPU time goes, by stage: a sample of its stack for every millisecond of CPU that it used.
+
+A sample belongs to the innermost frame that the table knows. SQLAlchemy runs the driver in a greenlet, so that the
+stack is followed through the greenlet's parent.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import FrameType
+
+import greenlet
+import psutil
+
+INTERVAL = 0.001
+"""Seconds of CPU."""
+
+STAGES = {
+    ("reader.py", "inbound_of"): "decode",
+    ("decisions.py", "_claim"): "load",
+    ("decisions.py", "_fetch"): "load",
+    ("decisions.py", "current"): "load",
+    ("decisions.py", "_decide"): "decide",
+    ("decisions.py", "_answer"): "decide",
+    ("decisions.py", "name_rows"): "decide",
+    ("decisions.py", "_outbox_rows"): "encode",
+    ("decisions.py", "_operation"): "encode",
+    ("decisions.py", "_timer"): "encode",
+    ("decisions.py", "_meta_after"): "encode",
+    ("decisions.py", "_write_of"): "encode",
+    ("decisions.py", "_write"): "save",
+    ("postgres.py", "_begin"): "begin and commit",
+    ("decisions.py", "run"): "batch",
+    ("handler.py", "*"): "batch",
+    ("relay.py", "*"): "relay",
+    ("kafka.py", "send"): "relay",
+    ("kafka.py", "read"): "read Kafka",
+    ("operations.py", "*"): "operations",
+    ("timers.py", "*"): "timers",
+}
+LIBRARIES = {
+    "aiokafka/producer/": "relay",
+    "aiokafka/consumer/": "read Kafka",
+    "aiokafka/": "Kafka client",
+    "asyncpg/": "driver",
+}
+"""For what runs outside of any frame of ours: the clients' own tasks and callbacks."""
+ELSE = "else"
+
+
+def stage_of(frame: FrameType | None) -> str:
+    """By the innermost frame of the shell; where there is none, by the library."""
+    library = ""
+    current = greenlet.getcurrent()
+    while frame is not None:
+        code = frame.f_code
+        ours, theirs = _known(code.co_filename, code.co_name)
+        if ours:
+            return ours
+        library = library or theirs
+        frame = frame.f_back
+        while frame is None and current.parent is not None:
+            current = current.parent
+            frame = current.gr_frame
+    return library or ELSE
+
+
+@cache
+def _known(path: str, name: str) -> tuple[str, str]:
+    """The stage, as one of the shell's frames and as one of a library's."""
+    if "shared/shell/" in path:
+        file = Path(path).name
+        return STAGES.get((file, name)) or STAGES.get((file, "*"), ""), ""
+    return "", next((stage for part, stage in LIBRARIES.items() if f"site-packages/{part}" in path), "")
+
+
+@contextmanager
+def sampled(file: Path) -> Iterator[None]:
+    """Sample this process, and write seconds of CPU by stage at the end. SIGUSR1 begins anew, after a warm-up."""
+    counts: Counter[str] = Counter()
+    process = psutil.Process()
+    began = [sum(process.cpu_times()[:2])]
+
+    def sample(_: int, frame: FrameType | None) -> None:
+        counts[stage_of(frame)] += 1
+
+    def again(_: int, frame: FrameType | None) -> None:
+        counts.clear()
+        began[0] = sum(process.cpu_times()[:2])
+
+    signal.signal(signal.SIGPROF, sample)
+    signal.signal(signal.SIGUSR1, again)
+    signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        seconds = sum(process.cpu_times()[:2]) - began[0]
+        total = max(1, sum(counts.values()))
+        file.write_text(json.dumps({stage: seconds * count / total for stage, count in counts.most_common()}))
