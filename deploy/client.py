@@ -246,6 +246,10 @@ class StripeSandbox(Http):
     async def plant(self, fault: Mapping[str, object]) -> None:
         await self.request(self._place, "POST", "/_control/faults", dict(fault))
 
+    async def relent(self) -> None:
+        """No more faults."""
+        await self.request(self._place, "DELETE", "/_control/faults")
+
     async def hold_webhooks(self) -> None:
         await self.request(self._place, "POST", "/_control/webhooks/hold")
 

@@ -27,7 +27,7 @@ STOP_WITHIN = 15.0
 """Seconds for a worker to finish its batch and leave its group."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
 """Seconds between a crash and the restart; doubled each time."""
-STEADY_AFTER = 30.0
+STEADY_AFTER = 10.0
 """Seconds of running after which a crash counts as the first again."""
 
 

@@ -1,0 +1,257 @@
+"""The eight paths of an order's life, each as a story with one possible end; and what an order looks like at its end.
+
+The same path told twice, once in peace and once while processes are killed, must end in the same `End`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from deploy.demo import stories
+from deploy.demo.basket import person
+from deploy.demo.catalogue import DESK, HOOK
+from deploy.demo.shop import Order
+from deploy.demo.stories import DECLINED_CARD, PATIENCE, Visit
+from shared.contracts.fulfillment import AddCodes
+from shared.contracts.payments import RefundPayment
+from tests.faults.system import HASTY, SCARCE, System
+
+LAST_COPY = "numbered"
+
+
+class Staff:
+    """Wait until all orders in the same trouble are there, then remedy it once for all of them."""
+
+    def __init__(self, expected: int, remedy: Callable[[], Awaitable[None]]) -> None:
+        self._missing, self._remedy = expected, remedy
+        self._done = asyncio.Event()
+
+    async def put_right(self) -> None:
+        self._missing -= 1
+        if not self._missing:
+            await self._remedy()
+            self._done.set()
+        async with asyncio.timeout(PATIENCE):
+            await self._done.wait()
+
+
+@dataclass
+class Scene(Visit):
+    """A visit, and the staff behind the counter."""
+
+    staff: Mapping[str, Staff] = field(default_factory=dict)
+
+
+async def lets_the_reservation_lapse(scene: Scene) -> None:
+    await scene.buys(DECLINED_CARD)
+    await scene.sees("expired")
+
+
+async def is_cancelled_before_paying(scene: Scene) -> None:
+    await scene.buys(DECLINED_CARD)
+    await scene.is_told_of_the_decline()
+    await scene.order.is_cancelled()
+    await scene.sees("cancelled")
+
+
+async def wants_ten_per_cent_back(scene: Scene) -> None:
+    await scene.buys()
+    await scene.sees("completed")
+    await scene.order.is_refunded(int(scene.order.latest["purchased"]) // 10)
+    await scene.order.shows(_partly_refunded, "a partial refund", within=PATIENCE)
+
+
+async def is_refunded_by_two_at_once(scene: Scene) -> None:
+    """Each gives back 60 %: one of them has to be refused."""
+    await scene.buys()
+    await scene.sees("completed")
+    amount = int(scene.order.latest["purchased"]) * 6 // 10
+    await asyncio.gather(*(scene.order.publish(RefundPayment(amount=amount), actor=f"staff-{n}") for n in (1, 2)))
+    await scene.order.shows(_partly_refunded, "a partial refund", within=PATIENCE)
+
+
+def _partly_refunded(order: Order) -> bool:
+    return bool(order.latest["payment_status"] == "partially_refunded")
+
+
+async def books_where_the_desk_refuses(scene: Scene) -> None:
+    await scene.buys()
+    await scene.sees("failed")
+    await scene.staff["workshop"].put_right()
+    await scene.order.is_tried_again()
+    await scene.sees("completed")
+
+
+async def waits_for_a_code(scene: Scene) -> None:
+    await scene.buys()
+    await scene.order.shows(_waits, "an item that waits", within=PATIENCE)
+    await scene.staff[SCARCE].put_right()
+    await scene.sees("completed")
+
+
+def _waits(order: Order) -> bool:
+    return any(item["delivery"] == "waiting" for item in order.latest.get("items") or ())
+
+
+@dataclass(frozen=True)
+class Way:
+    name: str
+    tell: Callable[[Scene], Awaitable[None]]
+    skus: tuple[str, ...] = ("atlas", "audiobook")
+    ends: frozenset[str] = frozenset({"completed"})
+    store: str = ""
+
+
+def _ends(*statuses: str) -> frozenset[str]:
+    return frozenset(statuses)
+
+
+EVERYTHING = ("atlas", "tides", "audiobook", "navigation", "print")
+PATHS = (
+    Way("1 happy", stories.buys_downloads, ("atlas", "audiobook", "navigation")),
+    Way("1 happy, with a parcel", stories.buys_a_print, EVERYTHING),
+    Way("2 declined, another card", stories.pays_with_another_card),
+    Way("2 declined, expires", lets_the_reservation_lapse, ("tides", "print"), _ends("expired"), HASTY),
+    Way("3 3-D Secure", stories.confirms_with_the_bank, ("atlas", "navigation")),
+    Way("3 3-D Secure fails", stories.fails_at_the_bank),
+    Way("4 cancelled before payment", is_cancelled_before_paying, ("print", "tides"), _ends("cancelled")),
+    Way("4 cancelled after payment", stories.cancels_after_paying, EVERYTHING, _ends("cancelled")),
+    Way("5 refunded", stories.wants_all_money_back, ("atlas", "navigation"), _ends("refunded")),
+    Way("5 refunded in part", wants_ten_per_cent_back),
+    Way("5 refunded by two at once", is_refunded_by_two_at_once),
+    Way("6 delivery fails", books_where_the_desk_refuses, ("workshop", "tides")),
+    Way("6 the pool is empty", waits_for_a_code, (SCARCE, "tides")),
+    Way("7 sold out", stories.wants_a_last_copy, (LAST_COPY,), _ends("completed", "cancelled")),
+    Way("8 invalid at first", stories.corrects_a_mistake, ("print",)),
+    Way("8 invalid", stories.never_gets_it_right, ("print",), _ends("created")),
+)
+
+
+@dataclass
+class Told:
+    """A path, and the order that took it."""
+
+    path: Way
+    scene: Scene
+    trouble: str = ""
+
+    @property
+    def order(self) -> Order:
+        return self.scene.order
+
+
+async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 250) -> list[Told]:
+    """Send one customer down each path, spread over so many seconds; returns when all stories are told."""
+    staff = await _staff(system, paths)
+    told: list[Told] = []
+    room = asyncio.Semaphore(at_once)
+
+    async def one(it: Told) -> None:
+        try:
+            await it.path.tell(it.scene)
+        except Exception as trouble:
+            it.trouble = f"{type(trouble).__name__}: {trouble}"
+        finally:
+            room.release()
+
+    async with asyncio.TaskGroup() as group:
+        for path in paths:
+            await room.acquire()
+            told.append(Told(path, _scene(system, path, staff)))
+            group.create_task(one(told[-1]))
+            await asyncio.sleep(seconds / len(paths))
+    return told
+
+
+def _scene(system: System, path: Way, staff: Mapping[str, Staff]) -> Scene:
+    order = system.shop.order(path.store)
+    customer = person("Grace Hopper", order.id[-12:])
+    skus = [(sku, 1) for sku in path.skus]
+    return Scene(order, customer, skus, "DE", 0, system.catalogue, system.bank, random.Random(0), staff=staff)
+
+
+async def _staff(system: System, paths: Sequence[Way]) -> dict[str, Staff]:
+    """Shape the troubles: a desk that refuses, a platform that stumbles, half of the last copies, no codes."""
+    count = Counter(sku for path in paths for sku in path.skus)
+    store = system.catalogue.main
+    if count[LAST_COPY]:
+        body = {"quantity": max(1, count[LAST_COPY] // 2)}
+        await system.edges.command("fulfillment", f"/stores/{store}/stock/{LAST_COPY}", body)
+    if count["workshop"]:
+        await system.outside.plant(DESK, answer=403)
+    await system.outside.plant("course", answer=500, times=1 + len(paths) // 30)
+
+    async def mend() -> None:
+        await system.outside.relent(DESK)
+
+    async def fill() -> None:
+        codes = tuple(f"RARE-{number}-{random.randbytes(6).hex()}" for number in range(count[SCARCE]))
+        await system.shop.storefront.publish(AddCodes(codes=codes), f"{store}/{SCARCE}", actor="staff")
+
+    return {"workshop": Staff(count["workshop"], mend), SCARCE: Staff(count[SCARCE], fill)}
+
+
+# How an order ended
+
+End = dict[str, Any]
+"""Everything about an order that must not depend on what was killed when."""
+
+
+async def ends(system: System, told: Sequence[Told]) -> list[End]:
+    books = (await system.bank.books())["payment_intents"]
+    posts = await _posts(system)
+    return [await _end(system, it, books, posts.get(it.order.number, [])) for it in told]
+
+
+async def _end(system: System, it: Told, books: Sequence[Mapping[str, Any]], posts: Sequence[Any]) -> End:
+    order = await system.edges.order(it.order.id)
+    intents = [intent for intent in books if intent["metadata"].get("order") == it.order.id]
+    email = it.scene.customer.email
+    mails = (await system.outside.mails(to=email))["mails"]
+    deliveries = await system.edges.part("fulfillment", f"/orders/{it.order.id}/deliveries") or {"items": []}
+    return {
+        "trouble": it.trouble,
+        "status": (order["status"], order["payment_status"], order["fulfilment_status"]),
+        "money": (order["paid"], order["refunded"]),
+        "items": sorted((item["sku"], item["quantity"], item["delivery"]) for item in order["items"]),
+        "charges at the provider": sum(intent["effects"]["charges"] for intent in intents),
+        "captured at the provider": sum(intent["captured"] for intent in intents),
+        "refunded at the provider": sum(intent["refunded"] for intent in intents),
+        "refunds at the provider": sum(intent["effects"]["refunds"] for intent in intents),
+        "codes": sum(len(_codes(item)) for item in deliveries["items"]),
+        "courses": sorted(await system.outside.grants(email)),
+        "mails": _counted(
+            {mail["message_id"]: mail["subject"].replace(order["number"], "#") for mail in mails}.values()
+        ),
+        "webhooks": _counted(dict(posts).values()),
+        "timeline": _counted(entry["what"] for entry in order["timeline"]),
+    }
+
+
+def _codes(item: Mapping[str, Any]) -> list[str]:
+    return str((item.get("instructions") or {}).get("code") or "").split()
+
+
+def _counted(things: Any) -> dict[str, int]:
+    return dict(sorted(Counter(things).items()))
+
+
+async def _posts(system: System) -> dict[str, list[tuple[str, str]]]:
+    """(webhook id, type) of what the shop's receivers took, by order number."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for store in system.catalogue.stores:
+        after = 0
+        while page := await system.outside.received(f"{HOOK}-{store}", after=after):
+            after += len(page)
+            for request in (request for request in page if request["answer"] < 400):
+                body = orjson.loads(request["body"])
+                number = str(body["data"].get("order_number"))
+                found.setdefault(number, []).append((request["headers"]["webhook-id"], body["event"]))
+    return found

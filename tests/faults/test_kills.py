@@ -1,0 +1,105 @@
+"""Whatever is killed when, an order ends as it would have ended in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+from deploy.processes import SERVICES, Services, Worker
+from tests.faults.conftest import LONG
+from tests.faults.paths import LAST_COPY, PATHS, End, Told, ends, tell
+from tests.faults.system import HESITANT, System
+
+COPIES, SECONDS = (112, 1200.0) if LONG else (3, 45.0)
+EVERY = (1.5, 4.5)
+"""Seconds between two blows."""
+BOTH = 0.3
+"""The share of blows that strike both workers of a service."""
+
+
+async def test_every_path_ends_as_in_peace_while_processes_are_killed(system: System, seed: int) -> None:
+    chance = random.Random(seed)
+    crowd = [*PATHS, *(way for way in PATHS if LAST_COPY in way.skus)]  # two customers for one last copy
+    peaceful = await tell(system, crowd)
+    await system.at_rest()
+    expected = _by_name(peaceful, await ends(system, peaceful))
+    assert [end for found in expected.values() for end in found if end["trouble"]] == []
+
+    many = [replace(way, store=HESITANT) if way.store else way for way in crowd * COPIES]
+    chance.shuffle(many)
+    many.sort(key=lambda way: not way.store)  # those who have to be waited for come first
+    async with blows(system.services, chance) as struck:
+        told = await tell(system, many, seconds=SECONDS)
+    await system.at_rest()
+    wrong = [
+        f"{it.path.name} {it.order.id}: {difference(end, expected[it.path.name])}"
+        for it, end in zip(told, await ends(system, told), strict=True)
+        if end not in expected[it.path.name]
+    ]
+
+    print(f"{len(many)} orders, {sum(struck.values())} blows: {dict(struck)}")
+    assert not wrong, "\n".join(wrong)
+    assert Counter(end["status"][0] for end in await ends(system, _after_the_last_copy(told))) == {
+        "completed": COPIES,
+        "cancelled": COPIES,
+    }
+    assert set(struck) >= set(SERVICES)
+    assert await system.check() == {}
+
+
+def _after_the_last_copy(told: list[Told]) -> list[Told]:
+    return [it for it in told if LAST_COPY in it.path.skus]
+
+
+def _by_name(told: list[Told], found: list[End]) -> dict[str, list[End]]:
+    expected: dict[str, list[End]] = {}
+    for it, end in zip(told, found, strict=True):
+        expected.setdefault(it.path.name, []).append(end)
+    return expected
+
+
+def difference(end: End, expected: list[End]) -> str:
+    """In what it differs from the expected end that is nearest."""
+    nearest = min(expected, key=lambda wanted: sum(end[name] != wanted[name] for name in end))
+    return "; ".join(f"{n} is {end[n]}, expected {nearest[n]}" for n in end if end[n] != nearest[n])
+
+
+@contextlib.asynccontextmanager
+async def blows(services: Services, chance: random.Random) -> AsyncIterator[Counter[str]]:
+    """SIGKILL one worker, or both of a service, for SECONDS; yields the count by service."""
+    struck: Counter[str] = Counter()
+    began = time.monotonic()
+
+    async def strike() -> None:
+        for service in _in_turn(chance):
+            await asyncio.sleep(chance.uniform(*EVERY))
+            if time.monotonic() - began > SECONDS:
+                return
+            workers = [worker for worker in services.workers if worker.service == service]
+            victims = workers if chance.random() < BOTH else [chance.choice(workers)]
+            _kill(victims)
+            struck[service] += 1
+            print(f"{time.monotonic() - began:6.1f} s  killed {', '.join(victim.name for victim in victims)}")
+
+    striking = asyncio.create_task(strike())
+    try:
+        yield struck
+    finally:
+        striking.cancel()
+
+
+def _in_turn(chance: random.Random) -> Iterator[str]:
+    """Services in rounds, each round in another order: nobody is spared for long."""
+    return itertools.chain.from_iterable(chance.sample(SERVICES, k=len(SERVICES)) for _ in itertools.count())
+
+
+def _kill(victims: list[Worker]) -> None:
+    for victim in victims:
+        victim.kill(signal.SIGKILL)
