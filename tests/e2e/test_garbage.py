@@ -1,0 +1,127 @@
+"""Garbage on every topic: it is parked or refused, alone, with its reason; every other order goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from deploy.storefront import Follower, Storefront, uuid7
+from shared.contracts import READERS, checkout, fulfillment, notifications, payments, storefront
+from shared.contracts.envelope import Command, Envelope, Message, Topic, encode, to_headers
+from shared.contracts.examples import EXAMPLES
+from tests.e2e.conversation import World, eventually
+
+# For each topic a message with a number in it: one to spoil.
+SAMPLES: tuple[type[Message], ...] = (
+    storefront.CheckoutSubmitted,
+    checkout.DefineSku,
+    checkout.OrderPaid,
+    payments.RefundPayment,
+    payments.PaymentCaptured,
+    fulfillment.ReceiveStock,
+    fulfillment.ItemDelivered,
+    notifications.RegisterEndpoint,
+    notifications.WebhookDelivered,
+)
+UNINTERESTED = {(checkout.OrderPaid, "payments")}
+"""Whoever does not handle a type does not look at its body."""
+REFUSALS = ("checkout.refused", "payments.refused", "fulfillment.refused", "notifications.refused")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    name: str
+    body: bytes
+    headers: list[tuple[str, bytes]]
+    readable: bool
+    """Whether one can see what it was meant to be: a command like this is refused, all else is parked."""
+
+
+def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
+    good = encode(EXAMPLES[kind])
+    envelope = Envelope(uuid7(), kind.type, "test", key, datetime.now(UTC), version=kind.version)
+
+    def fresh(**changes: object) -> list[tuple[str, bytes]]:
+        return to_headers(replace(envelope, id=uuid7(), **changes))  # type: ignore[arg-type]
+
+    yield Garbage("no JSON", b"{no json", fresh(), True)
+    yield Garbage("no UTF-8", b'{"a": "\xff\xfe"}', fresh(), True)
+    yield Garbage("a NUL", good.replace(b"{", b'{"note": "a\\u0000b", ', 1), fresh(), True)
+    yield Garbage("a lone surrogate", good.replace(b"{", b'{"note": "\\ud800", ', 1), fresh(), True)
+    yield Garbage("a megabyte", b'{"note": "' + b"x" * 1_000_100 + b'"}', fresh(), True)
+    for number in (b"-1", b"9223372036854775808", b"NaN"):
+        worse = re.sub(rb":\d+", b":" + number, good, count=1)
+        if worse != good:
+            yield Garbage(f"the number {number.decode()}", worse, fresh(), True)
+    yield Garbage("an unknown type", good, fresh(type="order.vanished"), False)
+    yield Garbage("an unknown version", good, fresh(version=99), False)
+    without = [(name, value) for name, value in fresh() if name not in ("ce_id", "ce_type")]
+    yield Garbage("missing headers", good, without, False)
+
+
+def readers(topic: Topic) -> list[str]:
+    return [service for service, topics in READERS.items() if topic in topics and service != "staff"]
+
+
+@pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.topic.name)
+async def test_garbage_on(world: World, kind: type[Message]) -> None:
+    parked: dict[str, Garbage] = {}
+    refused: dict[str, Garbage] = {}
+    order = await world.customer().buys("atlas")
+    async with (
+        Storefront(world.settings.kafka) as shop,
+        Follower(
+            world.settings.kafka,
+            [checkout.ORDERS, payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS],
+            types=REFUSALS,
+        ) as answers,
+    ):
+        for number, garbage in enumerate(spoiled(kind, "placeholder")):
+            key = f"garbage-{number}-{uuid7()}"
+            headers = [(name, key.encode() if name == "ce_subject" else value) for name, value in garbage.headers]
+            await shop.publish_raw(kind.topic.name, garbage.body, key.encode(), headers)
+            (refused if garbage.readable and issubclass(kind, Command) else parked)[key] = garbage
+        await shop.publish_raw(kind.topic.name, b"\x00\x01", None, [])
+
+        seen: dict[str, dict[str, object]] = {}
+        told = answers.records()
+        async with asyncio.timeout(60):
+            while refused and set(seen) != set(refused):
+                answer = await anext(told)
+                seen |= {answer.key: answer.body} if answer.key in refused else {}
+    assert all(body["text"] and (body["problems"] or body["code"] != "malformed") for body in seen.values())
+
+    for service in readers(kind.topic):
+        expected = {key for key, bad in parked.items() if not (bad.readable and (kind, service) in UNINTERESTED)}
+        rows = await all_parked(world, service, expected)
+        assert not set(refused) & set(rows)
+        assert all(rows[key]["error"] and rows[key]["topic"] == kind.topic.name for key in expected)
+        mine = [key for key, row in rows.items() if row["topic"] == kind.topic.name]
+        assert len(mine) == len(expected) + 1, "and the one without a key, under a key of its own"
+        await released(world, service, mine)
+    await order.becomes("completed")
+
+
+async def listed(world: World, service: str) -> dict[str, dict[str, str]]:
+    return {row["key"]: row for row in (await world.edges.get(service, "/parked"))["parked"]}
+
+
+async def all_parked(world: World, service: str, keys: set[str]) -> dict[str, dict[str, str]]:
+    def are_there(rows: dict[str, dict[str, str]]) -> bool:
+        return keys <= set(rows) and any("/" in key for key in rows)
+
+    return await eventually(lambda: listed(world, service), are_there, f"{service} parks {len(keys)} and one")
+
+
+async def released(world: World, service: str, keys: list[str]) -> None:
+    """Staff look, see that nothing can be done, and skip."""
+    for key in keys:
+        shown = await world.edges.get(service, f"/parked/{key}")
+        assert shown["parked"][0]["error"]
+        await world.edges.command(service, f"/parked/{key}/skip", {})
+    assert not set(keys) & set(await listed(world, service))
