@@ -35,11 +35,14 @@ class KafkaSettings(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ca_file: Path | None = None
+    """Who signs the brokers' certificates (PEM); the system's authorities where missing."""
     certificate_file: Path | None = None
+    """Our own certificate (PEM), where the brokers ask for one."""
     key_file: Path | None = None
     partitions: int = Field(default=6, ge=1, le=1000)
     """Of topics that orderbus creates."""
     replication: int = Field(default=1, ge=1, le=9)
+    """Of topics that orderbus creates: 3 in production."""
     retention: timedelta = timedelta(days=7)
     """Of event and command topics that orderbus creates; the inbox remembers a day longer."""
 
@@ -48,6 +51,7 @@ class ServiceSettings(Section):
     database_url: DatabaseUrl
     """`postgresql://user:password@host:port/database`."""
     http_host: str = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` in a container."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """0 picks a free one."""
     public_url: str | None = None
@@ -73,6 +77,7 @@ class StripeSettings(Section):
     api_key: SecretStr = SecretStr("")
     """`sk_test_…` or `sk_live_…`. Required to run payments."""
     api_base: str = "https://api.stripe.com"
+    """Stripe, or the sandbox."""
     webhook_secret: SecretStr = SecretStr("")
     """`whsec_…` of the callback endpoint. Required to run payments."""
     tolerance: int = Field(default=300, ge=1)
@@ -80,6 +85,7 @@ class StripeSettings(Section):
     requests_per_second: float = Field(default=25, gt=0)
     """Per endpoint of Stripe's API (its documented limit is 25 in test mode, 100 in live mode)."""
     timeout: float = Field(default=20, gt=0)
+    """Seconds per request."""
 
 
 class SmtpSettings(Section):
@@ -89,7 +95,9 @@ class SmtpSettings(Section):
     password: SecretStr | None = None
     tls: Literal["none", "starttls", "tls"] = "none"
     connections: int = Field(default=4, ge=1, le=100)
+    """Per worker."""
     timeout: float = Field(default=20, gt=0)
+    """Seconds per mail."""
 
 
 class TelemetrySettings(Section):

@@ -1,0 +1,288 @@
+"""What is deployed fits the code: dashboard and alerts name metrics that exist, manifests settings that exist.
+
+No image is built and nothing is applied here: that needs Docker and a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import jsonschema
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from pydantic import BaseModel
+
+from services.checkout.gauges import GAUGES
+from shared.settings import PREFIX, Settings
+from shared.shell.metrics import Metrics
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMAS = Path(__file__).parent / "deploy_schemas"
+KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+
+
+def served() -> set[str]:
+    """Names of all samples at `/metrics`."""
+    metrics = Metrics("checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in GAUGES])
+    metrics.watch_process()
+    metrics.operation("ChargeCard", "done", 0.1)
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
+
+
+def named(expression: str) -> set[str]:
+    return set(re.findall(r"\b(?:orderbus|process)_[a-z_]+", expression))
+
+
+def dashboard() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((DEPLOY / "grafana/orderbus.json").read_text())
+    return document
+
+
+def alerts() -> list[dict[str, Any]]:
+    document = yaml.safe_load((DEPLOY / "grafana/alerts.yaml").read_text())
+    return [rule for group in document["groups"] for rule in group["rules"]]
+
+
+class TestDashboard:
+    def test_every_metric_exists(self) -> None:
+        expressions = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+        assert len(expressions) > 20
+        assert set().union(*map(named, expressions)) <= served()
+
+    def test_everything_that_is_measured_is_shown(self) -> None:
+        shown = set().union(
+            *(named(target["expr"]) for panel in dashboard()["panels"] for target in panel.get("targets", ()))
+        )
+        measured = {name for name in served() if name.startswith("orderbus") and not name.endswith("_created")}
+        stems = {re.sub(r"_(bucket|sum|count)$", "", name) for name in shown}
+        assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in measured} <= stems
+
+    def test_panels_have_places_and_ids_of_their_own(self) -> None:
+        panels = dashboard()["panels"]
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        taken = [
+            (panel["gridPos"]["x"] + dx, panel["gridPos"]["y"] + dy)
+            for panel in panels
+            for dx in range(panel["gridPos"]["w"])
+            for dy in range(panel["gridPos"]["h"])
+        ]
+        assert len(taken) == len(set(taken))
+        assert all(x < 24 for x, _ in taken)
+
+
+class TestAlerts:
+    def test_every_metric_exists(self) -> None:
+        assert set().union(*(named(rule["expr"]) for rule in alerts())) <= served()
+
+    def test_what_must_not_go_unnoticed_has_an_alert(self) -> None:
+        watched = set().union(*(named(rule["expr"]) for rule in alerts()))
+        assert watched >= {
+            "orderbus_outbox_age_seconds",
+            "orderbus_lag",
+            "orderbus_parked",
+            "orderbus_operations_late",
+            "orderbus_operations_doubtful",
+            "orderbus_operations_unresolved_total",
+            "orderbus_orders_paid_unfinished_overdue",
+        }
+
+    def test_each_says_what_to_do(self) -> None:
+        operations = (DOCS / "operations.md").read_text()
+        for rule in alerts():
+            assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
+            assert rule["labels"]["severity"] in ("critical", "warning")
+            assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
+            assert f"### {rule['alert']}\n" in operations
+
+    def test_prometheus_takes_the_rules(self) -> None:
+        promtool = shutil.which("promtool")
+        if promtool is None:
+            pytest.skip("promtool is not here: the rules were only checked for their structure and metrics")
+        rules = str(DEPLOY / "grafana/alerts.yaml")
+        done = subprocess.run([promtool, "check", "rules", rules], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def fields_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, Any]]:
+    """Environment variable and field of every setting."""
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        union = get_origin(field.annotation) in (Union, UnionType)
+        section = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+        if section is not None and not union:
+            yield from fields_of(section, f"{prefix}{name}__".upper())
+        else:
+            yield f"{prefix}{name}".upper(), field
+
+
+KNOWN = dict(fields_of(Settings))
+
+
+class TestCompose:
+    @pytest.fixture
+    def compose(self) -> dict[str, Any]:
+        document: dict[str, Any] = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
+        return document
+
+    def test_it_fits_the_specification(self, compose: dict[str, Any]) -> None:
+        schema = json.loads((SCHEMAS / "compose-spec.json").read_text())
+        jsonschema.validators.validator_for(schema)(schema).validate(compose)
+
+    def test_every_service_has_two_workers_by_number(self, compose: dict[str, Any]) -> None:
+        commands = [service["command"] for name, service in compose["services"].items() if name[-1].isdigit()]
+        assert commands == [["run", name, "--worker", index] for name in SERVICES for index in ("0", "1")]
+
+    def test_settings_exist_and_all_that_are_required_are_given(self, compose: dict[str, Any]) -> None:
+        for name, service in compose["services"].items():
+            own = {key for key in service.get("environment", {}) if key.startswith(PREFIX)}
+            assert own <= KNOWN.keys()
+            if name[-1].isdigit():
+                assert {key for key, field in KNOWN.items() if field.is_required()} <= own
+
+    def test_the_example_names_every_variable_and_no_secret(self, compose: dict[str, Any]) -> None:
+        text = (DEPLOY / "compose/compose.yaml").read_text()
+        wanted = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"ORDERBUS_VERSION"}
+        lines = (DEPLOY / "compose/example.env").read_text().splitlines()
+        example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+        assert example.keys() == wanted
+        assert not any(value for name, value in example.items() if re.search("PASSWORD|SECRET|TOKEN|KEY", name))
+
+    def test_images_are_pinned(self, compose: dict[str, Any]) -> None:
+        images = {service["image"] for service in compose["services"].values()}
+        assert all(re.search(r":[\w.${}:-]*\d", image) for image in images), images
+
+
+def resources() -> list[dict[str, Any]]:
+    documents = [one for file in KUBERNETES for one in yaml.safe_load_all(file.read_text())]
+    return [one for one in documents if one["kind"] != "Kustomization"]
+
+
+def resource(kind: str, name: str) -> dict[str, Any]:
+    return next(one for one in resources() if (one["kind"], one["metadata"]["name"]) == (kind, name))
+
+
+class TestKubernetes:
+    @pytest.mark.parametrize("resource", resources(), ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+    def test_every_resource_fits_kubernetes_schema(self, resource: dict[str, Any]) -> None:
+        schema = json.loads((SCHEMAS / "kubernetes-1.37.json").read_text())
+        kind = schema["kinds"][resource["kind"]]
+        validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]})
+        assert [error.message for error in validator.iter_errors(resource)] == []
+
+    def test_the_kustomization_names_every_file_but_the_example(self) -> None:
+        named_files = yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["resources"]
+        assert sorted(named_files) == sorted(
+            file.name for file in KUBERNETES if file.name not in ("kustomization.yaml", "secrets.example.yaml")
+        )
+
+    def test_kubectl_builds_it(self) -> None:
+        kubectl = shutil.which("kubectl")
+        if kubectl is None:
+            pytest.skip("kubectl is not here: the kustomization was not built")
+        built = subprocess.run(
+            [kubectl, "kustomize", str(DEPLOY / "kubernetes")], check=True, capture_output=True, text=True
+        )
+        assert len(list(yaml.safe_load_all(built.stdout))) == len(resources()) - 5  # the example's secrets
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_a_pods_ordinal_is_its_workers_number(self, service: str) -> None:
+        pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        shell, flag, script = container["command"]
+        told = subprocess.run(
+            [shell, flag, script.replace("exec orderbus", "echo")],
+            env={"HOSTNAME": f"{service}-7", "PATH": "/usr/bin:/bin"},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert told.stdout.split() == ["run", service, "--worker", "7"]
+        assert container["livenessProbe"]["httpGet"]["path"] == "/health"
+        assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_a_service_gets_all_required_settings_and_only_its_own_secrets(self, service: str) -> None:
+        [container] = resource("StatefulSet", service)["spec"]["template"]["spec"]["containers"]
+        given = resource("ConfigMap", "orderbus")["data"].keys() | {one["name"] for one in container["env"]}
+        assert given <= KNOWN.keys()
+        assert {key for key, field in KNOWN.items() if field.is_required()} <= given
+        for one in container["env"]:
+            if "valueFrom" in one:
+                secret = one["valueFrom"]["secretKeyRef"]
+                assert secret["name"] in ("orderbus", f"orderbus-{service}")
+                assert secret["key"] in resource("Secret", secret["name"])["stringData"]
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_nothing_runs_as_root(self, service: str) -> None:
+        pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+class TestImage:
+    text = (DEPLOY / "Dockerfile").read_text()
+
+    def test_it_installs_what_the_lock_file_names_and_runs_as_nobody(self) -> None:
+        assert "--require-hashes -r requirements.lock" in self.text
+        assert re.search(r"^USER (?!0|root)", self.text, re.MULTILINE)
+
+    def test_the_services_need_nothing_that_the_image_leaves_out(self) -> None:
+        removed = re.search(r"pip uninstall --yes \\\n(.*?)\n(?!  )", self.text, re.DOTALL)
+        assert removed
+        modules = [name.replace("-", "_") for name in removed[1].replace("\\", "").split()]
+        program = (
+            "import sys\n"
+            f"for name in {modules}: sys.modules[name] = None\n"
+            "import deploy.cli, deploy.run, deploy.commands.system, deploy.commands.top, shared.shell.migration\n"
+            "for name in deploy.run.SERVICES: deploy.run.factory_of(name)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+class TestOperationsPage:
+    page = DOCS / "operations.md"
+
+    def test_its_settings_are_those_of_the_code(self) -> None:
+        assert settings_table() in self.page.read_text(), f"put this into {self.page.name}:\n{settings_table()}"
+
+
+def settings_table() -> str:
+    """Every setting, its default and what it is for, as a table of the page."""
+    lines = ["| setting | default | what it is |", "|---|---|---|"]
+    shared_by_all = {name.split("__")[1] for name in KNOWN if name.startswith(f"{PREFIX}CHECKOUT__")}
+    for name, field in KNOWN.items():
+        section, _, rest = name.removeprefix(PREFIX).partition("__")
+        if section.lower() in SERVICES and rest in shared_by_all:
+            if section == "CHECKOUT":
+                lines.append(f"| `{PREFIX}<SERVICE>__{rest}` | {_default(field)} | {_meaning(field)} |")
+            continue
+        lines.append(f"| `{name}` | {_default(field)} | {_meaning(field)} |")
+    return "\n".join(lines)
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "**required**"
+    default = field.default
+    if default is None or str(default) == "":
+        return ""
+    return f"`{default}`"
+
+
+def _meaning(field: Any) -> str:
+    choices = get_args(field.annotation) if "Literal" in str(field.annotation) else ()
+    said = " ".join((field.description or "").split())
+    return " ".join(part for part in (", ".join(f"`{choice}`" for choice in choices), said) if part)
