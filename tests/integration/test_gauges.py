@@ -1,0 +1,106 @@
+"""What is watched is read from the tables: checkout's gauges, and calls of which nobody knows the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+import pytest
+import sqlalchemy as sa
+
+from services.checkout.gauges import GAUGES
+from shared.shell.core import derived_id
+from shared.shell.database import create_engine
+from shared.shell.migration import migrate
+from shared.shell.postgres import PostgresStore, read_gauges
+from shared.shell.store import OperationRow, StoreUnavailable
+from tests.integration.conftest import NewDatabase
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+ORDERS = (
+    # status, age of the last change, item, refunded whole, deadline ago
+    ("processing", HOUR, "pending", False, None),  # stuck
+    ("processing", HOUR, "pending", True, None),  # nothing more is to be delivered of it
+    ("processing", HOUR, "waiting", False, None),  # for a parcel
+    ("processing", 4 * DAY, "waiting", False, None),  # for too long
+    ("processing", timedelta(0), "pending", False, None),  # on its way
+    ("failed", DAY, "failed", False, None),
+    ("completed", 4 * DAY, "delivered", False, None),
+    ("pending_payment", HOUR, "pending", False, HOUR),  # should have expired
+    ("pending_payment", HOUR, "pending", False, -HOUR),
+)
+
+
+async def test_orders_that_do_not_get_on_are_counted(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "checkout", url)
+    engine = create_engine(url, "test")
+    now = datetime.now(UTC)
+    insert = sa.text(
+        "insert into orders (key, version, sequence, status, data, changed_at, number, deadline) "
+        "values (:key, 1, 1, :status, cast(:data as jsonb), :changed_at, :key, :deadline)"
+    )
+    async with engine.begin() as connection:
+        for number, (status, age, item, refunded, ago) in enumerate(ORDERS):
+            lines = [{"delivery": "delivered", "refunded_whole": False}, {"delivery": item, "refunded_whole": refunded}]
+            row = {
+                "key": f"o-{number}",
+                "status": status,
+                "data": orjson.dumps({"lines": lines}).decode(),
+                "changed_at": now - age,
+                "deadline": None if ago is None else now - ago,
+            }
+            await connection.execute(insert, row)
+
+    assert await read_gauges(engine, GAUGES) == {
+        "orders_paid_unfinished": 5,
+        "orders_paid_unfinished_overdue": 2,
+        "orders_failed": 1,
+        "orders_payment_overdue": 1,
+    }
+    await engine.dispose()
+
+
+async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "payments", url)
+    engine = create_engine(url, "test")
+    store, now = PostgresStore(engine), datetime.now(UTC)
+
+    def row(number: int, *, doubt: bool, until: datetime | None) -> OperationRow:
+        identity = derived_id(UUID(int=3), number, now)
+        worker = "payments-0" if until else "nobody"
+        return OperationRow(
+            identity,
+            "o-1",
+            "ChargeCard",
+            b"{}",
+            b"[]",
+            now,
+            attempts=1,
+            leased_by=worker,
+            leased_until=until,
+            doubt=doubt,
+        )
+
+    async with store.begin() as tx:
+        await tx.want(
+            [
+                row(1, doubt=True, until=now + HOUR),  # under way
+                row(2, doubt=True, until=now - HOUR),  # its worker died
+                row(3, doubt=True, until=None),  # waits for its next try
+                row(4, doubt=False, until=None),  # certainly not done
+            ]
+        )
+    sizes = await store.gauge()
+    assert (sizes["operations"], sizes["operations_doubtful"], sizes["operations_late"]) == (4, 2, 0)
+    await engine.dispose()
+
+
+async def test_a_database_that_is_away_is_said_to_be(new_database: NewDatabase) -> None:
+    engine = create_engine("postgresql://nobody@127.0.0.1:1/nothing", "test")
+    with pytest.raises(StoreUnavailable):
+        await read_gauges(engine, GAUGES)
+    await engine.dispose()
