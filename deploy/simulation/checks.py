@@ -154,6 +154,11 @@ def handled_in_order(world: World, gathered: Gathered) -> Iterator[Broken]:
     yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.bus.records()))
 
 
+def right_all_along(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """What must hold at every moment, and each message's one handling."""
+    yield from (("right_all_along", key, text) for key, text in dict.fromkeys(world.watch.wrong))
+
+
 def services_at_rest(world: World, gathered: Gathered) -> Iterator[Broken]:
     """Each service's own rules, as they hold when nothing is under way."""
     for key, order in gathered.orders.items():
@@ -222,6 +227,7 @@ CHECKS = (
     nothing_parked,
     queues_empty,
     handled_in_order,
+    right_all_along,
     services_at_rest,
     charged_once,
     access_as_recorded,

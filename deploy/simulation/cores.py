@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from deploy.simulation.history import History
 from deploy.simulation.weather import Weather
+from services.payments.domain.invariants import broken
+from services.payments.domain.payment import Payment
 from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Core, Handling
-from shared.shell.inbound import hashed_id
+from shared.shell.core import Context, Core, Decision, Handling
+from shared.shell.decisions import Done
+from shared.shell.inbound import Inbound, hashed_id
 from shared.shell.service import Service
 
 BUG = "a bug of the core"
@@ -27,6 +30,9 @@ class Watch:
         self.broken: set[UUID] = set()
         """Messages that make their core raise, until somebody mends it."""
         self._seen: set[UUID] = set()
+        self.wrong: list[tuple[str, str]] = []
+        """(Key, what is wrong): rules that a state broke, also between two moments of rest."""
+        self._committed: dict[tuple[str, UUID], int] = {}
         self._decided: dict[tuple[str, str], dict[UUID, int]] = {}
         self._number = 0
 
@@ -56,9 +62,23 @@ class Watch:
                     self.on_bug(service, context.key, id)
             if id in self.broken:
                 raise RuntimeError(BUG)
-            return function(state, message, context)
+            answer = function(state, message, context)
+            if isinstance(answer, Decision) and isinstance(answer.state, Payment) and answer.state is not state:
+                self.wrong += [(context.key, f"a payment breaks: {rule}") for rule in broken(answer.state)]
+            return answer
 
         return decide
+
+    def committed(self, service: str, inbounds: Sequence[Inbound], done: Done) -> None:
+        """A batch was committed; what it set aside comes again."""
+        aside = {row.message_id for row in done.parked} | done.duplicate_ids
+        for inbound in inbounds:
+            if inbound.id not in aside:
+                place = (service, inbound.id)
+                self._committed[place] = self._committed.get(place, 0) + 1
+                if self._committed[place] > 1:
+                    what = type(inbound.message).__qualname__
+                    self.wrong.append((inbound.key, f"{service} handled {what} {self._committed[place]} times"))
 
     def overtaken(self, records: list[BusRecord]) -> Iterator[tuple[str, str]]:
         """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""

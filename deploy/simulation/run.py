@@ -11,9 +11,14 @@ from typing import Any
 
 import structlog
 
+from deploy.simulation.checks import broken
 from deploy.simulation.people import People
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
+
+
+MOST_STEPS = 10_000
+"""Per order; a run takes some hundreds. More means that something goes round in circles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +55,22 @@ class Summary:
 
 def simulate(seed: int, orders: int, level: str = "many") -> Result:
     """One run from its seed: the same arguments give the same history."""
-    with silence():
-        return run(seed, lambda loop: _live(loop, seed, orders, level))
+    worlds: list[World] = []
 
+    async def live(loop: SeededLoop) -> None:
+        worlds.append(World(loop, seed, orders, level))
+        await worlds[0].run(People(worlds[0]).act)
 
-async def _live(loop: SeededLoop, seed: int, orders: int, level: str) -> Result:
-    from deploy.simulation.checks import broken  # noqa: PLC0415
-
-    world = World(loop, seed, orders, level)
-    people = People(world)
     found: list[tuple[str, str, str]] = []
-    try:
-        await world.run(people.act)
-    except (NotAtRest, Deadlock, Endless) as restless:
-        found.append(("at_rest", "", str(restless)))
-    else:
-        found += broken(world)
+    with silence():
+        try:
+            run(seed, live, MOST_STEPS * (orders + 10))
+        except (NotAtRest, Deadlock, Endless) as restless:
+            found.append(("at_rest", "", str(restless)))
+        world = worlds[0]
+        found = found or broken(world)
     violations = [Violation(seed, rule, text, key, world.history.story(key)) for rule, key, text in found]
-    return Result(seed, orders, violations, world.history.faults, world.history.digest(), loop.steps)
+    return Result(seed, orders, violations, world.history.faults, world.history.digest(), world.loop.steps)
 
 
 @contextlib.contextmanager

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from deploy.simulation.cores import Watch
 from deploy.simulation.history import History
 from deploy.simulation.weather import Weather
 from shared.shell.bus import BusUnavailable
+from shared.shell.decisions import Done
 from shared.shell.edge import ShellEdge
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound
 from shared.shell.parking import Parking
 from shared.shell.runner import Shell
 from shared.shell.service import Service
@@ -57,7 +61,9 @@ class Worker:
         weather: Weather,
         history: History,
         chance: random.Random,
+        watch: Watch,
     ) -> None:
+        self.watch = watch
         self.service, self.name = service, f"{service.name}-{index}"
         self.loop, self.store, self.bus, self.turnstile = loop, store, bus, turnstile
         self.weather, self.history, self.chance = weather, history, chance
@@ -149,7 +155,7 @@ class Worker:
 
     def _new_shell(self) -> Shell:
         topics = [topic.name for topic in self.service.consumes]
-        return Shell(
+        shell = Shell(
             self.service,
             self.name,
             store=self.store,
@@ -162,3 +168,14 @@ class Worker:
             at_once=self.chance.choice((2, 48)),
             poll=POLL,
         )
+        self._watch_commits(shell.handler)
+        return shell
+
+    def _watch_commits(self, handler: Handler) -> None:
+        told = handler._committed
+
+        def committed(inbounds: Sequence[Inbound], done: Done) -> None:
+            self.watch.committed(self.service.name, inbounds, done)
+            told(inbounds, done)
+
+        setattr(handler, "_committed", committed)  # noqa: B010  # the one place that knows what a commit contained

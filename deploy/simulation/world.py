@@ -88,6 +88,7 @@ class World:
                 weather=self.weather,
                 history=self.history,
                 chance=chance,
+                watch=self.watch,
             )
             for name in SERVICES
             for index in range(chance.choice((1, 2)))

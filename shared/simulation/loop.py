@@ -190,11 +190,11 @@ class SeededLoop(asyncio.BaseEventLoop):
         return self.call_soon(callback, *args, context=context)
 
 
-def run(seed: int, main: Callable[[SeededLoop], Coroutine[Any, Any, T]]) -> T:
-    """Run a coroutine to its end on a loop of its own, beside whatever loop is running."""
+def run(seed: int, main: Callable[[SeededLoop], Coroutine[Any, Any, T]], most_steps: int = 50_000_000) -> T:
+    """Run a coroutine to its end on a loop of its own, beside whatever loop is running. Raises Endless, Deadlock."""
     outer = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
-    loop = SeededLoop(seed)
+    loop = SeededLoop(seed, most_steps=most_steps)
     try:
         return loop.run_until_complete(main(loop))
     finally:
@@ -210,6 +210,7 @@ def _close(loop: SeededLoop) -> None:
     for owner in list(loop._frozen):
         loop.thaw(owner)
     loop._alarms.clear()
+    loop.most_steps += 1_000_000
     if rest:
         loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
     loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,0 +1,1 @@
+"""Known faults, planted one at a time: the simulation must find each."""

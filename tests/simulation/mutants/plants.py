@@ -1,0 +1,295 @@
+"""Each plant is a context manager that puts one known fault into the real code and takes it out again.
+
+To add one: write a function that yields with the fault in place, and decorate it with `@plant("what it is")`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from services.fulfillment.domain.deliveries import Change
+from services.fulfillment.domain.states import Item, StockHold
+from services.payments.domain import payments
+from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported
+from services.payments.domain.payment import Payment, Refund
+from shared.contracts.payments import RefundPayment
+from shared.shell.bus import BusRecord
+from shared.shell.core import Context, Decision, NotDone, Operation, Outcome, Refused, Retry, Unknown
+from shared.shell.decisions import Batch
+from shared.shell.handler import Handler
+from shared.shell.inbound import Inbound
+from shared.shell.operations import Operations
+from shared.shell.reader import Reader, inbound_of
+from shared.shell.relay import LowMark
+from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow
+from shared.simulation.bus import MemorySink
+from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
+
+Plant = Callable[[], AbstractContextManager[None]]
+PLANTS: dict[str, Plant] = {}
+
+
+def plant(name: str) -> Callable[[Callable[[], Iterator[None]]], Plant]:
+    def register(function: Callable[[], Iterator[None]]) -> Plant:
+        made = contextmanager(function)
+        PLANTS[name] = made
+        return made
+
+    return register
+
+
+@contextmanager
+def instead(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+    """An attribute exchanged for a while."""
+    before = owner.__dict__[name]
+    setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def handlers_around(kinds: Collection[type[Any]], wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """Some handlers of payments wrapped for a while."""
+    before = dict(payments.handlers)
+    for kind in kinds:
+        payments.handlers[kind] = replace(before[kind], function=wrap(before[kind].function))
+    try:
+        yield
+    finally:
+        payments.handlers.update(before)
+
+
+# The shell's one transaction
+
+
+@plant("the inbox is skipped")
+def no_inbox() -> Iterator[None]:
+    async def claim(
+        self: MemoryTransaction, ids: Collection[UUID], keys: Collection[str]
+    ) -> tuple[set[UUID], set[str]]:
+        for id in ids:
+            self.put(INBOX, id, True)
+        return set(ids), await self.parked_keys(set(keys))
+
+    with instead(MemoryTransaction, "claim", claim):
+        yield
+
+
+@plant("offsets are committed before the work")
+def offsets_first() -> Iterator[None]:
+    async def take(self: Reader, records: Sequence[BusRecord]) -> None:
+        inbounds = [inbound for record in records if (inbound := inbound_of(self.wiring, record))]
+        self._handled.update({(record.topic, record.partition): record.offset + 1 for record in records})
+        await self.commit()
+        await self.handler.put(inbounds)
+
+    with instead(Reader, "_take", take):
+        yield
+
+
+@plant("the outbox is written in another transaction")
+def outbox_apart() -> Iterator[None]:
+    write = Batch._write
+
+    async def without_outbox(self: Batch, tx: Any) -> None:
+        rows, self._outbox = self._outbox, []
+        await write(self, tx)
+        self._outbox = rows
+
+    async def transact(self: Handler, inbounds: Sequence[Inbound]) -> None:
+        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room())
+        async with self.store.begin() as tx:
+            done = await batch.run(tx, inbounds)
+        if batch._outbox:
+            async with self.store.begin() as tx:
+                await tx.publish(batch._outbox)
+            done.published = len(batch._outbox)
+        self._committed(inbounds, done)
+
+    with instead(Batch, "_write", without_outbox), instead(Handler, "_transact", transact):
+        yield
+
+
+@plant("the state is saved without the version guard")
+def no_version_guard() -> Iterator[None]:
+    async def save(self: MemoryTransaction, table: Any, rows: Sequence[StateWrite]) -> None:
+        await self.store.pause("save")
+        for write in rows:
+            data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
+            await self.store.locks.take((table.table.name, write.row.key), self)
+            row = Stored(replace(write.row, data=data), dict(write.columns), write.at)
+            self.put(table.table.name, write.row.key, row)
+
+    with instead(MemoryTransaction, "save", save):
+        yield
+
+
+@plant("a parked key is overtaken by its later messages")
+def parked_overtaken() -> Iterator[None]:
+    async def nothing_parked(self: MemoryTransaction, keys: set[str]) -> set[str]:
+        return set()
+
+    with instead(MemoryTransaction, "parked_keys", nothing_parked):
+        yield
+
+
+@plant("a claim does not see what was parked while it waited")
+def parked_unseen() -> Iterator[None]:
+    """As it was before a test in tests/integration/test_claim_races.py held it."""
+    real = MemoryTransaction.claim
+
+    async def claim(
+        self: MemoryTransaction, ids: Collection[UUID], keys: Collection[str]
+    ) -> tuple[set[UUID], set[str]]:
+        before = {row.key for row in self.scan(PARKED)}
+        new, behind = await real(self, ids, keys)
+        return new, behind & before
+
+    with instead(MemoryTransaction, "claim", claim):
+        yield
+
+
+# The relay
+
+
+@plant("the relay has a cursor")
+def relay_cursor() -> Iterator[None]:
+    def start(self: LowMark, now: float) -> int:
+        return self._highest
+
+    with instead(LowMark, "start", start):
+        yield
+
+
+@plant("the relay deletes what was not acknowledged")
+def relay_trusts() -> Iterator[None]:
+    send = MemorySink.send
+
+    async def all_taken(self: MemorySink, rows: Sequence[OutboxRow]) -> Sequence[int]:
+        await send(self, rows)
+        return [row.id for row in rows]
+
+    with instead(MemorySink, "send", all_taken):
+        yield
+
+
+# Operations
+
+
+@plant("a time-out is treated as failed")
+def timeout_is_failure() -> Iterator[None]:
+    settle = Operations._settle
+
+    async def settled(
+        self: Operations, row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown
+    ) -> None:
+        if isinstance(answer, Unknown):
+            kind: Any = type(operation)
+            answer = kind.Failed("timeout", answer.error)
+        await settle(self, row, operation, answer)
+
+    with instead(Operations, "_settle", settled):
+        yield
+
+
+@plant("a retry has a new idempotency key")
+def key_per_attempt() -> Iterator[None]:
+    async def ask(
+        self: Operations, row: OperationRow, operation: Operation, *, doubt: bool
+    ) -> Outcome | Retry | Unknown:
+        gateway, key = self.gateways[type(operation)], f"{row.id}.{row.attempts}"
+        try:
+            async with asyncio.timeout(operation.patience):
+                if doubt and not isinstance(found := await gateway.find(operation, key), NotDone):
+                    return found
+                return await gateway.perform(operation, key)
+        except (TimeoutError, ConnectionError):
+            return Unknown("no answer")
+
+    with instead(Operations, "_ask", ask):
+        yield
+
+
+@plant("an outcome is taken from a worker whose lease ran out")
+def stale_outcome() -> Iterator[None]:
+    async def finish(self: MemoryTransaction, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
+        for id, _, _ in operations:
+            self.delete("operations", id)
+        return {id for id, _, _ in operations}
+
+    with instead(MemoryTransaction, "finish", finish):
+        yield
+
+
+@plant("a timer is fired twice")
+def timer_twice() -> Iterator[None]:
+    async def fire(self: MemoryTransaction, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
+        """Deleted without looking whether it is still there."""
+        for timer in timers:
+            await self.store.pause("fire")
+            self.delete("timers", (timer.key, timer.name))
+        return {(timer.key, timer.name) for timer in timers}
+
+    with instead(MemoryTransaction, "fire", fire):
+        yield
+
+
+# The cores
+
+
+@plant("a refund is checked without the lock")
+def refund_unlocked() -> Iterator[None]:
+    """What is on its way by another request is not seen."""
+
+    def wrap(function: Any) -> Any:
+        def refund(payment: Payment | None, command: Any, context: Context) -> Decision[Payment] | Refused:
+            if payment is None:
+                return Refused("not_paid", "")
+            seen = replace(payment, refunds=tuple(r for r in payment.refunds if not r.is_pending))
+            answer: Decision[Payment] | Refused = function(seen, command, context)
+            if isinstance(answer, Refused) or answer.state is None:
+                return answer
+            new: list[Refund] = [r for r in answer.state.refunds if payment.refund(r.id) is None]
+            return replace(answer, state=replace(payment, refunds=(*payment.refunds, *new)))
+
+        return refund
+
+    with handlers_around([RefundPayment], wrap):
+        yield
+
+
+@plant("a late capture after a cancellation is ignored")
+def late_capture_ignored() -> Iterator[None]:
+    def wrap(function: Any) -> Any:
+        def heard(payment: Payment | None, said: Any, context: Context) -> Any:
+            if payment and payment.closed and said.status == "succeeded":
+                return Decision(payment)
+            return function(payment, said, context)
+
+        return heard
+
+    with handlers_around([IntentReported, ChargeCard.Done, CancelIntent.Done, FindIntent.Done], wrap):
+        yield
+
+
+@plant("stock is released twice")
+def stock_twice() -> Iterator[None]:
+    real = Change.give_back
+
+    def give_back(self: Change, item: Item) -> Item:
+        """Cancelling puts it back, and so does the refund that follows."""
+        given = real(self, item)
+        return replace(given, stock=item.stock) if item.stock is StockHold.TAKEN else given
+
+    with instead(Change, "give_back", give_back):
+        yield
+
+
+
