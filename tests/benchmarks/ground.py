@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -18,7 +17,6 @@ from deploy.demo.catalogue import Catalogue, load, open_shop
 from deploy.embedded.stack import Stack
 from deploy.processes import SERVICES, Services
 from shared.settings import Settings
-from tests.benchmarks.usual_way import outside
 
 REAL, INSTANT, USUAL = "deploy.run", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
 """Programs that run a service: as in production; with an outside that answers at once; the usual way."""
@@ -45,7 +43,9 @@ class Processes:
     """Resident memory in MB, the most that was seen of one process of the group."""
 
     def cpu(self) -> dict[str, float]:
-        return {name: sum(map(_cpu_of_tree, pids)) for name, pids in self.roots.items()}
+        spent = {name: sum(map(_cpu_of_tree, pids)) for name, pids in self.roots.items()}
+        own = psutil.Process().cpu_times()  # without its children, which are all of the others
+        return spent | {"customers": own.user + own.system}
 
     def since(self, before: Mapping[str, float]) -> Usage:
         return Usage({name: seconds - before[name] for name, seconds in self.cpu().items()})
@@ -87,24 +87,18 @@ class Ground:
         os.environ.update(self.environment(of))
         return Settings()
 
-    def environment(self, of: str, delay: float = 0.0) -> dict[str, str]:
+    def environment(self, of: str) -> dict[str, str]:
         databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": url for name, url in self.urls(of).items()}
-        quiet = {"ORDERBUS_TELEMETRY__LOG_LEVEL": "warning", outside.VARIABLE: str(delay)}
+        quiet = {"ORDERBUS_TELEMETRY__LOG_LEVEL": "warning"}
         return self.stack.environment() | databases | quiet
 
-    async def make_databases(self, of: str) -> None:
+    async def make_databases(self, of: str, like: str | None = None) -> None:
+        """Empty ones, or copies of another set, which nobody may use meanwhile."""
         server = await asyncpg.connect(self.stack.postgres.url("postgres"))
         try:
             for service in SERVICES:
-                await server.execute(f'create database "{of}_{service}"')
-        finally:
-            await server.close()
-
-    async def copy_databases(self, source: str, target: str) -> None:
-        server = await asyncpg.connect(self.stack.postgres.url("postgres"))
-        try:
-            for service in SERVICES:
-                await server.execute(f'create database "{target}_{service}" template "{source}_{service}"')
+                template = f' template "{like}_{service}"' if like else ""
+                await server.execute(f'create database "{of}_{service}"{template}')
         finally:
             await server.close()
 
@@ -114,13 +108,15 @@ class Ground:
         await migrate_all(self.urls(of))
 
     @asynccontextmanager
-    async def services(
-        self, of: str, program: str, *, delay: float = 0.0, extra: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Services]:
+    async def services(self, of: str, program: str, extra: Mapping[str, str] | None = None) -> AsyncIterator[Services]:
         """The four services as four processes, ready."""
+        logs = self.stack.logs / of
+        logs.mkdir(exist_ok=True)
+        # The usual way runs beside orderbus, which has the ports that the stack remembers.
+        anywhere = {f"ORDERBUS_{name.upper()}__HTTP_PORT": "0" for name in SERVICES} if program == USUAL else {}
         async with Services(
-            self.environment(of, delay) | dict(extra or {}),
-            logs=self.stack.logs,
+            self.environment(of) | anywhere | dict(extra or {}),
+            logs=logs,
             children=self.stack.children,
             program=program,
         ) as services:
@@ -148,17 +144,4 @@ class Ground:
             if worker.pid:
                 roots.setdefault(worker.service, []).append(worker.pid)
         roots |= {name: [part.child.pid] for name, part in parts.items() if part.child}
-        return Processes(roots | {"customers": [os.getpid()]})
-
-
-def folder_for(data: Path | None) -> Path:
-    """Where the stack of a benchmark lives: emptied at each run."""
-    from deploy.embedded.data_folder import default_folder  # noqa: PLC0415
-
-    return data or default_folder().with_name("bench")
-
-
-def median(figures: Sequence[float]) -> float:
-    ordered = sorted(figures)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return Processes(roots)

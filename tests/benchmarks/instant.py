@@ -1,7 +1,7 @@
 """Runs a real service whose outside answers at once: `python -m tests.benchmarks.instant payments --port 8081`.
 
-Everything is the service's own but the gateways to other systems. `BENCHMARK_GATEWAY_SECONDS` makes them slower,
-`BENCHMARK_STAGES` names a file for a profile by stage, written when the worker ends.
+Everything is the service's own but the gateways to other systems. `BENCHMARK_STAGES` names a folder for a profile by
+stage, written when the worker ends.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def main() -> None:
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
 
     def factory(settings: Settings, engine: AsyncEngine) -> Service:
+        outside.listen()
         return with_instant_gateways(factory_of(given.service)(settings, engine))
 
     with ExitStack() as cleanup:

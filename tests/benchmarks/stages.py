@@ -15,11 +15,13 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]  # SQLAlchemy brings it, without types
 import psutil
 
 INTERVAL = 0.001
 """Seconds of CPU."""
+BEGIN = signal.SIGUSR1
+"""Forget what was sampled before: a warm-up."""
 
 STAGES = {
     ("reader.py", "inbound_of"): "decode",
@@ -82,7 +84,7 @@ def _known(path: str, name: str) -> tuple[str, str]:
 
 @contextmanager
 def sampled(file: Path) -> Iterator[None]:
-    """Sample this process, and write seconds of CPU by stage at the end. SIGUSR1 begins anew, after a warm-up."""
+    """Sample this process, and write seconds of CPU by stage at the end."""
     counts: Counter[str] = Counter()
     process = psutil.Process()
     began = [sum(process.cpu_times()[:2])]
@@ -95,7 +97,7 @@ def sampled(file: Path) -> Iterator[None]:
         began[0] = sum(process.cpu_times()[:2])
 
     signal.signal(signal.SIGPROF, sample)
-    signal.signal(signal.SIGUSR1, again)
+    signal.signal(BEGIN, again)
     signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
     try:
         yield

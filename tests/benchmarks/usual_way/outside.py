@@ -1,21 +1,33 @@
-"""The outside world of a benchmark: answers at once, or after a set time, in the same process. Both systems use it."""
+"""The outside world of both systems in a benchmark: answers in the same process, at once or 10 ms later."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import signal
 
 from shared.contracts.values import Card
 
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2031)
-VARIABLE = "BENCHMARK_GATEWAY_SECONDS"
+SLOWER = signal.SIGUSR2
+"""Makes a process's outside take `SECONDS` for each answer from now on."""
+SECONDS = 0.010
+_slow = False
+
+
+def listen() -> None:
+    """Let this process be told to become slower. Called in its event loop."""
+
+    def become_slower() -> None:
+        global _slow  # noqa: PLW0603  # one outside per process
+        _slow = True
+
+    asyncio.get_running_loop().add_signal_handler(SLOWER, become_slower)
 
 
 async def answer() -> None:
     """As long as the outside takes."""
-    seconds = float(os.environ.get(VARIABLE, "0"))
-    if seconds:
-        await asyncio.sleep(seconds)
+    if _slow:
+        await asyncio.sleep(SECONDS)
 
 
 def link(order: str, item: str) -> str:

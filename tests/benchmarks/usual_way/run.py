@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from shared.settings import Settings, load_settings
 from shared.shell.database import async_url
+from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import consume, publish
 
 
@@ -38,6 +39,7 @@ async def run(service: str, settings: Settings, ready: asyncio.Event) -> None:
 
 async def serve(service: str, port: int) -> None:
     ready, stopping = asyncio.Event(), asyncio.Event()
+    outside.listen()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
