@@ -36,7 +36,7 @@ bench: $(VENV)/.ready ## measure the speed on this machine
 	@$(BIN)/orderbus bench $(ARGS)
 
 faults: $(VENV)/.ready ## kill, freeze and cut what can be, while orders flow
-	@$(BIN)/pytest tests/faults $(ARGS)
+	@ORDERBUS_LONG=1 $(BIN)/pytest -s tests/faults $(ARGS)
 
 clean: ## remove .venv and the tools' caches (not the stack's data, nor Kafka in the user's cache)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
