@@ -6,11 +6,12 @@ No image is built and nothing is applied here: that needs Docker and a cluster.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -22,7 +23,7 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel
 
 from services.checkout.gauges import GAUGES
-from shared.settings import PREFIX, Settings
+from shared.settings import PREFIX, Settings, load_settings
 from shared.shell.metrics import Metrics
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -130,6 +131,15 @@ def fields_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[st
 KNOWN = dict(fields_of(Settings))
 
 
+def loads(given: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a process with this environment takes its settings."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    load_settings()
+
+
 class TestCompose:
     @pytest.fixture
     def compose(self) -> dict[str, Any]:
@@ -151,6 +161,12 @@ class TestCompose:
             if name[-1].isdigit():
                 assert {key for key, field in KNOWN.items() if field.is_required()} <= own
 
+    def test_a_process_takes_them(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, service in compose["services"].items():
+            if name[-1].isdigit():
+                given = {key: _interpolated(value) for key, value in service["environment"].items()}
+                loads(given, monkeypatch)
+
     def test_the_example_names_every_variable_and_no_secret(self, compose: dict[str, Any]) -> None:
         text = (DEPLOY / "compose/compose.yaml").read_text()
         wanted = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"ORDERBUS_VERSION"}
@@ -162,6 +178,11 @@ class TestCompose:
     def test_images_are_pinned(self, compose: dict[str, Any]) -> None:
         images = {service["image"] for service in compose["services"].values()}
         assert all(re.search(r":[\w.${}:-]*\d", image) for image in images), images
+
+
+def _interpolated(value: str) -> str:
+    """As compose does it: the default where there is one, else something that a person filled in."""
+    return re.sub(r"\$\{[A-Z_]+(?::-([^}]*)|:\?[^}]*)\}", lambda match: match[1] or "a" * 20, value)
 
 
 def resources() -> list[dict[str, Any]]:
@@ -223,6 +244,18 @@ class TestKubernetes:
                 secret = one["valueFrom"]["secretKeyRef"]
                 assert secret["name"] in ("orderbus", f"orderbus-{service}")
                 assert secret["key"] in resource("Secret", secret["name"])["stringData"]
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_a_process_takes_them(self, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        [container] = resource("StatefulSet", service)["spec"]["template"]["spec"]["containers"]
+        given = dict(resource("ConfigMap", "orderbus")["data"])
+        for one in container["env"]:
+            source = one.get("valueFrom", {}).get("secretKeyRef")
+            given[one["name"]] = (
+                resource("Secret", source["name"])["stringData"][source["key"]] if source else one["value"]
+            )
+        loads(given, monkeypatch)
+        assert "another-service" not in given[f"{PREFIX}{service.upper()}__DATABASE_URL"]
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_nothing_runs_as_root(self, service: str) -> None:
