@@ -79,12 +79,20 @@ class People:
             self._filling = by_nobody(self._fill)
 
     async def _fill(self) -> None:
+        """Add codes, until nobody waits for one."""
         chance = self.world.chance_of(f"pool {self._fills}")
-        self._fills += 1
-        await asyncio.sleep(chance.random() * chance.choice((5.0, 100.0)))
-        self._add_codes(f"more-{self._fills}", chance.choice((1, 3, self.world.orders)))
-        await asyncio.sleep(5.0)
-        self._filling = None
+        while True:
+            await asyncio.sleep(chance.random() * chance.choice((5.0, 100.0)))
+            self._fills += 1
+            self._add_codes(f"more-{self._fills}", chance.choice((1, 3, self.world.orders)))
+            await asyncio.sleep(20.0)
+            if not any(self._wants_code(key) for key in self.keys):
+                self._filling = None
+                return
+
+    def _wants_code(self, key: str) -> bool:
+        items = self.world.statuses.get(key, {}).get("items", ())
+        return any(item["delivery"] == "waiting" and not item["shippable"] for item in items)
 
     # The store
 

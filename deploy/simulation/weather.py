@@ -76,6 +76,23 @@ LEVELS = {
         core_bug=0.004,
         from_outside=1.0,
     ),
+    "storm": Level(
+        store_fails=0.01,
+        store_slow=0.03,
+        answer_lost=0.05,
+        bus_fails=0.05,
+        reads_again=0.05,
+        provider_busy=0.1,
+        lost_before=0.15,
+        lost_after=0.2,
+        arrives_late=0.05,
+        hangs=0.02,
+        raises=0.02,
+        webhook_late=0.4,
+        webhook_repeated=0.4,
+        core_bug=0.02,
+        from_outside=4.0,
+    ),
 }
 
 

@@ -104,7 +104,7 @@ def outbox_apart() -> Iterator[None]:
         self._outbox = rows
 
     async def transact(self: Handler, inbounds: Sequence[Inbound]) -> None:
-        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room())
+        batch = Batch(self.wiring, self.worker, self.clock.now(), self.room)
         async with self.store.begin() as tx:
             done = await batch.run(tx, inbounds)
         if batch._outbox:
