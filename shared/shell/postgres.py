@@ -68,7 +68,9 @@ _CLAIM = sa.text("""
 """)
 # A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
 # both had, and a statement does not see what was committed while it waited.
-_BEHIND = sa.text("select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) p")
+_BEHIND = sa.text("""
+    select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
+""")
 _FINISH = sa.text("""
     delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:attempts as int[]))
         as u(id, worker, attempts)
