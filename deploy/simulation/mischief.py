@@ -74,7 +74,8 @@ class Mischief:
             await asyncio.gather(*(self._die(other) for other in pair))
 
     async def _die(self, worker: Worker) -> None:
-        worker.up = False
+        if not worker.up:
+            return
         await worker.kill()
         long = self.chance.random() < 0.2
         await asyncio.sleep(self.chance.random() * (1.5 * SESSION if long else 0.3))

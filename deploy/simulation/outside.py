@@ -87,21 +87,12 @@ class Outside:
         task.add_done_callback(self._late.discard)
 
     async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
-        call = object()
-        try:
-            trouble = self.weather.provider()
-            await self._sleep(call, self.chance.random() * 0.05, operation.patience)
-            return Unknown("no answer to the question") if trouble else self.look(operation, key)
-        finally:
-            self.waking.pop(call, None)
+        """As for a system that is safe to ask again: the gateway knows that without a call."""
+        return NotDone()
 
     def do(self, operation: Any, key: str) -> Answer:
         """The effect, at once and whole."""
         raise NotImplementedError
-
-    def look(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
-        """What the books say; as for a system that is safe to ask again."""
-        return NotDone()
 
 
 def by_nobody(work: Callable[[], Any]) -> asyncio.Task[None]:

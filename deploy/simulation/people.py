@@ -81,14 +81,14 @@ class People:
     async def _fill(self) -> None:
         """Add codes, until nobody waits for one."""
         chance = self.world.chance_of(f"pool {self._fills}")
-        while True:
+        for again in range(30):
             await asyncio.sleep(chance.random() * chance.choice((5.0, 100.0)))
             self._fills += 1
             self._add_codes(f"more-{self._fills}", chance.choice((1, 3, self.world.orders)))
-            await asyncio.sleep(20.0)
+            await asyncio.sleep(20.0 * 2 ** min(again, 10))
             if not any(self._wants_code(key) for key in self.keys):
-                self._filling = None
-                return
+                break
+        self._filling = None
 
     def _wants_code(self, key: str) -> bool:
         items = self.world.statuses.get(key, {}).get("items", ())

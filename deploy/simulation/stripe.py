@@ -102,11 +102,16 @@ class Stripe(Outside):
             case FindRefund():
                 return self._find_refund(operation)
 
-    def look(self, operation: object, key: str) -> Outcome | NotDone | Unknown:
-        if isinstance(operation, RefundCharge):
-            made = self._made(operation.intent, operation.refund)
-            return RefundCharge.Done(made.id, made.status) if made else NotDone()
-        return NotDone()
+    async def find(self, operation: object, key: str) -> Outcome | NotDone | Unknown:
+        """A refund is looked for in the books; a charge is asked for again under its key."""
+        if not isinstance(operation, RefundCharge):
+            return NotDone()
+        trouble = self.weather.provider()
+        await asyncio.sleep(self.chance.random() * 0.05)
+        if trouble:
+            return Unknown("no answer to the question")
+        made = self._made(operation.intent, operation.refund)
+        return RefundCharge.Done(made.id, made.status) if made else NotDone()
 
     def _once(self, key: str, answer: Outcome) -> Outcome:
         self.effects[key] += 1

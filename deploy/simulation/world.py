@@ -305,7 +305,12 @@ class World:
         """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one."""
         found: list[datetime] = []
         for store in self.stores.values():
-            found += [row.leased_until or row.due for row in store.rows(OPERATIONS).values()]
+            serial: set[str] = set()
+            for _, row in sorted(store.rows(OPERATIONS).items()):
+                if not (row.serial and row.key in serial):  # one behind another waits for that
+                    found.append(row.leased_until or row.due)
+                if row.serial:
+                    serial.add(row.key)
             found += [row.due for row in store.rows(TIMERS).values()]
         return (min(found) - self.now()).total_seconds() if found else None
 
