@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 from shared.contracts.envelope import Event, Problem
@@ -105,8 +105,7 @@ class Record:
     """Base of a row of an append-only table (timeline, ledger): a frozen dataclass. Its table is in `storage`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ref(Generic[R]):
+class Ref(NamedTuple, Generic[R]):
     """Names one row: the class of its state and its key."""
 
     kind: type[R]

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 from pydantic import ValidationError
 
-from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, encode, problems_of, to_headers
+from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, attributes, encode, problems_of
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
 from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable
@@ -199,8 +199,9 @@ class Batch:
         await self._fetch(tx, {ref for item in work for ref in item.reads}, lock=False)
 
     async def _fetch(self, tx: Transaction, refs: set[Ref[Any]], *, lock: bool) -> None:
-        for table in self.wiring.service.storage.states:
-            keys = sorted(ref.key for ref in refs if ref.kind is table.kind and not self._has(ref, lock))
+        missing = [ref for ref in refs if not self._has(ref, lock)]
+        for table in self.wiring.service.storage.states if missing else ():
+            keys = sorted(ref.key for ref in missing if ref.kind is table.kind)
             if keys:
                 found = await tx.load(table, keys, lock=lock)
                 self._slots.update({Ref(table.kind, key): _slot(table, key, found, lock) for key in keys})
@@ -226,7 +227,8 @@ class Batch:
         try:
             # The state may have changed since loading, by an earlier message of this batch, and name more rows.
             item.name_rows(self._main(item).current())
-            await self._fetch_named(tx, [item])
+            if item.touches or item.reads:
+                await self._fetch_named(tx, [item])
             self._decide(item)
         except (Conflict, BatchRefused, StoreUnavailable):
             raise
@@ -369,7 +371,7 @@ class Batch:
                 actor=meta.actor,
                 traceparent=meta.traceparent,
             )
-            headers = orjson.dumps([[name, value.decode()] for name, value in to_headers(envelope)])
+            headers = orjson.dumps(attributes(envelope))
             body = encode(message)
             if len(body) > MAX_BODY:
                 raise ValueError(f"{message.type} would be larger than {MAX_BODY} bytes")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
 
 from shared.contracts import TOPICS
 from shared.contracts.envelope import Topic
@@ -24,6 +27,15 @@ log = structlog.get_logger(__name__)
 MAX_RECORD = 2_000_000
 """Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
 SESSION_SECONDS = 10
+COMMIT_SECONDS = 10.0
+"""How long a commit may take."""
+READ_SECONDS = 60.0
+"""How long a read may take; it waits for the group while that gives its members their shares."""
+MEMBERSHIP_SECONDS = 10.0
+"""How often a member that has nothing to commit asks the group whether it still belongs to it, by committing again."""
+REJOIN_SECONDS = 20.0
+"""A member whose commits have failed for so long is no member any more and joins anew."""
+STOP_SECONDS = 5.0
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -83,6 +95,9 @@ class KafkaSource:
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned = asyncio.Event()
         self._read: dict[tuple[str, int], int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._committed_at = self._failing_since = 0.0
+        self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._consumer = AIOKafkaConsumer(
@@ -100,13 +115,25 @@ class KafkaSource:
             max_partition_fetch_bytes=MAX_RECORD + 100_000,
             metadata_max_age_ms=30_000,
         )
-        self._consumer.subscribe(list(self.topics), listener=_Listener(self._assigned))
+        self._consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
         await _started(self._consumer)
+        self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
+        self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
+
+    async def _ask_for_membership(self) -> None:
+        while True:
+            await asyncio.sleep(MEMBERSHIP_SECONDS / 2)
+            with contextlib.suppress(BusUnavailable):  # remembered, and acted upon by the next read
+                await self.commit({})
 
     async def read(self, limit: int) -> Sequence[BusRecord]:
-        assert self._consumer is not None
+        consumer = await self._member()
         try:
-            found = await self._consumer.getmany(timeout_ms=1000, max_records=limit)
+            async with asyncio.timeout(READ_SECONDS):
+                found = await consumer.getmany(timeout_ms=1000, max_records=limit)
+        except TimeoutError as error:
+            await self.stop()
+            raise BusUnavailable("a read did not return; joining the group again") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
         self._read |= {(p.topic, p.partition): records[-1].offset + 1 for p, records in found.items() if records}
@@ -124,16 +151,39 @@ class KafkaSource:
             for record in records
         ]
 
-    async def commit(self, positions: Positions) -> None:
+    async def _member(self) -> AIOKafkaConsumer:
+        """The consumer; a new one when the old one lost its group for good.
+
+        aiokafka was seen to go on fetching, without heartbeats and with commits that never end, after its broker had
+        been killed and started again: it stays evicted, and never says so.
+        """
+        if self._failing_since and asyncio.get_running_loop().time() - self._failing_since > REJOIN_SECONDS:
+            log.warning("commits have failed for long, joining the group again", group=self.group)
+            await self.stop()
+        if self._consumer is None:
+            await self.start()
         assert self._consumer is not None
-        assigned = self._consumer.assignment()
+        return self._consumer
+
+    async def commit(self, positions: Positions) -> None:
+        consumer, loop = self._consumer, asyncio.get_running_loop()
+        if consumer is None:
+            raise BusUnavailable("not in the group at the moment")
+        assigned = consumer.assignment()
         wanted = {TopicPartition(*place): offset for place, offset in positions.items()}
         mine = {place: offset for place, offset in wanted.items() if place in assigned}
+        if not mine and loop.time() - self._committed_at > MEMBERSHIP_SECONDS:
+            mine = dict([(place, at) for place, at in self._committed.items() if place in assigned][:1])
+        if not mine:
+            return
         try:
-            if mine:
-                await self._consumer.commit(mine)
-        except (KafkaError, OSError) as error:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await consumer.commit(mine)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._failing_since = self._failing_since or loop.time()
             raise BusUnavailable(type(error).__name__) from error
+        self._committed |= mine
+        self._committed_at, self._failing_since = loop.time(), 0.0
 
     def lag(self) -> int:
         consumer = self._consumer
@@ -146,21 +196,36 @@ class KafkaSource:
         return self._assigned.is_set()
 
     async def stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
+        if self._watch is not None:
+            self._watch.cancel()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await _stopped(consumer)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
-    def __init__(self, assigned: asyncio.Event) -> None:
-        self.assigned = assigned
+    def __init__(self, assigned: asyncio.Event, committed: dict[TopicPartition, int]) -> None:
+        self.assigned, self.committed = assigned, committed
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         if revoked:
             log.info("partitions taken away", count=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
+        self.committed.clear()  # others may have come further meanwhile
         self.assigned.set()
         log.info("partitions assigned", count=len(assigned))
+
+
+@lru_cache(10_000)
+def _hash(key: bytes) -> int:
+    hashed: int = murmur2(key)
+    return hashed & 0x7FFFFFFF
+
+
+def _partition(key: bytes, all: Sequence[int], available: Sequence[int]) -> int:
+    """Kafka's own choice. Its hash is slow in Python, and the messages of a key come close together."""
+    return all[_hash(key) % len(all)]
 
 
 class KafkaSink:
@@ -179,6 +244,7 @@ class KafkaSink:
             linger_ms=0,
             max_batch_size=256 * 1024,
             max_request_size=MAX_RECORD + 100_000,
+            partitioner=_partition,
             request_timeout_ms=20_000,
         )
         await _started(self._producer)
@@ -219,11 +285,7 @@ class KafkaSink:
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
-                async with asyncio.timeout(5):
-                    await producer.stop()
-            except (TimeoutError, KafkaError, OSError):
-                log.warning("the producer did not stop in time")
+            await _stopped(producer)
 
 
 async def _started(client: Any) -> None:
@@ -232,3 +294,12 @@ async def _started(client: Any) -> None:
     except (KafkaError, OSError) as error:
         await client.stop()
         raise BusUnavailable(type(error).__name__) from error
+
+
+async def _stopped(client: Any) -> None:
+    """Leave in good order where Kafka answers; never wait for one that does not."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await client.stop()
+    except (TimeoutError, KafkaError, OSError):
+        log.warning("a client did not leave Kafka in time", client=type(client).__name__)

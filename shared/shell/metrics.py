@@ -65,6 +65,7 @@ class Metrics:
         self._worker = Info("orderbus_worker", "What runs here.", names, registry=self.registry)
         self._worker.labels(**labels).info({"version": version("orderbus")})
         self._labels = labels
+        self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def watch_process(self) -> None:
         """Serve this process's memory, CPU time and open files as well."""
@@ -75,5 +76,11 @@ class Metrics:
             self._own[name].set(value)
 
     def operation(self, kind: str, outcome: str, seconds: float) -> None:
-        self._operations.labels(**self._labels, operation=kind, outcome=outcome).inc()
-        self._operation_seconds.labels(**self._labels, operation=kind).observe(seconds)
+        if (kind, outcome) not in self._known:  # looking labels up takes longer than counting
+            self._known[kind, outcome] = (
+                self._operations.labels(**self._labels, operation=kind, outcome=outcome),
+                self._operation_seconds.labels(**self._labels, operation=kind),
+            )
+        count, lengths = self._known[kind, outcome]
+        count.inc()
+        lengths.observe(seconds)

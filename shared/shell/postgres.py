@@ -64,7 +64,7 @@ def translated(error: Exception) -> Exception:
 
 _CLAIM = sa.text("""
     insert into inbox select distinct unnest(cast(:ids as uuid[])) on conflict do nothing
-    returning cast(message_id as text) as id
+    returning message_id
 """)
 # A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
 # both had, and a statement does not see what was committed while it waited.
@@ -163,8 +163,19 @@ class PostgresStore:
 
     def __init__(self, engine: AsyncEngine, notify: bool = False) -> None:
         self.engine = engine
+        # A statement alone is a transaction by itself: without BEGIN and COMMIT, one round trip instead of three.
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
         self.notify = notify
         """Tell the relay in another process that something was written."""
+        self._relays = False
+
+    def relaying(self, held: bool) -> None:
+        """Whether this worker is the relay itself: its own commits wake it without the database's help."""
+        self._relays = held
+
+    @property
+    def tells_relay(self) -> bool:
+        return self.notify and not self._relays
 
     def begin(self) -> AbstractAsyncContextManager[PostgresTransaction]:
         return self._begin()
@@ -177,82 +188,79 @@ class PostgresStore:
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
 
+    async def execute(self, statement: sa.TextClause, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
+        """One statement as a transaction of its own."""
+        try:
+            async with self._alone.connect() as connection:
+                return await connection.execute(statement, values)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            raise translated(error) from error
+
     async def lease_operations(
         self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
     ) -> Sequence[OperationRow]:
         values = {"worker": worker, "now": now, "limit": limit, "seconds": seconds, "kinds": sorted(kinds)}
-        async with self.begin() as tx:
-            found = await tx.execute(_LEASE, values)
-            rows = [
-                OperationRow(
-                    id=row.id,
-                    key=row.key,
-                    kind=row.kind,
-                    payload=row.payload,
-                    meta=row.meta,
-                    due=row.due,
-                    serial=row.serial,
-                    attempts=row.attempts,
-                    leased_by=row.leased_by,
-                    leased_until=row.leased_until,
-                    doubt=row.doubted,
-                    history=row.history,
-                )
-                for row in found
-            ]
+        rows = [
+            OperationRow(
+                id=row.id,
+                key=row.key,
+                kind=row.kind,
+                payload=row.payload,
+                meta=row.meta,
+                due=row.due,
+                serial=row.serial,
+                attempts=row.attempts,
+                leased_by=row.leased_by,
+                leased_until=row.leased_until,
+                doubt=row.doubted,
+                history=row.history,
+            )
+            for row in await self.execute(_LEASE, values)
+        ]
         return sorted(rows, key=lambda row: (row.due, row.id))
 
     async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
         values = {"id": row.id, "worker": row.leased_by, "attempts": row.attempts, "due": due, "doubt": doubt}
-        async with self.begin() as tx:
-            await tx.execute(_POSTPONE, values | {"history": history.decode()})
+        await self.execute(_POSTPONE, values | {"history": history.decode()})
 
     async def release(self, worker: str) -> int:
-        async with self.begin() as tx:
-            statement = sa.text("update operations set leased_until = null, leased_by = '' where leased_by = :worker")
-            return int((await tx.execute(statement, {"worker": worker})).rowcount)
+        statement = sa.text("update operations set leased_until = null, leased_by = '' where leased_by = :worker")
+        return int((await self.execute(statement, {"worker": worker})).rowcount)
 
     async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
         statement = sa.text(
             "select key, name, due, kind, payload, meta from timers where due <= :now order by due limit :limit"
         )
-        async with self.begin() as tx:
-            return [TimerRow(*tuple(row)) for row in await tx.execute(statement, {"now": now, "limit": limit})]
+        return [TimerRow(*tuple(row)) for row in await self.execute(statement, {"now": now, "limit": limit})]
 
     async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
         statement = sa.text(
             "select topic, key, headers, body, id from outbox where id > :after order by id limit :limit"
         )
-        async with self.begin() as tx:
-            return [OutboxRow(*tuple(row)) for row in await tx.execute(statement, {"after": after, "limit": limit})]
+        return [OutboxRow(*tuple(row)) for row in await self.execute(statement, {"after": after, "limit": limit})]
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
-        async with self.begin() as tx:
-            await tx.execute(sa.text("delete from outbox where id = any(cast(:ids as bigint[]))"), {"ids": list(ids)})
+        await self.execute(sa.text("delete from outbox where id = any(cast(:ids as bigint[]))"), {"ids": list(ids)})
 
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         where = "where key = :key " if key is not None else ""
         statement = sa.text(f"{_PARKED_COLUMNS}{where}order by id limit :limit")
-        async with self.begin() as tx:
-            return [ParkedRow(*tuple(row)) for row in await tx.execute(statement, {"key": key, "limit": limit})]
+        return [ParkedRow(*tuple(row)) for row in await self.execute(statement, {"key": key, "limit": limit})]
 
     async def parked_again(self, id: int, error: str) -> None:
-        async with self.begin() as tx:
-            statement = sa.text("update parked set error = :error, reason = 'failed' where id = :id")
-            await tx.execute(statement, {"id": id, "error": error})
+        statement = sa.text("update parked set error = :error, reason = 'failed' where id = :id")
+        await self.execute(statement, {"id": id, "error": error})
 
     async def gauge(self) -> Mapping[str, float]:
-        async with self.begin() as tx:
-            row = (await tx.execute(_GAUGE, {})).mappings().one()
-            return {name: float(value) for name, value in row.items()}
+        row = (await self.execute(_GAUGE, {})).mappings().one()
+        return {name: float(value) for name, value in row.items()}
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
         async with self.begin() as tx:
             await housekeep(tx.connection, now, keep_days)
 
     async def ping(self) -> None:
-        async with self.begin() as tx:
-            await tx.execute(sa.text("select 1"), {})
+        await self.execute(sa.text("select 1"), {})
 
 
 async def read_gauges(engine: AsyncEngine, gauges: Sequence[TableGauge]) -> dict[str, float]:
@@ -279,7 +287,7 @@ class PostgresTransaction:
     async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
         new = set()
         if ids:
-            new = {UUID(row.id) for row in await self.execute(_CLAIM, {"ids": list(ids)})}
+            new = set((await self.execute(_CLAIM, {"ids": list(ids)})).scalars())
         return new, {row.key for row in await self.execute(_BEHIND, {"keys": sorted(keys)})}
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
@@ -315,7 +323,9 @@ class PostgresTransaction:
 
     async def append(self, table: RecordTable, records: Sequence[Record]) -> None:
         fields = [field.name for field in dataclasses.fields(table.kind)]
-        values = {name: [_column_value(table.table, name, getattr(r, name)) for r in records] for name in fields}
+        values = {name: [getattr(record, name) for record in records] for name in fields}
+        for name in _text_columns(table.table).intersection(fields):
+            values[name] = [None if value is None else _json(value) for value in values[name]]
         await self.execute(_append_statement(table.table, tuple(fields)), values)
 
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
@@ -326,7 +336,7 @@ class PostgresTransaction:
             "bodies": [row.body for row in rows],
         }
         await self.execute(_PUBLISH, values)
-        if self.store.notify:
+        if self.store.tells_relay:
             await self.execute(sa.text("select pg_notify('outbox', '')"), {})
 
     async def want(self, rows: Sequence[OperationRow]) -> set[UUID]:
@@ -436,10 +446,13 @@ def _sql_type(column: sa.Column[Any]) -> str:
     return str(column.type.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
 
 
-def _column_value(table: sa.Table, name: str, value: Any) -> Any:
-    if value is not None and _is_text_on_wire(table.columns[name]):
-        return orjson.dumps(value, default=str).decode()
-    return value
+@cache
+def _text_columns(table: sa.Table) -> frozenset[str]:
+    return frozenset(column.name for column in table.columns if _is_text_on_wire(column))
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()
 
 
 def _text(data: bytes | str | None) -> str | None:

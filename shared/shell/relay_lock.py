@@ -4,6 +4,7 @@ the other workers' "I wrote to the outbox"."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import asyncpg
@@ -15,9 +16,11 @@ _TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError
 
 
 class PostgresRelayLock:
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, held: Callable[[bool], None] = lambda held: None) -> None:
+        """`held` is told when the lock was won, and when it may be lost."""
         self.url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
         self.name = name
+        self._tell = held
         self._connection: asyncpg.Connection | None = None
         self._told = asyncio.Event()
 
@@ -30,6 +33,7 @@ class PostgresRelayLock:
             self._connection.add_termination_listener(lambda _: self._told.set())
             while not await self._connection.fetchval("select pg_try_advisory_lock($1)", _KEY):
                 await asyncio.sleep(0.5)
+            self._tell(True)
         except _TROUBLE as error:
             raise StoreUnavailable(type(error).__name__) from error
 
@@ -42,6 +46,7 @@ class PostgresRelayLock:
             raise StoreUnavailable("the relay's connection is gone")
 
     async def close(self) -> None:
+        self._tell(False)
         if self._connection is not None:
             with suppress(*_TROUBLE):
                 await self._connection.close(timeout=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 from collections.abc import Callable, Coroutine
@@ -175,13 +176,14 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
     engine = create_engine(own.database_url, worker, own.pool)
     service = factory(settings, engine)
     tracer = new_tracer(settings.telemetry, name, worker)
+    store = PostgresStore(engine, notify=True)
     shell = Shell(
         service,
         worker,
-        store=PostgresStore(engine, notify=True),
+        store=store,
         source=KafkaSource(settings.kafka, name, worker, [topic.name for topic in service.consumes]),
         sink=KafkaSink(settings.kafka, worker),
-        lock=lambda: PostgresRelayLock(own.database_url, worker),
+        lock=lambda: PostgresRelayLock(own.database_url, worker, store.relaying),
         clock=SystemClock(),
         chance=random.Random(),  # noqa: S311  # jitter, no secrets
         batch=own.batch,
@@ -204,6 +206,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         await _prepared(shell, settings, name, stopping)
         if not stopping.is_set():
             await shell.start()
+            _collect_seldom()
             log.info("started", worker=worker)
             await _until(stopping, shell.failed(), _watch(shell, engine, alive, settings))
             log.info("stopping", worker=worker)
@@ -216,6 +219,14 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         if tracer is not None:
             await tracer.close()
         log.info("stopped", worker=worker)
+
+
+def _collect_seldom() -> None:
+    """What is there after the start stays for ever, and what a batch makes is freed by counting references: the cycle
+    collector, which looks at everything again and again, took a tenth of the CPU time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class _Alive:
