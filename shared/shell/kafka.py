@@ -100,7 +100,7 @@ class KafkaSource:
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._consumer = AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **connection(self.settings),
             group_id=self.group,
             group_instance_id=self.member,
@@ -115,8 +115,9 @@ class KafkaSource:
             max_partition_fetch_bytes=MAX_RECORD + 100_000,
             metadata_max_age_ms=30_000,
         )
-        self._consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
-        await _started(self._consumer)
+        consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
+        await _started(consumer)
+        self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
         self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
 
@@ -236,7 +237,7 @@ class KafkaSink:
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        self._producer = AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **connection(self.settings),
             client_id=self.client,
             acks="all",
@@ -247,7 +248,8 @@ class KafkaSink:
             partitioner=_partition,
             request_timeout_ms=20_000,
         )
-        await _started(self._producer)
+        await _started(producer)
+        self._producer = producer
 
     async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
         if self._producer is None:
@@ -291,9 +293,11 @@ class KafkaSink:
 async def _started(client: Any) -> None:
     try:
         await client.start()
-    except (KafkaError, OSError) as error:
-        await client.stop()
-        raise BusUnavailable(type(error).__name__) from error
+    except BaseException as error:
+        await _stopped(client)
+        if isinstance(error, KafkaError | OSError):
+            raise BusUnavailable(type(error).__name__) from error
+        raise
 
 
 async def _stopped(client: Any) -> None:

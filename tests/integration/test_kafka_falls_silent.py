@@ -1,0 +1,84 @@
+"""A broker that answers nobody (SIGSTOP): a member stops in time, and one that lost its group joins it again."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaProducer
+
+from deploy.embedded.children import Children
+from deploy.embedded.kafka import Kafka
+from deploy.embedded.ports import choose
+from shared.contracts.checkout import ORDERS
+from shared.settings import KafkaSettings
+from shared.shell import kafka
+from shared.shell.bus import BusRecord, BusUnavailable
+from shared.shell.kafka import KafkaSource, ensure_topics
+
+
+@pytest_asyncio.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Kafka]:
+    async with Children() as children:
+        broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        await broker.start()
+        yield broker
+        assert broker.child
+        broker.child.kill()
+
+
+async def member(broker: Kafka) -> tuple[KafkaSource, KafkaSettings]:
+    settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+    await ensure_topics(settings, [])
+    source = KafkaSource(settings, "toy", "toy-0", [ORDERS.name])
+    await source.start()
+    return source, settings
+
+
+async def publish(settings: KafkaSettings, *bodies: bytes) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers) as producer:
+        for body in bodies:
+            await producer.send_and_wait(ORDERS.name, body, key=b"o")
+
+
+async def next_records(source: KafkaSource) -> list[BusRecord]:
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                if found := await source.read(10):
+                    return list(found)
+            except BusUnavailable:
+                await asyncio.sleep(0.2)
+
+
+def place(record: BusRecord) -> dict[tuple[str, int], int]:
+    return {(record.topic, record.partition): record.offset + 1}
+
+
+async def test_a_member_that_lost_its_group_joins_it_again(broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMMIT_SECONDS", "REJOIN_SECONDS", "STOP_SECONDS"):
+        monkeypatch.setattr(kafka, name, 0.5)
+    source, settings = await member(broker)
+    await publish(settings, b"1")
+    first = (await next_records(source))[-1]
+    await source.commit(place(first))
+
+    assert broker.child
+    broker.child.kill(signal.SIGSTOP)
+    for _ in range(3):
+        with pytest.raises(BusUnavailable):
+            await source.commit(place(first))
+    began = asyncio.get_running_loop().time()
+    await source.stop()
+    assert asyncio.get_running_loop().time() - began < 5
+    with pytest.raises(BusUnavailable):
+        await source.commit(place(first))
+
+    broker.child.kill(signal.SIGCONT)
+    await publish(settings, b"2")
+    assert [record.value for record in await next_records(source)] == [b"2"]
+    await source.stop()
