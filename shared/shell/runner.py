@@ -237,7 +237,7 @@ class _Alive:
 
 
 async def _serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=5)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     for address in runner.addresses:
