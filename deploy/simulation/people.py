@@ -63,6 +63,8 @@ class People:
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
+        world.last_look = self.last_look
+        self._looks = 0
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
 
     async def act(self) -> None:
@@ -219,6 +221,8 @@ class People:
     async def serve(self, key: str) -> None:
         """What staff do about one order, at good moments and bad ones."""
         chance = self.world.chance_of(f"staff for {key}")
+        if chance.random() < 0.2:
+            await self._too_early(key, chance)
         if chance.random() < 0.35:
             await asyncio.sleep(chance.random() * chance.choice((3.0, 6.0, 86400.0)))
             act = chance.choice((self._cancel, self._refund, self._refund, self._refund_twice, self._complete))
@@ -226,6 +230,24 @@ class People:
         if chance.random() < 0.1:
             await asyncio.sleep(chance.random() * 6.0)
             await self._ask(ReplayWebhooks(), "notifications", key, chance)
+
+    async def _too_early(self, key: str, chance: random.Random) -> None:
+        """Just when a service hears of the order for the first time, or before."""
+        try:
+            async with asyncio.timeout(60.0):
+                await self.world.news(key, -1)
+        except TimeoutError:
+            return
+        await asyncio.sleep(chance.random() * 0.4)
+        wish: tuple[str, Command] = chance.choice(
+            (
+                ("payments", RefundPayment()),
+                ("fulfillment", ShipItems(carrier="Post", tracking="T")),
+                ("notifications", ReplayWebhooks()),
+                ("checkout", CompleteOrder()),
+            )
+        )
+        await self.world.submit(wish[0], wish[1], key, actor="staff:dora")
 
     async def _cancel(self, key: str, chance: random.Random) -> None:
         await self._ask(CancelOrder(reason="by staff"), "checkout", key, chance)
@@ -258,13 +280,19 @@ class People:
         self._command(ConfigureProduct(action=Download(file="odd.zip")), f"{STORE}/odd")
         for attempt in range(4):
             await self._quiet()
-            waiting, kept = [key for key in self.keys if self._waits(key)], self._kept()
-            if not waiting and not kept:
+            waiting = [key for key in self.keys if self._waits(key)]
+            if not waiting:
                 return
-            for key in kept:
-                self._command(RefundPayment(), key)
             self._add_codes(f"last-{attempt}", 2 * len(waiting))
             await asyncio.gather(*(self._see_to(key) for key in waiting))
+
+    def last_look(self) -> bool:
+        """Money that the provider did not give back is asked for once more. Whether there was any."""
+        self._looks += 1
+        kept = self._kept() if self._looks < 20 else []
+        for key in kept:
+            self._command(RefundPayment(), key)
+        return bool(kept)
 
     def _kept(self) -> list[str]:
         """Orders that came to nothing, and whose money the provider did not give back: staff ask once more."""

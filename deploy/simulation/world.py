@@ -61,6 +61,8 @@ class World:
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}
         """What every order's status record says, as any staff tool sees it."""
+        self.last_look: Callable[[], bool] = lambda: False
+        """Asked at rest: whether staff found something that they had to do."""
         self.readers: list[Callable[[BusRecord], None]] = []
         """Who else looks at every record."""
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -260,7 +262,7 @@ class World:
         """Let the people act, then wait till everything is at rest. Raises NotAtRest."""
         await self.start()
         acting = asyncio.create_task(people())
-        while not acting.done() or not self.at_rest() or self._see_to_parked():
+        while not acting.done() or not self.at_rest() or self._see_to_parked() or self.last_look():
             await self._look()
         acting.result()
 
