@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Literal
 
 from deploy.simulation.history import History
 from deploy.simulation.outside import Answer, Outside, by_nobody
@@ -261,7 +261,7 @@ class Stripe(Outside):
 
 
 def _charge_status(intent: Intent) -> ChargeStatus:
-    return cast(ChargeStatus, intent.status)
+    return intent.status
 
 
 def _url(intent: Intent) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
@@ -43,8 +44,13 @@ class OwnedTask(asyncio.Task[T]):
 class SeededLoop(asyncio.BaseEventLoop):
     """`run(seed, main())` is all that most need."""
 
+    # asyncio's own, which its type descriptions leave out.
+    _ready: deque[Any]
+    _scheduled: list[Any]
+    _stopping: bool
+
     def __init__(self, seed: int, *, most_steps: int = 50_000_000) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # typeshed leaves asyncio's internals untyped
+        super().__init__()
         self._chance = random.Random(seed)  # noqa: S311
         self._now = 0.0
         self._numbers = 0
