@@ -24,7 +24,7 @@ from deploy.embedded.ports import LOOPBACK, choose
 READY_WITHIN = 60.0
 """Seconds; it takes 1 to 3 on an idle machine."""
 
-MEMORY = ["-Xmx512m", "-XX:+UseSerialGC"]
+MEMORY = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData"]  # performance data would be a file in /tmp
 
 SETTINGS = {
     "process.roles": "broker,controller",
@@ -170,7 +170,7 @@ class Kafka:
         elif self.records.exists():
             shutil.rmtree(self.records)
         arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self.properties)]
-        quick = [*options, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        quick = [*options, "-Xmx128m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]
         command = program.command(*arguments, options=quick)
         await self._children.run("Formatting Kafka's folder", command, log=self.log, cwd=self.folder)
 

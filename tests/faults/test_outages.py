@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest_asyncio
 
-from deploy.processes import SERVICES, Services
+from deploy.processes import SERVICES
 from shared.shell.kafka import SESSION_SECONDS
 from tests.faults.conftest import LONG
 from tests.faults.paths import PATHS, Told, Way, tell
@@ -147,19 +147,17 @@ async def test_mail_and_webhook_receivers_are_down_for_a_while(system: System, s
 
 
 async def test_every_worker_is_restarted_in_turn_under_load(system: System, seed: int) -> None:
+    """As a deployment does it: the first worker of every service, then the second."""
+
     async def break_it() -> None:
-        for service in SERVICES:
-            for worker in [worker for worker in system.services.workers if worker.service == service]:
-                before = worker.pid
+        for index in sorted({worker.index for worker in system.services.workers}):
+            turn = [system.services.worker(service, index) for service in SERVICES]
+            before = {worker.name: worker.pid for worker in turn}
+            for worker in turn:
                 worker.kill(signal.SIGTERM)
-                await _back(system.services, worker.name, before)
+            async with asyncio.timeout(60):
+                while any(worker.pid in (None, before[worker.name]) for worker in turn):
+                    await asyncio.sleep(0.05)
+                await system.services.until_ready()
 
     await survives(system, "(h) rolling restart of every worker", seed, break_it)
-
-
-async def _back(services: Services, name: str, before: int | None) -> None:
-    worker = next(worker for worker in services.workers if worker.name == name)
-    async with asyncio.timeout(60):
-        while worker.pid in (None, before):
-            await asyncio.sleep(0.05)
-        await services.until_ready()

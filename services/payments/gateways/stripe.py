@@ -65,6 +65,7 @@ class StripeGateway:
         )
         self._pace = Pace(settings.requests_per_second)
         self._breaker = breaker or Breaker()
+        stripe.enable_telemetry = False  # it would write an id for this machine into ~/.config
         # The SDK logs parameters at DEBUG.
         logging.getLogger("stripe").setLevel(logging.WARNING)
 
