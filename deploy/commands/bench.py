@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +22,18 @@ def bench(
     as_json: console.AsJson = False,
 ) -> None:
     """Measure the speed: whole orders, the shell alone, latency, growth, CPU by process. See docs/benchmarks.md."""
-    import uvloop  # noqa: PLC0415
-
-    if str(PROJECT) not in sys.path:
-        sys.path.insert(0, str(PROJECT))
-    if find_spec("tests") is None or not (PROJECT / "tests" / "benchmarks" / "measure.py").is_file():
+    if not (PROJECT / "tests" / "benchmarks").is_dir():
         raise console.Failure("The benchmarks are part of the source tree: run this from a clone.", console.WRONG)
-    from deploy.embedded.data_folder import default_folder  # noqa: PLC0415
-    from tests.benchmarks.measure import QUICK, Plan, measure  # noqa: PLC0415
+    import orjson  # noqa: PLC0415
 
-    folder = data or default_folder().with_name("bench")
-    document = uvloop.run(measure(folder, QUICK if quick else Plan(), console.say))
+    from deploy.embedded.data_folder import default_folder  # noqa: PLC0415
+
+    folder = (data or default_folder().with_name("bench")).expanduser().resolve()
+    command = [sys.executable, "-m", "tests.benchmarks", "--data", str(folder), *(["--quick"] if quick else [])]
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise console.Failure("The benchmarks did not come to their end: see above.", done.returncode)
+    document = orjson.loads(done.stdout)
     if as_json:
         console.show_json(document)
     else:

@@ -20,6 +20,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.swift import swift
+
 SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 MAX_BODY = 1_000_000
@@ -115,6 +117,7 @@ class BadBody(BadMessage):
         self.problems = tuple(problems)
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Attributes of one message, beside its body. Times are UTC."""

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.shell.store import OutboxRow
+from shared.swift import swift
 
 
 class BusUnavailable(Exception):
     """Kafka cannot be reached, or did not take part of what was sent; the same can be tried again."""
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class BusRecord:
     topic: str

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.values import Attempt
+from shared.swift import swift
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -112,6 +113,7 @@ class Ref(NamedTuple, Generic[R]):
     key: str
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[S]):
     """What a message brings about. All of it is committed at once, or nothing."""

@@ -15,8 +15,10 @@ from shared.contracts.envelope import BadBody, Message, Problem
 from shared.contracts.values import Attempt
 from shared.shell.core import Operation, derived_id
 from shared.shell.store import OperationRow, ParkedRow, TimerRow
+from shared.swift import swift
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Meta:
     """What travels along: through events, operations and timers."""
@@ -34,6 +36,7 @@ class Meta:
         return Meta(*orjson.loads(data))
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class RecordSource:
     """Where in Kafka it was, and its bytes, in case it must be parked."""
@@ -65,6 +68,7 @@ class Undecodable:
     error: str
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """A message and how to make sure that it is handled once (its claim)."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from shared.shell.core import Record
 from shared.shell.service import RecordTable, StateTable
+from shared.swift import swift
 
 
 class Conflict(Exception):
@@ -25,6 +26,7 @@ class StoreUnavailable(Exception):
     """The database cannot be reached, or broke the transaction off; the same work can be tried again."""
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class StateRow:
     """A row of a state table. `data` is the state's JSON, or None where nothing was accepted so far."""
@@ -35,6 +37,7 @@ class StateRow:
     data: bytes | str | None
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class StateWrite:
     """The new content of a row; written only if the stored version is `version - 1` (0: there is no row)."""
@@ -44,6 +47,7 @@ class StateWrite:
     at: datetime
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """A record on its way to Kafka."""
@@ -56,6 +60,7 @@ class OutboxRow:
     id: int = 0
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class OperationRow:
     """A call to the outside that is wanted. `attempts` counts leases; with `leased_by` it says whose turn it is."""
@@ -76,6 +81,7 @@ class OperationRow:
     """JSON: the tries that did not succeed, [{at, error}]."""
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class TimerRow:
     key: str
