@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,24 @@ import pytest_asyncio
 from tests.faults.system import System, running_system
 
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
+
+
+@dataclass
+class Table:
+    """What each fault came to, printed at the end."""
+
+    rows: list[str] = field(default_factory=list)
+
+    def add(self, fault: str, orders: int, lost: int, twice: int, seconds: float) -> None:
+        self.rows.append(f"{fault:<48} {orders:>6} {lost:>6} {twice:>6} {seconds:>8.0f}")
+
+
+@pytest.fixture(scope="session")
+def table() -> Iterator[Table]:
+    table = Table()
+    yield table
+    print("\n" + f"{'fault':<48} {'orders':>6} {'lost':>6} {'twice':>6} {'seconds':>8}")
+    print("\n".join(table.rows))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class Staff:
         if not self._missing:
             await self._remedy()
             self._done.set()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(3 * PATIENCE):
             await self._done.wait()
 
 
@@ -147,7 +147,7 @@ class Told:
         return self.scene.order
 
 
-async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 250) -> list[Told]:
+async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 600) -> list[Told]:
     """Send one customer down each path, spread over so many seconds; returns when all stories are told."""
     staff = await _staff(system, paths)
     told: list[Told] = []

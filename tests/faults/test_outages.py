@@ -9,38 +9,46 @@ import asyncio
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-import pytest_asyncio
+import pytest
 
 from deploy.processes import SERVICES
 from shared.shell.kafka import SESSION_SECONDS
-from tests.faults.conftest import LONG
+from tests.faults.conftest import LONG, Table
 from tests.faults.paths import PATHS, Told, Way, tell
 from tests.faults.system import System
 
-ORDERS, SECONDS = (2000, 100.0) if LONG else (48, 8.0)
+ORDERS, SECONDS = (2000, 100.0) if LONG else (32, 6.0)
 OUTAGE = 60.0 if LONG else 5.0
 """Seconds that a receiver stays away."""
 Break = Callable[[], Awaitable[None]]
-table: list[str] = []
-
-
-@pytest_asyncio.fixture(scope="session", autouse=True)
-async def printed_table() -> AsyncIterator[None]:
-    yield
-    print("\n" + "\n".join(["fault                                      orders  lost  twice  seconds", *table]))
 
 
 async def nothing() -> None:
     pass
 
 
+@dataclass(frozen=True)
+class Ordeal:
+    """What every test here needs: the running system, the table, the seed."""
+
+    system: System
+    table: Table
+    seed: int
+
+
+@pytest.fixture
+def ordeal(system: System, table: Table, seed: int) -> Ordeal:
+    return Ordeal(system, table, seed)
+
+
 async def survives(
-    system: System, what: str, seed: int, break_it: Break, mend: Break = nothing, ways: Sequence[Way] = PATHS
+    ordeal: Ordeal, what: str, break_it: Break, mend: Break = nothing, ways: Sequence[Way] = PATHS
 ) -> None:
     """Half of the orders are on their way when it breaks, the others come later; `mend` when all stories are told."""
-    chance, began = random.Random(seed), time.monotonic()
+    system, chance, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
     crowd = (list(ways) * (ORDERS // len(ways) + 1))[:ORDERS]
     chance.shuffle(crowd)
 
@@ -55,7 +63,7 @@ async def survives(
     await mend()
     await system.at_rest()
     lost, twice = await _lost(system, told), await _charged_twice(system, told)
-    table.append(f"{what:<42} {len(told):>6} {len(lost):>5} {len(twice):>6} {time.monotonic() - began:>8.0f}")
+    ordeal.table.add(what, len(told), len(lost), len(twice), time.monotonic() - began)
     assert not lost, "\n".join(lost)
     assert not twice, "\n".join(twice)
     assert await system.check() == {}
@@ -79,33 +87,33 @@ async def _charged_twice(system: System, told: list[Told]) -> list[str]:
     return [f"{order}: {count} charges" for order, count in charges.items() if order in ours and count > 1]
 
 
-async def test_kafka_is_killed_and_comes_back(system: System, seed: int) -> None:
+async def test_kafka_is_killed_and_comes_back(ordeal: Ordeal) -> None:
     async def break_it() -> None:
-        kafka = system.stack.kafka
+        kafka = ordeal.system.stack.kafka
         assert kafka.child
         kafka.child.kill()
         await kafka.child.wait()
         await asyncio.sleep(1)
         await kafka.start()
 
-    await survives(system, "(b) SIGKILL of Kafka, restart", seed, break_it)
+    await survives(ordeal, "(b) SIGKILL of Kafka, restart", break_it)
 
 
-async def test_postgresql_is_shut_down_at_once_and_comes_back(system: System, seed: int) -> None:
+async def test_postgresql_is_shut_down_at_once_and_comes_back(ordeal: Ordeal) -> None:
     async def break_it() -> None:
-        postgres = system.stack.postgres
+        postgres = ordeal.system.stack.postgres
         assert postgres.child
         postgres.child.kill(signal.SIGQUIT)  # "immediate": no checkpoint, recovery at the next start
         await postgres.child.wait()
         await asyncio.sleep(1)
         await postgres.start()
 
-    await survives(system, "(c) immediate shutdown of PostgreSQL", seed, break_it)
+    await survives(ordeal, "(c) immediate shutdown of PostgreSQL", break_it)
 
 
-async def test_a_worker_freezes_for_longer_than_its_session(system: System, seed: int) -> None:
+async def test_a_worker_freezes_for_longer_than_its_session(ordeal: Ordeal) -> None:
     """Its partitions go to the other worker meanwhile; what it was about to write must not count twice."""
-    frozen = [system.services.worker(service, index) for index, service in enumerate(("payments", "checkout"))]
+    frozen = [ordeal.system.services.worker(service, index) for index, service in enumerate(("payments", "checkout"))]
 
     async def break_it() -> None:
         for worker in frozen:
@@ -114,7 +122,7 @@ async def test_a_worker_freezes_for_longer_than_its_session(system: System, seed
         for worker in frozen:
             worker.kill(signal.SIGCONT)
 
-    await survives(system, "(d) SIGSTOP beyond the session, SIGCONT", seed, break_it)
+    await survives(ordeal, "(d) SIGSTOP beyond the session, SIGCONT", break_it)
 
 
 FAULTS = (
@@ -127,15 +135,15 @@ FAULTS = (
 )
 
 
-async def test_stripe_loses_answers_and_repeats_its_webhooks_in_disorder(system: System, seed: int) -> None:
+async def test_stripe_loses_answers_and_repeats_its_webhooks_in_disorder(ordeal: Ordeal) -> None:
     for fault in FAULTS:  # from the first order to the last
-        await system.bank.plant(fault)
-    await survives(system, "(e) Stripe: lost answers, 429, 500, webhooks", seed, nothing, system.bank.relent)
+        await ordeal.system.bank.plant(fault)
+    await survives(ordeal, "(e) Stripe: lost answers, 429, 500, webhooks", nothing, ordeal.system.bank.relent)
 
 
-async def test_mail_and_webhook_receivers_are_down_for_a_while(system: System, seed: int) -> None:
+async def test_mail_and_webhook_receivers_are_down_for_a_while(ordeal: Ordeal) -> None:
     async def break_it() -> None:
-        outside = system.stack.outside
+        outside = ordeal.system.stack.outside
         assert outside.child
         outside.child.kill()
         await asyncio.sleep(OUTAGE)
@@ -143,21 +151,21 @@ async def test_mail_and_webhook_receivers_are_down_for_a_while(system: System, s
         await outside.start()
 
     ways = [way for way in PATHS if "workshop" not in way.skus]  # the booking desk would forget that it refuses
-    await survives(system, "(f) mail and webhook receivers down", seed, break_it, ways=ways)
+    await survives(ordeal, "(f) mail and webhook receivers down", break_it, ways=ways)
 
 
-async def test_every_worker_is_restarted_in_turn_under_load(system: System, seed: int) -> None:
+async def test_every_worker_is_restarted_in_turn_under_load(ordeal: Ordeal) -> None:
     """As a deployment does it: the first worker of every service, then the second."""
 
     async def break_it() -> None:
-        for index in sorted({worker.index for worker in system.services.workers}):
-            turn = [system.services.worker(service, index) for service in SERVICES]
+        for index in sorted({worker.index for worker in ordeal.system.services.workers}):
+            turn = [ordeal.system.services.worker(service, index) for service in SERVICES]
             before = {worker.name: worker.pid for worker in turn}
             for worker in turn:
                 worker.kill(signal.SIGTERM)
             async with asyncio.timeout(60):
                 while any(worker.pid in (None, before[worker.name]) for worker in turn):
                     await asyncio.sleep(0.05)
-                await system.services.until_ready()
+                await ordeal.system.services.until_ready()
 
-    await survives(system, "(h) rolling restart of every worker", seed, break_it)
+    await survives(ordeal, "(h) rolling restart of every worker", break_it)
