@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import AsyncIterator
 
@@ -39,6 +40,7 @@ async def killed_now_and_then(worker: Worker, chance: random.Random) -> AsyncIte
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("ORDERBUS_LONG" not in os.environ, reason="ORDERBUS_LONG=1: each service in turn")
 @pytest.mark.parametrize("service", SERVICES)
 async def test_orders_survive_the_death_of(world: World, service: str) -> None:
     seed = random.SystemRandom().randrange(10**6)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from deploy.client import Edges, OutsideWorld
+from deploy.check import check
+from deploy.client import Edges, OutsideWorld, StripeSandbox
 from deploy.commands.place import running
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
@@ -80,7 +81,7 @@ async def test_up_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         process.kill()
 
     async with orderbus_up(folder) as process:
-        settings, _ = settings_at(folder)
+        settings, environment = settings_at(folder)
         async with Edges.of(settings) as edges, Shop(settings, catalogue):
 
             async def completed() -> set[str]:
@@ -88,6 +89,11 @@ async def test_up_goes_on_where_it_was_killed(tmp_path: Path) -> None:
                 return {order["key"] for order in page["orders"]}
 
             await eventually(completed, lambda seen: seen == set(orders), "all orders completed", within=60)
+        assert (await check(settings)).ok
+        stripe = environment["ORDERBUS_DEMO__STRIPE_URL"], environment["ORDERBUS_DEMO__STRIPE_CONTROL_TOKEN"]
+        async with StripeSandbox(*stripe) as bank:
+            intents = (await bank.books())["payment_intents"]
+        assert [intent["effects"]["charges"] for intent in intents] == [1] * len(orders)
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), 30) == 0
     with pytest.raises(Exception, match="No orderbus runs"):
