@@ -15,7 +15,7 @@ from deploy.demo.shop import NeverHappened, Order, Shop
 from deploy.demo.stories import Story, cast, visit
 from deploy.storefront import KafkaUnreachable
 
-AT_ONCE = 250
+AT_ONCE = 400
 """Orders in flight: enough to keep every service busy, few enough to answer soon."""
 AT_FIRST = 25
 """… of which so few at the beginning: each that ends makes room for two until the house is full."""
