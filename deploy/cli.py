@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from deploy.commands import bench, check, console, demo, doctor, orders, parked, publish, shop, system, top
+from deploy.commands import bench, check, console, demo, doctor, orders, parked, publish, shop, simulate, system, top
 
 app = typer.Typer(
     name="orderbus",
@@ -32,6 +32,7 @@ app.command()(orders.complete)
 app.command()(doctor.doctor)
 app.command()(check.check)
 app.command()(demo.demo)
+app.command()(simulate.simulate)
 app.command()(bench.bench)
 app.command()(top.top)
 app.add_typer(parked.app, name="parked")

@@ -217,7 +217,9 @@ def mails_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
     """What arrived outside is what notifications says it sent."""
     sent = {mail.id for thread in gathered.threads.values() for mail in thread.mails if mail.state == "sent"}
     posted = {p.id for thread in gathered.threads.values() for p in thread.postings if p.state == "delivered"}
-    yield from (("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*world.mails.taken})
+    yield from (
+        ("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*world.mails.taken}
+    )
     for id in sorted(posted - {*world.receivers.taken}):
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 

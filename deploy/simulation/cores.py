@@ -84,6 +84,8 @@ class Watch:
         """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
         places: dict[tuple[str, UUID], int] = {}
         for record in records:
+            if record.topic.endswith(".dead-letter.v1"):
+                continue
             id = UUID(dict(record.headers)["ce_id"].decode())
             places.setdefault((record.topic, id), record.offset)
         topics: dict[UUID, list[tuple[str, int]]] = {}

@@ -1,4 +1,4 @@
-"""The outside world behind the services' gateway ports, each part with books of its own that no crash of ours touches."""
+"""The outside world behind the services' gateway ports, with books of its own that no crash of ours touches."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class Outside:
                 self._arrive_later(operation, key)
                 return Unknown("no answer (still on its way)")
         answer = self.do(operation, key)
-        self.history.add("outside", operation_key(operation), f"{type(operation).__qualname__} {told(answer)} {trouble}")
+        self.history.add(
+            "outside", operation_key(operation), f"{type(operation).__qualname__} {told(answer)} {trouble}"
+        )
         if trouble == "lost_after":
             return Unknown("no answer (carried out)")
         if trouble == "hangs_after":

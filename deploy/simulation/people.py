@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deploy.simulation.outside import by_nobody
-from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.envelope import Command
 from shared.contracts.fulfillment import (
     EVENTS,
@@ -20,8 +20,8 @@ from shared.contracts.fulfillment import (
     ReceiveStock,
     RedemptionCode,
     RetryDelivery,
-    Shipment,
     ShipItems,
+    Shipment,
 )
 from shared.contracts.notifications import RegisterEndpoint, ReplayWebhooks
 from shared.contracts.payments import RefundLine, RefundPayment
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from deploy.simulation.world import World
 
 STORE, CURRENCY = "s", "USD"
-SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # noqa: S105  # of a simulated endpoint
+SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
 ACTIONS: dict[str, tuple[Action, bool]] = {
     "file": (Download(file="a.zip"), False),
@@ -60,6 +60,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self._hurry = world.chance_of("hurry")
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
@@ -79,6 +80,23 @@ class People:
         """What staff see going by: a pool without codes."""
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = by_nobody(self._fill)
+        if record.topic == ORDERS.name and self._hurry.random() < 0.1:
+            self._interfere(dict(record.headers)["ce_type"], (record.key or b"").decode())
+
+    def _interfere(self, type: bytes, key: str) -> None:
+        """Somebody acts on an order at the very moment at which services hear of it."""
+        wishes: dict[bytes, tuple[tuple[str, Command], ...]] = {
+            b"order.placed": (
+                ("fulfillment", ShipItems(carrier="Post", tracking="T")),
+                ("notifications", ReplayWebhooks()),
+                ("checkout", CompleteOrder()),
+            ),
+            b"order.payment_requested": (("payments", RefundPayment()), ("checkout", CancelOrder())),
+            b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
+        }
+        if type in wishes:
+            service, command = self._hurry.choice(wishes[type])
+            self.world.keep(by_nobody(lambda: self._too_early(service, command, key)))
 
     async def _fill(self) -> None:
         """Add codes, until nobody waits for one."""
@@ -129,7 +147,7 @@ class People:
                 ),
                 STORE,
             )
-        while self.world.unrest():  # noqa: ASYNC110
+        while self.world.unrest():
             await asyncio.sleep(0.05)
 
     def _add_codes(self, batch: str, count: int) -> None:
@@ -162,9 +180,7 @@ class People:
         skus = chance.sample(sorted(PRICES), chance.choice((1, 1, 2, 3)))
         if "odd" in skus and chance.random() < 0.7:
             skus = ["file"]
-        items = tuple(
-            SubmittedItem(sku=sku, quantity=chance.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus
-        )
+        items = tuple(SubmittedItem(sku=sku, quantity=chance.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
         total = sum(item.quantity * item.unit_price for item in items)
         return CheckoutSubmitted(
             store=STORE,
@@ -221,8 +237,6 @@ class People:
     async def serve(self, key: str) -> None:
         """What staff do about one order, at good moments and bad ones."""
         chance = self.world.chance_of(f"staff for {key}")
-        if chance.random() < 0.2:
-            await self._too_early(key, chance)
         if chance.random() < 0.35:
             await asyncio.sleep(chance.random() * chance.choice((3.0, 6.0, 86400.0)))
             act = chance.choice((self._cancel, self._refund, self._refund, self._refund_twice, self._complete))
@@ -231,23 +245,10 @@ class People:
             await asyncio.sleep(chance.random() * 6.0)
             await self._ask(ReplayWebhooks(), "notifications", key, chance)
 
-    async def _too_early(self, key: str, chance: random.Random) -> None:
-        """Just when a service hears of the order for the first time, or before."""
-        try:
-            async with asyncio.timeout(60.0):
-                await self.world.news(key, -1)
-        except TimeoutError:
-            return
-        await asyncio.sleep(chance.random() * 0.4)
-        wish: tuple[str, Command] = chance.choice(
-            (
-                ("payments", RefundPayment()),
-                ("fulfillment", ShipItems(carrier="Post", tracking="T")),
-                ("notifications", ReplayWebhooks()),
-                ("checkout", CompleteOrder()),
-            )
-        )
-        await self.world.submit(wish[0], wish[1], key, actor="staff:dora")
+    async def _too_early(self, service: str, command: Command, key: str) -> None:
+        """Just when the service hears of the order for the first time."""
+        await asyncio.sleep(self._hurry.random() * 0.03)
+        await self.world.submit(service, command, key, actor="staff:dora")
 
     async def _cancel(self, key: str, chance: random.Random) -> None:
         await self._ask(CancelOrder(reason="by staff"), "checkout", key, chance)
@@ -304,7 +305,7 @@ class People:
     async def _quiet(self) -> None:
         """Till nothing goes on but what is far away."""
         await asyncio.sleep(3.0)
-        while self.world.unrest():  # noqa: ASYNC110
+        while self.world.unrest():
             await asyncio.sleep(0.25)
 
     def _waits(self, key: str) -> bool:
@@ -318,5 +319,3 @@ class People:
             await self.world.submit("fulfillment", ship, key, actor="staff:carl")
         if any(item["delivery"] == "failed" for item in items):
             await self.world.submit("fulfillment", RetryDelivery(), key, actor="staff:carl")
-
-

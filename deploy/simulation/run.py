@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -15,7 +15,6 @@ from deploy.simulation.checks import broken
 from deploy.simulation.people import People
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
-
 
 MOST_STEPS = 10_000
 """Per order; a run takes some hundreds. More means that something goes round in circles."""
@@ -34,12 +33,19 @@ class Violation:
 
 @dataclass(slots=True)
 class Result:
+    """One run."""
+
     seed: int
     lives: int
     violations: list[Violation]
     faults: Counter[str]
     digest: str
+    """Of every line of the history."""
     steps: int
+    command: str
+    """Repeats this run exactly."""
+    lines: Callable[[], Iterator[str]] = field(repr=False)
+    """The whole history."""
 
 
 @dataclass(slots=True)
@@ -51,6 +57,23 @@ class Summary:
     seconds: float = 0.0
     violations: list[Violation] = field(default_factory=list)
     faults: Counter[str] = field(default_factory=Counter)
+    failing: list[str] = field(default_factory=list)
+    """The command for each seed that failed."""
+
+    @property
+    def lives_per_second(self) -> float:
+        return self.lives / self.seconds if self.seconds else 0.0
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "seeds": self.seeds,
+            "lives": self.lives,
+            "seconds": round(self.seconds, 3),
+            "lives_per_second": round(self.lives_per_second, 1),
+            "violations": [asdict(violation) for violation in self.violations],
+            "faults_injected": dict(sorted(self.faults.items())),
+            "again": self.failing,
+        }
 
 
 def simulate(seed: int, orders: int, level: str = "many") -> Result:
@@ -70,7 +93,16 @@ def simulate(seed: int, orders: int, level: str = "many") -> Result:
         world = worlds[0]
         found = found or broken(world)
     violations = [Violation(seed, rule, text, key, world.history.story(key)) for rule, key, text in found]
-    return Result(seed, orders, violations, world.history.faults, world.history.digest(), world.loop.steps)
+    return Result(
+        seed,
+        orders,
+        violations,
+        world.history.faults,
+        world.history.digest(),
+        world.loop.steps,
+        f"orderbus simulate --seeds {seed} --orders {orders} --faults {level}",
+        world.history.lines,
+    )
 
 
 @contextlib.contextmanager
@@ -88,13 +120,24 @@ def silence() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def simulate_many(first: int, last: int, orders: int, level: str = "many") -> Summary:
+def simulate_many(
+    first: int,
+    last: int,
+    orders: int,
+    level: str = "many",
+    on_violation: Callable[[Result], None] | None = None,
+) -> Summary:
     summary = Summary(f"{first}-{last}")
+    simulate(first, 1, "none")  # what is only done once (imports, schemas) is no part of the rate
     began = time.perf_counter()
     for seed in range(first, last + 1):
         result = simulate(seed, orders, level)
         summary.lives += result.lives
         summary.violations += result.violations
         summary.faults += result.faults
+        if result.violations:
+            summary.failing.append(result.command)
+            if on_violation:
+                on_violation(result)
     summary.seconds = time.perf_counter() - began
     return summary

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from deploy.simulation.history import History
 from shared.shell.store import StoreUnavailable
 
-Sleep = Callable[[float], Awaitable[None]]
+STATEMENT = 0.01
+"""Seconds that a statement takes, roughly: transactions overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Weather:
                 self.history.fault("store_slow", f"{service} {statement}")
                 await asyncio.sleep(0.001 + draw() * 0.2)
             elif drawn > 0.6:
-                await asyncio.sleep(0)
+                await asyncio.sleep((drawn - 0.6) * STATEMENT)
 
         return pause
 

@@ -14,9 +14,9 @@ from uuid import UUID
 import orjson
 
 from deploy.run import SERVICES
+from deploy.simulation.cores import BUG, Watch
 from deploy.simulation.history import History
 from deploy.simulation.mischief import Mischief
-from deploy.simulation.cores import BUG, Watch
 from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers, by_nobody
 from deploy.simulation.settings import declared, with_outside
 from deploy.simulation.stripe import Stripe
@@ -34,7 +34,7 @@ from shared.shell.core import Operation, Refused, Report
 from shared.shell.service import Gateway, Service
 from shared.shell.store import StoreUnavailable
 from shared.simulation.bus import MemoryBus
-from shared.simulation.loop import SeededLoop
+from shared.simulation.loop import OWNER, SeededLoop
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from shared.simulation.relay_lock import Turnstile
 from shared.web import Accepted, ProblemResponse
@@ -73,7 +73,7 @@ class World:
         self._ids = self.chance_of("ids")
         self._build_outside()
         self.watch = Watch(self.weather, self.history, self.chance_of("watch"))
-        self.watch.on_bug = lambda service, key, message: self._see_to(service, key, message)
+        self.watch.on_bug = self._see_to
         self._services = {
             name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
         }
@@ -143,7 +143,9 @@ class World:
     def new_id(self) -> UUID:
         """A UUIDv7 of now."""
         milliseconds = int(self.now().timestamp() * 1000)
-        return UUID(int=milliseconds << 80 | 7 << 76 | self._ids.getrandbits(12) << 64 | 2 << 62 | self._ids.getrandbits(62))
+        return UUID(
+            int=milliseconds << 80 | 7 << 76 | self._ids.getrandbits(12) << 64 | 2 << 62 | self._ids.getrandbits(62)
+        )
 
     # What people do
 
@@ -164,7 +166,9 @@ class World:
         self.history.add(actor, key, f"publishes {kind.type}" + (f" {times} times" if times > 1 else ""))
         return envelope.id
 
-    async def submit(self, service: str, message: Command | Report, key: str, *, actor: str, identity: str = "") -> bool:
+    async def submit(
+        self, service: str, message: Command | Report, key: str, *, actor: str, identity: str = ""
+    ) -> bool:
         """By HTTP, as often as it takes, under one Idempotency-Key. False when it was refused."""
         identity = identity or str(self.new_id())
         while True:
@@ -195,7 +199,23 @@ class World:
         return answer is not None
 
     def _see_to(self, service: str, key: str, message: UUID | None = None) -> None:
-        task = by_nobody(lambda: self._mend(service, key, message))
+        self.keep(by_nobody(lambda: self._mend(service, key, message)))
+        if message and self._asking.random() < 0.5:
+            owner = OWNER.get()
+            self.loop.at_step(1, lambda: self.keep(by_nobody(lambda: self._hold_up(service, owner))))
+
+    async def _hold_up(self, service: str, owner: str) -> None:
+        """A worker pauses in the midst of setting a message aside, and another gets the same messages meanwhile."""
+        if self.loop.is_frozen(owner) or all(worker.owner != owner for worker in self.workers if worker.up):
+            return
+        self.history.fault("freeze", f"{owner} while it parks")
+        self.loop.freeze(owner)
+        self.bus.rebalance(service)
+        await asyncio.sleep(self._asking.random() * 0.5)
+        self.loop.thaw(owner)
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Somebody is at it: the world is not at rest before that ends."""
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 

@@ -145,9 +145,7 @@ class TestAsyncApi:
         for service in SERVICES:
             emitted = import_module(f"shared.contracts.{service}").EMITS
             assert {kind.topic.owner for kind in emitted} == {service}
-            events = {
-                kind for kind in published() if kind.topic.owner == service and not issubclass(kind, Command)
-            }
+            events = {kind for kind in published() if kind.topic.owner == service and not issubclass(kind, Command)}
             assert set(emitted) == events
 
     def test_it_is_generated_alike_each_time(self) -> None:

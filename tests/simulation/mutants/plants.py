@@ -290,6 +290,3 @@ def stock_twice() -> Iterator[None]:
 
     with instead(Change, "give_back", give_back):
         yield
-
-
-

@@ -1,0 +1,91 @@
+"""The simulation itself: clean seeds, the same history for the same seed, and a failure that can be repeated.
+
+ORDERBUS_LONG=1 runs more seeds, and the plants longer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from deploy.commands.simulate import Faults
+from deploy.simulation.run import simulate, simulate_many
+from deploy.simulation.weather import LEVELS
+from tests.simulation.mutants.plants import PLANTS
+
+LONG = bool(os.environ.get("ORDERBUS_LONG"))
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("level", "seeds", "orders"),
+    [("none", 1, 20), ("some", 3, 20), ("many", 100 if LONG else 6, 20), ("storm", 100 if LONG else 4, 10)],
+)
+def test_every_life_ends_well_whatever_happens(level: str, seeds: int, orders: int) -> None:
+    summary = simulate_many(1, seeds, orders, level)
+
+    assert summary.violations == []
+    assert summary.lives == seeds * orders
+
+
+def test_the_same_seed_gives_the_same_history_in_every_process() -> None:
+    """Other processes hash strings otherwise, and have other addresses and another clock."""
+    program = "from deploy.simulation.run import simulate; r = simulate(7, 8, 'many'); print(r.digest, r.steps)"
+
+    def run(hash_seed: str) -> str:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        return subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert run("1") == run("2")
+
+
+def test_another_seed_gives_another_history() -> None:
+    assert simulate(1, 2).digest != simulate(2, 2).digest
+
+
+def test_a_history_is_repeated_byte_for_byte_in_one_process() -> None:
+    first, second = simulate(3, 5, "storm"), simulate(3, 5, "storm")
+
+    assert list(first.lines()) == list(second.lines())
+
+
+def test_many_kinds_of_faults_really_happen() -> None:
+    injected = simulate_many(1, 4, 20, "storm").faults
+
+    assert {"crash", "commit_answer_lost", "provider_lost_after", "redelivery", "rebalance"} <= set(injected)
+
+
+def test_a_failing_seed_says_how_to_repeat_it_and_what_happened_to_the_order() -> None:
+    with PLANTS["a retry has a new idempotency key"]():
+        failed = next(result for result in (simulate(seed, 20) for seed in range(1, 20)) if result.violations)
+
+    charged = next(violation for violation in failed.violations if violation.rule == "charged_once")
+    assert failed.command == f"orderbus simulate --seeds {failed.seed} --orders 20 --faults many"
+    assert any("ChargeCard" in line for line in charged.story)
+    assert len(charged.story) < 100
+
+
+def test_the_command_prints_one_json_document() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "simulate", "--seeds", "1-2", "--orders", "3", "--json"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    document = orjson.loads(done.stdout)
+    assert document["lives"] == 6
+    assert document["violations"] == []
+    assert {"seeds", "lives_per_second", "faults_injected"} <= set(document)
+
+
+def test_the_command_offers_every_level() -> None:
+    assert [level.value for level in Faults] == list(LEVELS)
