@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.contracts.envelope import Command
 from shared.shell.codec import Names
 from shared.shell.core import Core, Handling, Operation, Outcome, Record, Report, TimerMessage
 from shared.shell.inbound import hashed_id
@@ -31,16 +30,12 @@ class Wiring:
         for operation in service.gateways:
             self._check_outcomes(operation)
         self.topics = frozenset(topic.name for topic in service.consumes)
-        self.command_topics = frozenset(t.name for t in service.consumes if t.owner in (service.name, "storefront"))
 
     def handles(self, kind: type[Any]) -> bool:
         return kind in self._handlers
 
     def handler(self, kind: type[Any]) -> tuple[Core[Any], Handling]:
         return self._handlers[kind]
-
-    def is_command(self, message: object) -> bool:
-        return isinstance(message, Command)
 
     def _add(self, core: Core[Any]) -> None:
         if core.kind not in self.tables:
