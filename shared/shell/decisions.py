@@ -33,6 +33,7 @@ from shared.shell.store import (
     StoreUnavailable,
     TimerRow,
     Transaction,
+    Writes,
 )
 from shared.shell.tracing import child_of, context_of, span_of
 from shared.shell.wiring import Wiring
@@ -317,27 +318,29 @@ class Batch:
     # 4. Write
 
     async def _write(self, tx: Transaction) -> None:
-        for table in self.wiring.service.storage.states:
-            writes = [self._write_of(slot) for slot in self._slots.values() if slot.dirty and slot.table is table]
-            if writes:
-                await tx.save(table, sorted(writes, key=lambda write: write.row.key))
-        for kind, records in self._records.items():
-            await tx.append(self.wiring.records[kind], records)
-        if self._timers:
-            rows = [row for row in self._timers.values() if row]
-            await tx.set_timers(rows, [name for name, row in self._timers.items() if row is None])
-            self.done.earliest_timer = min((row.due for row in rows), default=None)
-        if self._operations:
-            held = await tx.want([row for row, _ in self._operations])
-            self.done.leased = [pair for pair in self._operations if pair[0].id in held]
-            self.done.unleased = len(self._operations) - len(held)
+        timers = [row for row in self._timers.values() if row]
+        writes = Writes(
+            states=[(table, rows) for table in self.wiring.service.storage.states if (rows := self._changed(table))],
+            records=[(self.wiring.records[kind], records) for kind, records in self._records.items()],
+            timers=timers,
+            cancelled=[name for name, row in self._timers.items() if row is None],
+            operations=[row for row, _ in self._operations],
+            outbox=self._outbox,
+        )
+        held = await tx.write(writes)
         if self.done.parked:
             await tx.park(self.done.parked)
         if self._answers:
             await tx.keep_answers(self._answers)
-        if self._outbox:
-            await tx.publish(self._outbox)
-            self.done.published = len(self._outbox)
+        self.done.earliest_timer = min((row.due for row in timers), default=None)
+        self.done.leased = [pair for pair in self._operations if pair[0].id in held]
+        self.done.unleased = len(self._operations) - len(held)
+        self.done.published = len(self._outbox)
+
+    def _changed(self, table: StateTable) -> list[StateWrite]:
+        """In key order, as they were locked."""
+        writes = [self._write_of(slot) for slot in self._slots.values() if slot.dirty and slot.table is table]
+        return sorted(writes, key=lambda write: write.row.key)
 
     def _write_of(self, slot: Slot) -> StateWrite:
         data = None if slot.state is None else codec.dump(slot.state)

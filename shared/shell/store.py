@@ -124,6 +124,20 @@ class Answer:
     problems: bytes = b"[]"
 
 
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """All that the decisions of a batch change."""
+
+    states: Sequence[tuple[StateTable, Sequence[StateWrite]]] = ()
+    records: Sequence[tuple[RecordTable, Sequence[Record]]] = ()
+    timers: Sequence[TimerRow] = ()
+    """To be set, or to replace the one of that key and name."""
+    cancelled: Collection[tuple[str, str]] = ()
+    """(key, name) of timers that are not wanted any more."""
+    operations: Sequence[OperationRow] = ()
+    outbox: Sequence[OutboxRow] = ()
+
+
 class Transaction(Protocol):
     """Everything a batch does, all or nothing. Raises Conflict, BatchRefused or StoreUnavailable."""
 
@@ -145,17 +159,10 @@ class Transaction(Protocol):
 
     async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]: ...
 
-    async def save(self, table: StateTable, rows: Sequence[StateWrite]) -> None: ...
-
-    async def append(self, table: RecordTable, records: Sequence[Record]) -> None: ...
-
-    async def publish(self, rows: Sequence[OutboxRow]) -> None: ...
-
-    async def want(self, rows: Sequence[OperationRow]) -> set[UUID]:
-        """Insert operations. Returns those whose lease holds: a serial one behind another of its key gets none."""
+    async def write(self, writes: Writes) -> set[UUID]:
+        """Write what was decided. Returns the operations whose lease holds: a serial one behind another of its key gets
+        none."""
         ...
-
-    async def set_timers(self, rows: Sequence[TimerRow], cancel: Collection[tuple[str, str]]) -> None: ...
 
     async def park(self, rows: Sequence[ParkedRow]) -> None: ...
 

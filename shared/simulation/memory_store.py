@@ -26,6 +26,7 @@ from shared.shell.store import (
     StateRow,
     StateWrite,
     TimerRow,
+    Writes,
 )
 from shared.simulation.columns import refusal
 from shared.simulation.locks import Locks
@@ -283,6 +284,19 @@ class MemoryTransaction:
             for key in there:
                 await self.store.locks.take((name, key), self)
         return {key: self.get(name, key).row for key in there}
+
+    async def write(self, writes: Writes) -> set[UUID]:
+        """One statement in production; here with pauses in between, where it may be broken off as a whole."""
+        for states, changed in writes.states:
+            await self.save(states, changed)
+        for table, records in writes.records:
+            await self.append(table, records)
+        if writes.timers or writes.cancelled:
+            await self.set_timers(writes.timers, writes.cancelled)
+        held = await self.want(writes.operations) if writes.operations else set()
+        if writes.outbox:
+            await self.publish(writes.outbox)
+        return held
 
     async def save(self, table: StateTable, rows: Sequence[StateWrite]) -> None:
         await self.store.pause("save")

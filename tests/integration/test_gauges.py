@@ -15,7 +15,7 @@ from shared.shell.core import derived_id
 from shared.shell.database import create_engine
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore, read_gauges
-from shared.shell.store import OperationRow, StoreUnavailable
+from shared.shell.store import OperationRow, StoreUnavailable, Writes
 from tests.integration.conftest import NewDatabase
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -86,13 +86,15 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
         )
 
     async with store.begin() as tx:
-        await tx.want(
-            [
-                row(1, doubt=True, until=now + HOUR),  # under way
-                row(2, doubt=True, until=now - HOUR),  # its worker died
-                row(3, doubt=True, until=None),  # waits for its next try
-                row(4, doubt=False, until=None),  # certainly not done
-            ]
+        await tx.write(
+            Writes(
+                operations=[
+                    row(1, doubt=True, until=now + HOUR),  # under way
+                    row(2, doubt=True, until=now - HOUR),  # its worker died
+                    row(3, doubt=True, until=None),  # waits for its next try
+                    row(4, doubt=False, until=None),  # certainly not done
+                ]
+            )
         )
     sizes = await store.gauge()
     assert (sizes["operations"], sizes["operations_doubtful"], sizes["operations_late"]) == (4, 2, 0)

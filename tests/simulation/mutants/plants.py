@@ -26,7 +26,7 @@ from shared.shell.inbound import Inbound
 from shared.shell.operations import Operations
 from shared.shell.reader import Reader, inbound_of
 from shared.shell.relay import LowMark
-from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow
+from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
 from shared.simulation.bus import MemorySink
 from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
 
@@ -109,7 +109,7 @@ def outbox_apart() -> Iterator[None]:
             done = await batch.run(tx, inbounds)
         if batch._outbox:
             async with self.store.begin() as tx:
-                await tx.publish(batch._outbox)
+                await tx.write(Writes(outbox=batch._outbox))
             done.published = len(batch._outbox)
         self._committed(inbounds, done)
 

@@ -226,7 +226,7 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
     async with world.store.begin() as tx:
         row = world.wanted()
         assert row == []
-        from shared.shell.store import OperationRow  # noqa: PLC0415
+        from shared.shell.store import OperationRow, Writes  # noqa: PLC0415
 
         strange = OperationRow(
             id=world.message("x", Count()).id,
@@ -236,7 +236,7 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
             meta=b'["","","","system"]',
             due=world.clock.at,
         )
-        await tx.want([strange])
+        await tx.write(Writes(operations=[strange]))
     await office.comes_back(seconds=1)
     (left,) = world.wanted()
     assert (left.doubt, left.due - world.clock.at) == (False, timedelta(seconds=60))

@@ -1,0 +1,151 @@
+"""The SQL of the shell's own tables, and how several statements become one.
+
+Parameters are written `:name`; the driver gets `$1`, `$2` …
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+_PARAMETER = re.compile(r"(?<!:):([a-z]\w*)")
+
+
+class Sql:
+    """A statement with named parameters. Made once, for its text is what the driver's cache of plans goes by."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.names = tuple(dict.fromkeys(_PARAMETER.findall(source)))
+        self.text = self.numbered(0)
+
+    def numbered(self, first: int) -> str:
+        """The text for the driver, whose parameters begin after the given number."""
+        numbers = {name: first + index for index, name in enumerate(self.names, 1)}
+        return _PARAMETER.sub(lambda found: f"${numbers[found[1]]}", self.source)
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        return [values[name] for name in self.names]
+
+
+@cache
+def together(parts: tuple[Sql, ...], *, notify: bool = False) -> str:
+    """Statements that write to different rows as one, which is one round trip instead of one each. Its only row has the
+    list of what each part `returning … as result` gave, in their order. `notify`: tell the relay as well."""
+    first, named, results = 0, [], []
+    for index, part in enumerate(parts):
+        named.append(f"part{index} as ({part.numbered(first)})")
+        first += len(part.names)
+        if " as result" in part.source:
+            results.append(f"array(select result from part{index})")
+    if notify:
+        results.append("pg_notify('outbox', '')")
+    return f"with {', '.join(named)} select {', '.join(results) or 'true'}"
+
+
+CLAIM = Sql("""
+    insert into inbox select distinct unnest(cast(:ids as uuid[])) on conflict do nothing
+    returning message_id
+""")
+# A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
+# both had, and a statement does not see what was committed while it waited.
+BEHIND = Sql("""
+    select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
+""")
+FINISH = Sql("""
+    delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:attempts as int[]))
+        as u(id, worker, attempts)
+    where o.id = u.id and o.leased_by = u.worker and o.attempts = u.attempts returning o.id
+""")
+FIRE = Sql("""
+    delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[]), cast(:due as timestamptz[]))
+        as u(key, name, due)
+    where t.key = u.key and t.name = u.name and t.due = u.due returning t.key, t.name
+""")
+PUBLISH = Sql("""
+    insert into outbox (topic, key, headers, body)
+    select topic, key, headers, body from unnest(cast(:topics as text[]), cast(:keys as text[]),
+        cast(:headers as text[]), cast(:bodies as bytea[]))
+        with ordinality as u(topic, key, headers, body, n) order by n
+""")
+WANT = Sql("""
+    insert into operations (id, key, kind, payload, meta, due, serial, attempts, leased_by, leased_until, doubt,
+        history)
+    select id, key, kind, payload, meta, due, serial,
+        case when waits then 0 else attempts end, case when waits then '' else worker end,
+        case when waits then null else until end, doubt and not waits, '[]'
+    from (
+        select u.*, serial and (
+            row_number() over (partition by serial, key order by id) > 1
+            or exists (select from operations o where o.serial and o.key = u.key)) as waits
+        from unnest(cast(:ids as uuid[]), cast(:keys as text[]), cast(:kinds as text[]), cast(:payloads as text[]),
+            cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:serials as boolean[]),
+            cast(:attempts as int[]), cast(:workers as text[]), cast(:untils as timestamptz[]),
+            cast(:doubts as boolean[]))
+            as u(id, key, kind, payload, meta, due, serial, attempts, worker, until, doubt)
+    ) wanted
+    returning case when leased_by <> '' then id end as result
+""")
+CANCEL_TIMERS = Sql("""
+    delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[])) as u(key, name)
+    where t.key = u.key and t.name = u.name
+""")
+SET_TIMERS = Sql("""
+    insert into timers (key, name, due, kind, payload, meta)
+    select * from unnest(cast(:keys as text[]), cast(:names as text[]), cast(:dues as timestamptz[]),
+        cast(:kinds as text[]), cast(:payloads as text[]), cast(:metas as text[])) as u
+    on conflict (key, name) do update set due = excluded.due, kind = excluded.kind,
+        payload = excluded.payload, meta = excluded.meta
+""")
+PARK = Sql("""
+    insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, error,
+        parked_at)
+    values (:key, :message_id, :origin, :kind, :topic, :partition, :offset, :headers, :body, :reason, :error, :at)
+""")
+KEEP_ANSWER = Sql("""
+    insert into answers (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
+""")
+LEASE = Sql("""
+    with due as (
+        select id, doubt from operations o
+        where due <= :now and kind = any(cast(:kinds as text[])) and (leased_until is null or leased_until < :now)
+            and not (serial and exists (
+                select from operations e where e.serial and e.key = o.key and e.id <> o.id
+                    and (e.id < o.id or e.leased_until >= :now)))
+        order by due limit :limit for update skip locked
+    )
+    update operations o set attempts = o.attempts + 1, leased_by = :worker, doubt = true,
+        leased_until = cast(:now as timestamptz) + make_interval(secs => :seconds)
+    from due where o.id = due.id
+    returning o.id, o.key, o.kind, o.payload, o.meta, o.due, o.serial, o.attempts, o.leased_by, o.leased_until,
+        due.doubt as doubted, o.history
+""")
+POSTPONE = Sql("""
+    update operations set due = :due, leased_until = null, leased_by = '', doubt = :doubt, history = :history
+    where id = :id and leased_by = :worker and attempts = :attempts
+""")
+GAUGE = Sql("""
+    select (select count(*) from outbox) as outbox,
+        coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from outbox), 0) as outbox_age_seconds,
+        (select count(*) from operations) as operations,
+        (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
+        (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
+            as operations_doubtful,
+        (select count(*) from timers) as timers, (select count(*) from parked) as parked
+""")
+RELEASE = Sql("update operations set leased_until = null, leased_by = '' where leased_by = :worker")
+DUE_TIMERS = Sql("select key, name, due, kind, payload, meta from timers where due <= :now order by due limit :limit")
+OUTBOX_HEAD = Sql("select topic, key, headers, body, id from outbox where id > :after order by id limit :limit")
+OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
+_PARKED = (
+    "select key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, error, parked_at, "
+    "id from parked"
+)
+ALL_PARKED = Sql(f"{_PARKED} order by id limit :limit")
+PARKED_OF = Sql(f"{_PARKED} where key = :key order by id limit :limit")
+PARKED_AGAIN = Sql("update parked set error = :error, reason = 'failed' where id = :id")
+UNPARK = Sql("delete from parked where id = :id")
+ANSWER = Sql("select id, fingerprint, code, text, problems from answers where id = :id")
+PING = Sql("select 1")
