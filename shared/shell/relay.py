@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -72,7 +73,7 @@ class Relay:
         while True:
             lock = self._new_lock()
             try:
-                await lock.acquire()
+                await lock.acquire(self.wake)
                 await self._relay(lock)
             except (StoreUnavailable, BusUnavailable) as trouble:
                 troubles += 1
@@ -85,31 +86,23 @@ class Relay:
         mark = LowMark()
         clock = asyncio.get_running_loop()
         while True:
+            if not lock.held():
+                raise StoreUnavailable("the relay's lock is lost")
             # Clear first, then look: a wake-up in between is not lost.
             self._wake.clear()
             rows = await self.store.outbox_head(mark.start(clock.time()), LIMIT)
-            if not rows:
-                await self._idle(lock)
-                continue
-            sent = await self.sink.send(rows)
+            sent = await self.sink.send(rows) if rows else ()
             if sent:
                 await self.store.outbox_sent(sent)
                 self.metrics.relayed.inc(len(sent))
                 mark.sent(max(sent), clock.time())
             if len(sent) < len(rows):
                 raise BusUnavailable(f"{len(rows) - len(sent)} of {len(rows)} records were not acknowledged")
-
-    async def _idle(self, lock: RelayLock) -> None:
-        """Until this worker or another one wrote something, or the time for a look has come."""
-        tasks = [asyncio.create_task(self._woken()), asyncio.create_task(lock.wait(self.idle))]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+            if len(rows) < LIMIT:
+                await self._woken()
 
     async def _woken(self) -> None:
-        await self._wake.wait()
+        """Until this worker or another one wrote something, or the time for a look has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.idle):
+                await self._wake.wait()

@@ -22,28 +22,22 @@ class PostgresRelayLock:
         self.name = name
         self._tell = held
         self._connection: asyncpg.Connection | None = None
-        self._told = asyncio.Event()
 
-    async def acquire(self) -> None:
+    async def acquire(self, wake: Callable[[], None]) -> None:
         try:
             self._connection = await asyncpg.connect(
                 self.url, timeout=10, server_settings={"application_name": f"{self.name}-relay"}
             )
-            await self._connection.add_listener("outbox", lambda *_: self._told.set())
-            self._connection.add_termination_listener(lambda _: self._told.set())
+            await self._connection.add_listener("outbox", lambda *_: wake())
+            self._connection.add_termination_listener(lambda _: wake())
             while not await self._connection.fetchval("select pg_try_advisory_lock($1)", _KEY):
                 await asyncio.sleep(0.5)
             self._tell(True)
         except _TROUBLE as error:
             raise StoreUnavailable(type(error).__name__) from error
 
-    async def wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._told.wait()
-        self._told.clear()
-        if self._connection is None or self._connection.is_closed():
-            raise StoreUnavailable("the relay's connection is gone")
+    def held(self) -> bool:
+        return self._connection is not None and not self._connection.is_closed()
 
     async def close(self) -> None:
         self._tell(False)

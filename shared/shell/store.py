@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -223,13 +223,13 @@ class Store(Protocol):
 class RelayLock(Protocol):
     """Held by the one worker of a service that relays its outbox."""
 
-    async def acquire(self) -> None:
-        """Wait until this worker is the relay."""
+    async def acquire(self, wake: Callable[[], None]) -> None:
+        """Wait until this worker is the relay. `wake` is called when another worker wrote to the outbox, and when the
+        lock is lost."""
         ...
 
-    async def wait(self, seconds: float) -> None:
-        """Until another worker says that it wrote to the outbox, or the time is over. Raises StoreUnavailable when the
-        lock is lost."""
+    def held(self) -> bool:
+        """Whether this worker is still the relay, as far as it knows."""
         ...
 
     async def close(self) -> None: ...

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
-from shared.shell.store import StoreUnavailable
+from collections.abc import Callable
 
 
 class Turnstile:
@@ -36,16 +35,14 @@ class MemoryRelayLock:
         self.turnstile, self.owner = turnstile, owner
         self.lost = False
 
-    async def acquire(self) -> None:
+    async def acquire(self, wake: Callable[[], None]) -> None:
         await asyncio.sleep(0)
         while self.turnstile.holder is not None:
             await asyncio.sleep(0.5)
         self.turnstile.holder = self
 
-    async def wait(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        if self.lost:
-            raise StoreUnavailable("the relay's connection is gone")
+    def held(self) -> bool:
+        return not self.lost
 
     async def close(self) -> None:
         if self.turnstile.holder is self:

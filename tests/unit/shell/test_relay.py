@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -44,10 +44,10 @@ class Topic:
 
 
 class FreeLock:
-    async def acquire(self) -> None: ...
+    async def acquire(self, wake: Callable[[], None]) -> None: ...
 
-    async def wait(self, seconds: float) -> None:
-        await asyncio.sleep(min(seconds, 0.005))
+    def held(self) -> bool:
+        return True
 
     async def close(self) -> None: ...
 
@@ -56,7 +56,7 @@ async def relayed(store: MemoryStore, topic: Topic, *, seconds: float = 2) -> No
     """Relay until the outbox is empty."""
     from tests.unit.shell.world import World as Whole  # noqa: PLC0415
 
-    relay = Relay(store, topic, FreeLock, Whole().metrics, random.Random(1))
+    relay = Relay(store, topic, FreeLock, Whole().metrics, random.Random(1), idle=0.005)
     running = asyncio.create_task(relay.run())
     async with asyncio.timeout(seconds):
         while store.rows(OUTBOX):
