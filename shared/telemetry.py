@@ -6,10 +6,11 @@ What is logged and traced are ids, counts, types and durations: no bodies, no ad
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import orjson
 import structlog
@@ -50,7 +51,7 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     if level > logging.DEBUG:
@@ -58,6 +59,21 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
         logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
     handler = _ToStructlog()
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+class Unfailing:
+    """A stream that drops what cannot be written, such as on a full disk: no worker may end because of its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
 
 
 class _ToStructlog(logging.Handler):

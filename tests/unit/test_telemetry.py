@@ -1,4 +1,4 @@
-"""Traces leave by OTLP where a collector is named, and cost nothing where none is."""
+"""Traces leave by OTLP where a collector is named, and cost nothing where none is. Logs never end a worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -153,3 +154,15 @@ class TestExport:
     def test_an_endpoint_that_is_no_url_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="otlp_endpoint"):
             TelemetrySettings(otlp_endpoint="collector:4318")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_worker_does_not_end_because_its_log_cannot_be_written() -> None:
+    program = (
+        "import structlog; from shared.settings import TelemetrySettings\n"
+        "from shared.telemetry import configure_logging\n"
+        "configure_logging(TelemetrySettings(), 'checkout', 'checkout-0'); structlog.get_logger().warning('no room')"
+    )
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-u", "-c", program]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 0
