@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,10 @@ from deploy.embedded.errors import PartFailed
 
 LOG_LIMIT = 20_000_000
 """Bytes after which a log is put aside as `.1` at the next start."""
+
+
+FULL_BELOW = 1_000_000
+"""Bytes: with less room, what goes wrong goes wrong for that reason."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,13 @@ class Child:
             await self._ended.wait()
 
     def last_words(self, lines: int = 5) -> str:
-        """The end of its log, for an error message."""
+        """The end of its log, for an error message; a full disk is named, as it may have cost the log its end."""
+        end: list[str] = []
         with contextlib.suppress(OSError):
-            return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
-        return ""
+            end = self.log.read_text("utf-8", "replace").splitlines()[-lines:]
+            if shutil.disk_usage(self.log.parent).free < FULL_BELOW:
+                end.append(f"The disk of {self.log.parent} is full: make room, then start again. Nothing is lost.")
+        return "\n".join(end)
 
 
 class Children:

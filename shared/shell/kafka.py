@@ -194,7 +194,7 @@ class KafkaSource:
         return sum(max(0, end - self._read.get((p.topic, p.partition), end)) for p, end in ends.items() if end)
 
     def ready(self) -> bool:
-        return self._assigned.is_set()
+        return self._consumer is not None and self._assigned.is_set() and not self._failing_since
 
     async def stop(self) -> None:
         if self._watch is not None:
