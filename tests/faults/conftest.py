@@ -1,50 +1,44 @@
-"""One orderbus with two workers per service for all fault tests: each leaves it whole and at rest.
+"""One orderbus with two workers per service: each fault test leaves it whole and at rest.
 
-ORDERBUS_LONG=1 runs the long versions (`make faults`), ORDERBUS_SEED=N repeats a run's choice of victims and moments.
+ORDERBUS_LONG=1 runs the long versions (`make faults`), each on an orderbus of its own, so that what earlier ones left
+behind does not count. ORDERBUS_SEED=N repeats a run's choice of victims, moments and customers.
 """
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from tests.faults.ordeal import Ordeal
 from tests.faults.system import System, running_system
-
-LONG = bool(os.environ.get("ORDERBUS_LONG"))
-
-
-@dataclass
-class Table:
-    """What each fault came to, printed at the end."""
-
-    rows: list[str] = field(default_factory=list)
-
-    def add(self, fault: str, orders: int, lost: int, twice: int, seconds: float) -> None:
-        self.rows.append(f"{fault:<48} {orders:>6} {lost:>6} {twice:>6} {seconds:>8.0f}")
+from tests.faults.table import LONG, TABLE, Table
 
 
-@pytest.fixture(scope="session")
-def table() -> Iterator[Table]:
-    table = Table()
-    yield table
-    print("\n" + f"{'fault':<48} {'orders':>6} {'lost':>6} {'twice':>6} {'seconds':>8}")
-    print("\n".join(table.rows))
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TABLE.rows:
+        terminalreporter.section("faults")
+        for line in TABLE.lines():
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def table() -> Table:
+    return TABLE
 
 
 @pytest.fixture
 def seed() -> int:
-    """Printed, so that a failure can be tried again."""
-    seed = int(os.environ.get("ORDERBUS_SEED") or random.randrange(1_000_000))
-    print(f"ORDERBUS_SEED={seed}")
-    return seed
+    return TABLE.seed
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="function" if LONG else "session", loop_scope="session")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     async with running_system(tmp_path_factory.mktemp("faults") / "data", workers=2) as system:
         yield system
+
+
+@pytest.fixture
+def ordeal(system: System, table: Table, seed: int) -> Ordeal:
+    return Ordeal(system, table, seed)

@@ -155,9 +155,7 @@ async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at
 
     async def one(it: Told) -> None:
         try:
-            await it.path.tell(it.scene)
-        except Exception as trouble:
-            it.trouble = f"{type(trouble).__name__}: {trouble}"
+            await _happens(it)
         finally:
             room.release()
 
@@ -168,6 +166,20 @@ async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at
             group.create_task(one(told[-1]))
             await asyncio.sleep(seconds / len(paths))
     return told
+
+
+async def tell_one(system: System, path: Way) -> Told:
+    """Send one customer down a path on which no staff is needed."""
+    it = Told(path, _scene(system, path, {}))
+    await _happens(it)
+    return it
+
+
+async def _happens(it: Told) -> None:
+    try:
+        await it.path.tell(it.scene)
+    except Exception as trouble:
+        it.trouble = f"{type(trouble).__name__}: {trouble}"
 
 
 def _scene(system: System, path: Way, staff: Mapping[str, Staff]) -> Scene:

@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 from deploy.processes import SERVICES, Services, Worker
-from tests.faults.conftest import LONG, Table
 from tests.faults.paths import LAST_COPY, PATHS, End, Told, ends, tell
 from tests.faults.system import HESITANT, System
+from tests.faults.table import LONG, Table
 
-ROUNDS, COPIES, SECONDS = (20, 6, 60.0) if LONG else (1, 3, 45.0)
+ROUNDS, COPIES, SECONDS = (4, 28, 35.0) if LONG else (1, 3, 30.0)
 EVERY = (1.5, 4.5)
 """Seconds between two blows."""
 BOTH = 0.3
