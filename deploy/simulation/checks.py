@@ -159,6 +159,20 @@ def right_all_along(world: World, gathered: Gathered) -> Iterator[Broken]:
     yield from (("right_all_along", key, text) for key, text in dict.fromkeys(world.watch.wrong))
 
 
+def numbers_given_once(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """No two events of one order by one service have the same `sequence`. Their repetitions have the same id."""
+    given: dict[tuple[str, str, int], UUID] = {}
+    for record in world.bus.records():
+        headers = dict(record.headers)
+        key = (record.key or b"").decode()
+        if key not in gathered.orders or "ce_sequence" not in headers or record.topic == STATUS.name:
+            continue
+        place = (headers["ce_source"].decode(), key, int(headers["ce_sequence"]))
+        id = UUID(headers["ce_id"].decode())
+        if given.setdefault(place, id) != id:
+            yield "numbers_given_once", key, f"{place[0]} gave number {place[2]} to two events"
+
+
 def services_at_rest(world: World, gathered: Gathered) -> Iterator[Broken]:
     """Each service's own rules, as they hold when nothing is under way."""
     for key, order in gathered.orders.items():
@@ -230,6 +244,7 @@ CHECKS = (
     queues_empty,
     handled_in_order,
     right_all_along,
+    numbers_given_once,
     services_at_rest,
     charged_once,
     access_as_recorded,

@@ -1,6 +1,7 @@
 """Each plant is a context manager that puts one known fault into the real code and takes it out again.
 
-To add one: write a function that yields with the fault in place, and decorate it with `@plant("what it is")`.
+To add one: write a function that yields with the fault in place, and decorate it with `@plant("what it is")`; give the
+level of faults at which it is looked for where that is not `many`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -30,14 +31,24 @@ from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow, Wr
 from shared.simulation.bus import MemorySink
 from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
 
-Plant = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """A known fault, and the weather in which it is looked for."""
+
+    name: str
+    put: Callable[[], AbstractContextManager[None]]
+    level: str
+    orders: int
+
+
 PLANTS: dict[str, Plant] = {}
 
 
-def plant(name: str) -> Callable[[Callable[[], Iterator[None]]], Plant]:
+def plant(name: str, *, level: str = "many", orders: int = 20) -> Callable[[Callable[[], Iterator[None]]], Plant]:
     def register(function: Callable[[], Iterator[None]]) -> Plant:
-        made = contextmanager(function)
-        PLANTS[name] = made
+        made = PLANTS[name] = Plant(name, contextmanager(function), level, orders)
         return made
 
     return register
@@ -140,7 +151,7 @@ def parked_overtaken() -> Iterator[None]:
         yield
 
 
-@plant("a claim does not see what was parked while it waited")
+@plant("a claim does not see what was parked while it waited", level="storm")
 def parked_unseen() -> Iterator[None]:
     """As it was before a test in tests/integration/test_claim_races.py held it."""
     real = MemoryTransaction.claim
