@@ -20,6 +20,7 @@ from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Messag
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
 from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable
+from shared.shell.recent import Recent
 from shared.shell.service import StateTable
 from shared.shell.store import (
     Answer,
@@ -111,8 +112,9 @@ class _Work:
 class Batch:
     """The handling of some messages in one transaction. Used once."""
 
-    def __init__(self, wiring: Wiring, worker: str, now: datetime, room: Room) -> None:
+    def __init__(self, wiring: Wiring, worker: str, now: datetime, room: Room, recent: Recent | None = None) -> None:
         self.wiring = wiring
+        self._recent = recent or Recent(0)
         self.worker = worker
         self.now = now
         self.room = room
@@ -134,6 +136,12 @@ class Batch:
             await self._answer(tx, item)
         await self._write(tx)
         return self.done
+
+    def remember(self) -> None:
+        """Keep the states for later batches. Only after the commit: until then they are nobody's truth."""
+        for ref, slot in self._slots.items():
+            if slot.parsed and slot.state is not None:
+                self._recent.keep(ref, slot.version + slot.dirty, slot.state)
 
     async def set_aside(self, tx: Transaction, inbound: Inbound, error: str) -> Done:
         """Park one message that the database refuses, without deciding anything."""
@@ -205,7 +213,14 @@ class Batch:
             keys = sorted(ref.key for ref in missing if ref.kind is table.kind)
             if keys:
                 found = await tx.load(table, keys, lock=lock)
-                self._slots.update({Ref(table.kind, key): _slot(table, key, found, lock) for key in keys})
+                for key in keys:
+                    self._slots[Ref(table.kind, key)] = self._slot(table, key, found.get(key), lock)
+
+    def _slot(self, table: StateTable, key: str, row: StateRow | None, locked: bool) -> Slot:
+        if row is None:
+            return Slot(table, key, 0, 0, None, locked)
+        known = self._recent.find(Ref(table.kind, key), row.version)
+        return Slot(table, key, row.version, row.sequence, row.data, locked, known is not None, known)
 
     def _main(self, item: _Work) -> Slot:
         assert item.main is not None
@@ -325,7 +340,7 @@ class Batch:
             timers=timers,
             cancelled=[name for name, row in self._timers.items() if row is None],
             operations=[row for row, _ in self._operations],
-            outbox=self._outbox,
+            outbox=self._latest(self._outbox),
         )
         held = await tx.write(writes)
         if self.done.parked:
@@ -335,7 +350,12 @@ class Batch:
         self.done.earliest_timer = min((row.due for row in timers), default=None)
         self.done.leased = [pair for pair in self._operations if pair[0].id in held]
         self.done.unleased = len(self._operations) - len(held)
-        self.done.published = len(self._outbox)
+        self.done.published = len(writes.outbox)
+
+    def _latest(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        """Without what later rows of this batch replace: of a compacted topic's key, only the latest record counts."""
+        last = {(row.topic, row.key): row for row in rows if row.topic in self.wiring.compacted}
+        return [row for row in rows if last.get((row.topic, row.key), row) is row] if last else rows
 
     def _changed(self, table: StateTable) -> list[StateWrite]:
         """In key order, as they were locked."""
@@ -441,13 +461,6 @@ class Batch:
         if inbound.record is not None:
             self._outbox.append(dead_letter(self.wiring.name, inbound, inbound.record, error))
         self._reply(inbound, inbound.id)
-
-
-def _slot(table: StateTable, key: str, found: Any, locked: bool) -> Slot:
-    row = found.get(key)
-    if row is None:
-        return Slot(table, key, 0, 0, None, locked)
-    return Slot(table, key, row.version, row.sequence, row.data, locked)
 
 
 def _later(meta: Meta) -> bytes:

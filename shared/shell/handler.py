@@ -18,6 +18,7 @@ from shared.shell.core import Refused
 from shared.shell.decisions import Batch, Done, RetryFailed, Room
 from shared.shell.inbound import Inbound
 from shared.shell.metrics import Metrics
+from shared.shell.recent import Recent
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
 from shared.shell.tracing import Tracer, context_of, trace_of
 from shared.shell.wiring import Wiring
@@ -58,6 +59,7 @@ class Handler:
         self.after = after
         self.room = room
         self.tracer = tracer
+        self._recent = Recent()
         self._queue: deque[Inbound | Mark] = deque()
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
@@ -153,10 +155,11 @@ class Handler:
 
     async def _transact(self, inbounds: Sequence[Inbound]) -> None:
         began = self.clock.now()
-        batch = Batch(self.wiring, self.worker, began, self.room)
+        batch = Batch(self.wiring, self.worker, began, self.room, self._recent)
         with self.metrics.transaction_seconds.time():
             async with self.store.begin() as tx:
                 done = await batch.run(tx, inbounds)
+        batch.remember()
         self._trace(done, began)
         self._committed(inbounds, done)
 

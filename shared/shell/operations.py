@@ -55,7 +55,7 @@ class Operations:
         self.tracer = tracer
         self.handler: Handler | None = None
         """Set when the shell is put together: the two need each other."""
-        self.held = 4 * at_once
+        self.held = 16 * at_once
         self.kinds = frozenset(kind.__qualname__ for kind in self.gateways)
         self._slots = {kind: asyncio.Semaphore(at_once) for kind in self.kinds}
         self._held: Counter[str] = Counter()

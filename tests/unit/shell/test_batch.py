@@ -66,6 +66,19 @@ async def test_latest_records_and_commands_to_others_are_not_counted(world: Worl
     assert sent[2].message == Count(what="hello")
 
 
+async def test_of_a_compacted_topic_a_batch_sends_the_latest_record_of_each_key(world: World) -> None:
+    def tell(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
+        after = replace(tally, count=tally.count + 1)
+        return Decision(after, events=[Latest(count=after.count), Counted(count=after.count)])
+
+    world.when("tell", tell)
+    done = await world.batch(*(world.message(key, Count(what="tell")) for key in ("a", "b", "a", "a")))
+
+    assert world.events("a") == [Counted(count=1), Counted(count=2), Latest(count=3), Counted(count=3)]
+    assert world.events("b") == [Latest(count=1), Counted(count=1)]
+    assert done.published == 6
+
+
 async def test_what_a_message_causes_carries_its_envelope_on(world: World) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     inbound = replace(

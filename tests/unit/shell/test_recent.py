@@ -1,0 +1,69 @@
+"""States that are remembered spare parsing, and never stand in for a row that has changed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.shell.core import Ref
+from shared.shell.recent import Recent
+from shared.shell.store import StoreUnavailable
+from tests.unit.shell.tally import Count, Tally
+from tests.unit.shell.world import World, breathe
+
+ROW = Ref(Tally, "t-1")
+
+
+def test_only_the_same_version_is_found() -> None:
+    recent = Recent()
+    recent.keep(ROW, 3, Tally(count=3))
+
+    assert recent.find(ROW, 3) == Tally(count=3)
+    assert recent.find(ROW, 4) is None
+    assert recent.find(Ref(Tally, "t-2"), 3) is None
+
+
+def test_the_oldest_are_forgotten() -> None:
+    recent = Recent(size=2)
+    for number in range(3):
+        recent.keep(Ref(Tally, f"t-{number}"), 1, Tally(count=number))
+
+    assert [recent.find(Ref(Tally, f"t-{number}"), 1) for number in range(3)] == [None, Tally(count=1), Tally(count=2)]
+
+
+async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
+    world = World()
+    one, other = world.handler(), world.handler()
+
+    for handler in (one, other, one, one, other):
+        await handler.handle([world.message("t-1", Count())])
+
+    assert world.tally("t-1") == Tally(count=5)
+
+
+async def test_nothing_is_remembered_of_a_batch_that_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    handler, other = world.handler(), world.handler()
+    await handler.handle([world.message("t-1", Count())])
+    left = 1
+
+    async def cut_off(statement: str) -> None:
+        nonlocal left
+        await breathe(statement)
+        if statement == "commit" and left:
+            left -= 1
+            raise StoreUnavailable("cut off before the commit")
+
+    pause = asyncio.sleep
+
+    async def another_is_quicker(seconds: float) -> None:
+        await pause(0)
+        if seconds:
+            await other.handle([world.message("t-1", Count())])
+
+    monkeypatch.setattr("shared.shell.handler.asyncio.sleep", another_is_quicker)
+    world.store.pause = cut_off
+    await handler.handle([world.message("t-1", Count())])
+
+    assert world.tally("t-1") == Tally(count=3)
