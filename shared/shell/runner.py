@@ -206,7 +206,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         await _prepared(shell, settings, name, stopping)
         if not stopping.is_set():
             await shell.start()
-            _collect_seldom()
+            collect_seldom()
             log.info("started", worker=worker)
             await _until(stopping, shell.failed(), _watch(shell, engine, alive, settings))
             log.info("stopping", worker=worker)
@@ -221,7 +221,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         log.info("stopped", worker=worker)
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """What is there after the start stays for ever, and what a batch makes is freed by counting references: the cycle
     collector, which looks at everything again and again, took a tenth of the CPU time."""
     gc.collect()

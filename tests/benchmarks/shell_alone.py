@@ -27,6 +27,7 @@ from shared.shell.handler import Handler
 from shared.shell.metrics import Metrics
 from shared.shell.postgres import PostgresStore
 from shared.shell.reader import inbound_of
+from shared.shell.runner import collect_seldom
 from shared.shell.schema import TABLES_V1
 from shared.shell.service import Service, StateTable, Storage, state_table
 from shared.shell.wiring import Wiring
@@ -109,6 +110,7 @@ async def by_the_shell(url: str, given: Sequence[BusRecord]) -> float:
     await make_tables(url)
     engine = create_engine(url, "benchmark")
     wiring = Wiring(SERVICE)
+    collect_seldom()  # as every worker does
     handler = Handler(
         wiring,
         PostgresStore(engine, notify=True),
@@ -134,6 +136,7 @@ async def by_hand(url: str, given: Sequence[BusRecord]) -> float:
     """Handlings per second."""
     await make_tables(url)
     connection = await asyncpg.connect(url, server_settings=CONNECTION_SETTINGS)
+    collect_seldom()
     try:
         began = time.perf_counter()
         for first in range(0, len(given), BATCH):
