@@ -38,7 +38,7 @@ class Staff:
         if not self._missing:
             await self._remedy()
             self._done.set()
-        async with asyncio.timeout(3 * PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             await self._done.wait()
 
 

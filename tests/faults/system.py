@@ -20,7 +20,7 @@ from typing import Any
 import asyncpg
 
 from deploy import check
-from deploy.client import Edges, OutsideWorld, StripeSandbox
+from deploy.client import Edges, OutsideWorld, Problem, StripeSandbox
 from deploy.commands.system import running_services
 from deploy.demo import catalogue
 from deploy.demo.catalogue import Catalogue, Product
@@ -35,6 +35,22 @@ HASTY, HESITANT = GRACE
 SCARCE = "scarce"
 """The SKU whose code pool is empty until staff fill it."""
 CODES = 5000
+PRESSING = 90.0
+"""Seconds."""
+
+
+class Bank(StripeSandbox):
+    """Its customers press the button again when the bank's page has trouble of its own."""
+
+    async def authenticate(self, page: str, *, passed: bool) -> None:
+        async with asyncio.timeout(PRESSING):
+            while True:
+                try:
+                    return await super().authenticate(page, passed=passed)
+                except Problem as problem:
+                    if problem.status < 500:
+                        raise
+                await asyncio.sleep(1)
 
 
 @dataclass
@@ -104,9 +120,7 @@ async def running_system(folder: Path, workers: int = 1) -> AsyncIterator[System
         settings = settings_of(stack.environment())
         edges = await open_things.enter_async_context(Edges.of(settings))
         outside = await open_things.enter_async_context(OutsideWorld(stack.outside_url, stack.secrets.outside_token))
-        bank = await open_things.enter_async_context(
-            StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token)
-        )
+        bank = await open_things.enter_async_context(Bank(stack.stripe_url, stack.secrets.stripe_control_token))
         shipped = offer(stack.outside_url)
         await catalogue.open_shop(edges, outside, shipped)
         shop = await open_things.enter_async_context(Shop(settings, shipped))
