@@ -14,14 +14,22 @@ from uuid import UUID
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 
 from shared.contracts.envelope import Envelope, Message, Topic, encode, to_headers
 from shared.settings import KafkaSettings
 from shared.shell.kafka import connection
 
-TRIES = 6
-"""How often a message is sent when Kafka does not say that it has it."""
+TRIES, PAUSE, ANSWER_WITHIN = 6, 0.5, 60.0
+"""How often a record is offered to Kafka, and seconds: between two tries (longer each time), and for its answer."""
+REFUSED = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
+"""What another try would not change."""
+STOP_WITHIN = 5.0
 
 
 class KafkaUnreachable(Exception):
@@ -53,42 +61,37 @@ class Storefront:
         self._source = source
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        await self._started()
+        self._producer = await self._new_producer()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._producer is not None:
             await self._producer.stop()
+        await asyncio.gather(*self._leaving)
 
-    async def _started(self) -> Any:
+    async def _new_producer(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **connection(self._settings), acks="all", enable_idempotence=True, linger_ms=2, client_id=self._source
+        )
+        await _started(producer, self._settings)
+        return producer
+
+    async def _renew(self, broken: AIOKafkaProducer) -> None:
+        """A producer of which Kafka missed one record may send nothing more to that partition."""
         async with self._renewing:
-            if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **connection(self._settings),
-                    acks="all",
-                    enable_idempotence=True,
-                    linger_ms=2,
-                    client_id=self._source,
-                )
-                await _started(producer, self._settings)
-                self._producer = producer
-            return self._producer
-
-    async def _give_up(self, producer: Any) -> None:
-        """After an error an idempotent producer may refuse everything for ever (its sequence has a gap)."""
-        if self._producer is not producer:
-            return  # another one has done it
-        self._producer = None
-        with contextlib.suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), 5)
+            if self._producer is broken:
+                self._producer = await self._new_producer()
+                leaving = asyncio.create_task(_stopped(broken))
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
 
     async def publish(
         self, message: Message, key: str, *, actor: str = "customer", identity: UUID | None = None
     ) -> Published:
-        """Returns when Kafka has it; tries again, under the same id, when it did not say so: the same `identity` again
-        is the same message again. Raises KafkaUnreachable."""
+        """Returns when Kafka has it on disk. The same `identity` again is the same message again."""
         store = getattr(message, "store", "")
         return await self.publish_body(type(message), encode(message), key, store=store, actor=actor, identity=identity)
 
@@ -114,24 +117,28 @@ class Storefront:
             store=store,
             actor=actor,
         )
-        for attempt in range(1, TRIES):
-            try:
-                return await self.publish_raw(kind.topic.name, body, key.encode(), to_headers(envelope), str(id))
-            except KafkaUnreachable:
-                await asyncio.sleep(0.5 * attempt)
         return await self.publish_raw(kind.topic.name, body, key.encode(), to_headers(envelope), str(id))
 
     async def publish_raw(
         self, topic: str, body: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes]], id: str = ""
     ) -> Published:
-        """Anything at all, right or wrong."""
-        producer = await self._started()
-        try:
-            record = await producer.send_and_wait(topic, body, key=key, headers=list(headers))
-        except KafkaError as trouble:
-            await self._give_up(producer)
-            raise KafkaUnreachable(f"Kafka did not take a record for {topic}: {type(trouble).__name__}") from trouble
-        return Published(id, topic, record.partition, record.offset, record.timestamp)
+        """Anything at all, right or wrong. Tried again when Kafka had trouble: it may then be there twice."""
+        for attempt in range(1, TRIES + 1):
+            producer = self._producer
+            assert producer is not None
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    record = await producer.send_and_wait(topic, body, key=key, headers=list(headers))
+                return Published(id, topic, record.partition, record.offset, record.timestamp)
+            except (KafkaError, TimeoutError) as trouble:
+                if attempt == TRIES or isinstance(trouble, REFUSED):
+                    raise KafkaUnreachable(
+                        f"Kafka did not take a record for {topic}: {type(trouble).__name__}"
+                    ) from trouble
+                await asyncio.sleep(PAUSE * attempt)
+                with contextlib.suppress(KafkaUnreachable):  # not back yet: the old one tries on
+                    await self._renew(producer)
+        raise AssertionError("unreachable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +204,12 @@ class Follower:
         async for batch in self.batches():
             for record in batch:
                 yield record
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(TimeoutError, KafkaError, OSError):
+        async with asyncio.timeout(STOP_WITHIN):
+            await producer.stop()
 
 
 def _read(record: Any) -> Read:

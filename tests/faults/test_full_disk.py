@@ -37,11 +37,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mounted = _run("mount", "-t", "tmpfs", "-o", f"size={ROOM}m", "tmpfs", str(folder))
     if mounted.returncode:
         pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
-    try:
+    with _unmounted_after(folder):
         yield folder
-    finally:
-        if _run("umount", str(folder)).returncode:
-            _run("umount", "--lazy", str(folder))
+
+
+@contextlib.contextmanager
+def _unmounted_after(folder: Path) -> Iterator[None]:
+    """By a process of its own that waits for our end, so that not even SIGKILL leaves the disk mounted."""
+    umount = ["sh", "-c", 'cat; umount "$0" || umount -l "$0"', str(folder)]
+    with subprocess.Popen(umount, stdin=subprocess.PIPE, start_new_session=True):  # its end is waited for
+        yield
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
