@@ -12,7 +12,7 @@ from tests.faults.paths import PATHS, Told, Way, tell
 from tests.faults.system import System
 from tests.faults.table import LONG, Table
 
-ORDERS, SECONDS = (2000, 55.0) if LONG else (32, 6.0)
+ORDERS, SECONDS = (2000, 45.0) if LONG else (32, 6.0)
 Break = Callable[[], Awaitable[None]]
 
 

@@ -217,16 +217,53 @@ End = dict[str, Any]
 
 
 async def ends(system: System, told: Sequence[Told]) -> list[End]:
-    books = (await system.bank.books())["payment_intents"]
-    posts = await _posts(system)
-    return [await _end(system, it, books, posts.get(it.order.number, [])) for it in told]
+    """Asked in bulk where the outside world can tell of all at once."""
+    outside = Outside(
+        intents=_grouped((await system.bank.books())["payment_intents"], lambda one: one["metadata"].get("order")),
+        mails=await _mails(system),
+        posts=await _posts(system),
+        grants=await system.outside.all_grants(),
+    )
+    room = asyncio.Semaphore(8)
+
+    async def one(it: Told) -> End:
+        async with room:
+            return await _end(system, it, outside)
+
+    return await asyncio.gather(*(one(it) for it in told))
 
 
-async def _end(system: System, it: Told, books: Sequence[Mapping[str, Any]], posts: Sequence[Any]) -> End:
+@dataclass(frozen=True)
+class Outside:
+    """What the provider, mailbox, webhook receivers and course platform know: by order, address, order number,
+    address."""
+
+    intents: Mapping[str, list[Any]]
+    mails: Mapping[str, list[Any]]
+    posts: Mapping[str, list[tuple[str, str]]]
+    grants: Mapping[str, list[str]]
+
+
+def _grouped(things: Sequence[Any], key: Callable[[Any], Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for thing in things:
+        found.setdefault(str(key(thing)), []).append(thing)
+    return found
+
+
+async def _mails(system: System) -> dict[str, list[Any]]:
+    """By address. A mail here has one recipient."""
+    mails: list[Any] = []
+    while page := (await system.outside.mails(after=len(mails), limit=10_000))["mails"]:
+        mails += page
+    return _grouped(mails, lambda mail: mail["to"][0].lower())
+
+
+async def _end(system: System, it: Told, outside: Outside) -> End:
     order = await system.edges.order(it.order.id)
-    intents = [intent for intent in books if intent["metadata"].get("order") == it.order.id]
+    intents = outside.intents.get(it.order.id, [])
     email = it.scene.customer.email
-    mails = (await system.outside.mails(to=email))["mails"]
+    mails = outside.mails.get(email.lower(), [])
     deliveries = await system.edges.part("fulfillment", f"/orders/{it.order.id}/deliveries") or {"items": []}
     return {
         "trouble": it.trouble,
@@ -238,11 +275,11 @@ async def _end(system: System, it: Told, books: Sequence[Mapping[str, Any]], pos
         "refunded at the provider": sum(intent["refunded"] for intent in intents),
         "refunds at the provider": sum(intent["effects"]["refunds"] for intent in intents),
         "codes": sum(len(_codes(item)) for item in deliveries["items"]),
-        "courses": sorted(await system.outside.grants(email)),
+        "courses": sorted(outside.grants.get(email, [])),
         "mails": _counted(
             {mail["message_id"]: mail["subject"].replace(order["number"], "#") for mail in mails}.values()
         ),
-        "webhooks": _counted(dict(posts).values()),
+        "webhooks": _counted(dict(outside.posts.get(it.order.number, [])).values()),
         "timeline": _counted(entry["what"] for entry in order["timeline"]),
     }
 
