@@ -65,6 +65,8 @@ class Handler:
         self._taken = asyncio.Event()
         self._taken.set()
         self._busy = False
+        self.held_up = False
+        """The database does not take the batch in hand: it is away, or answers but may not write (a full disk)."""
 
     async def put(self, inbounds: Sequence[Inbound], mark: Mark | None = None) -> None:
         """Queue messages in their order; `mark` is called when all before it are committed."""
@@ -121,6 +123,7 @@ class Handler:
         while True:
             try:
                 await self._transact(inbounds)
+                self.held_up = False
                 return
             except Conflict:
                 conflicts += 1
@@ -131,6 +134,7 @@ class Handler:
                 await asyncio.sleep(back_off(0.005, conflicts, self.chance, 1.0))
             except StoreUnavailable as trouble:
                 troubles += 1
+                self.held_up = True
                 if troubles in (1, 10, 100):
                     log.warning("database unavailable, trying again", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.05, troubles, self.chance, 2.0))

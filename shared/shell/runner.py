@@ -198,7 +198,8 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
     edge = ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, engine, tracer)
 
     def missing() -> list[str]:
-        return alive.missing + ([] if shell.source.ready() else ["kafka"])
+        database = ["database"] if alive.missing or shell.handler.held_up else []
+        return database + ([] if shell.source.ready() else ["kafka"])
 
     app = application(shell.wiring, edge, shell.parking, shell.metrics, settings.api_token.get_secret_value(), missing)
     server = await _serve(app, own.http_host, own.http_port if port is None else port)

@@ -82,6 +82,21 @@ async def test_when_the_database_is_away_the_same_is_tried_until_it_is_back(worl
     assert (world.tally("t-1"), world.tally("t-2"), world.parked()) == (Tally(1), Tally(1), [])
 
 
+async def test_while_the_database_takes_nothing_the_handler_says_so(world: World) -> None:
+    handler, said = world.handler(), list[bool]()
+    fail = failing(2, StoreUnavailable("53100 DiskFullError"), "save")
+
+    async def pause(at: str) -> None:
+        if at == "begin":
+            said.append(handler.held_up)
+        await fail(at)
+
+    world.store.pause = pause
+    await handler.handle([world.message("t-1", Count())])
+
+    assert (said, handler.held_up) == ([False, True, True], False)
+
+
 async def test_a_commit_whose_answer_was_lost_is_not_done_twice(world: World) -> None:
     world.store.pause = failing(1, StoreUnavailable("connection lost"), "committed")
     await world.handler().handle([world.message("t-1", Count())])
