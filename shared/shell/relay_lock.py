@@ -12,6 +12,8 @@ import asyncpg
 from shared.shell.store import StoreUnavailable
 
 _KEY = 0x6F627573  # "obus"
+KEEP_ALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+"""For the server: a machine that is gone must not keep the lock for the two hours that TCP takes to notice."""
 _TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -25,9 +27,8 @@ class PostgresRelayLock:
 
     async def acquire(self, wake: Callable[[], None]) -> None:
         try:
-            self._connection = await asyncpg.connect(
-                self.url, timeout=10, server_settings={"application_name": f"{self.name}-relay"}
-            )
+            settings = KEEP_ALIVE | {"application_name": f"{self.name}-relay"}
+            self._connection = await asyncpg.connect(self.url, timeout=10, server_settings=settings)
             await self._connection.add_listener("outbox", lambda *_: wake())
             self._connection.add_termination_listener(lambda _: wake())
             while not await self._connection.fetchval("select pg_try_advisory_lock($1)", _KEY):
