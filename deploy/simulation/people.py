@@ -80,7 +80,7 @@ class People:
         """What staff see going by: a pool without codes."""
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = by_nobody(self._fill)
-        if record.topic == ORDERS.name and self._hurry.random() < 0.1:
+        if record.topic == ORDERS.name and self._hurry.random() < 0.25:
             self._interfere(dict(record.headers)["ce_type"], (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
@@ -248,7 +248,7 @@ class People:
     async def _too_early(self, service: str, command: Command, key: str) -> None:
         """Just when the service hears of the order for the first time: two may want to write its first row."""
         by_topic = self._hurry.random() < 0.5
-        await asyncio.sleep(self._hurry.random() * self._hurry.choice((0.0, 0.03)))
+        await asyncio.sleep(self._hurry.random() * self._hurry.choice((0.0, 0.0, 0.03)))
         if by_topic:
             self._command(command, key, actor="staff:dora")
         else:

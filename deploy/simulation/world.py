@@ -200,17 +200,20 @@ class World:
 
     def _see_to(self, service: str, key: str, message: UUID | None = None) -> None:
         self.keep(by_nobody(lambda: self._mend(service, key, message)))
-        if message and self._asking.random() < 0.5:
+        if message and self._asking.random() < 0.75:
             owner = OWNER.get()
             self.loop.at_step(1, lambda: self.keep(by_nobody(lambda: self._hold_up(service, owner))))
 
     async def _hold_up(self, service: str, owner: str) -> None:
         """A worker pauses in the midst of setting a message aside, and another gets the same messages meanwhile."""
-        if self.loop.is_frozen(owner) or all(worker.owner != owner for worker in self.workers if worker.up):
+        there = [worker for worker in self.workers if worker.service.name == service and not worker.silent()]
+        held = next((worker for worker in there if worker.owner == owner), None)
+        if held is None or len(there) < 2:
             return
         self.history.fault("freeze", f"{owner} while it parks")
         self.loop.freeze(owner)
-        self.bus.rebalance(service)
+        await asyncio.sleep(self._asking.choice((0.1, 1.0, 5.0)))  # for later messages of the key to arrive
+        self.bus.leave(service, held.name)
         await asyncio.sleep(self._asking.random() * 0.5)
         self.loop.thaw(owner)
 

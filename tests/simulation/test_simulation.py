@@ -63,7 +63,7 @@ def test_many_kinds_of_faults_really_happen() -> None:
 
 
 def test_a_failing_seed_says_how_to_repeat_it_and_what_happened_to_the_order() -> None:
-    with PLANTS["a retry has a new idempotency key"]():
+    with PLANTS["a retry has a new idempotency key"].put():
         failed = next(result for result in (simulate(seed, 20) for seed in range(1, 20)) if result.violations)
 
     charged = next(violation for violation in failed.violations if violation.rule == "charged_once")
