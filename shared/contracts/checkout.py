@@ -239,6 +239,18 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     reason: Short = ""
 
 
+class RefundTroubled(Event, type="order.refund_failed", topic=ORDERS):
+    """The provider did not give money back, or took a refund back later; a person must look."""
+
+    refund: Id
+    amount: Amount
+    currency: Currency
+    refunded: Amount
+    """All refunds that stand."""
+    code: Short
+    text: Text
+
+
 class OrderStatusChanged(Event, type="order.status", topic=STATUS):
     """One order, whole, as it is now. Later records of the same key replace earlier ones."""
 
@@ -295,6 +307,7 @@ EMITS: tuple[type[Event], ...] = (
     OrderExpired,
     OrderFailed,
     OrderRefunded,
+    RefundTroubled,
     OrderStatusChanged,
 )
 ItemsDelivered.model_rebuild()

@@ -227,6 +227,14 @@ _CHECKOUT: tuple[Message, ...] = (
         items=("2",),
         reason="requested_by_customer",
     ),
+    checkout.RefundTroubled(
+        refund=REFUND,
+        amount=2086,
+        currency="GBP",
+        refunded=0,
+        code="expired_or_canceled_card",
+        text="The bank sent the refund back: the card was closed.",
+    ),
     checkout.OrderStatusChanged(
         number=NUMBER,
         store=STORE,

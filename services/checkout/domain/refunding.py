@@ -8,7 +8,7 @@ from services.checkout.domain.decisions import changed, noted, on_fact, too_late
 from services.checkout.domain.delivering import progressed
 from services.checkout.domain.order import Line, Order, Refund, moved
 from services.checkout.domain.timeline import Note, money
-from shared.contracts.checkout import OrderRefunded
+from shared.contracts.checkout import OrderRefunded, RefundTroubled
 from shared.contracts.payments import PaymentRefunded, RefundedLine, RefundFailed, SurplusRefunded
 from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.shell.core import Context, Decision
@@ -80,7 +80,15 @@ def refund_failed(order: Order, message: RefundFailed, context: Context) -> Deci
     note = Note(message.type, text[:2000], {"refund": message.refund, "code": message.code})
     undone = next((refund for refund in order.refunds if refund.id == message.refund), None)
     after = _without(order, undone) if undone else order
-    return changed(replace(after, message=note.text), context, [note])
+    event = RefundTroubled(
+        refund=message.refund,
+        amount=message.amount,
+        currency=order.currency,
+        refunded=after.refunded,
+        code=message.code,
+        text=message.text,
+    )
+    return changed(replace(after, message=note.text), context, [note], [event])
 
 
 def _without(order: Order, undone: Refund) -> Order:

@@ -25,6 +25,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
     "refunded": ("refund",),
+    "refund_failed": ("refund_failure",),
 }
 """Mails by kind of fact."""
 
@@ -87,6 +88,11 @@ def expiry(thread: Thread) -> Letter:
 def delivery_failure(thread: Thread, item: str, product: str, text: str) -> Letter:
     data = {"item": item, "product": product, "reason": text}
     return Letter("delivery_failure", f"Delivery failed: order {thread.number}, {product}", "staff", data)
+
+
+def refund_failure(thread: Thread, amount: int, text: str) -> Letter:
+    data = {"amount": money(thread, amount), "reason": text}
+    return Letter("refund_failure", f"Refund failed: order {thread.number}, {data['amount']}", "staff", data)
 
 
 def order_failed(thread: Thread, reason: str) -> Letter:

@@ -27,6 +27,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     PaymentActionRequired,
     PaymentDeclined,
+    RefundTroubled,
 )
 from shared.shell.core import Context, Core, Decision, Operation, Ref
 
@@ -218,6 +219,19 @@ def refunded(thread: Thread | None, message: OrderRefunded, context: Context) ->
         f"refunded:{message.refund}",
         [mails.refund(thread, message)],
         [_customer(thread, context, "refund", title), Note("staff", "refund", title, message.reason)],
+    )
+    return tell(thread, telling, context)
+
+
+@threads.on(RefundTroubled)
+def refund_failed(thread: Thread | None, message: RefundTroubled, context: Context) -> Decision[Thread]:
+    if thread is None:
+        return Decision(None)
+    title = f"Refund failed: order {thread.number}, {mails.money(thread, message.amount)}"
+    telling = Telling(
+        _once("refund_failed", context),
+        [mails.refund_failure(thread, message.amount, message.text)],
+        [Note("staff", "refund_failure", title, message.text)],
     )
     return tell(thread, telling, context)
 

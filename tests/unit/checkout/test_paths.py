@@ -22,6 +22,7 @@ from shared.contracts.checkout import (
     PaymentActionRequired,
     PaymentDeclined,
     PaymentRequested,
+    RefundTroubled,
 )
 from shared.contracts.fulfillment import ItemFailed, ItemRetried, ItemRevoked, ItemWaiting, StockRefused, StockReserved
 from shared.contracts.payments import (
@@ -425,7 +426,11 @@ def test_a_refund_that_the_bank_sends_back_is_not_counted_any_more() -> None:
     order.tell(refunded(2500, of=3500, so_far=1000))
     assert order.order.status is OrderStatus.REFUNDED
 
-    order.tell(RefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed."))
+    (told,) = order.tell(
+        RefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed.")
+    )
+    assert isinstance(told, RefundTroubled)
+    assert (told.amount, told.refunded, told.text) == (2500, 1000, "The account is closed.")
     assert order.record().refunded == 1000
     assert [item.refunded for item in order.record().items] == [1000, 0]
     assert order.record().payment_status is PaymentStatus.PARTIALLY_REFUNDED

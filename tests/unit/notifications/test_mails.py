@@ -19,6 +19,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     PaymentActionRequired,
     PaymentDeclined,
+    RefundTroubled,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
@@ -174,6 +175,22 @@ def test_staff_hear_of_a_failed_delivery_and_of_the_failed_order() -> None:
     assert (failed.template, failed.to) == ("order_failed", "staff@northwind.example")
     assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "delivery_failure", "order_failed"]
     assert order.feed(CUSTOMER)[-1].kind == "order_failed"
+
+
+def test_staff_hear_of_a_refund_that_failed_each_time() -> None:
+    order = paid_order()
+    for code in ("declined", "account_closed"):
+        text = f"The bank says: {code}."
+        order.told(RefundTroubled(refund="r-1", amount=990, currency="EUR", refunded=0, code=code, text=text))
+
+    first, second = order.mails()[2:]
+    assert (first.template, first.to, first.data["reason"]) == (
+        "refund_failure",
+        "staff@northwind.example",
+        "The bank says: declined.",
+    )
+    assert second.data["reason"] == "The bank says: account_closed."
+    assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "refund_failure", "refund_failure"]
 
 
 def test_a_mail_that_went_out_is_a_fact_without_its_text() -> None:

@@ -26,6 +26,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     PaymentActionRequired,
     PaymentDeclined,
+    RefundTroubled,
 )
 from shared.contracts.notifications import PauseEndpoint, RemoveEndpoint, ReplayWebhooks, ResumeEndpoint
 from shared.contracts.values import Instructions, OrderStatus
@@ -57,6 +58,7 @@ facts = st.one_of(
     ),
     st.just(DeliveryTroubled(item="1", product="Field Atlas", code="x", text="y")),
     st.just(DeliveryResumed(item="1")),
+    st.just(RefundTroubled(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text="y")),
     st.just(OrderFailed(reason="x")),
     st.just(OrderCompleted()),
     st.sampled_from([OrderCancelled(), OrderCancelled(code="sold_out")]),
