@@ -26,6 +26,7 @@ from services.notifications.gateways.webhook import EndpointsUnreadable, Webhook
 from shared.outbound import Outbound
 from shared.settings import SmtpSettings
 from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.tracing import CURRENT
 from tests.unit.notifications.conversation import SECRET, START, hook, paid_order
 
 Answer = Outcome | Retry | Unknown
@@ -294,6 +295,19 @@ async def test_a_webhook_is_signed_so_that_the_official_library_accepts_it() -> 
     assert lower["content-type"] == "application/json"
     with pytest.raises(Exception, match="No matching signature"):
         Webhook(SECRET).verify(body + b" ", lower)
+
+
+async def test_a_receiver_may_go_on_with_the_orders_trace() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    before = CURRENT.set(trace)
+    try:
+        async with rig() as parts:
+            await parts.post()
+    finally:
+        CURRENT.reset(before)
+
+    ((headers, _),) = parts.receiver.requests
+    assert headers["traceparent"] == trace
 
 
 async def test_a_repetition_has_the_same_id_and_body() -> None:

@@ -12,6 +12,7 @@ import orjson
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from shared.outbound import Blocked, NotSent, Outbound, OutboundError, Reply, retry_after
 from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.tracing import trace_headers
 
 TIMEOUT = 15.0
 """Seconds for everything; below the operations' patience, so that a time-out is an answer of ours."""
@@ -37,7 +38,7 @@ class Courses:
         self._timeout = timeout
 
     async def perform(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | Retry | Unknown:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, **trace_headers()}
         try:
             reply = await self._outbound.post(operation.url, body_of(operation), headers, timeout=self._timeout)
         except Blocked as blocked:

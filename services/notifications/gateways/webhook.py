@@ -17,6 +17,7 @@ from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint
 from shared.outbound import Blocked, Outbound, OutboundError, Reply, retry_after
 from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.tracing import trace_headers
 
 TIMEOUT = 9.0
 """Seconds for everything; below PostWebhook.patience, so that a time-out is an answer of ours."""
@@ -92,6 +93,7 @@ class Webhooks:
             "webhook-id": operation.message_id,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(endpoint.secret, operation.message_id, timestamp, body),
+            **trace_headers(),
         }
         try:
             reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
