@@ -28,9 +28,10 @@ from deploy.demo.shop import Shop
 from deploy.embedded.stack import Stack
 from deploy.processes import SERVICES, Services
 from shared.settings import Settings, load_settings
+from tests.faults.table import LONG
 
-GRACE = {"hasty": "PT4S", "hesitant": "PT60S"}
-"""Stores where a reservation does not last long."""
+GRACE = {"hasty": "PT4S", "hesitant": "PT90S" if LONG else "PT60S"}
+"""Stores where a reservation does not last long; the second still long enough to hear of a decline meanwhile."""
 HASTY, HESITANT = GRACE
 SCARCE = "scarce"
 """The SKU whose code pool is empty until staff fill it."""
