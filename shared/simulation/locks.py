@@ -46,13 +46,21 @@ class Locks:
     def release(self, owner: object) -> None:
         """The transaction is over."""
         for place in self._of.pop(owner, ()):
-            holders = self._held[place]
-            del holders[owner]
-            if not holders:
-                del self._held[place]
-            for turn in self._queues.pop(place, ()):
-                if not turn.done():
-                    turn.set_result(None)
+            self._leave(place, owner)
+
+    def drop(self, place: Place, owner: object) -> None:
+        """What was waited for is gone: there is nothing to hold."""
+        self._of[owner].remove(place)
+        self._leave(place, owner)
+
+    def _leave(self, place: Place, owner: object) -> None:
+        holders = self._held[place]
+        del holders[owner]
+        if not holders:
+            del self._held[place]
+        for turn in self._queues.pop(place, ()):
+            if not turn.done():
+                turn.set_result(None)
 
     def held(self) -> bool:
         """Whether anybody holds anything."""

@@ -33,8 +33,13 @@ from shared.simulation.locks import Locks
 
 Pause = Callable[[str], Awaitable[None]]
 Check = Callable[[Mapping[str, Any]], bool]
+Where = Callable[[Any], bool]
 _GONE = object()
 INBOX, OUTBOX, OPERATIONS, TIMERS, PARKED, ANSWERS = "inbox", "outbox", "operations", "timers", "parked", "answers"
+
+
+def _always(row: Any) -> bool:
+    return True
 
 
 async def _no_pause(statement: str) -> None:
@@ -125,8 +130,8 @@ class MemoryStore:
 
     async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
         async with self.begin() as tx:
-            found = await tx.locked(OPERATIONS, row.id, "postpone")
-            if found and (found.leased_by, found.attempts) == (row.leased_by, row.attempts):
+            found = await tx.locked(OPERATIONS, row.id, "postpone", _leased(row.leased_by, row.attempts))
+            if found:
                 given_back = dataclasses.replace(
                     found, due=due, leased_until=None, leased_by="", doubt=doubt, history=history
                 )
@@ -136,7 +141,7 @@ class MemoryStore:
         released = 0
         async with self.begin() as tx:
             for row in tx.scan(OPERATIONS):
-                if row.leased_by == worker and (found := await tx.locked(OPERATIONS, row.id, "release")):
+                if found := await tx.locked(OPERATIONS, row.id, "release", lambda row: row.leased_by == worker):
                     tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, leased_by=""))
                     released += 1
         return released
@@ -217,14 +222,25 @@ class MemoryTransaction:
     def delete(self, table: str, key: Hashable) -> None:
         self._changes[table, key] = _GONE
 
-    async def locked(self, table: str, key: Hashable, statement: str, *, exclusive: bool = True) -> Any:
-        """The row once it is ours, as it is then; None when it is gone."""
+    async def locked(
+        self, table: str, key: Hashable, statement: str, where: Where = _always, *, exclusive: bool = True
+    ) -> Any:
+        """The row once it is ours, as it is then; None when it is gone or is not `where` says. Nobody waits for a row
+        that was not so to begin with, or that nobody has committed yet."""
         await self.store.pause(statement)
+        if (row := self.get(table, key)) is None or not where(row):
+            return None
         await self.store.locks.take((table, key), self, exclusive=exclusive)
-        return self.get(table, key)
+        row = self.get(table, key)
+        if row is None or not where(row):
+            self.store.locks.drop((table, key), self)
+            return None
+        return row
 
     async def insert(self, table: str, key: Hashable, row: Any) -> bool:
-        """False where another transaction has (or just now commits) this primary key."""
+        """False where this primary key is there, or is just being committed by another transaction."""
+        if self.get(table, key) is not None:
+            return False
         await self.store.locks.take((table, key), self)
         if self.get(table, key) is not None:
             return False
@@ -255,8 +271,7 @@ class MemoryTransaction:
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         finished = set()
         for id, worker, attempts in operations:
-            row = await self.locked(OPERATIONS, id, "finish")
-            if row and (row.leased_by, row.attempts) == (worker, attempts):
+            if await self.locked(OPERATIONS, id, "finish", _leased(worker, attempts)):
                 self.delete(OPERATIONS, id)
                 finished.add(id)
         return finished
@@ -264,8 +279,7 @@ class MemoryTransaction:
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
         fired = set()
         for timer in timers:
-            row = await self.locked(TIMERS, (timer.key, timer.name), "fire")
-            if row and row.due == timer.due:
+            if await self.locked(TIMERS, (timer.key, timer.name), "fire", _due_at(timer.due)):
                 self.delete(TIMERS, (timer.key, timer.name))
                 fired.add((timer.key, timer.name))
         return fired
@@ -350,7 +364,8 @@ class MemoryTransaction:
             if await self.locked(TIMERS, place, "set_timers"):
                 self.delete(TIMERS, place)
         for row in rows:
-            await self.locked(TIMERS, (row.key, row.name), "set_timers")
+            await self.store.pause("set_timers")
+            await self.store.locks.take((TIMERS, (row.key, row.name)), self)
             self.put(TIMERS, (row.key, row.name), row)
 
     async def park(self, rows: Sequence[ParkedRow]) -> None:
@@ -377,6 +392,14 @@ class MemoryTransaction:
             problem = "23514"
         if problem:
             raise BatchRefused(f"the database refused the data: {problem}")
+
+
+def _leased(worker: str, attempts: int) -> Where:
+    return lambda row: (row.leased_by, row.attempts) == (worker, attempts)
+
+
+def _due_at(due: datetime) -> Where:
+    return lambda row: row.due == due
 
 
 def _is_due(row: OperationRow, now: datetime) -> bool:
