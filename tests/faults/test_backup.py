@@ -17,7 +17,7 @@ from tests.faults.paths import LAST_COPY, PATHS, Told, tell_one
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
 
-WARM, BEFORE, OPEN, IN_FLIGHT = (10.0, 40.0, 120.0, 150) if LONG else (3.0, 8.0, 10.0, 50)
+WARM, BEFORE, OPEN, IN_FLIGHT = (8.0, 30.0, 120.0, 120) if LONG else (3.0, 8.0, 10.0, 50)
 """Seconds, and customers in the shop at any time: whoever leaves is followed by another one."""
 TRIES = 1 if LONG else 3
 """Ten seconds say little on a machine that has other work to do."""
