@@ -34,7 +34,7 @@ def simulate(
 ) -> None:
     """Run whole order lives on the real code in a simulated world, and check every invariant at rest."""
     from deploy.simulation.run import simulate as one  # noqa: PLC0415
-    from deploy.simulation.run import simulate_many  # noqa: PLC0415
+    from deploy.simulation.run import simulate_many, smaller  # noqa: PLC0415
 
     first, last = _range(seeds)
     if history:
@@ -42,7 +42,13 @@ def simulate(
             for line in one(seed, orders, faults).lines():
                 print(line)
         return
-    summary = simulate_many(first, last, orders, faults, on_violation=None if as_json else _shown)
+
+    def show(result: Result) -> None:
+        less = smaller(result, orders, faults)
+        _shown(less or result)
+        print(f"  again: {result.command}" + (f"\n  smaller: {less.command}\n" if less else "\n"))
+
+    summary = simulate_many(first, last, orders, faults, on_violation=None if as_json else show)
     if as_json:
         console.show_json(summary.document())
     else:
@@ -59,15 +65,14 @@ def _range(seeds: str) -> tuple[int, int]:
 
 
 def _shown(result: Result) -> None:
-    """A failing seed: what is wrong, what happened to the order, and the command that repeats it exactly."""
-    for violation in result.violations[:MOST]:
-        print(f"seed {result.seed}: {violation.rule}: {violation.text}")
+    """A failing seed: what is wrong, and what happened to the order."""
+    for rule, text in list(dict.fromkeys((wrong.rule, wrong.text) for wrong in result.violations))[:MOST]:
+        print(f"seed {result.seed}: {rule}: {text}")
     told = next((violation for violation in result.violations if violation.story), None)
     if told:
         print(f"  what happened to {told.key}:")
         for line in told.story:
             print(f"    {line}")
-    print(f"  again: {result.command}\n")
 
 
 def _conclude(summary: Summary) -> None:

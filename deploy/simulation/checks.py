@@ -159,6 +159,11 @@ def right_all_along(world: World, gathered: Gathered) -> Iterator[Broken]:
     yield from (("right_all_along", key, text) for key, text in dict.fromkeys(world.watch.wrong))
 
 
+def replay_is_harmless(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """Reading every record again from the beginning changes nothing, here or outside."""
+    yield from (("replay_is_harmless", "", f"a replay changed the {name}") for name in world.replayed)
+
+
 def numbers_given_once(world: World, gathered: Gathered) -> Iterator[Broken]:
     """No two events of one order by one service have the same `sequence`. Their repetitions have the same id."""
     given: dict[tuple[str, str, int], UUID] = {}
@@ -245,6 +250,7 @@ CHECKS = (
     handled_in_order,
     right_all_along,
     numbers_given_once,
+    replay_is_harmless,
     services_at_rest,
     charged_once,
     access_as_recorded,

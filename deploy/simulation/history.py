@@ -41,6 +41,8 @@ class History:
         """What happened to one order, in words: the latest lines, with the faults between them."""
         told: list[str] = []
         for at, who, about, text in self._lines:
+            if who == "bus" and text.startswith("order.status "):
+                continue  # says again what the event beside it says
             if about == key or (who == "fault" and told):
                 told.append(f"{at:%m-%d %H:%M:%S.%f} {who:<16} {text}")
         kept = [line for line in told if " fault " not in line] if len(told) > most else told

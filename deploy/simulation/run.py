@@ -13,6 +13,7 @@ import structlog
 
 from deploy.simulation.checks import broken
 from deploy.simulation.people import People
+from deploy.simulation.weather import LEVELS
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
 
@@ -103,6 +104,19 @@ def simulate(seed: int, orders: int, level: str = "many") -> Result:
         f"orderbus simulate --seeds {seed} --orders {orders} --faults {level}",
         world.history.lines,
     )
+
+
+def smaller(result: Result, orders: int, level: str) -> Result | None:
+    """The same rule broken by the same seed with fewer orders or fewer faults, the smallest first; None: there is
+    nothing smaller."""
+    rules = {violation.rule for violation in result.violations}
+    levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
+    for count in [count for count in (1, 2, 4, 8, 12) if count < orders]:
+        for calmer in levels:
+            tried = simulate(result.seed, count, calmer)
+            if rules & {violation.rule for violation in tried.violations}:
+                return tried
+    return None
 
 
 @contextlib.contextmanager

@@ -46,6 +46,9 @@ HORIZON = 60 * 86400.0
 LOOK = 0.25
 """Seconds between two looks whether everything is at rest."""
 
+REPLAY_EVERY = 4
+"""Seeds that this number divides end with a replay."""
+
 
 class NotAtRest(Exception):
     """Something goes on for ever, or waits for what will never come."""
@@ -98,6 +101,8 @@ class World:
         self.mischief = Mischief(self)
         self._asking = self.chance_of("asking")
         self.troubles: list[str] = []
+        self.replayed: list[str] = []
+        """What a replay of every record changed."""
 
     def _build_outside(self) -> None:
         weather, history = self.weather, self.history
@@ -288,6 +293,34 @@ class World:
         while not acting.done() or not self.at_rest() or self._see_to_parked() or self.last_look():
             await self._look()
         acting.result()
+        if self.seed % REPLAY_EVERY == 0:
+            await self._replay()
+
+    async def _replay(self) -> None:
+        """Every record once more, from the very beginning, in good weather: nothing may come of it."""
+        self.weather.calm()
+        before = self._everything()
+        self.history.add("world", "", "every record is read again")
+        for group in self.bus.groups.values():
+            group.committed.clear()
+            for member in group.members.values():
+                member.seek_back()
+        await asyncio.sleep(1.0)
+        while not self.at_rest():
+            await self._look()
+        after = self._everything()
+        self.replayed = [name for name in before if before[name] != after[name]]
+
+    def _everything(self) -> dict[str, object]:
+        """What a replay must leave as it is, by name."""
+        tables = {
+            f"{table} of {name}": dict(store.rows(table))
+            for name, store in self.stores.items()
+            for table in store.tables
+        }
+        effects = [(i.id, i.captured, i.refunded) for i in self.stripe.intents.values()]
+        outside = {"charges": effects, "mails": dict(self.mails.taken), "webhooks": dict(self.receivers.taken)}
+        return {**tables, **outside, "records": len(self.bus.records())}
 
     async def _look(self) -> None:
         await asyncio.sleep(LOOK)

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from deploy.commands.simulate import Faults
-from deploy.simulation.run import simulate, simulate_many
+from deploy.simulation.run import simulate, simulate_many, smaller
 from deploy.simulation.weather import LEVELS
 from tests.simulation.mutants.plants import PLANTS
 
@@ -70,6 +70,19 @@ def test_a_failing_seed_says_how_to_repeat_it_and_what_happened_to_the_order() -
     assert failed.command == f"orderbus simulate --seeds {failed.seed} --orders 20 --faults many"
     assert any("ChargeCard" in line for line in charged.story)
     assert len(charged.story) < 100
+
+
+def test_a_failure_is_shown_with_the_smallest_run_that_has_it() -> None:
+    with PLANTS["a late capture after a cancellation is ignored"].put():
+        failed = next(result for result in (simulate(seed, 20) for seed in range(1, 20)) if result.violations)
+        less = smaller(failed, 20, "many")
+
+    assert less is None or less.lives < 20
+    assert less is None or {v.rule for v in less.violations} & {v.rule for v in failed.violations}
+
+
+def test_a_replay_of_every_record_really_happens() -> None:
+    assert any("every record is read again" in line for line in simulate(4, 3).lines())
 
 
 def test_the_command_prints_one_json_document() -> None:
