@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from contextvars import copy_context
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 from deploy.simulation.cores import Watch
@@ -17,6 +18,7 @@ from shared.shell.decisions import Done
 from shared.shell.edge import ShellEdge
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound
+from shared.shell.metrics import Metrics
 from shared.shell.parking import Parking
 from shared.shell.runner import Shell
 from shared.shell.service import Service
@@ -33,6 +35,12 @@ POLL = 2.0
 
 class Gone(Exception):
     """The worker died while it was being asked."""
+
+
+@cache
+def _metrics(service: str) -> Metrics:
+    """Nobody reads them, and making them takes longer than all that a life of a worker does."""
+    return Metrics(service, "simulated")
 
 
 class SkewedClock:
@@ -167,6 +175,7 @@ class Worker:
             batch=self.chance.choice((3, 20, 300)),
             at_once=self.chance.choice((2, 48)),
             poll=POLL,
+            metrics=_metrics(self.service.name),
         )
         self._watch_commits(shell.handler)
         return shell

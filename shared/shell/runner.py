@@ -58,12 +58,14 @@ class Shell:
         at_once: int = 48,
         poll: float = 0.25,
         tracer: Tracer | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`poll`: seconds after which a part looks for work that nobody woke it for."""
+        """`poll`: seconds after which a part looks for work that nobody woke it for. `metrics`: of an earlier life in
+        this process."""
         self.wiring = Wiring(service)
         self.poll = poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.metrics = Metrics(service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges])
+        self.metrics = metrics or Metrics(service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges])
         self.operations = Operations(
             self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance, tracer=tracer
         )

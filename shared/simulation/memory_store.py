@@ -130,7 +130,8 @@ class MemoryStore:
 
     async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
         async with self.begin() as tx:
-            found = await tx.locked(OPERATIONS, row.id, "postpone", _leased(row.leased_by, row.attempts))
+            await self.pause("postpone")
+            found = await tx.locked(OPERATIONS, row.id, _leased(row.leased_by, row.attempts))
             if found:
                 given_back = dataclasses.replace(
                     found, due=due, leased_until=None, leased_by="", doubt=doubt, history=history
@@ -140,8 +141,9 @@ class MemoryStore:
     async def release(self, worker: str) -> int:
         released = 0
         async with self.begin() as tx:
+            await self.pause("release")
             for row in tx.scan(OPERATIONS):
-                if found := await tx.locked(OPERATIONS, row.id, "release", lambda row: row.leased_by == worker):
+                if found := await tx.locked(OPERATIONS, row.id, lambda row: row.leased_by == worker):
                     tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, leased_by=""))
                     released += 1
         return released
@@ -168,7 +170,8 @@ class MemoryStore:
 
     async def parked_again(self, id: int, error: str) -> None:
         async with self.begin() as tx:
-            if found := await tx.locked(PARKED, id, "parked_again"):
+            await self.pause("parked_again")
+            if found := await tx.locked(PARKED, id):
                 tx.put(PARKED, id, dataclasses.replace(found, error=error, reason="failed"))
 
     async def gauge(self) -> Mapping[str, float]:
@@ -222,12 +225,9 @@ class MemoryTransaction:
     def delete(self, table: str, key: Hashable) -> None:
         self._changes[table, key] = _GONE
 
-    async def locked(
-        self, table: str, key: Hashable, statement: str, where: Where = _always, *, exclusive: bool = True
-    ) -> Any:
+    async def locked(self, table: str, key: Hashable, where: Where = _always, *, exclusive: bool = True) -> Any:
         """The row once it is ours, as it is then; None when it is gone or is not `where` says. Nobody waits for a row
         that was not so to begin with, or that nobody has committed yet."""
-        await self.store.pause(statement)
         if (row := self.get(table, key)) is None or not where(row):
             return None
         await self.store.locks.take((table, key), self, exclusive=exclusive)
@@ -264,28 +264,31 @@ class MemoryTransaction:
         await self.store.pause("behind")
         behind = set()
         for row in self.scan(PARKED):
-            if row.key in keys and await self.locked(PARKED, row.id, "behind", exclusive=False):
+            if row.key in keys and await self.locked(PARKED, row.id, exclusive=False):
                 behind.add(row.key)
         return behind
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
+        await self.store.pause("finish")
         finished = set()
         for id, worker, attempts in operations:
-            if await self.locked(OPERATIONS, id, "finish", _leased(worker, attempts)):
+            if await self.locked(OPERATIONS, id, _leased(worker, attempts)):
                 self.delete(OPERATIONS, id)
                 finished.add(id)
         return finished
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
+        await self.store.pause("fire")
         fired = set()
         for timer in timers:
-            if await self.locked(TIMERS, (timer.key, timer.name), "fire", _due_at(timer.due)):
+            if await self.locked(TIMERS, (timer.key, timer.name), _due_at(timer.due)):
                 self.delete(TIMERS, (timer.key, timer.name))
                 fired.add((timer.key, timer.name))
         return fired
 
     async def unpark(self, id: int) -> bool:
-        found = await self.locked(PARKED, id, "unpark")
+        await self.store.pause("unpark")
+        found = await self.locked(PARKED, id)
         self.delete(PARKED, id)
         return found is not None
 
@@ -313,8 +316,8 @@ class MemoryTransaction:
         return held
 
     async def save(self, table: StateTable, rows: Sequence[StateWrite]) -> None:
-        await self.store.pause("save")
         name = table.table.name
+        await self.store.pause("save")
         for write in rows:
             values = {column.name: write.columns.get(column.name) for column in table.table.columns}
             values |= {"key": write.row.key, "version": write.row.version, "sequence": write.row.sequence}
@@ -360,11 +363,11 @@ class MemoryTransaction:
         return held
 
     async def set_timers(self, rows: Sequence[TimerRow], cancel: Collection[tuple[str, str]]) -> None:
+        await self.store.pause("set_timers")
         for place in cancel:
-            if await self.locked(TIMERS, place, "set_timers"):
+            if await self.locked(TIMERS, place):
                 self.delete(TIMERS, place)
         for row in rows:
-            await self.store.pause("set_timers")
             await self.store.locks.take((TIMERS, (row.key, row.name)), self)
             self.put(TIMERS, (row.key, row.name), row)
 
