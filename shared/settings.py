@@ -60,7 +60,7 @@ class ServiceSettings(Section):
     """The most messages of one transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)
     """Calls to the outside in flight per worker."""
-    pool: int = Field(default=6, ge=2, le=100)
+    pool: int = Field(default=8, ge=2, le=100)
     """Database connections per worker."""
 
 

@@ -19,12 +19,12 @@ def async_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)
 
 
-def create_engine(url: str, name: str, pool: int = 6) -> AsyncEngine:
+def create_engine(url: str, name: str, pool: int = 8) -> AsyncEngine:
     """A pool of connections; `name` shows in pg_stat_activity."""
     return create_async_engine(
         async_url(url),
         pool_size=pool,
-        max_overflow=2,
+        max_overflow=0,  # a connection more would be opened, learn PostgreSQL's types and be closed, again and again
         pool_timeout=30,
         pool_recycle=1800,
         connect_args={"server_settings": CONNECTION_SETTINGS | {"application_name": name}, "timeout": 10},

@@ -26,6 +26,7 @@ from shared.shell.store import OutboxRow
 log = structlog.get_logger(__name__)
 MAX_RECORD = 2_000_000
 """Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
+FETCH_BYTES = 256_000
 SESSION_SECONDS = 10
 COMMIT_SECONDS = 10.0
 """How long a commit may take."""
@@ -112,7 +113,8 @@ class KafkaSource:
             # Back-pressure may hold reading up for long; a dead worker is known by its heartbeats.
             max_poll_interval_ms=24 * 3600 * 1000,
             fetch_max_wait_ms=500,
-            max_partition_fetch_bytes=MAX_RECORD + 100_000,
+            # Per partition, of which one member may have all: a larger record still comes, alone (KIP-74).
+            max_partition_fetch_bytes=FETCH_BYTES,
             metadata_max_age_ms=30_000,
         )
         consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))

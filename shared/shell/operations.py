@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -31,6 +31,10 @@ from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 LEASE_SECONDS = 90.0
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+RECENT = timedelta(seconds=10)
+SWEEP_SECONDS = 2.0
+NEVER = float("-inf")
 
 
 class Operations:
@@ -61,6 +65,7 @@ class Operations:
         self._held: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
+        self._swept = NEVER
         self._stopping = False
 
     def room(self, kind: str) -> int:
@@ -116,7 +121,9 @@ class Operations:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _lease(self, limit: int, kinds: Collection[str]) -> bool:
-        rows = await self.store.lease_operations(self.worker, self.clock.now(), limit, LEASE_SECONDS, kinds)
+        now = self.clock.now()
+        since = now - RECENT if self._swept_lately() else LONG_AGO
+        rows = await self.store.lease_operations(self.worker, now, limit, LEASE_SECONDS, kinds, since=since)
         for row in rows:
             try:
                 operation = self.wiring.operations.load(row.kind, row.payload)
@@ -125,7 +132,19 @@ class Operations:
                 log.error("operation cannot be read", operation=row.kind, id=str(row.id), error=type(error).__name__)
                 continue
             self._begin(row, operation, doubt=row.doubt)
-        return len(rows) == limit
+        full = len(rows) == limit
+        if full or len(kinds) < len(self.kinds):
+            self._swept = NEVER  # older ones may be left
+        return full
+
+    def _swept_lately(self) -> bool:
+        """Every few seconds all that is due is looked through, in between what became due lately. Spares walking over
+        the dead rows of a queue, which stay there as long as anybody's old snapshot could see them."""
+        now = asyncio.get_running_loop().time()
+        if now - self._swept < SWEEP_SECONDS:
+            return True
+        self._swept = now
+        return False
 
     async def _perform(self, row: OperationRow, operation: Operation, *, doubt: bool) -> None:
         async with self._slots[row.kind]:

@@ -127,9 +127,10 @@ class PostgresStore:
             return await _execute(driver, statement, values)
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
     ) -> Sequence[OperationRow]:
-        values = {"worker": worker, "now": now, "limit": limit, "seconds": seconds, "kinds": sorted(kinds)}
+        values = {"worker": worker, "since": since, "now": now, "limit": limit, "seconds": seconds}
+        values["kinds"] = sorted(kinds)
         rows = [OperationRow(*row) for row in await self.fetch(statements.LEASE, values)]
         return sorted(rows, key=lambda row: (row.due, row.id))
 

@@ -110,7 +110,8 @@ KEEP_ANSWER = Sql("""
 LEASE = Sql("""
     with due as (
         select id, doubt from operations o
-        where due <= :now and kind = any(cast(:kinds as text[])) and (leased_until is null or leased_until < :now)
+        where due > :since and due <= :now and kind = any(cast(:kinds as text[]))
+            and (leased_until is null or leased_until < :now)
             and not (serial and exists (
                 select from operations e where e.serial and e.key = o.key and e.id <> o.id
                     and (e.id < o.id or e.leased_until >= :now)))

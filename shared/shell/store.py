@@ -179,9 +179,10 @@ class Store(Protocol):
         ...
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
     ) -> Sequence[OperationRow]:
-        """Lease due operations of some kinds, oldest first: those never leased or whose lease ran out."""
+        """Lease operations of some kinds that are due by `now` and were not yet at `since`, oldest first: those never
+        leased or whose lease ran out."""
         ...
 
     async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:

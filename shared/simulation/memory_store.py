@@ -109,7 +109,7 @@ class MemoryStore:
         return self._serials[table]
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str]
+        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
     ) -> Sequence[OperationRow]:
         async with self.begin() as tx:
             await self.pause("lease")
@@ -117,7 +117,7 @@ class MemoryStore:
             for row in sorted(tx.scan(OPERATIONS), key=lambda row: row.due):
                 if len(leased) == limit:
                     break
-                if row.kind not in kinds or not _is_due(row, now) or _waits(row, tx.scan(OPERATIONS), now):
+                if row.kind not in kinds or not _is_due(row, since, now) or _waits(row, tx.scan(OPERATIONS), now):
                     continue
                 if self.locks.try_take((OPERATIONS, row.id), tx):
                     until = now + timedelta(seconds=seconds)
@@ -324,7 +324,8 @@ class MemoryTransaction:
             values |= {"data": write.row.data, "changed_at": write.at}
             self._guard(table.table, values)
             data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
-            row = Stored(dataclasses.replace(write.row, data=data), dict(write.columns), write.at)
+            state = StateRow(write.row.key, write.row.version, write.row.sequence, data)
+            row = Stored(state, dict(write.columns), write.at)
             await self.store.locks.take((name, write.row.key), self)
             found = self.get(name, write.row.key)
             # As `on conflict … do update … where version`: an insert asks for no version.
@@ -345,7 +346,7 @@ class MemoryTransaction:
         await self.store.pause("publish")
         for row in rows:
             id = self.store.next_id(OUTBOX)
-            self.put(OUTBOX, id, (dataclasses.replace(row, id=id), self.store.now()))
+            self.put(OUTBOX, id, (OutboxRow(row.topic, row.key, row.headers, row.body, id), self.store.now()))
 
     async def want(self, rows: Sequence[OperationRow]) -> set[UUID]:
         await self.store.pause("want")
@@ -405,8 +406,8 @@ def _due_at(due: datetime) -> Where:
     return lambda row: row.due == due
 
 
-def _is_due(row: OperationRow, now: datetime) -> bool:
-    return row.due <= now and (row.leased_until is None or row.leased_until < now)
+def _is_due(row: OperationRow, since: datetime, now: datetime) -> bool:
+    return since < row.due <= now and (row.leased_until is None or row.leased_until < now)
 
 
 def _waits(row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:

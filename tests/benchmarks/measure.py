@@ -48,13 +48,13 @@ class Plan:
 
 
 QUICK = Plan(
-    orders=700,
-    usual_orders=70,
+    orders=600,
+    usual_orders=40,
     growth_rounds=1,
-    filled=10_000,
-    handlings=15_000,
-    latency_seconds=5,
-    stack_orders=300,
+    filled=5_000,
+    handlings=9_000,
+    latency_seconds=4,
+    stack_orders=200,
     profile=False,
 )
 STEADY = 20.0
@@ -135,13 +135,15 @@ class Bench:
     async def both_ways(self) -> None:
         """orderbus and the usual way, in turn; then latency, which needs the outside to be slower."""
         async with AsyncExitStack() as cleanup:
-            ours = await cleanup.enter_async_context(self.ground.services(EMPTY, INSTANT))
-            theirs = await cleanup.enter_async_context(self.ground.services(WAY, USUAL))
+            ours, theirs = await asyncio.gather(
+                cleanup.enter_async_context(self.ground.services(EMPTY, INSTANT)),
+                cleanup.enter_async_context(self.ground.services(WAY, USUAL)),
+            )
             await self.ground.open_shop(EMPTY)
             us = await cleanup.enter_async_context(self._customers())
             them = await cleanup.enter_async_context(self._customers(messaging.PREFIX))
             await us.buy(min(500, self.plan.orders))
-            await them.buy(30)
+            await them.buy(min(30, self.plan.usual_orders // 2))
             for _ in range(self.plan.rounds):
                 await self._full_speed("orderbus", us, ours, self.plan.orders)
                 await self._full_speed("the usual way", them, theirs, self.plan.usual_orders)

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
+from shared.shell.operations import LONG_AGO
 from shared.shell.postgres import PostgresStore
 from shared.shell.schema import TABLES_V1
 from shared.shell.store import (
@@ -256,7 +257,10 @@ class Author:
     def _lease(self) -> tuple[str, Work]:
         now = NOW + timedelta(seconds=self.chance.choice((0, 50, 500)))
         limit, worker = self.chance.choice((1, 3, 100)), self.chance.choice("vw")
-        return f"lease {limit}", lambda store, tx: store.lease_operations(worker, now, limit, 60.0, ["Kind"])
+        since = self.chance.choice((LONG_AGO, now - timedelta(seconds=60)))
+        return f"lease {limit}", lambda store, tx: store.lease_operations(
+            worker, now, limit, 60.0, ["Kind"], since=since
+        )
 
     def _postpone(self) -> tuple[str, Work]:
         rows = list(self.store.rows(OPERATIONS).values())

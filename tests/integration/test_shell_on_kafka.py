@@ -22,7 +22,7 @@ from shared.settings import KafkaSettings
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.kafka import KafkaSink, KafkaSource, dead_letters
+from shared.shell.kafka import FETCH_BYTES, KafkaSink, KafkaSource, dead_letters
 from shared.shell.postgres import PostgresStore
 from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.runner import Shell
@@ -139,6 +139,17 @@ async def test_the_same_message_published_twice_changes_nothing(world: World) ->
     await world.publish("b-1", Take(shelf="s"), identity)
     await world.publish("b-2", Take(shelf="s"))
     await world.until("select key, things from boxes order by key", ("b-1", 1), ("b-2", 1))
+
+
+async def test_records_larger_than_a_fetch_come_whole_and_hold_nothing_up(world: World) -> None:
+    await world.worker(0)
+    await world.publish("s", Fill(shelf="s", count=5))
+    await world.until("select data->>'things' from shelves", ("5",))
+    for box in ("b-1", "b-2"):
+        await world.publish(box, Take(shelf="s", note="x" * 4 * FETCH_BYTES))  # larger than a message may be, too
+        await world.publish(box, Take(shelf="s", note="x" * 3 * FETCH_BYTES))
+    await world.publish("b-3", Take(shelf="s"))
+    await world.until("select key, things from boxes where things > 0 order by key", ("b-1", 1), ("b-2", 1), ("b-3", 1))
 
 
 async def test_garbage_is_set_aside_alone_and_everything_else_goes_on(world: World) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.shell.clock import back_off
 from shared.shell.core import Decision, Operation, Retry, Unknown
 from shared.shell.handler import Handler
-from shared.shell.operations import Operations
+from shared.shell.operations import NEVER, Operations
 from tests.unit.shell.tally import Count, Knock, Ring, Tally
 from tests.unit.shell.world import World, breathe
 
@@ -36,6 +36,7 @@ class Office:
     async def comes_back(self, **time: float) -> None:
         """Time passes; what is due is leased and performed."""
         self.world.later(**time)
+        self.operations._swept = NEVER  # the time for it has come, too
         await self.operations._lease(50, self.operations.kinds)
         await self.settled()
 
@@ -188,6 +189,20 @@ async def test_serial_operations_go_one_after_the_other(world: World, office: Of
     for _ in range(3):
         await office.comes_back(seconds=51)
     assert [note for _, note in world.bell.asked] == ["1", "1", "2", "3"]
+
+
+async def test_what_has_been_due_for_long_is_looked_for_every_few_seconds(world: World, office: Office) -> None:
+    """A lease that ran out, a retry that waited for room: their rows lie among the dead ones of the queue."""
+    await office.comes_back(seconds=1)
+    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    world.later(seconds=600)
+
+    await office.operations._lease(50, office.operations.kinds)
+    await office.settled()
+    assert world.bell.asked == []
+    await office.comes_back(seconds=1)
+    assert world.bell.asked == [("find", "a"), ("perform", "a")]
 
 
 async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:

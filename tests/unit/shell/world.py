@@ -19,7 +19,7 @@ from shared.shell.decisions import Batch, Done
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta, RecordSource, timer_id
 from shared.shell.metrics import Metrics
-from shared.shell.operations import Operations
+from shared.shell.operations import LONG_AGO, Operations
 from shared.shell.store import OperationRow, OutboxRow, TimerRow
 from shared.shell.wiring import Wiring
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
@@ -123,7 +123,7 @@ class World:
     async def leased(self, worker: str = "tally-1") -> list[OperationRow]:
         """What a worker leases a second later."""
         self.later(seconds=1)
-        return [*await self.store.lease_operations(worker, self.clock.at, 10, 90, {"Ring", "Knock"})]
+        return [*await self.store.lease_operations(worker, self.clock.at, 10, 90, {"Ring", "Knock"}, since=LONG_AGO)]
 
     def later(self, **time: float) -> None:
         self.clock.at += timedelta(**time)
