@@ -234,7 +234,7 @@ def key_per_attempt() -> Iterator[None]:
         yield
 
 
-@plant("an outcome is taken from a worker whose lease ran out", slow=True)
+@plant("an outcome is taken from a worker whose lease ran out", level="storm")
 def stale_outcome() -> Iterator[None]:
     async def finish(self: MemoryTransaction, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         for id, _, _ in operations:
@@ -261,7 +261,7 @@ def timer_twice() -> Iterator[None]:
 # The cores
 
 
-@plant("a refund is checked without the lock")
+@plant("a refund is checked without the lock", level="storm")
 def refund_unlocked() -> Iterator[None]:
     """What is on its way by another request is not seen."""
 
