@@ -353,6 +353,7 @@ async def play(store: Store, steps: list[Step]) -> None:
         told = player.tell(step.work or step.text)
         if step.waited:
             await asyncio.sleep(0.02)
+            assert not told.done(), f"{step.text} waits in memory only"
             waiting = (step, told)
             continue
         await check(step, told, players)
