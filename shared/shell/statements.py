@@ -39,7 +39,7 @@ def together(parts: tuple[Sql, ...], *, notify: bool = False) -> str:
         named.append(f"part{index} as ({part.numbered(first)})")
         first += len(part.names)
         if " as result" in part.source:
-            results.append(f"array(select result from part{index})")
+            results.append(f"array(select result from part{index} where result is not null)")
     if notify:
         results.append("pg_notify('outbox', '')")
     return f"with {', '.join(named)} select {', '.join(results) or 'true'}"
