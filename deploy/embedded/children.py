@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -80,7 +81,9 @@ class Child:
         end: list[str] = []
         with contextlib.suppress(OSError):
             end = self.log.read_text("utf-8", "replace").splitlines()[-lines:]
-            if shutil.disk_usage(self.log.parent).free < FULL_BELOW:
+            # PostgreSQL gives back, when it gives up, the room that it had taken last.
+            full = shutil.disk_usage(self.log.parent).free < FULL_BELOW or os.strerror(errno.ENOSPC) in "".join(end)
+            if full:
                 end.append(f"The disk of {self.log.parent} is full: make room, then start again. Nothing is lost.")
         return "\n".join(end)
 
