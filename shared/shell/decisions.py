@@ -340,7 +340,7 @@ class Batch:
             timers=timers,
             cancelled=[name for name, row in self._timers.items() if row is None],
             operations=[row for row, _ in self._operations],
-            outbox=self._latest(self._outbox),
+            outbox=self._outbox,
         )
         held = await tx.write(writes)
         if self.done.parked:
@@ -351,11 +351,6 @@ class Batch:
         self.done.leased = [pair for pair in self._operations if pair[0].id in held]
         self.done.unleased = len(self._operations) - len(held)
         self.done.published = len(writes.outbox)
-
-    def _latest(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
-        """Without what later rows of this batch replace: of a compacted topic's key, only the latest record counts."""
-        last = {(row.topic, row.key): row for row in rows if row.topic in self.wiring.compacted}
-        return [row for row in rows if last.get((row.topic, row.key), row) is row] if last else rows
 
     def _changed(self, table: StateTable) -> list[StateWrite]:
         """In key order, as they were locked."""

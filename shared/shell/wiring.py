@@ -30,7 +30,6 @@ class Wiring:
         for operation in service.gateways:
             self._check_outcomes(operation)
         self.topics = frozenset(topic.name for topic in service.consumes)
-        self.compacted = frozenset(kind.topic.name for kind in service.emits if kind.topic.compacted)
 
     def handles(self, kind: type[Any]) -> bool:
         return kind in self._handlers

@@ -66,17 +66,17 @@ async def test_latest_records_and_commands_to_others_are_not_counted(world: Worl
     assert sent[2].message == Count(what="hello")
 
 
-async def test_of_a_compacted_topic_a_batch_sends_the_latest_record_of_each_key(world: World) -> None:
+async def test_of_a_compacted_topic_a_batch_sends_every_record_too(world: World) -> None:
+    """Who follows the topic waits for statuses in between, such as "processing" after a retry that fails again."""
+
     def tell(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
         after = replace(tally, count=tally.count + 1)
-        return Decision(after, events=[Latest(count=after.count), Counted(count=after.count)])
+        return Decision(after, events=[Latest(count=after.count)])
 
     world.when("tell", tell)
-    done = await world.batch(*(world.message(key, Count(what="tell")) for key in ("a", "b", "a", "a")))
+    await world.batch(*(world.message("a", Count(what="tell")) for _ in range(3)))
 
-    assert world.events("a") == [Counted(count=1), Counted(count=2), Latest(count=3), Counted(count=3)]
-    assert world.events("b") == [Latest(count=1), Counted(count=1)]
-    assert done.published == 6
+    assert world.events("a") == [Latest(count=1), Latest(count=2), Latest(count=3)]
 
 
 async def test_what_a_message_causes_carries_its_envelope_on(world: World) -> None:
