@@ -23,13 +23,12 @@ from aiokafka.errors import (
 
 from shared.contracts.envelope import Envelope, Message, Topic, encode, to_headers
 from shared.settings import KafkaSettings
-from shared.shell.kafka import connection
+from shared.shell.kafka import connection, left
 
 TRIES, PAUSE, ANSWER_WITHIN = 6, 0.5, 60.0
 """How often a record is offered to Kafka, and seconds: between two tries (longer each time), and for its answer."""
 REFUSED = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError)
 """What another try would not change."""
-STOP_WITHIN = 5.0
 
 
 class KafkaUnreachable(Exception):
@@ -84,7 +83,7 @@ class Storefront:
         async with self._renewing:
             if self._producer is broken:
                 self._producer = await self._new_producer()
-                leaving = asyncio.create_task(_stopped(broken))
+                leaving = asyncio.create_task(left(broken))
                 self._leaving.add(leaving)
                 leaving.add_done_callback(self._leaving.discard)
 
@@ -204,12 +203,6 @@ class Follower:
         async for batch in self.batches():
             for record in batch:
                 yield record
-
-
-async def _stopped(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(TimeoutError, KafkaError, OSError):
-        async with asyncio.timeout(STOP_WITHIN):
-            await producer.stop()
 
 
 def _read(record: Any) -> Read:

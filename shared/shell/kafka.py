@@ -203,7 +203,7 @@ class KafkaSource:
             self._watch.cancel()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await _stopped(consumer)
+            await left(consumer)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
@@ -289,20 +289,20 @@ class KafkaSink:
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stopped(producer)
+            await left(producer)
 
 
 async def _started(client: Any) -> None:
     try:
         await client.start()
     except BaseException as error:
-        await _stopped(client)
+        await left(client)
         if isinstance(error, KafkaError | OSError):
             raise BusUnavailable(type(error).__name__) from error
         raise
 
 
-async def _stopped(client: Any) -> None:
+async def left(client: Any) -> None:
     """Leave in good order where Kafka answers; never wait for one that does not."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
