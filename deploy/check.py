@@ -7,6 +7,7 @@ motion: what several services must agree on is not asked of it. On a system at r
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import stripe
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from deploy.evidence import Gathered, row_problems
+from deploy.evidence import Gathered, Numbers, row_problems
 from deploy.run import SERVICES, factory_of
 from deploy.topic_reading import Read, Reading, read_topics
 from services.checkout.domain.order import Order
@@ -31,7 +32,7 @@ from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe import INTENTS, REFUNDS, StripeGateway
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
-from shared.invariants import Movement, StreamFacts, Unhandled, violations
+from shared.invariants import Movement, Unhandled, violations
 from shared.settings import Settings
 from shared.shell import codec
 from shared.shell.database import create_engine
@@ -246,7 +247,7 @@ async def _gather_unhandled(
 def _gather_topics(
     gathered: Gathered, parts: Mapping[str, Part], reading: Reading, retention: timedelta, since: datetime
 ) -> None:
-    sequences: dict[tuple[str, str], list[int]] = {}
+    numbers: defaultdict[tuple[str, str], Numbers] = defaultdict(Numbers)
     topic_of = {part.wiring.name: _counted_topics(part) for part in parts.values()}
     for record in reading.records:
         if record.at > since:
@@ -254,15 +255,15 @@ def _gather_topics(
         if record.topic == STATUS.name:
             gathered.status[record.key] = orjson.loads(record.body)
         elif record.sequence and record.topic in topic_of.get(record.source, ()):
-            sequences.setdefault((record.source, record.key), []).append(record.sequence)
+            numbers[record.source, record.key].add(record.sequence, record.id)
     for name, part in parts.items():
         keys = {key for key, counted in part.counted.items() if counted}
-        keys |= {key for source, key in sequences if source == name}
+        keys |= {key for source, key in numbers if source == name}
         cut = bool(topic_of[name] & reading.cut)
         for key in sorted(keys):
-            seen, counted = sequences.get((name, key), []), part.counted.get(key)
             may_be_cut = cut and _old_enough(gathered, key, retention)
-            gathered.streams.append(StreamFacts(name, key, seen, counted, part.waiting.get(key, 0), may_be_cut))
+            counted, waiting = part.counted.get(key), part.waiting.get(key, 0)
+            gathered.stream(name, key, numbers[name, key], counted, waiting, cut=may_be_cut)
 
 
 def _counted_topics(part: Part) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -39,6 +40,24 @@ STAFF_WORKS_ON = frozenset({"waiting", "failed"})
 
 
 @dataclass
+class Numbers:
+    """The numbers that a service gave to its events of one key, in the order of the topic."""
+
+    given: list[int] = field(default_factory=list)
+    _events: dict[int, UUID] = field(default_factory=dict)
+    _twice: set[int] = field(default_factory=set)
+
+    def add(self, number: int, event: UUID) -> None:
+        self.given.append(number)
+        if self._events.setdefault(number, event) != event:
+            self._twice.add(number)
+
+    @property
+    def twice(self) -> list[int]:
+        return sorted(self._twice)
+
+
+@dataclass
 class Gathered:
     """States by key, and what else was found. `rows` and the rest go into the evidence as they are."""
 
@@ -59,6 +78,14 @@ class Gathered:
     under_way: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     unresolved: list[str] = field(default_factory=list)
+
+    def stream(
+        self, source: str, key: str, numbers: Numbers, counted: int | None, waiting: int = 0, *, cut: bool = False
+    ) -> None:
+        """Add what a service told of a key; `orders` must be there already. The rows of a SKU (product, stock, pool)
+        have one key, and each counts its own refusals: theirs may have the same number."""
+        twice = numbers.twice if key in self.orders else ()
+        self.streams.append(StreamFacts(source, key, numbers.given, counted, waiting, cut, twice))
 
     def evidence(self) -> Evidence:
         stock, held_by = list(self._stock()), self._stock_of_busy()

@@ -123,6 +123,8 @@ class StreamFacts:
     """How many of them are still in the outbox."""
     head_may_be_cut: bool = False
     """Retention explains why the oldest are gone."""
+    twice: Sequence[int] = ()
+    """Numbers that two events have. The repetitions of one have the same id, and are not meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,8 @@ def _complete(stream: StreamFacts, busy: bool) -> Iterator[str]:
     seen = list(dict.fromkeys(stream.sequences))
     if seen != sorted(seen):
         yield f"{who} are out of order: {_some(seen)}"
+    if stream.twice:
+        yield f"{who}: {_some(stream.twice)} given to two of them"
     if stream.counted is None:
         yield f"{who} are on the topic, but there is no row that made them"
         return

@@ -162,6 +162,7 @@ class TestEvents:
             ({"sequences": ()}, "1, 2, 3 of 3 missing on the topic"),
             ({"sequences": (1, 3, 2)}, "are out of order: 1, 3, 2"),
             ({"sequences": (1, 2, 3, 4)}, "4 on the topic, but the row made only 3"),
+            ({"sequences": (1, 2, 2, 3), "twice": (2,)}, "2 given to two of them"),
             ({"counted": None}, "are on the topic, but there is no row that made them"),
             ({"sequences": (3,), "head_may_be_cut": True, "counted": 4}, "4 of 4 missing on the topic"),
         ],
