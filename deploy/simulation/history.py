@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 
 
 class History:
@@ -38,12 +39,26 @@ class History:
             yield f"{at:%m-%d %H:%M:%S.%f} {who:<16} {key:<14} {text}"
 
     def story(self, key: str, most: int = 80) -> list[str]:
-        """What happened to one order, in words: the latest lines, with the faults between them."""
-        told: list[str] = []
+        """What happened to one order, in words, with the faults between: where that gets long, those that follow each
+        other become one line, and then the middle is left out."""
+        told: list[tuple[str, str, str]] = []
         for at, who, about, text in self._lines:
             if who == "bus" and text.startswith("order.status "):
                 continue  # says again what the event beside it says
             if about == key or (who == "fault" and told):
-                told.append(f"{at:%m-%d %H:%M:%S.%f} {who:<16} {text}")
-        kept = [line for line in told if " fault " not in line] if len(told) > most else told
-        return kept if len(kept) <= most else [*kept[: most // 2], "…", *kept[-most // 2 :]]
+                told.append((f"{at:%m-%d %H:%M:%S.%f}", who, text))
+        if len(told) > most:
+            told = list(_gathered(told))
+        lines = [f"{at} {who:<16} {text}" for at, who, text in told]
+        return lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-most // 2 :]]
+
+
+def _gathered(told: Iterable[tuple[str, str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Faults in a row as one line: how many of each kind, since when."""
+    for fault, run in groupby(told, key=lambda line: line[1] == "fault"):
+        lines = list(run)
+        if fault and len(lines) > 1:
+            kinds = Counter(text.split(" ", 1)[0] for _, _, text in lines)
+            yield lines[0][0], "fault", ", ".join(f"{times} x {kind}" for kind, times in kinds.items())
+        else:
+            yield from lines

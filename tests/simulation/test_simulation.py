@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
 from deploy.commands.simulate import Faults
+from deploy.simulation.history import History
 from deploy.simulation.run import simulate, simulate_many, smaller
 from deploy.simulation.weather import LEVELS
 from tests.simulation.mutants.plants import PLANTS
@@ -70,6 +72,24 @@ def test_a_failing_seed_says_how_to_repeat_it_and_what_happened_to_the_order() -
     assert failed.command == f"orderbus simulate --seeds {failed.seed} --orders 20 --faults many"
     assert any("ChargeCard" in line for line in charged.story)
     assert len(charged.story) < 100
+
+
+def test_a_long_story_keeps_its_faults_in_few_lines() -> None:
+    history = History(lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    history.fault("before", "the order's time")
+    for number in range(20):
+        history.add("checkout-0", "o-1", f"line {number}")
+        for kind in ("store_error checkout save", "store_error payments load", "crash checkout-0#1"):
+            history.fault(kind)
+
+    assert len(history.story("o-1", most=80)) == 80, "every line, where there is room"
+    short = history.story("o-1", most=40)
+    assert len(short) == 40
+    assert [line.split(maxsplit=2)[2] for line in short[:2]] == [
+        "checkout-0       line 0",
+        "fault            2 x store_error, 1 x crash",
+    ]
+    assert "…" in history.story("o-1", most=10)
 
 
 def test_a_failure_is_shown_with_the_smallest_run_that_has_it() -> None:
