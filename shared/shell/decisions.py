@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -38,6 +38,7 @@ from shared.shell.store import (
 )
 from shared.shell.tracing import child_of, context_of, span_of
 from shared.shell.wiring import Wiring
+from shared.swift import replace
 
 Room = Callable[[str], int]
 """How many more leases this worker takes for a kind of operation."""
@@ -212,15 +213,11 @@ class Batch:
         for table in self.wiring.service.storage.states if missing else ():
             keys = sorted(ref.key for ref in missing if ref.kind is table.kind)
             if keys:
-                found = await tx.load(table, keys, lock=lock)
+                known = self._recent.states(table.kind, keys)
+                versions = {key: version for key, (version, _) in known.items()}
+                found = await tx.load(table, keys, lock=lock, known=versions)
                 for key in keys:
-                    self._slots[Ref(table.kind, key)] = self._slot(table, key, found.get(key), lock)
-
-    def _slot(self, table: StateTable, key: str, row: StateRow | None, locked: bool) -> Slot:
-        if row is None:
-            return Slot(table, key, 0, 0, None, locked)
-        known = self._recent.find(Ref(table.kind, key), row.version)
-        return Slot(table, key, row.version, row.sequence, row.data, locked, known is not None, known)
+                    self._slots[Ref(table.kind, key)] = _slot(table, key, found.get(key), lock, known.get(key))
 
     def _main(self, item: _Work) -> Slot:
         assert item.main is not None
@@ -456,6 +453,15 @@ class Batch:
         if inbound.record is not None:
             self._outbox.append(dead_letter(self.wiring.name, inbound, inbound.record, error))
         self._reply(inbound, inbound.id)
+
+
+def _slot(table: StateTable, key: str, row: StateRow | None, locked: bool, known: tuple[int, Any] | None) -> Slot:
+    """A row as it was loaded, with the state that is remembered where it still is that one."""
+    if row is None:
+        return Slot(table, key, 0, 0, None, locked)
+    if known is not None and known[0] == row.version:
+        return Slot(table, key, row.version, row.sequence, None, locked, True, known[1])
+    return Slot(table, key, row.version, row.sequence, row.data, locked)
 
 
 def _later(meta: Meta) -> bytes:

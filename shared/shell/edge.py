@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -26,6 +25,7 @@ from shared.shell.parking import Parking
 from shared.shell.store import ParkedRow, Store
 from shared.shell.tracing import CURRENT, Tracer, child_of, context_of, new_span, valid
 from shared.shell.wiring import Wiring
+from shared.swift import replace
 from shared.web import MAX_REQUEST, Accepted, ProblemResponse, json_response, not_found, protection, public
 from shared.web import Handler as RequestHandler
 

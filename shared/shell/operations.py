@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +27,7 @@ from shared.shell.service import Gateway
 from shared.shell.store import OperationRow, Store, StoreUnavailable
 from shared.shell.tracing import CURRENT, Tracer, trace_of
 from shared.shell.wiring import Wiring
+from shared.swift import replace
 
 log = structlog.get_logger(__name__)
 LEASE_SECONDS = 90.0

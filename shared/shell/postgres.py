@@ -29,6 +29,7 @@ from shared.shell.housekeeping import housekeep
 from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.statements import Sql
 from shared.shell.store import (
+    NONE_KNOWN,
     Answer,
     BatchRefused,
     Conflict,
@@ -206,8 +207,11 @@ class PostgresTransaction:
     async def unpark(self, id: int) -> bool:
         return bool(await _execute(self.driver, statements.UNPARK, {"id": id}))
 
-    async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]:
-        rows = await self._fetch(_load_statement(table.table, lock), {"keys": keys})
+    async def load(
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+    ) -> Mapping[str, StateRow]:
+        values = {"keys": keys, "known": list(known), "versions": list(known.values())}
+        rows = await self._fetch(_load_statement(table.table, lock), values)
         return {row[0]: StateRow(*row) for row in rows}
 
     async def write(self, writes: Writes) -> set[UUID]:
@@ -339,8 +343,9 @@ def _own_columns(table: sa.Table) -> tuple[str, ...]:
 def _load_statement(table: sa.Table, lock: bool) -> Sql:
     """In key order, so that two workers that want the same rows wait for each other instead of dying of a deadlock."""
     return Sql(
-        f"select key, version, sequence, cast(data as text) as data from {table.name} "
-        f"where key = any(cast(:keys as text[])) order by key {'for no key update' if lock else ''}"
+        "select key, version, sequence, case when (key, version) not in "
+        "(select * from unnest(cast(:known as text[]), cast(:versions as bigint[]))) then cast(data as text) end "
+        f"from {table.name} where key = any(cast(:keys as text[])) order by key {'for no key update' if lock else ''}"
     )
 
 

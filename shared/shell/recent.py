@@ -1,13 +1,15 @@
 """States that a worker had in its hands lately, so that it need not parse them again.
 
 A row's content changes only together with its version, which guards every save. What is remembered is used when the row
-that was loaded, and locked where it is to be changed, has the version that is remembered. Whoever mends a row by hand
+that was loaded, and locked where it is to be changed, has the version that is remembered; the database then need not
+bring the content either. Whoever mends a row by hand
 raises its version.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 from shared.shell.core import Ref
@@ -29,7 +31,7 @@ class Recent:
         if len(self._states) > self._size:
             self._states.popitem(last=False)
 
-    def find(self, ref: Ref[Any], version: int) -> object | None:
-        """The state of that version, or None."""
-        known = self._states.get(ref)
-        return known[1] if known is not None and known[0] == version else None
+    def states(self, kind: type[Any], keys: Iterable[str]) -> dict[str, tuple[int, Any]]:
+        """Version and state of those that are remembered, by key."""
+        found = ((key, self._states.get(Ref(kind, key))) for key in keys)
+        return {key: known for key, known in found if known is not None}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -138,6 +139,9 @@ class Writes:
     outbox: Sequence[OutboxRow] = ()
 
 
+NONE_KNOWN: Mapping[str, int] = MappingProxyType({})
+
+
 class Transaction(Protocol):
     """Everything a batch does, all or nothing. Raises Conflict, BatchRefused or StoreUnavailable."""
 
@@ -157,7 +161,12 @@ class Transaction(Protocol):
         """Delete a parked row; false when it is gone."""
         ...
 
-    async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]: ...
+    async def load(
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+    ) -> Mapping[str, StateRow]:
+        """The rows that exist. Where one has the version that the caller knows, its data is left out (None): bringing
+        it would cost the database more than finding and locking it."""
+        ...
 
     async def write(self, writes: Writes) -> set[UUID]:
         """Write what was decided. Returns the operations whose lease holds: a serial one behind another of its key gets

@@ -17,6 +17,7 @@ from shared.shell.core import Record
 from shared.shell.schema import day_bounds
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
+    NONE_KNOWN,
     Answer,
     BatchRefused,
     Conflict,
@@ -292,7 +293,9 @@ class MemoryTransaction:
         self.delete(PARKED, id)
         return found is not None
 
-    async def load(self, table: StateTable, keys: Sequence[str], *, lock: bool) -> Mapping[str, StateRow]:
+    async def load(
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+    ) -> Mapping[str, StateRow]:
         """What does not exist cannot be locked: two that create the same row meet at `save`."""
         await self.store.pause("load")
         name = table.table.name
@@ -300,7 +303,9 @@ class MemoryTransaction:
         if lock:
             for key in there:
                 await self.store.locks.take((name, key), self)
-        return {key: self.get(name, key).row for key in there}
+        rows: dict[str, StateRow] = {key: self.get(name, key).row for key in there}
+        same = {key for key, version in known.items() if key in rows and rows[key].version == version}
+        return {key: dataclasses.replace(row, data=None) if key in same else row for key, row in rows.items()}
 
     async def write(self, writes: Writes) -> set[UUID]:
         """One statement in production; here with pauses in between, where it may be broken off as a whole."""

@@ -166,14 +166,15 @@ class Author:
 
     def _load(self, player: Player) -> tuple[str, Work]:
         keys, lock = self._some(), self.chance.random() < 0.8
+        known = {key: self.chance.randint(1, 4) for key in keys if self.chance.random() < 0.5}
 
         async def load(store: Store, tx: Transaction) -> Mapping[str, StateRow]:
-            found = await tx.load(BOXES, keys, lock=lock)
+            found = await tx.load(BOXES, keys, lock=lock, known=known)
             if lock:
                 player.loaded |= {key: found[key].version if key in found else 0 for key in keys}
             return found
 
-        return f"load {keys} {lock=}", load
+        return f"load {keys} {lock=} {known=}", load
 
     def _write(self, player: Player) -> tuple[str, Work]:
         """Only of keys that were loaded: the shell decides nothing about others."""

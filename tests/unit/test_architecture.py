@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if (folder / "__init__.py").is_file())
 OWN = ("services", "shared", "deploy", "tests")
-DOMAIN_MAY = ("shared.money", "shared.contracts", "shared.shell.core")
+DOMAIN_MAY = ("shared.money", "shared.contracts", "shared.swift", "shared.shell.core")
 DOMAIN_MAY_NOT = frozenset(
     # Standard library that reaches outside, or brings a clock or chance of its own.
     "asyncio asyncore builtins concurrent ctypes dbm fcntl fileinput ftplib getpass glob http imaplib importlib io "

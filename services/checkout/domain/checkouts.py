@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from services.checkout.domain import submission
 from services.checkout.domain.closing import close, refused_close
@@ -25,6 +24,7 @@ from shared.contracts.storefront import (
 )
 from shared.contracts.values import OrderStatus
 from shared.shell.core import Context, Ref, Refused, Timer
+from shared.swift import replace
 
 UNKNOWN_STORE = Refused("unknown_store", "There is no such store.")
 BAD_ORDER_ID = Refused("bad_order_id", "The key is not an order id: 1 to 64 of letters, digits and . _ : @ -")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from services.checkout.domain.decisions import AbandonOver, GraceOver, changed, on_fact
 from services.checkout.domain.order import Order, moved
@@ -11,6 +10,7 @@ from services.checkout.domain.timeline import Note
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.values import OrderStatus
 from shared.shell.core import Context, Decision, Refused, Timer
+from shared.swift import replace
 
 
 def close(

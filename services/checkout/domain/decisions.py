@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services.checkout.domain.order import Order
@@ -11,6 +11,7 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import Note, entry
 from shared.contracts.envelope import Event
 from shared.shell.core import Context, Core, Decision, Refused, Timer, TimerMessage
+from shared.swift import replace
 
 M = TypeVar("M")
 Answer = Decision[Order] | Refused

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from services.checkout.domain.decisions import changed, on_fact, too_late
@@ -28,6 +27,7 @@ from shared.contracts.fulfillment import (
 )
 from shared.contracts.values import Attempt, DeliveryStatus, OrderStatus
 from shared.shell.core import Context, Decision
+from shared.swift import replace
 
 UNDER_WAY = (OrderStatus.PROCESSING, OrderStatus.FAILED)
 

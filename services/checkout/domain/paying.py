@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.checkout.domain.closing import close
 from services.checkout.domain.decisions import GraceOver, changed, noted, on_fact, too_late
 from services.checkout.domain.order import Charge, Order, moved
@@ -19,6 +17,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.values import Card, OrderStatus, PaymentStatus
 from shared.shell.core import Context, Decision, Timer
+from shared.swift import replace
 
 PENDING = OrderStatus.PENDING_PAYMENT
 CLOSED_UNPAID = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.DECLINED})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.checkout.domain.decisions import changed, noted, on_fact, too_late
 from services.checkout.domain.delivering import progressed
 from services.checkout.domain.order import Line, Order, Refund, moved
@@ -12,6 +10,7 @@ from shared.contracts.checkout import OrderRefunded, RefundTroubled
 from shared.contracts.payments import PaymentRefunded, RefundedLine, RefundFailed, SurplusRefunded
 from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.shell.core import Context, Decision
+from shared.swift import replace
 
 
 @on_fact(PaymentRefunded)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.fulfillment.domain.deliveries import Change, deliveries, everything_held
 from services.fulfillment.domain.delivering import affected, revoke_access, why
 from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess
@@ -12,6 +10,7 @@ from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunde
 from shared.contracts.fulfillment import ItemRevoked, RevocationFailed
 from shared.contracts.values import OrderStatus
 from shared.shell.core import Context, Decision
+from shared.swift import replace
 
 
 @deliveries.on(OrderCancelled, OrderExpired, holds=everything_held)

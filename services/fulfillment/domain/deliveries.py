@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from services.fulfillment.domain.operations import LookForCodes, TakeCode
@@ -30,6 +29,7 @@ from shared.contracts.fulfillment import (
     StockReleased,
 )
 from shared.shell.core import Context, Core, Decision, Operation, Ref, Timer, TimerMessage
+from shared.swift import replace
 
 deliveries = Core(Delivery)
 

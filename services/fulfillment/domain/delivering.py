@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.fulfillment.domain.deliveries import (
     Change,
     asked_pools,
@@ -38,6 +36,7 @@ from shared.contracts.checkout import OrderPaid
 from shared.contracts.fulfillment import CodesArrived, ItemDelivered, ItemFailed, ItemRevoked, ItemWaiting
 from shared.contracts.values import Instructions
 from shared.shell.core import Context, Decision, FailedOutcome, UnresolvedOutcome
+from shared.swift import replace
 
 WAITS_FOR_PARCEL = "waits for a parcel to be sent"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from services.fulfillment.domain.operations import StoreCodes
 from services.fulfillment.domain.states import CodePool
 from services.fulfillment.domain.stock import wrong_key
 from shared.contracts.fulfillment import AddCodes, CodesArrived
 from shared.shell.core import Context, Core, Decision, Refused
+from shared.swift import replace
 
 MOST_WAITING = 500
 """Orders that a pool remembers. More of them only look by their timers, so that the row stays small."""

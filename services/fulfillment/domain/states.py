@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.contracts.fulfillment import Action, CourseAccess, Download, RedemptionCode, Shipment
 from shared.contracts.values import Attempt, Customer, Instructions
+from shared.swift import replace
 
 MOST_ATTEMPTS = 20
 """Of an item, the latest ones that are kept."""

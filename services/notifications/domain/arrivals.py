@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from services.notifications.domain import webhooks
 from services.notifications.domain.feed import Note, entry
@@ -19,6 +18,7 @@ from shared.contracts.notifications import (
     WebhookExhausted,
 )
 from shared.shell.core import Context, Decision, Refused
+from shared.swift import replace
 
 Answer = Decision[Thread] | Refused
 

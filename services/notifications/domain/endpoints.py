@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 
 from services.notifications.domain.state import Endpoint, Endpoints
 from shared.contracts.notifications import PauseEndpoint, RegisterEndpoint, RemoveEndpoint, ResumeEndpoint
 from shared.shell.core import Context, Core, Decision, Refused
+from shared.swift import replace
 
 MAX_ENDPOINTS = 50
 """Per store: every event of the store goes to each."""

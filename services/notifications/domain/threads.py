@@ -8,7 +8,7 @@ posting:  pending ──► delivered | exhausted | paused | removed        exha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from services.notifications.domain import mails, webhooks
 from services.notifications.domain.feed import Note, entry
@@ -30,6 +30,7 @@ from shared.contracts.checkout import (
     RefundTroubled,
 )
 from shared.shell.core import Context, Core, Decision, Operation, Ref
+from shared.swift import replace
 
 threads = Core(Thread)
 

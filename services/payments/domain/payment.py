@@ -13,12 +13,13 @@ A capture is a fact whenever it is told, also of an attempt that was thought dec
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from services.payments.domain.operations import ChargeCard
 from shared.contracts.values import Card, PaymentStatus
+from shared.swift import replace
 
 
 class AttemptStatus(StrEnum):

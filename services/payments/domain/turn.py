@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ from services.payments.domain.ledger import AttemptRecord, Kind, Movement, Refun
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.contracts.envelope import Event
 from shared.shell.core import Context, Decision, Operation, Record, Timer, TimerMessage
+from shared.swift import replace
 
 LOOK_AGAIN = timedelta(minutes=10)
 """After an outcome stayed unknown; doubled each time."""

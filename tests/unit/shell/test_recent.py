@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.shell.core import Ref
-from shared.shell.recent import Recent
+from shared.shell.recent import SIZE, Recent
 from shared.shell.store import StoreUnavailable
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
@@ -15,13 +15,12 @@ from tests.unit.shell.world import World, breathe
 ROW = Ref(Tally, "t-1")
 
 
-def test_only_the_same_version_is_found() -> None:
+def test_a_state_is_found_with_its_version() -> None:
     recent = Recent()
     recent.keep(ROW, 3, Tally(count=3))
+    recent.keep(ROW, 4, Tally(count=4))
 
-    assert recent.find(ROW, 3) == Tally(count=3)
-    assert recent.find(ROW, 4) is None
-    assert recent.find(Ref(Tally, "t-2"), 3) is None
+    assert recent.states(Tally, ["t-1", "t-2"]) == {"t-1": (4, Tally(count=4))}
 
 
 def test_the_oldest_are_forgotten() -> None:
@@ -29,7 +28,7 @@ def test_the_oldest_are_forgotten() -> None:
     for number in range(3):
         recent.keep(Ref(Tally, f"t-{number}"), 1, Tally(count=number))
 
-    assert [recent.find(Ref(Tally, f"t-{number}"), 1) for number in range(3)] == [None, Tally(count=1), Tally(count=2)]
+    assert recent.states(Tally, ["t-0", "t-1", "t-2"]) == {"t-1": (1, Tally(count=1)), "t-2": (1, Tally(count=2))}
 
 
 async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
@@ -40,6 +39,24 @@ async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
         await handler.handle([world.message("t-1", Count())])
 
     assert world.tally("t-1") == Tally(count=5)
+
+
+async def test_what_is_forgotten_meanwhile_is_still_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database left a row's content out, for it was known; then a message of another key pushes it out."""
+    world = World()
+    handler = world.handler()
+    await handler.handle([world.message("t-1", Count())])
+
+    async def full(statement: str) -> None:
+        await breathe(statement)
+        if statement == "load":
+            for number in range(SIZE):
+                handler._recent.keep(Ref(Tally, f"x-{number}"), 1, Tally())
+
+    monkeypatch.setattr(world.store, "pause", full)
+    await handler.handle([world.message("t-1", Count())])
+
+    assert world.tally("t-1") == Tally(count=2)
 
 
 async def test_nothing_is_remembered_of_a_batch_that_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
