@@ -24,6 +24,8 @@ def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
 
     Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
     """
+    if (record.topic, dict(record.headers).get("ce_type")) in wiring.foreign:
+        return None
     source = RecordSource(record.topic, record.partition, record.offset, record.headers, record.value or b"")
     try:
         envelope = from_headers(record.headers, record.key)

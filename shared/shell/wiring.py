@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.contracts.envelope import MESSAGES, Event, Message
 from shared.shell.codec import Names
 from shared.shell.core import Core, Handling, Operation, Outcome, Record, Report, TimerMessage
 from shared.shell.inbound import hashed_id
@@ -30,12 +31,19 @@ class Wiring:
         for operation in service.gateways:
             self._check_outcomes(operation)
         self.topics = frozenset(topic.name for topic in service.consumes)
+        self.foreign = self._foreign()
+        """Topic and type of facts that are no business of this service in any version: they are not even decoded."""
 
     def handles(self, kind: type[Any]) -> bool:
         return kind in self._handlers
 
     def handler(self, kind: type[Any]) -> tuple[Core[Any], Handling]:
         return self._handlers[kind]
+
+    def _foreign(self) -> frozenset[tuple[str, bytes]]:
+        own = {kind.type for kind in self._handlers if issubclass(kind, Message)}
+        facts = (kind for kind in MESSAGES.values() if issubclass(kind, Event) and kind.type not in own)
+        return frozenset((kind.topic.name, kind.type.encode()) for kind in facts)
 
     def _add(self, core: Core[Any]) -> None:
         if core.kind not in self.tables:

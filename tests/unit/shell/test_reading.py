@@ -1,0 +1,85 @@
+"""What a record becomes: a message for the core, something to park or refuse, or nothing at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.contracts.envelope import Command, Envelope, Message, Topic, encode, to_headers
+from shared.shell.bus import BusRecord
+from shared.shell.core import derived_id
+from shared.shell.inbound import Inbound, Malformed, Undecodable, hashed_id
+from shared.shell.reader import inbound_of
+from tests.unit.shell.tally import COMMANDS, EVENTS, Count, Counted
+from tests.unit.shell.world import START, World
+
+
+class Muddle(Command, type="tally.muddle", topic=COMMANDS):
+    """Known, and nobody's business."""
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def record(message: Message, topic: Topic, body: bytes | None = None, **headers: bytes | None) -> BusRecord:
+    """A record of the message; `headers` replaces some, or with None leaves them out."""
+    identity = derived_id(hashed_id("a test"), 1, START)
+    envelope = Envelope(identity, type(message).type, "shop", "t-1", START)
+    pairs = {**dict(to_headers(envelope)), **headers}
+    kept = tuple((name, value) for name, value in pairs.items() if value is not None)
+    return BusRecord(topic.name, 0, 7, b"t-1", kept, encode(message) if body is None else body, START)
+
+
+def read(world: World, found: BusRecord) -> Inbound | None:
+    return inbound_of(world.wiring, found)
+
+
+def test_a_message_of_ours_is_read(world: World) -> None:
+    inbound = read(world, record(Count(what="x"), COMMANDS))
+
+    assert inbound is not None
+    assert inbound.message == Count(what="x")
+    assert inbound.key == "t-1"
+
+
+@pytest.mark.parametrize("body", [None, b"not JSON"])
+def test_a_fact_that_is_no_business_of_ours_is_nothing_whatever_it_says(world: World, body: bytes | None) -> None:
+    assert read(world, record(Counted(count=1), EVENTS, body)) is None
+    assert read(world, record(Counted(count=1), EVENTS, body, ce_id=b"no id")) is None
+
+
+def test_a_fact_on_a_topic_where_it_does_not_belong_is_set_aside(world: World) -> None:
+    inbound = read(world, record(Counted(count=1), COMMANDS))
+
+    assert inbound is not None
+    assert inbound.message == Undecodable("tally.counted", "tally.counted does not belong on this topic")
+
+
+@pytest.mark.parametrize(
+    ("found", "problem"),
+    [
+        (
+            record(Counted(count=1), EVENTS, ce_type=b"tally.unheard", ce_dataschema=None),
+            "unknown message 'tally.unheard'",
+        ),
+        (record(Counted(count=1), EVENTS, ce_type=None), "header ce_type is missing"),
+        (record(Count(), COMMANDS, ce_id=b"no id"), "header ce_id: is not a UUID"),
+        (record(Muddle(), COMMANDS), "tally does not handle tally.muddle"),
+    ],
+)
+def test_what_nobody_can_read_is_set_aside_with_the_reason(world: World, found: BusRecord, problem: str) -> None:
+    inbound = read(world, found)
+
+    assert inbound is not None
+    assert isinstance(inbound.message, Undecodable)
+    assert problem in inbound.message.error
+    assert inbound.key == "t-1"
+
+
+def test_a_command_with_a_wrong_body_is_to_be_refused(world: World) -> None:
+    inbound = read(world, record(Count(), COMMANDS, b'{"what": 1}'))
+
+    assert inbound is not None
+    assert isinstance(inbound.message, Malformed)
+    assert [problem.field for problem in inbound.message.problems] == ["what"]
