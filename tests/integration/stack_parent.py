@@ -20,6 +20,8 @@ async def main(data: Path) -> None:
 
 
 if __name__ == "__main__":
+    # As at a terminal, also where the tests run in the background: a shell starts such jobs with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asyncio.run(main(Path(sys.argv[1])))
     except StackError as problem:
