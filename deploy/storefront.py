@@ -68,7 +68,7 @@ class Storefront:
 
     async def __aexit__(self, *_: object) -> None:
         if self._producer is not None:
-            await self._producer.stop()
+            await left(self._producer)
         await asyncio.gather(*self._leaving)
 
     async def _new_producer(self) -> AIOKafkaProducer:
@@ -187,7 +187,7 @@ class Follower:
 
     async def __aexit__(self, *_: object) -> None:
         if self._consumer is not None:
-            await self._consumer.stop()
+            await left(self._consumer)
 
     async def batches(self, patience: float = 1.0) -> AsyncIterator[list[Read]]:
         """For ever; an empty list when nothing came within `patience` seconds."""

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.envelope import BadEnvelope, Message, from_headers, message_type
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusUnavailable
-from shared.shell.kafka import connection
+from shared.shell.kafka import connection, left
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
     except (KafkaError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
     finally:
-        await consumer.stop()
+        await left(consumer)
     cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
     return Reading(records, [topic for topic in topics if topic not in there], cut)
 

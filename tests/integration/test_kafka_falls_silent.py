@@ -82,3 +82,29 @@ async def test_a_member_that_lost_its_group_joins_it_again(broker: Kafka, monkey
     await publish(settings, b"2")
     assert [record.value for record in await next_records(source)] == [b"2"]
     await source.stop()
+
+
+async def test_a_member_lives_on_while_its_broker_is_gone(broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves a group that it cannot reach, again and again, while its fetches fail."""
+    for name in ("COMMIT_SECONDS", "REJOIN_SECONDS"):
+        monkeypatch.setattr(kafka, name, 0.5)
+    source, settings = await member(broker)
+    await publish(settings, b"1")
+    first = (await next_records(source))[-1]
+    await source.commit(place(first))
+
+    assert broker.child
+    broker.child.kill()
+    await broker.child.wait()
+    for _ in range(3):
+        with pytest.raises(BusUnavailable):
+            await source.commit(place(first))
+        await asyncio.sleep(0.3)
+    for _ in range(3):
+        with pytest.raises(BusUnavailable):
+            await source.read(10)
+
+    await broker.start()
+    await publish(settings, b"2")
+    assert [record.value for record in await next_records(source)] == [b"2"]
+    await source.stop()
