@@ -29,7 +29,6 @@ from shared.shell.housekeeping import housekeep
 from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.statements import Sql
 from shared.shell.store import (
-    NONE_KNOWN,
     Answer,
     BatchRefused,
     Conflict,
@@ -208,7 +207,7 @@ class PostgresTransaction:
         return bool(await _execute(self.driver, statements.UNPARK, {"id": id}))
 
     async def load(
-        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int]
     ) -> Mapping[str, StateRow]:
         values = {"keys": keys, "known": list(known), "versions": list(known.values())}
         rows = await self._fetch(_load_statement(table.table, lock), values)

@@ -2,8 +2,7 @@
 
 A row's content changes only together with its version, which guards every save. What is remembered is used when the row
 that was loaded, and locked where it is to be changed, has the version that is remembered; the database then need not
-bring the content either. Whoever mends a row by hand
-raises its version.
+bring the content either. Whoever mends a row by hand raises its version.
 """
 
 from __future__ import annotations

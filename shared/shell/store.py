@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -139,9 +138,6 @@ class Writes:
     outbox: Sequence[OutboxRow] = ()
 
 
-NONE_KNOWN: Mapping[str, int] = MappingProxyType({})
-
-
 class Transaction(Protocol):
     """Everything a batch does, all or nothing. Raises Conflict, BatchRefused or StoreUnavailable."""
 
@@ -162,7 +158,7 @@ class Transaction(Protocol):
         ...
 
     async def load(
-        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int]
     ) -> Mapping[str, StateRow]:
         """The rows that exist. Where one has the version that the caller knows, its data is left out (None): bringing
         it would cost the database more than finding and locking it."""

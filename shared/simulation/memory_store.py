@@ -17,7 +17,6 @@ from shared.shell.core import Record
 from shared.shell.schema import day_bounds
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
-    NONE_KNOWN,
     Answer,
     BatchRefused,
     Conflict,
@@ -294,7 +293,7 @@ class MemoryTransaction:
         return found is not None
 
     async def load(
-        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int] = NONE_KNOWN
+        self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int]
     ) -> Mapping[str, StateRow]:
         """What does not exist cannot be locked: two that create the same row meet at `save`."""
         await self.store.pause("load")
@@ -303,9 +302,10 @@ class MemoryTransaction:
         if lock:
             for key in there:
                 await self.store.locks.take((name, key), self)
-        rows: dict[str, StateRow] = {key: self.get(name, key).row for key in there}
-        same = {key for key, version in known.items() if key in rows and rows[key].version == version}
-        return {key: dataclasses.replace(row, data=None) if key in same else row for key, row in rows.items()}
+        rows: list[StateRow] = [self.get(name, key).row for key in there]
+        return {
+            row.key: dataclasses.replace(row, data=None) if known.get(row.key) == row.version else row for row in rows
+        }
 
     async def write(self, writes: Writes) -> set[UUID]:
         """One statement in production; here with pauses in between, where it may be broken off as a whole."""
