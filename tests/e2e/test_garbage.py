@@ -60,10 +60,10 @@ def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
         worse = re.sub(rb":\d+", b":" + number, good, count=1)
         if worse != good:
             yield Garbage(f"the number {number.decode()}", worse, fresh(), True)
-    yield Garbage("an unknown type", good, fresh(type="order.vanished"), False, False)
-    yield Garbage("an unknown version", good, fresh(version=99), False)
+    yield Garbage("an unknown type", good, fresh(type="order.vanished"), readable=False, typed=False)
+    yield Garbage("an unknown version", good, fresh(version=99), readable=False)
     without = [(name, value) for name, value in fresh() if name not in ("ce_id", "ce_type")]
-    yield Garbage("missing headers", good, without, False, False)
+    yield Garbage("missing headers", good, without, readable=False, typed=False)
 
 
 def readers(topic: Topic) -> list[str]:

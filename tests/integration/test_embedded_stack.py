@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -188,13 +189,20 @@ async def test_a_restart_keeps_ports_records_rows_and_mails(tmp_path: Path) -> N
             assert (await world.get("/mails")).json()["mails"][0]["subject"] == "kept"
 
 
-async def parent(data: Path) -> tuple[asyncio.subprocess.Process, list[int]]:
-    """A process that runs a stack, and the pids of its parts."""
+@asynccontextmanager
+async def parent(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[int]]]:
+    """A process that runs a stack, and the pids of its parts. Killed at the end if it still runs: a test that failed
+    leaves nothing behind either."""
     command = [sys.executable, "-m", "tests.integration.stack_parent", str(data)]
     process = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
-    pids: list[int] = json.loads(await process.stdout.readline())["pids"]
-    return process, pids
+    try:
+        pids: list[int] = json.loads(await process.stdout.readline())["pids"]
+        yield process, pids
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 def running_on(folder: Path) -> list[str]:
@@ -215,18 +223,18 @@ def assert_nothing_runs_on(folder: Path, within: float = 0.0) -> None:
 
 
 async def test_a_parent_stopped_by_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    process, pids = await parent(tmp_path / "data")
-    process.send_signal(signal.SIGINT)
+    async with parent(tmp_path / "data") as (process, pids):
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.wait(), 20) == 3
 
-    assert await asyncio.wait_for(process.wait(), 20) == 3
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     assert_nothing_runs_on(tmp_path)
 
 
 async def test_a_killed_parent_leaves_nothing_running_and_its_data_usable(tmp_path: Path) -> None:
-    process, pids = await parent(tmp_path / "data")
-    process.kill()
-    await process.wait()
+    async with parent(tmp_path / "data") as (process, pids):
+        process.kill()
+        await process.wait()
 
     async with Stack(tmp_path / "data") as stack:  # at once: it waits for the end of the first
         assert not [pid for pid in pids if psutil.pid_exists(pid)]
@@ -248,11 +256,11 @@ async def test_a_parent_killed_while_starting_leaves_nothing_running(tmp_path: P
 
 async def test_a_power_cut_is_recovered_from(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    process, pids = await parent(data)
-    guardian = psutil.Process(process.pid).children()[0]
-    for pid in (process.pid, guardian.pid, *pids):
-        os.kill(pid, signal.SIGKILL)
-    await process.wait()
+    async with parent(data) as (process, pids):
+        guardian = psutil.Process(process.pid).children()[0]
+        for pid in (process.pid, guardian.pid, *pids):
+            os.kill(pid, signal.SIGKILL)
+        await process.wait()
     await asyncio.to_thread(psutil.wait_procs, [guardian], 5)
     pid_file = data / "postgres" / "postmaster.pid"
     _, *rest = pid_file.read_text().splitlines()

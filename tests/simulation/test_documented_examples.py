@@ -33,11 +33,8 @@ def put(file: Path, text: str, *, after: str) -> None:
 
 
 def simulate(place: Path) -> dict[str, object]:
-    command = "from deploy.cli import main; main()"
-    arguments = ["simulate", "--seeds", "1-3", "--orders", "6", "--json"]
-    ran = subprocess.run(
-        [sys.executable, "-c", command, *arguments], cwd=place, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "deploy.cli", "simulate", "--seeds", "1-3", "--orders", "6", "--json"]
+    ran = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert ran.returncode in (0, 1), ran.stderr
     result: dict[str, object] = orjson.loads(ran.stdout)
     return result
