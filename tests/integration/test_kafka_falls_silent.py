@@ -17,7 +17,7 @@ from deploy.embedded.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
 from shared.shell import kafka
-from shared.shell.bus import BusRecord, BusUnavailable
+from shared.shell.bus import BusRecord, BusUnavailable, Positions
 from shared.shell.kafka import KafkaSource, ensure_topics
 
 
@@ -29,14 +29,6 @@ async def broker(tmp_path: Path) -> AsyncIterator[Kafka]:
         yield broker
         assert broker.child
         broker.child.kill()
-
-
-async def member(broker: Kafka) -> tuple[KafkaSource, KafkaSettings]:
-    settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-    await ensure_topics(settings, [])
-    source = KafkaSource(settings, "toy", "toy-0", [ORDERS.name])
-    await source.start()
-    return source, settings
 
 
 async def publish(settings: KafkaSettings, *bodies: bytes) -> None:
@@ -55,28 +47,34 @@ async def next_records(source: KafkaSource) -> list[BusRecord]:
                 await asyncio.sleep(0.2)
 
 
-def place(record: BusRecord) -> dict[tuple[str, int], int]:
-    return {(record.topic, record.partition): record.offset + 1}
+async def member(broker: Kafka) -> tuple[KafkaSource, KafkaSettings, Positions]:
+    """One that has read a record and committed how far it came."""
+    settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+    await ensure_topics(settings, [])
+    source = KafkaSource(settings, "toy", "toy-0", [ORDERS.name])
+    await source.start()
+    await publish(settings, b"1")
+    first = (await next_records(source))[-1]
+    came = {(first.topic, first.partition): first.offset + 1}
+    await source.commit(came)
+    return source, settings, came
 
 
 async def test_a_member_that_lost_its_group_joins_it_again(broker: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("COMMIT_SECONDS", "REJOIN_SECONDS", "STOP_SECONDS"):
         monkeypatch.setattr(kafka, name, 0.5)
-    source, settings = await member(broker)
-    await publish(settings, b"1")
-    first = (await next_records(source))[-1]
-    await source.commit(place(first))
+    source, settings, came = await member(broker)
 
     assert broker.child
     broker.child.kill(signal.SIGSTOP)
     for _ in range(3):
         with pytest.raises(BusUnavailable):
-            await source.commit(place(first))
+            await source.commit(came)
     began = asyncio.get_running_loop().time()
     await source.stop()
     assert asyncio.get_running_loop().time() - began < 5
     with pytest.raises(BusUnavailable):
-        await source.commit(place(first))
+        await source.commit(came)
 
     broker.child.kill(signal.SIGCONT)
     await publish(settings, b"2")
@@ -88,17 +86,14 @@ async def test_a_member_lives_on_while_its_broker_is_gone(broker: Kafka, monkeyp
     """It leaves a group that it cannot reach, again and again, while its fetches fail."""
     for name in ("COMMIT_SECONDS", "REJOIN_SECONDS"):
         monkeypatch.setattr(kafka, name, 0.5)
-    source, settings = await member(broker)
-    await publish(settings, b"1")
-    first = (await next_records(source))[-1]
-    await source.commit(place(first))
+    source, settings, came = await member(broker)
 
     assert broker.child
     broker.child.kill()
     await broker.child.wait()
     for _ in range(3):
         with pytest.raises(BusUnavailable):
-            await source.commit(place(first))
+            await source.commit(came)
         await asyncio.sleep(0.3)
     for _ in range(3):
         with pytest.raises(BusUnavailable):
