@@ -34,8 +34,31 @@ class Operation:
     """Seconds that one attempt may take."""
     first_retry: ClassVar[float] = 1.0
     """Seconds before the second attempt where the gateway names none; doubled each time, with jitter."""
+    longest_retry: ClassVar[float] = 3600.0
+    """Seconds that back-off grows to."""
+    give_up_after: ClassVar[timedelta | None] = timedelta(hours=1)
+    """How long it is tried, from when it was first wanted. None: until it is done."""
+    safe_to_repeat: ClassVar[bool] = False
+    """The outside knows a repetition by its idempotency key, so an unknown outcome is settled by asking again. The
+    beginning of a call that is not safe to repeat is committed before the call."""
+    key_lives: ClassVar[timedelta | None] = None
+    """How long the outside remembers an idempotency key, from when the operation was first wanted. After that even an
+    operation that is safe to repeat is looked for (`find`) before it is performed. None: for ever."""
     serial: ClassVar[bool] = False
     """One at a time per key, in the order in which they were wanted."""
+
+    def destination(self) -> str:
+        """The outside system that the call goes to: what is paused, and limited in its rate, as one."""
+        return type(self).__qualname__
+
+    def idempotency_key(self, id: UUID) -> str:
+        """What the outside knows a repetition by. `id` is the operation's own, derived from the message that wanted it;
+        where what is done has a name of its own (an order's second charge), that name is the better key."""
+        return str(id)
+
+    def deadline(self, wanted: datetime) -> datetime | None:
+        """When it is given up, if nothing came of it. None: never."""
+        return None if self.give_up_after is None else wanted + self.give_up_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,28 @@ class Unknown:
     """A gateway's answer: nobody knows whether it was done (a time-out). Before a repetition the shell asks `find`."""
 
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotTried:
+    """A gateway's answer: no call was made (the circuit is open, its turn had not come). Changes neither the number of
+    attempts nor the doubt. `after` in seconds, or the operation's own back-off."""
+
+    error: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorFault:
+    """A gateway's answer: certainly not done, because of how we are set up (401, 403, a wrong URL), not because of this
+    operation. Its destination is paused until a call succeeds or a person resumes it. `text` is for operators, and
+    says what to fix; it never reaches a customer."""
+
+    text: str
+
+
+NoOutcome = Retry | Unknown | NotTried | OperatorFault
+"""What a gateway may answer instead of an outcome: the operation stays wanted."""
 
 
 @dataclass(frozen=True, slots=True)

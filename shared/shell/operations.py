@@ -19,7 +19,7 @@ import structlog
 from shared.contracts.values import Attempt
 from shared.shell import spans
 from shared.shell.clock import Clock, back_off
-from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
@@ -165,7 +165,7 @@ class Operations:
         ends = row.leased_until
         return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.patience)
 
-    async def _ask(self, row: OperationRow, operation: Operation, *, doubt: bool) -> Outcome | Retry | Unknown:
+    async def _ask(self, row: OperationRow, operation: Operation, *, doubt: bool) -> Outcome | NoOutcome:
         gateway = self.gateways[type(operation)]
         key = str(row.id)
         try:
@@ -181,7 +181,9 @@ class Operations:
             log.exception("gateway raised", operation=row.kind, id=str(row.id), error=type(bug).__name__)
             return Unknown(f"{type(bug).__name__}")
 
-    async def _settle(self, row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown) -> None:
+    async def _settle(self, row: OperationRow, operation: Operation, answer: Outcome | NoOutcome) -> None:
+        if isinstance(answer, OperatorFault):
+            answer = NotTried(answer.text, after=60.0)
         if isinstance(answer, Outcome):
             self._deliver(row, operation, answer, self._history(row))
             return
@@ -192,12 +194,12 @@ class Operations:
                 self.metrics.unresolved.inc()
             last = (
                 kind.Failed("gave_up", f"given up after {row.attempts} attempts: {answer.error}"[:1000])
-                if isinstance(answer, Retry)
+                if isinstance(answer, Retry | NotTried)
                 else kind.Unresolved(answer.error[:1000])
             )
             self._deliver(row, operation, last, history)
             return
-        wait = answer.after if isinstance(answer, Retry) else None
+        wait = answer.after if isinstance(answer, Retry | NotTried) else None
         if wait is None:
             wait = back_off(operation.first_retry, row.attempts, self.chance)
         await self._postpone(row, answer.error, wait, doubt=isinstance(answer, Unknown))

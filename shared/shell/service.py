@@ -10,20 +10,21 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from shared.contracts.envelope import Event, Refusal, Topic
-from shared.shell.core import Core, NotDone, Operation, Outcome, Record, Retry, Unknown
+from shared.shell.core import Core, NoOutcome, NotDone, Operation, Outcome, Record
 
 
 class Gateway(Protocol):
-    """One outside system. `key` is the operation's id, stable over all attempts: the idempotency key.
+    """One outside system. `key` is the operation's idempotency key, stable over all attempts.
 
     Never raises for what the outside does; what it raises is a bug of ours and counts as `Unknown`.
     """
 
-    async def perform(self, operation: Any, key: str) -> Outcome | Retry | Unknown: ...
+    async def perform(self, operation: Any, key: str) -> Outcome | NoOutcome: ...
 
-    async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
-        """What became of an earlier attempt whose answer never came. Where the outside is safe to ask again under the
-        same key (it remembers idempotency keys), answering `NotDone` is right: performing again changes nothing."""
+    async def find(self, operation: Any, key: str) -> Outcome | NotDone | NoOutcome:
+        """What became of an earlier attempt whose answer never came, by the outside's own books. `NotDone` only where
+        they say so for certain: it ends the doubt. Where they cannot be asked: `Unknown`. Never called for operations
+        that are safe to repeat, as long as their key lives."""
         ...
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from shared.contracts.envelope import Command, Message
-from shared.shell.core import FailedOutcome, Operation, Outcome, Report, Retry, Unknown
+from shared.shell.core import FailedOutcome, NoOutcome, Operation, Outcome, Report
 from shared.shell.decisions import Done
 from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
 from shared.shell.store import OperationRow
@@ -91,7 +91,7 @@ def attempt_context(row: OperationRow) -> str:
 
 
 def of_attempt(
-    row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown, began: datetime, ended: datetime
+    row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, began: datetime, ended: datetime
 ) -> Span:
     attributes: dict[str, Value] = {
         "orderbus.key": row.key,
@@ -104,7 +104,7 @@ def of_attempt(
     if isinstance(answer, FailedOutcome):
         attributes["orderbus.code"] = answer.code
     parent = context_of(Meta.load(row.meta).traceparent, row.key)
-    failed = isinstance(answer, Retry | Unknown | FailedOutcome)
+    failed = isinstance(answer, NoOutcome | FailedOutcome)
     return Span(row.kind, "client", attempt_context(row), parent, began, ended, attributes, failed=failed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, Outcome
 from shared.shell.service import Gateway
 
 
@@ -22,8 +22,8 @@ class Providers:
     def __init__(self, by_name: Mapping[str, Gateway]) -> None:
         self._by_name = by_name
 
-    async def perform(self, operation: ForProvider, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: ForProvider, key: str) -> Outcome | NoOutcome:
         return await self._by_name[operation.provider].perform(operation, key)
 
-    async def find(self, operation: ForProvider, key: str) -> Outcome | NotDone | Unknown:
+    async def find(self, operation: ForProvider, key: str) -> Outcome | NotDone | NoOutcome:
         return await self._by_name[operation.provider].find(operation, key)

@@ -20,7 +20,7 @@ from services.payments.domain.operations import CancelIntent, ChargeCard, FindIn
 from services.payments.domain.payment import Payment, Refund
 from shared.contracts.payments import RefundPayment
 from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Decision, NotDone, Operation, Outcome, Refused, Retry, Unknown
+from shared.shell.core import Context, Decision, NoOutcome, NotDone, Operation, Outcome, Refused, Unknown
 from shared.shell.decisions import Batch
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound
@@ -204,9 +204,7 @@ def relay_trusts() -> Iterator[None]:
 def timeout_is_failure() -> Iterator[None]:
     settle = Operations._settle
 
-    async def settled(
-        self: Operations, row: OperationRow, operation: Operation, answer: Outcome | Retry | Unknown
-    ) -> None:
+    async def settled(self: Operations, row: OperationRow, operation: Operation, answer: Outcome | NoOutcome) -> None:
         if isinstance(answer, Unknown):
             kind: Any = type(operation)
             answer = kind.Failed("timeout", answer.error)
@@ -218,9 +216,7 @@ def timeout_is_failure() -> Iterator[None]:
 
 @plant("a retry has a new idempotency key")
 def key_per_attempt() -> Iterator[None]:
-    async def ask(
-        self: Operations, row: OperationRow, operation: Operation, *, doubt: bool
-    ) -> Outcome | Retry | Unknown:
+    async def ask(self: Operations, row: OperationRow, operation: Operation, *, doubt: bool) -> Outcome | NoOutcome:
         gateway, key = self.gateways[type(operation)], f"{row.id}.{row.attempts}"
         try:
             async with asyncio.timeout(operation.patience):
