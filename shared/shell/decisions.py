@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, attributes, encode, problems_of
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
-from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable
+from shared.shell.dead_letters import dead_letter
+from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
 from shared.shell.recent import Recent
 from shared.shell.service import StateTable
 from shared.shell.store import (
@@ -451,7 +452,10 @@ class Batch:
         self.done.answered.append((inbound, "parked"))
         self.done.parked.append(parked_row(inbound, reason, error, self.now))
         if inbound.record is not None:
-            self._outbox.append(dead_letter(self.wiring.name, inbound, inbound.record, error))
+            source = inbound.record
+            origin = f"{source.topic}/{source.partition}/{source.offset}"
+            letter = dead_letter(self.wiring.name, inbound.key, origin, source.headers, source.body, error)
+            self._outbox.append(letter)
         self._reply(inbound, inbound.id)
 
 
@@ -484,16 +488,6 @@ def describe(error: Exception) -> str:
         trace = trace.tb_next
     where = f" ({trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno})" if trace else ""
     return f"{type(error).__name__}: {error}"[:1900] + where
-
-
-def dead_letter(service: str, inbound: Inbound, record: RecordSource, error: str) -> OutboxRow:
-    """A copy of a parked record, with where it was and what was wrong."""
-    headers = [[name, value.decode("utf-8", "replace")] for name, value in record.headers]
-    headers += [
-        ["orderbus_origin", f"{record.topic}/{record.partition}/{record.offset}"],
-        ["orderbus_error", error[:1000]],
-    ]
-    return OutboxRow(f"{service}.dead-letter.v1", inbound.key, orjson.dumps(headers), record.body)
 
 
 def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:
