@@ -34,12 +34,13 @@ STEADY_AFTER = 10.0
 class Worker:
     """One process of one service, restarted whenever it ends without being asked to."""
 
-    def __init__(self, service: str, index: int, port: int, log: Path, program: str) -> None:
+    def __init__(self, service: str, index: int, port: int, log: Path, program: str, project: Path = PROJECT) -> None:
         self.service = service
         self.index = index
         self.port = port
         self.log = log
         self.program = program
+        self.project = project
         self.restarts = 0
         self.restarting = True
         """Set to False to see what happens while a crashed worker stays away."""
@@ -71,7 +72,7 @@ class Worker:
     async def _start(self, children: Children, environment: Mapping[str, str]) -> None:
         arguments = [self.service, "--worker", str(self.index), "--port", str(self.port)]
         command = [sys.executable, "-m", self.program, *arguments]
-        self._child = await children.start(self.name, command, log=self.log, cwd=PROJECT, env=environment)
+        self._child = await children.start(self.name, command, log=self.log, cwd=self.project, env=environment)
 
     async def _keep_running(self, children: Children, environment: Mapping[str, str]) -> None:
         pause = FIRST_PAUSE
@@ -118,6 +119,7 @@ class Services:
     """`workers` processes of every service. Worker 0 has the service's public port, the others any free one.
 
     Give `children` (such as `stack.children`) to share their guardian; without, one of its own is started.
+    `project`: the folder whose code runs, when it is not this one.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Services:
         services: Sequence[str] = SERVICES,
         children: Children | None = None,
         program: str = "deploy.run",
+        project: Path = PROJECT,
     ) -> None:
         self._environment = python_environment() | dict(environment)
         self._children = children
@@ -141,6 +144,7 @@ class Services:
                 port=extra[f"{service}-{index}"] if index else self._public_port(service),
                 log=logs / f"{service}-{index}.log",
                 program=program,
+                project=project,
             )
             for service in services
             for index in range(workers)

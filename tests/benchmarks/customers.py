@@ -1,4 +1,4 @@
-"""Customers who buy digital things, and what is seen of their orders: when each was placed and completed."""
+"""Customers who buy digital things, and what is seen of their orders: when each was placed, completed and settled."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.storefront import uuid7
-from shared.contracts.checkout import ORDERS, OrderCompleted
+from shared.contracts import notifications
+from shared.contracts.checkout import ORDERS
 from shared.contracts.envelope import Command, Envelope, encode, to_headers
 from shared.contracts.storefront import CheckoutOpened
 from shared.settings import KafkaSettings
 from shared.shell.kafka import connection
+from tests.benchmarks.settlement import COUNTED, Progress
 
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
 AT_ONCE = 1000
-"""Orders in flight at full speed: enough to keep every service busy."""
+"""Orders at full speed that are not completed yet: enough to keep every service busy."""
 PATIENCE = 60.0
-"""Seconds without any completed order after which the run is broken."""
+"""Seconds without any progress after which the run is broken."""
+TYPES = {name.encode(): name for name in COUNTED}
 
 
 class Stuck(Exception):
-    """Orders did not complete."""
+    """Orders were not completed, or not settled."""
 
 
 @dataclass
@@ -40,20 +43,65 @@ class Lives:
 
     wanted: int
     began: float = 0.0
-    ended: float = 0.0
+    completed_at: float = 0.0
+    """When the last order was completed."""
+    settled_at: float = 0.0
+    """When the last mail or webhook of the last order was taken."""
     placed: dict[str, int] = field(default_factory=dict)
     """Key to the time stamp of `checkout.submitted`, milliseconds."""
     latencies: list[int] = field(default_factory=list)
     """Milliseconds, placed to completed."""
+    progress: dict[str, Progress] = field(default_factory=dict)
+    """By key."""
+    settled: int = 0
 
     @property
     def rate(self) -> float:
-        """Whole orders per second, from the first published to the last completed."""
-        return self.wanted / (self.ended - self.began)
+        """Settled orders per second, from the first published to the last settled."""
+        return self.wanted / (self.settled_at - self.began)
+
+    @property
+    def rate_until_completed(self) -> float:
+        """Orders per second from the first published to the last completed, whatever still waits to be sent then."""
+        return self.wanted / (self.completed_at - self.began)
+
+    @property
+    def mails(self) -> int:
+        return sum(order.mails for order in self.progress.values())
+
+    @property
+    def webhooks(self) -> int:
+        return sum(order.webhooks for order in self.progress.values())
 
     def latency(self, share: float) -> int:
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+    def see(self, key: str, event_type: str, event_id: bytes, at: int) -> bool:
+        """Count an event of type COUNTED; `at`: its time stamp, milliseconds. Whether it completed an order."""
+        order = self.progress.get(key)
+        if order is None:
+            return False
+        before = order.completed, order.settled
+        order.add(event_type, event_id)
+        completes = order.completed and not before[0]
+        if completes:
+            self.latencies.append(at - self.placed.get(key, at))
+            if len(self.latencies) == self.wanted:
+                self.completed_at = time.monotonic()
+        if order.settled and not before[1]:
+            self.settled += 1
+            if self.settled == self.wanted:
+                self.settled_at = time.monotonic()
+        return completes
+
+    def missing(self) -> str:
+        """What is not there, for a person."""
+        given_up = sum(order.given_up for order in self.progress.values())
+        return (
+            f"only {len(self.latencies)} of {self.wanted} orders were completed and {self.settled} settled; "
+            f"{self.mails} mails and {self.webhooks} webhooks were taken, {given_up} given up"
+        )
 
 
 class Customers:
@@ -64,6 +112,7 @@ class Customers:
         self._producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True, linger_ms=2)
         self._consumer = AIOKafkaConsumer(
             prefix + ORDERS.name,
+            prefix + notifications.EVENTS.name,
             **connection(settings),
             enable_auto_commit=False,
             auto_offset_reset="latest",
@@ -92,7 +141,8 @@ class Customers:
         await self._producer.stop()
 
     async def buy(self, orders: int, *, per_second: float = 0.0, sample: Callable[[], None] | None = None) -> Lives:
-        """Have that many orders lived, at a steady pace or as fast as they are completed. Raises Stuck."""
+        """Have that many orders lived until all are settled, at a steady pace or as fast as they are completed.
+        Raises Stuck."""
         lives = self._lives = Lives(orders)
         self._room = asyncio.Semaphore(AT_ONCE)
         messages = [self._messages(number) for number in range(orders)]
@@ -101,14 +151,14 @@ class Customers:
             await asyncio.wait_for(self._room.acquire(), PATIENCE)
             if per_second:
                 await asyncio.sleep(max(0.0, lives.began + number / per_second - time.monotonic()))
+            lives.progress[key] = Progress()
             await self._send(key, opened)
             sent = await self._send(key, submitted)
             sent.add_done_callback(partial(self._placed, lives, key))
             if sample and number % 100 == 0:
                 sample()
-        while len(lives.latencies) < orders:
+        while lives.settled < orders:
             await self._until_something_moves(lives)
-        lives.ended = time.monotonic()
         if sample:
             sample()
         return lives
@@ -118,7 +168,7 @@ class Customers:
         try:
             await asyncio.wait_for(self._moved.wait(), PATIENCE)
         except TimeoutError:
-            raise Stuck(f"only {len(lives.latencies)} of {lives.wanted} orders were completed") from None
+            raise Stuck(lives.missing()) from None
 
     def _messages(self, number: int) -> tuple[str, Command, Command]:
         """Always the same baskets: of one, two or three things, 1.8 in the mean."""
@@ -149,14 +199,18 @@ class Customers:
         lives.placed[key] = getattr(done.result(), "timestamp")  # noqa: B009  # aiokafka is untyped
 
     async def _follow(self) -> None:
-        wanted = ("ce_type", OrderCompleted.type.encode())
         while True:
             found = await self._consumer.getmany(timeout_ms=1000)
-            lives = self._lives
             for records in found.values():
                 for record in records:
-                    placed = lives.placed.get(record.key.decode()) if wanted in record.headers else None
-                    if placed is not None:
-                        lives.latencies.append(record.timestamp - placed)
-                        self._room.release()
-                        self._moved.set()
+                    self._see(record)
+            if found:
+                self._moved.set()
+
+    def _see(self, record: Any) -> None:
+        headers = dict(record.headers)
+        event_type = TYPES.get(headers.get("ce_type", b""))
+        if event_type is None:
+            return
+        if self._lives.see(record.key.decode(), event_type, headers["ce_id"], record.timestamp):
+            self._room.release()

@@ -7,16 +7,18 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import psutil
 
 from deploy.client import Edges, OutsideWorld
 from deploy.commands.system import migrate_all
-from deploy.demo.catalogue import Catalogue, load, open_shop
+from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
 from deploy.embedded.stack import Stack
 from deploy.processes import SERVICES, Services
 from shared.settings import Settings
+from tests.benchmarks.code import OURS, Code
 
 REAL, INSTANT, USUAL = "deploy.run", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
 """Programs that run a service: as in production; with an outside that answers at once; the usual way."""
@@ -84,8 +86,8 @@ class Ground:
 
     def settings(self, of: str) -> Settings:
         """Settings for this process, over a set of databases."""
-        os.environ.update(self.environment(of))
-        return Settings()
+        with patch.dict(os.environ, self.environment(of)):
+            return Settings()
 
     def environment(self, of: str) -> dict[str, str]:
         databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": url for name, url in self.urls(of).items()}
@@ -108,17 +110,20 @@ class Ground:
         await migrate_all(self.urls(of))
 
     @asynccontextmanager
-    async def services(self, of: str, program: str, extra: Mapping[str, str] | None = None) -> AsyncIterator[Services]:
+    async def services(
+        self, of: str, program: str, extra: Mapping[str, str] | None = None, code: Code = OURS
+    ) -> AsyncIterator[Services]:
         """The four services as four processes, ready."""
         logs = self.stack.logs / of
         logs.mkdir(exist_ok=True)
         # The usual way runs beside orderbus, which has the ports that the stack remembers.
         anywhere = {f"ORDERBUS_{name.upper()}__HTTP_PORT": "0" for name in SERVICES} if program == USUAL else {}
         async with Services(
-            self.environment(of) | anywhere | dict(extra or {}),
+            code.environment(self.environment(of)) | anywhere | dict(extra or {}),
             logs=logs,
             children=self.stack.children,
             program=program,
+            project=code.folder,
         ) as services:
             yield services
 
@@ -130,6 +135,12 @@ class Ground:
             OutsideWorld(self.stack.outside_url, self.stack.secrets.outside_token) as world,
         ):
             await open_shop(edges, world, self.catalogue)
+
+    async def taken_outside(self) -> tuple[int, int]:
+        """Mails that the mailbox has taken so far, repetitions among them, and distinct webhooks."""
+        async with OutsideWorld(self.stack.outside_url, self.stack.secrets.outside_token) as world:
+            mails, hooks = await world.mails(limit=1), await world.hooks()
+        return int(mails["count"]), sum(hook["distinct"] for name, hook in hooks.items() if name.startswith(HOOK))
 
     def processes(self, services: Services) -> Processes:
         """Those of the services and of the stack, by name."""

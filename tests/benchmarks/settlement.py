@@ -1,0 +1,56 @@
+"""When an order of a benchmark counts: it is completed, and every mail and webhook that it brings has been taken.
+
+A rate that stops at the last completed order leaves thousands of mails and webhooks unpaid for. What has been taken is
+read from notifications' own events, so that nobody's tables are asked while the measurement runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shared.contracts.checkout import ItemsDelivered, OrderCompleted
+from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
+
+MAILS = 2
+"""Per order: the confirmation, and the store's own; one more for each message of delivered items."""
+WEBHOOKS = 6
+"""Per order and endpoint that wants every event: two each when it is placed, paid and completed."""
+
+COMPLETED, DELIVERED = OrderCompleted.type, ItemsDelivered.type
+MAILED, POSTED = EmailSent.type, WebhookDelivered.type
+GIVEN_UP = (EmailFailed.type, WebhookExhausted.type)
+COUNTED = frozenset({COMPLETED, DELIVERED, MAILED, POSTED, *GIVEN_UP})
+"""The types of the events that matter here."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been seen of one order. Events that arrive twice count once."""
+
+    completed: bool = False
+    deliveries: int = 0
+    mails: int = 0
+    webhooks: int = 0
+    given_up: int = 0
+    _seen: set[bytes] = field(default_factory=set)
+
+    def add(self, event_type: str, event_id: bytes) -> None:
+        """Count an event. `event_type` is one of COUNTED."""
+        if event_id in self._seen:
+            return
+        self._seen.add(event_id)
+        if event_type == COMPLETED:
+            self.completed = True
+        elif event_type == DELIVERED:
+            self.deliveries += 1
+        elif event_type == MAILED:
+            self.mails += 1
+        elif event_type == POSTED:
+            self.webhooks += 1
+        else:
+            self.given_up += 1
+
+    @property
+    def settled(self) -> bool:
+        """Mails and webhooks that were given up never arrive: such an order is not settled."""
+        return self.completed and self.mails >= MAILS + self.deliveries and self.webhooks >= WEBHOOKS
