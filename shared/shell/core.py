@@ -28,8 +28,6 @@ class Operation:
     """A call to the outside, wanted by a core; a gateway performs it. Subclasses are frozen dataclasses that nest
     their outcomes: `Done`, `Failed`, and `Unresolved` when nobody could find out what became of it."""
 
-    max_attempts: ClassVar[int] = 8
-    """After so many `Retry` or `Unknown` the core is told `Failed` or `Unresolved`."""
     patience: ClassVar[float] = 30.0
     """Seconds that one attempt may take."""
     first_retry: ClassVar[float] = 1.0
@@ -38,6 +36,9 @@ class Operation:
     """Seconds that back-off grows to."""
     give_up_after: ClassVar[timedelta | None] = timedelta(hours=1)
     """How long it is tried, from when it was first wanted. None: until it is done."""
+    deadline_is_strict: ClassVar[bool] = False
+    """No call is begun after the deadline, even if none was made before: the core is told `Failed("not_tried")`.
+    Otherwise an operation that could not be tried in time waits until it can, and is given up after a real try."""
     safe_to_repeat: ClassVar[bool] = False
     """The outside knows a repetition by its idempotency key, so an unknown outcome is settled by asking again. The
     beginning of a call that is not safe to repeat is committed before the call."""
@@ -188,7 +189,7 @@ class Refused:
 class Context:
     """What surrounds a message: its time, who sent it, and the rows that the handler asked for."""
 
-    __slots__ = ("_ids", "actor", "at", "attempts", "key", "message_id", "operation", "rows", "store")
+    __slots__ = ("_ids", "actor", "at", "attempts", "calls", "key", "message_id", "operation", "rows", "store")
 
     def __init__(
         self,
@@ -201,6 +202,7 @@ class Context:
         rows: Mapping[Ref[Any], object] | None = None,
         operation: Operation | None = None,
         attempts: Sequence[Attempt] = (),
+        calls: int = 0,
     ) -> None:
         self.at = at
         self.key = key
@@ -211,7 +213,9 @@ class Context:
         self.operation = operation
         """The operation that an outcome answers."""
         self.attempts = attempts
-        """An operation's tries that did not succeed."""
+        """An operation's calls that did not succeed, the latest 20."""
+        self.calls = calls
+        """How many calls were begun for the operation."""
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:

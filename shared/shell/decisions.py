@@ -159,7 +159,7 @@ class Batch:
         keys = {i.key for i in inbounds if i.parked is None}
         new, self._blocked = await tx.claim(boxed, keys) if keys else (set(), set())
         outcomes = [
-            (i.operation[0].id, self.worker, i.operation[0].attempts) for i in inbounds if i.operation and not i.parked
+            (i.operation[0].id, self.worker, i.operation[0].lease) for i in inbounds if i.operation and not i.parked
         ]
         finished = await tx.finish(outcomes) if outcomes else set()
         timers = [i.timer for i in inbounds if i.timer]
@@ -266,6 +266,7 @@ class Batch:
             rows={ref: self._slots[ref].current() for ref in (*item.touches, *item.reads)},
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
+            calls=inbound.operation[0].attempts if inbound.operation else 0,
         )
         assert item.handling is not None
         answer = item.handling.function(slot.current(), message, context)
@@ -407,11 +408,13 @@ class Batch:
             payload=codec.dump(operation),
             meta=(meta if meta.actor.startswith("staff") else replace(meta, actor="system")).dump(),
             due=self.now,
+            wanted=self.now,
+            destination=operation.destination(),
             serial=operation.serial,
-            attempts=1 if lease else 0,
+            lease=1 if lease else 0,
             leased_by=self.worker if lease else "",
             leased_until=self.now + timedelta(seconds=lease_seconds(operation)) if lease else None,
-            doubt=lease,
+            expires=operation.deadline(self.now) if operation.deadline_is_strict else None,
         )
         return row, operation
 
@@ -474,7 +477,8 @@ def _later(meta: Meta) -> bytes:
 
 
 def lease_seconds(operation: Operation | type[Operation]) -> float:
-    """Long enough for one attempt that waited its turn; a dead worker's lease ends by its next start, or by this."""
+    """Long enough for a look at the outside's books and a call, after it waited its turn; a dead worker's lease ends by
+    its next start, or by this."""
     return operation.patience * 2 + 30
 
 

@@ -83,8 +83,11 @@ class Parking:
             operation = None
             if extra["operation"]:
                 kind, payload = extra["operation"]
-                blank = OperationRow(row.message_id, row.key, kind, payload.encode(), b"", row.at)
-                operation = (blank, self.wiring.operations.load(kind, payload))
+                wanted = self.wiring.operations.load(kind, payload)
+                blank = OperationRow(
+                    row.message_id, row.key, kind, payload.encode(), b"", row.at, row.at, wanted.destination()
+                )
+                operation = (blank, wanted)
         except Exception as error:
             raise RetryFailed(f"cannot be read: {type(error).__name__}") from None
         attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])

@@ -39,6 +39,7 @@ from shared.shell.store import (
     StateWrite,
     StoreUnavailable,
     TimerRow,
+    Wanted,
     Writes,
 )
 
@@ -127,16 +128,33 @@ class PostgresStore:
             return await _execute(driver, statement, values)
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
+        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
     ) -> Sequence[OperationRow]:
-        values = {"worker": worker, "since": since, "now": now, "limit": limit, "seconds": seconds}
-        values["kinds"] = sorted(kinds)
+        values = {
+            "worker": worker,
+            "since": since,
+            "now": now,
+            "kinds": [each.kind for each in wanted],
+            "limits": [each.limit for each in wanted],
+            "seconds": [each.seconds for each in wanted],
+        }
         rows = [OperationRow(*row) for row in await self.fetch(statements.LEASE, values)]
         return sorted(rows, key=lambda row: (row.due, row.id))
 
-    async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
-        values = {"id": row.id, "worker": row.leased_by, "attempts": row.attempts, "due": due, "doubt": doubt}
-        await self.execute(statements.POSTPONE, values | {"history": history.decode()})
+    async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
+        values = _fenced(rows) | {"attempts": [row.attempts for row in rows]}
+        return {row[0] for row in await self.fetch(statements.BEGIN_CALLS, values)}
+
+    async def postpone(self, rows: Sequence[OperationRow]) -> None:
+        values = _fenced(rows) | {
+            "dues": [row.due for row in rows],
+            "attempts": [row.attempts for row in rows],
+            "doubts": [row.doubt for row in rows],
+            "abandoned": [row.abandoned for row in rows],
+            "errors": [row.error for row in rows],
+            "histories": [_text(row.history) for row in rows],
+        }
+        await self.execute(statements.POSTPONE, values)
 
     async def release(self, worker: str) -> int:
         return await self.execute(statements.RELEASE, {"worker": worker})
@@ -195,8 +213,8 @@ class PostgresTransaction:
         return new, {row[0] for row in await self._fetch(statements.BEHIND, {"keys": sorted(keys)})}
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
-        ids, workers, attempts = zip(*operations, strict=True)
-        values = {"ids": ids, "workers": workers, "attempts": attempts}
+        ids, workers, leases = zip(*operations, strict=True)
+        values = {"ids": ids, "workers": workers, "leases": leases}
         return {row[0] for row in await self._fetch(statements.FINISH, values)}
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
@@ -258,6 +276,15 @@ async def _execute(driver: asyncpg.Connection, statement: Sql, values: Mapping[s
     return int(number) if number.isdigit() else 0
 
 
+def _fenced(rows: Sequence[OperationRow]) -> dict[str, Any]:
+    """What says that a lease still holds."""
+    return {
+        "ids": [row.id for row in rows],
+        "workers": [row.leased_by for row in rows],
+        "leases": [row.lease for row in rows],
+    }
+
+
 # The parts of a write: each a statement and its values
 
 
@@ -296,11 +323,13 @@ def _queueing(writes: Writes) -> Iterator[Part]:
                 "payloads": [row.payload.decode() for row in rows],
                 "metas": [row.meta.decode() for row in rows],
                 "dues": [row.due for row in rows],
+                "wanteds": [row.wanted for row in rows],
+                "destinations": [row.destination for row in rows],
                 "serials": [row.serial for row in rows],
-                "attempts": [row.attempts for row in rows],
+                "leases": [row.lease for row in rows],
                 "workers": [row.leased_by for row in rows],
                 "untils": [row.leased_until for row in rows],
-                "doubts": [row.doubt for row in rows],
+                "expiries": [row.expires for row in rows],
             },
         )
     if writes.cancelled:

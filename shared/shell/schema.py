@@ -25,12 +25,13 @@ TABLES_V1 = (
     ) {QUEUE_STORAGE}""",
     f"""create table operations (
         id uuid primary key, key text not null, kind text not null, payload text not null, meta text not null,
-        due timestamptz not null, serial boolean not null, attempts integer not null,
-        leased_by text not null, leased_until timestamptz, doubt boolean not null, history text not null,
-        created_at timestamptz not null default clock_timestamp()
+        due timestamptz not null, wanted timestamptz not null, destination text not null, serial boolean not null,
+        attempts integer not null, lease integer not null, leased_by text not null, leased_until timestamptz,
+        doubt boolean not null, abandoned boolean not null, expires timestamptz,
+        error text not null, history text not null
     ) {QUEUE_STORAGE}""",
-    "create index operations_due on operations (due)",
-    "create index operations_serial on operations (key, id) where serial",
+    "create index operations_due on operations (kind, due)",
+    "create index operations_key on operations (key, wanted, id)",
     f"""create table timers (
         key text not null, name text not null, due timestamptz not null, kind text not null,
         payload text not null, meta text not null, primary key (key, name)

@@ -85,9 +85,9 @@ def type_of(message: object) -> str:
 
 
 def attempt_context(row: OperationRow) -> str:
-    """The trace context inside one attempt: what the outside gets, and what the outcome comes back in."""
+    """The trace context inside one try: what the outside gets, and what the outcome comes back in."""
     parent = context_of(Meta.load(row.meta).traceparent, row.key)
-    return child_of(parent, attempt_span_of(row.id, row.attempts))
+    return child_of(parent, attempt_span_of(row.id, row.lease))
 
 
 def of_attempt(
@@ -97,8 +97,8 @@ def of_attempt(
         "orderbus.key": row.key,
         "orderbus.operation": row.kind,
         "orderbus.operation_id": str(row.id),
-        "orderbus.attempt": row.attempts,
-        "orderbus.in_doubt": row.attempts > 1 and row.doubt,
+        "orderbus.attempt": row.attempts + 1,
+        "orderbus.in_doubt": row.doubt,
         "orderbus.outcome": type(answer).__name__.lower(),
     }
     if isinstance(answer, FailedOutcome):

@@ -55,9 +55,9 @@ BEHIND = Sql("""
     select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
 """)
 FINISH = Sql("""
-    delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:attempts as int[]))
-        as u(id, worker, attempts)
-    where o.id = u.id and o.leased_by = u.worker and o.attempts = u.attempts returning o.id
+    delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]))
+        as u(id, worker, lease)
+    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease returning o.id
 """)
 FIRE = Sql("""
     delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[]), cast(:due as timestamptz[]))
@@ -71,21 +71,21 @@ PUBLISH = Sql("""
         with ordinality as u(topic, key, headers, body, n) order by n
 """)
 WANT = Sql("""
-    insert into operations (id, key, kind, payload, meta, due, serial, attempts, leased_by, leased_until, doubt,
-        history)
-    select id, key, kind, payload, meta, due, serial,
-        case when waits then 0 else attempts end, case when waits then '' else worker end,
-        case when waits then null else until end, doubt and not waits, '[]'
+    insert into operations (id, key, kind, payload, meta, due, wanted, destination, serial, attempts, lease, leased_by,
+        leased_until, doubt, abandoned, expires, error, history)
+    select id, key, kind, payload, meta, due, wanted, destination, serial, 0,
+        case when waits then 0 else lease end, case when waits then '' else worker end,
+        case when waits then null else until end, false, false, expires, '', '[]'
     from (
         select u.*, serial and (
-            row_number() over (partition by serial, key order by id) > 1
+            row_number() over (partition by serial, key order by wanted, id) > 1
             or exists (select from operations o where o.serial and o.key = u.key)) as waits
         from unnest(cast(:ids as uuid[]), cast(:keys as text[]), cast(:kinds as text[]), cast(:payloads as text[]),
-            cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:serials as boolean[]),
-            cast(:attempts as int[]), cast(:workers as text[]), cast(:untils as timestamptz[]),
-            cast(:doubts as boolean[]))
-            as u(id, key, kind, payload, meta, due, serial, attempts, worker, until, doubt)
-    ) wanted
+            cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:wanteds as timestamptz[]),
+            cast(:destinations as text[]), cast(:serials as boolean[]), cast(:leases as int[]),
+            cast(:workers as text[]), cast(:untils as timestamptz[]), cast(:expiries as timestamptz[]))
+            as u(id, key, kind, payload, meta, due, wanted, destination, serial, lease, worker, until, expires)
+    ) born
     returning case when leased_by <> '' then id end as result
 """)
 CANCEL_TIMERS = Sql("""
@@ -107,25 +107,45 @@ PARK = Sql("""
 KEEP_ANSWER = Sql("""
     insert into answers (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
 """)
-LEASE = Sql("""
+_OPERATION = (
+    "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.wanted, o.destination, o.serial, o.attempts, o.lease, "
+    "o.leased_by, o.leased_until, o.doubt, o.abandoned, o.expires, o.error, o.history"
+)
+# Each kind has its own limit: one that has hardly any room left takes nothing from the others.
+LEASE = Sql(f"""
     with due as (
-        select id, doubt from operations o
-        where due > :since and due <= :now and kind = any(cast(:kinds as text[]))
-            and (leased_until is null or leased_until < :now)
-            and not (serial and exists (
-                select from operations e where e.serial and e.key = o.key and e.id <> o.id
-                    and (e.id < o.id or e.leased_until >= :now)))
-        order by due limit :limit for update skip locked
+        select found.id, asked.seconds
+        from unnest(cast(:kinds as text[]), cast(:limits as int[]), cast(:seconds as float8[]))
+            as asked(kind, most, seconds)
+        cross join lateral (
+            select id from operations o
+            where kind = asked.kind and due > :since and due <= :now
+                and (leased_until is null or leased_until < :now)
+                and not (serial and exists (
+                    select from operations e where e.serial and e.key = o.key and e.id <> o.id
+                        and ((e.wanted, e.id) < (o.wanted, o.id) or e.leased_until >= :now)))
+            order by due limit asked.most for update skip locked
+        ) found
     )
-    update operations o set attempts = o.attempts + 1, leased_by = :worker, doubt = true,
-        leased_until = cast(:now as timestamptz) + make_interval(secs => :seconds)
+    update operations o set lease = o.lease + 1, leased_by = :worker,
+        leased_until = cast(:now as timestamptz) + make_interval(secs => due.seconds),
+        abandoned = o.abandoned or o.leased_by <> ''
     from due where o.id = due.id
-    returning o.id, o.key, o.kind, o.payload, o.meta, o.due, o.serial, o.attempts, o.leased_by, o.leased_until,
-        due.doubt as doubted, o.history
+    returning {_OPERATION}
+""")
+BEGIN_CALLS = Sql("""
+    update operations o set attempts = u.attempts, doubt = true
+    from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:attempts as int[]))
+        as u(id, worker, lease, attempts)
+    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease returning o.id
 """)
 POSTPONE = Sql("""
-    update operations set due = :due, leased_until = null, leased_by = '', doubt = :doubt, history = :history
-    where id = :id and leased_by = :worker and attempts = :attempts
+    update operations o set due = u.due, leased_until = null, leased_by = '', attempts = u.attempts, doubt = u.doubt,
+        abandoned = u.abandoned, error = u.error, history = u.history
+    from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:dues as timestamptz[]),
+        cast(:attempts as int[]), cast(:doubts as boolean[]), cast(:abandoned as boolean[]), cast(:errors as text[]),
+        cast(:histories as text[])) as u(id, worker, lease, due, attempts, doubt, abandoned, error, history)
+    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
 """)
 GAUGE = Sql("""
     select (select count(*) from outbox) as outbox,
@@ -136,7 +156,11 @@ GAUGE = Sql("""
             as operations_doubtful,
         (select count(*) from timers) as timers, (select count(*) from parked) as parked
 """)
-RELEASE = Sql("update operations set leased_until = null, leased_by = '' where leased_by = :worker")
+# `leased_by` stays: it says that the lease ended without a word.
+RELEASE = Sql("""
+    update operations set leased_until = null, lease = lease + 1
+    where leased_by = :worker and leased_until is not null
+""")
 DUE_TIMERS = Sql("select key, name, due, kind, payload, meta from timers where due <= :now order by due limit :limit")
 OUTBOX_HEAD = Sql("select topic, key, headers, body, id from outbox where id > :after order by id limit :limit")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")

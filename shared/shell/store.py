@@ -63,7 +63,7 @@ class OutboxRow:
 @swift
 @dataclass(frozen=True, slots=True)
 class OperationRow:
-    """A call to the outside that is wanted. `attempts` counts leases; with `leased_by` it says whose turn it is."""
+    """A call to the outside that is wanted. `lease` numbers its leases; with `leased_by` it says whose turn it is."""
 
     id: UUID
     key: str
@@ -71,14 +71,35 @@ class OperationRow:
     payload: bytes
     meta: bytes
     due: datetime
+    wanted: datetime
+    """When it was first wanted."""
+    destination: str
     serial: bool = False
     attempts: int = 0
+    """Calls begun. For kinds that are safe to repeat, those of a worker that died are missing."""
+    lease: int = 0
     leased_by: str = ""
+    """Whose lease it is or, where that has ended without a word, whose it was."""
     leased_until: datetime | None = None
     doubt: bool = False
-    """An earlier attempt may have been carried out: ask before repeating."""
+    """A call may have been carried out whose answer never came."""
+    abandoned: bool = False
+    """A lease ended without a word: for kinds whose beginning is not committed, a call may have been begun."""
+    expires: datetime | None = None
+    """A strict deadline: when it is leased even though its destination is paused."""
+    error: str = ""
+    """Why it waits: what the last try came to, also where no call was made."""
     history: bytes = b"[]"
-    """JSON: the tries that did not succeed, [{at, error}]."""
+    """JSON: the calls that did not succeed, [{at, error}], the latest 20."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many operations of a kind to lease, at most, and for how many seconds."""
+
+    kind: str
+    limit: int
+    seconds: float
 
 
 @swift
@@ -146,7 +167,7 @@ class Transaction(Protocol):
         ...
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
-        """Delete operations that are still leased as given (id, leased_by, attempts). Returns the ids found so."""
+        """Delete operations that are still leased as given (id, leased_by, lease). Returns the ids found so."""
         ...
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
@@ -184,14 +205,20 @@ class Store(Protocol):
         ...
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
+        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
     ) -> Sequence[OperationRow]:
-        """Lease operations of some kinds that are due by `now` and were not yet at `since`, oldest first: those never
+        """Lease operations that are due by `now` and were not yet at `since`, each kind's oldest first: those never
         leased or whose lease ran out."""
         ...
 
-    async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
-        """Give a leased operation back, to be tried again at `due`."""
+    async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
+        """Enter that calls are being begun for leased operations: their `attempts` as given, and doubt. Returns the ids
+        whose lease still holds; for the others nothing was changed."""
+        ...
+
+    async def postpone(self, rows: Sequence[OperationRow]) -> None:
+        """Give leased operations back, with `due`, `attempts`, `doubt`, `abandoned`, `error` and `history` as given.
+        Those whose lease is gone are left alone."""
         ...
 
     async def release(self, worker: str) -> int:

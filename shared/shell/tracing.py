@@ -70,9 +70,9 @@ def parked_span_of(identity: UUID, salt: int) -> str:
     return span_of(identity, salt ^ _PARKED)
 
 
-def attempt_span_of(identity: UUID, attempt: int) -> str:
-    """… of one attempt of an operation."""
-    return hashlib.blake2b(identity.bytes + attempt.to_bytes(4), digest_size=8, person=b"attempt").hexdigest()
+def attempt_span_of(identity: UUID, lease: int) -> str:
+    """… of one try of an operation, under one lease."""
+    return hashlib.blake2b(identity.bytes + lease.to_bytes(4), digest_size=8, person=b"attempt").hexdigest()
 
 
 def new_span() -> str:

@@ -7,6 +7,7 @@ Each statement first awaits `pause(name)`: there the simulation lets others run,
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from shared.shell.store import (
     StateRow,
     StateWrite,
     TimerRow,
+    Wanted,
     Writes,
 )
 from shared.simulation.columns import refusal
@@ -35,6 +37,7 @@ Pause = Callable[[str], Awaitable[None]]
 Check = Callable[[Mapping[str, Any]], bool]
 Where = Callable[[Any], bool]
 _GONE = object()
+POSTPONED = ("due", "attempts", "doubt", "abandoned", "error", "history")
 INBOX, OUTBOX, OPERATIONS, TIMERS, PARKED, ANSWERS = "inbox", "outbox", "operations", "timers", "parked", "answers"
 
 
@@ -109,42 +112,47 @@ class MemoryStore:
         return self._serials[table]
 
     async def lease_operations(
-        self, worker: str, now: datetime, limit: int, seconds: float, kinds: Collection[str], *, since: datetime
+        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
     ) -> Sequence[OperationRow]:
+        leased: list[OperationRow] = []
         async with self.begin() as tx:
             await self.pause("lease")
-            leased: list[OperationRow] = []
-            for row in sorted(tx.scan(OPERATIONS), key=lambda row: row.due):
-                if len(leased) == limit:
-                    break
-                if row.kind not in kinds or not _is_due(row, since, now) or _waits(row, tx.scan(OPERATIONS), now):
-                    continue
-                if self.locks.try_take((OPERATIONS, row.id), tx):
-                    until = now + timedelta(seconds=seconds)
-                    taken = dataclasses.replace(
-                        row, attempts=row.attempts + 1, leased_by=worker, leased_until=until, doubt=True
-                    )
-                    tx.put(OPERATIONS, row.id, taken)
-                    leased.append(dataclasses.replace(taken, doubt=row.doubt))
+            rows = sorted(tx.scan(OPERATIONS), key=lambda row: row.due)
+            for each in wanted:
+                due = (row for row in rows if row.kind == each.kind and _is_due(row, since, now))
+                ready = (row for row in due if not _waits(row, rows, now))
+                free = (row for row in ready if self.locks.try_take((OPERATIONS, row.id), tx))
+                until = now + timedelta(seconds=each.seconds)
+                leased += [_taken(row, worker, until) for row in itertools.islice(free, each.limit)]
+            for row in leased:
+                tx.put(OPERATIONS, row.id, row)
         return sorted(leased, key=lambda row: (row.due, row.id))
 
-    async def postpone(self, row: OperationRow, due: datetime, history: bytes, *, doubt: bool) -> None:
+    async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
+        begun = set()
+        async with self.begin() as tx:
+            await self.pause("begin_calls")
+            for row in rows:
+                if found := await tx.locked(OPERATIONS, row.id, _leased(row.leased_by, row.lease)):
+                    tx.put(OPERATIONS, row.id, dataclasses.replace(found, attempts=row.attempts, doubt=True))
+                    begun.add(row.id)
+        return begun
+
+    async def postpone(self, rows: Sequence[OperationRow]) -> None:
         async with self.begin() as tx:
             await self.pause("postpone")
-            found = await tx.locked(OPERATIONS, row.id, _leased(row.leased_by, row.attempts))
-            if found:
-                given_back = dataclasses.replace(
-                    found, due=due, leased_until=None, leased_by="", doubt=doubt, history=history
-                )
-                tx.put(OPERATIONS, row.id, given_back)
+            for row in rows:
+                if found := await tx.locked(OPERATIONS, row.id, _leased(row.leased_by, row.lease)):
+                    given = {name: getattr(row, name) for name in POSTPONED}
+                    tx.put(OPERATIONS, row.id, dataclasses.replace(found, **given, leased_until=None, leased_by=""))
 
     async def release(self, worker: str) -> int:
         released = 0
         async with self.begin() as tx:
             await self.pause("release")
             for row in tx.scan(OPERATIONS):
-                if found := await tx.locked(OPERATIONS, row.id, lambda row: row.leased_by == worker):
-                    tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, leased_by=""))
+                if found := await tx.locked(OPERATIONS, row.id, _held_by(worker)):
+                    tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, lease=found.lease + 1))
                     released += 1
         return released
 
@@ -271,8 +279,8 @@ class MemoryTransaction:
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         await self.store.pause("finish")
         finished = set()
-        for id, worker, attempts in operations:
-            if await self.locked(OPERATIONS, id, _leased(worker, attempts)):
+        for id, worker, lease in operations:
+            if await self.locked(OPERATIONS, id, _leased(worker, lease)):
                 self.delete(OPERATIONS, id)
                 finished.add(id)
         return finished
@@ -358,10 +366,10 @@ class MemoryTransaction:
         there = self.scan(OPERATIONS)
         held = set()
         for row in rows:
-            earlier = (other for other in rows if other.id < row.id)
+            earlier = (other for other in rows if (other.wanted, other.id) < (row.wanted, row.id))
             waits = row.serial and any(o.serial and o.key == row.key for o in (*there, *earlier))
             if waits:
-                row = dataclasses.replace(row, attempts=0, leased_by="", leased_until=None, doubt=False)  # noqa: PLW2901
+                row = dataclasses.replace(row, lease=0, leased_by="", leased_until=None)  # noqa: PLW2901
             if not await self.insert(OPERATIONS, row.id, row):
                 raise BatchRefused("the database refused the data: 23505")
             if row.leased_by:
@@ -403,8 +411,17 @@ class MemoryTransaction:
             raise BatchRefused(f"the database refused the data: {problem}")
 
 
-def _leased(worker: str, attempts: int) -> Where:
-    return lambda row: (row.leased_by, row.attempts) == (worker, attempts)
+def _leased(worker: str, lease: int) -> Where:
+    return lambda row: (row.leased_by, row.lease) == (worker, lease)
+
+
+def _held_by(worker: str) -> Where:
+    return lambda row: row.leased_by == worker and row.leased_until is not None
+
+
+def _taken(row: OperationRow, worker: str, until: datetime) -> OperationRow:
+    abandoned = row.abandoned or row.leased_by != ""
+    return dataclasses.replace(row, lease=row.lease + 1, leased_by=worker, leased_until=until, abandoned=abandoned)
 
 
 def _due_at(due: datetime) -> Where:
@@ -421,6 +438,9 @@ def _waits(row: OperationRow, others: Sequence[OperationRow], now: datetime) -> 
         other.serial
         and other.key == row.key
         and other.id != row.id
-        and (other.id < row.id or (other.leased_until is not None and other.leased_until >= now))
+        and (
+            (other.wanted, other.id) < (row.wanted, row.id)
+            or (other.leased_until is not None and other.leased_until >= now)
+        )
         for other in others
     )

@@ -43,7 +43,9 @@ STAGES = {
     ("relay.py", "*"): "relay",
     ("kafka.py", "send"): "relay",
     ("kafka.py", "read"): "read Kafka",
-    ("operations.py", "*"): "operations",
+    ("engine.py", "*"): "operations",
+    ("rules.py", "*"): "operations",
+    ("grouped.py", "*"): "operations",
     ("timers.py", "*"): "timers",
 }
 LIBRARIES = {

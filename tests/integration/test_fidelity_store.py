@@ -38,6 +38,7 @@ from shared.shell.store import (
     Store,
     TimerRow,
     Transaction,
+    Wanted,
     Writes,
 )
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
@@ -212,12 +213,21 @@ class Author:
 
     def _operation(self, key: str) -> OperationRow:
         number = self._next()
-        row = OperationRow(identity(5000 + number), key, "Kind", b"{}", b"{}", NOW + timedelta(seconds=number))
+        row = OperationRow(
+            identity(5000 + number),
+            key,
+            self.chance.choice(("Kind", "Other")),
+            b"{}",
+            b"{}",
+            NOW + timedelta(seconds=number),
+            NOW + timedelta(seconds=number // 3),
+            "outside",
+        )
         serial, held = self.chance.random() < 0.6, self.chance.random() < 0.5
         if not held:
             return dataclasses.replace(row, serial=serial)
         until = NOW + timedelta(seconds=60)
-        return dataclasses.replace(row, serial=serial, attempts=1, leased_by="w", leased_until=until, doubt=True)
+        return dataclasses.replace(row, serial=serial, lease=1, leased_by="w", leased_until=until)
 
     def _done(self, player: Player) -> tuple[str, Work]:
         """Outcomes and timers that may be somebody else's by now, and a parked message."""
@@ -227,7 +237,7 @@ class Author:
         kind = self.chance.choice(("finish", "fire", "unpark"))
         if kind == "finish" and operations:
             row = self.chance.choice(operations)
-            held = (row.id, row.leased_by, row.attempts + self.chance.choice((0, 0, 1)))
+            held = (row.id, row.leased_by, row.lease + self.chance.choice((0, 0, 1)))
             return "finish", lambda store, tx: tx.finish([held])
         if kind == "fire" and timers:
             timer = self.chance.choice(timers)
@@ -257,21 +267,34 @@ class Author:
 
     def _lease(self) -> tuple[str, Work]:
         now = NOW + timedelta(seconds=self.chance.choice((0, 50, 500)))
-        limit, worker = self.chance.choice((1, 3, 100)), self.chance.choice("vw")
+        worker, kinds = self.chance.choice("vw"), self.chance.choice((["Kind"], ["Kind", "Other"]))
+        wanted = [Wanted(kind, self.chance.choice((1, 3, 100)), self.chance.choice((20.0, 60.0))) for kind in kinds]
         since = self.chance.choice((LONG_AGO, now - timedelta(seconds=60)))
-        return f"lease {limit}", lambda store, tx: store.lease_operations(
-            worker, now, limit, 60.0, ["Kind"], since=since
-        )
+        return f"lease {wanted}", lambda store, tx: store.lease_operations(worker, now, wanted, since=since)
 
     def _postpone(self) -> tuple[str, Work]:
         rows = list(self.store.rows(OPERATIONS).values())
         if not rows:
             return self._lease()
-        row, due = self.chance.choice(rows), NOW + timedelta(seconds=1000 + self._next())
-        doubt = self.chance.random() < 0.5
         if self.chance.random() < 0.3:
             return "release", lambda store, tx: store.release("w")
-        return "postpone", lambda store, tx: store.postpone(row, due, b'[{"error":"x"}]', doubt=doubt)
+        some = self.chance.sample(rows, min(len(rows), 2))
+        changed = [
+            dataclasses.replace(
+                row,
+                due=NOW + timedelta(seconds=1000 + self._next()),
+                lease=row.lease + self.chance.choice((0, 0, 0, 1)),
+                attempts=row.attempts + 1,
+                doubt=self.chance.random() < 0.5,
+                abandoned=self.chance.random() < 0.5,
+                error="x",
+                history=b'[{"error":"x"}]',
+            )
+            for row in some
+        ]
+        if self.chance.random() < 0.5:
+            return "begin calls", lambda store, tx: store.begin_calls(changed)
+        return "postpone", lambda store, tx: store.postpone(changed)
 
     def _sent(self) -> tuple[str, Work]:
         bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.chance.random() < 0.5}

@@ -79,23 +79,23 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
             b"{}",
             b"[]",
             now,
+            now,
+            "ChargeCard",
             attempts=1,
             leased_by=worker,
             leased_until=until,
             doubt=doubt,
         )
 
+    rows = [
+        row(1, doubt=True, until=now + HOUR),  # under way
+        row(2, doubt=True, until=now - HOUR),  # its worker died
+        row(3, doubt=True, until=None),  # waits for its next try
+        row(4, doubt=False, until=None),  # certainly not done
+    ]
     async with store.begin() as tx:
-        await tx.write(
-            Writes(
-                operations=[
-                    row(1, doubt=True, until=now + HOUR),  # under way
-                    row(2, doubt=True, until=now - HOUR),  # its worker died
-                    row(3, doubt=True, until=None),  # waits for its next try
-                    row(4, doubt=False, until=None),  # certainly not done
-                ]
-            )
-        )
+        await tx.write(Writes(operations=rows))
+    await store.begin_calls([each for each in rows if each.doubt])
     sizes = await store.gauge()
     assert (sizes["operations"], sizes["operations_doubtful"], sizes["operations_late"]) == (4, 2, 0)
     await engine.dispose()

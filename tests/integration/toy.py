@@ -86,8 +86,8 @@ class Moved(Record):
 class SendBox(Operation):
     things: int
     serial = True
-    max_attempts = 3
-    first_retry = 0.01
+    give_up_after = timedelta(seconds=0.3)
+    first_retry = 0.05
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):

@@ -6,7 +6,6 @@ level of faults at which it is looked for where that is not `many`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -20,11 +19,11 @@ from services.payments.domain.operations import CancelIntent, ChargeCard, FindIn
 from services.payments.domain.payment import Payment, Refund
 from shared.contracts.payments import RefundPayment
 from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Decision, NoOutcome, NotDone, Operation, Outcome, Refused, Unknown
+from shared.shell.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.decisions import Batch
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound
-from shared.shell.operations import Operations
+from shared.shell.operations import Operations, rules
 from shared.shell.reader import Reader, inbound_of
 from shared.shell.relay import LowMark
 from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
@@ -202,31 +201,24 @@ def relay_trusts() -> Iterator[None]:
 
 @plant("a time-out is treated as failed")
 def timeout_is_failure() -> Iterator[None]:
-    settle = Operations._settle
+    judge = rules.after_perform
 
-    async def settled(self: Operations, row: OperationRow, operation: Operation, answer: Outcome | NoOutcome) -> None:
+    def judged(row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, *more: Any) -> rules.Step:
         if isinstance(answer, Unknown):
             kind: Any = type(operation)
             answer = kind.Failed("timeout", answer.error)
-        await settle(self, row, operation, answer)
+        return judge(row, operation, answer, *more)
 
-    with instead(Operations, "_settle", settled):
+    with instead(rules, "after_perform", judged):
         yield
 
 
 @plant("a retry has a new idempotency key")
 def key_per_attempt() -> Iterator[None]:
-    async def ask(self: Operations, row: OperationRow, operation: Operation, *, doubt: bool) -> Outcome | NoOutcome:
-        gateway, key = self.gateways[type(operation)], f"{row.id}.{row.attempts}"
-        try:
-            async with asyncio.timeout(operation.patience):
-                if doubt and not isinstance(found := await gateway.find(operation, key), NotDone):
-                    return found
-                return await gateway.perform(operation, key)
-        except (TimeoutError, ConnectionError):
-            return Unknown("no answer")
+    def key(self: Operations, row: OperationRow, operation: Operation) -> str:
+        return f"{row.id}.{row.lease}"
 
-    with instead(Operations, "_ask", ask):
+    with instead(Operations, "_key", key):
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +16,14 @@ from shared.shell.core import (
     Core,
     Decision,
     FailedOutcome,
+    NoOutcome,
     NotDone,
     Operation,
     Outcome,
     Record,
     Ref,
     Refused,
-    Retry,
     TimerMessage,
-    Unknown,
     UnresolvedOutcome,
 )
 from shared.shell.service import RecordTable, Service, StateTable, Storage, state_table
@@ -77,7 +77,7 @@ class Ring(Operation):
     """Ring a bell, any number at once."""
 
     note: str
-    max_attempts = 3
+    give_up_after = timedelta(seconds=15)
     patience = 30.0
     first_retry = 8.0
 
@@ -101,6 +101,27 @@ class Knock(Operation):
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome): ...
+
+    @dataclass(frozen=True, slots=True)
+    class Failed(FailedOutcome): ...
+
+    @dataclass(frozen=True, slots=True)
+    class Unresolved(UnresolvedOutcome): ...
+
+
+@dataclass(frozen=True, slots=True)
+class Toll(Operation):
+    """Toll a bell that knows a repetition by its key, for an hour."""
+
+    note: str
+    give_up_after = timedelta(hours=2)
+    safe_to_repeat = True
+    key_lives = timedelta(hours=1)
+    first_retry = 8.0
+
+    @dataclass(frozen=True, slots=True)
+    class Done(Outcome):
+        text: str = "tolled"
 
     @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
@@ -141,8 +162,8 @@ def _seen(message: Count, key: str) -> Iterable[Ref[Any]]:
     return [Ref(Total, total) for total in message.seen]
 
 
-Reply = Outcome | Retry | Unknown
-Found = Outcome | NotDone | Unknown
+Reply = Outcome | NoOutcome
+Found = Outcome | NotDone | NoOutcome
 
 
 @dataclass
@@ -154,7 +175,7 @@ class Bell:
     asked: list[tuple[str, str]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
-    async def perform(self, operation: Ring | Knock, key: str) -> Reply:
+    async def perform(self, operation: Ring | Knock | Toll, key: str) -> Reply:
         self.asked.append(("perform", operation.note))
         self.keys.add(key)
         reply = self.replies.pop(0) if self.replies else type(operation).Done()
@@ -162,7 +183,7 @@ class Bell:
             raise reply
         return reply
 
-    async def find(self, operation: Ring | Knock, key: str) -> Found:
+    async def find(self, operation: Ring | Knock | Toll, key: str) -> Found:
         self.asked.append(("find", operation.note))
         self.keys.add(key)
         return self.found.pop(0) if self.found else NotDone()
@@ -193,7 +214,10 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
     def count(tally: Tally | None, message: Count, context: Context) -> Decision[Tally] | Refused:
         return answers.get(message.what, one_more)(tally or Tally(), message, context)
 
-    @core.on(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved, Late, Over)
+    @core.on(
+        *(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved),
+        *(Toll.Done, Toll.Failed, Toll.Unresolved, Late, Over),
+    )
     def heard(tally: Tally | None, message: object, context: Context) -> Decision[Tally]:
         tally = tally or Tally()
         text = getattr(message, "text", "") or type(message).__qualname__
@@ -206,5 +230,5 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
         emits=[Counted, Latest],
         refusal=TallyRefused,
         storage=Storage(metadata, states=[tallies, totals], records=[steps]),
-        gateways={Ring: bell, Knock: bell},
+        gateways={Ring: bell, Knock: bell, Toll: bell},
     )

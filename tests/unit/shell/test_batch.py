@@ -356,7 +356,7 @@ class TestOperationsAtBirth:
 
         assert [operation for _, operation in done.leased] == [Ring("a"), Ring("b")]
         for row in world.wanted():
-            assert (row.leased_by, row.attempts, row.doubt) == ("tally-0", 1, True)
+            assert (row.leased_by, row.lease, row.attempts, row.doubt) == ("tally-0", 1, 0, False)
             assert row.leased_until and row.leased_until > world.clock.at + timedelta(seconds=Ring.patience)
 
     async def test_a_worker_without_room_leaves_them_to_others(self, world: World) -> None:

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.shell.clock import back_off
-from shared.shell.core import Decision, Operation, Retry, Unknown
+from shared.shell.core import Decision, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.handler import Handler
 from shared.shell.operations import NEVER, Operations
-from tests.unit.shell.tally import Count, Knock, Ring, Tally
+from shared.shell.operations.rules import Ended
+from tests.unit.shell.tally import Count, Found, Knock, Ring, Tally, Toll
 from tests.unit.shell.world import World, breathe
 
 
@@ -37,7 +38,7 @@ class Office:
         """Time passes; what is due is leased and performed."""
         self.world.later(**time)
         self.operations._swept = NEVER  # the time for it has come, too
-        await self.operations._lease(50, self.operations.kinds)
+        await self.operations.lease()
         await self.settled()
 
     async def settled(self) -> None:
@@ -68,17 +69,62 @@ async def test_an_operation_is_performed_and_its_outcome_handled(world: World, o
     assert (world.bell.asked, heard(world), world.wanted()) == ([("perform", "a")], ("rang",), [])
 
 
-async def test_a_retry_waits_keeps_its_key_and_gives_up_in_the_end(world: World, office: Office) -> None:
+async def test_a_retry_waits_keeps_its_key_and_gives_up_at_its_deadline(world: World, office: Office) -> None:
     world.bell.replies = [Retry("busy"), Retry("busy"), Retry("still busy")]
     await office.wants(Ring("a"))
     await office.comes_back(seconds=3)
     assert len(world.bell.asked) == 1, "at least half of the first delay of 8 s"
     await office.comes_back(seconds=6)
-    await office.comes_back(seconds=17)
+    assert len(world.bell.asked) == 2
+    await office.comes_back(seconds=5)
+    assert (len(world.bell.asked), heard(world)) == (2, ()), "a second is left"
+    await office.comes_back(seconds=1.1)
 
     assert world.bell.asked == [("perform", "a")] * 3
     assert len(world.bell.keys) == 1
     assert heard(world) == ("given up after 3 attempts: still busy",)
+
+
+async def test_what_was_never_tried_is_never_given_up(world: World, office: Office) -> None:
+    """A circuit that is open, a pause: however often, and however long."""
+    world.bell.replies = [NotTried("paused"), OperatorFault("the key has expired"), *[NotTried("paused")] * 50]
+    await office.wants(Ring("a"))
+    for _ in range(51):
+        await office.comes_back(minutes=2)
+    (row,) = world.wanted()
+    assert (row.attempts, row.doubt, row.error, row.history) == (0, False, "paused", b"[]")
+    await office.comes_back(minutes=2)
+    assert heard(world) == ("rang",)
+
+
+async def test_doubt_outlives_retries(world: World, office: Office) -> None:
+    """A lost answer, then a certain no: the first call may still have been carried out."""
+    world.bell.replies = [Unknown("lost"), Retry("busy"), NotTried("paused"), Retry("busy")]
+    await office.wants(Toll("a"))
+    for _ in range(3):
+        await office.comes_back(minutes=1)
+    (row,) = world.wanted()
+    assert (row.doubt, row.attempts) == (True, 3)
+    assert [what for what, _ in world.bell.asked] == ["perform"] * 4, "safe to repeat under its key"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (NotDone(), "given up after 2 attempts: busy"),
+        (Toll.Done("it tolled the first time"), "it tolled the first time"),
+        (Unknown("the books are closed"), "the books are closed"),
+    ],
+)
+async def test_who_gives_up_in_doubt_looks_into_the_books_first(
+    world: World, office: Office, found: Found, told: str
+) -> None:
+    world.bell.replies, world.bell.found = [Unknown("lost"), Retry("busy")], [NotTried("paused"), found]
+    await office.wants(Toll("a"))
+    await office.comes_back(hours=2)
+    assert heard(world) == (), "it was not possible to ask"
+    await office.comes_back(minutes=1)
+    assert heard(world) == (told,)
 
 
 async def test_a_retry_comes_when_the_outside_said(world: World, office: Office) -> None:
@@ -114,10 +160,24 @@ async def test_an_unknown_that_nobody_can_resolve_is_told_as_unresolved(world: W
     world.bell.found = [Unknown("who knows"), Unknown("nobody knows")]
     await office.wants(Ring("a"))
     await office.comes_back(seconds=10)
+    assert heard(world) == ()
     await office.comes_back(seconds=20)
 
     assert [what for what, _ in world.bell.asked] == ["perform", "find", "find"], "never performed again"
     assert heard(world) == ("nobody knows",)
+
+
+async def test_a_call_that_got_no_answer_at_the_deadline_is_looked_for_a_little_later(
+    world: World, office: Office
+) -> None:
+    """It may still be under way at the other end: what the books say at once proves nothing."""
+    world.bell.replies = [Retry("busy"), Unknown("no answer")]
+    await office.wants(Ring("a"))
+    await office.comes_back(seconds=16)
+    assert (world.bell.asked, heard(world)) == ([("perform", "a")] * 2, ())
+    await office.comes_back(seconds=20)
+    assert world.bell.asked[2:] == [("find", "a")]
+    assert heard(world) == ("given up after 2 attempts: no answer",)
 
 
 async def test_a_retry_after_a_retry_is_not_in_doubt(world: World, office: Office) -> None:
@@ -136,24 +196,101 @@ async def test_a_gateway_that_raises_leaves_the_outcome_unknown(world: World, of
     assert b"a bug of ours" not in row.history, "it could quote a secret"
 
 
-async def test_a_worker_that_died_leaves_an_operation_in_doubt(world: World, office: Office) -> None:
-    world.when("want", Decision(Tally(), operations=[Ring("a")]))
+async def dies_in_a_call(world: World, office: Office, operation: Operation) -> None:
+    """The gateway never returns, and the worker is gone."""
+    calls: list[str] = []
+
+    async def perform(wanted: Operation, key: str) -> Outcome:
+        calls.append(key)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.bell.perform, well = perform, world.bell.perform  # type: ignore[method-assign, assignment]
+    world.when("want", Decision(Tally(), operations=[operation]))
     await office.handler.handle([world.message("t-1", Count(what="want"))])
-    # It dies here, perhaps after the call. Another one takes over when the lease is over.
+    office.operations.start(world.done[-1].leased)
+    while not calls:
+        await breathe("")
+    for task in office.operations._tasks:
+        task.cancel()
+    world.bell.perform = well  # type: ignore[method-assign]
+
+
+async def test_a_worker_that_died_in_a_call_leaves_its_operation_in_doubt(world: World, office: Office) -> None:
+    await dies_in_a_call(world, office, Ring("a"))
+    (row,) = world.wanted()
+    assert (row.attempts, row.doubt) == (1, True), "committed before the call"
     other = Office(world, "tally-1")
     await other.comes_back(seconds=60)
-    assert world.bell.asked == []
+    assert world.bell.asked == [], "its lease is not over"
     await other.comes_back(seconds=60)
     assert world.bell.asked == [("find", "a"), ("perform", "a")]
     assert heard(world) == ("rang",)
 
 
-async def test_a_worker_that_starts_again_takes_up_its_own_at_once_and_asks_first(world: World, office: Office) -> None:
-    world.when("want", Decision(Tally(), operations=[Ring("a")]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+async def test_what_is_safe_to_repeat_is_repeated_after_a_crash_under_its_key(world: World, office: Office) -> None:
+    await dies_in_a_call(world, office, Toll("a"))
+    (row,) = world.wanted()
+    assert (row.attempts, row.doubt) == (0, False), "nothing was written before the call"
     assert await world.store.release("tally-0") == 1
     await Office(world).comes_back(seconds=1)
-    assert world.bell.asked == [("find", "a"), ("perform", "a")]
+    assert world.bell.asked == [("perform", "a")]
+    assert heard(world) == ("tolled",)
+
+
+async def test_what_is_safe_to_repeat_is_looked_for_once_its_key_is_forgotten(world: World, office: Office) -> None:
+    world.bell.replies = [Retry("busy", after=3601)]
+    await office.wants(Toll("a"))
+    await office.comes_back(seconds=3602)
+    assert world.bell.asked == [("perform", "a"), ("find", "a"), ("perform", "a")]
+
+
+async def test_of_hundreds_leased_by_a_worker_that_died_only_those_that_began_are_in_doubt(world: World) -> None:
+    office = Office(world)
+    hung = asyncio.Event()
+
+    async def perform(operation: Operation, key: str) -> Outcome:
+        await hung.wait()
+        raise AssertionError
+
+    world.bell.perform = perform  # type: ignore[method-assign]
+    for number in range(6):
+        world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(10)]))
+        await office.handler.handle([world.message(f"t-{number}", Count(what="want"))])
+        office.operations.start(world.done[-1].leased)
+    for _ in range(20):
+        await breathe("")
+    for task in office.operations._tasks:
+        task.cancel()
+    assert len(world.wanted()) == 60 and all(row.leased_by for row in world.wanted())
+    assert sum(row.doubt for row in world.wanted()) == 4, "as many as were called at once"
+    await world.store.release("tally-0")
+    assert sum(row.doubt for row in world.wanted()) == 4
+
+
+async def test_a_worker_that_stops_gives_back_what_it_did_not_begin(world: World, office: Office) -> None:
+    world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(20)]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    office.operations.start(world.done[-1].leased)
+    await office.operations.drain(1)
+    assert world.bell.asked == []
+    assert {(row.leased_by, row.doubt, row.abandoned, row.attempts) for row in world.wanted()} == {
+        ("", False, False, 0)
+    }
+
+
+async def test_beginnings_of_the_same_moment_are_one_statement(world: World) -> None:
+    statements: list[str] = []
+
+    async def pause(statement: str) -> None:
+        statements.append(statement)
+        await asyncio.sleep(0)
+
+    world.store.pause = pause
+    office = Office(world)
+    await office.wants(*(Ring(str(n)) for n in range(4)))
+    assert statements.count("begin_calls") == 1
+    assert len(world.bell.asked) == 4
 
 
 async def test_an_attempt_that_could_outlive_its_lease_is_not_begun(world: World, office: Office) -> None:
@@ -172,8 +309,8 @@ async def test_an_outcome_that_comes_after_the_lease_was_lost_changes_nothing(wo
     (row, operation) = world.done[-1].leased[0]
     world.later(seconds=120)
     other = Office(world, "tally-1")
-    await other.operations._lease(50, other.operations.kinds)
-    office.operations._deliver(row, operation, Ring.Done("too late"), [])
+    await other.operations.lease()
+    office.operations._deliver(Ended(row, Ring.Done("too late")), operation)
     await office.settled()
     assert heard(world) == ()
     await other.settled()
@@ -198,11 +335,11 @@ async def test_what_has_been_due_for_long_is_looked_for_every_few_seconds(world:
     await office.handler.handle([world.message("t-1", Count(what="want"))])
     world.later(seconds=600)
 
-    await office.operations._lease(50, office.operations.kinds)
+    await office.operations.lease()
     await office.settled()
     assert world.bell.asked == []
     await office.comes_back(seconds=1)
-    assert world.bell.asked == [("find", "a"), ("perform", "a")]
+    assert world.bell.asked == [("perform", "a")]
 
 
 async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:
@@ -229,7 +366,7 @@ async def test_a_kind_that_hangs_takes_no_room_from_others(world: World, office:
     await office.handler.handle([world.message("t-1", Count(what="want"))])
     office.operations.start(world.done[-1].leased)
     assert office.operations.room("Ring") == 0
-    assert office.operations.room("Knock") == office.operations.held
+    assert office.operations.room("Knock") == 64
     await office.operations.drain(0)
     assert office.operations.room("Knock") == 0, "a worker that stops takes nothing more"
 
@@ -250,6 +387,8 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
             payload=b'{"tune":"ding"}',
             meta=b'["","","","system"]',
             due=world.clock.at,
+            wanted=world.clock.at,
+            destination="Ring",
         )
         await tx.write(Writes(operations=[strange]))
     await office.comes_back(seconds=1)

@@ -20,11 +20,12 @@ from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta, RecordSource, timer_id
 from shared.shell.metrics import Metrics
 from shared.shell.operations import LONG_AGO, Operations
-from shared.shell.store import OperationRow, OutboxRow, TimerRow
+from shared.shell.store import OperationRow, OutboxRow, TimerRow, Wanted
 from shared.shell.wiring import Wiring
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
 
+EITHER = (Wanted("Ring", 10, 90.0), Wanted("Knock", 10, 90.0))
 START = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)
 
 
@@ -123,7 +124,7 @@ class World:
     async def leased(self, worker: str = "tally-1") -> list[OperationRow]:
         """What a worker leases a second later."""
         self.later(seconds=1)
-        return [*await self.store.lease_operations(worker, self.clock.at, 10, 90, {"Ring", "Knock"}, since=LONG_AGO)]
+        return [*await self.store.lease_operations(worker, self.clock.at, EITHER, since=LONG_AGO)]
 
     def later(self, **time: float) -> None:
         self.clock.at += timedelta(**time)
