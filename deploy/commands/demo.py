@@ -98,6 +98,7 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                         invariants={name: not violations for name, violations in report.invariants.items()},
                         versions=await result.versions_of(settings, kafka_jars.VERSION),
                         before=before,
+                        waiting=await rest.unsettled(settings),
                     )
                     if as_json:
                         console.show_json(final.document())
@@ -134,9 +135,11 @@ def _summary(final: Result) -> str:
     broken = [name for name, holds in final.invariants.items() if not holds]
     return (
         f"\n{final.orders} orders: {statuses}\n"
-        f"  {final.orders_per_second} whole orders/s; placed to completed: half within {final.latency_ms['p50']} ms, "
-        f"99 % within {final.latency_ms['p99']} ms\n"
-        f"  {final.lost} lost, {final.double_charged} charged twice; {final.emails} mails, {final.webhooks} webhooks\n"
+        f"  {final.orders_per_second} settled orders/s, every mail and webhook counted "
+        f"({final.orders_per_second_until_ended}/s until they ended)\n"
+        f"  placed to completed: half within {final.latency_ms['p50']} ms, 99 % within {final.latency_ms['p99']} ms\n"
+        f"  {final.lost} lost, {final.double_charged} charged twice; {final.emails} mails, {final.webhooks} webhooks"
+        f"{f'; {final.unsettled} orders unsettled' if final.unsettled else ''}\n"
         f"  invariants: {'broken: ' + ', '.join(broken) if broken else f'all {len(final.invariants)} hold'}\n"
         f"  {', '.join(f'{name} {value}' for name, value in final.versions.items())}"
     )

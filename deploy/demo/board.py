@@ -52,10 +52,10 @@ def figures(tally: Tally) -> dict[str, str]:
         "placed": str(tally.placed),
         "paid": str(tally.paid),
         "items delivered": str(tally.delivered),
-        "at rest": str(len(tally.ends)),
+        "ended": str(len(tally.ends)),
         "mails": str(tally.mails),
         "webhooks": str(tally.webhooks),
-        "orders/s": f"{tally.rate():.0f}",
+        "ended/s": f"{tally.rate_until_ended():.0f}",
         "p50 ms": str(tally.latency(0.5)),
         "p99 ms": str(tally.latency(0.99)),
     }

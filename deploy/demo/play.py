@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from deploy.client import ClientError, OutsideWorld, StripeSandbox
@@ -20,7 +20,7 @@ AT_ONCE = 400
 AT_FIRST = 25
 """… of which so few at the beginning: each that ends makes room for two until the house is full."""
 FLOWING = 0.95
-"""The share of orders over whose ends the rate is measured: the last ones wait for people and deadlines."""
+"""The share of orders over which a rate is measured: the last ones wait for people and deadlines."""
 
 
 @dataclass
@@ -32,6 +32,11 @@ class Life:
     ended_at: float | None = None
     """Monotonic seconds."""
     trouble: str = ""
+
+    @property
+    def settled_at(self) -> float | None:
+        """When the story had ended and the last mail or webhook was taken; right once nothing is under way."""
+        return None if self.ended_at is None else max(self.ended_at, self.order.taken_at or 0.0)
 
 
 @dataclass
@@ -78,13 +83,21 @@ class Tally:
             item["delivery"] == "delivered" for life in self.lives for item in life.order.latest.get("items") or ()
         )
 
-    def rate(self) -> float:
-        """Whole orders per second, from the first customer until 95 % of all orders were where they stay."""
-        if not self.ends:
+    def rate_until_ended(self) -> float:
+        """Orders per second, until 95 % of all were where they stay, whatever mails and webhooks still waited then."""
+        return self._rate(self.ends)
+
+    def settled_rate(self, unsettled: Collection[str]) -> float:
+        """Orders per second, until 95 % of all were settled: where they stay, and every mail and webhook taken or given
+        up. `unsettled`: ids of orders whose mails or webhooks still wait."""
+        settled = (life.settled_at for life in self.lives if life.order.id not in unsettled)
+        return self._rate([at for at in settled if at is not None])
+
+    def _rate(self, ends: Sequence[float]) -> float:
+        if not ends:
             return 0.0
-        counted = max(1, int(self.wanted * FLOWING))
-        ends = sorted(self.ends)[:counted]
-        return len(ends) / max(ends[-1] - self.began, 0.001)
+        counted = sorted(ends)[: max(1, int(self.wanted * FLOWING))]
+        return len(counted) / max(counted[-1] - self.began, 0.001)
 
     def latency(self, share: float) -> int:
         """The percentile in milliseconds."""

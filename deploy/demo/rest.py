@@ -34,6 +34,15 @@ async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) ->
             await connection.close()
 
 
+async def unsettled(settings: Settings) -> set[str]:
+    """Ids of the orders some of whose mails or webhooks still wait."""
+    connection = await asyncpg.connect(settings.notifications.database_url)
+    try:
+        return {row["key"] for row in await connection.fetch("select key from threads where pending > 0")}
+    finally:
+        await connection.close()
+
+
 async def _under_way(connections: list[asyncpg.Connection]) -> int:
     counts = [
         await connection.fetchval("select (select count(*) from outbox) + (select count(*) from operations)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
@@ -24,11 +24,15 @@ class Result:
     by_status: Mapping[str, int]
     """At rest, by checkout's own rows."""
     orders_per_second: float
-    """Whole orders, until 95 % of them were where they stay."""
+    """Until 95 % of them were settled: where they stay, and every mail and webhook taken or given up."""
+    orders_per_second_until_ended: float
+    """Until 95 % of them were where they stay, whatever mails and webhooks still waited then."""
     latency_ms: Mapping[str, int]
     """Placed to completed, of orders that complete by themselves."""
     lost: int
     """Published, and without a row or not where their story ends."""
+    unsettled: int
+    """With a mail or webhook that still waited when nothing moved any more."""
     double_charged: int
     """Charged more than once in the provider's books."""
     invariants: Mapping[str, bool]
@@ -52,17 +56,20 @@ async def result_of(
     invariants: Mapping[str, bool],
     versions: Mapping[str, str],
     before: tuple[int, int],
+    waiting: Collection[str],
 ) -> Result:
-    """`before`: mails and webhooks that were there before the play."""
+    """`before`: mails and webhooks that were there before the play. `waiting`: orders whose mails or webhooks wait."""
     tally = play.tally
     rows = await rows_of(edges, play)
     statuses = Counter(rows[life.order.id]["status"] for life in tally.lives if life.order.id in rows)
     return Result(
         orders=len(tally.lives),
         by_status=dict(sorted(statuses.items())),
-        orders_per_second=round(tally.rate(), 1),
+        orders_per_second=round(tally.settled_rate(waiting), 1),
+        orders_per_second_until_ended=round(tally.rate_until_ended(), 1),
         latency_ms={"p50": tally.latency(0.5), "p99": tally.latency(0.99)},
         lost=len(lost(tally.lives, rows)),
+        unsettled=sum(life.order.id in waiting for life in tally.lives),
         double_charged=double_charged(tally.lives, await bank.books()),
         invariants=invariants,
         emails=tally.mails - before[0],

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -21,6 +22,8 @@ from deploy.storefront import Follower, Published, Read, Storefront, uuid7
 from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, CheckoutRefused, CompleteOrder
 from shared.contracts.envelope import Command
 from shared.contracts.fulfillment import RetryDelivery, ShipItems
+from shared.contracts.notifications import EVENTS as NOTIFICATIONS
+from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import (
     CheckoutAbandoned,
@@ -32,6 +35,8 @@ from shared.contracts.storefront import (
 from shared.settings import Settings
 
 GOOD_CARD = "pm_card_visa"
+TAKEN = frozenset({EmailSent.type, EmailFailed.type, WebhookDelivered.type, WebhookExhausted.type})
+"""Events that tell of the end of a mail or webhook."""
 Seen = Mapping[str, Any]
 """The body of a record of `orders.status.v1`."""
 
@@ -52,6 +57,8 @@ class Order:
     history: list[tuple[int, str]] = field(default_factory=list)
     """Every status with the time it was first seen in."""
     refusals: list[dict[str, Any]] = field(default_factory=list)
+    taken_at: float | None = None
+    """When the latest of its mails and webhooks was taken or given up; monotonic seconds."""
     _waiting: list[tuple[Callable[[Order], bool], asyncio.Future[None]]] = field(default_factory=list)
 
     @property
@@ -129,6 +136,9 @@ class Order:
 
     def learn(self, record: Read) -> None:
         """A record about this order."""
+        if record.type in TAKEN:
+            self.taken_at = time.monotonic()
+            return
         if record.type == CheckoutRefused.type:
             self.refusals.append(record.body)
         elif record.body.get("revision", 0) > self.latest.get("revision", 0):
@@ -142,13 +152,14 @@ class Order:
 
 
 class Shop:
-    """Publishes for all customers and reads the status topic once for all of them."""
+    """Publishes for all customers and reads once for all of them: order status, refusals, what became of mails."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
         self.orders: dict[str, Order] = {}
         self.storefront = Storefront(settings.kafka)
-        self._follower = Follower(settings.kafka, [STATUS, ORDERS], types={"order.status", CheckoutRefused.type})
+        types = {"order.status", CheckoutRefused.type, *TAKEN}
+        self._follower = Follower(settings.kafka, [STATUS, ORDERS, NOTIFICATIONS], types=types)
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

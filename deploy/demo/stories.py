@@ -19,7 +19,7 @@ from shared.contracts.values import Customer
 DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SECURE_CARD = "pm_card_threeDSecure2Required"
 PATIENCE = 180.0
-"""Seconds that a story waits for one step: the shop may be full."""
+"""Seconds, unless a visit says otherwise: the shop may be full."""
 NAMES = (
     "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
     "Leslie Lamport,Frances Allen,Jim Gray,Adele Goldberg,Tony Hoare,Karen Jones,Niklaus Wirth,Margaret Hamilton"
@@ -40,6 +40,8 @@ class Visit:
     bank: StripeSandbox
     chance: random.Random
     marks: set[str] = field(default_factory=set)
+    timeout: float = PATIENCE
+    """Seconds that the story waits for one step."""
 
     def checkout(self, card: str = GOOD_CARD) -> CheckoutSubmitted:
         return checkout(
@@ -57,21 +59,21 @@ class Visit:
         await self.order.submits(self.checkout(card))
 
     async def sees(self, *statuses: str) -> None:
-        await self.order.becomes(*statuses, within=PATIENCE)
+        await self.order.becomes(*statuses, within=self.timeout)
 
     async def is_told_of_the_decline(self) -> None:
-        await self.order.shows(lambda it: it.latest.get("payment_status") == "failed", "a decline", within=PATIENCE)
+        await self.order.shows(lambda it: it.latest.get("payment_status") == "failed", "a decline", within=self.timeout)
 
     async def meets_the_bank(self, *, passed: bool) -> None:
         """Follows the link to the bank's page and presses a button there."""
         seen = await self.order.shows(
-            lambda it: "/3d_secure/" in str(it.latest.get("pay_url")), "a link to the bank", within=PATIENCE
+            lambda it: "/3d_secure/" in str(it.latest.get("pay_url")), "a link to the bank", within=self.timeout
         )
         await self.bank.authenticate(str(seen["pay_url"]), passed=passed)
 
     async def gets_a_parcel(self) -> None:
         """Staff send what waits for shipment, once all else is delivered."""
-        await self.order.shows(_waits_for_a_parcel, "a parcel to send", within=PATIENCE)
+        await self.order.shows(_waits_for_a_parcel, "a parcel to send", within=self.timeout)
         await self.order.is_shipped()
 
 
@@ -126,10 +128,12 @@ async def gives_up_before_paying(visit: Visit) -> None:
 
 async def cancels_after_paying(visit: Visit) -> None:
     await visit.buys()
-    await visit.order.shows(_waits_for_a_parcel, "a parcel to send", within=PATIENCE)
+    await visit.order.shows(_waits_for_a_parcel, "a parcel to send", within=visit.timeout)
     await visit.order.is_cancelled()
     await visit.order.shows(
-        lambda it: it.status == "cancelled" and it.latest["payment_status"] == "refunded", "a refund", within=PATIENCE
+        lambda it: it.status == "cancelled" and it.latest["payment_status"] == "refunded",
+        "a refund",
+        within=visit.timeout,
     )
 
 
@@ -145,7 +149,7 @@ async def wants_some_money_back(visit: Visit) -> None:
     await visit.sees("completed")
     await visit.order.is_refunded(visit.chance.randint(100, 500))
     await visit.order.shows(
-        lambda it: it.latest["payment_status"] == "partially_refunded", "a partial refund", within=PATIENCE
+        lambda it: it.latest["payment_status"] == "partially_refunded", "a partial refund", within=visit.timeout
     )
 
 
@@ -159,7 +163,7 @@ async def corrects_a_mistake(visit: Visit) -> None:
     right = visit.checkout()
     await visit.order.opens(right.currency, visit.country)
     await visit.order.submits(right.model_copy(update={"shipping": None, "total": right.total + 1}))
-    await visit.order.is_refused(within=PATIENCE)
+    await visit.order.is_refused(within=visit.timeout)
     await visit.order.submits(right)
     await visit.gets_a_parcel()
     await visit.sees("completed")
@@ -169,7 +173,7 @@ async def never_gets_it_right(visit: Visit) -> None:
     right = visit.checkout()
     await visit.order.opens(right.currency, visit.country)
     await visit.order.submits(right.model_copy(update={"subtotal": right.subtotal + 1}))
-    await visit.order.is_refused(within=PATIENCE)
+    await visit.order.is_refused(within=visit.timeout)
     await visit.sees("created")
 
 

@@ -26,7 +26,10 @@ from shared.contracts.storefront import CheckoutOpened
 from shared.settings import Settings, load_settings
 from tests.e2e.conversation import eventually
 
-KEYS = "orders by_status orders_per_second latency_ms lost double_charged invariants emails webhooks versions".split()
+KEYS = (
+    "orders by_status orders_per_second orders_per_second_until_ended latency_ms lost unsettled double_charged "
+    "invariants emails webhooks versions"
+).split()
 
 
 @contextlib.asynccontextmanager
@@ -110,7 +113,8 @@ async def test_the_demo_prints_one_json_object(tmp_path: Path) -> None:
     assert process.returncode == 0, err.decode()
     result: dict[str, Any] = json.loads(out)
     assert list(result) == KEYS
-    assert (result["orders"], result["lost"], result["double_charged"]) == (40, 0, 0)
+    assert (result["orders"], result["lost"], result["unsettled"], result["double_charged"]) == (40, 0, 0, 0)
+    assert 0 < result["orders_per_second"] <= result["orders_per_second_until_ended"]
     assert sum(result["by_status"].values()) == 40
     assert result["invariants"] and all(result["invariants"].values())
     assert result["latency_ms"]["p50"] <= result["latency_ms"]["p99"]

@@ -29,8 +29,8 @@ LAST_COPY = "numbered"
 class Staff:
     """Wait until all orders in the same trouble are there, then remedy it once for all of them."""
 
-    def __init__(self, expected: int, remedy: Callable[[], Awaitable[None]]) -> None:
-        self._missing, self._remedy = expected, remedy
+    def __init__(self, expected: int, remedy: Callable[[], Awaitable[None]], timeout: float) -> None:
+        self._missing, self._remedy, self._timeout = expected, remedy, timeout
         self._done = asyncio.Event()
 
     async def put_right(self) -> None:
@@ -38,7 +38,7 @@ class Staff:
         if not self._missing:
             await self._remedy()
             self._done.set()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(self._timeout):
             await self._done.wait()
 
 
@@ -65,7 +65,7 @@ async def wants_ten_per_cent_back(scene: Scene) -> None:
     await scene.buys()
     await scene.sees("completed")
     await scene.order.is_refunded(int(scene.order.latest["purchased"]) // 10)
-    await scene.order.shows(_partly_refunded, "a partial refund", within=PATIENCE)
+    await scene.order.shows(_partly_refunded, "a partial refund", within=scene.timeout)
 
 
 async def is_refunded_by_two_at_once(scene: Scene) -> None:
@@ -74,7 +74,7 @@ async def is_refunded_by_two_at_once(scene: Scene) -> None:
     await scene.sees("completed")
     amount = int(scene.order.latest["purchased"]) * 6 // 10
     await asyncio.gather(*(scene.order.publish(RefundPayment(amount=amount), actor=f"staff-{n}") for n in (1, 2)))
-    await scene.order.shows(_partly_refunded, "a partial refund", within=PATIENCE)
+    await scene.order.shows(_partly_refunded, "a partial refund", within=scene.timeout)
 
 
 def _partly_refunded(order: Order) -> bool:
@@ -91,7 +91,7 @@ async def books_where_the_desk_refuses(scene: Scene) -> None:
 
 async def waits_for_a_code(scene: Scene) -> None:
     await scene.buys()
-    await scene.order.shows(_waits, "an item that waits", within=PATIENCE)
+    await scene.order.shows(_waits, "an item that waits", within=scene.timeout)
     await scene.staff[SCARCE].put_right()
     await scene.sees("completed")
 
@@ -107,6 +107,8 @@ class Way:
     skus: tuple[str, ...] = ("atlas", "audiobook")
     ends: frozenset[str] = frozenset({"completed"})
     store: str = ""
+    declines: int = 0
+    """How many payments the story means to be declined."""
 
 
 def _ends(*statuses: str) -> frozenset[str]:
@@ -117,11 +119,11 @@ EVERYTHING = ("atlas", "tides", "audiobook", "navigation", "print")
 PATHS = (
     Way("1 happy", stories.buys_downloads, ("atlas", "audiobook", "navigation")),
     Way("1 happy, with a parcel", stories.buys_a_print, EVERYTHING),
-    Way("2 declined, another card", stories.pays_with_another_card),
-    Way("2 declined, expires", lets_the_reservation_lapse, ("tides", "print"), _ends("expired"), HASTY),
+    Way("2 declined, another card", stories.pays_with_another_card, declines=1),
+    Way("2 declined, expires", lets_the_reservation_lapse, ("tides", "print"), _ends("expired"), HASTY, declines=1),
     Way("3 3-D Secure", stories.confirms_with_the_bank, ("atlas", "navigation")),
-    Way("3 3-D Secure fails", stories.fails_at_the_bank),
-    Way("4 cancelled before payment", is_cancelled_before_paying, ("print", "tides"), _ends("cancelled")),
+    Way("3 3-D Secure fails", stories.fails_at_the_bank, declines=1),
+    Way("4 cancelled before payment", is_cancelled_before_paying, ("print", "tides"), _ends("cancelled"), declines=1),
     Way("4 cancelled after payment", stories.cancels_after_paying, EVERYTHING, _ends("cancelled")),
     Way("5 refunded", stories.wants_all_money_back, ("atlas", "navigation"), _ends("refunded")),
     Way("5 refunded in part", wants_ten_per_cent_back),
@@ -147,9 +149,12 @@ class Told:
         return self.scene.order
 
 
-async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 600) -> list[Told]:
-    """Send one customer down each path, spread over so many seconds; returns when all stories are told."""
-    staff = await _staff(system, paths)
+async def tell(
+    system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 600, timeout: float = PATIENCE
+) -> list[Told]:
+    """Send one customer down each path, spread over so many seconds; returns when all stories are told. `timeout`:
+    seconds that each waits for one step."""
+    staff = await _staff(system, paths, timeout)
     told: list[Told] = []
     room = asyncio.Semaphore(at_once)
 
@@ -162,7 +167,7 @@ async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at
     async with asyncio.TaskGroup() as group:
         for path in paths:
             await room.acquire()
-            told.append(Told(path, _scene(system, path, staff)))
+            told.append(Told(path, _scene(system, path, staff, timeout)))
             group.create_task(one(told[-1]))
             await asyncio.sleep(seconds / len(paths))
     return told
@@ -170,7 +175,7 @@ async def tell(system: System, paths: Sequence[Way], *, seconds: float = 0.0, at
 
 async def tell_one(system: System, path: Way) -> Told:
     """Send one customer down a path on which no staff is needed."""
-    it = Told(path, _scene(system, path, {}))
+    it = Told(path, _scene(system, path, {}, PATIENCE))
     await _happens(it)
     return it
 
@@ -182,14 +187,15 @@ async def _happens(it: Told) -> None:
         it.trouble = f"{type(trouble).__name__}: {trouble}"
 
 
-def _scene(system: System, path: Way, staff: Mapping[str, Staff]) -> Scene:
+def _scene(system: System, path: Way, staff: Mapping[str, Staff], timeout: float) -> Scene:
     order = system.shop.order(path.store)
     customer = person("Grace Hopper", order.id[-12:])
     skus = [(sku, 1) for sku in path.skus]
-    return Scene(order, customer, skus, "DE", 0, system.catalogue, system.bank, random.Random(0), staff=staff)
+    rng = random.Random(0)
+    return Scene(order, customer, skus, "DE", 0, system.catalogue, system.bank, rng, timeout=timeout, staff=staff)
 
 
-async def _staff(system: System, paths: Sequence[Way]) -> dict[str, Staff]:
+async def _staff(system: System, paths: Sequence[Way], timeout: float) -> dict[str, Staff]:
     """Shape the troubles: a desk that refuses, a platform that stumbles, half of the last copies, no codes."""
     count = Counter(sku for path in paths for sku in path.skus)
     store = system.catalogue.main
@@ -207,7 +213,7 @@ async def _staff(system: System, paths: Sequence[Way]) -> dict[str, Staff]:
         codes = tuple(f"RARE-{number}-{random.randbytes(6).hex()}" for number in range(count[SCARCE]))
         await system.shop.storefront.publish(AddCodes(codes=codes), f"{store}/{SCARCE}", actor="staff")
 
-    return {"workshop": Staff(count["workshop"], mend), SCARCE: Staff(count[SCARCE], fill)}
+    return {"workshop": Staff(count["workshop"], mend, timeout), SCARCE: Staff(count[SCARCE], fill, timeout)}
 
 
 # How an order ended
