@@ -15,7 +15,18 @@ from aiohttp import web
 
 from . import intents, methods, refunds, setups
 from .books import Event, Transaction
-from .errors import CardDeclined, StripeError, broken, invalid, missing, rate_limited, unauthorised, unknown_route
+from .errors import (
+    CardDeclined,
+    StripeError,
+    broken,
+    forbidden,
+    invalid,
+    key_expired,
+    missing,
+    rate_limited,
+    unauthorised,
+    unknown_route,
+)
 from .faults import Fault, Faults
 from .form import Form, decode
 from .idempotency import fingerprint_of
@@ -110,6 +121,7 @@ class Api:
         struck: list[Fault] = []
         if self._faults.active:
             struck = self._faults.for_request(request.method, path, lambda: self._metadata(params, request.match_info))
+        _refuse_key(struck, request)
         kept = self._store.keys.begin(claim.key, claim.fingerprint, path, self._store.clock.now()) if claim else None
         tx = self.transaction(f"{request.scheme}://{request.host}", request_id, key)
         try:
@@ -147,9 +159,7 @@ class Api:
         return answer
 
     def _authenticate(self, request: web.Request) -> None:
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme == "Basic":
-            given = _basic_user(given)
+        given = _given_key(request)
         allowed = given.startswith(("sk_test_", "rk_test_")) if self._api_key is None else given == self._api_key
         if not allowed:
             raise unauthorised(given)
@@ -193,6 +203,15 @@ class Api:
         return as_list("/v1/events", map(self._event_tree, events), more=more)
 
 
+def _refuse_key(struck: list[Fault], request: web.Request) -> None:
+    """A key that expired or lost a permission: answered before anything else is looked at, and never kept."""
+    key = _given_key(request)
+    if any(fault.kind == "expired_key" for fault in struck):
+        raise key_expired(key)
+    if any(fault.kind == "forbidden" for fault in struck):
+        raise forbidden(key, request.path)
+
+
 async def _strike_before(struck: list[Fault]) -> None:
     for fault in struck:
         match fault.kind:
@@ -213,6 +232,11 @@ async def _params(request: web.Request) -> dict[str, object]:
         return decode((await request.read()).decode())
     except ValueError:
         raise invalid("Invalid request: the parameters are not valid form data in UTF-8.") from None
+
+
+def _given_key(request: web.Request) -> str:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return _basic_user(given) if scheme == "Basic" else given
 
 
 def _basic_user(encoded: str) -> str:

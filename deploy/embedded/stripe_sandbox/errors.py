@@ -79,6 +79,23 @@ def rate_limited(retry_after: float) -> StripeError:
     )
 
 
+def key_expired(key: str) -> StripeError:
+    return StripeError(401, f"Expired API Key provided: {_masked(key)}", code="api_key_expired")
+
+
+def forbidden(key: str, path: str) -> StripeError:
+    """A restricted key without the permission. Stripe names the key's end and the account."""
+    return StripeError(
+        403,
+        f"The provided key '{_masked(key)}' does not have the required permissions for this endpoint ({path}) on "
+        "account 'acct_sandbox'.",
+    )
+
+
+def _masked(key: str) -> str:
+    return f"{key[:8]}{'*' * 8}{key[-4:]}"
+
+
 def broken(*, saved: bool) -> StripeError:
     """`saved`: the key answers 500 from now on, and the SDK is told not to retry; else it failed before it began."""
     advice = {"Stripe-Should-Retry": "false" if saved else "true"}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-RequestFault = Literal["delay", "close_before", "close_after", "rate_limit", "error", "error_after"]
+RequestFault = Literal[
+    "delay", "close_before", "close_after", "rate_limit", "error", "error_after", "expired_key", "forbidden"
+]
 WebhookFault = Literal["webhook_duplicate", "webhook_delay", "webhook_swap", "webhook_shuffle"]
 REQUEST_FAULTS, WEBHOOK_FAULTS = get_args(RequestFault), get_args(WebhookFault)
 Metadata = Callable[[], dict[str, str]]
@@ -19,7 +22,8 @@ class BadFaultError(ValueError):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. It strikes what matches, `count` times (None: for ever), each time with probability `chance`."""
+    """One fault. It strikes what matches, `count` times (None: for ever), each time with probability `chance`, and for
+    `seconds` from when it was set (None: for ever)."""
 
     id: str
     kind: str
@@ -28,14 +32,18 @@ class Fault:
     event: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     count: int | None = 1
+    seconds: float | None = None
     chance: float = 1.0
     milliseconds: int = 0
     retry_after: float = 1.0
     copies: int = 2
     saved: bool = False
     hits: int = 0
+    set_at: float = field(default_factory=time.monotonic)
 
     def strikes(self, luck: random.Random) -> bool:
+        if self.seconds is not None and time.monotonic() > self.set_at + self.seconds:
+            return False
         if self.count == 0 or (self.chance < 1 and luck.random() >= self.chance):
             return False
         self.hits += 1
@@ -63,8 +71,12 @@ class Faults:
         match_ = wish.pop("match", {})
         if wish.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
             raise BadFaultError(f"kind must be one of {', '.join((*REQUEST_FAULTS, *WEBHOOK_FAULTS))}")
-        for name in ("count", "milliseconds", "copies", "chance", "retry_after"):
-            if name in wish and not (wish[name] is None and name == "count") and not _is_number(wish[name]):
+        for name in ("count", "seconds", "milliseconds", "copies", "chance", "retry_after"):
+            if (
+                name in wish
+                and not (wish[name] is None and name in ("count", "seconds"))
+                and not _is_number(wish[name])
+            ):
                 raise BadFaultError(f"{name} must be a number, 0 or more")
         self._made += 1
         try:
