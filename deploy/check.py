@@ -29,7 +29,8 @@ from services.fulfillment.domain.states import Delivery, Stock
 from services.notifications.domain.state import Endpoints, Thread
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.payment import Payment
-from services.payments.gateways.stripe import INTENTS, REFUNDS, StripeGateway
+from services.payments.gateways.stripe import StripeGateway
+from services.payments.gateways.stripe_api import INTENTS, REFUNDS
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
 from shared.invariants import Movement, Unhandled, violations

@@ -141,6 +141,10 @@ class PaymentRequested(Event, type="order.payment_requested", topic=ORDERS):
     payment_method: Short | None = None
     token: Short | None = None
     statement_descriptor: Short | None = None
+    requested_at: datetime | None = None
+    """When this attempt was asked for: nothing can have been charged for it earlier."""
+    until: datetime | None = None
+    """When the order's time to pay is over: nothing is charged after it."""
 
 
 class PaymentActionRequired(Event, type="order.payment_action_required", topic=ORDERS):
@@ -151,11 +155,13 @@ class PaymentActionRequired(Event, type="order.payment_action_required", topic=O
 
 
 class PaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
-    """The card was declined; the customer can pay again at `url` until `until`."""
+    """The payment did not go through; the customer can pay again at `url` until `until`."""
 
     attempt: Count
     code: Short
+    """Why, of the closed list of `payment.declined`."""
     text: Text
+    """For the customer."""
     url: Url
     until: datetime
 

@@ -191,12 +191,14 @@ _CHECKOUT: tuple[Message, ...] = (
         return_url=PAY_URL,
         payment_method="pm_card_visa",
         statement_descriptor="NORTHWIND",
+        requested_at=PLACED,
+        until=GRACE_ENDS,
     ),
     checkout.PaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
     checkout.PaymentDeclined(
         attempt=1,
         code="insufficient_funds",
-        text="The card has insufficient funds.",
+        text="Your card has insufficient funds.",
         url=PAY_URL,
         until=GRACE_ENDS,
     ),
@@ -271,6 +273,13 @@ _PAYMENTS: tuple[Message, ...] = (
         reason="not_as_described",
         note="one atlas arrived torn",
     ),
+    payments.SettlePayment(
+        attempt=1,
+        outcome="captured",
+        reference="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
+        amount=5380,
+        reason="Found in Stripe's dashboard by the order's number.",
+    ),
     payments.PaymentActionNeeded(attempt=1, url=BANK_URL),
     payments.PaymentCaptured(
         attempt=1,
@@ -281,8 +290,24 @@ _PAYMENTS: tuple[Message, ...] = (
         card=_CARD,
         captured_at=PAID,
     ),
-    payments.PaymentFailed(attempt=1, code="insufficient_funds", text="The card has insufficient funds.", card=_CARD),
-    payments.PaymentUnresolved(attempt=1, text="no answer within 30 s; look at the provider"),
+    payments.PaymentFailed(
+        attempt=1,
+        code="insufficient_funds",
+        text="Your card has insufficient funds.",
+        card=_CARD,
+        reason="insufficient_funds",
+        detail="Your card has insufficient funds.",
+    ),
+    payments.PaymentUnresolved(attempt=1, text="no answer within 30 s"),
+    payments.PaymentSettled(
+        attempt=1,
+        outcome="captured",
+        reference="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
+        reason="Found in Stripe's dashboard by the order's number.",
+    ),
+    payments.SettlementContradicted(
+        attempt=1, text="Settled as not_charged by staff:anna, but the provider captured 53.80 GBP."
+    ),
     payments.PaymentCancelled(attempt=1),
     payments.PaymentRefunded(
         refund=REFUND,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import Field
 
@@ -33,6 +34,24 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     note: Text = ""
 
 
+class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
+    """Say what became of an attempt or a refund whose outcome nobody could find out. What the provider reports later
+    counts for more. Refused for anything whose outcome is known."""
+
+    attempt: Count | None = None
+    """Either an attempt …"""
+    refund: Id | None = None
+    """… or a refund."""
+    outcome: Literal["captured", "not_charged", "refunded", "not_refunded"]
+    """`captured` or `not_charged` of an attempt, `refunded` or `not_refunded` of a refund."""
+    reference: Short = ""
+    """The provider's id (`pi_…`, `re_…`) of what was captured or refunded."""
+    amount: Amount | None = None
+    """What was captured or refunded, to be compared with what was asked for."""
+    reason: Text = Field(min_length=1)
+    """How it was found out."""
+
+
 # Facts
 
 
@@ -61,17 +80,46 @@ class PaymentFailed(Event, type="payment.declined", topic=EVENTS):
 
     attempt: Count
     code: Short
-    """Stripe's decline code where there is one: `insufficient_funds`."""
+    """For staff: the provider's decline code where there is one (`do_not_honor`)."""
     text: Text
     """For the customer."""
     card: Card | None = None
+    reason: Short | None = None
+    """For the customer, of a closed list: card_declined, insufficient_funds, expired_card, incorrect_details,
+    limit_exceeded, not_supported, not_confirmed, try_again, payment_method_unusable, not_chargeable, not_charged."""
+    detail: Text | None = None
+    """For staff: what the provider said. Never shown to a customer."""
 
 
 class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
-    """Nobody could find out what became of a call to the provider; a person must look there."""
+    """The outcome of a call to the provider is unknown. It is looked for; a person may settle it."""
 
     attempt: Count
     text: Text
+    """For staff."""
+
+
+class PaymentSettled(Event, type="payment.settled", topic=EVENTS):
+    """A person said how an attempt or a refund ended whose outcome was unknown. What follows is told beside it."""
+
+    attempt: Count
+    refund: Short = ""
+    """Empty for the attempt itself."""
+    outcome: Short
+    """captured, not_charged, refunded or not_refunded."""
+    reference: Short = ""
+    reason: Text
+    """For staff."""
+
+
+class SettlementContradicted(Event, type="payment.settlement_contradicted", topic=EVENTS):
+    """The provider reports otherwise than a person had said; its word counts. Needs attention."""
+
+    attempt: Count
+    refund: Short = ""
+    """Empty for the attempt itself."""
+    text: Text
+    """For staff."""
 
 
 class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
@@ -110,6 +158,7 @@ class RefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
     amount: Amount
     code: Short
     text: Text
+    """For staff."""
 
 
 class SurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
@@ -132,6 +181,8 @@ EMITS: tuple[type[Event], ...] = (
     PaymentCaptured,
     PaymentFailed,
     PaymentUnresolved,
+    PaymentSettled,
+    SettlementContradicted,
     PaymentCancelled,
     PaymentRefunded,
     RefundFailed,

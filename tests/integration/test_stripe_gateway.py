@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
+from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
     CancelIntent,
     ChargeCard,
@@ -29,7 +32,7 @@ from services.payments.gateways.stripe_events import callback
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import Movement, compare
 from shared.settings import StripeSettings
-from shared.shell.core import NotDone, Retry, Unknown
+from shared.shell.core import NotDone, NotTried, OperatorFault, Retry, Unknown
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,9 +45,11 @@ async def stripe_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
 
 
 @contextlib.asynccontextmanager
-async def gateway_to(url: str, key: str = KEY, breaker: Breaker | None = None) -> AsyncIterator[StripeGateway]:
+async def gateway_to(
+    url: str, key: str = KEY, breaker: Breaker | None = None, now: Callable[[], float] = time.time
+) -> AsyncIterator[StripeGateway]:
     settings = StripeSettings(api_key=SecretStr(key), api_base=url, requests_per_second=500, timeout=5)
-    gateway = StripeGateway(settings, breaker=breaker)
+    gateway = StripeGateway(settings, breaker=breaker, now=now)
     yield gateway
     await gateway.close()
 
@@ -66,6 +71,7 @@ def charge(method: str = "pm_card_visa", **changes: object) -> ChargeCard:
         currency="USD",
         return_url="https://shop.example/orders/o-1",
         payment_method=method,
+        since=datetime.now(UTC),
     )
     return replace(wish, **changes)  # type: ignore[arg-type]
 
@@ -100,30 +106,75 @@ async def test_a_token_pays(gateway: StripeGateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("card", "code"),
+    ("card", "code", "reason"),
     [
-        ("pm_card_chargeDeclined", "generic_decline"),
-        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
+        ("pm_card_chargeDeclined", "generic_decline", DeclineReason.CARD_DECLINED),
+        ("pm_card_visa_chargeDeclinedStolenCard", "stolen_card", DeclineReason.CARD_DECLINED),
+        ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card", DeclineReason.EXPIRED_CARD),
+        ("pm_card_chargeDeclinedProcessingError", "processing_error", DeclineReason.TRY_AGAIN),
     ],
 )
-async def test_a_declined_card_says_why(gateway: StripeGateway, card: str, code: str) -> None:
+async def test_a_declined_card_says_why(gateway: StripeGateway, card: str, code: str, reason: DeclineReason) -> None:
     failed = await gateway.perform(charge(card), key_of())
     assert isinstance(failed, ChargeCard.Failed)
-    assert failed.code == code
+    assert (failed.code, failed.reason) == (code, reason)
     assert failed.intent.startswith("pi_")
     assert failed.card is not None
     assert failed.text
 
 
-async def test_what_stripe_cannot_do_says_what_to_fix(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
-    failed = await gateway.perform(charge("pm_of_nobody"), key_of())
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"payment_method": "pm_of_nobody"}, DeclineReason.METHOD_UNUSABLE),
+        ({"payment_method": "", "token": "tok_of_nobody"}, DeclineReason.METHOD_UNUSABLE),
+        ({"payment_method": ""}, DeclineReason.METHOD_UNUSABLE),
+        ({"currency": "XAU"}, DeclineReason.NOT_CHARGEABLE),
+        ({"amount": 1}, DeclineReason.NOT_CHARGEABLE),
+    ],
+)
+async def test_what_cannot_be_charged_of_one_order_is_a_decline_of_this_order_alone(
+    gateway: StripeGateway, changes: dict[str, Any], reason: DeclineReason
+) -> None:
+    failed = await gateway.perform(charge(**changes), key_of())
     assert isinstance(failed, ChargeCard.Failed)
-    assert (failed.code, "pm_of_nobody" in failed.text) == ("resource_missing", True)
+    assert failed.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "fix"), [("expired_key", "ORDERBUS_STRIPE__API_KEY"), ("forbidden", "Stripe's dashboard")]
+)
+async def test_what_is_wrong_with_our_key_is_nobodys_decline(
+    gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str, fix: str
+) -> None:
+    done = await paid(gateway)
+    await stripe_sandbox.control("POST", "faults", kind=fault, count=None)
+    for operation in (
+        charge(attempt=2),
+        refund_of(done),
+        CancelIntent("stripe", "o-1", 1, done.intent),
+        FindIntent("stripe", "o-1", 1, "", EARLIER),
+        FindRefund("stripe", "o-1", "r-1", done.intent),
+    ):
+        answer = await gateway.perform(operation, key_of())
+        assert isinstance(answer, OperatorFault), operation
+        assert fix in answer.text
+        assert KEY[-4:] not in answer.text
+    assert isinstance(await gateway.find(charge(), key_of()), OperatorFault)
+    await stripe_sandbox.control("DELETE", "faults")
+    await paid(gateway, charge(attempt=2))
+
+
+async def test_a_wrong_key_and_a_wrong_address_are_the_operators(stripe_sandbox: Sandbox) -> None:
     async with gateway_to(stripe_sandbox.url, key="wrong") as stranger:
-        failed = await stranger.perform(charge(), key_of())
-    assert isinstance(failed, ChargeCard.Failed)
-    assert "ORDERBUS_STRIPE__API_KEY" in failed.text
+        assert isinstance(await stranger.perform(charge(), key_of()), OperatorFault)
+    async with gateway_to(f"{stripe_sandbox.url}/v1") as misled:
+        assert isinstance(await misled.perform(charge(), key_of()), OperatorFault)
+    async with gateway_to(stripe_sandbox.receiver.url) as elsewhere:
+        answer = await elsewhere.perform(charge(), key_of())
+        assert isinstance(answer, OperatorFault)
+        assert "ORDERBUS_STRIPE__API_BASE" in answer.text
 
 
 async def test_3ds_hands_over_to_the_customer_and_can_be_called_off(gateway: StripeGateway) -> None:
@@ -155,19 +206,71 @@ async def test_a_lost_answer_is_unknown_and_asking_again_charges_once(
     wish, key = charge(), key_of()
     await stripe_sandbox.control("POST", "faults", kind=fault, saved=saved)
     assert isinstance(await gateway.perform(wish, key), Unknown)
-    assert await gateway.find(wish, key) == NotDone()
+    found = await gateway.find(wish, key)
     done = await gateway.perform(wish, key)
     assert isinstance(done, ChargeCard.Done)
     assert done.status == "succeeded"
+    assert found == (done if fault.endswith("_after") else NotDone())
     books = await stripe_sandbox.control("GET", "books")
     assert [intent["id"] for intent in books["payment_intents"]] == [done.intent]
 
 
-async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(gateway: StripeGateway) -> None:
-    done = await paid(gateway)
-    old = key_of(age=25 * 3600)
-    assert await gateway.find(charge(), old) == done
-    assert await gateway.find(charge(order="o-2"), old) == NotDone()
+async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(
+    gateway: StripeGateway, stripe_sandbox: Sandbox
+) -> None:
+    """Also where nobody remembers that there was one: a database that was restored decides the same charge again."""
+    wish = charge(since=datetime.now(UTC))
+    done = await paid(gateway, wish)
+    await stripe_sandbox.control("POST", "clock", advance_seconds=25 * 3600)
+    async with gateway_to(stripe_sandbox.url, now=lambda: time.time() + 25 * 3600) as tomorrow:
+        assert await tomorrow.find(wish, wish.idempotency_key(uuid4())) == done
+        assert await tomorrow.perform(wish, wish.idempotency_key(uuid4())) == done
+        assert await tomorrow.find(charge(order="o-2"), key_of()) == NotDone()
+        refund = replace(refund_of(done), refund=key_of())
+        first = await tomorrow.perform(refund, refund.idempotency_key(uuid4()))
+        await stripe_sandbox.control("POST", "clock", advance_seconds=25 * 3600)
+        assert isinstance(first, RefundCharge.Done)
+    async with gateway_to(stripe_sandbox.url, now=lambda: time.time() + 50 * 3600) as later:
+        assert await later.perform(refund, refund.idempotency_key(uuid4())) == first
+    assert sorted(movement.amount for movement in await stripe_movements(gateway)) == [-1999, 1999]
+
+
+async def test_nothing_is_charged_after_the_orders_time(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+    over = charge(until=datetime.now(UTC) - timedelta(seconds=1))
+    assert isinstance(await gateway.perform(over, "k"), NotTried)
+    assert (await stripe_sandbox.control("GET", "books"))["payment_intents"] == []
+    done = await paid(gateway, charge())
+    assert await gateway.perform(over, "k") == done
+
+
+async def test_a_key_that_was_used_otherwise_leads_to_what_was_done_under_it(
+    gateway: StripeGateway, stripe_sandbox: Sandbox
+) -> None:
+    key = charge().idempotency_key(uuid4())
+    done = await gateway.perform(charge(), key)
+    assert await gateway.perform(charge("pm_card_mastercard"), key) == done
+    declined = await gateway.perform(charge("pm_card_chargeDeclined", attempt=2), "k-2")
+    assert isinstance(declined, ChargeCard.Failed)
+    again = await gateway.perform(charge(attempt=2), "k-2")
+    assert isinstance(again, ChargeCard.Failed)
+    assert again.intent == declined.intent
+    assert len((await stripe_sandbox.control("GET", "books"))["payment_intents"]) == 2
+
+
+async def test_a_call_under_a_key_that_is_still_running_is_in_doubt(
+    gateway: StripeGateway, stripe_sandbox: Sandbox
+) -> None:
+    await stripe_sandbox.control("POST", "faults", kind="delay", milliseconds=500)
+    first = asyncio.create_task(gateway.perform(charge(), "k-1"))
+    await asyncio.sleep(0.2)
+    assert isinstance(await gateway.perform(charge(), "k-1"), Unknown)
+    assert isinstance(await first, ChargeCard.Done)
+
+
+async def test_a_refund_that_somebody_can_make_possible_stays_owed(gateway: StripeGateway) -> None:
+    answer = await gateway.perform(replace(refund_of(await paid(gateway)), intent="pi_of_another_account"), "k")
+    assert isinstance(answer, Retry)
+    assert answer.after == 3600
 
 
 async def test_too_many_requests_wait_as_long_as_stripe_says(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
@@ -190,7 +293,7 @@ async def test_a_stripe_that_is_down_is_left_alone_for_a_while(stripe_sandbox: S
         for _ in range(2):
             assert isinstance(await gateway.perform(charge(), key_of()), Unknown)
         paused = await gateway.perform(charge(), key_of())
-        assert isinstance(paused, Retry)
+        assert isinstance(paused, NotTried)
         assert paused.after == 10
         now[0] = 11
         await paid(gateway)
@@ -245,7 +348,15 @@ async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, strip
     assert {(said.order, said.store) for said in told} == {("o-1", "s-1")}
     assert IntentReported(1, done.intent, "succeeded", 1999) in reports
     assert (
-        IntentReported(2, declined.intent, "failed", card=declined.card, code=declined.code, text=declined.text)
+        IntentReported(
+            2,
+            declined.intent,
+            "failed",
+            card=declined.card,
+            code=declined.code,
+            text=declined.text,
+            reason=declined.reason,
+        )
         in reports
     )
     assert RefundReported("r-1", refund.transaction, "succeeded") in reports

@@ -186,7 +186,7 @@ def retried(order: Order, message: PaymentRetried, context: Context) -> Answer:
     problems = list(submission.payment_problems(message.payment, required=True))
     if problems:
         return _invalid(problems)
-    after, event = request_payment(replace(order, choice=message.payment), context.key)
+    after, event = request_payment(replace(order, choice=message.payment), context)
     note = Note(message.type, f"The customer pays again: attempt {after.attempts}.", {"attempt": after.attempts})
     return changed(after, context, [note], [event])
 

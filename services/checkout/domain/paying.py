@@ -13,13 +13,16 @@ from shared.contracts.payments import (
     PaymentCancelled,
     PaymentCaptured,
     PaymentFailed,
+    PaymentSettled,
     PaymentUnresolved,
+    SettlementContradicted,
 )
 from shared.contracts.values import Card, OrderStatus, PaymentStatus
 from shared.shell.core import Context, Decision, Timer
 from shared.swift import replace
 
 PENDING = OrderStatus.PENDING_PAYMENT
+CHECKED = "The payment is being checked with the payment provider."
 CLOSED_UNPAID = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.DECLINED})
 
 
@@ -34,7 +37,7 @@ def reserved(order: Order, message: StockReserved, context: Context) -> Decision
     order = replace(order, reserved=True)
     if order.purchased == 0:
         return _paid(order, context, [note, Note("order.paid", "It costs nothing: paid.")], None)
-    after, event = request_payment(order, context.key)
+    after, event = request_payment(order, context)
     return changed(after, context, [note], [event])
 
 
@@ -46,7 +49,7 @@ def sold_out(order: Order, message: StockRefused, context: Context) -> Decision[
     return close(order, context, note, reason="Sold out.", code="sold_out", sold_out=message.skus)
 
 
-def request_payment(order: Order, key: str) -> tuple[Order, PaymentRequested]:
+def request_payment(order: Order, context: Context) -> tuple[Order, PaymentRequested]:
     """The next attempt, by the customer's choice, which is not kept."""
     assert order.customer is not None
     after = replace(
@@ -66,10 +69,12 @@ def request_payment(order: Order, key: str) -> tuple[Order, PaymentRequested]:
         currency=order.currency,
         items=tuple(line.item for line in order.lines),
         customer_email=order.customer.email,
-        return_url=order.page(key),
+        return_url=order.page(context.key),
         payment_method=(order.choice.payment_method or None) if order.choice else None,
         token=(order.choice.token or None) if order.choice else None,
         statement_descriptor=order.statement_descriptor,
+        requested_at=context.at,
+        until=order.deadline,
     )
     return after, event
 
@@ -110,7 +115,12 @@ def _paid(order: Order, context: Context, notes: list[Note], card: Card | None) 
 @on_fact(PaymentFailed)
 def declined(order: Order, message: PaymentFailed, context: Context) -> Decision[Order]:
     """The customer gets the whole grace period again."""
-    detail = {"attempt": message.attempt, "code": message.code, "card": card_name(message.card)}
+    detail = {
+        "attempt": message.attempt,
+        "code": message.code,
+        "card": card_name(message.card),
+        "provider": message.detail,
+    }
     note = Note(message.type, f"Attempt {message.attempt} was declined: {message.text}", detail)
     if not _awaited(order, message.attempt):
         return too_late(order, context, note)
@@ -124,7 +134,11 @@ def declined(order: Order, message: PaymentFailed, context: Context) -> Decision
         message=message.text or None,
     )
     event = PaymentDeclined(
-        attempt=message.attempt, code=message.code, text=message.text, url=order.page(context.key), until=until
+        attempt=message.attempt,
+        code=message.reason or "card_declined",
+        text=message.text,
+        url=order.page(context.key),
+        until=until,
     )
     return changed(after, context, [note], [event], [Timer(until, GraceOver())])
 
@@ -141,12 +155,29 @@ def action_required(order: Order, message: PaymentActionNeeded, context: Context
 
 @on_fact(PaymentUnresolved)
 def unresolved(order: Order, message: PaymentUnresolved, context: Context) -> Decision[Order]:
-    text = f"Nobody knows what became of payment attempt {message.attempt}; look at the provider's. {message.text}"
-    note = Note(message.type, text[:2000], {"attempt": message.attempt})
-    after = replace(order, message=note.text)
+    text = f"Outcome of payment attempt {message.attempt} unknown: it is checked with the provider."
+    note = Note(message.type, text, {"attempt": message.attempt, "provider": message.text})
+    after = replace(order, message=CHECKED)
     if _awaited(order, message.attempt):
         after = replace(after, charge=Charge.UNRESOLVED, pay_url=None)
     return changed(after, context, [note])
+
+
+@on_fact(PaymentSettled)
+def settled(order: Order, message: PaymentSettled, context: Context) -> Decision[Order]:
+    """What follows from it is told beside it."""
+    what = f"refund {message.refund}" if message.refund else f"payment attempt {message.attempt}"
+    detail = {"attempt": message.attempt, "refund": message.refund, "reference": message.reference}
+    note = Note(message.type, f"Settled by hand: {what} was {message.outcome}. {message.reason}", detail)
+    return noted(order, context, note)
+
+
+@on_fact(SettlementContradicted)
+def settlement_contradicted(order: Order, message: SettlementContradicted, context: Context) -> Decision[Order]:
+    note = Note(
+        message.type, f"Needs attention: {message.text}", {"attempt": message.attempt, "refund": message.refund}
+    )
+    return noted(order, context, note)
 
 
 @on_fact(PaymentCancelled)

@@ -75,8 +75,8 @@ def surplus_refunded(order: Order, message: SurplusRefunded, context: Context) -
 def refund_failed(order: Order, message: RefundFailed, context: Context) -> Decision[Order]:
     """Also of a refund that was done: the customer's bank may send it back days later. What followed from it (the
     order's end, the access that was taken back) stays for a person to decide; the sums are right again."""
-    text = f"A refund of {money(message.amount, order.currency)} failed: {message.text}"
-    note = Note(message.type, text[:2000], {"refund": message.refund, "code": message.code})
+    failed = f"A refund of {money(message.amount, order.currency)} failed"
+    note = Note(message.type, f"{failed}: {message.text}"[:2000], {"refund": message.refund, "code": message.code})
     undone = next((refund for refund in order.refunds if refund.id == message.refund), None)
     after = _without(order, undone) if undone else order
     event = RefundTroubled(
@@ -87,7 +87,7 @@ def refund_failed(order: Order, message: RefundFailed, context: Context) -> Deci
         code=message.code,
         text=message.text,
     )
-    return changed(replace(after, message=note.text), context, [note], [event])
+    return changed(replace(after, message=f"{failed}."), context, [note], [event])
 
 
 def _without(order: Order, undone: Refund) -> Order:

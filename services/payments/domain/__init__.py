@@ -1,6 +1,6 @@
 """How money moves. Pure: no I/O, no clock, no random numbers."""
 
-from services.payments.domain import charging
+from services.payments.domain import charging, settling
 from services.payments.domain.refunding import payments
 
-__all__ = ["charging", "payments"]
+__all__ = ["charging", "payments", "settling"]

@@ -6,8 +6,16 @@ An answer and a callback say the same thing by two ways, in either order; both b
 
 from __future__ import annotations
 
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported, LookAgain
-from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, Share
+from services.payments.domain.declines import customer_text
+from services.payments.domain.operations import (
+    GIVEN_UP,
+    CancelIntent,
+    ChargeCard,
+    FindIntent,
+    IntentReported,
+    LookAgain,
+)
+from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, RefundStatus, Share
 from services.payments.domain.providers import DEFAULT
 from services.payments.domain.refunding import give_back, give_back_surplus, payments
 from services.payments.domain.turn import Turn
@@ -18,7 +26,9 @@ from shared.contracts.payments import (
     PaymentCaptured,
     PaymentFailed,
     PaymentUnresolved,
+    SettlementContradicted,
 )
+from shared.money import Money
 from shared.shell.core import Context, Decision, UnresolvedOutcome
 
 # What the order wants
@@ -38,7 +48,7 @@ def payment_requested(payment: Payment | None, request: PaymentRequested, contex
     turn = Turn(known, context)
     if known.waiting:
         turn.tell(PaymentCancelled(attempt=known.waiting.attempt))
-    turn.change(waiting=_charge(known, request, context.key))
+    turn.change(waiting=_charge(known, request, context))
     if known.open and known.open.status is AttemptStatus.UNRESOLVED:
         text = f"Attempt {known.open.number} may have been charged; this one waits until that is known."
         turn.tell(PaymentUnresolved(attempt=request.attempt, text=text))
@@ -63,10 +73,10 @@ def _latest(payment: Payment) -> int:
     return max([waiting, *(attempt.number for attempt in payment.attempts)])
 
 
-def _charge(payment: Payment, request: PaymentRequested, order: str) -> ChargeCard:
+def _charge(payment: Payment, request: PaymentRequested, context: Context) -> ChargeCard:
     return ChargeCard(
         provider=payment.provider,
-        order=order,
+        order=context.key,
         store=request.store,
         number=request.number,
         attempt=request.attempt,
@@ -76,6 +86,8 @@ def _charge(payment: Payment, request: PaymentRequested, order: str) -> ChargeCa
         payment_method=request.payment_method or "",
         token=request.token or "",
         descriptor=request.statement_descriptor or "",
+        since=request.requested_at or context.at,
+        until=request.until,
     )
 
 
@@ -93,7 +105,7 @@ def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: 
         url=outcome.url,
         card=outcome.card,
     )
-    return heard(payment, said, context)
+    return heard(payment, said, context, look_later=1)
 
 
 @payments.on(ChargeCard.Failed)
@@ -102,6 +114,8 @@ def charge_declined(payment: Payment | None, outcome: ChargeCard.Failed, context
     attempt = payment.attempt(context.operation.attempt)
     if attempt is None or attempt.status not in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
         return Decision(payment)  # a callback knew better
+    if outcome.code in GIVEN_UP:
+        return _given_up(Turn(payment, context), attempt, outcome)
     said = IntentReported(
         attempt=attempt.number,
         intent=outcome.intent,
@@ -109,8 +123,17 @@ def charge_declined(payment: Payment | None, outcome: ChargeCard.Failed, context
         card=outcome.card,
         code=outcome.code,
         text=outcome.text,
+        reason=outcome.reason,
     )
     return heard(payment, said, context)
+
+
+def _given_up(turn: Turn, attempt: ChargeAttempt, outcome: ChargeCard.Failed) -> Decision[Payment]:
+    """Nobody declined anything: the provider could not be asked before the order's time was over."""
+    turn.put_attempt(attempt, status=AttemptStatus.CANCELLED, code=outcome.code, text=outcome.text)
+    turn.tell(PaymentCancelled(attempt=attempt.number))
+    proceed(turn)
+    return turn.decision()
 
 
 @payments.on(ChargeCard.Unresolved)
@@ -119,7 +142,7 @@ def charge_unresolved(payment: Payment | None, outcome: UnresolvedOutcome, conte
     attempt = payment.attempt(context.operation.attempt)
     if attempt is None or attempt.status is not AttemptStatus.CHARGING:
         return Decision(payment)
-    return _nobody_knows(Turn(payment, context), attempt, outcome.text)
+    return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
 @payments.on(CancelIntent.Done)
@@ -143,7 +166,7 @@ def not_called_off(
     attempt = payment.attempt(context.operation.attempt)
     if attempt is None or attempt.status is not AttemptStatus.CANCELLING:
         return Decision(payment)
-    return _nobody_knows(Turn(payment, context), attempt, outcome.text)
+    return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
 @payments.on(IntentReported)
@@ -151,12 +174,15 @@ def intent_reported(payment: Payment | None, said: IntentReported, context: Cont
     return heard(payment, said, context)
 
 
-def heard(payment: Payment | None, said: IntentReported, context: Context) -> Decision[Payment]:
-    """The provider told how an attempt stands. Whatever is known already changes nothing."""
+def heard(payment: Payment | None, said: IntentReported, context: Context, look_later: int = 0) -> Decision[Payment]:
+    """The provider told how an attempt stands. Whatever is known already changes nothing. `look_later`: what is still
+    processing is looked at again later, which is then this look."""
     attempt = payment.attempt(said.attempt) if payment else None
     if payment is None or attempt is None:
         return Decision(payment)
     turn = Turn(payment, context)
+    if attempt.settled_by:
+        attempt = _compared(turn, attempt, said)
     match said.status:
         case "succeeded":
             _captured(turn, attempt, said)
@@ -164,15 +190,59 @@ def heard(payment: Payment | None, said: IntentReported, context: Context) -> De
             _action_required(turn, attempt, said)
         case "processing" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
             turn.put_attempt(attempt, status=AttemptStatus.CHARGING, intent=said.intent, card=said.card or attempt.card)
+            if look_later:
+                _look_later(turn, attempt.number, look_later)
         case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
             _declined(turn, attempt, said)
         case "cancelled" if attempt.is_open:
             turn.put_attempt(attempt, status=AttemptStatus.CANCELLED, intent=said.intent)
             turn.tell(PaymentCancelled(attempt=attempt.number))
-        case _:
+        case _ if turn.payment == payment:
             return Decision(payment)
     proceed(turn)
-    return turn.decision() if turn.payment != payment else Decision(payment)
+    return turn.decision() if turn.payment != payment or turn.looks_later else Decision(payment)
+
+
+def settle_attempt(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+    """A person tells how an unresolved attempt ended: captured, or not charged."""
+    attempt = turn.put_attempt(attempt, settled_by=turn.context.actor)
+    if said.status == "succeeded":
+        _captured(turn, attempt, said)
+    else:
+        _declined(turn, attempt, said)
+    proceed(turn)
+
+
+def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> ChargeAttempt:
+    """What a person had said of the attempt, against what the provider says. Where they differ, the person's word is
+    undone, and the attempt open again for the provider's."""
+    settled = attempt.status
+    if settled is AttemptStatus.CAPTURED:
+        if said.status == "succeeded":
+            if (said.intent, said.amount or attempt.captured) == (attempt.intent, attempt.captured):
+                return turn.put_attempt(attempt, settled_by="")
+        elif said.status not in ("failed", "cancelled") or said.intent != attempt.intent or _given_back(turn, attempt):
+            return attempt
+        turn.move("correction", -attempt.captured, attempt.intent)
+    elif said.status != "succeeded":
+        return attempt
+    text = f"Settled as {settled} by {attempt.settled_by}; the provider reports {said.intent} as {said.status}"
+    if said.status == "succeeded":
+        text += f", {Money(said.amount or attempt.amount, turn.payment.currency)} captured"
+    turn.tell(SettlementContradicted(attempt=attempt.number, text=f"{text}."))
+    return turn.put_attempt(
+        attempt,
+        status=AttemptStatus.UNRESOLVED,
+        intent=said.intent,
+        authorised=0,
+        captured=0,
+        surplus=False,
+        settled_by="",
+    )
+
+
+def _given_back(turn: Turn, attempt: ChargeAttempt) -> bool:
+    return any(r.attempt == attempt.number and r.status is not RefundStatus.FAILED for r in turn.payment.refunds)
 
 
 def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
@@ -194,7 +264,8 @@ def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
     )
     turn.move("capture", amount, said.intent)
     if attempt.surplus:
-        give_back_surplus(turn, attempt)
+        if not _given_back(turn, attempt):
+            give_back_surplus(turn, attempt)
         return
     turn.tell(
         PaymentCaptured(
@@ -227,13 +298,22 @@ def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
         code=said.code,
         text=said.text,
     )
-    turn.tell(PaymentFailed(attempt=attempt.number, code=said.code, text=said.text, card=attempt.card))
+    turn.tell(
+        PaymentFailed(
+            attempt=attempt.number,
+            code=said.code,
+            text=customer_text(said.reason),
+            card=attempt.card,
+            reason=said.reason.value,
+            detail=said.text or None,
+        )
+    )
 
 
 # Not knowing
 
 
-def _nobody_knows(turn: Turn, attempt: ChargeAttempt, text: str) -> Decision[Payment]:
+def _unresolved(turn: Turn, attempt: ChargeAttempt, text: str) -> Decision[Payment]:
     turn.put_attempt(attempt, status=AttemptStatus.UNRESOLVED, text=text)
     turn.tell(PaymentUnresolved(attempt=attempt.number, text=text))
     _look_later(turn, attempt.number, tries=1)
@@ -246,13 +326,20 @@ def _look_later(turn: Turn, attempt: int, tries: int) -> None:
 
 @payments.on(LookAgain)
 def look_again(payment: Payment | None, due: LookAgain, context: Context) -> Decision[Payment]:
+    """One look at a time: the next is set when this one has ended without an answer."""
     attempt = payment.attempt(due.attempt) if payment else None
-    if payment is None or attempt is None or attempt.status is not AttemptStatus.UNRESOLVED:
+    if payment is None or attempt is None or not _outcome_open(attempt):
         return Decision(payment)
     turn = Turn(payment, context)
-    turn.want(FindIntent(payment.provider, context.key, attempt.number, attempt.intent, attempt.at))
-    _look_later(turn, attempt.number, due.tries + 1)
+    turn.want(FindIntent(payment.provider, context.key, attempt.number, attempt.intent, attempt.at, due.tries))
     return turn.decision()
+
+
+def _outcome_open(attempt: ChargeAttempt) -> bool:
+    """Its outcome is unknown, or the provider is still at work."""
+    return attempt.status is AttemptStatus.UNRESOLVED or (
+        attempt.status is AttemptStatus.CHARGING and bool(attempt.intent)
+    )
 
 
 @payments.on(FindIntent.Done)
@@ -267,14 +354,20 @@ def found(payment: Payment | None, outcome: FindIntent.Done, context: Context) -
         card=outcome.card,
         code=outcome.code,
         text=outcome.text,
+        reason=outcome.reason,
     )
-    return heard(payment, said, context)
+    return heard(payment, said, context, look_later=context.operation.tries + 1)
 
 
 @payments.on(FindIntent.Failed, FindIntent.Unresolved)
 def not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
-    """The timer set by `look_again` asks once more."""
-    return Decision(payment)
+    assert isinstance(context.operation, FindIntent)
+    attempt = payment.attempt(context.operation.attempt) if payment else None
+    if payment is None or attempt is None or not _outcome_open(attempt):
+        return Decision(payment)
+    turn = Turn(payment, context)
+    _look_later(turn, attempt.number, context.operation.tries + 1)
+    return turn.decision()
 
 
 # What follows
@@ -296,7 +389,7 @@ def proceed(turn: Turn) -> None:
         turn.tell(PaymentCancelled(attempt=waiting.attempt))
     elif not any(attempt.status in OPEN for attempt in payment.attempts):
         turn.change(waiting=None)
-        turn.put_attempt(ChargeAttempt(waiting.attempt, waiting.amount, turn.context.at))
+        turn.put_attempt(ChargeAttempt(waiting.attempt, waiting.amount, waiting.since or turn.context.at))
         turn.want(waiting)
 
 

@@ -1,7 +1,8 @@
 """The ledger: every movement of money as entries that sum to zero per transaction and currency.
 
 A debit is positive, a credit negative. A capture debits what the provider owes us and credits sales; a refund is the
-reverse; a refund that the bank sent back is a capture again, by another name.
+reverse; a refund that the bank sent back is a capture again, by another name. What a person had settled and the
+provider contradicts is undone by a correction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from uuid import UUID
 
 from shared.shell.core import Record
 
-Kind = Literal["capture", "refund", "refund_returned"]
+Kind = Literal["capture", "refund", "refund_returned", "correction"]
 PROVIDER_BALANCE = "provider_balance"
 SALES = "sales"
 

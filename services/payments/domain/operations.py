@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Literal
+from uuid import UUID
 
+from services.payments.domain.declines import DeclineReason
 from shared.contracts.values import Card
 from shared.shell.core import FailedOutcome, Operation, Outcome, Report, TimerMessage, UnresolvedOutcome
 
 ChargeStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
 RefundProgress = Literal["succeeded", "pending", "failed"]
+KEY_LIVES = timedelta(hours=23)
+"""Providers forget idempotency keys; Stripe after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
+UNTIL_WHERE_NOT_SAID = timedelta(days=1)
+GIVEN_UP = frozenset({"gave_up", "not_tried"})
+"""Codes with which the shell itself ends an operation that was certainly not done."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChargeCard(Operation):
-    """Charge a card, once. Amount in minor units."""
+class ProviderOperation(Operation):
+    """A call to a payment provider. Safe to repeat: what changes anything has a key that the provider knows, or does
+    no harm the second time. Tried until it is done, unless a subclass says otherwise."""
 
-    max_attempts: ClassVar[int] = 12
+    safe_to_repeat: ClassVar[bool] = True
+    give_up_after: ClassVar[timedelta | None] = None
     provider: str
+
+    def destination(self) -> str:
+        return self.provider
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeCard(ProviderOperation):
+    """Charge a card, once. Amount in minor units.
+
+    Given up when the order's time to pay is over. Its key is made of what is paid for, so that whoever wants the same
+    attempt again, for whatever cause, meets the first charge.
+    """
+
+    key_lives: ClassVar[timedelta | None] = KEY_LIVES
+    longest_retry: ClassVar[float] = 300.0
+    deadline_is_strict: ClassVar[bool] = True
     order: str
     store: str
     number: str
@@ -30,6 +55,16 @@ class ChargeCard(Operation):
     """`pm_…`; or a card token in `token`."""
     token: str = ""
     descriptor: str = ""
+    since: datetime | None = None
+    """When the attempt was asked for: nothing was charged for it earlier."""
+    until: datetime | None = None
+    """When the order's time to pay is over."""
+
+    def idempotency_key(self, id: UUID) -> str:
+        return f"{self.order}.attempt.{self.attempt}"
+
+    def deadline(self, wanted: datetime) -> datetime | None:
+        return self.until or wanted + UNTIL_WHERE_NOT_SAID
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -44,21 +79,21 @@ class ChargeCard(Operation):
 
     @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
-        """Declined, or not possible as asked. Nothing was charged."""
+        """Declined, or not possible as asked. Nothing was charged. `code` and `text` are the provider's, for staff."""
 
         intent: str = ""
         card: Card | None = None
+        reason: DeclineReason = DeclineReason.CARD_DECLINED
+        """For the customer."""
 
     @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
 @dataclass(frozen=True, slots=True)
-class CancelIntent(Operation):
+class CancelIntent(ProviderOperation):
     """Call an open attempt off. Done says how the attempt ended: called off, or paid before."""
 
-    max_attempts: ClassVar[int] = 20
-    provider: str
     order: str
     attempt: int
     intent: str
@@ -78,11 +113,11 @@ class CancelIntent(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class RefundCharge(Operation):
-    """Give money back, once. Amount in minor units."""
+class RefundCharge(ProviderOperation):
+    """Give money back, once. Amount in minor units. What the store owes is tried until it is paid, at least daily."""
 
-    max_attempts: ClassVar[int] = 20
-    provider: str
+    key_lives: ClassVar[timedelta | None] = KEY_LIVES
+    longest_retry: ClassVar[float] = 86_400.0
     order: str
     store: str
     refund: str
@@ -90,6 +125,9 @@ class RefundCharge(Operation):
     amount: int
     currency: str
     reason: str = ""
+
+    def idempotency_key(self, id: UUID) -> str:
+        return f"refund.{self.refund}"
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -108,17 +146,17 @@ class RefundCharge(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class FindIntent(Operation):
+class FindIntent(ProviderOperation):
     """Look up what became of an attempt whose answer never came. Changes nothing at the provider."""
 
-    max_attempts: ClassVar[int] = 4
-    provider: str
     order: str
     attempt: int
     intent: str
     """The provider's id, empty where it is not known."""
     since: datetime
-    """When the attempt began."""
+    """When the attempt was asked for."""
+    tries: int = 1
+    """How often it was looked for, this time included."""
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -131,6 +169,7 @@ class FindIntent(Operation):
         card: Card | None = None
         code: str = ""
         text: str = ""
+        reason: DeclineReason = DeclineReason.CARD_DECLINED
 
     @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
@@ -140,14 +179,14 @@ class FindIntent(Operation):
 
 
 @dataclass(frozen=True, slots=True)
-class FindRefund(Operation):
+class FindRefund(ProviderOperation):
     """Look up what became of a refund whose answer never came. Changes nothing at the provider."""
 
-    max_attempts: ClassVar[int] = 4
-    provider: str
     order: str
     refund: str
     intent: str
+    tries: int = 1
+    """How often it was looked for, this time included."""
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -193,6 +232,9 @@ class IntentReported(Report):
     card: Card | None = None
     code: str = ""
     text: str = ""
+    """The provider's words, for staff."""
+    reason: DeclineReason = DeclineReason.CARD_DECLINED
+    """For the customer, when it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,11 @@ class ChargeAttempt:
     card: Card | None = None
     code: str = ""
     text: str = ""
+    """The provider's or the shell's words, for staff."""
     surplus: bool = False
     """Captured though another attempt had already paid the order: all of it is given back."""
+    settled_by: str = ""
+    """Who said how it ended, where the provider did not. What the provider reports later counts for more."""
 
     @property
     def is_open(self) -> bool:
@@ -92,6 +95,8 @@ class Refund:
     """The provider's id, empty until it is known."""
     code: str = ""
     text: str = ""
+    settled_by: str = ""
+    """Who said how it ended, where the provider did not."""
 
     @property
     def is_pending(self) -> bool:

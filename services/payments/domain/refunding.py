@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.payments.domain.operations import FindRefund, LookForRefund, RefundCharge, RefundProgress, RefundReported
+from services.payments.domain.operations import FindRefund, LookForRefund, RefundCharge, RefundReported
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share
 from services.payments.domain.providers import PROVIDERS
 from services.payments.domain.turn import Turn
@@ -14,6 +14,7 @@ from shared.contracts.payments import (
     RefundFailed,
     RefundLine,
     RefundPayment,
+    SettlementContradicted,
     SurplusRefunded,
 )
 from shared.money import Money, allocate
@@ -187,8 +188,7 @@ def look_for_refund(payment: Payment | None, due: LookForRefund, context: Contex
     if payment is None or refund is None or attempt is None or refund.status is not RefundStatus.UNRESOLVED:
         return Decision(payment)
     turn = Turn(payment, context)
-    turn.want(FindRefund(payment.provider, context.key, refund.id, attempt.intent))
-    _look_later(turn, refund, due.tries + 1)
+    turn.want(FindRefund(payment.provider, context.key, refund.id, attempt.intent, due.tries))
     return turn.decision()
 
 
@@ -201,8 +201,13 @@ def refund_found(payment: Payment | None, outcome: FindRefund.Done, context: Con
 
 @payments.on(FindRefund.Failed, FindRefund.Unresolved)
 def refund_not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
-    """The timer set by `look_for_refund` asks once more."""
-    return Decision(payment)
+    assert isinstance(context.operation, FindRefund)
+    refund = payment.refund(context.operation.refund) if payment else None
+    if payment is None or refund is None or refund.status is not RefundStatus.UNRESOLVED:
+        return Decision(payment)
+    turn = Turn(payment, context)
+    _look_later(turn, refund, context.operation.tries + 1)
+    return turn.decision()
 
 
 @payments.on(RefundReported)
@@ -213,11 +218,14 @@ def refund_reported(payment: Payment | None, said: RefundReported, context: Cont
 def heard(payment: Payment | None, said: RefundReported, context: Context) -> Decision[Payment]:
     """The provider told how a refund stands. Whatever is known already changes nothing."""
     refund = payment.refund(said.refund) if payment else None
-    if payment is None or refund is None or _is_old_news(payment, refund, said.status):
+    if payment is None or refund is None or _is_old_news(payment, refund, said):
         return Decision(payment)
     turn = Turn(payment, context)
+    if refund.settled_by:
+        refund = _compared(turn, refund, said)
     if said.status == "succeeded":
-        _done(turn, refund, said.transaction)
+        if refund.status is not RefundStatus.DONE:
+            _done(turn, refund, said.transaction)
     elif said.status == "pending":
         turn.put_refund(refund, status=RefundStatus.PENDING, transaction=said.transaction)
     else:
@@ -228,17 +236,43 @@ def heard(payment: Payment | None, said: RefundReported, context: Context) -> De
     return turn.decision()
 
 
-def _is_old_news(payment: Payment, refund: Refund, status: RefundProgress) -> bool:
+def settle_refund(turn: Turn, refund: Refund, transaction: str, text: str) -> None:
+    """A person tells how an unresolved refund ended: done as `transaction`, or (empty) not done."""
+    refund = turn.put_refund(refund, settled_by=turn.context.actor)
+    if transaction:
+        _done(turn, refund, transaction)
+    else:
+        _failed(turn, refund, "not_refunded", text)
+
+
+def _is_old_news(payment: Payment, refund: Refund, said: RefundReported) -> bool:
     """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done,
     as long as its money has not been spoken for again."""
     match refund.status:
         case RefundStatus.FAILED:
             free = payment.left if payment.paid and refund.attempt == payment.paid.number else refund.amount
-            return bool(refund.transaction) or status != "succeeded" or refund.amount > free
+            return bool(refund.transaction) or said.status != "succeeded" or refund.amount > free
+        case RefundStatus.DONE if refund.settled_by:
+            return said.status == "pending" or not said.transaction
         case RefundStatus.DONE:
-            return status != "failed"
+            return said.status != "failed"
         case _:
-            return status == "pending" and bool(refund.transaction)
+            return said.status == "pending" and bool(refund.transaction)
+
+
+def _compared(turn: Turn, refund: Refund, said: RefundReported) -> Refund:
+    """What a person had said of the refund, against what the provider says. A refund that went back under another
+    transaction is corrected at once."""
+    if refund.status is RefundStatus.DONE and (said.status, said.transaction) == ("succeeded", refund.transaction):
+        return turn.put_refund(refund, settled_by="")
+    text = (
+        f"Settled as {refund.status} by {refund.settled_by}; the provider reports {said.transaction} as {said.status}."
+    )
+    turn.tell(SettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
+    if refund.status is RefundStatus.DONE and said.transaction != refund.transaction:
+        turn.move("correction", refund.amount, refund.transaction)
+        turn.move("refund", -refund.amount, said.transaction)
+    return turn.put_refund(refund, transaction=said.transaction if refund.transaction else "", settled_by="")
 
 
 def _done(turn: Turn, refund: Refund, transaction: str) -> None:

@@ -13,7 +13,7 @@ from shared.swift import replace
 
 LOOK_AGAIN = timedelta(minutes=10)
 """After an outcome stayed unknown; doubled each time."""
-LOOKS = 8
+LONGEST_LOOK = timedelta(days=1)
 
 
 class Turn:
@@ -36,6 +36,10 @@ class Turn:
             timers=self._timers,
         )
 
+    @property
+    def looks_later(self) -> bool:
+        return bool(self._timers)
+
     def tell(self, event: Event) -> None:
         self._events.append(event)
 
@@ -43,9 +47,9 @@ class Turn:
         self._operations.append(operation)
 
     def look_later(self, message: TimerMessage, name: str, tries: int) -> None:
-        """Ask the provider again after a while; after `LOOKS` times it is left to its callback or a person."""
-        if tries <= LOOKS:
-            self._timers.append(Timer(self.context.at + LOOK_AGAIN * 2 ** (tries - 1), message, name))
+        """Ask the provider again after a while, until its outcome is known or a person settled it."""
+        wait = min(LOOK_AGAIN * 2 ** min(tries - 1, 16), LONGEST_LOOK)
+        self._timers.append(Timer(self.context.at + wait, message, name))
 
     def change(self, **changes: Any) -> None:
         self.payment = replace(self.payment, **changes)

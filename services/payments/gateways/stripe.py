@@ -1,21 +1,19 @@
 """Stripe: charges, cancellations and refunds through its SDK, with a closed set of outcomes.
 
-    answer                                    outcome
-    card error (402)                          Failed, with the decline code
-    429, 409 (key in use), cannot connect     Retry: certainly not done
-    connection lost, time-out, 5xx            Unknown
-    anything else that Stripe refuses         Failed, with what to fix
+Whose fault an error is, `stripe_errors` says: the network's, ours, or this order's.
 
-Idempotency: an operation's id is its key, so asking again within a day is safe and gives the first answer. Stripe
-also keeps its 5xx answers under the key: when one is replayed, and nothing is found in Stripe's books, the call is
-made under a key derived from the first.
+Idempotency: a charge's key is its order and attempt, a refund's its id, so asking again within a day is safe and gives
+the first answer. Whatever is older is looked up in Stripe's books before it is done. Two answers of Stripe's say
+nothing of what was done: an old server error that is replayed, and a key that was used with other parameters. Then the
+books are asked as well, and only where nothing is there the call is made, under a key derived from the first.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,156 +21,125 @@ import aiohttp
 import stripe
 from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, FindRefund, RefundCharge
-from services.payments.gateways.limits import Breaker, Pace
+from services.payments.domain.declines import DeclineReason
+from services.payments.domain.operations import (
+    KEY_LIVES,
+    CancelIntent,
+    ChargeCard,
+    FindIntent,
+    FindRefund,
+    RefundCharge,
+)
+from services.payments.gateways.limits import Breaker
+from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, StripeApi
+from services.payments.gateways.stripe_errors import (
+    charge_refused_for,
+    code_of,
+    decline_reason,
+    is_replayed,
+    not_an_outcome,
+    told,
+    words_of,
+)
 from services.payments.gateways.stripe_objects import Json, Standing, decline, refund_progress, standing
 from shared.settings import StripeSettings
-from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, Outcome, Retry, Unknown
 
-Found = TypeVar("Found", bound=Outcome | NotDone)
-INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
+Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
 CALLED_OFF = {"cancellation_reason": "abandoned"}
-KEYS_LIVE = 23 * 3600
-"""Seconds. Stripe forgets idempotency keys after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
 KEYS_PER_OPERATION = 3
-CLOCKS_DIFFER = 300
+CLOCKS_DIFFER = 300.0
 """Seconds that our clock and Stripe's may be apart."""
+LONGEST_WAIT = 8 * 86_400.0
+"""Seconds."""
+WAITS_FOR_PEOPLE = 3600.0
+"""Seconds until a refund is tried again that cannot be made before somebody does something."""
 DESCRIPTOR_LENGTH = 22
 DESCRIPTOR_FORBIDDEN = str.maketrans("", "", "<>\\'\"*")
 STRIPE_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
-CONNECT_TIMEOUT = 5.0
-WHAT_TO_FIX = {
-    401: "Stripe does not accept the API key: check ORDERBUS_STRIPE__API_KEY.",
-    403: "The API key may not do this: give it the permission in Stripe's dashboard.",
-}
 
 
-class StripeGateway:
-    """Performs every operation of payments at Stripe. Amounts in minor units. One connection pool per process.
+class StripeGateway(StripeApi):
+    """Performs every operation of payments at Stripe. Amounts in minor units. `now` gives Unix seconds."""
 
-    The SDK's own retries are off: the shell retries with the same key, counts the attempts and backs off, and a retry
-    hidden in the SDK would only stretch one attempt beyond its patience.
-    """
-
-    def __init__(self, settings: StripeSettings, *, breaker: Breaker | None = None) -> None:
-        timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT)
-        self._http = stripe.AIOHTTPClient(timeout=timeout)
-        self._client = stripe.StripeClient(
-            settings.api_key.get_secret_value(),
-            http_client=self._http,
-            base_addresses={"api": settings.api_base},
-            max_network_retries=0,
-        )
-        self._pace = Pace(settings.requests_per_second)
+    def __init__(
+        self, settings: StripeSettings, *, breaker: Breaker | None = None, now: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(settings)
         self._breaker = breaker or Breaker()
-        stripe.enable_telemetry = False  # it would write an id for this machine into ~/.config
-        # The SDK logs parameters at DEBUG.
-        logging.getLogger("stripe").setLevel(logging.WARNING)
-
-    async def close(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no types here
-
-    async def call(self, method: str, path: str, params: Mapping[str, Any], *, of: str = "", key: str = "") -> Json:
-        """One request, when it is its endpoint's turn; `{}` in the path stands for `of`. Raises stripe.StripeError.
-
-        The SDK's raw request does the same as its typed methods but for turning the answer into objects, which takes
-        as much CPU as all the rest: 0.86 ms a charge with them, 0.44 ms without (2.9 ms with HTTPX and objects).
-        """
-        await self._pace.turn(f"{method} {path}")
-        options = {"idempotency_key": key} if key else {}
-        answer = await self._client.raw_request_async(method, path.format(of), **options, **params)
-        data: Json = answer.data
-        return data
-
-    async def every(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """A whole list of Stripe's, newest first, page by page. Raises stripe.StripeError."""
-        wanted = {**params, "limit": 100}
-        while True:
-            page = await self.call("get", path, wanted)
-            for one in page["data"]:
-                yield one
-            if not page.get("has_more"):
-                return
-            wanted["starting_after"] = page["data"][-1]["id"]
+        self._now = now
 
     # The port
 
-    async def perform(self, operation: Operation, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: Operation, key: str) -> Outcome | NoOutcome:
         match operation:
             case ChargeCard():
-                return await self._guarded(ChargeCard.Failed, lambda: self._charge(operation, key))
+                return await self._guarded(_charge_refused, lambda: self._charge(operation, key))
             case CancelIntent():
-                return await self._guarded(CancelIntent.Failed, lambda: self._cancel(operation))
+                return await self._guarded(_cancel_refused, lambda: self._cancel(operation))
             case RefundCharge():
-                return await self._guarded(RefundCharge.Failed, lambda: self._refund(operation, key))
+                return await self._guarded(_refund_refused, lambda: self._refund(operation, key))
             case FindIntent():
-                return await self._guarded(FindIntent.Failed, lambda: self._find_intent(operation))
+                return await self._guarded(_look_refused(FindIntent.Failed), lambda: self._find_intent(operation))
             case FindRefund():
-                return await self._guarded(FindRefund.Failed, lambda: self._find_refund(operation))
+                return await self._guarded(_look_refused(FindRefund.Failed), lambda: self._find_refund(operation))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
 
-    async def find(self, operation: Operation, key: str) -> Outcome | NotDone | Unknown:
-        """A charge asked for again under its key is answered as the first time, as long as Stripe knows the key; after
-        that its books are searched. A refund is looked for among its intent's. The rest can simply be done again."""
+    async def find(self, operation: Operation, key: str) -> Outcome | NotDone | NoOutcome:
+        """By Stripe's books: a charge by order and attempt among all made since it was wanted, a refund among those of
+        its intent. The rest can simply be done again."""
         match operation:
-            case ChargeCard() if _age(key) > KEYS_LIVE:
-                answer = await self._guarded(_doubt, lambda: self._charge_on_record(operation))
+            case ChargeCard():
+                return await self._guarded(_doubt, lambda: self._charge_on_record(operation))
             case RefundCharge():
-                answer = await self._guarded(_doubt, lambda: self._refund_on_record(operation))
-            case _:
-                return NotDone()
-        if isinstance(answer, Retry):
-            return Unknown(answer.error)
-        return answer
+                return await self._guarded(_doubt, lambda: self._refund_on_record(operation))
+        return NotDone()
 
     async def _guarded(
-        self, failed: Callable[[str, str], Outcome | Unknown], call: Callable[[], Awaitable[Found]]
-    ) -> Found | Outcome | Retry | Unknown:
-        """Make a call unless Stripe is down, and turn every way to fail into an outcome."""
+        self, refused: Callable[[stripe.StripeError], Outcome | NoOutcome], call: Callable[[], Awaitable[Found]]
+    ) -> Found | Outcome | NoOutcome:
+        """Make a call unless Stripe is down, and turn every way to fail into an answer. `refused` says what it means
+        that Stripe refused this very request."""
         if wait := self._breaker.wait():
-            return Retry("Stripe does not answer; calls to it are paused.", after=wait)
+            return NotTried("Stripe does not answer; calls to it are paused.", after=wait)
         try:
             answer = await call()
         except stripe.StripeError as error:
-            return self._failure(error, failed)
+            status = error.http_status or 0
+            if status == 0 or status >= 500:
+                self._breaker.failed()
+            else:
+                self._breaker.succeeded()
+            return not_an_outcome(error) or refused(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as lost:
             self._breaker.failed()
             return Unknown(f"The connection to Stripe was lost ({type(lost).__name__}).")
         self._breaker.succeeded()
         return answer
 
-    def _failure(
-        self, error: stripe.StripeError, failed: Callable[[str, str], Outcome | Unknown]
-    ) -> Outcome | Retry | Unknown:
-        status = error.http_status or 0
-        if isinstance(error, stripe.APIConnectionError):
-            self._breaker.failed()
-            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                return Retry("Stripe cannot be reached: check the network and ORDERBUS_STRIPE__API_BASE.")
-            return Unknown(f"The connection to Stripe was lost ({type(error.__cause__).__name__}).")
-        if status >= 500 or status == 0:
-            self._breaker.failed()
-            return Unknown(f"Stripe answered {status} (request {error.request_id}).")
-        self._breaker.succeeded()
-        if status in (409, 429):
-            return Retry(f"Stripe answered {status}: {error.code or 'rate_limit'}.", after=_retry_after(error))
-        if isinstance(error, stripe.IdempotencyError):
-            return Unknown(f"Another call was made under this key (request {error.request_id}).")
-        text = WHAT_TO_FIX.get(status) or f"{error.user_message or 'Stripe refused the request.'}"[:500]
-        return failed(error.code or type(error).__name__, text)
-
     # Calls
 
-    async def _charge(self, charge: ChargeCard, key: str) -> Outcome:
+    async def _charge(self, charge: ChargeCard, key: str) -> Outcome | NotTried:
+        if not (charge.payment_method or charge.token):
+            text = "The order names no payment method."
+            return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
+        late = charge.until is not None and self._now() > charge.until.timestamp()
+        if late or self._now() - self._since(charge.since) > KEY_LIVES.total_seconds():
+            found = await self._charge_on_record(charge)
+            if isinstance(found, Outcome):
+                return found
+            if late:
+                return NotTried("The order's time to pay is over.")
+
         async def create(key: str) -> Json:
             return await self.call("post", INTENTS, _charge_params(charge, method), key=key)
 
         try:
             method = charge.payment_method or await self._method_of(charge.token, key)
-            found = await self._with_keys(create, key, lambda: self._listed(charge, key))
+            made = await self._with_keys(create, key, lambda: self._intent_of(charge))
         except stripe.CardError as declined:
             return _declined(declined)
-        return _charge_outcome(standing(found))
+        return _charge_outcome(standing(made))
 
     async def _method_of(self, token: str, key: str) -> str:
         """The payment method of a card token: an intent takes no token. A token works once, hence the key."""
@@ -188,12 +155,14 @@ class StripeGateway:
     async def _with_keys(
         self, call: Callable[[str], Awaitable[Json]], key: str, look: Callable[[], Awaitable[Json | None]]
     ) -> Json:
-        """Call under `key`; where only an old server error is replayed, look, and then call under the next key."""
+        """Call under `key`. Where its answer says nothing of what was done (an old server error, or the key was used
+        with other parameters: the first call has ended), look, and then call under the next key."""
         for number in range(1, KEYS_PER_OPERATION + 1):
             try:
                 return await call(key if number == 1 else f"{key}.{number}")
-            except stripe.APIError as error:
-                if not _is_replayed(error) or number == KEYS_PER_OPERATION:
+            except (stripe.APIError, stripe.IdempotencyError) as error:
+                silent = isinstance(error, stripe.IdempotencyError) or is_replayed(error)
+                if not silent or error.http_status == HTTPStatus.CONFLICT or number == KEYS_PER_OPERATION:
                     raise
                 if found := await _found(look, error):
                     return found
@@ -206,7 +175,7 @@ class StripeGateway:
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
-            intent = await self._retrieve(cancel.intent)
+            intent = await self.intent(cancel.intent)
         said = standing(intent)
         if said.status == "succeeded":
             return CancelIntent.Done("succeeded", said.amount, said.card)
@@ -215,70 +184,56 @@ class StripeGateway:
         return CancelIntent.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome:
+        if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
+            found = await self._refund_on_record(refund)
+            if isinstance(found, Outcome):
+                return found
+
         async def create(key: str) -> Json:
             return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
-        made = await self._with_keys(create, key, lambda: self._refund_of(refund.intent, refund.refund))
-        status, code = refund_progress(made)
-        return RefundCharge.Done(made["id"], status, code)
+        return _refund_outcome(await self._with_keys(create, key, lambda: self.refund_of(refund.intent, refund.refund)))
 
     # Looking
 
     async def _find_intent(self, wanted: FindIntent) -> Outcome:
+        intent: Json | None
         if wanted.intent:
-            intent: Json | None = await self._retrieve(wanted.intent)
+            intent = await self.intent(wanted.intent)
         else:
-            intent = await self._search(wanted.order, wanted.attempt)
+            intent = await self.intent_of(wanted.order, wanted.attempt, self._since(wanted.since) - CLOCKS_DIFFER)
         if intent is None:
-            return FindIntent.Done("", "failed", code="not_charged", text="Stripe has no such payment.")
+            text = "Stripe has no such payment."
+            return FindIntent.Done("", "failed", code="not_charged", text=text, reason=DeclineReason.NOT_CHARGED)
         said = standing(intent)
-        return FindIntent.Done(said.intent, said.status, said.amount, said.url, said.card, said.code, said.text)
+        return FindIntent.Done(
+            said.intent, said.status, said.amount, said.url, said.card, said.code, said.text, said.reason
+        )
 
     async def _find_refund(self, wanted: FindRefund) -> Outcome:
-        found = await self._refund_of(wanted.intent, wanted.refund)
+        found = await self.refund_of(wanted.intent, wanted.refund)
         if found is None:
             return FindRefund.Done("", "failed", "not_refunded")
         status, code = refund_progress(found)
         return FindRefund.Done(found["id"], status, code)
 
     async def _charge_on_record(self, charge: ChargeCard) -> Outcome | NotDone:
-        found = await self._search(charge.order, charge.attempt)
+        found = await self._intent_of(charge)
         return _charge_outcome(standing(found)) if found else NotDone()
 
     async def _refund_on_record(self, refund: RefundCharge) -> Outcome | NotDone:
-        found = await self._refund_of(refund.intent, refund.refund)
-        if found is None:
-            return NotDone()
-        status, code = refund_progress(found)
-        return RefundCharge.Done(found["id"], status, code)
+        found = await self.refund_of(refund.intent, refund.refund)
+        return _refund_outcome(found) if found else NotDone()
 
-    async def _retrieve(self, intent: str) -> Json:
-        return await self.call("get", INTENTS + "/{}", {"expand": ["payment_method"]}, of=intent)
+    async def _intent_of(self, charge: ChargeCard) -> Json | None:
+        return await self.intent_of(charge.order, charge.attempt, self._since(charge.since) - CLOCKS_DIFFER)
 
-    async def _search(self, order: str, attempt: int) -> Json | None:
-        """By metadata. Stripe's index follows its books by up to a minute; a callback corrects what this misses."""
-        query = f"metadata['order']:'{order}' AND metadata['attempt']:'{attempt}'"
-        intents = (await self.call("get", INTENTS + "/search", {"query": query}))["data"]
-        best = sorted(intents, key=lambda intent: intent["status"] != "succeeded")
-        return await self._retrieve(best[0]["id"]) if best else None
-
-    async def _listed(self, charge: ChargeCard, key: str) -> Json | None:
-        """Of the intents made since the operation was wanted. Slower than a search, but it never lags behind."""
-        since = int(time.time() - _age(key)) - CLOCKS_DIFFER
-        async for intent in self.every(INTENTS, {"created": {"gte": since}}):
-            metadata = intent.get("metadata") or {}
-            if metadata.get("order") == charge.order and metadata.get("attempt") == str(charge.attempt):
-                return await self._retrieve(intent["id"])
-        return None
-
-    async def _refund_of(self, intent: str, refund: str) -> Json | None:
-        async for one in self.every(REFUNDS, {"payment_intent": intent}):
-            if (one.get("metadata") or {}).get("refund") == refund:
-                return one
-        return None
+    def _since(self, since: datetime | None) -> float:
+        """Where it is not known when something was asked for: as long ago as an order can wait."""
+        return since.timestamp() if since else self._now() - LONGEST_WAIT
 
 
-async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.APIError) -> Json | None:
+async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.StripeError) -> Json | None:
     """What a look into the books shows; when they cannot be read, the doubt remains."""
     try:
         return await look()
@@ -286,9 +241,31 @@ async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.APIEr
         raise doubt from None
 
 
-def _doubt(code: str, text: str) -> Unknown:
+# What it means that Stripe refuses a request
+
+
+def _charge_refused(error: stripe.StripeError) -> ChargeCard.Failed:
+    return ChargeCard.Failed(code_of(error), words_of(error), reason=charge_refused_for(error))
+
+
+def _cancel_refused(error: stripe.StripeError) -> CancelIntent.Failed:
+    return CancelIntent.Failed(code_of(error), words_of(error))
+
+
+def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
+    """What is owed stays owed where somebody can put right what is in the way."""
+    if code_of(error) in ("resource_missing", "balance_insufficient", "insufficient_funds"):
+        return Retry(words_of(error), after=WAITS_FOR_PEOPLE)
+    return RefundCharge.Failed(code_of(error), words_of(error))
+
+
+def _look_refused(failed: type[FindIntent.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
+    return lambda error: failed(code_of(error), words_of(error))
+
+
+def _doubt(error: stripe.StripeError) -> Unknown:
     """A look that Stripe refuses tells nothing about what was looked for."""
-    return Unknown(f"{code}: {text}")
+    return Unknown(f"{code_of(error)}: {words_of(error)}")
 
 
 def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams:
@@ -333,35 +310,26 @@ def _refund_params(refund: RefundCharge) -> RefundCreateParams:
 
 def _charge_outcome(said: Standing) -> ChargeCard.Done | ChargeCard.Failed:
     if said.status == "failed":
-        return ChargeCard.Failed(said.code, said.text, said.intent, said.card)
+        return ChargeCard.Failed(said.code, said.text, said.intent, said.card, said.reason)
     return ChargeCard.Done(said.intent, said.status, said.amount, said.url, said.card)
 
 
+def _refund_outcome(made: Json) -> RefundCharge.Done:
+    status, code = refund_progress(made)
+    return RefundCharge.Done(made["id"], status, code)
+
+
 def _declined(error: stripe.CardError) -> ChargeCard.Failed:
-    body = error.json_body
-    told: Json = body.get("error", {}) if isinstance(body, dict) else {}
-    code, text, card = decline(told)
-    return ChargeCard.Failed(code, text, str((told.get("payment_intent") or {}).get("id", "")), card)
+    body = told(error)
+    code, text, card = decline(body)
+    intent = str((body.get("payment_intent") or {}).get("id", ""))
+    return ChargeCard.Failed(code, text, intent, card, decline_reason(code))
 
 
-def _is_replayed(error: stripe.StripeError) -> bool:
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    return headers.get("idempotent-replayed") == "true"
-
-
-def _retry_after(error: stripe.StripeError) -> float | None:
-    """Seconds, from the header `Retry-After`; at most ten minutes."""
-    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+def _made_at(id: str, otherwise: float) -> float:
+    """When an id was made, in Unix seconds, where it is a UUIDv7."""
     try:
-        return min(max(float(headers["retry-after"]), 0.0), 600.0)
-    except (KeyError, ValueError):
-        return None
-
-
-def _age(key: str) -> float:
-    """Seconds since an operation was wanted: its id is a UUIDv7. 0 for any other key."""
-    try:
-        id = UUID(key)
+        parsed = UUID(id)
     except ValueError:
-        return 0.0
-    return time.time() - (id.int >> 80) / 1000 if id.version == 7 else 0.0
+        return otherwise
+    return (parsed.int >> 80) / 1000 if parsed.version == 7 else otherwise

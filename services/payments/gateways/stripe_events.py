@@ -76,6 +76,7 @@ def _report(type: str, thing: Json, metadata: Json) -> Report | None:
             card=said.card,
             code=said.code,
             text=said.text,
+            reason=said.reason,
         )
     if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
         intent, amount = str(thing["payment_intent"]), int(thing["amount_captured"])

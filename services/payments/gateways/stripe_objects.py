@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import ChargeStatus, RefundProgress
+from services.payments.gateways.stripe_errors import decline_reason
 from shared.contracts.values import Card
 
 Json = Mapping[str, Any]
-NO_METHOD = "The card could not be charged."
+NO_WORDS = "The card could not be charged."
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Standing:
     card: Card | None = None
     code: str = ""
     text: str = ""
+    """Stripe's words, for staff."""
+    reason: DeclineReason = DeclineReason.CARD_DECLINED
 
 
 def standing(intent: Json) -> Standing:
@@ -37,16 +41,18 @@ def standing(intent: Json) -> Standing:
         case "canceled":
             return Standing(id, "cancelled", card=card)
         case "requires_payment_method" | "requires_confirmation":
-            error = intent.get("last_payment_error") or {}
+            error = intent.get("last_payment_error")
+            if not error:
+                return Standing(id, "failed", card=card, code="not_charged", reason=DeclineReason.NOT_CHARGED)
             code, text, declined = decline(error)
-            return Standing(id, "failed", card=declined or card, code=code, text=text)
+            return Standing(id, "failed", card=declined or card, code=code, text=text, reason=decline_reason(code))
     return Standing(id, "processing", card=card)
 
 
 def decline(error: Json) -> tuple[str, str, Card | None]:
-    """Code, words for the customer, and the card of Stripe's card error."""
+    """Code, Stripe's words, and the card of a card error."""
     code = error.get("decline_code") or error.get("code") or "card_declined"
-    return str(code), str(error.get("message") or NO_METHOD)[:500], _card_in(error.get("payment_method"))
+    return str(code), str(error.get("message") or NO_WORDS)[:500], _card_in(error.get("payment_method"))
 
 
 def _action_url(intent: Json) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.payments.gateways.stripe import INTENTS, REFUNDS, StripeGateway
+from services.payments.gateways.stripe_api import INTENTS, REFUNDS, StripeApi
 from services.payments.gateways.stripe_objects import Json
 from services.payments.reconciliation import Movement
 
 
 async def stripe_movements(
-    gateway: StripeGateway, since: datetime | None = None, before: datetime | None = None
+    gateway: StripeApi, since: datetime | None = None, before: datetime | None = None
 ) -> list[Movement]:
     """Raises stripe.StripeError when Stripe cannot be read. Charges not made by orderbus are listed too."""
     created = {"gte": _seconds(since), "lt": _seconds(before)}

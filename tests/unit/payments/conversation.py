@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from services.payments.domain import payments
-from services.payments.domain.ledger import LedgerEntry
+from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, RefundCharge
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import PaymentRequested
@@ -135,6 +135,14 @@ class Conversation:
     def state(self) -> Payment:
         assert self.payment is not None
         return self.payment
+
+    def balance_by_reference(self) -> dict[str, int]:
+        """Of the provider's account; what sums to zero is left out."""
+        sums: dict[str, int] = defaultdict(int)
+        for record in self.kept:
+            if isinstance(record, LedgerEntry) and record.account == PROVIDER_BALANCE:
+                sums[record.reference] += record.amount
+        return {reference: amount for reference, amount in sums.items() if amount}
 
     def ledger(self) -> dict[str, int]:
         sums: dict[str, int] = defaultdict(int)

@@ -223,10 +223,13 @@ def test_nobody_knows_then_the_provider_is_asked_again() -> None:
     (timer,) = talk.timers
     talk.hear(timer.message)
     assert talk.operations == [FindIntent("stripe", "o-1", 1, "", talk.state.attempts[0].at)]
+    assert talk.timers == []
+    talk.hear(FindIntent.Failed("resource_missing", "No such payment."), talk.latest(FindIntent))
     assert talk.timers[0].message == LookAgain(1, 2)
+    talk.hear(talk.timers[0].message)
     talk.looked_up(FindIntent.Done("", "failed", code="not_charged", text="The provider has no such payment."))
     assert isinstance(talk.events[0], PaymentFailed)
-    assert talk.hear(LookAgain(1, 2)).operations == []
+    assert talk.hear(LookAgain(1, 3)).operations == []
 
 
 def test_a_cancel_that_fails_leaves_the_attempt_unresolved() -> None:

@@ -21,9 +21,9 @@ from services.payments.domain.operations import (
     RefundCharge,
     RefundReported,
 )
-from services.payments.domain.payment import AttemptStatus, Payment
+from services.payments.domain.payment import AttemptStatus, Payment, RefundStatus
 from shared.contracts.checkout import OrderCancelled, OrderExpired
-from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment
+from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
 from shared.shell.core import Operation, Outcome, Report
 from tests.unit.payments.conversation import Conversation, item, requested
@@ -126,10 +126,9 @@ class Life:
                 self.hear(requested(self.attempts, ITEMS))
             case "request_again" if self.attempts:
                 self.hear(requested(self.attempts, ITEMS))
-            case "cancel":
-                self.hear(OrderCancelled())
-            case "expire":
-                self.hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT))
+            case "cancel" | "expire":
+                expired = OrderExpired(was=OrderStatus.PENDING_PAYMENT)
+                self.hear(OrderCancelled() if action == "cancel" else expired)
             case "confirm" | "fail_3ds":
                 self.books.confirm(action == "confirm")
             case "bounce":
@@ -144,8 +143,26 @@ class Life:
                 self.hear(RefundPayment(amount=1 + pick * 81))
             case "refund_item":
                 self.hear(RefundPayment(items=(RefundLine(item=str(1 + pick % 3), amount=None if pick % 2 else pick),)))
+            case "settle" | "settle_wrongly" if self.talk.payment is not None:
+                self.settle(self.talk.payment, wrongly=action == "settle_wrongly")
             case "answer" | "lose" | "lose_after" | "misjudge" if self.flying:
                 self.answer(self.flying.pop(pick % len(self.flying)), action, pick)
+
+    def settle(self, payment: Payment, *, wrongly: bool) -> None:
+        """A person looks into the provider's books, or overlooks what is there."""
+        for attempt in payment.attempts:
+            open_there = self.books.intents.get(attempt.number) == "requires_action"
+            if attempt.status is AttemptStatus.UNRESOLVED and not open_there:
+                there = self.books.intents.get(attempt.number) == "succeeded" and not wrongly
+                proof = {"outcome": "captured", "reference": f"pi_{attempt.number}"} if there else NOT_CHARGED
+                self.hear(SettlePayment.model_validate({"attempt": attempt.number, "reason": "seen"} | proof))
+                return
+        for refund in payment.refunds:
+            if refund.status is RefundStatus.UNRESOLVED:
+                there = refund.id in self.books.refunds and self.books.refunds[refund.id][2] == "succeeded"
+                proof = {"outcome": "refunded", "reference": f"re_{refund.id}"[:60]} if there else NOT_REFUNDED
+                self.hear(SettlePayment.model_validate({"refund": refund.id, "reason": "seen"} | proof))
+                return
 
     def answer(self, wish: Operation, action: str, pick: int) -> None:
         """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done; `misjudge`: it was
@@ -208,8 +225,9 @@ def check_ledger(talk: Conversation, payment: Payment) -> None:
 ACTIONS = (
     *("request", "request", "request_again", "cancel", "expire", "confirm", "fail_3ds", "bounce", "report", "report"),
     *("timer", "refund_all", "refund_amount", "refund_item", "answer", "answer", "answer", "answer", "lose"),
-    *("lose_after", "misjudge"),
+    *("lose_after", "misjudge", "settle", "settle", "settle_wrongly"),
 )
+NOT_CHARGED, NOT_REFUNDED = {"outcome": "not_charged"}, {"outcome": "not_refunded"}
 STARTS = ((), (("request", 0), ("answer", 0)), (("request", 0), ("misjudge", 0), ("request", 0), ("answer", 0)))
 
 

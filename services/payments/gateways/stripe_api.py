@@ -1,0 +1,86 @@
+"""Requests to Stripe through its SDK over aiohttp, one after the other per endpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+import stripe
+
+from services.payments.gateways.limits import Pace
+from services.payments.gateways.stripe_objects import Json
+from shared.settings import StripeSettings
+
+INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
+CONNECT_TIMEOUT = 5.0
+
+
+class StripeApi:
+    """One connection pool per process. Methods raise stripe.StripeError.
+
+    The SDK's own retries are off: the shell retries with the same key, counts the attempts and backs off, and a retry
+    hidden in the SDK would only stretch one attempt beyond its patience.
+    """
+
+    def __init__(self, settings: StripeSettings) -> None:
+        timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT)
+        self._http = stripe.AIOHTTPClient(timeout=timeout)
+        self._client = stripe.StripeClient(
+            settings.api_key.get_secret_value(),
+            http_client=self._http,
+            base_addresses={"api": settings.api_base},
+            max_network_retries=0,
+        )
+        self._pace = Pace(settings.requests_per_second)
+        stripe.enable_telemetry = False  # it would write an id for this machine into ~/.config
+        # The SDK logs parameters at DEBUG.
+        logging.getLogger("stripe").setLevel(logging.WARNING)
+
+    async def close(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no types here
+
+    async def call(self, method: str, path: str, params: Mapping[str, Any], *, of: str = "", key: str = "") -> Json:
+        """One request, when it is its endpoint's turn; `{}` in the path stands for `of`.
+
+        The SDK's raw request does the same as its typed methods but for turning the answer into objects, which takes
+        as much CPU as all the rest: 0.86 ms a charge with them, 0.44 ms without (2.9 ms with HTTPX and objects).
+        """
+        await self._pace.turn(f"{method} {path}")
+        options = {"idempotency_key": key} if key else {}
+        answer = await self._client.raw_request_async(method, path.format(of), **options, **params)
+        data: Json = answer.data
+        return data
+
+    async def every(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Json]:
+        """A whole list of Stripe's, newest first, page by page."""
+        wanted = {**params, "limit": 100}
+        while True:
+            page = await self.call("get", path, wanted)
+            for one in page["data"]:
+                yield one
+            if not page.get("has_more"):
+                return
+            wanted["starting_after"] = page["data"][-1]["id"]
+
+    async def intent(self, id: str) -> Json:
+        return await self.call("get", INTENTS + "/{}", {"expand": ["payment_method"]}, of=id)
+
+    async def intent_of(self, order: str, attempt: int, since: float) -> Json | None:
+        """An attempt's intent, in the list of all made since a time (Unix seconds), which never lags behind as a
+        search does. One that succeeded comes before others."""
+        best: Json | None = None
+        async for intent in self.every(INTENTS, {"created": {"gte": int(since)}}):
+            metadata = intent.get("metadata") or {}
+            if (metadata.get("order"), metadata.get("attempt")) != (order, str(attempt)):
+                continue
+            if best is None or intent["status"] == "succeeded":
+                best = intent
+        return await self.intent(best["id"]) if best else None
+
+    async def refund_of(self, intent: str, refund: str) -> Json | None:
+        async for one in self.every(REFUNDS, {"payment_intent": intent}):
+            if (one.get("metadata") or {}).get("refund") == refund:
+                return one
+        return None
