@@ -32,6 +32,11 @@ TABLES_V1 = (
     ) {QUEUE_STORAGE}""",
     "create index operations_due on operations (kind, due)",
     "create index operations_key on operations (key, wanted, id)",
+    """create table destinations (
+        name text primary key, paused_at timestamptz not null, reason text not null, paused_by text not null,
+        probe_at timestamptz not null, probes integer not null
+    )""",
+    "create unlogged table rate_limits (name text primary key, next_at timestamptz not null) with (fillfactor = 10)",
     f"""create table timers (
         key text not null, name text not null, due timestamptz not null, kind text not null,
         payload text not null, meta text not null, primary key (key, name)
@@ -51,7 +56,11 @@ TABLES_V1 = (
 )
 
 DROP_V1 = tuple(
-    f"drop table {name}" for name in ("answers", "parked", "timers", "operations", "outbox", "inbox_other", "inbox")
+    f"drop table {name}"
+    for name in (
+        *("answers", "parked", "timers", "rate_limits", "destinations", "operations", "outbox"),
+        *("inbox_other", "inbox"),
+    )
 )
 
 
