@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -83,4 +83,9 @@ async def waiting_longest(engine: AsyncEngine, after: UUID = _FIRST_ID, limit: i
 
 async def _read(engine: AsyncEngine, statement: Sql, values: Mapping[str, Any]) -> list[Waiting]:
     rows = await PostgresStore(engine).fetch(statement, values)
-    return [Waiting(*row[:-2], calls=orjson.loads(row[-2]), operation=orjson.loads(row[-1])) for row in rows]
+    return [Waiting(*_fields(row)) for row in rows]
+
+
+def _fields(row: Iterable[Any]) -> list[Any]:
+    *columns, history, payload = row
+    return [*columns, orjson.loads(history), orjson.loads(payload)]
