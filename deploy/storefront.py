@@ -23,7 +23,7 @@ from aiokafka.errors import (
 
 from shared.contracts.envelope import Envelope, Message, Topic, encode, to_headers
 from shared.settings import KafkaSettings
-from shared.shell.kafka import connection, left
+from shared.shell.kafka import connection, left, new_consumer
 
 TRIES, PAUSE, ANSWER_WITHIN = 6, 0.5, 60.0
 """How often a record is offered to Kafka, and seconds: between two tries (longer each time), and for its answer."""
@@ -171,10 +171,9 @@ class Follower:
         self._consumer: AIOKafkaConsumer | None = None
 
     async def __aenter__(self) -> Self:
-        consumer = AIOKafkaConsumer(
+        consumer = new_consumer(
+            self._settings,
             *self._topics,
-            **connection(self._settings),
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=100,
             client_id="follower",
@@ -206,7 +205,7 @@ class Follower:
 
 
 def _read(record: Any) -> Read:
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
     try:
         body = orjson.loads(record.value or b"null")
     except orjson.JSONDecodeError:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.envelope import BadEnvelope, Message, from_headers, message_type
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusUnavailable
-from shared.shell.kafka import connection, left
+from shared.shell.kafka import connection, left, new_consumer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,7 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
 
     Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
     """
-    consumer = AIOKafkaConsumer(
-        **connection(settings),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=4_000_000,
-    )
+    consumer = new_consumer(settings, auto_offset_reset="earliest", max_partition_fetch_bytes=4_000_000)
     try:
         async with asyncio.timeout(seconds):
             await consumer.start()

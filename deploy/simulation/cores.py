@@ -86,7 +86,7 @@ class Watch:
         for record in records:
             if record.topic.endswith(".dead-letter.v1"):
                 continue
-            id = UUID(dict(record.headers)["ce_id"].decode())
+            id = UUID((dict(record.headers)["ce_id"] or b"").decode())
             places.setdefault((record.topic, id), record.offset)
         topics: dict[UUID, list[tuple[str, int]]] = {}
         for (topic, id), offset in places.items():

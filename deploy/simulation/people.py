@@ -81,7 +81,7 @@ class People:
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = by_nobody(self._fill)
         if record.topic == ORDERS.name and self._hurry.random() < 0.25:
-            self._interfere(dict(record.headers)["ce_type"], (record.key or b"").decode())
+            self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
         """Somebody acts on an order at the very moment at which services hear of it."""

@@ -262,7 +262,7 @@ class World:
         return known.find(endpoint) if known else None
 
     def _seen(self, record: BusRecord) -> None:
-        headers = dict(record.headers)
+        headers = {name: value or b"" for name, value in record.headers}
         key = (record.key or b"").decode()
         self.history.add("bus", key, f"{headers['ce_type'].decode()} {headers['ce_id'].decode()[:18]}")
         for reader in self.readers:

@@ -170,7 +170,7 @@ def attributes(envelope: Envelope) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair[1]]
 
 
-def from_headers(headers: Iterable[tuple[str, bytes]], key: bytes | None) -> Envelope:
+def from_headers(headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
     """Read and check the headers and the key. Raises BadEnvelope naming every problem."""
     text: dict[str, str] = {}
     problems: list[str] = []

@@ -22,9 +22,12 @@ class BusRecord:
     partition: int
     offset: int
     key: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
+    """Values may be null. Names that are not UTF-8 are decoded with `surrogateescape`, which keeps their bytes."""
     value: bytes | None
     at: datetime
+    unreadable: str = ""
+    """Why it could not be parsed; then nothing is known but the place. It may stand for several up to this offset."""
 
 
 Positions = Mapping[tuple[str, int], int]

@@ -14,13 +14,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
 
-from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, attributes, encode, problems_of
+from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, attributes, encode
 from shared.shell import codec
 from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
 from shared.shell.dead_letters import dead_letter
+from shared.shell.errors import describe
 from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.parked_rows import bare_row, parked_row
 from shared.shell.recent import Recent
 from shared.shell.service import StateTable
 from shared.shell.store import (
@@ -152,12 +153,22 @@ class Batch:
         await self._write(tx)
         return self.done
 
+    async def note_place(self, tx: Transaction, inbound: Inbound, error: str) -> Done:
+        """The last resort: note where a message was that cannot be stored, and that it was not handled."""
+        for fresh in await self._claim(tx, [inbound], by_key=False):
+            self.done.parked.append(bare_row(fresh, error, self.now))
+            self.done.answered.append((fresh, "parked"))
+            if fresh.reply is not None:
+                self.done.replies.append((fresh, fresh.id))
+        await tx.park(self.done.parked)
+        return self.done
+
     # 1. Claim
 
-    async def _claim(self, tx: Transaction, inbounds: Sequence[Inbound]) -> list[Inbound]:
+    async def _claim(self, tx: Transaction, inbounds: Sequence[Inbound], *, by_key: bool = True) -> list[Inbound]:
         boxed = [i.id for i in inbounds if i.in_inbox]
-        keys = {i.key for i in inbounds if i.parked is None}
-        new, self._blocked = await tx.claim(boxed, keys) if keys else (set(), set())
+        keys = {i.key for i in inbounds if i.parked is None and by_key}
+        new, self._blocked = await tx.claim(boxed, keys) if boxed or keys else (set(), set())
         outcomes = [
             (i.operation[0].id, self.worker, i.operation[0].lease) for i in inbounds if i.operation and not i.parked
         ]
@@ -456,8 +467,7 @@ class Batch:
         self.done.parked.append(parked_row(inbound, reason, error, self.now))
         if inbound.record is not None:
             source = inbound.record
-            origin = f"{source.topic}/{source.partition}/{source.offset}"
-            letter = dead_letter(self.wiring.name, inbound.key, origin, source.headers, source.body, error)
+            letter = dead_letter(self.wiring.name, inbound.key, source.place, source.headers, source.body, error)
             self._outbox.append(letter)
         self._reply(inbound, inbound.id)
 
@@ -480,37 +490,3 @@ def lease_seconds(operation: Operation | type[Operation]) -> float:
     """Long enough for a look at the outside's books and a call, after it waited its turn; a dead worker's lease ends by
     its next start, or by this."""
     return operation.patience * 2 + 30
-
-
-def describe(error: Exception) -> str:
-    """An error for staff: what and where, without the input that caused it."""
-    if isinstance(error, ValidationError):
-        problems = "; ".join(f"{p.field}: {p.text}" for p in problems_of(error)[:10])
-        return f"{error.title}: {problems}"[:2000]
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    where = f" ({trace.tb_frame.f_code.co_qualname}, line {trace.tb_lineno})" if trace else ""
-    return f"{type(error).__name__}: {error}"[:1900] + where
-
-
-def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:
-    """Everything that is needed in order to try a message again later."""
-    message, record = inbound.message, inbound.record
-    if record is not None:
-        kind = message.type if isinstance(message, Undecodable | Message) else type(message).__qualname__
-        headers = orjson.dumps([[name, value.hex()] for name, value in record.headers])
-        source = (record.topic, record.partition, record.offset)
-        return ParkedRow(inbound.key, inbound.id, "record", kind, *source, headers, record.body, reason, error, now)
-    origin = "timer" if inbound.timer else "outcome" if inbound.operation else "report"
-    headers = orjson.dumps(
-        {
-            "meta": inbound.meta.dump().decode(),
-            "operation": [inbound.operation[0].kind, inbound.operation[0].payload.decode()]
-            if inbound.operation
-            else None,
-            "attempts": [attempt.model_dump(mode="json") for attempt in inbound.attempts],
-        }
-    )
-    kind = type(message).__qualname__
-    return ParkedRow(inbound.key, inbound.id, origin, kind, "", 0, 0, headers, codec.dump(message), reason, error, now)

@@ -21,6 +21,7 @@ from shared.shell.core import Refused, Report
 from shared.shell.handler import Duplicate, Handler
 from shared.shell.inbound import Inbound, Meta, hashed_id
 from shared.shell.metrics import Metrics
+from shared.shell.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.store import ParkedRow, Store
 from shared.shell.tracing import CURRENT, Tracer, child_of, context_of, new_span, valid
@@ -197,7 +198,4 @@ def _brief(row: ParkedRow) -> dict[str, object]:
 
 
 def _whole(row: ParkedRow) -> dict[str, object]:
-    headers = orjson.loads(row.headers)
-    if isinstance(headers, list):
-        headers = {name: bytes.fromhex(value).decode("utf-8", "replace") for name, value in headers}
-    return _brief(row) | {"headers": headers, "body": row.body[:10_000].decode("utf-8", "replace")}
+    return _brief(row) | shown(row)

@@ -16,7 +16,8 @@ from shared.shell import spans
 from shared.shell.clock import Clock, back_off
 from shared.shell.core import Refused
 from shared.shell.decisions import Batch, Done, RetryFailed, Room
-from shared.shell.inbound import Inbound
+from shared.shell.errors import describe, printable
+from shared.shell.inbound import Inbound, Undecodable
 from shared.shell.metrics import Metrics
 from shared.shell.recent import Recent
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
@@ -147,7 +148,7 @@ class Handler:
             except Exception as bug:
                 log.exception("a batch failed", size=len(inbounds), error=type(bug).__name__)
                 if len(inbounds) == 1:
-                    await self._set_aside(inbounds[0], f"{type(bug).__name__}: {bug}"[:1900])
+                    await self._set_aside(inbounds[0], describe(bug))
                 else:
                     await self._halve(inbounds)
                 return
@@ -168,31 +169,51 @@ class Handler:
         self._committed(inbounds, done)
 
     def _trace(self, done: Done, began: datetime) -> None:
-        if self.tracer is not None:
+        if self.tracer is None:
+            return
+        try:
             for span in spans.of_batch(self.wiring, done, began, self.clock.now()):
                 self.tracer.record(span)
+        except Exception as bug:  # the batch is committed: what comes after must not undo that
+            log.exception("a batch cannot be traced", error=type(bug).__name__)
 
     async def retry_parked(self, inbound: Inbound) -> None:
         """Handle one parked message again, in a transaction of its own. Raises RetryFailed and leaves it parked."""
         try:
             await self._transact([inbound])
+        except RetryFailed:
+            raise
         except (BatchRefused, Conflict, StoreUnavailable) as trouble:
             raise RetryFailed(str(trouble)) from None
+        except Exception as bug:
+            raise RetryFailed(describe(bug)) from None
 
     async def _set_aside(self, inbound: Inbound, error: str) -> None:
         if inbound.reply is not None and isinstance(inbound.message, Command):
             with suppress(asyncio.InvalidStateError):
                 inbound.reply.set_result(Refused("internal", error))
             return
+        if isinstance(inbound.message, Undecodable):
+            error = f"{inbound.message.error}; {error}"
+        whole = True
         while True:
             began = self.clock.now()
             batch = Batch(self.wiring, self.worker, began, lambda kind: 0)
             try:
                 async with self.store.begin() as tx:
-                    done = await batch.set_aside(tx, inbound, error)
+                    done = await (batch.set_aside if whole else batch.note_place)(tx, inbound, error)
+                self.held_up = False
                 break
             except StoreUnavailable:
+                self.held_up = True
                 await asyncio.sleep(1.0)
+            except Exception as refused:
+                error = printable(f"{error}; it cannot be stored whole: {describe(refused)}")
+                if not whole:
+                    self.held_up = True
+                    log.error("a message cannot even be noted, trying again", id=str(inbound.id), error=error)
+                    await asyncio.sleep(1.0)
+                whole = False
         self._trace(done, began)
         self._committed([inbound], done)
 

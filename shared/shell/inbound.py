@@ -44,8 +44,13 @@ class RecordSource:
     topic: str
     partition: int
     offset: int
-    headers: tuple[tuple[str, bytes], ...]
-    body: bytes
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    body: bytes | None
+
+    @property
+    def place(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Undecodable:
 
     type: str
     error: str
+    lost: bool = False
+    """Not even the Kafka client could: nothing is known but the place."""
 
 
 @swift

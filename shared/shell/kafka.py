@@ -21,6 +21,7 @@ from shared.contracts import TOPICS
 from shared.contracts.envelope import Topic
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, BusUnavailable, Positions
+from shared.shell.record_batches import Unreadable, install
 from shared.shell.store import OutboxRow
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,14 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         options["sasl_plain_username"] = settings.sasl_username
         options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
     return options
+
+
+def new_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer as every reader of ours is one: it sees committed transactions only, commits nothing by itself, and
+    hands on what cannot be parsed as `record_batches.Unreadable`."""
+    install()
+    fixed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
+    return AIOKafkaConsumer(*topics, **connection(settings), **fixed, **options)
 
 
 def dead_letters(service: str) -> Topic:
@@ -95,18 +104,16 @@ class KafkaSource:
         self.settings, self.group, self.member, self.topics = settings, group, member, topics
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned = asyncio.Event()
-        self._read: dict[tuple[str, int], int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = self._failing_since = 0.0
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **connection(self.settings),
+        consumer = new_consumer(
+            self.settings,
             group_id=self.group,
             group_instance_id=self.member,
             client_id=self.member,
-            enable_auto_commit=False,
             auto_offset_reset="earliest",
             session_timeout_ms=SESSION_SECONDS * 1000,
             heartbeat_interval_ms=2000,
@@ -139,20 +146,7 @@ class KafkaSource:
             raise BusUnavailable("a read did not return; joining the group again") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
-        self._read |= {(p.topic, p.partition): records[-1].offset + 1 for p, records in found.items() if records}
-        return [
-            BusRecord(
-                record.topic,
-                record.partition,
-                record.offset,
-                record.key,
-                tuple(record.headers),
-                record.value,
-                datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC),
-            )
-            for records in found.values()
-            for record in records
-        ]
+        return [_bus_record(record) for records in found.values() for record in records]
 
     async def _member(self) -> AIOKafkaConsumer:
         """The consumer; a new one when the old one lost its group for good.
@@ -193,7 +187,7 @@ class KafkaSource:
         if consumer is None:
             return 0
         ends = {place: consumer.highwater(place) for place in consumer.assignment()}
-        return sum(max(0, end - self._read.get((p.topic, p.partition), end)) for p, end in ends.items() if end)
+        return sum(max(0, end - (_position(consumer, place) or end)) for place, end in ends.items() if end)
 
     def ready(self) -> bool:
         return self._consumer is not None and self._assigned.is_set() and not self._failing_since
@@ -204,6 +198,31 @@ class KafkaSource:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await left(consumer)
+
+
+_LATEST = 253_402_300_799_000
+"""Milliseconds: the end of the year 9999, beyond which there are no datetimes. Producers set the time as they like."""
+
+
+def _bus_record(record: Any) -> BusRecord:
+    return BusRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.headers,
+        record.value,
+        datetime.fromtimestamp(min(max(record.timestamp or 0, 0), _LATEST) / 1000, UTC),
+        record.error if isinstance(record, Unreadable) else "",
+    )
+
+
+def _position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The offset to read next, also behind records that are not handed out: those of aborted transactions, and the
+    transactions' ends. None as long as it is not known. (aiokafka's own `position` waits for it.)"""
+    assigned = consumer._subscription.subscription and consumer._subscription.subscription.assignment
+    state = assigned.state_value(place) if assigned else None
+    return state.position if state is not None and state.has_valid_position else None
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped

@@ -34,6 +34,7 @@ class Metrics:
         self.duplicates = counter("duplicates", "Messages that had been handled before.")
         self.refused = counter("refused", "Commands refused.")
         self.skipped = counter("skipped", "Records of no interest to this service.")
+        self.unreadable = counter("unreadable_records", "Records that the Kafka client could not parse; stepped over.")
         self.parked_total = counter("parked_messages", "Messages set aside.")
         self.conflicts = counter("conflicts", "Batches run again because another worker changed a row.")
         self.relayed = counter("relayed", "Records acknowledged by Kafka.")

@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import orjson
-
-from shared.contracts.values import Attempt
-from shared.shell.bus import BusRecord
 from shared.shell.clock import Clock
 from shared.shell.decisions import RetryFailed
+from shared.shell.errors import describe
 from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta, Undecodable
+from shared.shell.inbound import Inbound, Undecodable
+from shared.shell.parked_rows import LOST, message_of, record_of
 from shared.shell.reader import inbound_of
-from shared.shell.store import OperationRow, ParkedRow, Store
+from shared.shell.store import ParkedRow, Store
 from shared.shell.wiring import Wiring
+from shared.swift import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +69,12 @@ class Parking:
 
     def _inbound(self, row: ParkedRow) -> Inbound | None:
         """The message as it was. None for a record that this version of the service no longer cares about."""
-        if row.origin == "record":
-            headers = tuple((name, bytes.fromhex(value)) for name, value in orjson.loads(row.headers))
-            record = BusRecord(row.topic, row.partition, row.offset, row.key.encode(), headers, row.body, row.at)
-            found = inbound_of(self.wiring, record)
-            if found is None:
-                return None
-            return Inbound(found.id, found.key, found.message, found.meta, found.record, parked=row)
+        if row.origin == LOST:
+            raise RetryFailed(row.error)
         try:
-            message = self.wiring.names.load(row.kind, row.body)
-            extra = orjson.loads(row.headers)
-            operation = None
-            if extra["operation"]:
-                kind, payload = extra["operation"]
-                wanted = self.wiring.operations.load(kind, payload)
-                blank = OperationRow(
-                    row.message_id, row.key, kind, payload.encode(), b"", row.at, row.at, wanted.destination()
-                )
-                operation = (blank, wanted)
+            if row.origin != "record":
+                return message_of(self.wiring, row)
+            found = inbound_of(self.wiring, record_of(row))
         except Exception as error:
-            raise RetryFailed(f"cannot be read: {type(error).__name__}") from None
-        attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])
-        meta = Meta.load(extra["meta"])
-        return Inbound(row.message_id, row.key, message, meta, operation=operation, attempts=attempts, parked=row)
+            raise RetryFailed(f"cannot be read: {describe(error)}") from None
+        return found and replace(found, parked=row)

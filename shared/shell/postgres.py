@@ -247,7 +247,7 @@ class PostgresTransaction:
     async def park(self, rows: Sequence[ParkedRow]) -> None:
         for row in rows:
             values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row) if field.name != "id"}
-            await _execute(self.driver, statements.PARK, values | {"headers": row.headers.decode()})
+            await _execute(self.driver, statements.PARK, values)
 
     async def keep_answers(self, answers: Sequence[Answer]) -> None:
         for answer in answers:

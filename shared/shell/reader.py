@@ -11,6 +11,7 @@ import structlog
 from shared.contracts.envelope import BadBody, BadEnvelope, Command, decode, from_headers, message_type, read_key
 from shared.shell.bus import BusRecord, BusUnavailable, Source
 from shared.shell.clock import back_off
+from shared.shell.errors import describe, printable
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable, record_id
 from shared.shell.metrics import Metrics
@@ -24,42 +25,50 @@ def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
 
     Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
     """
+    place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
+    if record.unreadable:
+        return _undecodable(record, place, record.unreadable)
     if (record.topic, dict(record.headers).get("ce_type")) in wiring.foreign:
         return None
-    source = RecordSource(record.topic, record.partition, record.offset, record.headers, record.value or b"")
     try:
-        envelope = from_headers(record.headers, record.key)
-        kind = message_type(envelope)
-        if kind.topic.name != record.topic:
-            raise BadEnvelope(f"{kind.type} does not belong on this topic")
-        if not wiring.handles(kind):
-            if issubclass(kind, Command):
-                raise BadEnvelope(f"{wiring.name} does not handle {kind.type}")
-            return None
-        meta = Meta(
-            envelope.correlation_id or str(envelope.id),
-            envelope.store,
-            envelope.traceparent,
-            envelope.actor or ("customer" if kind.topic.owner == "storefront" else "system"),
-        )
-        message: object
-        try:
-            message = decode(kind, record.value)
-        except BadBody as wrong:
-            message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
-        return Inbound(envelope.id, envelope.subject, message, meta, source)
+        return _read(wiring, record, place)
     except BadEnvelope as wrong:
-        return _undecodable(record, source, str(wrong))
+        return _undecodable(record, place, str(wrong))
+    except Exception as bug:
+        log.exception("record cannot be read", record=place.place, error=type(bug).__name__)
+        return _undecodable(record, place, describe(bug))
 
 
-def _undecodable(record: BusRecord, source: RecordSource, error: str) -> Inbound:
+def _read(wiring: Wiring, record: BusRecord, place: RecordSource) -> Inbound | None:
+    envelope = from_headers(record.headers, record.key)
+    kind = message_type(envelope)
+    if kind.topic.name != record.topic:
+        raise BadEnvelope(f"{kind.type} does not belong on this topic")
+    if not wiring.handles(kind):
+        if issubclass(kind, Command):
+            raise BadEnvelope(f"{wiring.name} does not handle {kind.type}")
+        return None
+    meta = Meta(
+        envelope.correlation_id or str(envelope.id),
+        envelope.store,
+        envelope.traceparent,
+        envelope.actor or ("customer" if kind.topic.owner == "storefront" else "system"),
+    )
+    message: object
+    try:
+        message = decode(kind, record.value)
+    except BadBody as wrong:
+        message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
+    return Inbound(envelope.id, envelope.subject, message, meta, place)
+
+
+def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
     """Under its key where it has one, else under a key of its own, so that it holds nothing else up."""
     key, wrong = read_key(record.key)
-    position = f"{record.topic}/{record.partition}/{record.offset}"
-    headers = {name: value for name, value in record.headers if value}
-    kind = headers.get("ce_type", b"").decode("utf-8", "replace")[:100]
+    kind = (dict(record.headers).get("ce_type") or b"").decode("utf-8", "replace")
     identity = record_id(record.topic, record.partition, record.offset, record.at)
-    return Inbound(identity, position if wrong else key, Undecodable(kind, error), Meta(), source)
+    message = Undecodable(printable(kind, 100), error, bool(record.unreadable))
+    return Inbound(identity, place.place if wrong else key, message, Meta(), place)
 
 
 class Reader:
@@ -92,6 +101,11 @@ class Reader:
     async def _take(self, records: Sequence[BusRecord]) -> None:
         inbounds = [inbound for record in records if (inbound := inbound_of(self.wiring, record))]
         self.metrics.skipped.inc(len(records) - len(inbounds))
+        for record in records:
+            if record.unreadable:
+                self.metrics.unreadable.inc()
+                place = f"{record.topic}/{record.partition}/{record.offset}"
+                log.error("record cannot be parsed, stepped over", record=place, error=record.unreadable)
         positions = {(record.topic, record.partition): record.offset + 1 for record in records}
         await self.handler.put(inbounds, lambda: self._handled.update(positions))
 

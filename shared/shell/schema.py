@@ -45,7 +45,7 @@ TABLES_V1 = (
     """create table parked (
         id bigint generated always as identity primary key, key text not null, message_id uuid not null,
         origin text not null, kind text not null, topic text not null, partition integer not null,
-        record_offset bigint not null, headers text not null, body bytea not null,
+        record_offset bigint not null, record_key bytea, headers bytea not null, body bytea,
         reason text not null, error text not null, parked_at timestamptz not null
     )""",
     "create index parked_key on parked (key, id)",

@@ -100,9 +100,10 @@ SET_TIMERS = Sql("""
         payload = excluded.payload, meta = excluded.meta
 """)
 PARK = Sql("""
-    insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, error,
-        parked_at)
-    values (:key, :message_id, :origin, :kind, :topic, :partition, :offset, :headers, :body, :reason, :error, :at)
+    insert into parked (key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body,
+        reason, error, parked_at)
+    values (:key, :message_id, :origin, :kind, :topic, :partition, :offset, :record_key, :headers, :body,
+        :reason, :error, :at)
 """)
 KEEP_ANSWER = Sql("""
     insert into answers (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
@@ -165,8 +166,8 @@ DUE_TIMERS = Sql("select key, name, due, kind, payload, meta from timers where d
 OUTBOX_HEAD = Sql("select topic, key, headers, body, id from outbox where id > :after order by id limit :limit")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
 _PARKED = (
-    "select key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, error, parked_at, "
-    "id from parked"
+    "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, reason, error, "
+    "parked_at, id from parked"
 )
 ALL_PARKED = Sql(f"{_PARKED} order by id limit :limit")
 PARKED_OF = Sql(f"{_PARKED} where key = :key order by id limit :limit")

@@ -118,16 +118,20 @@ class ParkedRow:
     """A message that was set aside, whole. `reason` is `failed`, or `behind` another of its key."""
 
     key: str
+    """Under which it waits: the message's, or its place where it has none that can be read."""
     message_id: UUID
     origin: str
-    """`record`, `outcome`, `timer` or `report`."""
+    """`record`, `outcome`, `timer`, `report`; or `lost`, where only the place and the error could be kept."""
     kind: str
     """Wire type or class name."""
     topic: str
     partition: int
     offset: int
+    record_key: bytes | None
+    """The record's own key, byte by byte."""
     headers: bytes
-    body: bytes
+    """JSON. Of a record: a list of [name, value], both in hexadecimal; a value may be null, as in Kafka."""
+    body: bytes | None
     reason: str
     error: str
     at: datetime

@@ -51,7 +51,7 @@ def context_of(traceparent: str, key: str) -> str:
 
 def key_context(key: str) -> str:
     """The trace of a key, with the key's own span as parent."""
-    digest = hashlib.blake2b(key.encode(), digest_size=24, person=b"orderbus trace").hexdigest()
+    digest = hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=24, person=b"orderbus trace").hexdigest()
     return f"00-{digest[:32]}-{digest[32:]}-01"
 
 

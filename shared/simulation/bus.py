@@ -51,7 +51,7 @@ class MemoryBus:
         self.groups: dict[str, Group] = {}
         self.on_append: Callable[[BusRecord], None] = lambda record: None
 
-    def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes]], value: bytes) -> BusRecord:
+    def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> BusRecord:
         """Write a record to the partition of its key."""
         place = (topic, zlib.crc32(key) % self.partitions)
         log = self.logs.setdefault(place, [])

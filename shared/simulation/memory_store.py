@@ -388,6 +388,9 @@ class MemoryTransaction:
     async def park(self, rows: Sequence[ParkedRow]) -> None:
         await self.store.pause("park")
         for row in rows:
+            for text in (row.key, row.origin, row.kind, row.topic, row.reason, row.error):
+                if "\x00" in text or text.encode("utf-8", "replace") != text.encode("utf-8", "surrogatepass"):
+                    raise BatchRefused("the database refused the data: 22021")
             id = self.store.next_id(PARKED)
             self.put(PARKED, id, dataclasses.replace(row, id=id))
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
@@ -22,7 +22,7 @@ from shared.contracts.checkout import ORDERS
 from shared.contracts.envelope import Command, Envelope, encode, to_headers
 from shared.contracts.storefront import CheckoutOpened
 from shared.settings import KafkaSettings
-from shared.shell.kafka import connection
+from shared.shell.kafka import connection, new_consumer
 from tests.benchmarks.settlement import COUNTED, Progress
 
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
@@ -110,11 +110,10 @@ class Customers:
     def __init__(self, settings: KafkaSettings, catalogue: Catalogue, prefix: str = "") -> None:
         self._settings, self._catalogue, self._prefix = settings, catalogue, prefix
         self._producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True, linger_ms=2)
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = new_consumer(
+            settings,
             prefix + ORDERS.name,
             prefix + notifications.EVENTS.name,
-            **connection(settings),
-            enable_auto_commit=False,
             auto_offset_reset="latest",
             fetch_max_wait_ms=100,
         )

@@ -149,7 +149,7 @@ async def by_hand(url: str, given: Sequence[BusRecord]) -> float:
 async def _batch(connection: asyncpg.Connection, batch: Sequence[BusRecord]) -> None:
     arrived = []
     for record in batch:
-        headers = {name: value.decode() for name, value in record.headers}
+        headers = {name: (value or b"").decode() for name, value in record.headers}
         key = (record.key or b"").decode()
         arrived.append((UUID(headers["ce_id"]), key, headers, orjson.loads(record.value or b"")))
     async with connection.transaction():

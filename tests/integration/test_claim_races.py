@@ -42,7 +42,7 @@ async def test_a_message_does_not_overtake_one_that_another_worker_parks_meanwhi
     async def first_worker() -> None:
         async with store.begin() as tx:
             assert await tx.claim([FIRST], ["o-1"]) == ({FIRST}, set())
-            await tx.park([ParkedRow("o-1", FIRST, "record", "x", "t", 0, 0, b"[]", b"", "failed", "a bug", NOW)])
+            await tx.park([ParkedRow("o-1", FIRST, "record", "x", "t", 0, 0, b"k", b"[]", b"", "failed", "a bug", NOW)])
             claimed.set()
             await may_commit.wait()
 

@@ -254,7 +254,7 @@ class Author:
 
     def _park(self, player: Player) -> tuple[str, Work]:
         key, message = self.chance.choice(KEYS), identity(9000 + self._next())
-        row = ParkedRow(key, message, "record", "x", "t", 0, 7, b"[]", b"\x00b", "failed", "a bug", NOW)
+        row = ParkedRow(key, message, "record", "x", "t", 0, 7, b"k", b"[]", b"\x00b", "failed", "a bug", NOW)
         return f"park {key}", lambda store, tx: tx.park([row])
 
     def _keep(self, player: Player) -> tuple[str, Work]:

@@ -82,6 +82,7 @@ async def consume(
         **connection(settings),
         group_id=PREFIX + service,
         enable_auto_commit=False,
+        isolation_level="read_committed",
         auto_offset_reset="earliest",
     )
     await consumer.start()

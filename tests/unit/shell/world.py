@@ -79,7 +79,7 @@ class World:
 
     def record(self, key: str, message: object) -> Inbound:
         """A message that came by Kafka."""
-        source = RecordSource("tally.commands.v1", 0, self.numbers, (("ce_type", b"tally.count"),), b"{}")
+        source = RecordSource("tally.commands.v1", 0, self.numbers, b"k", (("ce_type", b"tally.count"),), b"{}")
         return self.message(key, message, record=source)
 
     def due(self, row: TimerRow) -> Inbound:

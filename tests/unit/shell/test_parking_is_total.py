@@ -1,0 +1,168 @@
+"""Whatever a message is made of, and wherever it came from: it can be set aside, and only a database that is away
+holds that up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.shell.bus import BusRecord
+from shared.shell.core import Outcome, Report, derived_id
+from shared.shell.inbound import Inbound, Meta, RecordSource, Undecodable, hashed_id
+from shared.shell.parked_rows import bare_row, parked_row, record_of, shown
+from shared.shell.reader import inbound_of
+from shared.shell.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
+from shared.simulation.memory_store import PARKED
+from tests.unit.shell.tally import Count, Late, Ring
+from tests.unit.shell.test_handler import failing
+from tests.unit.shell.world import START, World
+
+ID = derived_id(hashed_id("a test"), 1, START)
+names = st.binary(max_size=20).map(lambda name: name.decode("utf-8", "surrogateescape"))
+headers = st.lists(st.tuples(names | st.sampled_from(["ce_type", "ce_id"]), st.none() | st.binary(max_size=40)))
+records = st.builds(
+    BusRecord,
+    st.just("tally.commands.v1"),
+    st.integers(0, 5),
+    st.integers(0, 2**62),
+    st.none() | st.binary(max_size=40) | st.just(b"t-1"),
+    headers.map(tuple),
+    st.none() | st.binary(max_size=40),
+    st.just(START),
+    st.just("") | st.text(),
+)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    sleep = asyncio.sleep
+
+    async def at_once(seconds: float, result: Any = None) -> Any:
+        return await sleep(0, result)
+
+    monkeypatch.setattr("shared.shell.handler.asyncio.sleep", at_once)
+
+
+def storable(row: Any) -> bool:
+    texts = (row.key, row.origin, row.kind, row.topic, row.reason, row.error)
+    return all("\x00" not in text and text.encode() is not None for text in texts)
+
+
+@given(record=records)
+@settings(max_examples=500, deadline=None)
+def test_any_record_is_parked_and_comes_back_byte_by_byte(record: BusRecord) -> None:
+    inbound = inbound_of(World().wiring, record)
+    assert inbound is not None
+    row = parked_row(inbound, "failed", "why", START)
+    assert storable(row)
+    assert shown(row)
+    if record.unreadable:
+        assert (row.origin, row.topic, row.partition, row.offset) == ("lost", *record_place(record))
+    else:
+        assert record_of(row) == record
+
+
+def record_place(record: BusRecord) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset
+
+
+@given(key=st.text(), kind=st.text(), error=st.text(max_size=3000))
+@settings(max_examples=300, deadline=None)
+def test_the_last_resort_takes_any_text(key: str, kind: str, error: str) -> None:
+    for key_ in (key, key + "\x00", key + "\ud800"):
+        inbound = Inbound(ID, key_, Undecodable(kind + "\x00\ud800", error), Meta())
+        assert storable(bare_row(inbound, error + "\x00\udcff", START))
+
+
+@dataclass(frozen=True, slots=True)
+class Odd(Report):
+    text: str = "\ud800"
+
+
+@dataclass(frozen=True, slots=True)
+class OddOutcome(Outcome):
+    text: str = "\ud800"
+
+
+def row(payload: Any = b"{}") -> OperationRow:
+    return OperationRow(ID, "t-1", "Ring", payload, Meta().dump(), START, START, "bell", lease=1, leased_by="tally-0")
+
+
+RECORD = RecordSource("tally.commands.v1", 2, 7, b"\xff\x00", (("a\udcff", None),), None)
+ORIGINS = {
+    "a record": Inbound(ID, "t-1", Undecodable("\x00", "no"), Meta(), RECORD),
+    "a record with a key that no database takes": Inbound(ID, "t\x00", Undecodable("x", "no"), Meta(), RECORD),
+    "a report that is no JSON": Inbound(ID, "t-1", Odd(), Meta()),
+    "a report with such a key": Inbound(ID, "t\x00\ud800", Odd("x"), Meta()),
+    "a report with such a store": Inbound(ID, "t-1", Odd("x"), Meta(store="\ud800")),
+    "an outcome that is no JSON": Inbound(ID, "t-1", OddOutcome(), Meta(), operation=(row(), Ring("x"))),
+    "an outcome of an operation read from the database": Inbound(
+        ID, "t-1", Ring.Done(), Meta(), operation=(row("{}"), Ring("x"))
+    ),
+    "a timer": Inbound(ID, "t-1", Late(), Meta(), timer=TimerRow("t-1", "late", START, "Late", b"{}", b"[]")),
+}
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+async def test_every_origin_is_set_aside(origin: str) -> None:
+    world, inbound = World(), ORIGINS[origin]
+    async with world.store.begin() as tx:
+        if inbound.operation:
+            await tx.want([inbound.operation[0]])
+        if inbound.timer:
+            await tx.set_timers([inbound.timer], [])
+    world.wiring._handlers.clear()  # nothing can be decided here
+
+    await asyncio.wait_for(world.handler().handle([inbound]), 5)
+
+    (parked,) = await world.store.parked()
+    assert storable(parked)
+    assert (parked.message_id, parked.reason) == (ID, "failed")
+    if inbound.record:
+        assert (parked.topic, parked.partition, parked.offset) == (RECORD.topic, RECORD.partition, RECORD.offset)
+    if inbound.operation or inbound.timer:
+        assert not world.wanted()
+        assert not world.timers()
+
+
+@pytest.mark.parametrize("error", [BatchRefused("22021"), RuntimeError("a bug")])
+async def test_what_the_database_refuses_to_park_whole_is_noted_by_its_place(error: Exception) -> None:
+    world = World()
+    world.store.pause = failing(2, error, at="park")  # as part of its batch, and alone
+    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    (parked,) = await world.store.parked()
+    assert (parked.origin, parked.key, parked.body, parked.topic) == ("lost", "t-1", None, "tally.commands.v1")
+    assert "cannot be read" in parked.error
+
+
+async def test_only_a_database_that_is_away_holds_it_up_and_not_for_good() -> None:
+    world = World()
+    world.store.pause = failing(5, StoreUnavailable("gone"), at="park")
+    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    assert [kept.origin for kept in world.store.rows(PARKED).values()] == ["record"]
+
+
+async def test_what_comes_later_for_the_key_of_a_lost_message_waits_behind_it() -> None:
+    world = World()
+    world.store.pause = failing(2, BatchRefused("22021"), at="park")
+    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    await world.handler().handle([world.record("t-1", Count())])
+    assert world.parked() == [("t-1", "failed"), ("t-1", "behind")]
+
+
+def test_a_time_that_cannot_be_is_no_obstacle() -> None:
+    from aiokafka.structs import ConsumerRecord  # noqa: PLC0415
+
+    from shared.shell.kafka import _bus_record  # noqa: PLC0415
+
+    for at in (-1, None, 2**62, -(2**62)):
+        record = ConsumerRecord("t", 0, 1, at, 0, b"k", b"v", None, 1, 1, ())
+        assert (
+            datetime(1970, 1, 1, tzinfo=UTC) <= _bus_record(record).at <= datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+        )

@@ -1,0 +1,161 @@
+"""Batches as they come from Kafka: what can be parsed is, what cannot is named, and the position always moves on."""
+
+from __future__ import annotations
+
+import struct
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.shell.decompression import LIMIT
+from shared.shell.record_batches import Batches, TolerantRecords, Unreadable
+from tests.kafka_bytes import GZIP, LZ4, SNAPPY, ZSTD, RawRecord, batch_around, batch_of, encoded, varint
+
+PLACE = TopicPartition("t", 0)
+GOOD = RawRecord(b"k", b"v", ((b"name", b"value"), (b"nothing", None), (b"empty", b"")))
+CODECS = (0, GZIP, SNAPPY, LZ4, ZSTD)
+
+
+def records_of(data: bytes, offset: int = 0) -> Any:
+    return TolerantRecords(PLACE, Batches(data), None, offset, None, None, True, READ_COMMITTED)
+
+
+def read(data: bytes, offset: int = 0) -> tuple[list[Any], int]:
+    """The records, and the offset to go on with."""
+    records = records_of(data, offset)
+    return list(records), records.next_fetch_offset
+
+
+def moved(batch: bytes, offset: int) -> bytes:
+    return struct.pack(">q", offset) + batch[8:]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec_is_read_as_aiokafka_reads_a_plain_batch(codec: int) -> None:
+    batches = [[GOOD, RawRecord(None, None)], [RawRecord(b"x" * 300, b"y" * 70_000)]]
+    plain = b"".join(moved(batch_of(batch), 2 * n) for n, batch in enumerate(batches))
+    expected = list(PartitionRecords(PLACE, MemoryRecords(plain), None, 0, None, None, True, READ_COMMITTED))
+    data = b"".join(moved(batch_of(batch, codec), 2 * n) for n, batch in enumerate(batches))
+
+    found, position = read(data)
+
+    assert [(r.offset, r.key, r.value, r.headers) for r in found] == [
+        (r.offset, r.key, r.value, r.headers) for r in expected
+    ]
+    assert position == 3
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_header_name_that_is_not_utf8_keeps_its_bytes_and_harms_no_neighbour(codec: int) -> None:
+    strange = RawRecord(b"k", None, ((b"\xff\xfe\x00", b"1"), (b"n\xc3\xa4me", None)))
+    found, position = read(batch_of([GOOD, strange, GOOD], codec))
+    assert [record.offset for record in found] == [0, 1, 2]
+    assert found[0].headers == found[2].headers == (("name", b"value"), ("nothing", None), ("empty", b""))
+    assert [(name.encode("utf-8", "surrogateescape"), value) for name, value in found[1].headers] == list(
+        strange.headers
+    )
+    assert position == 3
+
+
+def test_a_damaged_record_is_named_and_its_neighbours_are_read() -> None:
+    damaged = bytearray(encoded(GOOD, 1))
+    damaged[6] = 0x7E  # the key's length
+    found, position = read(batch_around(encoded(GOOD, 0) + bytes(damaged) + encoded(GOOD, 2), 3))
+    assert [(record.offset, isinstance(record, Unreadable)) for record in found] == [(0, False), (1, True), (2, False)]
+    assert found[1].error
+    assert position == 3
+
+
+def test_after_an_impossible_length_the_rest_of_the_batch_is_named_and_the_next_batch_is_read() -> None:
+    broken = batch_around(encoded(GOOD, 0) + varint(1 << 40) + b"rubbish", 5)
+    found, position = read(broken + moved(batch_of([GOOD]), 5))
+    assert [(record.offset, isinstance(record, Unreadable)) for record in found] == [(0, False), (4, True), (5, False)]
+    assert "offsets 1 to 4" in found[1].error
+    assert position == 6
+
+
+@pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD])
+def test_a_bomb_is_named_with_the_limit_and_what_is_in_front_of_it_is_read(codec: int) -> None:
+    bomb = batch_of([GOOD, RawRecord(b"bomb", bytes(LIMIT + 1)), GOOD], codec)
+    found, position = read(bomb + moved(batch_of([GOOD]), 3))
+    kinds = [(record.offset, isinstance(record, Unreadable)) for record in found]
+    assert kinds[-2:] == [(2, True), (3, False)]
+    assert f"larger than {LIMIT:,} bytes decompressed" in found[-2].error
+    assert position == 4
+
+
+@pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD, 5])
+def test_data_that_do_not_decompress_are_named(codec: int) -> None:
+    batch = bytearray(batch_around(b"no such data" * 10, 7))
+    struct.pack_into(">h", batch, 21, codec)
+    found, position = read(_with_checksum(batch))
+    assert [record.offset for record in found] == [6]
+    assert "offsets 0 to 6" in found[0].error
+    assert position == 7
+
+
+def test_a_wrong_checksum_is_fetched_again_before_it_is_given_up() -> None:
+    batch = bytearray(batch_of([GOOD, GOOD]))
+    batch[-1] ^= 1
+    assert read(bytes(batch)) == ([], 0)
+    assert read(bytes(batch)) == ([], 0)
+    found, position = read(bytes(batch))
+    assert "checksum" in found[0].error
+    assert position == 2
+
+
+def test_a_position_inside_a_batch_goes_on_there() -> None:
+    strange = RawRecord(b"k", None, ((b"\xff", b"1"),))
+    assert [record.offset for record in read(batch_of([GOOD, strange, GOOD]), 1)[0]] == [1, 2]
+    assert [record.offset for record in read(batch_of([GOOD, GOOD, GOOD]), 2)[0]] == [2]
+
+
+@given(data=st.binary(max_size=200), flips=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_whatever_the_bytes_nothing_is_raised_and_the_position_moves_on(
+    data: bytes, flips: list[tuple[int, int]]
+) -> None:
+    batch = bytearray(batch_of([GOOD, RawRecord(data, data, ((data, data),)), GOOD]))
+    for place, value in flips:
+        if place < len(batch) and not 8 <= place < 17:
+            batch[place] = value
+    before = 0
+    if len(batch) > 61:
+        found, position = read(_with_checksum(batch))
+        assert position > before or not found
+        assert all(a.offset < b.offset for a, b in pairwise(found))
+
+
+@given(data=st.binary(max_size=300))
+@settings(max_examples=300, deadline=None)
+def test_arbitrary_bytes_raise_nothing_either(data: bytes) -> None:
+    records = records_of(data)
+    assert list(records) == [] or records.next_fetch_offset > 0
+
+
+def test_a_well_formed_batch_is_parsed_as_fast_as_by_aiokafka() -> None:
+    data = batch_of([RawRecord(b"order-12345", b"x" * 400, ((b"ce_type", b"order.paid"),) * 12)] * 300)
+
+    def seconds(parse: Any) -> float:
+        began = time.perf_counter()
+        assert len(list(parse())) == 300
+        return time.perf_counter() - began
+
+    def theirs() -> Any:
+        return PartitionRecords(PLACE, MemoryRecords(data), None, 0, None, None, True, READ_COMMITTED)
+
+    both = [(seconds(lambda: records_of(data)), seconds(theirs)) for _ in range(30)]
+    assert min(ours for ours, _ in both) < 1.5 * min(other for _, other in both)
+
+
+def _with_checksum(batch: bytearray) -> bytes:
+    struct.pack_into(">I", batch, 17, calc_crc32c(bytes(batch[21:])))
+    return bytes(batch)
