@@ -157,10 +157,10 @@ class Play:
             self._room.release()
 
     async def _plant_troubles(self) -> None:
-        """Half of the workshop's bookings are forbidden at first, and the campus is down for a moment."""
+        """Half of the workshop's bookings are rejected at first, and the campus is down for a moment."""
         workshops = sum("workshop" in story.skus for story in self.people)
         if workshops:
-            await self.outside.plant(DESK, answer=403, times=(workshops + 1) // 2)
+            await self.outside.plant(DESK, answer=422, times=(workshops + 1) // 2)
         await self.outside.plant("course", answer=500, times=max(1, len(self.people) // 100))
 
     async def _count(self) -> None:

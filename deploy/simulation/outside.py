@@ -22,8 +22,11 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoint
+from services.notifications.domain.state import Endpoint, Thread
+from services.notifications.storage import storage as notifications_storage
+from shared.shell import codec
 from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+from shared.simulation.memory_store import MemoryStore
 
 Answer = Outcome | Retry | Unknown
 
@@ -131,7 +134,7 @@ class CoursePlatform(Outside):
         if key in self._answers:
             return self._answers[key]
         if self.weather.happens(self.weather.level.provider_busy):
-            return type(operation).Failed("not_found", "there is nothing at this URL")
+            return type(operation).Failed("rejected", "it rejects the customer")
         self.effects[key] += 1
         self.access[operation.order, operation.item] = isinstance(operation, GrantAccess)
         return self._answers.setdefault(key, type(operation).Done())
@@ -149,6 +152,10 @@ class MailServer(Outside):
             return SendEmail.Failed("550", "no such mailbox")
         self.taken[operation.message_id] += 1
         return SendEmail.Done()
+
+    async def find(self, operation: SendEmail, key: str) -> Outcome:
+        """A mail server has no books."""
+        return SendEmail.Unresolved("the mail server was given the mail, and its answer never came")
 
 
 class Receivers(Outside):
@@ -217,6 +224,20 @@ class CodePools(Outside):
 class Links(Outside):
     def do(self, operation: SignDownload, key: str) -> Answer:
         return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
+
+
+class StoredThreads:
+    """Which orders lost something, by notifications' own rows."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._table = next(table for table in notifications_storage.states if table.kind is Thread)
+
+    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, Thread]]:
+        rows = sorted(self._store.states(self._table).items())
+        lost = [(key, one) for key, one in rows if key > after and one.columns.get("store") == store]
+        found = [(key, one.row.data) for key, one in lost if one.columns.get(column)]
+        return [(key, codec.load(Thread, data)) for key, data in found[:limit] if data is not None]
 
 
 Waiter = Callable[[], Awaitable[None]]

@@ -17,14 +17,15 @@ from deploy.run import SERVICES
 from deploy.simulation.cores import BUG, Watch
 from deploy.simulation.history import History
 from deploy.simulation.mischief import Mischief
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers, by_nobody
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers, StoredThreads, by_nobody
 from deploy.simulation.settings import declared, with_outside
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.weather import LEVELS, Weather
 from deploy.simulation.workers import Gone, Worker
 from services.fulfillment.domain import operations as fulfilling
-from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint, Endpoints
+from services.notifications.gateways.lost import LostMessages
 from services.payments.domain import operations as paying
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Command, Envelope, encode, to_headers
@@ -127,6 +128,7 @@ class World:
             fulfilling.SignDownload: self.links,
             SendEmail: self.mails,
             PostWebhook: self.receivers,
+            FindLost: LostMessages(StoredThreads(self.stores["notifications"])),
         }
 
     def service(self, name: str) -> Service:

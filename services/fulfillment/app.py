@@ -17,7 +17,7 @@ from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
-from services.fulfillment.storage import storage
+from services.fulfillment.storage import Shelf, storage
 from shared.contracts import checkout, fulfillment
 from shared.outbound import Outbound
 from shared.settings import Settings, WrongSettings
@@ -37,7 +37,7 @@ def fulfillment_service(settings: Settings, engine: AsyncEngine) -> Service:
         )
     links = Links(secret, own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
-    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses))
+    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Shelf(engine))
     return Service(
         name="fulfillment",
         cores=CORES,

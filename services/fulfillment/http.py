@@ -14,7 +14,14 @@ from pydantic import TypeAdapter
 from services.fulfillment.domain.states import Delivery, Download, Item, ItemStatus, Product, row_key
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.storage import Shelf
-from shared.contracts.fulfillment import AddCodes, ConfigureProduct, ReceiveStock, RetryDelivery, ShipItems
+from shared.contracts.fulfillment import (
+    AddCodes,
+    ConfigureProduct,
+    ReceiveStock,
+    RetryDelivery,
+    SettleDelivery,
+    ShipItems,
+)
 from shared.web import Edge, ProblemResponse, add_commands, json_response, not_found, public
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
@@ -34,6 +41,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
                 ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
                 ("POST", "/orders/{key}/ship", ShipItems),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
+                ("POST", "/orders/{key}/settle", SettleDelivery),
             ],
         )
         shelf = Shelf(edge.engine)

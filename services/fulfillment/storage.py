@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.states import CodePool, Delivery, Product, Stock
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.domain.states import CodePool, CourseAccess, Delivery, ItemStatus, Product, Stock
 from shared.shell import codec
 from shared.shell.service import StateTable, Storage, state_table
 
@@ -63,7 +64,7 @@ storage = Storage(
 
 
 class Shelf:
-    """Reads for the HTTP edge. Never used by a decision."""
+    """Reads for the HTTP edge and the gateways. Never used by a decision."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -71,6 +72,18 @@ class Shelf:
     async def delivery(self, order: str) -> Delivery | None:
         found = await self._data(deliveries, order)
         return None if found is None else _delivery(found)
+
+    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
+        """Whether a call to a course platform is still wanted; True when that cannot be read right now."""
+        try:
+            delivery = await self.delivery(operation.order)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError):
+            return True
+        item = delivery.item(operation.item) if delivery else None
+        if item is None or not isinstance(item.action, CourseAccess) or item.action.url != operation.url:
+            return False
+        wanted = ItemStatus.UNDER_WAY if isinstance(operation, GrantAccess) else ItemStatus.REVOKING
+        return item.status is wanted
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain import endpoints, threads
-from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
+from services.notifications.gateways.lost import LostMessages
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
-from services.notifications.storage import StoredEndpoints, storage
+from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import checkout, notifications
 from shared.outbound import Outbound
 from shared.settings import Settings
@@ -26,7 +27,7 @@ def notifications_service(settings: Settings, engine: AsyncEngine) -> Service:
         emits=notifications.EMITS,
         refusal=notifications.NotificationsRefused,
         storage=storage,
-        gateways={SendEmail: mails, PostWebhook: webhooks},
+        gateways={SendEmail: mails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
         routes=routes,
         resources=[mails.close, webhooks.close],
     )

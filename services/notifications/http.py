@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field, ValidationError
 
-from services.notifications.domain.feed import recipient_of, staff_of
-from services.notifications.domain.state import Endpoint, Mail, Posting
+from services.notifications.domain.state import Endpoint
 from services.notifications.feeds import add_feeds
-from services.notifications.storage import posting_attempts, read_endpoints, read_thread
+from services.notifications.storage import read_endpoints
+from services.notifications.views import lost_messages, order_notifications
 from shared.contracts.envelope import (
     BadBody,
     Command,
@@ -29,8 +27,12 @@ from shared.contracts.notifications import (
     PauseEndpoint,
     RegisterEndpoint,
     RemoveEndpoint,
+    ReplayLostWebhooks,
     ReplayWebhooks,
+    ResendLostMails,
+    ResendMails,
     ResumeEndpoint,
+    SettleMail,
     WebhookEvent,
 )
 from shared.contracts.values import Given, Url
@@ -44,14 +46,24 @@ from shared.web import (
     answered,
     bad_request,
     json_response,
-    not_found,
 )
 
 
 def routes(application: web.Application, edge: Edge) -> None:
-    add_commands(application, edge, [("POST", "/orders/{key}/webhooks/replay", ReplayWebhooks)])
+    add_commands(
+        application,
+        edge,
+        [
+            ("POST", "/orders/{key}/webhooks/replay", ReplayWebhooks),
+            ("POST", "/orders/{key}/mails/resend", ResendMails),
+            ("POST", "/orders/{key}/mails/settle", SettleMail),
+            ("POST", "/stores/{store}/lost/webhooks/replay", ReplayLostWebhooks),
+            ("POST", "/stores/{store}/lost/mails/resend", ResendLostMails),
+        ],
+    )
     add = application.router.add_route
-    add("GET", "/orders/{key}/notifications", _notifications(edge))
+    add("GET", "/orders/{key}/notifications", order_notifications(edge))
+    add("GET", "/stores/{store}/lost", lost_messages(edge))
     add("GET", "/stores/{store}/webhooks", _list(edge))
     add("POST", "/stores/{store}/webhooks", _register(edge))
     add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(edge, RemoveEndpoint))
@@ -151,60 +163,3 @@ def _identity(request: web.Request) -> str:
     if not 1 <= len(identity) <= 200:
         raise bad_request("The header Idempotency-Key is missing (1 to 200 characters).")
     return identity
-
-
-# What was told about an order
-
-
-def _notifications(edge: Edge) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        key = request.match_info["key"]
-        thread = await read_thread(edge.engine, key)
-        if thread is None:
-            raise not_found("order")
-        log = posting_attempts
-        async with edge.engine.connect() as connection:
-            query = sa.select(log).where(log.c.key == key).order_by(log.c.message, log.c.at, log.c.id)
-            attempts = (await connection.execute(query)).mappings().all()
-        return json_response(
-            {
-                "order": key,
-                "number": thread.number,
-                "store": thread.store.id,
-                "feeds": {
-                    "customer": recipient_of(thread.store.id, thread.customer),
-                    "staff": staff_of(thread.store.id),
-                },
-                "facts": [{"name": fact.name, "at": fact.at} for fact in thread.facts],
-                "mails": [_mail(mail) for mail in thread.mails],
-                "webhooks": [_posting(posting, attempts) for posting in thread.postings],
-            }
-        )
-
-    return handle
-
-
-def _mail(mail: Mail) -> dict[str, Any]:
-    return {
-        "message": mail.id,
-        "fact": mail.fact,
-        "template": mail.template,
-        "audience": mail.audience,
-        "state": mail.state,
-    }
-
-
-def _posting(posting: Posting, attempts: Sequence[sa.RowMapping]) -> dict[str, Any]:
-    return {
-        "message": posting.id,
-        "fact": posting.fact,
-        "event": posting.event,
-        "endpoint": posting.endpoint,
-        "state": posting.state,
-        "attempts": posting.attempts,
-        "log": [
-            {"at": one["at"], "delivered": one["delivered"], "result": one["result"]}
-            for one in attempts
-            if one["message"] == posting.id
-        ],
-    }

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain.feed import recipient_of
-from services.notifications.domain.operations import FeedEntry, PostingAttempt
+from services.notifications.domain.operations import FeedEntry, MailAttempt, PostingAttempt
 from services.notifications.domain.state import Endpoint, Endpoints, Thread
+from services.notifications.gateways.lost import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
 from shared.shell import codec
 from shared.shell.service import RecordTable, StateTable, Storage, state_table
@@ -26,6 +27,8 @@ threads = state_table(
     sa.Column("store", sa.Text),
     sa.Column("recipient", sa.Text),
     sa.Column("pending", sa.Integer),
+    sa.Column("lost_mails", sa.Integer),
+    sa.Column("lost_postings", sa.Integer),
 )
 endpoints = state_table("endpoints", metadata)
 
@@ -44,6 +47,15 @@ feed_entries = sa.Table(
     # The reader's own marks, set by HTTP; nothing else follows from them.
     sa.Column("read_at", sa.DateTime(timezone=True)),
     sa.Column("archived_at", sa.DateTime(timezone=True)),
+)
+mail_attempts = sa.Table(
+    "mail_attempts",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
 )
 posting_attempts = sa.Table(
     "posting_attempts",
@@ -65,13 +77,19 @@ def thread_columns(thread: Thread) -> Mapping[str, Any]:
         "store": thread.store.id,
         "recipient": recipient_of(thread.store.id, thread.customer),
         "pending": thread.pending(),
+        "lost_mails": thread.lost_mails(),
+        "lost_postings": thread.lost_postings(),
     }
 
 
 storage = Storage(
     metadata=metadata,
     states=[StateTable(Endpoints, endpoints), StateTable(Thread, threads, thread_columns)],
-    records=[RecordTable(FeedEntry, feed_entries), RecordTable(PostingAttempt, posting_attempts)],
+    records=[
+        RecordTable(FeedEntry, feed_entries),
+        RecordTable(MailAttempt, mail_attempts),
+        RecordTable(PostingAttempt, posting_attempts),
+    ],
 )
 
 
@@ -112,3 +130,24 @@ class StoredEndpoints:
                     raise EndpointsUnreadable from error
                 self._known[store] = (time.monotonic(), known)
         return known.find(endpoint)
+
+
+class StoredLost:
+    """The orders that lost something: rows of ours, found by a partial index."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, Thread]]:
+        query = (
+            sa.select(threads.c.key, sa.cast(threads.c.data, sa.Text))
+            .where(threads.c.store == store, threads.c[column] > 0, threads.c.key > after)
+            .order_by(threads.c.key)
+            .limit(limit)
+        )
+        try:
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            raise LostUnreadable(type(error).__name__) from error
+        return [(key, codec.load(Thread, data)) for key, data in rows]

@@ -344,6 +344,7 @@ _FULFILLMENT: tuple[Message, ...] = (
     fulfillment.ShipItems(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
     fulfillment.CodesArrived(pool="gift-cards"),
     fulfillment.RetryDelivery(items=("2",)),
+    fulfillment.SettleDelivery(item="2", outcome="delivered", reason="Ada is in the course's list of members."),
     fulfillment.StockReserved(),
     fulfillment.StockRefused(skus=("atlas",)),
     fulfillment.StockReleased(skus={"atlas": 2}),
@@ -358,6 +359,7 @@ _FULFILLMENT: tuple[Message, ...] = (
     fulfillment.ItemRetried(item="2"),
     fulfillment.ItemRevoked(item="2"),
     fulfillment.RevocationFailed(item="2", code="unreachable", text="The course platform does not answer."),
+    fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is in the course's list of members."),
     fulfillment.FulfillmentRefused(
         command="order.ship",
         command_id=COMMAND,
@@ -377,14 +379,27 @@ _NOTIFICATIONS: tuple[Message, ...] = (
     notifications.PauseEndpoint(endpoint="crm", reason="answered 410 Gone"),
     notifications.ResumeEndpoint(endpoint="crm"),
     notifications.ReplayWebhooks(endpoint="crm"),
+    notifications.ReplayLostWebhooks(since=PAID, endpoint="crm"),
+    notifications.ResendMails(messages=(MAIL,)),
+    notifications.ResendLostMails(since=PAID),
+    notifications.SettleMail(message=MAIL, outcome="not_sent", reason="It is not in the mail server's log."),
     notifications.EmailSent(message=MAIL, template="order_confirmation", audience="customer"),
     notifications.EmailFailed(
         message=MAIL, template="shipment", audience="customer", code="550", text="mailbox unavailable"
+    ),
+    notifications.EmailResent(message=MAIL, template="shipment", audience="customer"),
+    notifications.EmailSettled(
+        message=MAIL,
+        template="shipment",
+        audience="customer",
+        outcome="not_sent",
+        reason="It is not in the mail server's log.",
     ),
     notifications.WebhookDelivered(message=WEBHOOK, endpoint="crm", event="order.received", attempts=1),
     notifications.WebhookExhausted(
         message=WEBHOOK, endpoint="crm", event="order.refunded", attempts=10, text="HTTP 503"
     ),
+    notifications.WebhooksReplayed(messages=(WEBHOOK,)),
     notifications.NotificationsRefused(
         command="webhook.remove", command_id=COMMAND, code="unknown_endpoint", text="There is no endpoint crm."
     ),

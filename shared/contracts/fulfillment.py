@@ -53,6 +53,8 @@ class Shipment(Given):
 Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment, Field(discriminator="kind")]
 
 
+SettledOutcome = Literal["delivered", "not_delivered", "revoked", "not_revoked"]
+
 # Commands
 
 
@@ -93,6 +95,16 @@ class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
     """Try again what failed or waits for a code. Without items: all such."""
 
     items: tuple[Id, ...] = ()
+
+
+class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
+    """A person says what became of an item's delivery, or of taking it back, where nobody could find out; or that it
+    was done by hand."""
+
+    item: Id
+    outcome: SettledOutcome
+    reason: Short = Field(min_length=1)
+    """How that was found out: for the order's timeline."""
 
 
 # Facts
@@ -171,6 +183,15 @@ class RevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
     """As in `item.delivered`."""
 
 
+class ItemSettled(Event, type="item.settled", topic=EVENTS):
+    """A person said what became of an item's delivery or revocation. What follows from it (`item.delivered`,
+    `item.failed`, `item.revoked`) comes after it."""
+
+    item: Id
+    outcome: SettledOutcome
+    reason: Short
+
+
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):
     """A command to fulfillment was refused and changed nothing."""
 
@@ -185,5 +206,6 @@ EMITS: tuple[type[Event], ...] = (
     ItemRetried,
     ItemRevoked,
     RevocationFailed,
+    ItemSettled,
     FulfillmentRefused,
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from shared.contracts.envelope import Command, Event, Refusal, Topic
 from shared.contracts.values import Count, Id, Short, Text, Url
 
-COMMANDS = Topic("notifications.commands.v1", owner="notifications", description="Webhook endpoints and replays.")
+COMMANDS = Topic(
+    "notifications.commands.v1", owner="notifications", description="Webhook endpoints, replays, lost mails."
+)
 EVENTS = Topic("notifications.events.v1", owner="notifications", description="What was told to whom, and what failed.")
 
 WebhookEvent = Literal["order.received", "order.refunded", "order.created", "order.updated", "order.completed"]
@@ -46,9 +48,45 @@ class ResumeEndpoint(Command, type="webhook.resume", topic=COMMANDS):
 
 
 class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
-    """Send an order's exhausted and paused webhook deliveries again, under their old message ids."""
+    """Send an order's exhausted and paused webhook deliveries again, under their old message ids. Of one endpoint where
+    it is named, and only `messages` where there are any."""
 
     endpoint: Id | None = None
+    messages: tuple[Short, ...] = Field(default=(), max_length=1000)
+
+
+class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
+    """Send again what a store's endpoints did not get: all deliveries that ended exhausted or paused at or after
+    `since` and before `until` (now where missing), of one endpoint where it is named. Key: `<store>`."""
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+    endpoint: Id | None = None
+
+
+class ResendMails(Command, type="mail.resend", topic=COMMANDS):
+    """Send an order's lost mails again, under their old Message-IDs: those that failed, and those of which nobody knows
+    whether they went out. Only `messages` (Message-IDs) where there are any."""
+
+    messages: tuple[Short, ...] = Field(default=(), max_length=1000)
+
+
+class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
+    """Send again all mails of a store that were lost at or after `since` and before `until` (now where missing). Key:
+    `<store>`."""
+
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+
+class SettleMail(Command, type="mail.settle", topic=COMMANDS):
+    """A person says what became of a mail of which nobody could find out whether it went out."""
+
+    message: Short
+    """The Message-ID."""
+    outcome: Literal["sent", "not_sent"]
+    reason: Short = Field(min_length=1)
+    """How that was found out: for the order's timeline."""
 
 
 class EmailSent(Event, type="email.sent", topic=EVENTS):
@@ -61,11 +99,32 @@ class EmailSent(Event, type="email.sent", topic=EVENTS):
 
 
 class EmailFailed(Event, type="email.failed", topic=EVENTS):
+    """A mail was lost: refused for good, not sent in all its time, or (`unresolved`) nobody knows. It can be sent again
+    by `mail.resend`. `text` is for staff."""
+
     message: Short
     template: Short
     audience: Literal["customer", "staff"]
     code: Short
     text: Text
+
+
+class EmailResent(Event, type="email.resent", topic=EVENTS):
+    """Staff had a lost mail sent again; `email.sent` or `email.failed` follows."""
+
+    message: Short
+    template: Short
+    audience: Literal["customer", "staff"]
+
+
+class EmailSettled(Event, type="email.settled", topic=EVENTS):
+    """A person said what became of a mail."""
+
+    message: Short
+    template: Short
+    audience: Literal["customer", "staff"]
+    outcome: Literal["sent", "not_sent"]
+    reason: Short
 
 
 class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
@@ -79,7 +138,7 @@ class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
 
 
 class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
-    """An endpoint did not take an event in any of the attempts."""
+    """An endpoint did not take an event in all the time that it was tried."""
 
     message: Short
     endpoint: Id
@@ -88,8 +147,23 @@ class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
     text: Text
 
 
+class WebhooksReplayed(Event, type="webhook.replayed", topic=EVENTS):
+    """Staff had deliveries sent again; `webhook.delivered` or `webhook.exhausted` follows for each."""
+
+    messages: tuple[Short, ...]
+
+
 class NotificationsRefused(Refusal, type="notifications.refused", topic=EVENTS):
     """A command to notifications was refused and changed nothing."""
 
 
-EMITS: tuple[type[Event], ...] = (EmailSent, EmailFailed, WebhookDelivered, WebhookExhausted, NotificationsRefused)
+EMITS: tuple[type[Event], ...] = (
+    EmailSent,
+    EmailFailed,
+    EmailResent,
+    EmailSettled,
+    WebhookDelivered,
+    WebhookExhausted,
+    WebhooksReplayed,
+    NotificationsRefused,
+)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from tests.e2e.conversation import World, delivery_states, eventually
 
 
-async def test_a_platform_that_is_down_and_then_forbids_leaves_a_word_on_what_to_fix(world: World) -> None:
+async def test_a_platform_that_is_down_and_then_rejects_leaves_a_word_on_what_to_fix(world: World) -> None:
     sku = await world.sells("rowing", {"kind": "course", "url": world.desk("rowing")})
     await world.outside.plant("hooks/rowing", answer=500, times=1)
     customer = world.customer("Karen Jones")
 
     order = await customer.buys(sku, "tides")
     await eventually(lambda: world.outside.received("rowing"), lambda seen: len(seen) == 1, "the first try")
-    await world.outside.plant("hooks/rowing", answer=403)
+    await world.outside.plant("hooks/rowing", answer=422)
     failed = await order.becomes("failed")
     assert (failed["payment_status"], failed["fulfilment_status"]) == ("paid", "failed")
     trouble = (await world.edges.order(order.id))["items"][0]["trouble"]
-    assert "403" in trouble
-    assert "grant it on the platform, then retry" in trouble
+    assert "422" in trouble
+    assert "look there for the reason, then retry" in trouble
 
     await world.outside.relent("hooks/rowing")
     await world.retries(order)
@@ -25,7 +25,7 @@ async def test_a_platform_that_is_down_and_then_forbids_leaves_a_word_on_what_to
 
     assert done["fulfilment_status"] == "fulfilled"
     tries = await world.outside.received("rowing")
-    assert [request["answer"] for request in tries] == [500, 403, 204]
+    assert [request["answer"] for request in tries] == [500, 422, 204]
     assert tries[0]["headers"]["idempotency-key"] == tries[1]["headers"]["idempotency-key"]
     assert (await world.money_taken(order))[2] == 1
 
@@ -55,7 +55,7 @@ async def test_an_empty_pool_is_waited_for_until_codes_are_added(world: World) -
 
 async def test_staff_may_complete_an_order_that_cannot_be_delivered(world: World) -> None:
     sku = await world.sells("diving", {"kind": "course", "url": world.desk("diving")})
-    await world.outside.plant("hooks/diving", answer=404)
+    await world.outside.plant("hooks/diving", answer=422)
     order = await world.customer().buys(sku)
     await order.becomes("failed")
 

@@ -203,7 +203,7 @@ async def _staff(system: System, paths: Sequence[Way], timeout: float) -> dict[s
         body = {"quantity": max(1, count[LAST_COPY] // 2)}
         await system.edges.command("fulfillment", f"/stores/{store}/stock/{LAST_COPY}", body)
     if count["workshop"]:
-        await system.outside.plant(DESK, answer=403)
+        await system.outside.plant(DESK, answer=422)
     await system.outside.plant("course", answer=500, times=1 + len(paths) // 30)
 
     async def mend() -> None:

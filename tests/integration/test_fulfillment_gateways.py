@@ -31,7 +31,7 @@ from services.fulfillment.gateways.links import BadLink, Claim, Links
 from services.fulfillment.storage import metadata
 from shared.contracts.values import Customer
 from shared.outbound import MAX_ANSWER, Blocked, NoAnswer, NotSent, Outbound, is_public
-from shared.shell.core import NotDone, Retry, Unknown
+from shared.shell.core import OperatorFault, Retry, Unknown
 from shared.shell.database import create_engine
 from shared.shell.migration import migrate
 from tests.integration.conftest import NewDatabase
@@ -62,6 +62,16 @@ class Platform:
         return web.Response(status=status, headers=headers, body=self.body)
 
 
+@dataclass
+class Wanted:
+    """Whether calls are still wanted."""
+
+    wanted: bool = True
+
+    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
+        return self.wanted
+
+
 @pytest_asyncio.fixture
 async def platform() -> AsyncIterator[Platform]:
     platform = Platform()
@@ -77,7 +87,7 @@ async def platform() -> AsyncIterator[Platform]:
 
 @pytest_asyncio.fixture
 async def courses() -> AsyncIterator[Courses]:
-    gateway = Courses(Outbound(private=True), timeout=0.5)
+    gateway = Courses(Outbound(private=True), Wanted(), timeout=0.5)
     yield gateway
     await gateway.close()
 
@@ -122,14 +132,13 @@ async def test_what_may_pass_is_tried_again_and_when_the_platform_says(platform:
 @pytest.mark.parametrize(
     ("status", "code", "hint"),
     [
-        (401, "unauthorized", "credentials"),
-        (403, "forbidden", "permission"),
-        (404, "not_found", "URL"),
+        (400, "bad_request", "access endpoint"),
+        (409, "conflict", "look at the customer there"),
         (418, "rejected", "reason"),
-        (302, "redirected", "final URL"),
+        (422, "rejected", "reason"),
     ],
 )
-async def test_what_a_person_must_fix_fails_and_says_what(
+async def test_what_is_about_this_item_fails_and_says_what_to_do(
     platform: Platform, courses: Courses, status: int, code: str, hint: str
 ) -> None:
     platform.answers = [(status, {"Location": "http://169.254.169.254/"})]
@@ -140,14 +149,48 @@ async def test_what_a_person_must_fix_fails_and_says_what(
     assert answer.code == code
     assert hint in answer.text
     assert f"127.0.0.1 answers {status}" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "credentials"), (403, "permission"), (404, "URL"), (405, "POST"), (302, "final URL")],
+)
+async def test_what_is_about_how_we_are_set_up_is_the_operators_fault(
+    platform: Platform, courses: Courses, status: int, hint: str
+) -> None:
+    platform.answers = [(status, {"Location": "http://169.254.169.254/"})]
+
+    answer = await courses.perform(grant(platform.url), "k")
+
+    assert isinstance(answer, OperatorFault)
+    assert hint in answer.text and f"127.0.0.1 answers {status}" in answer.text
     assert len(platform.asked) == 1, "redirects are not followed"
+
+
+async def test_a_host_that_does_not_exist_is_the_operators_fault(courses: Courses) -> None:
+    answer = await courses.perform(grant("http://no-such-host.invalid/access"), "k")
+    assert isinstance(answer, OperatorFault) and "correct the URL" in answer.text
+
+
+async def test_a_call_that_nobody_wants_any_more_ends_instead_of_waiting(platform: Platform) -> None:
+    gateway = Courses(Outbound(private=True), Wanted(wanted=False))
+    platform.answers = [(403, {}), (200, {})]
+    answer = await gateway.perform(grant(platform.url), "k")
+    assert isinstance(answer, GrantAccess.Failed) and answer.code == "called_off"
+    assert await gateway.perform(grant(platform.url), "k") == GrantAccess.Done()
+    await gateway.close()
+
+
+def test_a_destination_is_the_urls_host_and_path_without_credentials() -> None:
+    assert grant("https://u:secret@courses.example/a/b?token=secret").destination() == "courses.example/a/b"
+    assert grant("https://courses.example/a").destination() != grant("https://courses.example/b").destination()
 
 
 async def test_access_to_a_course_that_is_gone_is_revoked(platform: Platform, courses: Courses) -> None:
     platform.answers = [(410, {}), (410, {})]
 
     assert await courses.perform(revoke(platform.url), "k") == RevokeAccess.Done()
-    assert isinstance(await courses.perform(grant(platform.url), "k"), GrantAccess.Failed)
+    assert isinstance(await courses.perform(grant(platform.url), "k"), OperatorFault)
 
 
 async def test_a_time_out_and_a_lost_answer_are_unknown_and_safe_to_repeat(
@@ -157,7 +200,7 @@ async def test_a_time_out_and_a_lost_answer_are_unknown_and_safe_to_repeat(
     assert isinstance(await courses.perform(grant(platform.url), "k"), Unknown)
     platform.delay, platform.hang_up = 0, True
     assert isinstance(await courses.perform(grant(platform.url), "k"), Unknown)
-    assert await courses.find(grant(platform.url), "k") == NotDone()
+    assert isinstance(await courses.find(grant(platform.url), "k"), Unknown)
 
 
 async def test_nobody_there_is_tried_again(courses: Courses) -> None:
@@ -186,14 +229,13 @@ async def test_nobody_there_is_tried_again(courses: Courses) -> None:
     ],
 )
 async def test_private_addresses_are_not_reached_unless_allowed(platform: Platform, url: str) -> None:
-    guarded = Courses(Outbound(private=False), timeout=2)
+    guarded = Courses(Outbound(private=False), Wanted(), timeout=2)
     port = platform.url.rsplit(":", 1)[1].partition("/")[0]
 
     answer = await guarded.perform(grant(url.format(port=port)), "k")
     await guarded.close()
 
-    assert isinstance(answer, GrantAccess.Failed)
-    assert answer.code == "blocked_address"
+    assert isinstance(answer, OperatorFault)
     assert platform.asked == []
 
 

@@ -25,11 +25,11 @@ from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import EndpointsUnreadable, Webhooks
 from shared.outbound import Outbound
 from shared.settings import SmtpSettings
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import CURRENT
 from tests.unit.notifications.conversation import SECRET, START, hook, paid_order
 
-Answer = Outcome | Retry | Unknown
+Answer = Outcome | NoOutcome
 
 
 # Mails
@@ -43,9 +43,19 @@ class Mailbox:
     recipients: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     rcpt: str = ""
+    sender: str = ""
     connections: int = 0
     transports: list[Any] = field(default_factory=list)
     port: int = 0
+
+    async def handle_MAIL(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.sender:
+            return self.sender
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -58,10 +68,14 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         answer = self.data.pop(0) if self.data else "250 OK"
-        if answer.startswith("250"):
+        if answer.startswith(("250", "hang")):
             assert isinstance(envelope.content, bytes)
             assert b"\n" not in envelope.content.replace(b"\r\n", b"")
             self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        if answer == "hang":
+            await asyncio.sleep(1)
+        if answer == "hang up":
+            self.transports[-1].close()
         return answer
 
 
@@ -182,8 +196,36 @@ async def test_a_server_that_is_away_is_not_stormed() -> None:
     async with mails_to(port) as gateway:
         answers = await asyncio.gather(*(gateway.perform(confirmation(), str(n)) for n in range(50)))
 
-    assert all(isinstance(answer, Retry) and "cannot be used" in answer.error for answer in answers)
-    assert await gateway.find(confirmation(), "key") == NotDone()
+    assert all(isinstance(answer, Retry | NotTried) and "cannot be used" in answer.error for answer in answers)
+    assert sum(isinstance(answer, Retry) for answer in answers) <= 4, "only who got a turn has tried"
+
+
+async def test_a_mail_that_was_given_to_the_server_and_not_answered_is_in_doubt() -> None:
+    """SMTP has no books: nobody can find out later either."""
+    async with mail_server() as box, mails_to(box.port) as gateway:
+        box.data = ["hang up"]
+        answer = await gateway.perform(confirmation(), "key")
+        assert isinstance(answer, Unknown) and "did not answer" in answer.error
+        box.data = ["hang"]
+        slow = SmtpMails(SmtpSettings(port=box.port, timeout=0.2))
+        answer = await slow.perform(confirmation(), "key")
+        assert isinstance(answer, Unknown) and "time-out" in answer.error
+        await slow.close()
+        found = await gateway.find(confirmation(), "key")
+        assert isinstance(found, SendEmail.Unresolved)
+        assert await gateway.perform(confirmation(), "key") == SendEmail.Done()
+    assert len(box.mails) == 3, "the server had taken both"
+
+
+async def test_a_mail_that_waits_for_its_turn_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.notifications.gateways.smtp.TURN", 0.05)
+    async with mail_server() as box, mails_to(box.port, connections=1) as gateway:
+        box.data = ["hang"]
+        first = asyncio.create_task(gateway.perform(confirmation(), "key"))
+        await asyncio.sleep(0.05)
+        assert isinstance(await gateway.perform(confirmation(), "other"), NotTried)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_an_attempt_cut_short_leaves_no_broken_conversation_behind() -> None:
@@ -205,7 +247,45 @@ async def test_wrong_credentials_hold_mails_back() -> None:
         mails_to(box.port, username="u", password=SecretStr("not-the-password")) as gateway,
     ):
         answer = await gateway.perform(confirmation(), "key")
-    assert isinstance(answer, Retry) and "not-the-password" not in answer.error
+        again = await gateway.perform(confirmation(), "key")
+    assert isinstance(answer, OperatorFault) and "ORDERBUS_SMTP__USERNAME" in answer.text
+    assert "not-the-password" not in answer.text and "ada@" not in answer.text
+    assert isinstance(again, NotTried), "others do not knock at a closed door"
+
+
+@pytest.mark.parametrize("code", [530, 535])
+async def test_a_server_that_wants_a_login_is_the_operators_fault_whenever_it_says_so(code: int) -> None:
+    async with mail_server() as box, mails_to(box.port) as gateway:
+        box.rcpt = f"{code} log in first"
+        answer = await gateway.perform(confirmation(), "key")
+        assert isinstance(answer, OperatorFault) and str(code) in answer.text
+        box.rcpt = ""
+        assert await gateway.perform(confirmation(), "key") == SendEmail.Done()
+
+
+@pytest.mark.parametrize(
+    ("settings", "hint"),
+    [
+        ({"tls": "starttls"}, "__TLS"),
+        ({"tls": "tls"}, "TLS with the mail server failed"),
+        ({"host": "no-such-host.invalid"}, "there is no host no-such-host.invalid"),
+        ({"username": "u", "password": SecretStr("p")}, "__USERNAME"),
+    ],
+)
+async def test_what_keeps_every_mail_from_being_sent_is_the_operators_fault(
+    settings: dict[str, Any], hint: str
+) -> None:
+    async with mail_server() as box, mails_to(box.port, **settings) as gateway:
+        answer = await gateway.perform(confirmation(), "key")
+    assert isinstance(answer, OperatorFault) and hint in answer.text
+    assert box.mails == []
+
+
+async def test_a_refused_sender_is_lost_and_says_what_to_do() -> None:
+    async with mail_server() as box, mails_to(box.port) as gateway:
+        box.sender = "553 not yours"
+        answer = await gateway.perform(confirmation(), "key")
+    assert isinstance(answer, SendEmail.Failed) and "sender address" in answer.text
 
 
 async def test_a_template_of_another_version_fails_and_says_so() -> None:
@@ -362,11 +442,11 @@ async def test_gone_paused_and_removed_endpoints_are_final() -> None:
 async def test_a_private_address_is_never_asked_unless_allowed() -> None:
     async with rig(private=False) as parts:
         answer = await parts.post()
-    assert isinstance(answer, PostWebhook.Failed) and answer.code == "blocked"
+    assert isinstance(answer, OperatorFault) and "allow private addresses" in answer.text
     assert parts.receiver.requests == []
 
 
-async def test_connection_trouble_time_outs_and_an_unreadable_book_are_tried_again() -> None:
+async def test_what_was_not_tried_what_was_not_taken_and_what_is_in_doubt_are_told_apart() -> None:
     async with rig(timeout=0.05) as parts:
         parts.receiver.delay = 0.3
         slow = await parts.post()
@@ -376,8 +456,8 @@ async def test_connection_trouble_time_outs_and_an_unreadable_book_are_tried_aga
         parts.book.endpoint = Endpoint("crm", "http://127.0.0.1:1/in", (), SECRET, START)
         away = await parts.post()
 
-    assert all(isinstance(answer, Retry) for answer in (slow, unreadable, away))
-    assert isinstance(slow, Retry) and "127.0.0.1" in slow.error and "/in" not in slow.error
+    assert isinstance(slow, Unknown) and "127.0.0.1" in slow.error and "/in" not in slow.error
+    assert isinstance(unreadable, NotTried) and isinstance(away, Retry)
 
 
 async def test_an_endpoint_that_fails_gets_one_post_at_a_time_until_it_is_well() -> None:
@@ -388,7 +468,7 @@ async def test_an_endpoint_that_fails_gets_one_post_at_a_time_until_it_is_well()
         parts.receiver.delay = 0.05
         first, second = await asyncio.gather(parts.post(), parts.post())
         assert isinstance(first, PostWebhook.Done)
-        assert isinstance(second, Retry) and second.error.startswith("not posted")
+        assert isinstance(second, NotTried) and second.error.startswith("not posted")
         both = await asyncio.gather(parts.post(), parts.post())
 
     assert all(isinstance(answer, PostWebhook.Done) for answer in both)

@@ -76,8 +76,9 @@ def _revoke_at_once(change: Change, item: Item) -> None:
 
 @deliveries.on(RevokeAccess.Done)
 def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Context) -> Decision[Delivery]:
+    """Also after a person had given it up: the customer has no access now."""
     delivery, item = affected(delivery, context)
-    if item.status is not ItemStatus.REVOKING:
+    if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
         return Decision(delivery)
     change = Change(delivery, context)
     change.put(replace(item, status=ItemStatus.REVOKED, code="", text=""))

@@ -178,6 +178,6 @@ def everything_held(message: object, delivery: Delivery | None) -> Iterator[Ref[
 def current_products(message: object, delivery: Delivery | None) -> Iterator[Ref[Any]]:
     """The latest configuration of items that are, or may have to be, begun anew."""
     for item in delivery.items if delivery else ():
-        renewable = item.status in (ItemStatus.FAILED, ItemStatus.WAITING_CODE)
+        renewable = item.status in (ItemStatus.FAILED, ItemStatus.WAITING_CODE, ItemStatus.UNDER_WAY)
         if delivery and (renewable or (item.status is ItemStatus.PLANNED and item.action is None)):
             yield Ref(Product, row_key(delivery.store, item.sku))

@@ -228,12 +228,14 @@ def codes_put_back(
 
 @deliveries.on(GrantAccess.Done)
 def granted(delivery: Delivery | None, outcome: GrantAccess.Done, context: Context) -> Decision[Delivery]:
+    """Also after a person had given it up, or it was called off: the customer has access now."""
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
-    if item.status is ItemStatus.UNDER_WAY:
-        enter = item.action.enter if isinstance(item.action, CourseAccess) else None
-        deliver(change, item, Instructions(kind="course", link=enter))
-    elif item.status is ItemStatus.STOPPING:
+    if not isinstance(item.action, CourseAccess):  # retried meanwhile, as something else
+        return Decision(delivery)
+    if item.status in (ItemStatus.UNDER_WAY, ItemStatus.FAILED):
+        deliver(change, item, Instructions(kind="course", link=item.action.enter))
+    elif item.status is not ItemStatus.DELIVERED:
         revoke_access(change, item)
     return change.decision()
 
@@ -244,6 +246,8 @@ def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context:
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
     doubtful = bool(context.attempts)
+    if _superseded(item, context):
+        return Decision(delivery)
     if item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=doubtful)
     elif item.status is ItemStatus.STOPPING and (doubtful or item.doubtful):
@@ -260,11 +264,20 @@ def grant_unresolved(
 ) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
+    if _superseded(item, context):
+        return Decision(delivery)
     if item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=True)
     elif item.status is ItemStatus.STOPPING:
         revoke_access(change, item)
     return change.decision()
+
+
+def _superseded(item: Item, context: Context) -> bool:
+    """Whether the item is delivered in another way by now: staff corrected its product and retried it."""
+    assert isinstance(context.operation, GrantAccess)
+    corrected = not isinstance(item.action, CourseAccess) or item.action.url != context.operation.url
+    return item.status is ItemStatus.UNDER_WAY and corrected
 
 
 def revoke_access(change: Change, item: Item) -> None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from shared.contracts.values import Customer
 from shared.shell.core import FailedOutcome, Operation, Outcome, TimerMessage, UnresolvedOutcome
 
 POOL_EMPTY = "pool_empty"
-OWN_DATABASE = 1000
-"""Attempts where the outside is the service's own database: it comes back."""
+OWN_DATABASE = "own database"
+"""The destination of what is done in the service's own database: never given up, since it comes back."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignDownload(Operation):
-    """Make the link to a file that works until `expires`. Safe to repeat."""
+    """Make the link to a file that works until `expires`. Nothing leaves the process."""
+
+    give_up_after: ClassVar[timedelta | None] = None
+    safe_to_repeat: ClassVar[bool] = True
 
     order: str
     item: str
@@ -39,13 +43,18 @@ class SignDownload(Operation):
 class TakeCode(Operation):
     """Take `quantity` codes out of a pool for an item: all or none, and the same ones when asked again."""
 
-    max_attempts: ClassVar[int] = OWN_DATABASE
+    longest_retry: ClassVar[float] = 60.0
+    give_up_after: ClassVar[timedelta | None] = None
+    safe_to_repeat: ClassVar[bool] = True
 
     pool: str
     """Key: `<store>/<pool>`."""
     order: str
     item: str
     quantity: int
+
+    def destination(self) -> str:
+        return OWN_DATABASE
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -66,11 +75,16 @@ class TakeCode(Operation):
 class PutBackCodes(Operation):
     """Give the codes of an item back to the pool. Only for codes that the customer was never told."""
 
-    max_attempts: ClassVar[int] = OWN_DATABASE
+    longest_retry: ClassVar[float] = 60.0
+    give_up_after: ClassVar[timedelta | None] = None
+    safe_to_repeat: ClassVar[bool] = True
 
     pool: str
     order: str
     item: str
+
+    def destination(self) -> str:
+        return OWN_DATABASE
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -89,10 +103,15 @@ class PutBackCodes(Operation):
 class StoreCodes(Operation):
     """Put codes into a pool; those already there are left alone."""
 
-    max_attempts: ClassVar[int] = OWN_DATABASE
+    longest_retry: ClassVar[float] = 60.0
+    give_up_after: ClassVar[timedelta | None] = None
+    safe_to_repeat: ClassVar[bool] = True
 
     pool: str
     codes: tuple[str, ...]
+
+    def destination(self) -> str:
+        return OWN_DATABASE
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -109,7 +128,11 @@ class StoreCodes(Operation):
 
 @dataclass(frozen=True, slots=True)
 class GrantAccess(Operation):
-    """Have a course platform let the customer in."""
+    """Have a course platform let the customer in. It knows a repetition by its Idempotency-Key."""
+
+    longest_retry: ClassVar[float] = 1800.0
+    give_up_after: ClassVar[timedelta | None] = timedelta(hours=24)
+    safe_to_repeat: ClassVar[bool] = True
 
     url: str
     order: str
@@ -117,6 +140,9 @@ class GrantAccess(Operation):
     product: str
     quantity: int
     customer: Customer | None
+
+    def destination(self) -> str:
+        return course_destination(self.url)
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -133,7 +159,11 @@ class GrantAccess(Operation):
 
 @dataclass(frozen=True, slots=True)
 class RevokeAccess(Operation):
-    """Have a course platform shut the customer out again."""
+    """Have a course platform shut the customer out again. It knows a repetition by its Idempotency-Key."""
+
+    longest_retry: ClassVar[float] = 3600.0
+    give_up_after: ClassVar[timedelta | None] = timedelta(days=3)
+    safe_to_repeat: ClassVar[bool] = True
 
     url: str
     order: str
@@ -141,6 +171,9 @@ class RevokeAccess(Operation):
     product: str
     quantity: int
     customer: Customer | None
+
+    def destination(self) -> str:
+        return course_destination(self.url)
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -153,6 +186,13 @@ class RevokeAccess(Operation):
     @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
+
+
+def course_destination(url: str) -> str:
+    """Host and path: what a wrong address or a missing permission is about. Another product's URL on the same platform
+    may be right, so it is not held up. No credentials."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}{parts.path}"[:200]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from services.fulfillment.domain.deliveries import Change, current_products, del
 from services.fulfillment.domain.delivering import begin, configured, deliver, revoke_access
 from services.fulfillment.domain.states import Delivery, Item, ItemStatus, Shipment, Stage
 from shared.contracts.envelope import Problem
-from shared.contracts.fulfillment import ItemRetried, RetryDelivery, ShipItems
+from shared.contracts.fulfillment import CourseAccess, ItemRetried, RetryDelivery, ShipItems
 from shared.contracts.values import Instructions
 from shared.shell.core import Context, Decision, Refused
+from shared.swift import replace
 
 UNKNOWN_ORDER = Refused("unknown_order", "Fulfillment does not know this order; it is known once it is placed.")
 CALLED_OFF = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
@@ -55,32 +56,45 @@ def retry(delivery: Delivery | None, command: RetryDelivery, context: Context) -
     """With what the products say today; the settings of the failed attempt are replaced for good."""
     if delivery is None:
         return UNKNOWN_ORDER
-    ids = tuple(dict.fromkeys(command.items)) or tuple(item.id for item in delivery.items if _retryable(item))
-    problems = [problem for id in ids if (problem := _why_not_retryable(delivery.item(id), id))]
+    change = Change(delivery, context)
+    ids = tuple(dict.fromkeys(command.items)) or tuple(item.id for item in delivery.items if _retryable(change, item))
+    problems = [problem for id in ids if (problem := _why_not_retryable(change, delivery.item(id), id))]
     if problems:
         return _refused(problems)
     if not ids:
         return Refused("nothing_to_retry", "No item of the order has failed or waits for a code.")
-    change = Change(delivery, context)
     for item in _items(delivery, ids):
         if item.status is ItemStatus.REVOCATION_FAILED:
             revoke_access(change, item)
         else:
             change.events.append(ItemRetried(item=item.id))
-            begin(change, change.strike_off(item), configured(change, item) or item.action)
+            begin(change, change.strike_off(_perhaps_done(item)), configured(change, item) or item.action)
     return change.decision()
 
 
-def _retryable(item: Item) -> bool:
+def _perhaps_done(item: Item) -> Item:
+    """The call to the wrong URL may have been carried out all the same."""
+    return replace(item, doubtful=True) if item.status is ItemStatus.UNDER_WAY else item
+
+
+def _retryable(change: Change, item: Item) -> bool:
     if item.status is ItemStatus.WAITING_CODE:
         return not item.looking
+    if item.status is ItemStatus.UNDER_WAY:
+        return _corrected(change, item)
     return item.status in (ItemStatus.FAILED, ItemStatus.REVOCATION_FAILED)
 
 
-def _why_not_retryable(item: Item | None, id: str) -> Problem | None:
+def _corrected(change: Change, item: Item) -> bool:
+    """Whether the product of a course that is being granted has got another URL: the call may wait at a wrong one."""
+    today = configured(change, item)
+    return isinstance(item.action, CourseAccess) and today is not None and today != item.action
+
+
+def _why_not_retryable(change: Change, item: Item | None, id: str) -> Problem | None:
     if item is None:
         return _problem(id, "unknown_item", "the order has no such item")
-    if _retryable(item):
+    if _retryable(change, item):
         return None
     return _problem(id, "nothing_to_retry", "it has neither failed nor does it wait for a code")
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.operations import POOL_EMPTY, PutBackCodes, StoreCodes, TakeCode
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, Outcome, Retry
 
 # Those of the item already, or else exactly as many as are wanted of those that nobody else is taking right now.
 # Two at once for one item collide on the unique (key, order_key, item, unit); the loser asks again and finds them.
@@ -52,7 +52,7 @@ class Codes:
         self._engine = engine
         self._look_again = look_again
 
-    async def perform(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NoOutcome:
         try:
             match operation:
                 case TakeCode():
@@ -66,7 +66,7 @@ class Codes:
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             return Retry(f"the database of fulfillment does not answer: {type(error).__name__}")
 
-    async def find(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NotDone | Unknown:
+    async def find(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NotDone | NoOutcome:
         return NotDone()
 
     async def _take(self, wanted: TakeCode) -> Outcome:

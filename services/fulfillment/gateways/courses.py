@@ -1,59 +1,92 @@
 """Course platforms: access granted and revoked by HTTP POST.
 
-The platform gets the operation's id as `Idempotency-Key`, so repeating after a time-out is right.
+The platform gets the operation's id as `Idempotency-Key`, so repeating after a time-out is right. What it answers is
+about this customer and product (409, 422: the item fails), or about how we are set up (401, 403, a wrong URL: all calls
+to this URL wait until that is mended).
 """
 
 from __future__ import annotations
 
+import socket
+from typing import Protocol
 from urllib.parse import urlsplit
 
+import aiohttp
 import orjson
 
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from shared.outbound import Blocked, NotSent, Outbound, OutboundError, Reply, retry_after
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import trace_headers
 
 TIMEOUT = 15.0
 """Seconds for everything; below the operations' patience, so that a time-out is an answer of ours."""
 TRY_AGAIN = (408, 425, 429)
-
+MEND = {
+    401: "the credentials are wrong; set them in the product's URL or on the platform",
+    403: "the credentials lack the permission; grant it on the platform",
+    404: "there is nothing at this URL; correct it in the product, then retry the order",
+    405: "this URL takes no POST; correct it in the product, then retry the order",
+    407: "a proxy wants credentials; let the calls through",
+    410: "the course is gone; correct the URL in the product, then retry the order",
+}
+"""What the operator has to mend, by status."""
 REMEDIES = {
     400: ("bad_request", "it does not understand the request; check that the URL is its access endpoint"),
-    401: ("unauthorized", "the credentials are wrong; set them in the URL or on the platform, then retry"),
-    403: ("forbidden", "the credentials lack the permission for this course; grant it on the platform, then retry"),
-    404: ("not_found", "there is nothing at this URL; correct it in the product, then retry"),
-    405: ("not_found", "this URL takes no POST; correct it in the product, then retry"),
     409: ("conflict", "it holds something that contradicts this; look at the customer there, then retry"),
-    410: ("not_found", "the course is gone; correct the URL in the product, then retry"),
     422: ("rejected", "it rejects the customer or the product; look there for the reason, then retry"),
 }
+"""What the answers that are about this item mean."""
+
+
+class WantedBook(Protocol):
+    """Where the gateway asks whether a call is still wanted."""
+
+    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
+        """False when the item was called off, settled, or retried at another URL. True when it cannot be read."""
+        ...
 
 
 class Courses:
     """Gateway of GrantAccess and RevokeAccess."""
 
-    def __init__(self, outbound: Outbound, timeout: float = TIMEOUT) -> None:
+    def __init__(self, outbound: Outbound, wanted: WantedBook, timeout: float = TIMEOUT) -> None:
         self._outbound = outbound
+        self._wanted = wanted
         self._timeout = timeout
 
-    async def perform(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NoOutcome:
+        answer = await self._post(operation, key)
+        if isinstance(answer, OperatorFault) and not await self._wanted.wants(operation):
+            return type(operation).Failed("called_off", "nobody wants this call any more")
+        return answer
+
+    async def find(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NotDone | NoOutcome:
+        return Unknown("the course platform cannot be asked what it did")
+
+    async def close(self) -> None:
+        await self._outbound.close()
+
+    async def _post(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NoOutcome:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, **trace_headers()}
         try:
             reply = await self._outbound.post(operation.url, body_of(operation), headers, timeout=self._timeout)
         except Blocked as blocked:
-            return type(operation).Failed("blocked_address", str(blocked))
+            return OperatorFault(str(blocked))
         except NotSent as error:
+            if _wrong_address(error.__cause__):
+                return OperatorFault(f"{error}; correct the URL in the product, then retry the order")
             return Retry(f"{error}; check that the course platform is up and its URL right")
         except OutboundError as error:
             return Unknown(str(error))
         return judged(operation, reply)
 
-    async def find(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NotDone | Unknown:
-        return NotDone()
 
-    async def close(self) -> None:
-        await self._outbound.close()
+def _wrong_address(error: BaseException | None) -> bool:
+    """There is no such host, or its certificate is for another one."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return isinstance(error.os_error, socket.gaierror) and error.os_error.errno != socket.EAI_AGAIN
+    return isinstance(error, aiohttp.ClientConnectorCertificateError)
 
 
 def body_of(operation: GrantAccess | RevokeAccess) -> bytes:
@@ -71,7 +104,7 @@ def body_of(operation: GrantAccess | RevokeAccess) -> bytes:
     )
 
 
-def judged(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | Retry:
+def judged(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | NoOutcome:
     """What an answer means, and what staff can do about it. Its body is never kept: it is the platform's."""
     who = f"{urlsplit(operation.url).hostname} answers {reply.status}"
     if 200 <= reply.status < 300:
@@ -79,8 +112,12 @@ def judged(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | Ret
     if reply.status == 410 and isinstance(operation, RevokeAccess):
         return RevokeAccess.Done()
     if reply.status >= 500 or reply.status in TRY_AGAIN:
-        return Retry(f"{who}: the course platform is down or busy; retry when it works again", retry_after(reply))
+        return Retry(f"{who}: the course platform is down or busy; it is tried again", retry_after(reply))
     if reply.status < 400:
-        return type(operation).Failed("redirected", f"{who}: redirects are not followed; use the final URL, then retry")
+        return OperatorFault(
+            f"{who}: redirects are not followed; set the final URL in the product, then retry the order"
+        )
+    if reply.status in MEND:
+        return OperatorFault(f"{who}: {MEND[reply.status]}")
     code, remedy = REMEDIES.get(reply.status, ("rejected", "it rejects the request; look there for the reason"))
     return type(operation).Failed(code, f"{who}: {remedy}")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import orjson
 
 from services.fulfillment.domain.operations import SignDownload
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, Outcome
 
 
 class BadLink(Exception):
@@ -53,10 +53,10 @@ class Links:
         except (ValueError, KeyError, TypeError) as wrong:
             raise BadLink from wrong
 
-    async def perform(self, operation: SignDownload, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: SignDownload, key: str) -> Outcome | NoOutcome:
         return SignDownload.Done(self.url(Claim(operation.order, operation.item, operation.expires)))
 
-    async def find(self, operation: SignDownload, key: str) -> Outcome | NotDone | Unknown:
+    async def find(self, operation: SignDownload, key: str) -> Outcome | NotDone | NoOutcome:
         return NotDone()
 
     def _signature(self, payload: str) -> bytes:

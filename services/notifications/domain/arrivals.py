@@ -1,4 +1,4 @@
-"""What became of mails and webhooks, and the replay of those that did not arrive."""
+"""What became of webhook deliveries, and the replay of those that did not arrive."""
 
 from __future__ import annotations
 
@@ -6,62 +6,21 @@ from collections.abc import Sequence
 
 from services.notifications.domain import webhooks
 from services.notifications.domain.feed import Note, entry
-from services.notifications.domain.operations import PostingAttempt, PostWebhook, SendEmail
-from services.notifications.domain.state import MailState, Posting, PostingState, Thread
+from services.notifications.domain.operations import PostingAttempt, PostWebhook
+from services.notifications.domain.state import NOT_DELIVERED, Posting, PostingState, Thread
 from services.notifications.domain.threads import threads
 from shared.contracts.notifications import (
-    EmailFailed,
-    EmailSent,
     PauseEndpoint,
     ReplayWebhooks,
     WebhookDelivered,
     WebhookExhausted,
+    WebhooksReplayed,
 )
 from shared.shell.core import Context, Decision, Refused
 from shared.swift import replace
 
 Answer = Decision[Thread] | Refused
 
-
-# Mails
-
-
-@threads.on(SendEmail.Done)
-def sent(thread: Thread | None, outcome: SendEmail.Done, context: Context) -> Answer:
-    operation = _mail_of(context)
-    event = EmailSent(message=operation.message_id, template=operation.template, audience=operation.audience)
-    return Decision(_with_mail(thread, operation.message_id, "sent"), events=[event])
-
-
-@threads.on(SendEmail.Failed, SendEmail.Unresolved)
-def not_sent(thread: Thread | None, outcome: SendEmail.Failed | SendEmail.Unresolved, context: Context) -> Answer:
-    operation = _mail_of(context)
-    code = outcome.code if isinstance(outcome, SendEmail.Failed) else "unresolved"
-    event = EmailFailed(
-        message=operation.message_id,
-        template=operation.template,
-        audience=operation.audience,
-        code=code[:200],
-        text=outcome.text[:2000],
-    )
-    changed = _with_mail(thread, operation.message_id, "failed")
-    title = f"A mail did not go out: order {operation.data.get('number', context.key)}, {operation.template}"
-    notes = [Note("staff", "email_failed", title, outcome.text[:2000])] if changed else []
-    return Decision(changed, events=[event], records=[entry(changed, note, context) for note in notes if changed])
-
-
-def _mail_of(context: Context) -> SendEmail:
-    assert isinstance(context.operation, SendEmail)
-    return context.operation
-
-
-def _with_mail(thread: Thread | None, identity: str, state: MailState) -> Thread | None:
-    if thread is None:
-        return None
-    return replace(thread, mails=tuple(replace(m, state=state) if m.id == identity else m for m in thread.mails))
-
-
-# Webhooks
 
 NOT_SENT: dict[str, PostingState] = {"paused": "paused", "removed": "removed"}
 """The gateway's codes for an endpoint that was not asked at all."""
@@ -70,7 +29,7 @@ NOT_SENT: dict[str, PostingState] = {"paused": "paused", "removed": "removed"}
 @threads.on(PostWebhook.Done)
 def delivered(thread: Thread | None, outcome: PostWebhook.Done, context: Context) -> Answer:
     operation = _posting_of(context)
-    changed = _with_posting(thread, operation.message_id, "delivered", len(context.attempts) + 1)
+    changed = _with_posting(thread, operation.message_id, "delivered", len(context.attempts) + 1, context)
     event = WebhookDelivered(
         message=operation.message_id,
         endpoint=operation.endpoint,
@@ -89,12 +48,15 @@ def not_delivered(
     code = outcome.code if isinstance(outcome, PostWebhook.Failed) else "unresolved"
     log = _log(context, operation)
     if code in NOT_SENT:
-        changed = _with_posting(thread, operation.message_id, NOT_SENT[code], len(context.attempts))
+        changed = _with_posting(
+            thread, operation.message_id, NOT_SENT[code], len(context.attempts), context, outcome.text
+        )
         return Decision(changed, records=log)
     gone = code == "gone"
     if gone:  # the answer itself; earlier tries are in the log already
         log = [*log, _attempt(context, operation, "HTTP 410")]
-    changed = _with_posting(thread, operation.message_id, "paused" if gone else "exhausted", len(log))
+    state: PostingState = "paused" if gone else "exhausted"
+    changed = _with_posting(thread, operation.message_id, state, len(log), context, outcome.text)
     event = WebhookExhausted(
         message=operation.message_id,
         endpoint=operation.endpoint,
@@ -114,17 +76,22 @@ def replay(thread: Thread | None, message: ReplayWebhooks, context: Context) -> 
     """Post again, under the same ids, what was exhausted or held back."""
     if thread is None:
         return Refused("unknown_order", "Notifications knows no such order.")
+    wanted = set(message.messages)
     again = [
         posting
         for posting in thread.postings
-        if posting.state in ("exhausted", "paused") and message.endpoint in (None, posting.endpoint)
+        if posting.state in NOT_DELIVERED
+        and message.endpoint in (None, posting.endpoint)
+        and (not wanted or posting.id in wanted)
     ]
     if not again:
-        return Refused("nothing_to_replay", "No webhook delivery of this order is exhausted or paused.")
+        return Refused("nothing_to_replay", "No such webhook delivery of this order is exhausted or paused.")
     ids = {posting.id for posting in again}
-    postings = tuple(replace(p, state="pending") if p.id in ids else p for p in thread.postings)
+    postings = tuple(replace(p, state="pending", at=None, text=None) if p.id in ids else p for p in thread.postings)
     return Decision(
-        replace(thread, postings=postings), operations=[webhooks.post(thread, posting) for posting in again]
+        replace(thread, postings=postings),
+        events=[WebhooksReplayed(messages=tuple(posting.id for posting in again))],
+        operations=[webhooks.post(thread, posting) for posting in again],
     )
 
 
@@ -133,14 +100,17 @@ def _posting_of(context: Context) -> PostWebhook:
     return context.operation
 
 
-def _with_posting(thread: Thread | None, identity: str, state: PostingState, attempts: int) -> Thread | None:
+def _with_posting(
+    thread: Thread | None, id: str, state: PostingState, attempts: int, context: Context, text: str = ""
+) -> Thread | None:
     if thread is None:
         return None
 
     def changed(posting: Posting) -> Posting:
-        return replace(posting, state=state, attempts=posting.attempts + attempts)
+        why = text[:2000] or None
+        return replace(posting, state=state, attempts=posting.attempts + attempts, at=context.at, text=why)
 
-    return replace(thread, postings=tuple(changed(p) if p.id == identity else p for p in thread.postings))
+    return replace(thread, postings=tuple(changed(p) if p.id == id else p for p in thread.postings))
 
 
 def _attempts(thread: Thread | None, identity: str) -> int:

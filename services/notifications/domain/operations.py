@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from services.notifications.domain.state import Audience
-from shared.shell.core import FailedOutcome, Operation, Outcome, Record, UnresolvedOutcome
+from shared.shell.core import FailedOutcome, Operation, Outcome, Record, TimerMessage, UnresolvedOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class SendEmail(Operation):
-    """Hand one mail to the mail server. Sent again under the same Message-ID when nobody knows whether it arrived."""
+    """Hand one mail to the mail server. Not safe to repeat, and SMTP has no books to look into: who is in doubt ends as
+    `Unresolved`, and `mail_outcomes` decides about a repetition."""
 
-    max_attempts: ClassVar[int] = 14
     patience: ClassVar[float] = 60.0
     first_retry: ClassVar[float] = 2.0
-    serial: ClassVar[bool] = True
+    longest_retry: ClassVar[float] = 900.0
+    give_up_after: ClassVar[timedelta | None] = timedelta(hours=24)
 
     message_id: str
     """`<…@sender's domain>`."""
@@ -34,17 +35,20 @@ class SendEmail(Operation):
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the template shows: texts, lists and dicts of texts."""
 
+    def destination(self) -> str:
+        return "smtp"
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The mail server took it."""
 
     @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
-        """The mail server refused it for good, or could not be reached in all attempts."""
+        """The mail server refused it for good, or did not take it in all its time."""
 
     @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
-        """No attempt got an answer; it may have been sent."""
+        """An attempt got no answer; it may have been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,11 @@ class PostWebhook(Operation):
     """Post one event to one endpoint. The gateway reads URL and secret from the endpoint's row: they may change while
     it is tried, and a secret has no place in a queue. Receivers know repetitions by the `webhook-id`."""
 
-    max_attempts: ClassVar[int] = 10
     patience: ClassVar[float] = 10.0
     first_retry: ClassVar[float] = 5.0
+    longest_retry: ClassVar[float] = 4 * 3600.0
+    give_up_after: ClassVar[timedelta | None] = timedelta(days=3)
+    safe_to_repeat: ClassVar[bool] = True
 
     message_id: str
     """`msg_…`, the `webhook-id`."""
@@ -64,6 +70,10 @@ class PostWebhook(Operation):
     payload: str = field(repr=False)
     """The JSON body, byte for byte the same in every attempt and replay."""
 
+    def destination(self) -> str:
+        """Of each endpoint, so that a silent one holds up nobody but itself."""
+        return endpoint_destination(self.store, self.endpoint)
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The endpoint answered 2xx."""
@@ -72,11 +82,60 @@ class PostWebhook(Operation):
 
     @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
-        """`gone` (it answered 410), `paused` or `removed` (nothing was sent); anything else: all attempts failed."""
+        """`gone` (it answered 410), `paused` or `removed` (nothing was sent); else it was not taken in all its time."""
 
     @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
-        """The last attempt got no answer."""
+        """An attempt got no answer, and none later was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindLost(Operation):
+    """Find the lost mails, or the webhook deliveries that did not arrive, of a store and a period: a page of orders."""
+
+    longest_retry: ClassVar[float] = 60.0
+    give_up_after: ClassVar[timedelta | None] = None
+    safe_to_repeat: ClassVar[bool] = True
+
+    store: str
+    what: Literal["mails", "webhooks"]
+    since: datetime
+    until: datetime
+    """Lost at or after `since`, and before `until`."""
+    endpoint: str | None = None
+    """Webhook deliveries: of this endpoint only."""
+    after: str = ""
+    """Orders with a greater key only."""
+
+    def destination(self) -> str:
+        return "own database"
+
+    @dataclass(frozen=True, slots=True)
+    class Done(Outcome):
+        orders: tuple[tuple[str, tuple[str, ...]], ...]
+        """Each order's key, and the message ids."""
+        next: str | None = None
+        """`after` of the next page; None: this was the last one."""
+
+    @dataclass(frozen=True, slots=True)
+    class Failed(FailedOutcome):
+        pass
+
+    @dataclass(frozen=True, slots=True)
+    class Unresolved(UnresolvedOutcome):
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class SendAgain(TimerMessage):
+    """Time to send a mail again of which nobody knows whether it went out."""
+
+    message: str
+
+
+def endpoint_destination(store: str, endpoint: str) -> str:
+    """The name under which an endpoint is paused and resumed."""
+    return f"webhook:{store}:{endpoint}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +152,19 @@ class FeedEntry(Record):
     text: str
     link: str | None
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MailAttempt(Record):
+    """One try to send a mail that did not succeed. Written when a round of tries has ended."""
+
+    key: str
+    """The order."""
+    id: UUID
+    message: str
+    """The Message-ID."""
+    at: datetime
+    result: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from services.notifications.domain import mails, webhooks
-from services.notifications.domain.state import Endpoints, Thread
+from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.state import LOST, NOT_DELIVERED, Endpoints, Thread
 
 BESIDE = timedelta(seconds=5)
 """An endpoint registered this shortly before a fact may or may not have been seen by it."""
+CLOCKS = timedelta(minutes=1)
+"""By which the clocks of two workers may differ."""
 
 
 def broken(thread: Thread, endpoints: Endpoints | None, *, at_rest: bool = True) -> Iterator[str]:
     """Every promise that this order's thread does not keep, in words. `at_rest`: nothing should be pending any more."""
     yield from _absent_mails(thread)
     yield from _absent_postings(thread, endpoints)
+    yield from _given_up_early(thread)
+    yield from _without_reason(thread)
     ids = [*(mail.id for mail in thread.mails), *(posting.id for posting in thread.postings)]
     yield from (f"the message id {id} is used {n} times" for id, n in Counter(ids).items() if n > 1)
     if at_rest:
@@ -42,3 +47,35 @@ def _absent_postings(thread: Thread, endpoints: Endpoints | None) -> Iterator[st
             if endpoint.since <= fact.at - BESIDE and (fact.name, event, endpoint.id) not in there:
                 yield f"{event} ({fact.name}) to endpoint {endpoint.id} is absent"
     yield from (f"{event} ({fact}) is posted twice to {to}" for (fact, event, to), n in there.items() if n > 1)
+
+
+def _given_up_early(thread: Thread) -> Iterator[str]:
+    """What was given up was really tried, over all its time."""
+    facts = {fact.name: fact.at for fact in thread.facts}
+    ended = [
+        *(
+            (f"mail {m.template} ({m.fact})", m.fact, m.attempts, m.at, SendEmail.give_up_after)
+            for m in thread.mails
+            if m.state == "failed" and m.code == "gave_up"
+        ),
+        *(
+            (f"{p.event} ({p.fact}) to endpoint {p.endpoint}", p.fact, p.attempts, p.at, PostWebhook.give_up_after)
+            for p in thread.postings
+            if p.state == "exhausted"
+        ),
+    ]
+    for what, fact, attempts, at, bound in ended:
+        if not attempts:
+            yield f"{what} was given up without one try"
+        elif at is None or bound is None or at - facts[fact] < bound - CLOCKS:
+            yield f"{what} was given up before its time"
+
+
+def _without_reason(thread: Thread) -> Iterator[str]:
+    """Whatever did not arrive, or waits for another try, says why; and a lost mail can be sent again."""
+    for mail in thread.mails:
+        if (mail.state in LOST or mail.next) and not (mail.text and mail.content):
+            yield f"mail {mail.template} ({mail.fact}) is {mail.state} and does not say why, or cannot be sent again"
+    for posting in thread.postings:
+        if posting.state in NOT_DELIVERED and not posting.text:
+            yield f"{posting.event} ({posting.fact}) to endpoint {posting.endpoint} is {posting.state} without a reason"

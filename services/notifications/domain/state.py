@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from shared.contracts.values import StoreCard
 
 Audience = Literal["customer", "staff"]
-MailState = Literal["pending", "sent", "failed"]
 PostingState = Literal["pending", "delivered", "exhausted", "paused", "removed"]
+MailState = Literal["pending", "sent", "failed", "unknown"]
+"""`failed`: certainly not sent. `unknown`: nobody could find out; a person can settle it."""
+LOST: tuple[MailState, ...] = ("failed", "unknown")
+NOT_DELIVERED: tuple[PostingState, ...] = ("exhausted", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +48,42 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class MailContent:
+    """What a mail is made of, beside its Message-ID, template and audience."""
+
+    to: str
+    sender: str
+    sender_name: str
+    reply_to: str
+    subject: str
+    at: datetime
+    """The mail's Date: when what it tells of was decided."""
+    data: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What the template shows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
-    """One email. `id` is its Message-ID, the same in every attempt."""
+    """One email. `id` is its Message-ID, the same in every attempt, also when it is sent again."""
 
     id: str
     fact: str
     template: str
     audience: Audience
     state: MailState = "pending"
+    attempts: int = 0
+    """Of all rounds, counted when a round ends."""
+    at: datetime | None = None
+    """When it came to rest."""
+    code: str | None = None
+    text: str | None = None
+    """Why it was lost, for staff."""
+    content: MailContent | None = None
+    """Of one that is lost or in doubt, so that it can be sent again."""
+    doubts: int = 0
+    """How often it was in doubt in this round."""
+    next: datetime | None = None
+    """In doubt: when it is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +97,10 @@ class Posting:
     state: PostingState = "pending"
     attempts: int = 0
     """Of all rounds, counted when a round ends."""
+    at: datetime | None = None
+    """When it came to rest."""
+    text: str | None = None
+    """Why it was not delivered, for staff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +132,12 @@ class Thread:
         """How many mails and postings have not come to rest."""
         mails = sum(mail.state == "pending" for mail in self.mails)
         return mails + sum(posting.state == "pending" for posting in self.postings)
+
+    def lost_mails(self) -> int:
+        return sum(mail.state in LOST for mail in self.mails)
+
+    def lost_postings(self) -> int:
+        return sum(posting.state in NOT_DELIVERED for posting in self.postings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The conversation about one order: what each fact tells, to whom, and what became of mails and webhooks.
 
 order fact ──► mails, feed entries, one posting per endpoint that wants the event
-mail:     pending ──► sent | failed
+mail:     pending ──► sent | failed | unknown                         failed, unknown ──(resend)──► pending
 posting:  pending ──► delivered | exhausted | paused | removed        exhausted, paused ──(replay)──► pending
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from services.notifications.domain import mails, webhooks
 from services.notifications.domain.feed import Note, entry
 from services.notifications.domain.mails import Letter
-from services.notifications.domain.state import Endpoints, Fact, Line, Person, Posting, Thread
+from services.notifications.domain.state import Endpoint, Endpoints, Fact, Line, Person, Posting, Thread
 from shared.contracts.checkout import (
     DeliveryResumed,
     DeliveryTroubled,
@@ -244,12 +244,7 @@ def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]
     fact = Fact(telling.fact, context.at)
     written = [mails.write(thread, fact.name, letter, context) for letter in telling.letters]
     found = context.row(Endpoints, thread.store.id) if fact.kind in webhooks.EVENTS else None
-    postings = tuple(
-        Posting(
-            f"msg_{context.new_id().hex}", fact.name, event, endpoint.id, "paused" if endpoint.paused else "pending"
-        )
-        for event, endpoint in webhooks.due(fact, found)
-    )
+    postings = tuple(_posting(fact, event, endpoint, context) for event, endpoint in webhooks.due(fact, found))
     told = replace(
         thread,
         facts=(*thread.facts, fact),
@@ -259,6 +254,13 @@ def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]
     sends: list[Operation] = [operation for _, operation in written]
     posts = [webhooks.post(told, posting) for posting in postings if posting.state == "pending"]
     return Decision(told, operations=[*sends, *posts], records=[entry(thread, note, context) for note in telling.notes])
+
+
+def _posting(fact: Fact, event: str, endpoint: Endpoint, context: Context) -> Posting:
+    posting = Posting(f"msg_{context.new_id().hex}", fact.name, event, endpoint.id)
+    if endpoint.paused:
+        return replace(posting, state="paused", at=context.at, text=endpoint.reason or "The endpoint is paused.")
+    return posting
 
 
 def _customer(thread: Thread, context: Context, kind: str, title: str, text: str = "") -> Note:

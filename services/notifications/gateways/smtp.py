@@ -1,15 +1,18 @@
 """Mails by SMTP (RFC 5321), over a few connections that are kept open.
 
-A mail may be sent again after a time-out, always under the same Message-ID: never lost, and twice only where the
-server took it and its answer, or our commit, did not come through.
+Once the mail itself has begun to flow (DATA), a lost connection or a time-out leaves everybody in doubt: SMTP has no
+books to look into. `domain/mail_outcomes.py` decides what to do then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
+import ssl
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import aiosmtplib
@@ -20,7 +23,7 @@ from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.letters import Letters
 from services.notifications.gateways.mime import ascii_domain
 from shared.settings import SmtpSettings
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 
 log = structlog.get_logger(__name__)
 
@@ -30,10 +33,16 @@ PER_CONNECTION = 500
 """Mails after which a connection is made anew: some servers bound it, and load balancers get to choose again."""
 TURN = 15.0
 """Seconds that a mail waits for a connection before it goes back to the queue."""
+LATER = 5.0
+"""Seconds after which a mail that was not tried comes again."""
 DOWN = 1.0
 """Seconds for which nobody else tries after a connection could not be made."""
 
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>,;]+@[^\s\x00-\x1f\x7f@<>,;]+")
+
+
+class AnswerLost(Exception):
+    """The mail was on its way, and its answer never came."""
 
 
 @dataclass(slots=True)
@@ -46,7 +55,8 @@ class Line:
 
 
 class SmtpMails:
-    """Performs SendEmail. 4xx answers and trouble with the connection are tried again, 5xx are final."""
+    """Performs SendEmail. 4xx answers and trouble with the connection are tried again, 5xx are final. What keeps every
+    mail from being sent (login, TLS, the server's name) is the operator's fault."""
 
     def __init__(self, settings: SmtpSettings, letters: Letters | None = None) -> None:
         self._settings = settings
@@ -56,59 +66,75 @@ class SmtpMails:
         self._down_until = 0.0
         self._down_why = ""
 
-    async def perform(self, operation: SendEmail, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: SendEmail, key: str) -> Outcome | NoOutcome:
         try:
             message = self._letters.write(operation)
         except (KeyError, TemplateError) as wrong:  # of another version of the service
             return SendEmail.Failed("template", f"the template {operation.template} cannot be filled: {wrong}"[:500])
         if time.monotonic() < self._down_until:
-            return Retry(self._down_why)
+            return NotTried(self._down_why, LATER)
         try:
             async with asyncio.timeout(TURN):
                 await self._turns.acquire()
         except TimeoutError:
-            return Retry("the mail server is slow; the mail waits for its turn")
+            return NotTried("the mail server is slow; the mail waits for its turn", LATER)
         try:
+            if time.monotonic() < self._down_until:  # it was found down while the mail waited
+                return NotTried(self._down_why, LATER)
             return await self._deliver(operation, message)
         finally:
             self._turns.release()
 
-    async def find(self, operation: SendEmail, key: str) -> Outcome | NotDone | Unknown:
-        """SMTP cannot be asked what it took; the same Message-ID makes a repetition recognisable."""
-        return NotDone()
+    async def find(self, operation: SendEmail, key: str) -> Outcome | NotDone | NoOutcome:
+        """SMTP cannot be asked what it took."""
+        return SendEmail.Unresolved("the mail server was given the mail, and its answer never came")
 
     async def close(self) -> None:
         while self._idle:
             await _quit(self._idle.pop().client)
 
-    async def _deliver(self, operation: SendEmail, message: bytes) -> Outcome | Retry:
+    async def _deliver(self, operation: SendEmail, message: bytes) -> Outcome | NoOutcome:
         try:
             line = await self._line()
             answer = await self._converse(line, operation, message)
             if answer is None and line.mails:  # the server had hung up while it lay idle
                 answer = await self._converse(await self._new_line(), operation, message)
+        except AnswerLost as error:
+            return Unknown(str(error))
         except (aiosmtplib.SMTPException, OSError) as error:
             return self._unreachable(error)
-        return answer or Retry("the connection to the mail server broke")
+        return answer or Retry("the connection to the mail server broke before the mail was given to it")
 
-    async def _converse(self, line: Line, operation: SendEmail, message: bytes) -> Outcome | Retry | None:
-        """One mail over one connection; None when the connection broke."""
+    async def _converse(self, line: Line, operation: SendEmail, message: bytes) -> Outcome | NoOutcome | None:
+        """One mail over one connection; None when the connection broke before the mail began to flow. Raises
+        AnswerLost."""
         try:
             await _send(line.client, operation, message)
         except (aiosmtplib.SMTPNotSupported, ValueError) as wrong:
             self._give_back(line)
             return SendEmail.Failed("address", f"the address cannot be mailed to: {type(wrong).__name__}")
+        except AnswerLost:
+            line.client.close()
+            raise
         except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError):
             line.client.close()
             return None
         except aiosmtplib.SMTPException as refused:
-            self._give_back(line)
+            await self._reset(line)
             return _refusal(refused)
         except BaseException:  # a time-out or the end of the process: the conversation is in an unknown place
             line.client.close()
             raise
         self._give_back(line)
         return SendEmail.Done()
+
+    async def _reset(self, line: Line) -> None:
+        """Give the connection back as one on which no mail has begun."""
+        try:
+            await line.client.rset()
+        except (aiosmtplib.SMTPException, OSError):
+            line.client.close()
+        self._give_back(line)
 
     async def _line(self) -> Line:
         """An open connection: the one used last, or a new one."""
@@ -132,6 +158,7 @@ class SmtpMails:
         )
         try:
             await client.connect()
+            await _greet(client)
         except BaseException:
             client.close()
             raise
@@ -145,19 +172,69 @@ class SmtpMails:
         else:
             line.client.close()
 
-    def _unreachable(self, error: Exception) -> Retry:
-        """Includes wrong credentials: mails wait until they are mended."""
+    def _unreachable(self, error: Exception) -> NoOutcome:
+        """No connection: other mails need not try for a moment."""
+        fault = _fault(error, self._settings)
         answer = f" ({error.code})" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
-        self._down_why = f"the mail server cannot be used: {type(error).__name__}{answer}"
+        self._down_why = fault or f"the mail server cannot be used: {type(error).__name__}{answer}"
         self._down_until = time.monotonic() + DOWN
         log.warning("mail server cannot be used", host=self._settings.host, error=type(error).__name__)
-        return Retry(self._down_why)
+        return OperatorFault(fault) if fault else Retry(self._down_why)
+
+
+def _fault(error: Exception, settings: SmtpSettings) -> str | None:
+    """What the operator has to mend, where that is why no connection came about. Names no credential."""
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError):
+            why = type(cause).__name__
+            return f"TLS with the mail server failed ({why}): check its certificate, ORDERBUS_SMTP__HOST and __TLS"
+        if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
+            return f"there is no host {settings.host}: check ORDERBUS_SMTP__HOST"
+    if type(error) is aiosmtplib.SMTPException:  # it offers no STARTTLS, or no login
+        return f"{error.message} Check ORDERBUS_SMTP__TLS, __PORT and __USERNAME."
+    if not isinstance(error, aiosmtplib.SMTPResponseException) or error.code < 500:
+        return None
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError) or error.code in LOGIN:
+        return _login_refused(error.code)
+    return f"the mail server does not let us in ({error.code}): see its log"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _login_refused(code: int) -> str:
+    return f"the mail server wants another login ({code}): check ORDERBUS_SMTP__USERNAME, __PASSWORD and __TLS"
+
+
+async def _greet(client: aiosmtplib.SMTP) -> None:
+    if client.is_ehlo_or_helo_needed:
+        try:
+            await client.ehlo()
+        except aiosmtplib.SMTPHeloError:
+            await client.helo()
 
 
 async def _send(client: aiosmtplib.SMTP, operation: SendEmail, message: bytes) -> None:
+    """One mail transaction. Raises AnswerLost when nobody knows whether it was taken."""
     sender, to = _envelope(operation.sender), _envelope(operation.to)
-    options = [] if sender.isascii() and to.isascii() else ["SMTPUTF8"]
-    await client.sendmail(sender, [to], message, mail_options=options)
+    options, encoding = [], "ascii"
+    if client.supports_extension("size"):
+        options.append(f"size={len(message)}")
+    if not (sender.isascii() and to.isascii()):
+        if not client.supports_extension("smtputf8"):
+            raise aiosmtplib.SMTPNotSupported("SMTPUTF8 is not supported by this server")
+        options.append("SMTPUTF8")
+        encoding = "utf-8"
+    await client.mail(sender, options=options, encoding=encoding)
+    await client.rcpt(to, encoding=encoding)
+    try:
+        await client.data(message)
+    except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError) as error:
+        why = "time-out" if isinstance(error, TimeoutError) else "the connection broke"
+        raise AnswerLost(f"the mail server was given the mail, and did not answer: {why}") from error
 
 
 def _envelope(address: str) -> str:
@@ -168,9 +245,14 @@ def _envelope(address: str) -> str:
     return f"{local}@{ascii_domain(domain)}"
 
 
-def _refusal(refused: aiosmtplib.SMTPException) -> Outcome | Retry:
+def _refusal(refused: aiosmtplib.SMTPException) -> Outcome | NoOutcome:
     """The answer's code decides (RFC 5321, 4.2.1); its text may repeat the address, so only the code is kept."""
     code = _code(refused)
+    if code in LOGIN:
+        return OperatorFault(_login_refused(code))
+    if isinstance(refused, aiosmtplib.SMTPSenderRefused) and 500 <= code < 600:
+        text = f"the mail server refuses the store's sender address ({code}): allow it there, then send the mail again"
+        return SendEmail.Failed(f"smtp_{code}", text)
     if 500 <= code < 600:
         why = _MEANINGS.get(code, "see its log")
         return SendEmail.Failed(f"smtp_{code}", f"the mail server refused the mail for good: {code}, {why}")
@@ -178,14 +260,12 @@ def _refusal(refused: aiosmtplib.SMTPException) -> Outcome | Retry:
 
 
 def _code(refused: aiosmtplib.SMTPException) -> int:
-    if isinstance(refused, aiosmtplib.SMTPRecipientsRefused):
-        return refused.recipients[0].code if refused.recipients else 0
     return refused.code if isinstance(refused, aiosmtplib.SMTPResponseException) else 0
 
 
+LOGIN = frozenset({530, 534, 535, 538})
+"""It wants a login, another one, or an encrypted one (RFC 4954, 6)."""
 _MEANINGS = {
-    530: "it wants a login",
-    535: "wrong login",
     550: "no such mailbox, or refused by policy",
     552: "mailbox full, or mail too large",
     553: "mailbox name not allowed",

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint
-from shared.outbound import Blocked, Outbound, OutboundError, Reply, retry_after
-from shared.shell.core import NotDone, Outcome, Retry, Unknown
+from shared.outbound import Blocked, NoAnswer, Outbound, OutboundError, Reply, retry_after
+from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import trace_headers
 
 TIMEOUT = 9.0
@@ -43,7 +43,8 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Webhooks:
-    """Performs PostWebhook. 2xx is delivered, 410 the end of the endpoint, everything else is tried again."""
+    """Performs PostWebhook. 2xx is delivered, 410 the end of the endpoint, everything else is tried again. An endpoint
+    belongs to whoever registered it, so what it answers is never a fault of the operator's."""
 
     def __init__(
         self,
@@ -59,18 +60,18 @@ class Webhooks:
         self._clock = clock
         self._breakers: dict[tuple[str, str], Breaker] = {}
 
-    async def perform(self, operation: PostWebhook, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: PostWebhook, key: str) -> Outcome | NoOutcome:
         try:
             endpoint = await self._book.find(operation.store, operation.endpoint)
         except EndpointsUnreadable:
-            return Retry("the endpoint's settings cannot be read right now")
+            return NotTried("not posted: the endpoint's settings cannot be read right now")
         if endpoint is None:
             return PostWebhook.Failed("removed", "The endpoint was removed.")
         if endpoint.paused:
             return PostWebhook.Failed("paused", "The endpoint is paused.")
         breaker = self._breakers.setdefault((operation.store, operation.endpoint), Breaker())
         if not breaker.admits(time.monotonic()):
-            return Retry("not posted: the endpoint does not answer at the moment")
+            return NotTried("not posted: the endpoint does not answer at the moment", KEPT_BACK)
         well = False
         try:
             answer = await self._post(operation, endpoint)
@@ -79,13 +80,13 @@ class Webhooks:
             breaker.answered(time.monotonic(), well=well)
         return answer
 
-    async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | Unknown:
-        return NotDone()
+    async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | NoOutcome:
+        return Unknown("the endpoint did not say whether it took the event")
 
     async def close(self) -> None:
         await self._outbound.close()
 
-    async def _post(self, operation: PostWebhook, endpoint: Endpoint) -> Outcome | Retry:
+    async def _post(self, operation: PostWebhook, endpoint: Endpoint) -> Outcome | NoOutcome:
         body = operation.payload.encode()
         timestamp = int(self._clock())
         headers = {
@@ -98,7 +99,9 @@ class Webhooks:
         try:
             reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
         except Blocked as wrong:
-            return PostWebhook.Failed("blocked", str(wrong))
+            return OperatorFault(f"endpoint {operation.endpoint}: {wrong}")
+        except NoAnswer as error:
+            return Unknown(str(error))
         except OutboundError as error:
             return Retry(str(error))
         return judged(reply)
@@ -121,7 +124,7 @@ class Breaker:
     """Keeps one endpoint that does not answer from taking everybody's turns.
 
     After FAILURES failures in a row, or when MANY posts have waited for SILENCE seconds without any answer, one post at
-    a time goes through, until one succeeds. Those kept back are tried again by their operation's own back-off.
+    a time goes through, until one succeeds. Those kept back have not been tried.
     """
 
     in_flight: int = 0
@@ -143,6 +146,8 @@ class Breaker:
         self.failures = 0 if well else self.failures + 1
 
 
+KEPT_BACK = 30.0
+"""Seconds for which a post is kept back."""
 FAILURES = 5
 MANY = 16
 SILENCE = 1.0

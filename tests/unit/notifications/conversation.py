@@ -72,6 +72,14 @@ class Conversation:
             self.endpoints = answer.state
         return answer
 
+    def found(self, operation: Operation, outcome: Outcome) -> Decision[Endpoints]:
+        """The outcome of an operation that the store's row wanted."""
+        context = self._context(STORE.id)
+        context.operation = operation
+        answer = endpoints.decide(self.endpoints, outcome, context)
+        assert isinstance(answer, Decision)
+        return answer
+
     def told(self, message: object) -> Decision[Thread]:
         """A fact or an accepted command; what it brings about."""
         answer = self.answer(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from services.notifications.domain.feed import recipient_of
@@ -207,6 +207,7 @@ def test_a_mail_that_went_out_is_a_fact_without_its_text() -> None:
 def test_a_mail_that_did_not_go_out_alerts_staff_in_the_feed() -> None:
     order = paid_order()
     order.came(order.mails()[0], SendEmail.Failed("smtp_550", "No such mailbox."))
+    order.at += timedelta(hours=24)
     order.came(order.mails()[1], SendEmail.Unresolved("no answer"))
 
     assert [event.code for event in order.events if isinstance(event, EmailFailed)] == ["smtp_550", "unresolved"]

@@ -76,7 +76,7 @@ store_commands = st.one_of(
 outcomes: st.SearchStrategy[Outcome] = st.sampled_from(
     [
         PostWebhook.Done(200),
-        PostWebhook.Failed("attempts", "HTTP 500"),
+        PostWebhook.Failed("gave_up", "HTTP 500"),
         PostWebhook.Failed("gone", "HTTP 410"),
         PostWebhook.Failed("removed", "removed"),
         PostWebhook.Unresolved("no answer"),
@@ -121,11 +121,21 @@ def test_promises_hold_while_endpoints_come_pause_and_go(told: list[Any], data: 
 
 
 def _bring_to_rest(order: Conversation, data: st.DataObject) -> None:
+    order.at += timedelta(days=3)
     for operation in order.operations:
         if isinstance(operation, SendEmail):
-            order.came(operation, data.draw(st.sampled_from([SendEmail.Done(), SendEmail.Failed("x", "y")])))
+            ends = [SendEmail.Done(), SendEmail.Failed("x", "y"), SendEmail.Unresolved("no answer")]
+            _end_mail(order, operation, data.draw(st.sampled_from(ends)))
         else:
             order.came(operation, data.draw(outcomes), "HTTP 500")
+
+
+def _end_mail(order: Conversation, operation: SendEmail, outcome: Outcome) -> None:
+    """Also through all repetitions of a mail that stays in doubt."""
+    decision = order.came(operation, outcome, "451")
+    while decision.timers:
+        order.told(decision.timers[0].message)
+        decision = order.came(operation, outcome, "451")
 
 
 def test_operations_survive_the_queue() -> None:
@@ -157,6 +167,21 @@ def test_a_posting_or_mail_that_is_missing_doubled_or_pending_is_named() -> None
     ]
     doubled = replace(thread, postings=thread.postings * 2)
     assert any("posted twice" in text for text in broken(doubled, order.endpoints))
+
+
+def test_what_is_given_up_without_tries_or_early_or_without_a_reason_is_named() -> None:
+    order = paid_order(hook("crm", ["order.received"]))
+    (post,) = order.posts()
+    order.came(post, PostWebhook.Failed("gave_up", "not posted: the endpoint does not answer"))
+    order.came(order.mails()[0], SendEmail.Failed("gave_up", "451"), "451")
+    assert order.thread and list(broken(order.thread, order.endpoints, at_rest=False)) == [
+        "mail order_confirmation (paid) was given up before its time",
+        "order.received (paid) to endpoint crm was given up without one try",
+    ]
+    silent = replace(order.thread, postings=tuple(replace(p, text=None) for p in order.thread.postings))
+    assert any("without a reason" in text for text in broken(silent, order.endpoints))
+    gone = replace(order.thread, mails=tuple(replace(m, content=None) for m in order.thread.mails))
+    assert any("cannot be sent again" in text for text in broken(gone, order.endpoints))
 
 
 def test_an_endpoint_is_not_owed_what_happened_before_it_came() -> None:

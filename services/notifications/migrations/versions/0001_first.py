@@ -1,4 +1,4 @@
-"""The first tables: threads, endpoints, feeds, the log of webhook deliveries."""
+"""The first tables: threads, endpoints, feeds, the logs of mails and webhook deliveries."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def upgrade() -> None:
         _text("store", True),
         _text("recipient", True),
         sa.Column("pending", sa.Integer),
+        sa.Column("lost_mails", sa.Integer),
+        sa.Column("lost_postings", sa.Integer),
     )
     _state("endpoints")
     _record(
@@ -34,6 +36,7 @@ def upgrade() -> None:
         _time("read_at", True),
         _time("archived_at", True),
     )
+    _record("mail_attempts", _text("message"), _time("at"), _text("result"))
     _record(
         "posting_attempts",
         _text("message"),
@@ -44,13 +47,15 @@ def upgrade() -> None:
         _text("result"),
     )
     op.create_index("threads_pending", "threads", ["key"], postgresql_where=sa.text("pending > 0"))
+    for column in ("lost_mails", "lost_postings"):
+        op.create_index(f"threads_{column}", "threads", ["store", "key"], postgresql_where=sa.text(f"{column} > 0"))
     op.create_index(
         "feed_unread", "feed_entries", ["key"], postgresql_where=sa.text("read_at is null and archived_at is null")
     )
 
 
 def downgrade() -> None:
-    for table in ("posting_attempts", "feed_entries", "endpoints", "threads"):
+    for table in ("posting_attempts", "mail_attempts", "feed_entries", "endpoints", "threads"):
         op.drop_table(table)
     drop_shell_tables(op)
 
