@@ -49,10 +49,10 @@ class ResumeEndpoint(Command, type="webhook.resume", topic=COMMANDS):
 
 class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
     """Send an order's exhausted and paused webhook deliveries again, under their old message ids. Of one endpoint where
-    it is named, and only `messages` where there are any."""
+    it is named, and only `messages` where they are."""
 
     endpoint: Id | None = None
-    messages: tuple[Short, ...] = Field(default=(), max_length=1000)
+    messages: tuple[Short, ...] | None = Field(default=None, max_length=1000)
 
 
 class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):

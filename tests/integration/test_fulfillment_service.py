@@ -256,13 +256,13 @@ async def test_who_waits_for_a_code_goes_on_when_codes_come_in(running: Running)
     assert (await running.ask("GET", "/stores/acme/pools/keys"))[1]["orders_waiting"] == 0
 
 
-async def test_a_course_that_answers_500_then_403_fails_and_is_retried_by_staff(running: Running) -> None:
+async def test_a_course_that_answers_500_then_422_fails_and_is_retried_by_staff(running: Running) -> None:
     await open_shop(running)
-    running.platform.statuses = [500, 403]
+    running.platform.statuses = [500, 422]
     await running.told("o-1", placed(line("1", "course")), PAID)
 
     (failed,) = await running.until("item.failed")
-    assert failed["code"] == "forbidden"
+    assert failed["code"] == "rejected"
     assert "answers 500" in failed["attempts"][0]["error"]
     status, _ = await running.ask("POST", "/orders/o-1/retry")
     assert status == 202

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from shared.contracts.values import Customer
 from shared.shell.core import FailedOutcome, Operation, Outcome, TimerMessage, UnresolvedOutcome
@@ -191,8 +190,9 @@ class RevokeAccess(Operation):
 def course_destination(url: str) -> str:
     """Host and path: what a wrong address or a missing permission is about. Another product's URL on the same platform
     may be right, so it is not held up. No credentials."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}{parts.path}"[:200]
+    place = url.partition("://")[2].partition("?")[0].partition("#")[0]
+    host, slash, path = place.partition("/")
+    return (host.rpartition("@")[2].lower() + slash + path)[:200]
 
 
 @dataclass(frozen=True, slots=True)

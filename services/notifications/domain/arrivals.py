@@ -76,7 +76,7 @@ def replay(thread: Thread | None, message: ReplayWebhooks, context: Context) -> 
     """Post again, under the same ids, what was exhausted or held back."""
     if thread is None:
         return Refused("unknown_order", "Notifications knows no such order.")
-    wanted = set(message.messages)
+    wanted = set(message.messages or ())
     again = [
         posting
         for posting in thread.postings
