@@ -73,6 +73,9 @@ class Reads:
         if delivery is None:
             raise not_found("order in fulfillment")
         items = _items.dump_python(delivery.items, mode="json", exclude_none=True)
+        waits = {str(one.operation.get("item")): one.as_json() for one in await self._shelf.waiting(key)}
+        for item in items:
+            item["waiting"] = waits.get(item["id"])
         return json_response({"order": key, "stage": delivery.stage, "store": delivery.store, "items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:

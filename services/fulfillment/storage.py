@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.states import CodePool, CourseAccess, Delivery, ItemStatus, Product, Stock
 from shared.shell import codec
+from shared.shell.operations.waiting import Waiting, waiting
 from shared.shell.service import StateTable, Storage, state_table
 
 metadata = sa.MetaData()
@@ -72,6 +73,10 @@ class Shelf:
     async def delivery(self, order: str) -> Delivery | None:
         found = await self._data(deliveries, order)
         return None if found is None else _delivery(found)
+
+    async def waiting(self, order: str) -> list[Waiting]:
+        """The calls for an order's items that have no outcome yet."""
+        return await waiting(self._engine, order)
 
     async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
         """Whether a call to a course platform is still wanted; True when that cannot be read right now."""

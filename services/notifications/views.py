@@ -16,6 +16,7 @@ from services.notifications.domain.operations import FindLost
 from services.notifications.domain.state import Mail, Posting
 from services.notifications.gateways.lost import lost_of
 from services.notifications.storage import StoredLost, mail_attempts, posting_attempts, read_thread
+from shared.shell.operations.waiting import waiting
 from shared.web import Edge, Handler, bad_request, json_response, not_found
 
 PAGE = 200
@@ -31,6 +32,7 @@ def order_notifications(edge: Edge) -> Handler:
         thread = await read_thread(edge.engine, key)
         if thread is None:
             raise not_found("order")
+        waits = {str(one.operation.get("message_id")): one.as_json() for one in await waiting(edge.engine, key)}
         async with edge.engine.connect() as connection:
             log = await _log(connection, key)
         return json_response(
@@ -43,8 +45,8 @@ def order_notifications(edge: Edge) -> Handler:
                     "staff": staff_of(thread.store.id),
                 },
                 "facts": [{"name": fact.name, "at": fact.at} for fact in thread.facts],
-                "mails": [mail_view(mail, log) for mail in thread.mails],
-                "webhooks": [posting_view(posting, log) for posting in thread.postings],
+                "mails": [mail_view(mail, log, waits.get(mail.id)) for mail in thread.mails],
+                "webhooks": [posting_view(one, log, waits.get(one.id)) for one in thread.postings],
             }
         )
 
@@ -81,8 +83,11 @@ def lost_messages(edge: Edge) -> Handler:
     return handle
 
 
-def mail_view(mail: Mail, log: Log) -> dict[str, Any]:
-    view = {
+def mail_view(mail: Mail, log: Log, waits: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`waits`: its call, as `Waiting.as_json` shows it. A mail in doubt waits for a timer, and has no call."""
+    if waits is None and mail.next:
+        waits = {"since": mail.since, "attempts": mail.attempts, "error": mail.text, "next_try": mail.next}
+    return {
         "message": mail.id,
         "fact": mail.fact,
         "template": mail.template,
@@ -92,13 +97,12 @@ def mail_view(mail: Mail, log: Log) -> dict[str, Any]:
         "at": mail.at,
         "code": mail.code,
         "text": mail.text,
+        "waiting": waits,
+        "log": log.get(mail.id, ()),
     }
-    if mail.next:
-        view["waiting"] = {"since": None, "attempts": mail.attempts, "error": mail.text, "next": mail.next}
-    return {**view, "log": log.get(mail.id, ())}
 
 
-def posting_view(posting: Posting, log: Log) -> dict[str, Any]:
+def posting_view(posting: Posting, log: Log, waits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "message": posting.id,
         "fact": posting.fact,
@@ -108,6 +112,7 @@ def posting_view(posting: Posting, log: Log) -> dict[str, Any]:
         "attempts": posting.attempts,
         "at": posting.at,
         "text": posting.text,
+        "waiting": waits,
         "log": log.get(posting.id, ()),
     }
 

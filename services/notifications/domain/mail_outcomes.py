@@ -68,6 +68,7 @@ def in_doubt(thread: Thread | None, outcome: SendEmail.Unresolved, context: Cont
         attempts=mail.attempts + len(context.attempts),
         text=outcome.text[:2000],
         content=_content(operation),
+        since=mail.since or context.at,
         next=due,
     )
     timer = Timer(due, SendAgain(mail.id), name=mail.id)
@@ -96,7 +97,9 @@ def resend(thread: Thread | None, command: ResendMails, context: Context) -> Ans
         return Refused("nothing_to_resend", "No mail of this order is lost.")
     changed = thread
     for mail in lost:
-        changed = _with(changed, replace(mail, state="pending", doubts=0, at=None, code=None, text=None, content=None))
+        changed = _with(
+            changed, replace(mail, state="pending", doubts=0, since=None, at=None, code=None, text=None, content=None)
+        )
     return Decision(
         changed,
         events=[EmailResent(message=mail.id, template=mail.template, audience=mail.audience) for mail in lost],
@@ -178,7 +181,7 @@ def _with(thread: Thread, changed: Mail) -> Thread:
 
 
 def _at_rest(mail: Mail, context: Context) -> Mail:
-    return replace(mail, at=context.at, code=None, text=None, content=None, next=None)
+    return replace(mail, at=context.at, code=None, text=None, content=None, since=None, next=None)
 
 
 def _content(operation: SendEmail) -> MailContent:

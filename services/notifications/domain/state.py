@@ -82,6 +82,8 @@ class Mail:
     """Of one that is lost or in doubt, so that it can be sent again."""
     doubts: int = 0
     """How often it was in doubt in this round."""
+    since: datetime | None = None
+    """In doubt: since when."""
     next: datetime | None = None
     """In doubt: when it is sent again."""
 
