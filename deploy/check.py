@@ -235,10 +235,10 @@ async def _gather_unhandled(
     known: set[UUID] = set()
     statement = sa.text("select message_id from inbox where message_id = any(cast(:ids as uuid[]))")
     for start in range(0, len(mine), CHUNK):
-        ids = [record.id for record in mine[start : start + CHUNK]]
+        ids = [record.identity for record in mine[start : start + CHUNK]]
         known |= set((await connection.execute(statement, {"ids": ids})).scalars())
     gathered.unhandled += [
-        Unhandled(name, record.kind.type, record.key, str(record.id)) for record in mine if record.id not in known
+        Unhandled(name, record.kind.type, record.key, str(record.id)) for record in mine if record.identity not in known
     ]
 
 

@@ -16,6 +16,8 @@ from aiokafka.errors import KafkaError
 from shared.contracts.envelope import BadEnvelope, Message, from_headers, message_type
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusUnavailable
+from shared.shell.core import mixed
+from shared.shell.inbound import salt_of
 from shared.shell.kafka import connection, left, new_consumer
 
 
@@ -31,6 +33,11 @@ class Read:
     sequence: int
     at: datetime
     body: bytes
+
+    @property
+    def identity(self) -> UUID:
+        """What an inbox knows it by."""
+        return mixed(self.id, salt_of(self.source))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import functools
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import UUID
@@ -45,10 +46,18 @@ class Edge(Protocol):
         ...
 
     async def submit(
-        self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
+        self,
+        message: Command | Report,
+        key: str,
+        *,
+        identity: UUID | str,
+        actor: str,
+        store: str = "",
+        occurred: datetime | None = None,
     ) -> Accepted | Refused:
         """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets
-        the first answer. Raises ProblemResponse (422) when the identity was used for another message."""
+        the first answer. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
+        identity was used for another message."""
         ...
 
 

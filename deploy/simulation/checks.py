@@ -26,6 +26,8 @@ from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import MESSAGES, Event, from_headers
 from shared.invariants import Movement, Unhandled, violations
 from shared.shell import codec
+from shared.shell.core import mixed
+from shared.shell.inbound import salt_of
 from shared.shell.wiring import Wiring
 from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS
 
@@ -117,7 +119,8 @@ def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int
             numbers[envelope.source, envelope.subject].add(envelope.sequence, envelope.id)
         for name, wiring in wirings.items():
             wanted = record.topic in wiring.topics and wiring.handles(kind)
-            if wanted and envelope.id not in world.stores[name].rows(INBOX):
+            identity = mixed(envelope.id, salt_of(envelope.source))
+            if wanted and identity not in world.stores[name].rows(INBOX):
                 gathered.unhandled.append(Unhandled(name, kind.type, envelope.subject, str(envelope.id)))
     gathered.status |= {key: orjson.loads(value) for key, value in latest.items()}
     there = {place for place, sequence in counted.items() if sequence}

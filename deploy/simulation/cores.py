@@ -13,9 +13,9 @@ from deploy.simulation.weather import Weather
 from services.payments.domain.invariants import broken
 from services.payments.domain.payment import Payment
 from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Core, Decision, Handling
+from shared.shell.core import Context, Core, Decision, Handling, hashed_id, mixed
 from shared.shell.decisions import Done
-from shared.shell.inbound import Inbound, hashed_id
+from shared.shell.inbound import Inbound
 from shared.shell.service import Service
 
 BUG = "a bug of the core"
@@ -51,7 +51,7 @@ class Watch:
         function = handling.function
 
         def decide(state: Any, message: Any, context: Context) -> Any:
-            id = UUID(int=context.message_id.int ^ salt)
+            id = mixed(context.message_id, salt)
             self._number += 1
             self._decided.setdefault((service, context.key), {})[id] = self._number
             if id not in self._seen:
@@ -71,10 +71,10 @@ class Watch:
 
     def committed(self, service: str, inbounds: Sequence[Inbound], done: Done) -> None:
         """A batch was committed; what it set aside comes again."""
-        aside = {row.message_id for row in done.parked} | done.duplicate_ids
+        aside = {row.identity for row in done.parked} | done.duplicate_ids
         for inbound in inbounds:
-            if inbound.id not in aside:
-                place = (service, inbound.id)
+            if inbound.identity not in aside:
+                place = (service, inbound.identity)
                 self._committed[place] = self._committed.get(place, 0) + 1
                 if self._committed[place] > 1:
                     what = type(inbound.message).__qualname__

@@ -6,8 +6,8 @@ Marks are the reader's own and nothing follows from them, so they are written he
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -27,10 +27,10 @@ PAGE = 50
 MOST = 200
 POLL = 1.0
 """Seconds between two looks at a followed feed."""
-LATE = 30
-"""Seconds: an entry's id is of its decision's time, and its commit may come this much later."""
-HEAD_START = 2.0
-"""Seconds before its beginning from which a stream without `Last-Event-ID` shows entries."""
+LATE = timedelta(seconds=30)
+"""An entry has its decision's time, and its commit may come this much later."""
+HEAD_START = timedelta(seconds=2)
+"""Before its beginning; from then on a stream without `Last-Event-ID` shows entries."""
 FOLLOWERS = 200
 """Open streams per process; one more is asked to come back later."""
 
@@ -66,9 +66,14 @@ class Feeds:
         """Newest first. `?limit=`, `?before=<id>` for the next page, `?unread=1`, `?archived=1`."""
         table, recipient = feed_entries, request.match_info["recipient"]
         limit = _limit(request.query.get("limit", str(PAGE)))
-        query = sa.select(table).where(table.c.key == recipient).order_by(table.c.id.desc()).limit(limit)
+        newest_first = (table.c.at.desc(), table.c.id.desc())
+        query = sa.select(table).where(table.c.key == recipient).order_by(*newest_first).limit(limit)
         if "before" in request.query:
-            query = query.where(table.c.id < _uuid(request.query["before"]))
+            before = _uuid(request.query["before"])
+            at = await _at(self._engine, recipient, before)
+            if at is None:
+                raise bad_request("There is no entry with the id in `before`.")
+            query = query.where(_place(at, before) > _PLACE)
         archived = table.c.archived_at.is_not(None) if request.query.get("archived") == "1" else None
         query = query.where(table.c.archived_at.is_(None) if archived is None else archived)
         if request.query.get("unread") == "1":
@@ -92,7 +97,11 @@ class Feeds:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemResponse(status, "Too many followers right now.", "busy", retry_after=5)
         last = request.headers.get("Last-Event-ID") or request.query.get("after")
-        follower = Follower(self._engine, request.match_info["recipient"], _uuid(last) if last else None)
+        recipient = request.match_info["recipient"]
+        began = (datetime.now(UTC) - HEAD_START, _NO_ID)
+        if last and (at := await _at(self._engine, recipient, _uuid(last))):
+            began = (at, _uuid(last))
+        follower = Follower(self._engine, recipient, began)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         self._followers += 1
@@ -125,38 +134,52 @@ class Feeds:
 class Follower:
     """One reader of a live feed: what it has seen, and what is new."""
 
-    def __init__(self, engine: AsyncEngine, recipient: str, after: UUID | None) -> None:
+    def __init__(self, engine: AsyncEngine, recipient: str, began: tuple[datetime, UUID]) -> None:
+        """`began`: time and id of the last entry that the reader has."""
         self._engine = engine
         self._recipient = recipient
-        self._began = after or _first_id(time.time() - HEAD_START)
-        self._last = self._began
-        self._seen: set[UUID] = set()
+        self._began = began
+        self._last = began[0]
+        self._seen: set[tuple[datetime, UUID]] = set()
         self._unread = -1
 
     async def look(self) -> bytes:
         """What is new, as server-sent events. Looks back a little each time, for commits that come late."""
         table = feed_entries
-        floor = max(self._began, _first_id((self._last.int >> 80) / 1000 - LATE))
-        self._seen = {id for id in self._seen if id > floor}
-        query = sa.select(table).where(table.c.key == self._recipient, table.c.id > floor).order_by(table.c.id)
+        floor = max(self._began, (self._last - LATE, _NO_ID))
+        self._seen = {place for place in self._seen if place > floor}
+        query = sa.select(table).where(table.c.key == self._recipient, _place(*floor) < _PLACE).order_by(*_PLACE)
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query.limit(MOST + len(self._seen)))).mappings().all()
             unread = await _unread(connection, self._recipient)
         events = []
         for row in rows:
-            if row["id"] not in self._seen:
+            place = (row["at"], row["id"])
+            if place not in self._seen:
                 events.append(_event("entry", _entry(row), str(row["id"])))
-                self._seen.add(row["id"])
-                self._last = max(self._last, row["id"])
+                self._seen.add(place)
+                self._last = max(self._last, row["at"])
         if unread != self._unread:
             events.append(_event("unread", {"unread": unread}))
             self._unread = unread
         return b"".join(events)
 
 
-def _first_id(seconds: float) -> UUID:
-    """The lowest id that a UUIDv7 of this time can have."""
-    return UUID(int=max(0, int(seconds * 1000)) << 80)
+_PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)
+"""Entries are in order of time; ids only tell those of one moment apart."""
+_NO_ID = UUID(int=0)
+
+
+def _place(at: datetime, id: UUID) -> sa.Tuple:
+    return sa.tuple_(sa.literal(at), sa.literal(id))
+
+
+async def _at(engine: AsyncEngine, recipient: str, id: UUID) -> datetime | None:
+    table = feed_entries
+    query = sa.select(table.c.at).where(table.c.key == recipient, table.c.id == id)
+    async with engine.connect() as connection:
+        at: datetime | None = (await connection.execute(query)).scalar_one_or_none()
+    return at
 
 
 def _event(name: str, data: object, id: str = "") -> bytes:

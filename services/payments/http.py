@@ -58,7 +58,13 @@ def stripe_webhook(edge: Edge, settings: StripeSettings) -> Handler:
         told = callback(event)
         if told is None:
             return json_response({"received": True, "ignored": True})
-        await edge.submit(told.report, told.order, identity=told.id, actor="provider:stripe", store=told.store)
+        await edge.submit(
+            *(told.report, told.order),
+            identity=told.id,
+            actor="provider:stripe",
+            store=told.store,
+            occurred=told.created,
+        )
         return json_response({"received": True})
 
     return public(take)
@@ -146,22 +152,31 @@ def some_payments(edge: Edge) -> Handler:
 
 def some_entries(edge: Edge) -> Handler:
     """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
-    (an entry's id). Ids are in order of time."""
-    statement = sa.select(ledger_entries).order_by(ledger_entries.c.id)
+    (an entry's id). Entries are in order of time."""
+    place = sa.tuple_(ledger_entries.c.at, ledger_entries.c.id)
+    statement = sa.select(ledger_entries).order_by(*place)
     names = ("kind", "account", "currency", "provider", "store", "reference", "key")
 
     async def show(request: web.Request) -> web.StreamResponse:
         query = _equal(statement, ledger_entries, request.query, *names)
-        id = ledger_entries.c.id
-        if begin := _parsed(request.query, "from", _first_id_at):
-            query = query.where(id >= begin)
-        if end := _parsed(request.query, "to", _first_id_at):
-            query = query.where(id < end)
+        if begin := _parsed(request.query, "from", _moment):
+            query = query.where(ledger_entries.c.at >= begin)
+        if end := _parsed(request.query, "to", _moment):
+            query = query.where(ledger_entries.c.at < end)
         if after := _parsed(request.query, "after", UUID):
-            query = query.where(id > after)
+            query = query.where(place > await _place_of(edge, after))
         return json_response({"entries": await _rows(edge, query, request.query)})
 
     return show
+
+
+async def _place_of(edge: Edge, entry: UUID) -> sa.Tuple:
+    statement = sa.select(ledger_entries.c.at).where(ledger_entries.c.id == entry)
+    async with edge.engine.connect() as connection:
+        at = (await connection.execute(statement)).scalar_one_or_none()
+    if at is None:
+        raise bad_request("There is no entry with the id in `after`.")
+    return sa.tuple_(sa.literal(at), sa.literal(entry))
 
 
 def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str], *names: str) -> sa.Select[Any]:
@@ -189,9 +204,8 @@ def _parsed(given: Mapping[str, str], name: str, parse: Callable[[str], Any]) ->
         raise bad_request(f"The parameter {name} is not right.") from None
 
 
-def _first_id_at(text: str) -> UUID:
-    """The lowest UUIDv7 of a moment."""
+def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError("no time zone")
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    return moment

@@ -187,7 +187,9 @@ def from_headers(headers: Iterable[tuple[str, bytes | None]], key: bytes | None)
         problems.append("header ce_subject is not the record's key")
     if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
         problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
-    identity = _parsed(problems, "ce_id", text, _uuid7)
+    identity = _parsed(problems, "ce_id", text, _identity)
+    if identity and identity.version == 8 and not text.get("ce_time"):
+        problems.append("header ce_time is missing, and a ce_id of version 8 tells no time")
     if _CONTROL.search("".join(text.values())) or max(map(len, text.values()), default=0) > MAX_HEADER:
         problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
     time = _parsed(problems, "ce_time", text, _time)
@@ -249,14 +251,15 @@ def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) ->
         return None
 
 
-def _uuid7(value: str) -> UUID:
+def _identity(value: str) -> UUID:
     try:
         identity = UUID(value)
     except ValueError:
         raise ValueError("is not a UUID") from None
-    if (identity.int >> 76 & 0xF, identity.int >> 62 & 0x3) != (0x7, 0x2):  # version and variant, RFC 9562
+    version = identity.int >> 76 & 0xF
+    if version not in (0x7, 0x8) or identity.int >> 62 & 0x3 != 0x2:  # version and variant, RFC 9562
         raise ValueError("is not a UUID of version 7")
-    if _milliseconds(identity) > _YEAR_9999:
+    if version == 0x7 and _milliseconds(identity) > _YEAR_9999:
         raise ValueError("tells a time beyond the year 9999")
     return identity
 

@@ -7,10 +7,10 @@ A core does no I/O, knows no clock and no random numbers: time and new ids come 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
@@ -51,6 +51,11 @@ class Operation:
     def destination(self) -> str:
         """The outside system that the call goes to: what is paused, and limited in its rate, as one."""
         return type(self).__qualname__
+
+    def about(self) -> str:
+        """What tells it from others of its kind that the same message wants (an item, an endpoint). Its id is derived
+        from it, and so is the same when the message is decided again, whatever else has changed by then."""
+        return ""
 
     def idempotency_key(self, id: UUID) -> str:
         """What the outside knows a repetition by. `id` is the operation's own, derived from the message that wanted it;
@@ -223,19 +228,48 @@ class Context:
         return cast("R | None", self.rows[Ref(kind, key)])
 
     def new_id(self) -> UUID:
-        """A fresh UUIDv7. Derived from the message, so that the same decision made again gives the same ids."""
+        """A fresh id for a row. Derived from the message alone, so that the same decision made again, at whatever
+        time, gives the same ids; within the message they are in order."""
         self._ids += 1
-        return derived_id(self.message_id, self._ids, self.at)
+        return effect_id(self.message_id, "", self._ids)
+
+    def named_id(self, *names: str) -> UUID:
+        """The id of what the message brings about under a name: the same whatever else the message brings about."""
+        return effect_id(self.message_id, "\x00".join(names), 0)
+
+
+def effect_id(cause: UUID, name: str, index: int) -> UUID:
+    """The id of one effect of a message, from the message's own id and nothing else.
+
+    The effect of a UUIDv7 is a UUIDv7 of the same time, those of one name in the order of `index`. An id that tells no
+    time (version 8) has effects that tell none.
+    """
+    value = int.from_bytes(blake2b(b"%b%d %b" % (cause.bytes, index, name.encode()), digest_size=16).digest())
+    time = cause.int >> 64
+    if time >> 12 & 0xF != 7:
+        time = value >> 64 & ~0xF000 | 0x8000
+    return UUID(int=time << 64 | 0x2 << 62 | (index & 0x3FF) << 52 | value & 0xFFFFFFFFFFFFF)
+
+
+def mixed(id: UUID, salt: int) -> UUID:
+    """Another id of the same time: what comes of one id at several places is told apart by a salt for each."""
+    return UUID(int=id.int ^ (salt & 0x3FFFFFFFFFFFFFFF))
+
+
+def hashed_id(*parts: str) -> UUID:
+    """A UUID (version 8, RFC 9562) of texts: for what names itself otherwise, such as an Idempotency-Key."""
+    value = int.from_bytes(blake2b("\x00".join(parts).encode(), digest_size=16).digest())
+    return UUID(int=value & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
 
 
 def derived_id(source: UUID, index: int, at: datetime) -> UUID:
-    """A UUIDv7 (RFC 9562) that is the same whenever it is derived again.
+    """A UUIDv7 (RFC 9562) that is the same whenever it is derived again, of what has a time by itself.
 
     Sorts by the time `at` (to the microsecond, method 3 of section 6.2), then by `index`; the rest is a hash.
     """
     microseconds = (at - _EPOCH) // timedelta(microseconds=1)
     milliseconds, fraction = divmod(microseconds, 1000)
-    digest = hashlib.blake2b(source.bytes + index.to_bytes(8), digest_size=7).digest()
+    digest = blake2b(source.bytes + index.to_bytes(8), digest_size=7).digest()
     tail = (index & 0x3FF) << 52 | int.from_bytes(digest) & 0xFFFFFFFFFFFFF
     return UUID(int=milliseconds << 80 | 0x7 << 76 | (fraction * 4096 // 1000) << 64 | 0x2 << 62 | tail)
 

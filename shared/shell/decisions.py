@@ -17,10 +17,23 @@ import orjson
 
 from shared.contracts.envelope import MAX_BODY, Command, Envelope, Event, Message, attributes, encode
 from shared.shell import codec
-from shared.shell.core import Context, Decision, Handling, Operation, Record, Ref, Refused, Report, Timer, derived_id
+from shared.shell.claims import claim
+from shared.shell.core import (
+    Context,
+    Decision,
+    Handling,
+    Operation,
+    Record,
+    Ref,
+    Refused,
+    Report,
+    Timer,
+    effect_id,
+    mixed,
+)
 from shared.shell.dead_letters import dead_letter
 from shared.shell.errors import describe
-from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.inbound import Inbound, Malformed, Meta, Repeated, Undecodable
 from shared.shell.parked_rows import bare_row, parked_row
 from shared.shell.recent import Recent
 from shared.shell.service import StateTable
@@ -81,6 +94,8 @@ class Done:
     published: int = 0
     handled: int = 0
     duplicates: int = 0
+    reworded: list[Inbound] = field(default_factory=list)
+    """Duplicates from our own services whose body was another one: decided again by a database that was set back."""
     refused: int = 0
     parked: list[ParkedRow] = field(default_factory=list)
     finished_serial: bool = False
@@ -103,7 +118,7 @@ class _Work:
     def name_rows(self, state: Any) -> None:
         """Ask which rows the message needs beside its own, now that the state is known."""
         message, key, handling = self.inbound.message, self.inbound.key, self.handling
-        if handling is None or isinstance(message, Malformed):
+        if handling is None or isinstance(message, Malformed | Repeated):
             return
         touched = [*(handling.touches(message, key) if handling.touches else ())]
         touched += handling.holds(message, state) if handling.holds else ()
@@ -166,36 +181,13 @@ class Batch:
     # 1. Claim
 
     async def _claim(self, tx: Transaction, inbounds: Sequence[Inbound], *, by_key: bool = True) -> list[Inbound]:
-        boxed = [i.id for i in inbounds if i.in_inbox]
-        keys = {i.key for i in inbounds if i.parked is None and by_key}
-        new, self._blocked = await tx.claim(boxed, keys) if boxed or keys else (set(), set())
-        outcomes = [
-            (i.operation[0].id, self.worker, i.operation[0].lease) for i in inbounds if i.operation and not i.parked
-        ]
-        finished = await tx.finish(outcomes) if outcomes else set()
-        timers = [i.timer for i in inbounds if i.timer]
-        fired = await tx.fire(timers) if timers else set()
-        fresh = []
-        for inbound in inbounds:
-            if inbound.in_inbox:
-                mine = inbound.id in new
-                new.discard(inbound.id)
-            elif inbound.parked:
-                mine = await tx.unpark(inbound.parked.id)
-            elif inbound.operation:
-                mine = inbound.operation[0].id in finished
-                finished.discard(inbound.operation[0].id)
-                self.done.finished_serial |= mine and inbound.operation[0].serial
-            else:
-                assert inbound.timer is not None
-                mine = (inbound.timer.key, inbound.timer.name) in fired
-                fired.discard((inbound.timer.key, inbound.timer.name))
-            if mine:
-                fresh.append(inbound)
-            else:
-                self.done.duplicates += 1
-                self.done.duplicate_ids.add(inbound.id)
-        return fresh
+        claimed = await claim(tx, self.wiring, self.worker, inbounds, self.now, by_key=by_key)
+        self._blocked = claimed.blocked
+        self.done.duplicates += len(claimed.duplicates)
+        self.done.duplicate_ids |= {inbound.identity for inbound in claimed.duplicates}
+        self.done.reworded += claimed.reworded
+        self.done.finished_serial |= any(inbound.operation and inbound.operation[0].serial for inbound in claimed.fresh)
+        return claimed.fresh
 
     # 2. Load
 
@@ -204,7 +196,9 @@ class Batch:
         message = inbound.message
         if isinstance(message, Undecodable):
             return _Work(inbound, None, None)
-        core, handling = self.wiring.handler(message.kind if isinstance(message, Malformed) else type(message))
+        core, handling = self.wiring.handler(
+            message.kind if isinstance(message, Malformed | Repeated) else type(message)
+        )
         return _Work(inbound, handling, Ref(core.kind, inbound.key))
 
     async def _load(self, tx: Transaction, work: Sequence[_Work]) -> None:
@@ -249,6 +243,9 @@ class Batch:
         if isinstance(inbound.message, Undecodable):
             self._park(inbound, "failed", inbound.message.error)
             return
+        if isinstance(inbound.message, Repeated) and not issubclass(inbound.message.kind, Command):
+            self._park(inbound, "failed", Repeated.TEXT)
+            return
         try:
             # The state may have changed since loading, by an earlier message of this batch, and name more rows.
             item.name_rows(self._main(item).current())
@@ -264,9 +261,12 @@ class Batch:
         inbound, message = item.inbound, item.inbound.message
         slot = self._main(item)
         self.now += timedelta(microseconds=1)  # so that what follows sorts in the order of the messages
-        seed = UUID(int=inbound.id.int ^ self.wiring.salt)
+        seed = mixed(inbound.identity, self.wiring.salt)
         if isinstance(message, Malformed):
             self._refuse(item, seed, Refused("malformed", "The message is not right.", message.problems))
+            return
+        if isinstance(message, Repeated):
+            self._refuse(item, seed, Refused("repeated_id", Repeated.TEXT))
             return
         context = Context(
             self.now,
@@ -295,11 +295,9 @@ class Batch:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
         meta = self._meta_after(inbound)
         outbox, sequence = self._outbox_rows(inbound, seed, slot, decision, meta)
-        operations = [
-            self._operation(inbound, seed, index, operation, meta)
-            for index, operation in enumerate(decision.operations)
-        ]
-        timers = [self._timer(inbound.key, timer, meta) for timer in decision.timers]
+        counts: Counter[str] = Counter()
+        operations = [self._operation(inbound, seed, counts, operation, meta) for operation in decision.operations]
+        timers = [self._timer(inbound, seed, timer, meta) for timer in decision.timers]
         # Nothing above changed the batch, so a core that raised has left no trace.
         if decision.state is not slot.current() or sequence != slot.sequence:
             slot.state, slot.sequence, slot.dirty = decision.state, sequence, True
@@ -322,7 +320,7 @@ class Batch:
         inbound, slot = item.inbound, self._main(item)
         if inbound.reply is None:
             message = inbound.message
-            kind = message.kind if isinstance(message, Malformed) else type(message)
+            kind = message.kind if isinstance(message, Malformed | Repeated) else type(message)
             assert issubclass(kind, Message)
             event = self.wiring.service.refusal(
                 command=kind.type,
@@ -381,12 +379,15 @@ class Batch:
     ) -> tuple[list[OutboxRow], int]:
         sequence = slot.sequence
         rows = []
+        counts: Counter[str] = Counter()
         messages: Iterable[tuple[str, Message]] = [(inbound.key, event) for event in decision.events]
-        for index, (key, message) in enumerate([*messages, *decision.sends]):
+        for key, message in [*messages, *decision.sends]:
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted
+            name = f"{message.type} {key}"
+            counts[name] += 1
             envelope = Envelope(
-                id=derived_id(seed, 0x80000000 + index, self.now),
+                id=effect_id(seed, name, counts[name]),
                 type=message.type,
                 version=message.version,
                 source=self.wiring.name,
@@ -407,13 +408,15 @@ class Batch:
         return rows, sequence
 
     def _operation(
-        self, inbound: Inbound, seed: UUID, index: int, operation: Operation, meta: Meta
+        self, inbound: Inbound, seed: UUID, counts: Counter[str], operation: Operation, meta: Meta
     ) -> tuple[OperationRow, Operation]:
         kind = type(operation).__qualname__
+        name = f"{kind} {operation.about()}"
+        counts[name] += 1
         lease = self._leases[kind] < self.room(kind)
         self._leases[kind] += lease
         row = OperationRow(
-            id=derived_id(seed, 0x40000000 + index, self.now),
+            id=effect_id(seed, name, counts[name]),
             key=inbound.key,
             kind=kind,
             payload=codec.dump(operation),
@@ -426,6 +429,7 @@ class Batch:
             leased_by=self.worker if lease else "",
             leased_until=self.now + timedelta(seconds=lease_seconds(operation)) if lease else None,
             expires=operation.deadline(self.now) if operation.deadline_is_strict else None,
+            occurred=self._occurred(inbound),
         )
         return row, operation
 
@@ -439,9 +443,16 @@ class Batch:
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
         return Meta(meta.correlation_id or str(inbound.id), meta.store, trace, actor)
 
-    def _timer(self, key: str, timer: Timer, meta: Meta) -> TimerRow:
-        kind = type(timer.message).__qualname__
-        return TimerRow(key, timer.named(), timer.due, kind, codec.dump(timer.message), _later(meta))
+    def _occurred(self, inbound: Inbound) -> datetime | None:
+        return min(inbound.occurred, self.now) if inbound.occurred else None
+
+    def _timer(self, inbound: Inbound, seed: UUID, timer: Timer, meta: Meta) -> TimerRow:
+        kind, name = type(timer.message).__qualname__, timer.named()
+        identity = effect_id(seed, f"timer {name}", 0)
+        began = self._occurred(inbound)
+        occurred = timer.due - (self.now - began) if began else None
+        payload = codec.dump(timer.message)
+        return TimerRow(inbound.key, name, timer.due, kind, payload, _later(meta), identity, occurred)
 
     def _reply(self, inbound: Inbound, answer: Refused | UUID) -> None:
         if inbound.reply is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -17,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.contracts.envelope import Command, Problem, encode
 from shared.shell import codec, spans
 from shared.shell.clock import Clock
-from shared.shell.core import Refused, Report
+from shared.shell.core import Refused, Report, derived_id, hashed_id
 from shared.shell.handler import Duplicate, Handler
-from shared.shell.inbound import Inbound, Meta, hashed_id
+from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
 from shared.shell.parked_rows import shown
 from shared.shell.parking import Parking
@@ -55,16 +56,24 @@ class ShellEdge:
         return self._engine
 
     async def submit(
-        self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
+        self,
+        message: Command | Report,
+        key: str,
+        *,
+        identity: UUID | str,
+        actor: str,
+        store: str = "",
+        occurred: datetime | None = None,
     ) -> Accepted | Refused:
         meta = Meta(store=store, actor=actor, traceparent=valid(CURRENT.get()))
+        inbound = self._inbound(message, key, identity, meta, occurred)
         if self.tracer is None:
-            return await self._submit(message, key, identity, meta)
+            return await self._submit(inbound)
         began, outcome = self.clock.now(), "failed"
         parent = context_of(meta.traceparent, key)
         context = child_of(parent, new_span())
         try:
-            answer = await self._submit(message, key, identity, replace(meta, traceparent=context))
+            answer = await self._submit(replace(inbound, meta=replace(meta, traceparent=context)))
             outcome = "refused" if isinstance(answer, Refused) else "duplicate" if answer.duplicate else "accepted"
         except ProblemResponse as problem:
             outcome = problem.code
@@ -74,19 +83,24 @@ class ShellEdge:
             self.tracer.record(span)
         return answer
 
-    async def _submit(
-        self, message: Command | Report, key: str, identity: UUID | str, meta: Meta
-    ) -> Accepted | Refused:
+    def _inbound(
+        self, message: Command | Report, key: str, identity: UUID | str, meta: Meta, occurred: datetime | None
+    ) -> Inbound:
+        id = identity if isinstance(identity, UUID) else hashed_id(self.wiring.name, identity)
+        if occurred:
+            id = derived_id(id, 0, occurred)
         kind = type(message)
-        message_id = identity if isinstance(identity, UUID) else hashed_id(self.wiring.name, identity)
         body = encode(message) if isinstance(message, Command) else codec.dump(message)
         fingerprint = hashlib.sha256(b"\x00".join((kind.__qualname__.encode(), key.encode(), body))).hexdigest()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        inbound = Inbound(message_id, key, message, meta, reply=reply, fingerprint=fingerprint)
+        return Inbound(id, key, message, meta, reply=reply, fingerprint=fingerprint, occurred=occurred)
+
+    async def _submit(self, inbound: Inbound) -> Accepted | Refused:
+        assert inbound.reply is not None
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.handler.put([inbound])
-                answer = await reply
+                answer = await inbound.reply
         except TimeoutError:
             raise ProblemResponse(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -95,8 +109,8 @@ class ShellEdge:
                 retry_after=5,
             ) from None
         if isinstance(answer, Duplicate):
-            return await self._first_answer(message_id, fingerprint)
-        return answer if isinstance(answer, Refused) else Accepted(str(message_id))
+            return await self._first_answer(inbound.id, inbound.fingerprint)
+        return answer if isinstance(answer, Refused) else Accepted(str(inbound.id))
 
     async def _first_answer(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
         async with self.store.begin() as tx:

@@ -221,6 +221,9 @@ class Handler:
         self.metrics.batch_size.observe(len(inbounds))
         self.metrics.handled.inc(done.handled)
         self.metrics.duplicates.inc(done.duplicates)
+        for inbound in done.reworded:
+            self.metrics.reworded.inc()
+            log.warning("a message came again in other words", key=inbound.key, message=str(inbound.id))
         self.metrics.refused.inc(done.refused)
         if done.parked:
             self._tell_of_parked(inbounds, done)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, ClassVar
 from uuid import UUID
 
 import orjson
 
 from shared.contracts.envelope import BadBody, Message, Problem
 from shared.contracts.values import Attempt
-from shared.shell.core import Operation, derived_id
+from shared.shell.core import Operation, derived_id, hashed_id
 from shared.shell.store import OperationRow, ParkedRow, TimerRow
 from shared.swift import swift
 
@@ -66,6 +67,18 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """A message that has the id of an earlier one from the same source and says something else: a command is refused,
+    a fact parked."""
+
+    TEXT: ClassVar[str] = (
+        "An earlier message from this source had the same ce_id and said something else: every message needs an id of "
+        "its own, and only a repetition of the same one has it again."
+    )
+    kind: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
 class Undecodable:
     """A record that nobody can read; it is parked with this error."""
 
@@ -75,12 +88,22 @@ class Undecodable:
     """Not even the Kafka client could: nothing is known but the place."""
 
 
+def type_of(message: object) -> str:
+    """Wire type of what is published, class name of what is not."""
+    if isinstance(message, Malformed | Repeated):
+        return message.kind.type
+    if isinstance(message, Undecodable):
+        return message.type
+    return message.type if isinstance(message, Message) else type(message).__qualname__
+
+
 @swift
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """A message and how to make sure that it is handled once (its claim)."""
 
     id: UUID
+    """What its sender calls it."""
     key: str
     message: object
     meta: Meta = field(default_factory=Meta)
@@ -94,6 +117,18 @@ class Inbound:
     reply: asyncio.Future[Any] | None = None
     """Somebody waits for the answer (HTTP)."""
     fingerprint: str = ""
+    claim: UUID | None = None
+    """What the inbox knows it by, where that is not its id alone: source and id in one."""
+    content: int = 0
+    """See `content_of`; 0: its repetitions are compared elsewhere, or not at all."""
+    source: str = ""
+    occurred: datetime | None = None
+    """When it became true at the latest; None where nobody knows. What it wants of the outside may have been asked for
+    since then, if this is not the first time that it is decided."""
+
+    @property
+    def identity(self) -> UUID:
+        return self.claim or self.id
 
     @property
     def in_inbox(self) -> bool:
@@ -101,15 +136,22 @@ class Inbound:
         return self.operation is None and self.timer is None and self.parked is None
 
 
-def hashed_id(*parts: str) -> UUID:
-    """A UUID (version 8, RFC 9562) of texts: for what names itself otherwise, such as an Idempotency-Key."""
-    digest = hashlib.blake2b("\x00".join(parts).encode(), digest_size=16).digest()
-    value = int.from_bytes(digest) & ~(0xF << 76) | (0x8 << 76)
-    return UUID(int=value & ~(0x3 << 62) | (0x2 << 62))
+def content_of(type: str, key: str, body: bytes) -> int:
+    """What two messages of one identity are compared by: 64 bits (signed), the upper half of type and key, the lower
+    one of the body."""
+    about = blake2b(f"{type}\x00{key}".encode(), digest_size=4).digest()
+    return int.from_bytes(about + blake2b(body, digest_size=4).digest(), signed=True)
 
 
-def timer_id(row: TimerRow) -> UUID:
-    return derived_id(hashed_id(row.key, row.name), 0, row.due)
+def same_subject(one: int, other: int) -> bool:
+    """Whether two contents are of the same type and key."""
+    return one >> 32 == other >> 32
+
+
+@lru_cache(1024)
+def salt_of(source: str) -> int:
+    """CloudEvents identifies by source and id: what the ids of a source are mixed with."""
+    return hashed_id("source", source).int
 
 
 def record_id(topic: str, partition: int, offset: int, at: datetime) -> UUID:

@@ -32,6 +32,9 @@ class Metrics:
 
         self.handled = counter("handled", "Messages handled.")
         self.duplicates = counter("duplicates", "Messages that had been handled before.")
+        self.reworded = counter(
+            "reworded", "Duplicates from our own services with another body: a database was set back."
+        )
         self.refused = counter("refused", "Commands refused.")
         self.skipped = counter("skipped", "Records of no interest to this service.")
         self.unreadable = counter("unreadable_records", "Records that the Kafka client could not parse; stepped over.")

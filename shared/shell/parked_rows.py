@@ -10,12 +10,12 @@ from datetime import datetime
 
 import orjson
 
-from shared.contracts.envelope import Message, read_key
+from shared.contracts.envelope import read_key
 from shared.contracts.values import Attempt
 from shared.shell import codec
 from shared.shell.bus import BusRecord
 from shared.shell.errors import printable
-from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.inbound import Inbound, Meta, Undecodable, type_of
 from shared.shell.store import OperationRow, ParkedRow
 from shared.shell.wiring import Wiring
 
@@ -31,17 +31,24 @@ def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> Park
     if (source := inbound.record) is not None:
         place = (source.topic, source.partition, source.offset, source.key)
         headers = orjson.dumps([[_bytes(name).hex(), None if v is None else v.hex()] for name, v in source.headers])
-        return ParkedRow(inbound.key, inbound.id, "record", kind, *place, headers, source.body, reason, text, now)
+        return ParkedRow(
+            *(inbound.key, inbound.id, "record", kind, *place, headers, source.body, reason, text, now),
+            identity=inbound.identity,
+        )
     operation = inbound.operation and (inbound.operation[0].kind, _text(inbound.operation[0].payload))
     extra = orjson.dumps(
         {
             "meta": inbound.meta.dump().decode(),
             "operation": operation,
             "attempts": [attempt.model_dump(mode="json") for attempt in inbound.attempts],
+            "occurred": inbound.occurred,
         }
     )
     body = codec.dump(inbound.message)
-    return ParkedRow(inbound.key, inbound.id, _origin(inbound), kind, "", 0, 0, None, extra, body, reason, text, now)
+    return ParkedRow(
+        *(inbound.key, inbound.id, _origin(inbound), kind, "", 0, 0, None, extra, body, reason, text, now),
+        identity=inbound.identity,
+    )
 
 
 def bare_row(inbound: Inbound, error: str, now: datetime) -> ParkedRow:
@@ -52,7 +59,10 @@ def bare_row(inbound: Inbound, error: str, now: datetime) -> ParkedRow:
     if wrong:
         key = source.place if source else f"{_origin(inbound)}/{inbound.id}"
     text = printable(error)
-    return ParkedRow(printable(key), inbound.id, LOST, _kind(inbound), *place, None, b"[]", None, "failed", text, now)
+    return ParkedRow(
+        *(printable(key), inbound.id, LOST, _kind(inbound), *place, None, b"[]", None, "failed", text, now),
+        identity=inbound.identity,
+    )
 
 
 def _origin(inbound: Inbound) -> str:
@@ -60,11 +70,7 @@ def _origin(inbound: Inbound) -> str:
 
 
 def _kind(inbound: Inbound) -> str:
-    message = inbound.message
-    if isinstance(message, Malformed):
-        return message.kind.type
-    name = message.type if isinstance(message, Undecodable | Message) else type(message).__qualname__
-    return printable(name, MAX_KIND)
+    return printable(type_of(inbound.message), MAX_KIND)
 
 
 def record_of(row: ParkedRow) -> BusRecord:
@@ -88,7 +94,14 @@ def message_of(wiring: Wiring, row: ParkedRow) -> Inbound:
         operation = (blank, wanted)
     attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])
     meta = Meta.load(extra["meta"])
-    return Inbound(row.message_id, row.key, message, meta, operation=operation, attempts=attempts, parked=row)
+    return Inbound(
+        *(row.message_id, row.key, message, meta),
+        operation=operation,
+        attempts=attempts,
+        parked=row,
+        claim=row.identity,
+        occurred=datetime.fromisoformat(extra["occurred"]) if extra.get("occurred") else None,
+    )
 
 
 def shown(row: ParkedRow, longest: int = 10_000) -> dict[str, object]:

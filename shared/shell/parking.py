@@ -77,4 +77,4 @@ class Parking:
             found = inbound_of(self.wiring, record_of(row))
         except Exception as error:
             raise RetryFailed(f"cannot be read: {describe(error)}") from None
-        return found and replace(found, parked=row)
+        return found and replace(found, parked=row, claim=row.identity or found.claim)

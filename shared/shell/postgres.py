@@ -181,8 +181,7 @@ class PostgresStore:
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
         try:
-            async with self.engine.begin() as connection:
-                await housekeep(connection, now, keep_days)
+            await housekeep(self.engine, now, keep_days)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
 
@@ -208,9 +207,16 @@ class PostgresTransaction:
         self.driver = driver
         self.store = store
 
-    async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
-        new = {row[0] for row in await self._fetch(statements.CLAIM, {"ids": list(ids)})} if ids else set()
-        return new, {row[0] for row in await self._fetch(statements.BEHIND, {"keys": sorted(keys)})}
+    async def claim(
+        self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
+    ) -> tuple[set[UUID], set[str]]:
+        values = {"ids": list(messages), "contents": list(messages.values()), "at": at}
+        new = {row[0] for row in await self._fetch(statements.CLAIM, values)} if messages else set()
+        behind = await self._fetch(statements.BEHIND, {"keys": sorted(keys)}) if keys else ()
+        return new, {row[0] for row in behind}
+
+    async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
+        return {row[0]: row[1] for row in await self._fetch(statements.CONTENTS, {"ids": list(ids)})}
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         ids, workers, leases = zip(*operations, strict=True)
@@ -218,7 +224,7 @@ class PostgresTransaction:
         return {row[0] for row in await self._fetch(statements.FINISH, values)}
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
-        values = {"keys": [t.key for t in timers], "names": [t.name for t in timers], "due": [t.due for t in timers]}
+        values = {"keys": [t.key for t in timers], "names": [t.name for t in timers], "ids": [t.id for t in timers]}
         return {(row["key"], row["name"]) for row in await self._fetch(statements.FIRE, values)}
 
     async def unpark(self, id: int) -> bool:
@@ -330,6 +336,7 @@ def _queueing(writes: Writes) -> Iterator[Part]:
                 "workers": [row.leased_by for row in rows],
                 "untils": [row.leased_until for row in rows],
                 "expiries": [row.expires for row in rows],
+                "occurred": [row.occurred for row in rows],
             },
         )
     if writes.cancelled:
@@ -345,6 +352,8 @@ def _queueing(writes: Writes) -> Iterator[Part]:
                 "kinds": [row.kind for row in timers],
                 "payloads": [row.payload.decode() for row in timers],
                 "metas": [row.meta.decode() for row in timers],
+                "ids": [row.id for row in timers],
+                "occurred": [row.occurred for row in timers],
             },
         )
     if outbox := writes.outbox:

@@ -11,9 +11,19 @@ import structlog
 from shared.contracts.envelope import BadBody, BadEnvelope, Command, decode, from_headers, message_type, read_key
 from shared.shell.bus import BusRecord, BusUnavailable, Source
 from shared.shell.clock import back_off
+from shared.shell.core import mixed
 from shared.shell.errors import describe, printable
 from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Malformed, Meta, RecordSource, Undecodable, record_id
+from shared.shell.inbound import (
+    Inbound,
+    Malformed,
+    Meta,
+    RecordSource,
+    Undecodable,
+    content_of,
+    record_id,
+    salt_of,
+)
 from shared.shell.metrics import Metrics
 from shared.shell.wiring import Wiring
 
@@ -59,7 +69,17 @@ def _read(wiring: Wiring, record: BusRecord, place: RecordSource) -> Inbound | N
         message = decode(kind, record.value)
     except BadBody as wrong:
         message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
-    return Inbound(envelope.id, envelope.subject, message, meta, place)
+    return Inbound(
+        envelope.id,
+        envelope.subject,
+        message,
+        meta,
+        place,
+        claim=mixed(envelope.id, salt_of(envelope.source)),
+        content=content_of(envelope.type, envelope.subject, record.value or b""),
+        source=envelope.source,
+        occurred=envelope.time,
+    )
 
 
 def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:

@@ -1,7 +1,8 @@
 """The shell's own tables in each service's database. Migrations create them (`migration.py`), `postgres.py` uses them.
 
 Queues (outbox, operations, timers) are small and churn: free space in each page for in-place updates, and an eager
-autovacuum. The inbox is partitioned by the day in its UUIDv7 ids; whole days are dropped.
+autovacuum. The inbox is partitioned by the day in its UUIDv7 ids; whole days are dropped, and what was seen long after
+its day moves to `inbox_other`, where all ids without a partition are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ QUEUE_STORAGE = (
 )
 
 TABLES_V1 = (
-    "create table inbox (message_id uuid primary key) partition by range (message_id)",
+    """create table inbox (
+        message_id uuid primary key, seen_at timestamptz not null, content bigint not null
+    ) partition by range (message_id)""",
+    "create index inbox_seen on inbox using brin (seen_at) with (autosummarize = on)",
     "create table inbox_other partition of inbox default",
     f"""create table outbox (
         id bigint generated always as identity primary key,
@@ -28,10 +32,11 @@ TABLES_V1 = (
         due timestamptz not null, wanted timestamptz not null, destination text not null, serial boolean not null,
         attempts integer not null, lease integer not null, leased_by text not null, leased_until timestamptz,
         doubt boolean not null, abandoned boolean not null, expires timestamptz,
-        error text not null, history text not null
+        error text not null, history text not null, occurred timestamptz,
+        position bigint generated always as identity
     ) {QUEUE_STORAGE}""",
     "create index operations_due on operations (kind, due)",
-    "create index operations_key on operations (key, wanted, id)",
+    "create index operations_key on operations (key, position)",
     """create table destinations (
         name text primary key, paused_at timestamptz not null, reason text not null, paused_by text not null,
         probe_at timestamptz not null, probes integer not null
@@ -39,14 +44,14 @@ TABLES_V1 = (
     "create unlogged table rate_limits (name text primary key, next_at timestamptz not null) with (fillfactor = 10)",
     f"""create table timers (
         key text not null, name text not null, due timestamptz not null, kind text not null,
-        payload text not null, meta text not null, primary key (key, name)
+        payload text not null, meta text not null, id uuid not null, occurred timestamptz, primary key (key, name)
     ) {QUEUE_STORAGE}""",
     "create index timers_due on timers (due)",
     """create table parked (
         id bigint generated always as identity primary key, key text not null, message_id uuid not null,
         origin text not null, kind text not null, topic text not null, partition integer not null,
         record_offset bigint not null, record_key bytea, headers bytea not null, body bytea,
-        reason text not null, error text not null, parked_at timestamptz not null
+        reason text not null, error text not null, parked_at timestamptz not null, identity uuid
     )""",
     "create index parked_key on parked (key, id)",
     """create table answers (

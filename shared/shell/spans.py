@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from shared.contracts.envelope import Command, Message
+from shared.contracts.envelope import Command
 from shared.shell.core import FailedOutcome, NoOutcome, Operation, Outcome, Report
 from shared.shell.decisions import Done
-from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, type_of
 from shared.shell.store import OperationRow
 from shared.shell.tracing import (
     Kind,
@@ -45,7 +45,7 @@ def _of_key(wiring: Wiring, inbound: Inbound, began: datetime, ended: datetime) 
     given = context_of(inbound.meta.traceparent, inbound.key)
     if given == own or (inbound.reply is not None and trace_of(given) == trace_of(own)):
         message = inbound.message
-        core, _ = wiring.handler(message.kind if isinstance(message, Malformed) else type(message))
+        core, _ = wiring.handler(message.kind if isinstance(message, Malformed | Repeated) else type(message))
         yield Span(core.kind.__name__, "internal", own, "", began, ended, {"orderbus.key": inbound.key})
 
 
@@ -73,15 +73,6 @@ def _of_message(wiring: Wiring, inbound: Inbound, outcome: str, began: datetime,
     name = "undecodable" if isinstance(inbound.message, Undecodable) else type_of(inbound.message)
     kind: Kind = "consumer" if inbound.record else "internal"
     return Span(name, kind, child_of(parent, identity), parent, began, ended, attributes, failed=parked)
-
-
-def type_of(message: object) -> str:
-    """Wire type of what is published, class name of what is not."""
-    if isinstance(message, Malformed):
-        return message.kind.type
-    if isinstance(message, Undecodable):
-        return message.type
-    return message.type if isinstance(message, Message) else type(message).__qualname__
 
 
 def attempt_context(row: OperationRow) -> str:

@@ -46,9 +46,12 @@ def together(parts: tuple[Sql, ...], *, notify: bool = False) -> str:
 
 
 CLAIM = Sql("""
-    insert into inbox select distinct unnest(cast(:ids as uuid[])) on conflict do nothing
+    insert into inbox (message_id, seen_at, content)
+    select id, :at, content from unnest(cast(:ids as uuid[]), cast(:contents as bigint[])) as u(id, content)
+    order by id on conflict do nothing
     returning message_id
 """)
+CONTENTS = Sql("select message_id, content from inbox where message_id = any(cast(:ids as uuid[]))")
 # A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
 # both had, and a statement does not see what was committed while it waited.
 BEHIND = Sql("""
@@ -60,9 +63,9 @@ FINISH = Sql("""
     where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease returning o.id
 """)
 FIRE = Sql("""
-    delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[]), cast(:due as timestamptz[]))
-        as u(key, name, due)
-    where t.key = u.key and t.name = u.name and t.due = u.due returning t.key, t.name
+    delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[]), cast(:ids as uuid[]))
+        as u(key, name, id)
+    where t.key = u.key and t.name = u.name and t.id = u.id returning t.key, t.name
 """)
 PUBLISH = Sql("""
     insert into outbox (topic, key, headers, body)
@@ -72,20 +75,24 @@ PUBLISH = Sql("""
 """)
 WANT = Sql("""
     insert into operations (id, key, kind, payload, meta, due, wanted, destination, serial, attempts, lease, leased_by,
-        leased_until, doubt, abandoned, expires, error, history)
+        leased_until, doubt, abandoned, expires, error, history, occurred)
     select id, key, kind, payload, meta, due, wanted, destination, serial, 0,
         case when waits then 0 else lease end, case when waits then '' else worker end,
-        case when waits then null else until end, false, false, expires, '', '[]'
+        case when waits then null else until end, false, false, expires, '', '[]', occurred
     from (
         select u.*, serial and (
-            row_number() over (partition by serial, key order by wanted, id) > 1
+            row_number() over (partition by serial, key order by n) > 1
             or exists (select from operations o where o.serial and o.key = u.key)) as waits
         from unnest(cast(:ids as uuid[]), cast(:keys as text[]), cast(:kinds as text[]), cast(:payloads as text[]),
             cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:wanteds as timestamptz[]),
             cast(:destinations as text[]), cast(:serials as boolean[]), cast(:leases as int[]),
-            cast(:workers as text[]), cast(:untils as timestamptz[]), cast(:expiries as timestamptz[]))
-            as u(id, key, kind, payload, meta, due, wanted, destination, serial, lease, worker, until, expires)
+            cast(:workers as text[]), cast(:untils as timestamptz[]), cast(:expiries as timestamptz[]),
+            cast(:occurred as timestamptz[]))
+            with ordinality
+            as u(id, key, kind, payload, meta, due, wanted, destination, serial, lease, worker, until, expires,
+                occurred, n)
     ) born
+    order by n
     returning case when leased_by <> '' then id end as result
 """)
 CANCEL_TIMERS = Sql("""
@@ -93,24 +100,25 @@ CANCEL_TIMERS = Sql("""
     where t.key = u.key and t.name = u.name
 """)
 SET_TIMERS = Sql("""
-    insert into timers (key, name, due, kind, payload, meta)
+    insert into timers (key, name, due, kind, payload, meta, id, occurred)
     select * from unnest(cast(:keys as text[]), cast(:names as text[]), cast(:dues as timestamptz[]),
-        cast(:kinds as text[]), cast(:payloads as text[]), cast(:metas as text[])) as u
+        cast(:kinds as text[]), cast(:payloads as text[]), cast(:metas as text[]), cast(:ids as uuid[]),
+        cast(:occurred as timestamptz[])) as u
     on conflict (key, name) do update set due = excluded.due, kind = excluded.kind,
-        payload = excluded.payload, meta = excluded.meta
+        payload = excluded.payload, meta = excluded.meta, id = excluded.id, occurred = excluded.occurred
 """)
 PARK = Sql("""
     insert into parked (key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body,
-        reason, error, parked_at)
+        reason, error, parked_at, identity)
     values (:key, :message_id, :origin, :kind, :topic, :partition, :offset, :record_key, :headers, :body,
-        :reason, :error, :at)
+        :reason, :error, :at, :identity)
 """)
 KEEP_ANSWER = Sql("""
     insert into answers (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
 """)
 _OPERATION = (
     "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.wanted, o.destination, o.serial, o.attempts, o.lease, "
-    "o.leased_by, o.leased_until, o.doubt, o.abandoned, o.expires, o.error, o.history"
+    "o.leased_by, o.leased_until, o.doubt, o.abandoned, o.expires, o.error, o.history, o.occurred"
 )
 # Each kind has its own limit: one that has hardly any room left takes nothing from the others.
 LEASE = Sql(f"""
@@ -124,7 +132,7 @@ LEASE = Sql(f"""
                 and (leased_until is null or leased_until < :now)
                 and not (serial and exists (
                     select from operations e where e.serial and e.key = o.key and e.id <> o.id
-                        and ((e.wanted, e.id) < (o.wanted, o.id) or e.leased_until >= :now)))
+                        and (e.position < o.position or e.leased_until >= :now)))
             order by due limit asked.most for update skip locked
         ) found
     )
@@ -162,12 +170,14 @@ RELEASE = Sql("""
     update operations set leased_until = null, lease = lease + 1
     where leased_by = :worker and leased_until is not null
 """)
-DUE_TIMERS = Sql("select key, name, due, kind, payload, meta from timers where due <= :now order by due limit :limit")
+DUE_TIMERS = Sql(
+    "select key, name, due, kind, payload, meta, id, occurred from timers where due <= :now order by due limit :limit"
+)
 OUTBOX_HEAD = Sql("select topic, key, headers, body, id from outbox where id > :after order by id limit :limit")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
 _PARKED = (
     "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, reason, error, "
-    "parked_at, id from parked"
+    "parked_at, id, identity from parked"
 )
 ALL_PARKED = Sql(f"{_PARKED} order by id limit :limit")
 PARKED_OF = Sql(f"{_PARKED} where key = :key order by id limit :limit")

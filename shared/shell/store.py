@@ -91,6 +91,9 @@ class OperationRow:
     """Why it waits: what the last try came to, also where no call was made."""
     history: bytes = b"[]"
     """JSON: the calls that did not succeed, [{at, error}], the latest 20."""
+    occurred: datetime | None = None
+    """Since when its key may have been used, should this be no first time (a restored database); None where nobody
+    knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,10 @@ class TimerRow:
     kind: str
     payload: bytes
     meta: bytes
+    id: UUID
+    """Derived from the message that set it: what its own effects are derived from."""
+    occurred: datetime | None = None
+    """`due`, had the message that set it been handled at once; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,8 @@ class ParkedRow:
     error: str
     at: datetime
     id: int = 0
+    identity: UUID | None = None
+    """What the inbox knows it by, where that is not its id alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +175,15 @@ class Writes:
 class Transaction(Protocol):
     """Everything a batch does, all or nothing. Raises Conflict, BatchRefused or StoreUnavailable."""
 
-    async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
-        """Enter message ids into the inbox. Returns those that are new, and which of `keys` are parked."""
+    async def claim(
+        self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
+    ) -> tuple[set[UUID], set[str]]:
+        """Enter messages (identity and content) into the inbox, as first seen at `at`. Returns those that are new, and
+        which of `keys` are parked."""
+        ...
+
+    async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """What messages in the inbox consisted of."""
         ...
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
@@ -251,7 +267,7 @@ class Store(Protocol):
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
-        """Make inbox partitions for the coming days; drop those that no message can name any more."""
+        """Make inbox partitions for the coming days; forget ids that were first seen more than `keep_days` ago."""
         ...
 
     async def ping(self) -> None: ...

@@ -8,7 +8,7 @@ import structlog
 
 from shared.shell.clock import Clock
 from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta, timer_id
+from shared.shell.inbound import Inbound, Meta
 from shared.shell.store import Store, StoreUnavailable, TimerRow
 from shared.shell.wiring import Wiring
 
@@ -44,4 +44,4 @@ class Timers:
                 log.error("timer cannot be read", timer=row.name, key=row.key, error=type(error).__name__)
             self._unreadable.add((row.key, row.name))
             return None
-        return Inbound(timer_id(row), row.key, message, Meta.load(row.meta), timer=row)
+        return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)

@@ -6,11 +6,11 @@ from typing import Any
 
 from shared.contracts.envelope import MESSAGES, Event, Message
 from shared.shell.codec import Names
-from shared.shell.core import Core, Handling, Operation, Outcome, Record, Report, TimerMessage
-from shared.shell.inbound import hashed_id
+from shared.shell.core import Core, Handling, Operation, Outcome, Record, Report, TimerMessage, hashed_id
 from shared.shell.service import RecordTable, Service, StateTable
 
 INTERNAL = (Outcome, TimerMessage, Report)
+OUTSIDE = "storefront"
 
 
 class Wiring:
@@ -30,6 +30,8 @@ class Wiring:
         self.operations = Names(service.gateways)
         for operation in service.gateways:
             self._check_outcomes(operation)
+        self.siblings = frozenset(kind.topic.owner for kind in MESSAGES.values()) - {OUTSIDE}
+        """The sources whose messages our own services make: the same decision made again may tell it in other words."""
         self.topics = frozenset(topic.name for topic in service.consumes)
         self.foreign = self._foreign()
         """Topic and type of facts that are no business of this service in any version: they are not even decoded."""

@@ -15,7 +15,6 @@ from typing import Any
 from uuid import UUID
 
 from shared.shell.core import Record
-from shared.shell.schema import day_bounds
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
     Answer,
@@ -77,6 +76,8 @@ class MemoryStore:
         self.pause, self.now, self.checks = pause, now, checks or {}
         self.tables: dict[str, dict[Hashable, Any]] = {}
         self.locks = Locks()
+        self.positions: dict[UUID, int] = {}
+        """In which order operations were wanted."""
         self._serials: dict[str, int] = {}
 
     def begin(self) -> AbstractAsyncContextManager[MemoryTransaction]:
@@ -120,13 +121,26 @@ class MemoryStore:
             rows = sorted(tx.scan(OPERATIONS), key=lambda row: row.due)
             for each in wanted:
                 due = (row for row in rows if row.kind == each.kind and _is_due(row, since, now))
-                ready = (row for row in due if not _waits(row, rows, now))
+                ready = (row for row in due if not self._waits(row, rows, now))
                 free = (row for row in ready if self.locks.try_take((OPERATIONS, row.id), tx))
                 until = now + timedelta(seconds=each.seconds)
                 leased += [_taken(row, worker, until) for row in itertools.islice(free, each.limit)]
             for row in leased:
                 tx.put(OPERATIONS, row.id, row)
         return sorted(leased, key=lambda row: (row.due, row.id))
+
+    def _waits(self, row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:
+        """A serial operation waits for every earlier one of its key, and for one that is under way wherever it is."""
+        return row.serial and any(
+            other.serial
+            and other.key == row.key
+            and other.id != row.id
+            and (
+                self.positions[other.id] < self.positions[row.id]
+                or (other.leased_until is not None and other.leased_until >= now)
+            )
+            for other in others
+        )
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
         begun = set()
@@ -196,12 +210,10 @@ class MemoryStore:
         }
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
-        """Forget inbox ids of days that are gone, as dropping their partitions does."""
+        """Forget what was first seen too long ago, at once: production keeps an id of a younger day a little longer."""
         await self.pause("housekeep")
-        first, _ = day_bounds(now.date() - timedelta(days=keep_days))
-        oldest_known, _ = day_bounds(datetime(2020, 1, 1, tzinfo=UTC).date())
         inbox, answers = self.rows(INBOX), self.rows(ANSWERS)
-        for id in [id for id in inbox if isinstance(id, UUID) and oldest_known <= id < first]:
+        for id in [id for id, (at, _) in inbox.items() if at < now - timedelta(days=keep_days)]:
             del inbox[id]
         for answer in [id for id, (_, at) in answers.items() if at < now - timedelta(days=keep_days)]:
             del answers[answer]
@@ -262,10 +274,16 @@ class MemoryTransaction:
             else:
                 self.store.rows(table)[key] = row
 
-    async def claim(self, ids: Collection[UUID], keys: Collection[str]) -> tuple[set[UUID], set[str]]:
+    async def claim(
+        self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
+    ) -> tuple[set[UUID], set[str]]:
         await self.store.pause("claim")
-        new = {id for id in sorted(set(ids)) if await self.insert(INBOX, id, True)}
-        return new, await self.parked_keys(set(keys))
+        new = {id for id in sorted(messages) if await self.insert(INBOX, id, (at, messages[id]))}
+        return new, await self.parked_keys(set(keys)) if keys else set()
+
+    async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
+        await self.store.pause("contents")
+        return {id: row[1] for id in ids if (row := self.get(INBOX, id))}
 
     async def parked_keys(self, keys: set[str]) -> set[str]:
         """A statement of its own: it sees what was parked while `claim` waited for another's ids."""
@@ -289,7 +307,7 @@ class MemoryTransaction:
         await self.store.pause("fire")
         fired = set()
         for timer in timers:
-            if await self.locked(TIMERS, (timer.key, timer.name), _due_at(timer.due)):
+            if await self.locked(TIMERS, (timer.key, timer.name), _set_by(timer.id)):
                 self.delete(TIMERS, (timer.key, timer.name))
                 fired.add((timer.key, timer.name))
         return fired
@@ -365,13 +383,14 @@ class MemoryTransaction:
         await self.store.pause("want")
         there = self.scan(OPERATIONS)
         held = set()
-        for row in rows:
-            earlier = (other for other in rows if (other.wanted, other.id) < (row.wanted, row.id))
+        for index, row in enumerate(rows):
+            earlier = rows[:index]
             waits = row.serial and any(o.serial and o.key == row.key for o in (*there, *earlier))
             if waits:
                 row = dataclasses.replace(row, lease=0, leased_by="", leased_until=None)  # noqa: PLW2901
             if not await self.insert(OPERATIONS, row.id, row):
                 raise BatchRefused("the database refused the data: 23505")
+            self.store.positions[row.id] = self.store.next_id(OPERATIONS)
             if row.leased_by:
                 held.add(row.id)
         return held
@@ -427,23 +446,9 @@ def _taken(row: OperationRow, worker: str, until: datetime) -> OperationRow:
     return dataclasses.replace(row, lease=row.lease + 1, leased_by=worker, leased_until=until, abandoned=abandoned)
 
 
-def _due_at(due: datetime) -> Where:
-    return lambda row: row.due == due
+def _set_by(id: UUID) -> Where:
+    return lambda row: row.id == id
 
 
 def _is_due(row: OperationRow, since: datetime, now: datetime) -> bool:
     return since < row.due <= now and (row.leased_until is None or row.leased_until < now)
-
-
-def _waits(row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:
-    """A serial operation waits for every earlier one of its key, and for one that is under way whatever its id says."""
-    return row.serial and any(
-        other.serial
-        and other.key == row.key
-        and other.id != row.id
-        and (
-            (other.wanted, other.id) < (row.wanted, row.id)
-            or (other.leased_until is not None and other.leased_until >= now)
-        )
-        for other in others
-    )

@@ -41,7 +41,7 @@ async def test_a_message_does_not_overtake_one_that_another_worker_parks_meanwhi
 
     async def first_worker() -> None:
         async with store.begin() as tx:
-            assert await tx.claim([FIRST], ["o-1"]) == ({FIRST}, set())
+            assert await tx.claim({FIRST: 0}, ["o-1"], NOW) == ({FIRST}, set())
             await tx.park([ParkedRow("o-1", FIRST, "record", "x", "t", 0, 0, b"k", b"[]", b"", "failed", "a bug", NOW)])
             claimed.set()
             await may_commit.wait()
@@ -49,7 +49,7 @@ async def test_a_message_does_not_overtake_one_that_another_worker_parks_meanwhi
     async def second_worker() -> tuple[set[UUID], set[str]]:
         await claimed.wait()
         async with store.begin() as tx:
-            return await tx.claim([FIRST, SECOND], ["o-1"])
+            return await tx.claim({FIRST: 0, SECOND: 0}, ["o-1"], NOW)
 
     first, second = asyncio.create_task(first_worker()), asyncio.create_task(second_worker())
     await asyncio.sleep(0.2)

@@ -161,9 +161,11 @@ class Author:
         return self.chance.choice(calls)(player)
 
     def _claim(self, player: Player) -> tuple[str, Work]:
-        ids = [identity(number) for number in self.chance.sample(range(12), 3)]
+        ids = {identity(number): self._next() for number in self.chance.sample(range(12), 3)}
         keys = self._some()
-        return f"claim {keys}", lambda store, tx: tx.claim(ids, keys)
+        if self.chance.random() < 0.3:
+            return "contents", lambda store, tx: tx.contents(ids)
+        return f"claim {keys}", lambda store, tx: tx.claim(ids, keys, NOW)
 
     def _load(self, player: Player) -> tuple[str, Work]:
         keys, lock = self._some(), self.chance.random() < 0.8
@@ -186,9 +188,7 @@ class Author:
             records=[(MOVED, [self._moved(key, flaw) for key in keys])] if keys else [],
             timers=[self._timer(key) for key in keys if self.chance.random() < 0.4],
             cancelled=[(key, "late") for key in keys if self.chance.random() < 0.3],
-            operations=sorted(
-                (self._operation(key) for key in keys if self.chance.random() < 0.6), key=lambda row: row.id
-            ),
+            operations=[self._operation(key) for key in (*keys, *keys) if self.chance.random() < 0.4],
             outbox=[OutboxRow("t", key, b"[]", b"%d" % self._next()) for key in (*keys, *keys)],
         )
         for key in keys:
@@ -209,12 +209,15 @@ class Author:
         return Moved(key, identity(99 if flaw == "twice" else 1000 + self._next()), 1, {"key": key})
 
     def _timer(self, key: str) -> TimerRow:
-        return TimerRow(key, "soon", NOW + timedelta(seconds=self._next() % 5), "Kind", b"{}", b"{}")
+        number = self._next()
+        return TimerRow(
+            key, "soon", NOW + timedelta(seconds=number % 5), "Kind", b"{}", b"{}", identity(20_000 + number)
+        )
 
     def _operation(self, key: str) -> OperationRow:
         number = self._next()
         row = OperationRow(
-            identity(5000 + number),
+            identity(self.chance.choice((5000, 7000)) - number),
             key,
             self.chance.choice(("Kind", "Other")),
             b"{}",
@@ -241,7 +244,7 @@ class Author:
             return "finish", lambda store, tx: tx.finish([held])
         if kind == "fire" and timers:
             timer = self.chance.choice(timers)
-            late = dataclasses.replace(timer, due=timer.due + timedelta(seconds=self.chance.choice((0, 0, 1))))
+            late = dataclasses.replace(timer, id=self.chance.choice((timer.id, timer.id, identity(1))))
             return "fire", lambda store, tx: tx.fire([late])
         if kind == "unpark" and parked:
             message = self.chance.choice(parked).message_id
@@ -396,7 +399,7 @@ async def check(step: Step, told: asyncio.Future[Any], players: dict[int, Player
 
 def in_memory(store: MemoryStore) -> dict[str, Any]:
     found: dict[str, Any] = {name: [plain(row) for row in store.rows(name).values()] for name in TABLES}
-    found["inbox"] = [str(id) for id in store.rows("inbox")]
+    found["inbox"] = [[str(id), at, content] for id, (at, content) in store.rows("inbox").items()]
     found["outbox"] = [[row.topic, row.key, row.body.decode()] for row, _ in store.rows(OUTBOX).values()]
     found["answers"] = [plain(answer) for answer, _ in store.rows("answers").values()]
     boxes = store.states(BOXES).values()
@@ -406,12 +409,12 @@ def in_memory(store: MemoryStore) -> dict[str, Any]:
 
 async def in_database(engine: AsyncEngine) -> dict[str, Any]:
     queries = {
-        "inbox": "select cast(message_id as text) from inbox",
+        "inbox": "select cast(message_id as text), seen_at, content from inbox",
         "outbox": "select topic, key, convert_from(body, 'utf8') from outbox",
         "operations": f"select {', '.join(OPERATION_COLUMNS)} from operations",
-        "timers": "select key, name, due, kind, payload, meta from timers",
+        "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, "
-        "error, parked_at from parked",
+        "error, parked_at, identity from parked",
         "answers": "select id, fingerprint, code, text, problems from answers",
         "boxes": "select key, version, sequence, cast(data as text), things, cast(tags as text), changed_at from boxes",
         "moved": "select key, id, count, detail from moved",
@@ -419,8 +422,7 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
     found = {}
     async with engine.connect() as connection:
         for name, query in queries.items():
-            rows = [plain(tuple(row)) for row in await connection.execute(sa.text(query))]
-            found[name] = sorted((row[0] if name == "inbox" else row for row in rows), key=str)
+            found[name] = sorted((plain(tuple(row)) for row in await connection.execute(sa.text(query))), key=str)
     return found
 
 

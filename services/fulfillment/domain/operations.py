@@ -25,6 +25,9 @@ class SignDownload(Operation):
     item: str
     expires: datetime
 
+    def about(self) -> str:
+        return self.item
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         link: str
@@ -55,6 +58,9 @@ class TakeCode(Operation):
     def destination(self) -> str:
         return OWN_DATABASE
 
+    def about(self) -> str:
+        return self.item
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         codes: tuple[str, ...]
@@ -84,6 +90,9 @@ class PutBackCodes(Operation):
 
     def destination(self) -> str:
         return OWN_DATABASE
+
+    def about(self) -> str:
+        return self.item
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
@@ -143,6 +152,9 @@ class GrantAccess(Operation):
     def destination(self) -> str:
         return course_destination(self.url)
 
+    def about(self) -> str:
+        return self.item
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         pass
@@ -173,6 +185,9 @@ class RevokeAccess(Operation):
 
     def destination(self) -> str:
         return course_destination(self.url)
+
+    def about(self) -> str:
+        return self.item
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):

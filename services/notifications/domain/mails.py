@@ -102,7 +102,8 @@ def order_failed(thread: Thread, reason: str) -> Letter:
 def write(thread: Thread, fact: str, letter: Letter, context: Context) -> tuple[Mail, SendEmail]:
     """The mail as remembered and the call that sends it."""
     store, staff = thread.store, letter.audience == "staff"
-    identity = f"<{context.new_id().hex}@{_mail_domain(store.sender)}>"
+    named = context.named_id("mail", fact, letter.template, letter.audience)
+    identity = f"<{named.hex}@{_mail_domain(store.sender)}>"
     operation = SendEmail(
         message_id=identity,
         template=letter.template,

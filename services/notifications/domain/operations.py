@@ -38,6 +38,9 @@ class SendEmail(Operation):
     def destination(self) -> str:
         return "smtp"
 
+    def about(self) -> str:
+        return self.message_id
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The mail server took it."""
@@ -73,6 +76,9 @@ class PostWebhook(Operation):
     def destination(self) -> str:
         """Of each endpoint, so that a silent one holds up nobody but itself."""
         return endpoint_destination(self.store, self.endpoint)
+
+    def about(self) -> str:
+        return self.message_id
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):

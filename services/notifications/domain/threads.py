@@ -257,7 +257,8 @@ def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]
 
 
 def _posting(fact: Fact, event: str, endpoint: Endpoint, context: Context) -> Posting:
-    posting = Posting(f"msg_{context.new_id().hex}", fact.name, event, endpoint.id)
+    named = context.named_id("webhook", fact.name, event, endpoint.id)
+    posting = Posting(f"msg_{named.hex}", fact.name, event, endpoint.id)
     if endpoint.paused:
         return replace(posting, state="paused", at=context.at, text=endpoint.reason or "The endpoint is paused.")
     return posting

@@ -66,6 +66,9 @@ class ChargeCard(ProviderOperation):
     def deadline(self, wanted: datetime) -> datetime | None:
         return self.until or wanted + UNTIL_WHERE_NOT_SAID
 
+    def about(self) -> str:
+        return str(self.attempt)
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The provider has it: paid, or the customer must confirm at `url`, or it is still at work."""
@@ -98,6 +101,9 @@ class CancelIntent(ProviderOperation):
     attempt: int
     intent: str
 
+    def about(self) -> str:
+        return str(self.attempt)
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         status: Literal["cancelled", "succeeded"]
@@ -125,6 +131,9 @@ class RefundCharge(ProviderOperation):
     amount: int
     currency: str
     reason: str = ""
+
+    def about(self) -> str:
+        return self.refund
 
     def idempotency_key(self, id: UUID) -> str:
         return f"refund.{self.refund}"
@@ -158,6 +167,9 @@ class FindIntent(ProviderOperation):
     tries: int = 1
     """How often it was looked for, this time included."""
 
+    def about(self) -> str:
+        return str(self.attempt)
+
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """`intent` is empty when the provider has no such attempt."""
@@ -187,6 +199,9 @@ class FindRefund(ProviderOperation):
     intent: str
     tries: int = 1
     """How often it was looked for, this time included."""
+
+    def about(self) -> str:
+        return self.refund
 
     @dataclass(frozen=True, slots=True)
     class Done(Outcome):

@@ -18,7 +18,7 @@ from shared.contracts.payments import (
     SurplusRefunded,
 )
 from shared.money import Money, allocate
-from shared.shell.core import Context, Core, Decision, Refused
+from shared.shell.core import Context, Core, Decision, Refused, hashed_id
 
 payments = Core(Payment)
 
@@ -47,7 +47,8 @@ def refund_payment(payment: Payment | None, command: RefundPayment, context: Con
     if amount == payment.left and not command.items:
         shares = _shares_of_all(payment)
     turn = Turn(payment, context)
-    _refund(turn, payment.paid, amount, shares, command.reason, command.note)
+    asked_for = str(context.named_id("refund"))
+    _refund(turn, payment.paid, amount, shares, command.reason, command.note, asked_for)
     return turn.decision()
 
 
@@ -117,10 +118,19 @@ def give_back_surplus(turn: Turn, attempt: ChargeAttempt) -> None:
     _refund(turn, attempt, attempt.captured, (), "duplicate", "A second charge for the same order.")
 
 
-def _refund(turn: Turn, attempt: ChargeAttempt, amount: int, shares: tuple[Share, ...], reason: str, note: str) -> None:
+def _own_id(turn: Turn, attempt: ChargeAttempt, reason: str) -> str:
+    """The id of a refund that nobody asked for, from what is given back and why. Whichever message brings it about (a
+    callback the first time, an answer when it is decided again), it is the same refund to the provider."""
+    before = sum(refund.attempt == attempt.number and refund.reason == reason for refund in turn.payment.refunds)
+    return str(hashed_id("refund", turn.context.key, str(attempt.number), attempt.intent, reason, str(before)))
+
+
+def _refund(
+    turn: Turn, attempt: ChargeAttempt, amount: int, shares: tuple[Share, ...], reason: str, note: str, id: str = ""
+) -> None:
     payment = turn.payment
     refund = Refund(
-        id=str(turn.context.new_id()),
+        id=id or _own_id(turn, attempt, reason),
         attempt=attempt.number,
         amount=amount,
         at=turn.context.at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import orjson
 import stripe
@@ -22,6 +23,8 @@ INTENT_EVENTS = frozenset(
 )
 REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
+_YEAR_9999 = 253_370_764_800
+
 
 class NotStripes(Exception):
     """The signature is missing, wrong or too old, or the body is no event."""
@@ -35,6 +38,7 @@ class Callback:
     order: str
     store: str
     report: Report
+    created: datetime
 
 
 def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Json:
@@ -44,7 +48,10 @@ def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Jso
         event = orjson.loads(payload)
     except (stripe.SignatureVerificationError, ValueError):
         raise NotStripes from None
-    if not (isinstance(event, dict) and isinstance(event.get("id"), str) and isinstance(event.get("type"), str)):
+    kinds = {"id": str, "type": str, "created": int}
+    if not (isinstance(event, dict) and all(isinstance(event.get(name), kind) for name, kind in kinds.items())):
+        raise NotStripes
+    if not 0 <= event["created"] < _YEAR_9999:
         raise NotStripes
     return event
 
@@ -55,7 +62,14 @@ def callback(event: Json) -> Callback | None:
     metadata = thing.get("metadata") or {}
     order, wrong = read_key(str(metadata.get("order", "")).encode())
     report = None if wrong else _report(event["type"], thing, metadata)
-    return Callback(event["id"], order, str(metadata.get("store", "")), report) if report else None
+    if report is None:
+        return None
+    return Callback(event["id"], order, str(metadata.get("store", "")), report, created(event))
+
+
+def created(event: Json) -> datetime:
+    """When Stripe made an event, to the second. It is the same in every repetition."""
+    return datetime.fromtimestamp(event["created"], UTC)
 
 
 def _report(type: str, thing: Json, metadata: Json) -> Report | None:

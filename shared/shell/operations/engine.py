@@ -296,7 +296,12 @@ class Operations:
         meta = replace(Meta.load(row.meta), traceparent=spans.attempt_context(row))
         attempts = tuple(rules.failed_calls(row)) if len(row.history) > 2 else ()
         self.handler.put_now(
-            Inbound(row.id, row.key, ended.outcome, meta, operation=(row, operation), attempts=attempts)
+            Inbound(
+                *(row.id, row.key, ended.outcome, meta),
+                operation=(row, operation),
+                attempts=attempts,
+                occurred=row.occurred,
+            )
         )
 
 

@@ -15,9 +15,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -153,7 +152,9 @@ def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
 
 def key_expired(row: OperationRow, operation: Operation, now: datetime) -> bool:
     lives = operation.key_lives
-    return lives is not None and now - min(row.wanted, _time_of(row.id)) >= lives
+    if lives is None:
+        return False
+    return row.occurred is None or now - min(row.wanted, row.occurred) >= lives
 
 
 def given_up(row: OperationRow, operation: Operation) -> Outcome:
@@ -205,8 +206,3 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
 def _answered_since_deadline(row: OperationRow, operation: Operation) -> bool:
     deadline, calls = operation.deadline(row.wanted), failed_calls(row)
     return deadline is not None and bool(calls) and calls[-1].at >= deadline
-
-
-def _time_of(id: UUID) -> datetime:
-    """The time in a UUIDv7: for an operation's id, that of the message which wanted it."""
-    return datetime.fromtimestamp((id.int >> 80) / 1000, UTC)

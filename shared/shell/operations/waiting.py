@@ -21,7 +21,7 @@ _COLUMNS = """
         coalesce(o.leased_until >= clock_timestamp(), false), o.doubt, coalesce(d.reason, ''), o.history, o.payload
     from operations o left join destinations d on d.name = o.destination
 """
-OF_KEY = Sql(f"{_COLUMNS} where o.key = :key order by o.wanted, o.id limit :limit")
+OF_KEY = Sql(f"{_COLUMNS} where o.key = :key order by o.position limit :limit")
 LONGEST = Sql(f"{_COLUMNS} where o.id > :after order by o.id limit :limit")
 
 

@@ -6,9 +6,10 @@ level of faults at which it is looked for where that is not `many`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -162,10 +163,10 @@ def parked_unseen() -> Iterator[None]:
     real = MemoryTransaction.claim
 
     async def claim(
-        self: MemoryTransaction, ids: Collection[UUID], keys: Collection[str]
+        self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
     ) -> tuple[set[UUID], set[str]]:
         before = {row.key for row in self.scan(PARKED)}
-        new, behind = await real(self, ids, keys)
+        new, behind = await real(self, messages, keys, at)
         return new, behind & before
 
     with instead(MemoryTransaction, "claim", claim):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from shared.shell.core import Report
 from shared.web import Accepted, protection
 
 SECRET = "whsec_test"
+CREATED = datetime.fromtimestamp(1_780_000_000, UTC)
 INTENT: dict[str, Any] = {
     "object": "payment_intent",
     "id": "pi_1",
@@ -42,14 +44,24 @@ class Core:
         raise AssertionError("a callback reads nothing")
 
     async def submit(
-        self, message: Command | Report, key: str, *, identity: UUID | str, actor: str, store: str = ""
+        self,
+        message: Command | Report,
+        key: str,
+        *,
+        identity: UUID | str,
+        actor: str,
+        store: str = "",
+        occurred: datetime | None = None,
     ) -> Accepted:
+        assert occurred == CREATED
         self.heard.append((message, key, str(identity), actor, store))
         return Accepted(str(identity))
 
 
 def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> bytes:
-    return orjson.dumps({"id": "evt_1", "object": "event", "type": type, "data": {"object": thing}})
+    return orjson.dumps(
+        {"id": "evt_1", "object": "event", "type": type, "created": 1_780_000_000, "data": {"object": thing}}
+    )
 
 
 async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:

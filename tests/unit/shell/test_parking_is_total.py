@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.shell.bus import BusRecord
-from shared.shell.core import Outcome, Report, derived_id
-from shared.shell.inbound import Inbound, Meta, RecordSource, Undecodable, hashed_id
+from shared.shell.core import Outcome, Report, derived_id, hashed_id
+from shared.shell.inbound import Inbound, Meta, RecordSource, Undecodable
 from shared.shell.parked_rows import bare_row, parked_row, record_of, shown
 from shared.shell.reader import inbound_of
 from shared.shell.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
@@ -105,7 +105,7 @@ ORIGINS = {
     "an outcome of an operation read from the database": Inbound(
         ID, "t-1", Ring.Done(), Meta(), operation=(row("{}"), Ring("x"))
     ),
-    "a timer": Inbound(ID, "t-1", Late(), Meta(), timer=TimerRow("t-1", "late", START, "Late", b"{}", b"[]")),
+    "a timer": Inbound(ID, "t-1", Late(), Meta(), timer=TimerRow("t-1", "late", START, "Late", b"{}", b"[]", ID)),
 }
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from shared.contracts.envelope import Command, Envelope, Message, Topic, encode, to_headers
 from shared.shell.bus import BusRecord
-from shared.shell.core import derived_id
-from shared.shell.inbound import Inbound, Malformed, Undecodable, hashed_id
+from shared.shell.core import derived_id, hashed_id
+from shared.shell.inbound import Inbound, Malformed, Undecodable
 from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import COMMANDS, EVENTS, Count, Counted
 from tests.unit.shell.world import START, World

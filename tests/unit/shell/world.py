@@ -17,7 +17,7 @@ from shared.shell import codec
 from shared.shell.core import Context, Decision, Refused, derived_id
 from shared.shell.decisions import Batch, Done
 from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta, RecordSource, timer_id
+from shared.shell.inbound import Inbound, Meta, RecordSource
 from shared.shell.metrics import Metrics
 from shared.shell.operations import LONG_AGO, Operations
 from shared.shell.store import OperationRow, OutboxRow, TimerRow, Wanted
@@ -75,7 +75,7 @@ class World:
     def message(self, key: str, message: object, **more: Any) -> Inbound:
         self.numbers += 1
         identity = derived_id(UUID(int=1), self.numbers, self.clock.at)
-        return Inbound(identity, key, message, Meta(store="s"), **more)
+        return Inbound(identity, key, message, Meta(store="s"), **{"occurred": self.clock.at} | more)
 
     def record(self, key: str, message: object) -> Inbound:
         """A message that came by Kafka."""
@@ -84,7 +84,7 @@ class World:
 
     def due(self, row: TimerRow) -> Inbound:
         message = self.wiring.names.load(row.kind, row.payload)
-        return Inbound(timer_id(row), row.key, message, Meta.load(row.meta), timer=row)
+        return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
 
     async def batch(self, *inbounds: Inbound, worker: str = "tally-0", room: int = 100) -> Done:
         async with self.store.begin() as tx:

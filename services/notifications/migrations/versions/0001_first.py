@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("delivered", sa.Boolean, nullable=False),
         _text("result"),
     )
+    op.create_index("feed_newest", "feed_entries", ["key", "at", "id"])
     op.create_index("threads_pending", "threads", ["key"], postgresql_where=sa.text("pending > 0"))
     for column in ("lost_mails", "lost_postings"):
         op.create_index(f"threads_{column}", "threads", ["store", "key"], postgresql_where=sa.text(f"{column} > 0"))

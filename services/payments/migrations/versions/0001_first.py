@@ -29,6 +29,7 @@ TABLES = (
         currency text not null, provider text not null, reference text not null, store text not null,
         primary key (key, id)
     )""",
+    "create index ledger_entries_at on ledger_entries (at, id)",
     "create index ledger_entries_id on ledger_entries (id)",
     """create table attempts (
         key text not null, id uuid not null, at timestamptz not null,
