@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from deploy.processes import PROJECT, Services
 from tests.benchmarks.code import Code, CodeFailed, checked_out, code_in, described
 from tests.benchmarks.customers import Customers, Stuck
 from tests.benchmarks.ground import INSTANT, REAL, Ground
+from tests.benchmarks.measure import profiled
 from tests.benchmarks.pairs import Pair, Turn, cpu_by_process, cpu_ratio, rate_ratio
 
 GATEWAYS = {"instant": INSTANT, "real": REAL}
@@ -101,6 +102,13 @@ class Comparison:
         used = {name: milliseconds for name, milliseconds in used.items() if name != "customers"}
         return Turn(lives.rate, lives.rate_until_completed, latency, used, load)
 
+    async def stages(self) -> str:
+        """One more turn of each under a sampling profiler, with instant gateways: a table."""
+        orders = self.question.orders
+        before = await profiled(self.ground, self.before.databases, self.before.code, orders)
+        after = await profiled(self.ground, self.after.databases, self.after.code, orders)
+        return stage_table(before, after)
+
     @asynccontextmanager
     async def _running(self, side: Side) -> AsyncIterator[tuple[Services, Customers]]:
         kafka = self.ground.settings(side.databases).kafka
@@ -119,7 +127,9 @@ class Comparison:
             await server.close()
 
 
-async def compare(question: Question, folders: Sequence[Path], count: int, record: Path | None) -> list[Pair]:
+async def compare(
+    question: Question, folders: Sequence[Path], count: int, record: Path | None, *, stages: bool
+) -> list[Pair]:
     """Measure and print pair by pair; all pairs of this question, those in `record` among them."""
     before = Side(await code_in("before", folders[0]), "before")
     after = Side(await code_in("after", folders[1]), "after")
@@ -132,6 +142,8 @@ async def compare(question: Question, folders: Sequence[Path], count: int, recor
                 pairs.append(pair)
                 keep(record, question, pair)
                 print(line_of(len(pairs), pair), flush=True)
+            if stages:
+                print("\n" + await comparison.stages(), flush=True)
     return pairs
 
 
@@ -173,6 +185,21 @@ def report(question: Question, pairs: Sequence[Pair]) -> str:
     return "\n".join(lines)
 
 
+def stage_table(before: Mapping[str, Mapping[str, float]], after: Mapping[str, Mapping[str, float]]) -> str:
+    """Of each service and stage, those that differ most first."""
+    places = {(service, stage) for found in (before, after) for service in found for stage in found[service]}
+    rows = [
+        (*place, before.get(place[0], {}).get(place[1], 0.0), after.get(place[0], {}).get(place[1], 0.0))
+        for place in places
+    ]
+    rows.sort(key=lambda row: (-abs(row[3] - row[2]), row))
+    lines = [f"{'us of CPU per order, sampled':<34}{'before':>9}{'after':>9}{'difference':>12}"]
+    lines += [
+        f"{f'{service}: {stage}':<34}{old:>9.0f}{new:>9.0f}{new - old:>+12.0f}" for service, stage, old, new in rows
+    ]
+    return "\n".join(lines)
+
+
 def passed(question: Question, pairs: Sequence[Pair]) -> bool:
     return cpu_ratio(pairs).passes and (question.light or rate_ratio(pairs).passes)
 
@@ -186,6 +213,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     add("--gateways", choices=tuple(GATEWAYS), default="instant", help="an outside that answers at once, or a real one")
     add("--light", action="store_true", help="20 orders a second instead of as many as possible")
     add("--orders", type=int, default=0, help="orders of each turn (2000; real gateways 1200; light 400)")
+    add("--stages", action="store_true", help="also sample by stage what the services' CPU time goes into")
     add("--record", type=Path, metavar="FILE", help="keep the pairs there, and judge them with those kept before")
     return parser.parse_args(given)
 
@@ -203,7 +231,7 @@ def main() -> int:
             before = cleanup.enter_context(checked_out(given.before))
             after = cleanup.enter_context(checked_out(given.after)) if given.after else PROJECT
             print(question, flush=True)
-            pairs = uvloop.run(compare(question, (before, after), given.pairs, given.record))
+            pairs = uvloop.run(compare(question, (before, after), given.pairs, given.record, stages=given.stages))
     except (CodeFailed, StackError, Stuck) as trouble:
         print(trouble, file=sys.stderr)
         return 2

@@ -25,6 +25,7 @@ from deploy.embedded import kafka_jars
 from deploy.embedded.stack import Stack
 from deploy.processes import Services
 from tests.benchmarks import growth, instant, shell_alone, stages
+from tests.benchmarks.code import OURS, Code
 from tests.benchmarks.customers import Customers, Lives, Stuck
 from tests.benchmarks.ground import INSTANT, REAL, USUAL, Ground, Processes
 from tests.benchmarks.usual_way import messaging, outside, shop
@@ -182,22 +183,7 @@ class Bench:
 
     async def profile(self) -> None:
         """Once more with instant gateways, under a sampling profiler."""
-        with tempfile.TemporaryDirectory() as folder:
-            async with (
-                self.ground.services(EMPTY, INSTANT, {instant.STAGES: folder}) as services,
-                self._customers() as customers,
-            ):
-                await customers.buy(min(500, self.plan.orders))
-                await asyncio.sleep(1.0)
-                for worker in services.workers:
-                    os.kill(worker.pid or 0, stages.BEGIN)
-                await customers.buy(self.plan.orders)
-                await asyncio.sleep(1.0)
-            for file in sorted(Path(folder).glob("*.json")):  # noqa: ASYNC240
-                seconds = json.loads(file.read_text())
-                self.findings.profile[file.stem.removesuffix("-0")] = {
-                    stage: round(1e6 * spent / self.plan.orders, 1) for stage, spent in seconds.items()
-                }
+        self.findings.profile = await profiled(self.ground, EMPTY, OURS, self.plan.orders)
 
     def _customers(self, prefix: str = "") -> Customers:
         return Customers(self.ground.settings(EMPTY).kafka, self.ground.catalogue, prefix)
@@ -233,6 +219,28 @@ class Bench:
             f"{name}, {STEADY:.0f} orders/s: {lives.latency(0.5)} ms, 99 % {lives.latency(0.99)} ms, "
             f"{sum(spent.values()):.0f} ms of CPU each"
         )
+
+
+async def profiled(ground: Ground, of: str, code: Code, orders: int) -> dict[str, dict[str, float]]:
+    """Microseconds of CPU time per order by service and stage, sampled, with instant gateways."""
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            ground.services(of, INSTANT, {instant.STAGES: folder}, code=code) as services,
+            Customers(ground.settings(of).kafka, ground.catalogue) as customers,
+        ):
+            await customers.buy(min(500, orders))
+            await asyncio.sleep(1.0)
+            for worker in services.workers:
+                os.kill(worker.pid or 0, stages.BEGIN)
+            await customers.buy(orders)
+            await asyncio.sleep(1.0)
+        for file in sorted(Path(folder).glob("*.json")):  # noqa: ASYNC240
+            seconds = json.loads(file.read_text())
+            found[file.stem.removesuffix("-0")] = {
+                stage: round(1e6 * spent / orders, 1) for stage, spent in seconds.items()
+            }
+    return found
 
 
 def document(findings: Findings, machine: dict[str, Any]) -> dict[str, Any]:
