@@ -168,8 +168,8 @@ class Worker:
             self.name,
             store=self.store,
             source=MemorySource(self.bus, self.service.name, self.name, topics, self.weather.source(self.name)),
-            sink=MemorySink(self.bus, self.weather.sink(self.name)),
-            lock=lambda: self.turnstile.lock(self.owner),
+            sink=MemorySink(self.bus, self.weather.sink(self.name), fence=self.service.name),
+            lock=lambda: self.turnstile.lock(self.owner, self.store),
             clock=self.clock,
             chance=random.Random(self.chance.getrandbits(64)),  # noqa: S311
             batch=self.chance.choice((3, 20, 300)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -58,14 +58,36 @@ class Source(Protocol):
     async def stop(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of rows that were handed to Kafka. A row of which this says nothing was not acknowledged and can be
+    handed over again."""
+
+    acknowledged: Sequence[int] = ()
+    """Ids of rows; of each topic and key the first ones, without a gap."""
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Error by id of a row that was in a batch which Kafka refuses for good. One of several rows may be the culprit; a
+    row that was handed over alone is it."""
+    held_up: Mapping[str, str] = field(default_factory=dict)
+    """Error by topic that takes nothing at the moment: it is missing, forbidden, or silent while others answer."""
+    trouble: str = ""
+    """What is wrong with the connection as a whole."""
+
+
 class Sink(Protocol):
     """A producer: idempotent, acknowledged by all replicas, in order per key."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Begin anew, as the only producer of the service: once this one has written to a partition, Kafka takes
+        nothing there from an earlier one. What is handed over must have been read after this. Raises BusUnavailable."""
+        ...
 
-    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
-        """Returns the ids of rows that Kafka acknowledged. After an error on one partition nothing later of that
-        partition is acknowledged."""
+    def started(self) -> bool:
+        """False before the first start and after an error: then it must be started again."""
+        ...
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
+        """Hand rows over and wait for their acknowledgement. Raises BusUnavailable when none was acknowledged."""
         ...
 
     async def stop(self) -> None: ...

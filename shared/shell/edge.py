@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -139,10 +140,20 @@ async def _in_trace(request: web.Request, handler: RequestHandler) -> web.Stream
         CURRENT.reset(given)
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What `/ready` says: what is missing (nothing: the worker is ready), the age of each part's progress in seconds,
+    and notes for staff."""
+
+    missing: Callable[[], list[str]] = list
+    progress: Callable[[], dict[str, float]] = dict
+    notes: Callable[[], list[str]] = list
+
+
 def application(
-    wiring: Wiring, edge: ShellEdge, parking: Parking, metrics: Metrics, token: str, ready: Callable[[], list[str]]
+    wiring: Wiring, edge: ShellEdge, parking: Parking, metrics: Metrics, token: str, ready: Readiness
 ) -> web.Application:
-    """The aiohttp application of one worker. `ready` names what is not ready yet."""
+    """The aiohttp application of one worker."""
     app = web.Application(middlewares=[_in_trace, protection(token)], client_max_size=MAX_REQUEST)
 
     @public
@@ -151,9 +162,10 @@ def application(
 
     @public
     async def readiness(request: web.Request) -> web.Response:
-        missing = ready()
+        missing = ready.missing()
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-        return json_response({"ready": not missing, "missing": missing}, status)
+        answer = {"ready": not missing, "missing": missing, "progress": ready.progress(), "notes": ready.notes()}
+        return json_response(answer, status)
 
     @public
     async def exposition(request: web.Request) -> web.Response:

@@ -19,6 +19,7 @@ from shared.shell.decisions import Batch, Done, RetryFailed, Room
 from shared.shell.errors import describe, printable
 from shared.shell.inbound import Inbound, Undecodable
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 from shared.shell.recent import Recent
 from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
 from shared.shell.tracing import Tracer, context_of, trace_of
@@ -51,8 +52,10 @@ class Handler:
         chance: random.Random,
         after: Callable[[Done], None],
         room: Room,
+        progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
+        self.progress = progress or Progress()
         self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
         self.batch = batch
         self.metrics = metrics
@@ -92,8 +95,11 @@ class Handler:
             inbounds, marks = self._take()
             self._busy = True
             if inbounds:
+                self.progress.waits("handler")
                 await self.handle(inbounds)
             self._busy = False
+            if not self._queue:
+                self.progress.rests("handler")
             for mark in marks:
                 mark()
 
@@ -218,6 +224,7 @@ class Handler:
         self._committed([inbound], done)
 
     def _committed(self, inbounds: Sequence[Inbound], done: Done) -> None:
+        self.progress.advanced("handler")
         self.metrics.batch_size.observe(len(inbounds))
         self.metrics.handled.inc(done.handled)
         self.metrics.duplicates.inc(done.duplicates)

@@ -1,4 +1,5 @@
-"""The bus on Kafka, by aiokafka: static group membership, offsets committed after the work, an idempotent producer."""
+"""Reading from Kafka, by aiokafka: static group membership, offsets committed after the work; and what all its clients
+need. `kafka_sink.py` writes."""
 
 from __future__ import annotations
 
@@ -7,22 +8,18 @@ import contextlib
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
-import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
-from aiokafka.partitioner import murmur2
 
 from shared.contracts import TOPICS
 from shared.contracts.envelope import Topic
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, BusUnavailable, Positions
 from shared.shell.record_batches import Unreadable, install
-from shared.shell.store import OutboxRow
 
 log = structlog.get_logger(__name__)
 MAX_RECORD = 2_000_000
@@ -125,7 +122,7 @@ class KafkaSource:
             metadata_max_age_ms=30_000,
         )
         consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
-        await _started(consumer)
+        await started(consumer)
         self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
         self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
@@ -239,79 +236,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's 
         log.info("partitions assigned", count=len(assigned))
 
 
-@lru_cache(10_000)
-def _hash(key: bytes) -> int:
-    hashed: int = murmur2(key)
-    return hashed & 0x7FFFFFFF
-
-
-def _partition(key: bytes, all: Sequence[int], available: Sequence[int]) -> int:
-    """Kafka's own choice. Its hash is slow in Python, and the messages of a key come close together."""
-    return all[_hash(key) % len(all)]
-
-
-class KafkaSink:
-    """See `bus.Sink`."""
-
-    def __init__(self, settings: KafkaSettings, client: str) -> None:
-        self.settings, self.client = settings, client
-        self._producer: AIOKafkaProducer | None = None
-
-    async def start(self) -> None:
-        producer = AIOKafkaProducer(
-            **connection(self.settings),
-            client_id=self.client,
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=0,
-            max_batch_size=256 * 1024,
-            max_request_size=MAX_RECORD + 100_000,
-            partitioner=_partition,
-            request_timeout_ms=20_000,
-        )
-        await _started(producer)
-        self._producer = producer
-
-    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
-        if self._producer is None:
-            await self.start()
-        assert self._producer is not None
-        try:
-            futures = [
-                await self._producer.send(
-                    row.topic,
-                    row.body,
-                    key=row.key.encode(),
-                    headers=[(name, value.encode()) for name, value in orjson.loads(row.headers)],
-                )
-                for row in rows
-            ]
-        except (KafkaError, OSError) as error:
-            await self._renew()
-            raise BusUnavailable(type(error).__name__) from error
-        results = await asyncio.gather(*futures, return_exceptions=True)
-        acknowledged = []
-        broken: set[str] = set()
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, BaseException):
-                broken.add(row.key)
-            elif row.key not in broken:
-                acknowledged.append(row.id)
-        if broken:
-            await self._renew()
-        return acknowledged
-
-    async def _renew(self) -> None:
-        """After an error, a producer with a new id and no memory of what was lost."""
-        await self.stop()
-
-    async def stop(self) -> None:
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await left(producer)
-
-
-async def _started(client: Any) -> None:
+async def started(client: Any) -> None:
     try:
         await client.start()
     except BaseException as error:

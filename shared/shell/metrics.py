@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from shared.shell.observability.progress import PARTS, Progress
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -14,7 +17,9 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 class Metrics:
     """One set per worker, with its own registry. Gauges of tables are the same at every worker of a service."""
 
-    def __init__(self, service: str, worker: str, own: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, service: str, worker: str, own: Iterable[tuple[str, str]] = (), progress: Progress | None = None
+    ) -> None:
         """`own`: name and text of the gauges that the service adds."""
         self.registry = CollectorRegistry()
         labels = {"service": service, "worker": worker}
@@ -52,6 +57,8 @@ class Metrics:
         self.unresolved = counter("operations_unresolved", "Calls given up; nobody knows whether they were done.")
         self.timers = gauge("timers", "Timers set.")
         self.parked = gauge("parked", "Messages parked now.")
+        self.undeliverable = gauge("undeliverable", "Records that Kafka refuses, and those that wait behind them.")
+        self.topics_held_up = gauge("topics_held_up", "Topics that take no records, as the worker that relays sees it.")
         self._operations = Counter(
             "orderbus_operations",
             "Calls to the outside by kind and outcome.",
@@ -69,11 +76,20 @@ class Metrics:
         self._worker = Info("orderbus_worker", "What runs here.", names, registry=self.registry)
         self._worker.labels(**labels).info({"version": version("orderbus")})
         self._labels = labels
+        if progress is not None:
+            self._watch(progress)
         self._known: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def watch_process(self) -> None:
         """Serve this process's memory, CPU time and open files as well."""
         ProcessCollector(registry=self.registry)
+
+    def _watch(self, progress: Progress) -> None:
+        """Serve for each part since when work waits for it in vain."""
+        text = "Seconds for which work has waited for a part without any of it being done."
+        ages = Gauge("orderbus_progress_age_seconds", text, (*self._labels, "part"), registry=self.registry)
+        for part in PARTS:
+            ages.labels(**self._labels, part=part).set_function(partial(progress.age, part))
 
     def set_own(self, values: Mapping[str, float]) -> None:
         for name, value in values.items():

@@ -35,10 +35,12 @@ from shared.shell.store import (
     OperationRow,
     OutboxRow,
     ParkedRow,
+    Reach,
     StateRow,
     StateWrite,
     StoreUnavailable,
     TimerRow,
+    UndeliverableRow,
     Wanted,
     Writes,
 )
@@ -162,11 +164,39 @@ class PostgresStore:
     async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
         return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, {"now": now, "limit": limit})]
 
-    async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
-        return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, {"after": after, "limit": limit})]
+    async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
+        return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, within(reach))]
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
+
+    async def set_aside(self, refused: Mapping[int, str]) -> None:
+        async with self._taking_turns() as driver:
+            values = {"ids": list(refused), "reasons": list(refused.values())}
+            await _execute(driver, statements.SET_ASIDE, values)
+
+    async def wait_behind(self, ids: Collection[int]) -> set[int]:
+        async with self._taking_turns() as driver:
+            return {row[0] for row in await _fetch(driver, statements.WAIT_BEHIND, {"ids": list(ids)})}
+
+    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
+        rows = await self.fetch(statements.UNDELIVERABLE, {"limit": limit})
+        return [UndeliverableRow(*row) for row in rows]
+
+    async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
+        return {(topic, key): count for topic, key, count in await self.fetch(statements.WAITING_BEHIND, {})}
+
+    async def send_again(self, id: int, *, drop: bool) -> int | None:
+        async with self._taking_turns() as driver:
+            ((found, put_back, _),) = await _fetch(driver, statements.SEND_AGAIN, {"id": id, "drop": drop})
+        return put_back if found else None
+
+    @asynccontextmanager
+    async def _taking_turns(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction of the only one who moves rows between outbox and undeliverable."""
+        async with self._driver() as driver, driver.transaction():
+            await _execute(driver, statements.TAKE_TURNS, {})
+            yield driver
 
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
@@ -187,6 +217,11 @@ class PostgresStore:
 
     async def ping(self) -> None:
         await self.execute(statements.PING, {})
+
+
+def within(reach: Reach) -> dict[str, Any]:
+    """The values of OUTBOX_HEAD."""
+    return {"after": reach.after, "limit": reach.limit, "most": reach.most_bytes, "without": list(reach.without)}
 
 
 async def read_gauges(engine: AsyncEngine, gauges: Sequence[TableGauge]) -> dict[str, float]:

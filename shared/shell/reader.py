@@ -25,6 +25,7 @@ from shared.shell.inbound import (
     salt_of,
 )
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
@@ -95,11 +96,19 @@ class Reader:
     """Reads for ever; commits positions once a second and at the end."""
 
     def __init__(
-        self, wiring: Wiring, source: Source, handler: Handler, metrics: Metrics, limit: int, chance: random.Random
+        self,
+        wiring: Wiring,
+        source: Source,
+        handler: Handler,
+        metrics: Metrics,
+        limit: int,
+        chance: random.Random,
+        progress: Progress | None = None,
     ) -> None:
         self.wiring, self.source, self.handler, self.metrics = wiring, source, handler, metrics
         self.limit = limit
         self.chance = chance
+        self.progress = progress or Progress()
         self._handled: dict[tuple[str, int], int] = {}
         self._stopping = False
 
@@ -111,12 +120,18 @@ class Reader:
                 troubles = 0
             except BusUnavailable as trouble:
                 troubles += 1
+                self.progress.waits("reader")
                 if troubles in (1, 10, 100):
                     log.warning("kafka unavailable, trying again", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.1, troubles, self.chance, 5.0))
                 continue
             if records:
+                self.progress.rests("reader")  # the next step is the handler's
                 await self._take(records)
+            elif self.source.lag():
+                self.progress.waits("reader")
+            else:
+                self.progress.rests("reader")
 
     async def _take(self, records: Sequence[BusRecord]) -> None:
         inbounds = [inbound for record in records if (inbound := inbound_of(self.wiring, record))]

@@ -18,10 +18,12 @@ from shared.shell.bus import BusUnavailable, Sink, Source
 from shared.shell.clock import Clock, SystemClock
 from shared.shell.database import create_engine
 from shared.shell.decisions import Done
-from shared.shell.edge import ShellEdge, application
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.handler import Handler
-from shared.shell.kafka import KafkaSink, KafkaSource, ensure_topics
+from shared.shell.kafka import KafkaSource, ensure_topics
+from shared.shell.kafka_sink import KafkaSink
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
 from shared.shell.postgres import PostgresStore, read_gauges
@@ -29,7 +31,7 @@ from shared.shell.reader import Reader
 from shared.shell.relay import Relay
 from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.service import Service
-from shared.shell.store import RelayLock, Store, StoreUnavailable
+from shared.shell.store import Reach, RelayLock, Store, StoreUnavailable
 from shared.shell.timers import Timers
 from shared.shell.tracing import Tracer
 from shared.shell.wiring import Wiring
@@ -65,7 +67,10 @@ class Shell:
         self.wiring = Wiring(service)
         self.poll = poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.metrics = metrics or Metrics(service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges])
+        self.progress = Progress()
+        self.metrics = metrics or Metrics(
+            service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
+        )
         self.operations = Operations(
             self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance, tracer=tracer
         )
@@ -79,13 +84,15 @@ class Shell:
             chance=chance,
             after=self._after,
             room=self.operations.room,
+            progress=self.progress,
             tracer=tracer,
         )
         self.operations.handler = self.handler
-        self.reader = Reader(self.wiring, source, self.handler, self.metrics, batch, chance)
-        self.relay = Relay(store, sink, lock, self.metrics, chance, idle=2 * poll)
+        self.reader = Reader(self.wiring, source, self.handler, self.metrics, batch, chance, self.progress)
+        self.relay = Relay(store, sink, lock, self.metrics, chance, self.progress, idle=2 * poll)
         self.timers = Timers(self.wiring, store, clock, self.handler)
         self.parking = Parking(self.wiring, store, self.handler, clock)
+        self._outbox_rows = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def _after(self, done: Done) -> None:
@@ -148,7 +155,7 @@ class Shell:
         """Give the relay a moment to empty the outbox; whatever is left is sent by another worker or later."""
         for _ in range(20):
             try:
-                if not await self.store.outbox_head(0, 1):
+                if not await self.store.outbox_head(Reach(limit=1)):
                     return
             except StoreUnavailable:
                 return
@@ -165,7 +172,20 @@ class Shell:
         self.metrics.doubtful_operations.set(sizes["operations_doubtful"])
         self.metrics.timers.set(sizes["timers"])
         self.metrics.parked.set(sizes["parked"])
+        self.metrics.undeliverable.set(sizes["undeliverable"])
+        self.metrics.topics_held_up.set(len(self.relay.held_up.holds))
         self.metrics.lag.set(self.source.lag())
+        self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"])
+
+    def _watch_other_relays(self, rows: float, age: float) -> None:
+        """A worker that does not relay knows of the outbox alone whether somebody does."""
+        if not self.relay.holding and (age < STANDSTILL_SECONDS or rows < self._outbox_rows):
+            self.progress.rests("relay")
+        self._outbox_rows = rows
+
+    def notes(self) -> list[str]:
+        """What somebody should see to although the worker is ready."""
+        return [f"topic {topic} is held up: {hold.error}" for topic, hold in self.relay.held_up.holds.items()]
 
 
 ServiceFactory = Callable[[Settings, AsyncEngine], Service]
@@ -184,7 +204,7 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         worker,
         store=store,
         source=KafkaSource(settings.kafka, name, worker, [topic.name for topic in service.consumes]),
-        sink=KafkaSink(settings.kafka, worker),
+        sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{name}-relay"),
         lock=lambda: PostgresRelayLock(own.database_url, worker, store.relaying),
         clock=SystemClock(),
         chance=random.Random(),  # noqa: S311  # jitter, no secrets
@@ -201,9 +221,12 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
 
     def missing() -> list[str]:
         database = ["database"] if alive.missing or shell.handler.held_up else []
-        return database + ([] if shell.source.ready() else ["kafka"])
+        return database + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
-    app = application(shell.wiring, edge, shell.parking, shell.metrics, settings.api_token.get_secret_value(), missing)
+    readiness = Readiness(missing, shell.progress.ages, shell.notes)
+    app = application(
+        shell.wiring, edge, shell.parking, shell.metrics, settings.api_token.get_secret_value(), readiness
+    )
     server = await _serve(app, own.http_host, own.http_port if port is None else port)
     try:
         await _prepared(shell, settings, name, stopping)

@@ -27,6 +27,11 @@ TABLES_V1 = (
         topic text not null, key text not null, headers text not null, body bytea not null,
         created_at timestamptz not null default clock_timestamp()
     ) {QUEUE_STORAGE}""",
+    """create table undeliverable (
+        id bigint not null unique, topic text not null, key text not null, headers text not null, body bytea not null,
+        created_at timestamptz not null, reason text not null,
+        refused_at timestamptz not null default clock_timestamp(), primary key (key, topic, id)
+    )""",
     f"""create table operations (
         id uuid primary key, key text not null, kind text not null, payload text not null, meta text not null,
         due timestamptz not null, wanted timestamptz not null, destination text not null, serial boolean not null,
@@ -63,7 +68,7 @@ TABLES_V1 = (
 DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
-        *("answers", "parked", "timers", "rate_limits", "destinations", "operations", "outbox"),
+        *("answers", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
         *("inbox_other", "inbox"),
     )
 )

@@ -163,7 +163,8 @@ GAUGE = Sql("""
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
         (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
             as operations_doubtful,
-        (select count(*) from timers) as timers, (select count(*) from parked) as parked
+        (select count(*) from timers) as timers, (select count(*) from parked) as parked,
+        (select count(*) from undeliverable) as undeliverable
 """)
 # `leased_by` stays: it says that the lease ended without a word.
 RELEASE = Sql("""
@@ -173,7 +174,18 @@ RELEASE = Sql("""
 DUE_TIMERS = Sql(
     "select key, name, due, kind, payload, meta, id, occurred from timers where due <= :now order by due limit :limit"
 )
-OUTBOX_HEAD = Sql("select topic, key, headers, body, id from outbox where id > :after order by id limit :limit")
+# `octet_length` reads no value that is stored outside its row.
+OUTBOX_HEAD = Sql("""
+    select topic, key, headers, body, id from (
+        select *, coalesce(sum(octet_length(headers) + octet_length(body)) over (
+            order by id rows between unbounded preceding and 1 preceding), 0) as before
+        from (
+            select topic, key, headers, body, id from outbox
+            where id > :after and topic <> all(cast(:without as text[])) order by id limit :limit
+        ) head
+    ) sized
+    where before < :most order by id
+""")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
 _PARKED = (
     "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, reason, error, "
@@ -185,3 +197,39 @@ PARKED_AGAIN = Sql("update parked set error = :error, reason = 'failed' where id
 UNPARK = Sql("delete from parked where id = :id")
 ANSWER = Sql("select id, fingerprint, code, text, problems from answers where id = :id")
 PING = Sql("select 1")
+
+SET_ASIDE = Sql("""
+    with refused as (
+        delete from outbox o using unnest(cast(:ids as bigint[]), cast(:reasons as text[])) as u(id, reason)
+        where o.id = u.id returning o.id, o.topic, o.key, o.headers, o.body, o.created_at, u.reason
+    )
+    insert into undeliverable (id, topic, key, headers, body, created_at, reason) select * from refused
+""")
+# Who moves rows between outbox and undeliverable takes turns; a dump or a reader does not have to wait.
+TAKE_TURNS = Sql("lock table undeliverable in share row exclusive mode")
+WAIT_BEHIND = Sql("""
+    with behind as (
+        delete from outbox o where id = any(cast(:ids as bigint[]))
+            and exists (select from undeliverable u where u.key = o.key and u.topic = o.topic)
+        returning id, topic, key, headers, body, created_at
+    )
+    insert into undeliverable (id, topic, key, headers, body, created_at, reason)
+    select id, topic, key, headers, body, created_at, '' from behind returning id
+""")
+UNDELIVERABLE = Sql("""
+    select id, topic, key, headers, body, reason, refused_at from undeliverable
+    where reason <> '' order by id limit :limit
+""")
+WAITING_BEHIND = Sql("select topic, key, count(*) from undeliverable group by topic, key")
+SEND_AGAIN = Sql("""
+    with chosen as (select topic, key from undeliverable where id = :id),
+    back as (
+        delete from undeliverable u using chosen where u.key = chosen.key and u.topic = chosen.topic
+        returning u.id, u.topic, u.key, u.headers, u.body, u.created_at
+    ),
+    put_back as (
+        insert into outbox (id, topic, key, headers, body, created_at) overriding system value
+        select * from back where id <> :id or not :drop returning id
+    )
+    select (select count(*) from chosen), (select count(*) from put_back), pg_notify('outbox', '')
+""")

@@ -60,6 +60,33 @@ class OutboxRow:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which rows of the outbox to read: ids above `after`, at most `limit`, and no further once `most_bytes` are
+    reached (a single row may be larger), without those of some topics."""
+
+    after: int = 0
+    limit: int = 1000
+    most_bytes: int = 4_000_000
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliverableRow:
+    """A record that Kafka refuses for good, or one that waits behind such a one of its topic and key."""
+
+    id: int
+    """As in the outbox: the order in which the records of a key belong."""
+    topic: str
+    key: str
+    headers: bytes
+    body: bytes
+    reason: str
+    """Kafka's error; empty for a record that only waits."""
+    at: datetime
+    """When it was set aside."""
+
+
 @swift
 @dataclass(frozen=True, slots=True)
 class OperationRow:
@@ -247,11 +274,33 @@ class Store(Protocol):
 
     async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]: ...
 
-    async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
-        """The lowest rows with an id above `after`, in order."""
+    async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
+        """The lowest rows in reach, in order."""
         ...
 
     async def outbox_sent(self, ids: Sequence[int]) -> None: ...
+
+    async def set_aside(self, refused: Mapping[int, str]) -> None:
+        """Take rows that Kafka refuses (error by id) out of the outbox and keep them as undeliverable."""
+        ...
+
+    async def wait_behind(self, ids: Collection[int]) -> set[int]:
+        """Take those rows out of the outbox whose topic and key have an undeliverable one, to wait behind it. Returns
+        their ids."""
+        ...
+
+    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
+        """What was set aside, in order, with the reason; what waits behind them is not listed."""
+        ...
+
+    async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
+        """How many records wait for each topic and key that has undeliverable ones, these included."""
+        ...
+
+    async def send_again(self, id: int, *, drop: bool) -> int | None:
+        """Put an undeliverable row and all of its topic and key back into the outbox, in their old order; with `drop`
+        all but that row, which is gone for good. Returns how many were put back; None when there is no such row."""
+        ...
 
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         """Parked messages in the order in which they were parked."""
@@ -263,7 +312,7 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_doubtful, timers, parked."""
+        operations_doubtful, timers, parked, undeliverable."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
@@ -283,6 +332,11 @@ class RelayLock(Protocol):
 
     def held(self) -> bool:
         """Whether this worker is still the relay, as far as it knows."""
+        ...
+
+    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
+        """As `Store.outbox_head`, but only while the lock is held: the same session reads that holds it. Raises
+        StoreUnavailable when it is lost."""
         ...
 
     async def close(self) -> None: ...

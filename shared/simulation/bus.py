@@ -15,7 +15,7 @@ from datetime import datetime
 
 import orjson
 
-from shared.shell.bus import BusRecord, BusUnavailable, Positions
+from shared.shell.bus import BusRecord, BusUnavailable, Positions, Sent
 from shared.shell.store import OutboxRow
 
 Place = tuple[str, int]
@@ -49,11 +49,14 @@ class MemoryBus:
         self.clock, self.chance, self.partitions = clock, chance, partitions
         self.logs: dict[Place, list[BusRecord]] = {}
         self.groups: dict[str, Group] = {}
+        self._epochs: dict[str, int] = {}
+        self._seen: dict[tuple[str, Place], int] = {}
+        """The newest epoch of each fence that wrote to each partition."""
         self.on_append: Callable[[BusRecord], None] = lambda record: None
 
     def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> BusRecord:
         """Write a record to the partition of its key."""
-        place = (topic, zlib.crc32(key) % self.partitions)
+        place = (topic, self.partition(key))
         log = self.logs.setdefault(place, [])
         record = BusRecord(topic, place[1], len(log), key, tuple(headers), value, self.clock())
         log.append(record)
@@ -63,6 +66,22 @@ class MemoryBus:
             if member is not None:
                 group.members[member].wake()
         return record
+
+    def partition(self, key: bytes) -> int:
+        return zlib.crc32(key) % self.partitions
+
+    def next_epoch(self, fence: str) -> int:
+        """As Kafka's coordinator gives one to each producer that starts under a transactional id."""
+        self._epochs[fence] = self._epochs.get(fence, 0) + 1
+        return self._epochs[fence]
+
+    def admits(self, fence: str, epoch: int, place: Place) -> bool:
+        """Whether no newer producer of the fence has written to the partition."""
+        if not fence:
+            return True
+        newest = self._seen.get((fence, place), 0)
+        self._seen[fence, place] = max(newest, epoch)
+        return epoch >= newest
 
     def repeat(self, record: BusRecord) -> None:
         """Write a record once more: a producer's late repetition."""
@@ -195,27 +214,37 @@ class MemorySource:
 
 
 class MemorySink:
-    """A producer. See `shell.bus.Sink`."""
+    """A producer. See `shell.bus.Sink`. `fence`: the same for all that write for one service; none where empty."""
 
-    def __init__(self, bus: MemoryBus, trouble: Trouble = all_well) -> None:
-        self.bus, self.trouble = bus, trouble
+    def __init__(self, bus: MemoryBus, trouble: Trouble = all_well, fence: str = "") -> None:
+        self.bus, self.trouble, self.fence = bus, trouble, fence
+        self._epoch = 0
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        await asyncio.sleep(0)
+        self._epoch = self.bus.next_epoch(self.fence)
 
-    async def send(self, rows: Sequence[OutboxRow]) -> Sequence[int]:
+    def started(self) -> bool:
+        return self._epoch > 0
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
         await asyncio.sleep(0)
         trouble = self.trouble("send")
         if trouble == "refused":
             raise BusUnavailable("the broker cannot be reached")
         taken = rows[: len(rows) // 2] if trouble == "half" else rows
         for row in taken:
+            if not self.bus.admits(self.fence, self._epoch, (row.topic, self.bus.partition(row.key.encode()))):
+                self._epoch = 0
+                raise BusUnavailable("a newer producer has written here")
             self.bus.append(row.topic, row.key.encode(), _headers(row), row.body)
         await asyncio.sleep(0)
         if trouble == "unheard":
             raise BusUnavailable("the broker's answer was lost")
-        return [row.id for row in taken]
+        return Sent([row.id for row in taken], trouble="half of it was not taken" if trouble == "half" else "")
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        self._epoch = 0
 
 
 def _headers(row: OutboxRow) -> Sequence[tuple[str, bytes]]:

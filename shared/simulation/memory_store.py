@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,9 +24,11 @@ from shared.shell.store import (
     OperationRow,
     OutboxRow,
     ParkedRow,
+    Reach,
     StateRow,
     StateWrite,
     TimerRow,
+    UndeliverableRow,
     Wanted,
     Writes,
 )
@@ -37,6 +40,7 @@ Check = Callable[[Mapping[str, Any]], bool]
 Where = Callable[[Any], bool]
 _GONE = object()
 POSTPONED = ("due", "attempts", "doubt", "abandoned", "error", "history")
+UNDELIVERABLE = "undeliverable"
 INBOX, OUTBOX, OPERATIONS, TIMERS, PARKED, ANSWERS = "inbox", "outbox", "operations", "timers", "parked", "answers"
 
 
@@ -174,16 +178,65 @@ class MemoryStore:
         await self.pause("due_timers")
         return sorted((row for row in self.rows(TIMERS).values() if row.due <= now), key=lambda row: row.due)[:limit]
 
-    async def outbox_head(self, after: int, limit: int) -> Sequence[OutboxRow]:
+    async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
         await self.pause("outbox_head")
-        found = (row for row, _ in self.rows(OUTBOX).values() if row.id > after)
-        return sorted(found, key=lambda row: row.id)[:limit]
+        rows = (row for row, _ in self.rows(OUTBOX).values() if row.id > reach.after and row.topic not in reach.without)
+        head, size = list[OutboxRow](), 0
+        for row in sorted(rows, key=lambda row: row.id)[: reach.limit]:
+            if size >= reach.most_bytes:
+                break
+            head.append(row)
+            size += len(row.headers) + len(row.body)
+        return head
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         async with self.begin() as tx:
             await self.pause("outbox_sent")
             for id in ids:
                 tx.delete(OUTBOX, id)
+
+    async def set_aside(self, refused: Mapping[int, str]) -> None:
+        async with self.begin() as tx:
+            await self.pause("set_aside")
+            for id, reason in refused.items():
+                if (found := tx.get(OUTBOX, id)) is not None:
+                    tx.delete(OUTBOX, id)
+                    tx.put(UNDELIVERABLE, id, _undeliverable(found, reason, self.now()))
+
+    async def wait_behind(self, ids: Collection[int]) -> set[int]:
+        moved = set()
+        async with self.begin() as tx:
+            await self.pause("wait_behind")
+            for id in sorted(ids):
+                found = tx.get(OUTBOX, id)
+                if found is not None and any(_same(other, found[0]) for other, _ in tx.scan(UNDELIVERABLE)):
+                    tx.delete(OUTBOX, id)
+                    tx.put(UNDELIVERABLE, id, _undeliverable(found, "", self.now()))
+                    moved.add(id)
+        return moved
+
+    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
+        await self.pause("undeliverable")
+        rows = (row for row, _ in self.rows(UNDELIVERABLE).values() if row.reason)
+        return sorted(rows, key=lambda row: row.id)[:limit]
+
+    async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
+        await self.pause("waiting_behind")
+        return Counter((row.topic, row.key) for row, _ in self.rows(UNDELIVERABLE).values())
+
+    async def send_again(self, id: int, *, drop: bool) -> int | None:
+        async with self.begin() as tx:
+            await self.pause("send_again")
+            if (chosen := tx.get(UNDELIVERABLE, id)) is None:
+                return None
+            put_back = 0
+            for row, created in tx.scan(UNDELIVERABLE):
+                if (row.topic, row.key) == (chosen[0].topic, chosen[0].key):
+                    tx.delete(UNDELIVERABLE, row.id)
+                    if row.id != id or not drop:
+                        tx.put(OUTBOX, row.id, (OutboxRow(row.topic, row.key, row.headers, row.body, row.id), created))
+                        put_back += 1
+        return put_back
 
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         await self.pause("parked")
@@ -202,7 +255,7 @@ class MemoryStore:
         late = [row for row in self.rows(OPERATIONS).values() if row.due < self.now() - timedelta(minutes=1)]
         held = [row for row in self.rows(OPERATIONS).values() if row.leased_until and row.leased_until >= self.now()]
         doubtful = [row for row in self.rows(OPERATIONS).values() if row.doubt and row not in held]
-        sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED)}
+        sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED, UNDELIVERABLE)}
         return sizes | {
             "outbox_age_seconds": max(ages, default=0.0),
             "operations_late": float(len(late)),
@@ -431,6 +484,15 @@ class MemoryTransaction:
             problem = "23514"
         if problem:
             raise BatchRefused(f"the database refused the data: {problem}")
+
+
+def _undeliverable(stored: tuple[OutboxRow, datetime], reason: str, now: datetime) -> tuple[UndeliverableRow, datetime]:
+    row, created = stored
+    return UndeliverableRow(row.id, row.topic, row.key, row.headers, row.body, reason, now), created
+
+
+def _same(other: UndeliverableRow, row: OutboxRow) -> bool:
+    return (other.topic, other.key) == (row.topic, row.key)
 
 
 def _leased(worker: str, lease: int) -> Where:

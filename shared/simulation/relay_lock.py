@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from shared.shell.store import OutboxRow, Reach, Store, StoreUnavailable
 
 
 class Turnstile:
@@ -13,8 +15,8 @@ class Turnstile:
         self.holder: MemoryRelayLock | None = None
         self.written = asyncio.Event()
 
-    def lock(self, owner: str) -> MemoryRelayLock:
-        return MemoryRelayLock(self, owner)
+    def lock(self, owner: str, store: Store) -> MemoryRelayLock:
+        return MemoryRelayLock(self, owner, store)
 
     def gone(self, owner: str) -> None:
         """The owner is dead: its session ends."""
@@ -31,8 +33,8 @@ class Turnstile:
 class MemoryRelayLock:
     """See `store.RelayLock`."""
 
-    def __init__(self, turnstile: Turnstile, owner: str) -> None:
-        self.turnstile, self.owner = turnstile, owner
+    def __init__(self, turnstile: Turnstile, owner: str, store: Store) -> None:
+        self.turnstile, self.owner, self.store = turnstile, owner, store
         self.lost = False
 
     async def acquire(self, wake: Callable[[], None]) -> None:
@@ -43,6 +45,12 @@ class MemoryRelayLock:
 
     def held(self) -> bool:
         return not self.lost
+
+    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
+        rows = await self.store.outbox_head(reach)
+        if self.turnstile.holder is not self:
+            raise StoreUnavailable("the relay's lock is lost")
+        return rows
 
     async def close(self) -> None:
         if self.turnstile.holder is self:

@@ -27,7 +27,7 @@ from shared.settings import Settings
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.edge import ShellEdge, application
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.inbound import Inbound, Meta
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore
@@ -92,7 +92,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         chance=random.Random(1),
     )
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-    runner = web.AppRunner(application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list))
+    runner = web.AppRunner(application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness()))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     await shell.start()

@@ -13,7 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, Sink, Source
-from shared.shell.kafka import KafkaSink, KafkaSource
+from shared.shell.kafka import KafkaSource
+from shared.shell.kafka_sink import KafkaSink
 from shared.shell.store import OutboxRow
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 
@@ -38,10 +39,11 @@ def batches(chance: random.Random) -> list[list[OutboxRow]]:
 
 async def sent_and_read(sink: Sink, source: Source, sending: Sequence[Sequence[OutboxRow]]) -> list[BusRecord]:
     await source.start()
+    await sink.start()
     wanted = sum(map(len, sending))
     found: list[BusRecord] = []
     for rows in sending:
-        assert list(await sink.send(rows)) == [row.id for row in rows]
+        assert set((await sink.send(rows)).acknowledged) == {row.id for row in rows}
     async with asyncio.timeout(20):
         while len(found) < wanted:
             found += await source.read(17)
@@ -66,8 +68,10 @@ async def test_records_of_a_key_arrive_in_the_same_order_in_memory_and_from_kafk
     settings = KafkaSettings(bootstrap_servers=kafka_servers)
     bus = MemoryBus(lambda: datetime.now(UTC), random.Random(5))
 
-    real = await sent_and_read(KafkaSink(settings, "w"), KafkaSource(settings, TOPICS[0], "w", TOPICS), sending)
-    simulated = await sent_and_read(MemorySink(bus), MemorySource(bus, "g", "w", TOPICS), sending)
+    real = await sent_and_read(
+        KafkaSink(settings, "w", "fence"), KafkaSource(settings, TOPICS[0], "w", TOPICS), sending
+    )
+    simulated = await sent_and_read(MemorySink(bus, fence="fence"), MemorySource(bus, "g", "w", TOPICS), sending)
 
     assert by_key(real) == by_key(simulated)
     assert all(len({r.partition for r in real if (r.topic, r.key) == place}) == 1 for place in by_key(real))

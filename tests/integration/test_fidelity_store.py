@@ -33,6 +33,7 @@ from shared.shell.store import (
     OperationRow,
     OutboxRow,
     ParkedRow,
+    Reach,
     StateRow,
     StateWrite,
     Store,
@@ -41,14 +42,14 @@ from shared.shell.store import (
     Wanted,
     Writes,
 )
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE, MemoryStore
 from tests.integration.conftest import NewDatabase
 from tests.integration.toy import Moved, metadata, storage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = ("a", "b", "c")
 BOXES, MOVED = storage.states[0], storage.records[0]
-TABLES = ("inbox", "outbox", "operations", "timers", "parked", "answers", "boxes", "moved")
+TABLES = ("inbox", "outbox", "undeliverable", "operations", "timers", "parked", "answers", "boxes", "moved")
 OPERATION_COLUMNS = tuple(column.name for column in dataclasses.fields(OperationRow))
 Work = Callable[[Store, Any], Awaitable[Any]]
 
@@ -151,7 +152,9 @@ class Author:
         self.steps.append(Step(number, how, None, told.result(), False))
 
     async def _alone(self) -> None:
-        text, work = self.chance.choice((self._lease, self._postpone, self._sent, self._looks, self._again))()
+        text, work = self.chance.choice(
+            (self._lease, self._postpone, self._sent, self._refused, self._looks, self._again)
+        )()
         self.steps.append(Step(-1, text, work, plain(await work(self.store, None)), False))
 
     # Calls inside a transaction
@@ -189,7 +192,10 @@ class Author:
             timers=[self._timer(key) for key in keys if self.chance.random() < 0.4],
             cancelled=[(key, "late") for key in keys if self.chance.random() < 0.3],
             operations=[self._operation(key) for key in (*keys, *keys) if self.chance.random() < 0.4],
-            outbox=[OutboxRow("t", key, b"[]", b"%d" % self._next()) for key in (*keys, *keys)],
+            outbox=[
+                OutboxRow(self.chance.choice(("t", "topic-0")), key, b"[]", b"%d" % self._next())
+                for key in (*keys, *keys)
+            ],
         )
         for key in keys:
             player.loaded[key] += 1
@@ -303,9 +309,30 @@ class Author:
         bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.chance.random() < 0.5}
 
         async def sent(store: Store, tx: None) -> None:
-            await store.outbox_sent([row.id for row in await store.outbox_head(0, 1000) if row.body in bodies])
+            await store.outbox_sent([row.id for row in await store.outbox_head(Reach()) if row.body in bodies])
 
         return "sent", sent
+
+    def _refused(self) -> tuple[str, Work]:
+        """Kafka refuses some, what is behind them waits, and a person has one of them sent again or dropped."""
+        bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.chance.random() < 0.2}
+        reach = Reach(limit=self.chance.choice((3, 1000)), most_bytes=self.chance.choice((10, 50, 1000)))
+        choice, drop = self.chance.random(), self.chance.random() < 0.5
+
+        async def refused(store: Store, tx: None) -> Any:
+            head = await store.outbox_head(Reach())
+            await store.set_aside({row.id: "RecordTooLarge" for row in head if row.body in bodies})
+            moved = await store.wait_behind([row.id for row in head])
+            aside, waiting = await store.undeliverable(), await store.waiting_behind()
+            again: int | None = 0
+            if aside and choice < 0.7:
+                again = await store.send_again(aside[int(choice * len(aside))].id, drop=drop)
+            nothing = await store.send_again(1_000_000, drop=False)
+            within = [row.body for row in await store.outbox_head(reach)]
+            without = await store.outbox_head(Reach(without=("topic-0", "nowhere")))
+            return len(moved), [row.body for row in aside], waiting, again, nothing, within, len(without)
+
+        return "refused", refused
 
     def _looks(self) -> tuple[str, Work]:
         now, key = NOW + timedelta(seconds=self.chance.randrange(6)), self.chance.choice(KEYS)
@@ -401,6 +428,8 @@ def in_memory(store: MemoryStore) -> dict[str, Any]:
     found: dict[str, Any] = {name: [plain(row) for row in store.rows(name).values()] for name in TABLES}
     found["inbox"] = [[str(id), at, content] for id, (at, content) in store.rows("inbox").items()]
     found["outbox"] = [[row.topic, row.key, row.body.decode()] for row, _ in store.rows(OUTBOX).values()]
+    aside = [row for row, _ in store.rows(UNDELIVERABLE).values()]
+    found["undeliverable"] = [[row.topic, row.key, row.body.decode(), row.reason] for row in aside]
     found["answers"] = [plain(answer) for answer, _ in store.rows("answers").values()]
     boxes = store.states(BOXES).values()
     found["boxes"] = [[*plain(box.row), box.columns["things"], plain(box.columns["tags"]), box.at] for box in boxes]
@@ -411,6 +440,7 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
     queries = {
         "inbox": "select cast(message_id as text), seen_at, content from inbox",
         "outbox": "select topic, key, convert_from(body, 'utf8') from outbox",
+        "undeliverable": "select topic, key, convert_from(body, 'utf8'), reason from undeliverable",
         "operations": f"select {', '.join(OPERATION_COLUMNS)} from operations",
         "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, "

@@ -28,7 +28,7 @@ from shared.settings import Settings
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.edge import ShellEdge, application
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.inbound import Inbound
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore
@@ -142,7 +142,7 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
-    edge_app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+    edge_app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
     runners = [web.AppRunner(edge_app), web.AppRunner(courses)]
     ports = [await _serve(runner) for runner in runners]
     platform.url = f"http://127.0.0.1:{ports[1]}/access"

@@ -29,7 +29,7 @@ from shared.settings import Settings
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.edge import ShellEdge, application
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.inbound import Inbound
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore
@@ -105,7 +105,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             chance=random.Random(1),
         )
         edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-        app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+        app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)
         runners = [web.AppRunner(app), web.AppRunner(outside)]

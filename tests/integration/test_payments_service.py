@@ -29,10 +29,11 @@ from shared.contracts.checkout import OrderCancelled
 from shared.contracts.envelope import Message
 from shared.contracts.payments import RefundPayment
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
+from shared.shell.bus import Sent
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.edge import ShellEdge, application
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.inbound import Inbound
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore
@@ -55,9 +56,13 @@ class Bus:
     types: list[str] = field(default_factory=list)
 
     async def start(self) -> None: ...
-    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
+
+    def started(self) -> bool:
+        return True
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
         self.types += [dict(orjson.loads(row.headers))["ce_type"] for row in rows]
-        return [row.id for row in rows]
+        return Sent([row.id for row in rows])
 
     async def stop(self) -> None: ...
 
@@ -130,7 +135,7 @@ async def payments_at(database: str, port: int, stripe: Sandbox) -> AsyncIterato
         chance=random.Random(1),
     )
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-    app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, list)
+    app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
     gateway = StripeGateway(settings.stripe)
     await shell.start()
     async with listening(app, port) as url, aiohttp.ClientSession() as http:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import Command
-from shared.shell.bus import BusRecord, Positions
+from shared.shell.bus import BusRecord, Positions, Sent
 from shared.shell.clock import SystemClock
 from shared.shell.core import NotDone, Outcome, Retry, Unknown, derived_id
 from shared.shell.database import create_engine
@@ -56,9 +56,13 @@ class Collected:
     rows: list[OutboxRow] = field(default_factory=list)
 
     async def start(self) -> None: ...
-    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
+
+    def started(self) -> bool:
+        return True
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
         self.rows += rows
-        return [row.id for row in rows]
+        return Sent([row.id for row in rows])
 
     async def stop(self) -> None: ...
 

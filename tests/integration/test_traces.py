@@ -129,14 +129,14 @@ async def town() -> AsyncIterator[Town]:
 def _shell(name: str, bus: MemoryBus, exporter: InMemorySpanExporter, outside: Outside) -> Shell:
     service = declared()[name]
     service = replace(service, gateways=dict.fromkeys(service.gateways, outside), routes=None, resources=())
-    turnstile = Turnstile()
+    turnstile, store = Turnstile(), MemoryStore(now=now)
     return Shell(
         service,
         f"{name}-0",
-        store=MemoryStore(now=now),
+        store=store,
         source=MemorySource(bus, name, f"{name}-0", [topic.name for topic in service.consumes]),
         sink=MemorySink(bus),
-        lock=lambda: turnstile.lock(name),
+        lock=lambda: turnstile.lock(name, store),
         clock=SystemClock(),
         chance=random.Random(1),
         poll=0.05,

@@ -19,14 +19,14 @@ from services.payments.domain import payments
 from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported
 from services.payments.domain.payment import Payment, Refund
 from shared.contracts.payments import RefundPayment
-from shared.shell.bus import BusRecord
+from shared.shell.bus import BusRecord, Sent
 from shared.shell.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.decisions import Batch
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound
 from shared.shell.operations import Operations, rules
 from shared.shell.reader import Reader, inbound_of
-from shared.shell.relay import LowMark
+from shared.shell.relay_marks import LowMark
 from shared.shell.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
 from shared.simulation.bus import MemorySink
 from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
@@ -189,9 +189,9 @@ def relay_cursor() -> Iterator[None]:
 def relay_trusts() -> Iterator[None]:
     send = MemorySink.send
 
-    async def all_taken(self: MemorySink, rows: Sequence[OutboxRow]) -> Sequence[int]:
+    async def all_taken(self: MemorySink, rows: Sequence[OutboxRow]) -> Sent:
         await send(self, rows)
-        return [row.id for row in rows]
+        return Sent([row.id for row in rows])
 
     with instead(MemorySink, "send", all_taken):
         yield

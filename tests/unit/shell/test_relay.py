@@ -12,9 +12,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shell.bus import BusUnavailable
-from shared.shell.relay import SWEEP_SECONDS, LowMark, Relay
-from shared.shell.store import OutboxRow, StoreUnavailable
+from shared.shell.bus import BusUnavailable, Sent
+from shared.shell.relay import Relay
+from shared.shell.relay_marks import SWEEP_SECONDS, LowMark
+from shared.shell.store import OutboxRow, Reach, StoreUnavailable
 from shared.simulation.memory_store import OUTBOX, MemoryStore
 from tests.unit.shell.tally import Count
 from tests.unit.shell.world import World, breathe
@@ -29,7 +30,10 @@ class Topic:
 
     async def start(self) -> None: ...
 
-    async def send(self, rows: Sequence[OutboxRow]) -> list[int]:
+    def started(self) -> bool:
+        return True
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
         await breathe("")
         trouble = self.trouble.pop(0) if self.trouble else ""
         if trouble == "away":
@@ -38,16 +42,22 @@ class Topic:
         self.records += taken
         if trouble == "unheard":
             raise BusUnavailable("the answer was lost")
-        return [row.id for row in taken]
+        return Sent([row.id for row in taken], trouble="half" if trouble == "half" else "")
 
     async def stop(self) -> None: ...
 
 
+@dataclass
 class FreeLock:
+    store: MemoryStore
+
     async def acquire(self, wake: Callable[[], None]) -> None: ...
 
     def held(self) -> bool:
         return True
+
+    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
+        return await self.store.outbox_head(reach)
 
     async def close(self) -> None: ...
 
@@ -56,7 +66,7 @@ async def relayed(store: MemoryStore, topic: Topic, *, seconds: float = 2) -> No
     """Relay until the outbox is empty."""
     from tests.unit.shell.world import World as Whole  # noqa: PLC0415
 
-    relay = Relay(store, topic, FreeLock, Whole().metrics, random.Random(1), idle=0.005)
+    relay = Relay(store, topic, lambda: FreeLock(store), Whole().metrics, random.Random(1), idle=0.005)
     running = asyncio.create_task(relay.run())
     async with asyncio.timeout(seconds):
         while store.rows(OUTBOX):

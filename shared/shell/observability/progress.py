@@ -1,0 +1,42 @@
+"""Whether the parts of a worker make progress: what stands still while work waits is not ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PARTS = ("reader", "handler", "relay", "timers", "operations")
+STANDSTILL_SECONDS = 60.0
+
+
+class Progress:
+    """For each part, since when work has been waiting for it without any of it being done."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._since: dict[str, float | None] = dict.fromkeys(PARTS)
+
+    def waits(self, part: str) -> None:
+        """There is work; or the part cannot even find out."""
+        if self._since[part] is None:
+            self._since[part] = self._now()
+
+    def advanced(self, part: str) -> None:
+        """Some of it was done, more may be waiting."""
+        self._since[part] = self._now()
+
+    def rests(self, part: str) -> None:
+        """Nothing waits."""
+        self._since[part] = None
+
+    def age(self, part: str) -> float:
+        """Seconds for which work has waited without progress; 0 when nothing waits."""
+        since = self._since[part]
+        return 0.0 if since is None else max(0.0, self._now() - since)
+
+    def ages(self) -> dict[str, float]:
+        return {part: round(self.age(part), 1) for part in PARTS}
+
+    def standing_still(self) -> list[str]:
+        """The parts that have made no progress for a minute although work waits."""
+        return [part for part in PARTS if self.age(part) >= STANDSTILL_SECONDS]

@@ -1,0 +1,213 @@
+"""What Kafka does not take holds up nothing but itself: a record, a topic; and order per key holds whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.shell.bus import BusUnavailable, Sent
+from shared.shell.metrics import Metrics
+from shared.shell.relay import MOST_BYTES, Relay
+from shared.shell.store import OutboxRow, Writes
+from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE, MemoryStore
+from shared.simulation.relay_lock import Turnstile
+
+EVENTS, STATUS = "events", "status"
+TOO_LARGE, UNKNOWN_TOPIC = "MessageSizeTooLargeError", "UnknownTopicOrPartitionError"
+
+
+@dataclass
+class Broker:
+    """A sink that refuses as Kafka does: a batch (here all of a call's rows for a topic) with everything in it, and a
+    topic that is missing. After a refusal its producer must be started again."""
+
+    poison: set[bytes] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
+    away: bool = False
+    log: list[OutboxRow] = field(default_factory=list)
+    calls: list[Sequence[OutboxRow]] = field(default_factory=list)
+    alive: bool = False
+
+    async def start(self) -> None:
+        self.alive = True
+
+    def started(self) -> bool:
+        return self.alive
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
+        assert self.alive
+        await asyncio.sleep(0)
+        if self.away:
+            raise BusUnavailable("away")
+        self.calls.append(rows)
+        held_up = {row.topic: UNKNOWN_TOPIC for row in rows if row.topic in self.missing}
+        refused = {
+            row.topic for row in rows if row.topic not in held_up and any(row.body.startswith(p) for p in self.poison)
+        }
+        taken = [row for row in rows if row.topic not in held_up and row.topic not in refused]
+        self.log += taken
+        self.alive = not refused
+        return Sent([row.id for row in taken], {r.id: TOO_LARGE for r in rows if r.topic in refused}, held_up)
+
+    async def stop(self) -> None: ...
+
+    def bodies(self, topic: str = "", key: str = "") -> list[bytes]:
+        return [row.body for row in self.log if row.topic in (topic or row.topic) and row.key in (key or row.key)]
+
+
+async def write(store: MemoryStore, *rows: tuple[str, str, bytes]) -> None:
+    async with store.begin() as tx:
+        await tx.write(Writes(outbox=[OutboxRow(topic, key, b"[]", body) for topic, key, body in rows]))
+
+
+@asynccontextmanager
+async def relaying(store: MemoryStore, broker: Broker, turnstile: Turnstile | None = None) -> AsyncIterator[Relay]:
+    lock = (turnstile or Turnstile()).lock("w", store)
+    relay = Relay(store, broker, lambda: lock, Metrics("tally", "w"), random.Random(1), idle=0.005)
+    running = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+async def until_empty(store: MemoryStore, seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while store.rows(OUTBOX):
+            await asyncio.sleep(0.005)
+
+
+async def until_in_log(broker: Broker, count: int, seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while len(broker.log) < count:
+            await asyncio.sleep(0.005)
+
+
+class TestARecordThatKafkaRefuses:
+    async def test_it_is_set_aside_and_everything_else_goes_on(self) -> None:
+        store, broker = MemoryStore(), Broker(poison={b"bad"})
+        await write(store, *((EVENTS, f"k{n}", b"%d" % n) for n in range(20)), (EVENTS, "poisoned", b"bad"))
+        await write(store, (EVENTS, "poisoned", b"later"), (STATUS, "poisoned", b"status"), (EVENTS, "k1", b"more"))
+        async with relaying(store, broker):
+            await until_empty(store)
+
+        assert sorted(broker.bodies(EVENTS)) == sorted([*(b"%d" % n for n in range(20)), b"more"])
+        assert broker.bodies(EVENTS, "k1") == [b"1", b"more"]
+        assert broker.bodies(STATUS) == [b"status"]
+        (aside,) = await store.undeliverable()
+        assert (aside.topic, aside.key, aside.body, aside.reason) == (EVENTS, "poisoned", b"bad", TOO_LARGE)
+        assert await store.waiting_behind() == {(EVENTS, "poisoned"): 2}, "the later one waits"
+
+    async def test_what_comes_later_for_its_key_waits_also_under_another_relay(self) -> None:
+        store, broker = MemoryStore(), Broker(poison={b"bad"})
+        await write(store, (EVENTS, "a", b"bad"))
+        async with relaying(store, broker):
+            await until_empty(store)
+        async with relaying(store, broker):
+            await write(store, (EVENTS, "a", b"later"), (EVENTS, "b", b"other"))
+            await until_empty(store)
+        assert broker.bodies() == [b"other"]
+
+    async def test_sent_again_it_goes_first_and_those_behind_it_follow(self) -> None:
+        store, broker = MemoryStore(), Broker(poison={b"bad"})
+        async with relaying(store, broker) as relay:
+            await write(store, (EVENTS, "a", b"bad"), (EVENTS, "a", b"2"))
+            await until_empty(store)
+            broker.poison.clear()
+            await write(store, (EVENTS, "a", b"3"))
+            (aside,) = await store.undeliverable()
+            await store.send_again(aside.id, drop=False)
+            await write(store, (EVENTS, "a", b"4"))
+            relay.wake()
+            await until_empty(store)
+        assert broker.bodies() == [b"bad", b"2", b"3", b"4"]
+        assert not store.rows(UNDELIVERABLE)
+
+    async def test_dropped_it_is_gone_and_those_behind_it_follow(self) -> None:
+        store, broker = MemoryStore(), Broker(poison={b"bad"})
+        async with relaying(store, broker):
+            await write(store, (EVENTS, "a", b"bad"), (EVENTS, "a", b"2"))
+            await until_empty(store)
+            (aside,) = await store.undeliverable()
+            assert await store.send_again(aside.id, drop=True) == 1
+            await until_empty(store)
+        assert broker.bodies() == [b"2"]
+        assert not store.rows(UNDELIVERABLE)
+
+
+class TestATopicThatIsMissing:
+    async def test_it_holds_up_itself_only_and_catches_up_in_order(self) -> None:
+        store, broker = MemoryStore(), Broker(missing={STATUS})
+        async with relaying(store, broker) as relay:
+            await write(store, *((STATUS, f"k{n % 3}", b"s%d" % n) for n in range(1500)))
+            await write(store, *((EVENTS, f"k{n % 3}", b"e%d" % n) for n in range(30)))
+            await until_in_log(broker, 30)
+            assert broker.bodies() == [b"e%d" % n for n in range(30)]
+            assert list(relay.held_up.holds) == [STATUS]
+
+            await write(store, (EVENTS, "k1", b"after"))
+            await until_in_log(broker, 31)
+            broker.missing.clear()
+            await until_empty(store)
+            assert not relay.held_up.holds
+        for key in range(3):
+            assert broker.bodies(STATUS, f"k{key}") == [b"s%d" % n for n in range(1500) if n % 3 == key]
+
+    async def test_it_is_tried_ever_more_seldom(self) -> None:
+        store, broker = MemoryStore(), Broker(missing={STATUS})
+        async with relaying(store, broker):
+            await write(store, (STATUS, "a", b"s"))
+            await asyncio.sleep(1.2)
+        assert 2 <= len(broker.calls) <= 5
+
+
+async def test_a_read_is_bounded_in_bytes() -> None:
+    store, broker = MemoryStore(), Broker()
+    await write(store, *((EVENTS, f"k{n}", b"x" * 1_000_000) for n in range(50)))
+    async with relaying(store, broker):
+        await until_empty(store)
+    assert len(broker.log) == 50
+    assert max(sum(len(row.body) for row in call) for call in broker.calls) <= MOST_BYTES + 1_000_000
+
+
+written = st.tuples(st.sampled_from([EVENTS, STATUS, "dead"]), st.sampled_from("abc"), st.booleans())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(written, max_size=40), st.integers(0, 2**32))
+async def test_order_per_key_holds_whatever_is_refused_missing_away_or_sent_again(
+    wanted: list[tuple[str, str, bool]], seed: int
+) -> None:
+    chance, store, broker = random.Random(seed), MemoryStore(), Broker(poison={b"bad"})
+    lines: dict[tuple[str, str], list[bytes]] = {}
+    turnstile = Turnstile()
+    async with relaying(store, broker, turnstile) as relay:
+        for number, (topic, key, bad) in enumerate(wanted):
+            body = (b"bad%d" if bad else b"%d") % number
+            lines.setdefault((topic, key), []).append(body)
+            await write(store, (topic, key, body))
+            broker.missing ^= {topic} if chance.random() < 0.2 else set()
+            broker.away = chance.random() < 0.1
+            relay.wake()
+            for _ in range(chance.randrange(30)):
+                await asyncio.sleep(0)
+            aside = await store.undeliverable()
+            if aside and chance.random() < 0.3:
+                await store.send_again(chance.choice(aside).id, drop=False)
+        broker.away, broker.missing, broker.poison = False, set(), set()
+        async with asyncio.timeout(20):
+            while store.rows(OUTBOX) or store.rows(UNDELIVERABLE):
+                for row in await store.undeliverable():
+                    await store.send_again(row.id, drop=False)
+                relay.wake()
+                await asyncio.sleep(0.005)
+    for (topic, key), bodies in lines.items():
+        assert list(dict.fromkeys(broker.bodies(topic, key))) == bodies
