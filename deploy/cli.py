@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from deploy.commands import bench, check, console, demo, doctor, orders, parked, publish, shop, simulate, system, top
+from deploy.commands import (
+    bench,
+    check,
+    console,
+    demo,
+    doctor,
+    orders,
+    parked,
+    publish,
+    shop,
+    simulate,
+    system,
+    top,
+    undeliverable,
+)
 
 app = typer.Typer(
     name="orderbus",
@@ -36,6 +50,7 @@ app.command()(simulate.simulate)
 app.command()(bench.bench)
 app.command()(top.top)
 app.add_typer(parked.app, name="parked")
+app.add_typer(undeliverable.app, name="undeliverable")
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ class Problem(ClientError):
         self.code = str(body.get("code", status))
         self.title = str(body.get("title") or body.get("error") or f"answered {status}")
         self.problems: Sequence[Mapping[str, str]] = body.get("problems") or ()
+        self.missing: Sequence[str] = body.get("missing") or ()
         details = "".join(f"\n  {one.get('field') or 'whole'}: {one.get('text')}" for one in self.problems)
         super().__init__(f"{where}: {self.title} ({self.code}){details}")
 
@@ -158,7 +159,7 @@ class Edges(Http):
         except Unreachable:
             return ["process"]
         except Problem as problem:
-            return [problem.code]
+            return list(problem.missing) or [problem.code]
         return []
 
     async def metrics(self, service: str) -> dict[str, float]:

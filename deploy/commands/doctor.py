@@ -199,10 +199,13 @@ async def service(settings: Settings, name: str) -> str:
         missing = await edges.ready(name)
         if missing:
             raise Trouble(f"is not ready at {edge_url(settings, name)}: {', '.join(missing)}")
+        notes = list((await edges.get(name, "/ready")).get("notes", ()))
         await edges.get(name, "/parked")  # that the bearer token is right
         numbers = await edges.metrics(name)
-    parked = int(numbers.get("orderbus_parked", 0))
-    return f"ready at {edge_url(settings, name)}" + (f", {parked} messages parked" if parked else "")
+    for gauge, text in (("orderbus_parked", "messages parked"), ("orderbus_undeliverable", "records undeliverable")):
+        if count := int(numbers.get(gauge, 0)):
+            notes.append(f"{count} {text}")
+    return ", ".join([f"ready at {edge_url(settings, name)}", *notes])
 
 
 async def stripe_api(settings: Settings) -> str:

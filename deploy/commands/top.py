@@ -61,6 +61,7 @@ class Row:
     operations_late: float | None = None
     operations_doubtful: float | None = None
     parked: float | None = None
+    undeliverable: float | None = None
     memory_bytes: float | None = None
 
 
@@ -197,6 +198,7 @@ def row_of(before: Sample, now: Sample) -> Row:
         operations_late=gauge("orderbus_operations_late"),
         operations_doubtful=gauge("orderbus_operations_doubtful"),
         parked=gauge("orderbus_parked"),
+        undeliverable=gauge("orderbus_undeliverable"),
         memory_bytes=gauge("process_resident_memory_bytes"),
     )
 
@@ -234,8 +236,15 @@ COLUMNS = (
     ("late", "operations_late", "{:.0f}"),
     ("doubt", "operations_doubtful", "{:.0f}"),
     ("parked", "parked", "{:.0f}"),
+    ("undeliv.", "undeliverable", "{:.0f}"),
 )
-ALARMING = {"outbox_age_seconds": 10.0, "operations_late": 0.0, "operations_doubtful": 0.0, "parked": 0.0}
+ALARMING = {
+    "outbox_age_seconds": 10.0,
+    "operations_late": 0.0,
+    "operations_doubtful": 0.0,
+    "parked": 0.0,
+    "undeliverable": 0.0,
+}
 """Shown in red above these."""
 
 

@@ -27,6 +27,7 @@ from shared.shell.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.store import ParkedRow, Store
 from shared.shell.tracing import CURRENT, Tracer, child_of, context_of, new_span, valid
+from shared.shell.undeliverable import add_undeliverable
 from shared.shell.wiring import Wiring
 from shared.swift import replace
 from shared.web import MAX_REQUEST, Accepted, ProblemResponse, json_response, not_found, protection, public
@@ -177,6 +178,7 @@ def application(
     app.router.add_get("/ready", readiness)
     app.router.add_get("/metrics", exposition)
     _add_parking(app, parking)
+    add_undeliverable(app, edge.store)
     if wiring.service.routes:
         wiring.service.routes(app, edge)
     return app

@@ -25,6 +25,7 @@ from pydantic import BaseModel
 from services.checkout.gauges import GAUGES
 from shared.settings import PREFIX, Settings, load_settings
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,7 +36,7 @@ SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 def served() -> set[str]:
     """Names of all samples at `/metrics`."""
-    metrics = Metrics("checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in GAUGES])
+    metrics = Metrics("checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in GAUGES], Progress())
     metrics.watch_process()
     metrics.operation("ChargeCard", "done", 0.1)
     lines = generate_latest(metrics.registry).decode().splitlines()
@@ -91,6 +92,9 @@ class TestAlerts:
         watched = set().union(*(named(rule["expr"]) for rule in alerts()))
         assert watched >= {
             "orderbus_outbox_age_seconds",
+            "orderbus_undeliverable",
+            "orderbus_topics_held_up",
+            "orderbus_progress_age_seconds",
             "orderbus_lag",
             "orderbus_parked",
             "orderbus_operations_late",
