@@ -203,7 +203,10 @@ def row_of(before: Sample, now: Sample) -> Row:
     )
 
 
-SHARED = ("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_doubtful", "parked")
+SHARED = (
+    *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_doubtful"),
+    *("parked", "undeliverable"),
+)
 """Of the service's tables: every worker of a service tells the same."""
 ADDED = ("handled", "duplicates", "relayed", "lag", "memory_bytes")
 
