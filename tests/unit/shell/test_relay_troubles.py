@@ -7,14 +7,18 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.shell.bus import BusUnavailable, Sent
+from shared.shell.bus import BusUnavailable, Sent, Sink
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 from shared.shell.relay import MOST_BYTES, Relay
 from shared.shell.store import OutboxRow, Writes
+from shared.simulation.bus import MemoryBus, MemorySink
 from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE, MemoryStore
 from shared.simulation.relay_lock import Turnstile
 
@@ -67,9 +71,11 @@ async def write(store: MemoryStore, *rows: tuple[str, str, bytes]) -> None:
 
 
 @asynccontextmanager
-async def relaying(store: MemoryStore, broker: Broker, turnstile: Turnstile | None = None) -> AsyncIterator[Relay]:
+async def relaying(
+    store: MemoryStore, broker: Sink, turnstile: Turnstile | None = None, progress: Progress | None = None
+) -> AsyncIterator[Relay]:
     lock = (turnstile or Turnstile()).lock("w", store)
-    relay = Relay(store, broker, lambda: lock, Metrics("tally", "w"), random.Random(1), idle=0.005)
+    relay = Relay(store, broker, lambda: lock, Metrics("tally", "w"), random.Random(1), progress, idle=0.005)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -211,3 +217,50 @@ async def test_order_per_key_holds_whatever_is_refused_missing_away_or_sent_agai
                 await asyncio.sleep(0.005)
     for (topic, key), bodies in lines.items():
         assert list(dict.fromkeys(broker.bodies(topic, key))) == bodies
+
+
+class SleepySink(MemorySink):
+    """Falls asleep before or after one of its steps, until it is woken."""
+
+    def __init__(self, bus: MemoryBus, fence: str, sleeps_at: int) -> None:
+        super().__init__(bus, fence=fence)
+        self.woken = asyncio.Event()
+        self._steps, self._sleeps_at = 0, sleeps_at
+
+    async def _step(self) -> None:
+        self._steps += 1
+        if self._steps == self._sleeps_at:
+            await self.woken.wait()
+
+    async def start(self) -> None:
+        await self._step()
+        await super().start()
+        await self._step()
+
+    async def send(self, rows: Sequence[OutboxRow]) -> Sent:
+        await self._step()
+        sent = await super().send(rows)
+        await self._step()
+        return sent
+
+
+@pytest.mark.parametrize("sleeps_at", range(1, 7))
+async def test_a_relay_that_slept_publishes_nothing_older_last(sleeps_at: int) -> None:
+    """It loses its lock while it sleeps; the next one sends newer records; then it wakes."""
+    store, turnstile = MemoryStore(), Turnstile()
+    bus = MemoryBus(lambda: datetime(2026, 1, 1, tzinfo=UTC), random.Random(1))
+    sleepy = SleepySink(bus, "fence", sleeps_at)
+    await write(store, *((STATUS, f"k{n}", b"1") for n in range(5)))
+    async with relaying(store, sleepy, turnstile):
+        while turnstile.holder is None:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.02)
+        turnstile.broken()
+        async with relaying(store, MemorySink(bus, fence="fence"), turnstile):
+            await write(store, *((STATUS, f"k{n}", b"2") for n in range(5)))
+            await until_empty(store)
+            sleepy.woken.set()
+            await asyncio.sleep(0.02)
+            await until_empty(store)
+    last = {record.key: record.value for record in bus.records()}
+    assert len(last) == 5 and set(last.values()) == {b"2"}

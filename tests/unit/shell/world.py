@@ -19,6 +19,7 @@ from shared.shell.decisions import Batch, Done
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta, RecordSource
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 from shared.shell.operations import LONG_AGO, Operations
 from shared.shell.store import OperationRow, OutboxRow, TimerRow, Wanted
 from shared.shell.wiring import Wiring
@@ -93,7 +94,9 @@ class World:
     async def counts(self, key: str, *whats: str, **more: Any) -> Done:
         return await self.batch(*(self.message(key, Count(what=what, **more)) for what in whats or ("one more",)))
 
-    def handler(self, operations: Operations | None = None, batch: int = 100) -> Handler:
+    def handler(
+        self, operations: Operations | None = None, batch: int = 100, progress: Progress | None = None
+    ) -> Handler:
         self.done: list[Done] = []
         handler = Handler(
             self.wiring,
@@ -105,6 +108,7 @@ class World:
             chance=random.Random(1),
             after=self.done.append,
             room=operations.room if operations else lambda kind: 0,
+            progress=progress,
         )
         if operations:
             operations.handler = handler
