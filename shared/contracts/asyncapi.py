@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from shared.contracts import READERS, TOPICS
-from shared.contracts.envelope import MAX_BODY, MESSAGES, Command, Message, Topic, encode
+from shared.contracts.envelope import MESSAGES, Command, Message, Topic, encode
 from shared.contracts.examples import EXAMPLES, OPENED, ORDER
 
 Json = dict[str, Any]
@@ -221,13 +221,21 @@ def _headers(kind: type[Message]) -> Json:
 def _dead_letter() -> Json:
     origin = {"type": "string", "description": "Where it was: `<topic>/<partition>/<offset>`."}
     error = {"type": "string", "description": "Why it was set aside."}
+    cut = {
+        "type": "string",
+        "description": "Where something was left out, JSON of what the record had: `headers` (their number), "
+        "`header_bytes`, `body_bytes`, `body_sha256`.",
+    }
     return {
         "name": "dead-letter",
         "title": "DeadLetter",
-        "summary": "A record as it came, whatever it is",
+        "summary": "A copy of a record as it came, whatever it is, never larger than a topic takes",
         "contentType": "application/octet-stream",
-        "headers": {"type": "object", "properties": {"orderbus_origin": origin, "orderbus_error": error}},
-        "payload": {"description": f"The bytes of the record, up to {MAX_BODY} and more."},
+        "headers": {
+            "type": "object",
+            "properties": {"orderbus_origin": origin, "orderbus_error": error, "orderbus_cut": cut},
+        },
+        "payload": {"description": "The bytes of the record, as far as they fit."},
     }
 
 

@@ -121,7 +121,7 @@ async def test_a_relay_that_slept_publishes_nothing_older_last(status: Status, t
         await asyncio.sleep(3.0)
         stale |= {key: last for key, last in (await status.last()).items() if last != status.written}
     await status.system.services.until_ready()
-    what = "SIGSTOP of the relay with records under way"
+    what = "(m) SIGSTOP of the relay, records under way"
     table.add(what, 0, len(stale), 0, time.monotonic() - began, f"taken over within {max(took):.0f} s")
     assert stale == {}
     assert len(await status.last()) == KEYS
@@ -142,6 +142,6 @@ async def test_an_outbox_of_large_records_does_not_fill_the_memory(status: Statu
             most = max(most, *(psutil.Process(worker.pid).memory_info().rss for worker in workers))
             await asyncio.sleep(0.05)
     table.add(
-        f"{LARGE} records of 1 MB in an outbox", 0, 0, 0, time.monotonic() - began, f"at most {most / 1e6:.0f} MB"
+        f"(n) {LARGE} records of 1 MB in an outbox", 0, 0, 0, time.monotonic() - began, f"at most {most / 1e6:.0f} MB"
     )
     assert most <= MOST_MEMORY
