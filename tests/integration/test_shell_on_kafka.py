@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
+import orjson
+from aiokafka import AIOKafkaConsumer
+
 from shared.contracts.envelope import Envelope, to_headers
-from shared.shell.kafka import FETCH_BYTES
+from shared.shell.kafka import FETCH_BYTES, dead_letters
 from tests.integration.toy import EVENTS, Fill, Ship, Take
 from tests.integration.toy_on_kafka import World, ids, world
 
@@ -63,6 +67,28 @@ async def test_garbage_is_set_aside_alone_and_everything_else_goes_on(world: Wor
     await world.until("select sum(things) from boxes", (1,))
     await world.until("select count(*) from parked", (3,))
     await world.until("select count(*) from outbox", (0,))
+
+
+async def test_a_poison_record_with_an_enormous_header_holds_up_no_event(world: World) -> None:
+    """Its dead letter was larger than Kafka takes, and was repeated without end before everything else."""
+    await world.worker(0)
+    await world.publish("s", Fill(shelf="s", count=500))
+    await world.until("select data->>'things' from shelves", ("500",))
+    await world.raw(b"poisoned", b"{}", [("ce_id", b"x"), ("poison", b"\xff" * 750_000)])
+    await world.until("select key from parked", ("poisoned",))
+    for n in range(20):
+        await world.publish(f"b-{n}", Take(shelf="s"))
+    await world.until("select sum(things) from boxes", (20,))
+    await world.until("select count(*) from outbox", (0,), seconds=5)
+    assert len(await world.records(EVENTS.name, 20)) == 20
+    consumer = AIOKafkaConsumer(
+        dead_letters("toy").name, bootstrap_servers=world.settings.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    async with asyncio.timeout(10):
+        letter = await consumer.getone()
+    await consumer.stop()
+    assert orjson.loads(dict(letter.headers)["orderbus_cut"])["header_bytes"] > 750_000
 
 
 async def test_a_worker_that_stops_and_starts_again_goes_on_where_it_was(world: World) -> None:

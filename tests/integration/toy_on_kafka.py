@@ -22,7 +22,8 @@ from shared.settings import KafkaSettings
 from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.kafka import KafkaSink, KafkaSource, dead_letters
+from shared.shell.kafka import KafkaSource, dead_letters
+from shared.shell.kafka_sink import KafkaSink
 from shared.shell.postgres import PostgresStore
 from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.runner import Shell
@@ -50,7 +51,7 @@ class World:
             name,
             store=store,
             source=KafkaSource(self.settings, "toy", name, [COMMANDS.name]),
-            sink=KafkaSink(self.settings, name),
+            sink=KafkaSink(self.settings, name, "toy"),
             lock=lambda: PostgresRelayLock(self.url, name),
             clock=SystemClock(),
             chance=random.Random(index),
