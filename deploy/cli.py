@@ -12,6 +12,7 @@ from deploy.commands import (
     console,
     demo,
     doctor,
+    lost,
     orders,
     parked,
     publish,
@@ -43,6 +44,9 @@ app.command()(orders.cancel)
 app.command()(orders.ship)
 app.command()(orders.retry)
 app.command()(orders.complete)
+app.command()(lost.lost)
+app.command()(lost.resend)
+app.command()(lost.replay)
 app.command()(doctor.doctor)
 app.command()(check.check)
 app.command()(demo.demo)

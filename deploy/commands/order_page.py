@@ -56,16 +56,16 @@ def _head(order: Body) -> list[str]:
 def _items(order: Body) -> list[str]:
     if not order["items"]:
         return ["Nothing in it yet."]
-    instructions = {
-        item["id"]: item.get("instructions") or {} for item in (order.get("deliveries") or {}).get("items", ())
-    }
+    deliveries = {item["id"]: item for item in (order.get("deliveries") or {}).get("items", ())}
     found = ["Items"]
     for item in order["items"]:
         price = money(item["line_total"], order["currency"])
-        how = details(instructions.get(item["item"], {}), "code", "carrier", "tracking", "note", "link")
+        delivery = deliveries.get(item["item"], {})
+        how = details(delivery.get("instructions") or {}, "code", "carrier", "tracking", "note", "link")
         trouble = item.get("trouble") or ""
         what = f"{item['quantity']} × {item['product']}"
         found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
+        found += _waits(delivery)
     return found
 
 
@@ -96,5 +96,23 @@ def _told(order: Body) -> list[str]:
     mails = [f"{mail['template']} to {mail['audience']} ({mail['state']})" for mail in told["mails"]]
     hooks = [f"{hook['event']} ({hook['state']})" for hook in told["webhooks"]]
     found = ["", f"Mails     {', '.join(mails) or 'none'}", f"Webhooks  {', '.join(hooks) or 'none'}"]
+    for one in (*told["mails"], *told["webhooks"]):
+        name = one["template"] if "template" in one else f"{one['event']} to {one['endpoint']}"
+        if one["state"] in ("failed", "unknown", "exhausted", "paused"):
+            found.append(f"  {name}: {one['state']} {clock(one['at'])}, attempts {one['attempts']}: {one['text']}")
+            found.append(f"    {one['message']}")
+        found += [f"  {name}:", *waits] if (waits := _waits(one)) else []
     feed = told["feeds"].get("customer")
     return [*found, f"Feed      {feed}"] if feed else found
+
+
+def _waits(one: Body) -> list[str]:
+    """Since when a call has waited, why, and when it is made next; nothing for one that goes its way."""
+    call = one.get("waiting")
+    if not call or not (call["error"] or call.get("paused")):
+        return []
+    following = f"next {day_and_clock(call['next_try'])}" if call.get("next_try") else "under way"
+    if call.get("paused"):
+        following = f"paused, see `orderbus destinations`: {call['paused']}"
+    why = "" if call["error"] == call.get("paused") else f": {call['error']}"
+    return [f"    waits since {day_and_clock(call['since'])}, attempts {call['attempts']}, {following}{why}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.deliveries import Change, deliveries, everything_held
-from services.fulfillment.domain.delivering import affected, revoke_access, why
+from services.fulfillment.domain.delivering import affected, revoke_access, superseded, why
 from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus, Stage, pool_of, row_key
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
@@ -78,7 +78,7 @@ def _revoke_at_once(change: Change, item: Item) -> None:
 def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Context) -> Decision[Delivery]:
     """Also after a person had given it up: the customer has no access now."""
     delivery, item = affected(delivery, context)
-    if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
+    if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED) or superseded(item, context):
         return Decision(delivery)
     change = Change(delivery, context)
     change.put(replace(item, status=ItemStatus.REVOKED, code="", text=""))
@@ -91,7 +91,7 @@ def not_revoked(
     delivery: Delivery | None, outcome: RevokeAccess.Failed | RevokeAccess.Unresolved, context: Context
 ) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
-    if item.status is not ItemStatus.REVOKING:
+    if item.status is not ItemStatus.REVOKING or superseded(item, context):
         return Decision(delivery)
     code, text = why(outcome)
     change = Change(delivery, context)

@@ -231,10 +231,12 @@ def granted(delivery: Delivery | None, outcome: GrantAccess.Done, context: Conte
     """Also after a person had given it up, or it was called off: the customer has access now."""
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
-    if not isinstance(item.action, CourseAccess):  # retried meanwhile, as something else
-        return Decision(delivery)
-    if item.status in (ItemStatus.UNDER_WAY, ItemStatus.FAILED):
-        deliver(change, item, Instructions(kind="course", link=item.action.enter))
+    if superseded(item, context):
+        assert isinstance(context.operation, GrantAccess)
+        change.operations.append(revocation(change, item, context.operation.url))
+    elif item.status in (ItemStatus.UNDER_WAY, ItemStatus.FAILED):
+        enter = item.action.enter if isinstance(item.action, CourseAccess) else None
+        deliver(change, item, Instructions(kind="course", link=enter))
     elif item.status is not ItemStatus.DELIVERED:
         revoke_access(change, item)
     return change.decision()
@@ -246,7 +248,7 @@ def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context:
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
     doubtful = bool(context.attempts)
-    if _superseded(item, context):
+    if superseded(item, context):
         return Decision(delivery)
     if item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=doubtful)
@@ -264,7 +266,7 @@ def grant_unresolved(
 ) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
-    if _superseded(item, context):
+    if superseded(item, context):
         return Decision(delivery)
     if item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=True)
@@ -273,18 +275,20 @@ def grant_unresolved(
     return change.decision()
 
 
-def _superseded(item: Item, context: Context) -> bool:
+def superseded(item: Item, context: Context) -> bool:
     """Whether the item is delivered in another way by now: staff corrected its product and retried it."""
-    assert isinstance(context.operation, GrantAccess)
-    corrected = not isinstance(item.action, CourseAccess) or item.action.url != context.operation.url
-    return item.status is ItemStatus.UNDER_WAY and corrected
+    operation = context.operation
+    assert isinstance(operation, GrantAccess | RevokeAccess)
+    return not isinstance(item.action, CourseAccess) or item.action.url != operation.url
 
 
 def revoke_access(change: Change, item: Item) -> None:
     """Take a course grant back."""
     assert isinstance(item.action, CourseAccess)
     change.put(replace(item, status=ItemStatus.REVOKING))
+    change.operations.append(revocation(change, item, item.action.url))
+
+
+def revocation(change: Change, item: Item, url: str) -> RevokeAccess:
     who = change.delivery.customer
-    change.operations.append(
-        RevokeAccess(item.action.url, change.context.key, item.id, item.product, item.quantity, who)
-    )
+    return RevokeAccess(url, change.context.key, item.id, item.product, item.quantity, who)

@@ -12,14 +12,20 @@ from services.fulfillment.domain.deliveries import Change, deliveries
 from services.fulfillment.domain.delivering import deliver, fail, revoke_access
 from services.fulfillment.domain.staff import UNKNOWN_ORDER
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus
-from shared.contracts.fulfillment import ItemRevoked, ItemSettled, RevocationFailed, SettleDelivery
+from shared.contracts.fulfillment import ItemRevoked, ItemSettled, RevocationFailed, SettleDelivery, SettledOutcome
 from shared.contracts.values import Instructions
 from shared.shell.core import Context, Decision, Refused
 from shared.swift import replace
 
 SETTLED = "settled"
 GRANTING = (ItemStatus.UNDER_WAY, ItemStatus.FAILED, ItemStatus.STOPPING)
-REVOKING = (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED, ItemStatus.STOPPING)
+REVOKING = (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED)
+FITTING: dict[SettledOutcome, tuple[ItemStatus, ...]] = {
+    "delivered": GRANTING,
+    "not_delivered": GRANTING,
+    "revoked": (*REVOKING, ItemStatus.STOPPING),
+    "not_revoked": REVOKING,
+}
 
 
 @deliveries.on(SettleDelivery)
@@ -53,9 +59,8 @@ def _why_not(item: Item, command: SettleDelivery) -> Refused | None:
             "nothing_to_settle",
             f"Item {item.id} is not delivered by another system: ship it, or retry it, which is safe.",
         )
-    fits = GRANTING if command.outcome in ("delivered", "not_delivered") else REVOKING
     known = item.status is ItemStatus.FAILED and command.outcome == "not_delivered" and not item.doubtful
-    if item.status in fits and not known:
+    if item.status in FITTING[command.outcome] and not known:
         return None
     return Refused("nothing_to_settle", f"Item {item.id} is {item.status}: {command.outcome} would change nothing.")
 

@@ -1,0 +1,177 @@
+"""What staff do about a course whose delivery waits, failed, or is in doubt: settle it, or correct the product."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.domain.states import ItemStatus
+from shared.contracts.fulfillment import (
+    CourseAccess,
+    ItemDelivered,
+    ItemFailed,
+    ItemRetried,
+    ItemRevoked,
+    ItemSettled,
+    RetryDelivery,
+    RevocationFailed,
+    SettleDelivery,
+    ShipItems,
+)
+from shared.contracts.values import Instructions
+from tests.unit.fulfillment.bench import Bench, line
+
+COURSE = CourseAccess(url="https://courses.example/access", enter="https://courses.example/enter")
+CORRECTED = COURSE.model_copy(update={"url": "https://courses.example/right"})
+
+
+def paid() -> Bench:
+    bench = Bench()
+    bench.product("course", COURSE)
+    bench.place(line("1", "course"))
+    bench.pay()
+    return bench
+
+
+def said(outcome: Any, item: str = "1") -> SettleDelivery:
+    return SettleDelivery(item=item, outcome=outcome, reason="Ada is in the list of members.")
+
+
+def unresolved() -> Bench:
+    bench = paid()
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Unresolved("time-out"))
+    return bench
+
+
+def revoking() -> Bench:
+    bench = paid()
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
+    bench.cancel()
+    return bench
+
+
+def test_an_unresolved_grant_is_settled_as_delivered() -> None:
+    settled, delivered = unresolved().heard(said("delivered"))
+    assert settled == ItemSettled(item="1", outcome="delivered", reason="Ada is in the list of members.")
+    assert isinstance(delivered, ItemDelivered)
+    assert delivered.instructions == Instructions(kind="course", link=COURSE.enter), "the reason is for staff only"
+
+
+def test_an_unresolved_grant_is_settled_as_not_delivered_and_then_nothing_is_left_to_revoke() -> None:
+    bench = unresolved()
+    assert bench.item("1").doubtful
+    assert [type(event) for event in bench.heard(said("not_delivered"))] == [ItemSettled]
+    assert bench.item("1").status is ItemStatus.FAILED and not bench.item("1").doubtful
+    assert bench.refusal(said("not_delivered")).code == "nothing_to_settle"
+    assert bench.cancel() == [ItemRevoked(item="1")]
+    assert bench.open == []
+
+
+def test_what_waits_is_settled_and_a_late_grant_of_it_counts() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    settled, failed = bench.heard(said("not_delivered"))
+    assert isinstance(settled, ItemSettled) and isinstance(failed, ItemFailed)
+    assert failed.code == "settled"
+
+    (delivered,) = bench.answer(waiting, GrantAccess.Done())
+    assert isinstance(delivered, ItemDelivered)
+
+
+def test_what_waits_is_settled_as_not_delivered_called_off_and_a_late_grant_is_taken_back() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    bench.heard(said("not_delivered"))
+    bench.cancel()
+    bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done())
+    assert bench.item("1").status is ItemStatus.REVOKED
+
+    assert bench.answer(waiting, GrantAccess.Done()) == []
+    assert bench.item("1").status is ItemStatus.REVOKING, "the customer has access now"
+    assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == [ItemRevoked(item="1")]
+
+
+def test_a_revocation_that_nobody_could_find_out_about_is_settled() -> None:
+    bench = revoking()
+    bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Unresolved("time-out"))
+    assert [type(event) for event in bench.heard(said("revoked"))] == [ItemSettled, ItemRevoked]
+    assert bench.item("1").status is ItemStatus.REVOKED
+
+
+def test_a_revocation_that_waits_is_settled_and_its_late_success_counts() -> None:
+    bench = revoking()
+    waiting = bench.wanted(RevokeAccess)
+    settled, failed = bench.heard(said("not_revoked"))
+    assert isinstance(settled, ItemSettled) and isinstance(failed, RevocationFailed)
+    assert bench.answer(waiting, RevokeAccess.Done()) == [ItemRevoked(item="1")]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [
+        ("not_delivered", ItemStatus.REVOKED),
+        ("revoked", ItemStatus.REVOKED),
+        ("delivered", ItemStatus.REVOKING),
+    ],
+)
+def test_a_grant_that_was_called_off_while_it_waited_is_settled(outcome: str, status: ItemStatus) -> None:
+    bench = paid()
+    bench.cancel()
+    assert bench.item("1").status is ItemStatus.STOPPING
+    bench.heard(said(outcome))
+    assert bench.item("1").status is status
+
+
+def test_what_is_known_and_what_no_other_system_delivers_is_not_settled() -> None:
+    bench = paid()
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
+    assert bench.refusal(said("delivered")).code == "nothing_to_settle"
+    assert bench.refusal(said("revoked")).code == "nothing_to_settle"
+    assert bench.refusal(said("delivered", "9")).code == "unknown_item"
+    assert bench.refusal(said("delivered"), "o-9").code == "unknown_order"
+    bench.place(line("1", "mug", shippable=True), key="o-2")
+    bench.pay("o-2")
+    assert bench.refusal(said("delivered"), "o-2").code == "nothing_to_settle"
+    assert bench.heard(ShipItems(carrier="DHL", tracking="T"), "o-2")
+
+
+# A wrong URL: the call waits, and goes on at the corrected one
+
+
+def test_a_call_that_waits_at_a_wrong_url_goes_on_at_the_corrected_one() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    assert bench.refusal(RetryDelivery()).code == "nothing_to_retry", "nothing was corrected yet"
+
+    bench.product("course", CORRECTED)
+    assert bench.heard(RetryDelivery()) == [ItemRetried(item="1")]
+    corrected = next(o for _, o in bench.open if isinstance(o, GrantAccess) and o.url == CORRECTED.url)
+
+    assert bench.answer(waiting, GrantAccess.Failed("called_off", "nobody wants this call any more")) == []
+    assert bench.item("1").status is ItemStatus.UNDER_WAY
+    (delivered,) = bench.answer(corrected, GrantAccess.Done())
+    assert isinstance(delivered, ItemDelivered)
+
+
+def test_a_late_success_at_the_old_url_is_taken_back_and_the_corrected_one_counts() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery(items=("1",)))
+    corrected = next(o for _, o in bench.open if isinstance(o, GrantAccess) and o.url == CORRECTED.url)
+
+    assert bench.answer(waiting, GrantAccess.Done()) == []
+    assert bench.wanted(RevokeAccess).url == COURSE.url
+    (delivered,) = bench.answer(corrected, GrantAccess.Done())
+    assert isinstance(delivered, ItemDelivered)
+    assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == []
+    assert bench.item("1").status is ItemStatus.DELIVERED
+
+
+def test_a_call_that_was_called_off_while_it_waited_ends_without_access() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    bench.cancel()
+    assert bench.answer(waiting, GrantAccess.Failed("called_off", "x")) == [ItemRevoked(item="1")]
