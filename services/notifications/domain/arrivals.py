@@ -29,7 +29,7 @@ NOT_SENT: dict[str, PostingState] = {"paused": "paused", "removed": "removed"}
 @threads.on(PostWebhook.Done)
 def delivered(thread: Thread | None, outcome: PostWebhook.Done, context: Context) -> Answer:
     operation = _posting_of(context)
-    changed = _with_posting(thread, operation.message_id, "delivered", len(context.attempts) + 1, context)
+    changed = _with_posting(thread, operation.message_id, "delivered", context.calls, context)
     event = WebhookDelivered(
         message=operation.message_id,
         endpoint=operation.endpoint,
@@ -48,15 +48,13 @@ def not_delivered(
     code = outcome.code if isinstance(outcome, PostWebhook.Failed) else "unresolved"
     log = _log(context, operation)
     if code in NOT_SENT:
-        changed = _with_posting(
-            thread, operation.message_id, NOT_SENT[code], len(context.attempts), context, outcome.text
-        )
+        changed = _with_posting(thread, operation.message_id, NOT_SENT[code], context.calls - 1, context, outcome.text)
         return Decision(changed, records=log)
     gone = code == "gone"
     if gone:  # the answer itself; earlier tries are in the log already
         log = [*log, _attempt(context, operation, "HTTP 410")]
     state: PostingState = "paused" if gone else "exhausted"
-    changed = _with_posting(thread, operation.message_id, state, len(log), context, outcome.text)
+    changed = _with_posting(thread, operation.message_id, state, context.calls, context, outcome.text)
     event = WebhookExhausted(
         message=operation.message_id,
         endpoint=operation.endpoint,

@@ -36,7 +36,7 @@ def sent(thread: Thread | None, outcome: SendEmail.Done, context: Context) -> An
     mail = _find(thread, operation.message_id)
     if thread is None or mail is None:
         return Decision(thread, events=[event])
-    done = replace(_at_rest(mail, context), state="sent", attempts=mail.attempts + len(context.attempts) + 1)
+    done = replace(_at_rest(mail, context), state="sent", attempts=mail.attempts + context.calls)
     return Decision(_with(thread, done), events=[event], records=_log(context, operation))
 
 
@@ -60,12 +60,13 @@ def in_doubt(thread: Thread | None, outcome: SendEmail.Unresolved, context: Cont
     ):
         return _lost(thread, "unresolved", outcome.text, context)
     if not counts:
-        return Decision(thread, operations=[operation])
+        begun = replace(mail, attempts=mail.attempts + context.calls)
+        return Decision(_with(thread, begun), operations=[operation])
     due = context.at + SEND_AGAIN_AFTER[mail.doubts]
     waiting = replace(
         mail,
         doubts=mail.doubts + 1,
-        attempts=mail.attempts + len(context.attempts),
+        attempts=mail.attempts + context.calls,
         text=outcome.text[:2000],
         content=_content(operation),
         since=mail.since or context.at,
@@ -147,7 +148,7 @@ def _lost(thread: Thread | None, code: str, text: str, context: Context) -> Deci
     lost = replace(
         mail,
         state="unknown" if code == "unresolved" else "failed",
-        attempts=mail.attempts + len(context.attempts),
+        attempts=mail.attempts + context.calls,
         at=context.at,
         code=code[:200],
         text=text[:2000],

@@ -13,7 +13,7 @@ from shared.contracts.checkout import OrderPaid, OrderPlaced
 from shared.contracts.envelope import Event
 from shared.contracts.notifications import RegisterEndpoint
 from shared.contracts.values import Attempt, Customer, OrderItem, StoreCard
-from shared.shell.core import Context, Decision, Operation, Outcome, Record, Ref, Refused
+from shared.shell.core import Context, Decision, Operation, Outcome, Record, Ref, Refused, UnresolvedOutcome
 
 START = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -96,6 +96,8 @@ class Conversation:
         context = self._context(self.key)
         context.operation = operation
         context.attempts = [Attempt(at=at or self.at, error=error) for error in errors]
+        gave_up = getattr(outcome, "code", "") == "gave_up" or isinstance(outcome, UnresolvedOutcome)
+        context.calls = len(errors) + (not gave_up)
         answer = self._take(outcome, context)
         assert isinstance(answer, Decision)
         return answer

@@ -120,7 +120,7 @@ def test_a_delivery_is_logged_attempt_by_attempt() -> None:
 def test_an_exhausted_delivery_alerts_staff_and_a_replay_posts_the_same_bytes_under_the_same_id() -> None:
     order = paid_order(hook())
     post = order.posts()[0]
-    order.came(post, PostWebhook.Failed("attempts", "HTTP 500"), *["HTTP 500"] * 10)
+    order.came(post, PostWebhook.Failed("gave_up", "HTTP 500"), *["HTTP 500"] * 10)
 
     assert [event.attempts for event in order.events if isinstance(event, WebhookExhausted)] == [10]
     assert order.feed("northwind~staff")[-1].kind == "webhook_exhausted"
