@@ -16,6 +16,7 @@ from deploy.commands import (
     orders,
     parked,
     publish,
+    settle,
     shop,
     simulate,
     system,
@@ -55,6 +56,7 @@ app.command()(bench.bench)
 app.command()(top.top)
 app.add_typer(parked.app, name="parked")
 app.add_typer(undeliverable.app, name="undeliverable")
+app.add_typer(settle.app, name="settle")
 
 
 def main() -> None:

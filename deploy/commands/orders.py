@@ -144,7 +144,7 @@ def refund(
             wish["items"] = [{"item": item} for item in items]
         return wish
 
-    _command("payments", number, "refund", body, actor, data, as_json)
+    submit("payments", number, "refund", body, actor, data, as_json)
 
 
 def cancel(
@@ -155,7 +155,7 @@ def cancel(
     as_json: console.AsJson = False,
 ) -> None:
     """Cancel an order before completion; money already taken goes back."""
-    _command("checkout", number, "cancel", _fixed({"reason": reason}), actor, data, as_json)
+    submit("checkout", number, "cancel", _fixed({"reason": reason}), actor, data, as_json)
 
 
 def complete(
@@ -166,7 +166,7 @@ def complete(
     as_json: console.AsJson = False,
 ) -> None:
     """Mark a paid order as completed by hand."""
-    _command("checkout", number, "complete", _fixed({"note": note}), actor, data, as_json)
+    submit("checkout", number, "complete", _fixed({"note": note}), actor, data, as_json)
 
 
 def ship(
@@ -180,7 +180,7 @@ def ship(
 ) -> None:
     """Say that a parcel left."""
     wish = {"carrier": carrier, "tracking": tracking, "items": items or []}
-    _command("fulfillment", number, "ship", _fixed(wish), actor, data, as_json)
+    submit("fulfillment", number, "ship", _fixed(wish), actor, data, as_json)
 
 
 def retry(
@@ -191,7 +191,7 @@ def retry(
     as_json: console.AsJson = False,
 ) -> None:
     """Try failed or waiting deliveries again."""
-    _command("fulfillment", number, "retry", _fixed({"items": items or []}), actor, data, as_json)
+    submit("fulfillment", number, "retry", _fixed({"items": items or []}), actor, data, as_json)
 
 
 def _fixed(wish: dict[str, Any]) -> Any:
@@ -201,7 +201,7 @@ def _fixed(wish: dict[str, Any]) -> Any:
     return body
 
 
-def _command(service: str, number: str, verb: str, body: Any, actor: str, data: Path | None, as_json: bool) -> None:
+def submit(service: str, number: str, verb: str, body: Any, actor: str, data: Path | None, as_json: bool) -> None:
     async def work() -> None:
         async with _edges(data, actor) as edges:
             found = await edges.order(number)

@@ -14,7 +14,7 @@ from aiohttp import web
 from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe_events import NotStripes, callback, verified
 from services.payments.storage import ledger_entries, payments
-from shared.contracts.payments import RefundPayment
+from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.settings import StripeSettings
 from shared.shell import codec
 from shared.shell.service import Routes
@@ -30,11 +30,12 @@ from shared.web import (
 )
 
 MOST = 500
+COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
 def routes(stripe: StripeSettings) -> Routes:
     def add(application: web.Application, edge: Edge) -> None:
-        add_commands(application, edge, [("POST", "/orders/{key}/refund", RefundPayment)])
+        add_commands(application, edge, COMMANDS)
         application.router.add_post("/stripe/webhook", stripe_webhook(edge, stripe))
         application.router.add_get("/orders/{key}/payment", one_payment(edge))
         application.router.add_get("/payments", some_payments(edge))
@@ -109,6 +110,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
                 "code": attempt.code,
                 "text": attempt.text,
                 "surplus": attempt.surplus,
+                "settled_by": attempt.settled_by,
                 "at": attempt.at,
             }
             for attempt in payment.attempts
@@ -125,6 +127,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
                 "transaction": refund.transaction,
                 "code": refund.code,
                 "text": refund.text,
+                "settled_by": refund.settled_by,
                 "at": refund.at,
             }
             for refund in payment.refunds

@@ -1,0 +1,80 @@
+"""`orderbus settle`: a person says what became of a call whose outcome nobody could find out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.commands import console
+from deploy.commands.orders import Number, minor_units, submit
+
+app = typer.Typer(no_args_is_help=True, help="Say what became of a call whose outcome is unknown.")
+Reference = Annotated[str, typer.Option("--reference", help="The provider's id of what moved: pi_…, re_…")]
+Amount = Annotated[
+    str | None, typer.Option("--amount", help="What moved, such as 12.50: compared with what was asked.")
+]
+Reason = Annotated[str, typer.Option("--reason", help="How it was found out.")]
+
+
+@app.command()
+def payment(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged.")],
+    reason: Reason,
+    attempt: Annotated[int, typer.Option("--attempt", min=1, help="The unresolved one if missing.")] = 0,
+    reference: Reference = "",
+    amount: Amount = None,
+    actor: console.Actor = "staff",
+    data: console.Data = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """An attempt to charge: look it up at the provider by the order's number first."""
+    _settle("attempts", attempt, number, outcome, reference, amount, reason, actor, data, as_json)
+
+
+@app.command()
+def refund(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="refunded or not_refunded.")],
+    reason: Reason,
+    refund: Annotated[str, typer.Option("--refund", help="Its id; the unresolved one if missing.")] = "",
+    reference: Reference = "",
+    amount: Amount = None,
+    actor: console.Actor = "staff",
+    data: console.Data = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """A refund: look it up at the provider by the payment's id first."""
+    _settle("refunds", refund, number, outcome, reference, amount, reason, actor, data, as_json)
+
+
+def _settle(
+    what: str,
+    name: int | str,
+    number: str,
+    outcome: str,
+    reference: str,
+    amount: str | None,
+    reason: str,
+    actor: str,
+    data: Any,
+    as_json: bool,
+) -> None:
+    subject = {"attempts": "attempt", "refunds": "refund"}[what]
+
+    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
+        wish: dict[str, Any] = {"outcome": outcome, "reference": reference, "reason": reason}
+        if amount is not None:
+            wish["amount"] = minor_units(amount, found["currency"])
+        return wish | {subject: name or await _only_unresolved(edges, found["key"], what, subject)}
+
+    submit("payments", number, "settle", body, actor, data, as_json)
+
+
+async def _only_unresolved(edges: Any, key: str, what: str, subject: str) -> Any:
+    payment = await edges.part("payments", f"/orders/{key}/payment") or {what: []}
+    unresolved = [one[subject] for one in payment[what] if one["status"] == "unresolved"]
+    if len(unresolved) != 1:
+        raise console.Failure(f"The order has {len(unresolved)} unresolved {what}; name one.", console.WRONG)
+    return unresolved[0]
