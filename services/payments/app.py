@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain import payments
@@ -16,10 +19,10 @@ from shared.settings import PREFIX, Settings, WrongSettings
 from shared.shell.service import Service
 
 
-def payments_service(settings: Settings, engine: AsyncEngine) -> Service:
-    """Raises WrongSettings when Stripe's key or webhook secret is missing."""
+def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
+    """Raises WrongSettings when Stripe's key or webhook secret is missing. `now` gives Unix seconds."""
     _require(settings)
-    stripe = StripeGateway(settings.stripe)
+    stripe = StripeGateway(settings.stripe, now=now)
     providers = Providers({"stripe": stripe})
     return Service(
         name="payments",

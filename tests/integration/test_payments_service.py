@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import aiohttp
@@ -30,7 +30,7 @@ from shared.contracts.envelope import Message
 from shared.contracts.payments import RefundPayment
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
 from shared.shell.bus import Sent
-from shared.shell.clock import SystemClock
+from shared.shell.clock import Clock, SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
 from shared.shell.edge import Readiness, ShellEdge, application
@@ -49,11 +49,20 @@ TOKEN = "a-token-of-this-test"
 _ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
 
 
+class Told(NamedTuple):
+    """An event that left the service."""
+
+    type: str
+    key: str
+    body: dict[str, Any]
+
+
 @dataclass
 class Bus:
     """A sink that keeps what it gets."""
 
     types: list[str] = field(default_factory=list)
+    events: list[Told] = field(default_factory=list)
 
     async def start(self) -> None: ...
 
@@ -61,7 +70,10 @@ class Bus:
         return True
 
     async def send(self, rows: Sequence[OutboxRow]) -> Sent:
-        self.types += [dict(orjson.loads(row.headers))["ce_type"] for row in rows]
+        for row in rows:
+            type = dict(orjson.loads(row.headers))["ce_type"]
+            self.types.append(type)
+            self.events.append(Told(type, row.key, orjson.loads(row.body)))
         return Sent([row.id for row in rows])
 
     async def stop(self) -> None: ...
@@ -93,8 +105,11 @@ class Running:
             return await answer.json()
 
     async def refund(self, key: str, **wish: Any) -> tuple[int, dict[str, Any]]:
-        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key}
-        async with self.http.post(f"{self.url}/orders/o-1/refund", json=wish, headers=headers) as answer:
+        return await self.command(key, "refund", **wish)
+
+    async def command(self, key: str, verb: str, **wish: Any) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key, "X-Actor": "staff:anna"}
+        async with self.http.post(f"{self.url}/orders/o-1/{verb}", json=wish, headers=headers) as answer:
             return answer.status, orjson.loads(await answer.read())
 
     async def faults(self) -> list[tuple[str, str]]:
@@ -118,12 +133,13 @@ def settings_for(database: str, stripe_url: str) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def payments_at(database: str, port: int, stripe: Sandbox) -> AsyncIterator[Running]:
+async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | None = None) -> AsyncIterator[Running]:
     settings = settings_for(database, stripe.url)
     engine = create_engine(database, "test")
     store, bus = PostgresStore(engine), Bus()
     await store.housekeep(datetime.now(UTC), 9)
-    service = payments_service(settings, engine)
+    clock = clock or SystemClock()
+    service = payments_service(settings, engine, now=lambda: clock.now().timestamp())
     shell = Shell(
         service,
         "payments-0",
@@ -131,7 +147,7 @@ async def payments_at(database: str, port: int, stripe: Sandbox) -> AsyncIterato
         source=NoSource(),
         sink=bus,
         lock=lambda: PostgresRelayLock(database, "payments-0"),
-        clock=SystemClock(),
+        clock=clock,
         chance=random.Random(1),
     )
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)

@@ -66,7 +66,7 @@ class StripeGateway(StripeApi):
         self, settings: StripeSettings, *, breaker: Breaker | None = None, now: Callable[[], float] = time.time
     ) -> None:
         super().__init__(settings)
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or Breaker(clock=now)
         self._now = now
 
     # The port
