@@ -83,7 +83,8 @@ class StripeSettings(Section):
     tolerance: int = Field(default=300, ge=1)
     """Seconds that a callback's signature stays valid."""
     requests_per_second: float = Field(default=25, gt=0)
-    """Per endpoint of Stripe's API (its documented limit is 25 in test mode, 100 in live mode)."""
+    """Per endpoint of Stripe's API, all workers together (its documented limit is 25 in test mode, 100 in live
+    mode)."""
     timeout: float = Field(default=20, gt=0)
     """Seconds per request."""
 

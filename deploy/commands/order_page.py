@@ -86,6 +86,8 @@ def _payments(order: Body) -> list[str]:
             f"  {clock(refund['at'])}  refund     {refund['status']:<14} {money(refund['amount'], currency):>14}  "
             f"{refund['reason']}  {refund['transaction']}  {refund['text']}".rstrip()
         )
+    for call in payment.get("waiting", ()):
+        found += [f"  {call['kind']}:", *waits] if (waits := _waits({"waiting": call})) else []
     return found
 
 

@@ -16,13 +16,15 @@ from services.payments.storage import storage
 from shared.contracts.checkout import ORDERS
 from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
 from shared.settings import PREFIX, Settings, WrongSettings
+from shared.shell.rate_limit import PostgresReservations, RateLimiter
 from shared.shell.service import Service
 
 
 def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
     """Raises WrongSettings when Stripe's key or webhook secret is missing. `now` gives Unix seconds."""
     _require(settings)
-    stripe = StripeGateway(settings.stripe, now=now)
+    limiter = RateLimiter(PostgresReservations(engine), settings.stripe.requests_per_second)
+    stripe = StripeGateway(settings.stripe, limiter=limiter, now=now)
     providers = Providers({"stripe": stripe})
     return Service(
         name="payments",

@@ -17,6 +17,7 @@ from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.settings import StripeSettings
 from shared.shell import codec
+from shared.shell.operations.waiting import waiting
 from shared.shell.service import Routes
 from shared.web import (
     Edge,
@@ -79,7 +80,8 @@ def one_payment(edge: Edge) -> Handler:
             data = (await connection.execute(statement)).scalar_one_or_none()
         if data is None:
             raise not_found("payment")
-        return json_response(payment_view(key, codec.load(Payment, data)))
+        waits = [one.as_json() for one in await waiting(edge.engine, key)]
+        return json_response(payment_view(key, codec.load(Payment, data)) | {"waiting": waits})
 
     return show
 

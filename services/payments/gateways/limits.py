@@ -1,25 +1,9 @@
-"""How often and when a provider is called: a pace per endpoint, and a breaker that stops calling one that is down."""
+"""A breaker that stops calling a provider that is down."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-
-
-class Pace:
-    """At most `rate` calls per second to each endpoint, evenly spaced; callers wait their turn in order."""
-
-    def __init__(self, rate: float) -> None:
-        self._gap = 1 / rate
-        self._next: dict[str, float] = {}
-
-    async def turn(self, endpoint: str) -> None:
-        now = time.monotonic()
-        mine = max(now, self._next.get(endpoint, 0.0))
-        self._next[endpoint] = mine + self._gap
-        if mine > now:
-            await asyncio.sleep(mine - now)
 
 
 class Breaker:

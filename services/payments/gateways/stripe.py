@@ -31,7 +31,7 @@ from services.payments.domain.operations import (
     RefundCharge,
 )
 from services.payments.gateways.limits import Breaker
-from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, StripeApi
+from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
 from services.payments.gateways.stripe_errors import (
     charge_refused_for,
     code_of,
@@ -44,6 +44,7 @@ from services.payments.gateways.stripe_errors import (
 from services.payments.gateways.stripe_objects import Json, Standing, decline, refund_progress, standing
 from shared.settings import StripeSettings
 from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, Outcome, Retry, Unknown
+from shared.shell.rate_limit import RateLimiter
 
 Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
 CALLED_OFF = {"cancellation_reason": "abandoned"}
@@ -63,9 +64,14 @@ class StripeGateway(StripeApi):
     """Performs every operation of payments at Stripe. Amounts in minor units. `now` gives Unix seconds."""
 
     def __init__(
-        self, settings: StripeSettings, *, breaker: Breaker | None = None, now: Callable[[], float] = time.time
+        self,
+        settings: StripeSettings,
+        *,
+        limiter: RateLimiter | None = None,
+        breaker: Breaker | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(settings)
+        super().__init__(settings, limiter)
         self._breaker = breaker or Breaker(clock=now)
         self._now = now
 
@@ -104,6 +110,8 @@ class StripeGateway(StripeApi):
             return NotTried("Stripe does not answer; calls to it are paused.", after=wait)
         try:
             answer = await call()
+        except NoTurnError as late:
+            return NotTried("Its turn has not come: Stripe limits the rate of calls.", after=late.seconds)
         except stripe.StripeError as error:
             status = error.http_status or 0
             if status == 0 or status >= 500:
@@ -237,7 +245,7 @@ async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.Strip
     """What a look into the books shows; when they cannot be read, the doubt remains."""
     try:
         return await look()
-    except stripe.StripeError:
+    except (stripe.StripeError, NoTurnError):
         raise doubt from None
 
 

@@ -1,21 +1,8 @@
-"""The pace and the breaker."""
+"""The breaker."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-
-from services.payments.gateways.limits import Breaker, Pace
-
-
-async def test_calls_to_one_endpoint_are_spread_and_others_are_not_held_up() -> None:
-    pace = Pace(100)
-    begin = time.monotonic()
-    await asyncio.gather(*(pace.turn("charges") for _ in range(6)), pace.turn("refunds"))
-    assert time.monotonic() - begin >= 0.05
-    begin = time.monotonic()
-    await pace.turn("intents")
-    assert time.monotonic() - begin < 0.01
+from services.payments.gateways.limits import Breaker
 
 
 def test_the_breaker_opens_tries_once_and_closes() -> None:
