@@ -295,7 +295,7 @@ class Batch:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
         meta = self._meta_after(inbound)
         outbox, sequence = self._outbox_rows(inbound, seed, slot, decision, meta)
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         operations = [self._operation(inbound, seed, counts, operation, meta) for operation in decision.operations]
         timers = [self._timer(inbound, seed, timer, meta) for timer in decision.timers]
         # Nothing above changed the batch, so a core that raised has left no trace.
@@ -379,13 +379,13 @@ class Batch:
     ) -> tuple[list[OutboxRow], int]:
         sequence = slot.sequence
         rows = []
-        counts: Counter[str] = Counter()
+        counts: dict[str, int] = {}
         messages: Iterable[tuple[str, Message]] = [(inbound.key, event) for event in decision.events]
         for key, message in [*messages, *decision.sends]:
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted
             name = f"{message.type} {key}"
-            counts[name] += 1
+            counts[name] = counts.get(name, 0) + 1
             envelope = Envelope(
                 id=effect_id(seed, name, counts[name]),
                 type=message.type,
@@ -408,11 +408,11 @@ class Batch:
         return rows, sequence
 
     def _operation(
-        self, inbound: Inbound, seed: UUID, counts: Counter[str], operation: Operation, meta: Meta
+        self, inbound: Inbound, seed: UUID, counts: dict[str, int], operation: Operation, meta: Meta
     ) -> tuple[OperationRow, Operation]:
         kind = type(operation).__qualname__
         name = f"{kind} {operation.about()}"
-        counts[name] += 1
+        counts[name] = counts.get(name, 0) + 1
         lease = self._leases[kind] < self.room(kind)
         self._leases[kind] += lease
         row = OperationRow(

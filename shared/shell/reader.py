@@ -36,11 +36,11 @@ def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
 
     Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
     """
+    if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in wiring.foreign:
+        return None
     place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
     if record.unreadable:
         return _undecodable(record, place, record.unreadable)
-    if (record.topic, dict(record.headers).get("ce_type")) in wiring.foreign:
-        return None
     try:
         return _read(wiring, record, place)
     except BadEnvelope as wrong:
