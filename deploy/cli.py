@@ -16,6 +16,7 @@ from deploy.commands import (
     orders,
     parked,
     publish,
+    reclaim,
     settle,
     shop,
     simulate,
@@ -54,6 +55,7 @@ app.command()(demo.demo)
 app.command()(simulate.simulate)
 app.command()(bench.bench)
 app.command()(top.top)
+app.command()(reclaim.reclaim_codes)
 app.add_typer(parked.app, name="parked")
 app.add_typer(undeliverable.app, name="undeliverable")
 app.add_typer(settle.app, name="settle")

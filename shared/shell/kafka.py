@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -35,6 +35,8 @@ MEMBERSHIP_SECONDS = 10.0
 REJOIN_SECONDS = 20.0
 """A member whose commits have failed for so long is no member any more and joins anew."""
 STOP_SECONDS = 5.0
+SEGMENT = timedelta(days=1)
+"""How long records are written to one segment of an event or command topic. The inbox remembers so much longer."""
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -90,7 +92,9 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
 def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
     retention = str(int(settings.retention.total_seconds() * 1000))
     configs = {"max.message.bytes": str(MAX_RECORD)}
-    configs |= {"cleanup.policy": "compact"} if topic.compacted else {"retention.ms": retention}
+    # Kafka deletes whole segments, by their youngest record: an old one lives on for as long as a segment lasts.
+    expiring = {"retention.ms": retention, "segment.ms": str(int(SEGMENT.total_seconds() * 1000))}
+    configs |= {"cleanup.policy": "compact"} if topic.compacted else expiring
     return NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=configs)
 
 

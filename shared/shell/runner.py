@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import random
 import signal
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -20,7 +22,7 @@ from shared.shell.database import create_engine
 from shared.shell.decisions import Done
 from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.handler import Handler
-from shared.shell.kafka import KafkaSource, ensure_topics
+from shared.shell.kafka import SEGMENT, KafkaSource, ensure_topics
 from shared.shell.kafka_sink import KafkaSink
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
@@ -284,7 +286,8 @@ async def _prepared(shell: Shell, settings: Settings, name: str, stopping: async
 
 
 def _keep_days(settings: Settings) -> int:
-    return settings.kafka.retention.days + 2
+    """For how many days an id is known after it was first seen: as long as its record can be read again."""
+    return math.ceil((settings.kafka.retention + SEGMENT) / timedelta(days=1)) + 1
 
 
 async def _watch(shell: Shell, engine: AsyncEngine, alive: _Alive, settings: Settings) -> None:

@@ -103,8 +103,10 @@ async def drained(system: System, pile: Backlog) -> None:
 
 
 async def between(system: System, table: str, column: str, ids: list[str]) -> int:
-    """How many rows there are from the first id to the last: ids sort by time, and nobody else made any meanwhile."""
-    query = f"select count(*) from {table} where {column} between '{min(ids)}' and '{max(ids)}'"
+    """How many rows there are from the first id to the last: ids sort by time, and nobody else made any meanwhile. Of
+    the two only the time is compared: the inbox has the source mixed with the rest."""
+    first, last = f"{min(ids)[:18]}-0000-000000000000", f"{max(ids)[:18]}-ffff-ffffffffffff"
+    query = f"select count(*) from {table} where {column} between '{first}' and '{last}'"
     return int(await system.value("checkout", query))
 
 

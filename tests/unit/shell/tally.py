@@ -30,6 +30,7 @@ from shared.shell.service import RecordTable, Service, StateTable, Storage, stat
 
 COMMANDS = Topic("tally.commands.v1", owner="tally")
 EVENTS = Topic("tally.events.v1", owner="tally")
+STRUCK = Topic("bell.events.v1", owner="bell")
 LATEST = Topic("tally.latest.v1", owner="tally", compacted=True)
 
 
@@ -44,6 +45,12 @@ class Count(Command, type="tally.count", topic=COMMANDS):
 class Counted(Event, type="tally.counted", topic=EVENTS):
     count: int
     text: str = ""
+
+
+class Struck(Event, type="bell.struck", topic=STRUCK):
+    """A fact of another's that the core hears."""
+
+    text: str = "struck"
 
 
 class Latest(Event, type="tally.latest", topic=LATEST):
@@ -216,7 +223,7 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
 
     @core.on(
         *(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved),
-        *(Toll.Done, Toll.Failed, Toll.Unresolved, Late, Over),
+        *(Toll.Done, Toll.Failed, Toll.Unresolved, Late, Over, Struck),
     )
     def heard(tally: Tally | None, message: object, context: Context) -> Decision[Tally]:
         tally = tally or Tally()
@@ -226,7 +233,7 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
     return Service(
         name="tally",
         cores=[core],
-        consumes=[COMMANDS],
+        consumes=[COMMANDS, STRUCK],
         emits=[Counted, Latest],
         refusal=TallyRefused,
         storage=Storage(metadata, states=[tallies, totals], records=[steps]),

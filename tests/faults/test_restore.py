@@ -1,0 +1,211 @@
+"""A service's database is restored to an earlier point, as docs/operations.md says: nothing is done a second time.
+
+    dump every database ─► more orders ─► for each service: stop it, restore, set its group back, start it ─► compare
+
+What may happen once per order (a charge, a refund, a code) and once per identity (a mail, a webhook) is counted at the
+outside: at the Stripe sandbox, the mail server, the receivers, and in what fulfillment told on its topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from deploy.demo.catalogue import HOOK
+from deploy.embedded.postgres import OWNER, find_programs
+from deploy.processes import SERVICES
+from deploy.reclaim import reclaim
+from deploy.storefront import Follower
+from shared.contracts.fulfillment import EVENTS, ItemDelivered
+from shared.shell.kafka import connection, left
+from tests.faults.ordeal import Ordeal
+from tests.faults.paths import PATHS, Told, Way, tell
+from tests.faults.system import SCARCE, System
+from tests.faults.table import LONG
+
+BEFORE, AFTER, SECONDS = (150, 300, 15.0) if LONG else (8, 24, 4.0)
+"""Customers before the dump and in the gap that the restore loses; seconds over which each group comes."""
+EARLIER = timedelta(seconds=5)
+"""Before the dump: where the group is set back to."""
+WAYS = [way for way in PATHS if not way.store and not {SCARCE, "workshop"}.intersection(way.skus)]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the outside knows, each by what it should be the only one of."""
+
+    charges: Mapping[str, int]
+    """How many, by order."""
+    refunds: Mapping[str, Collection[str]]
+    """Stripe's ids, by order."""
+    mails: Mapping[tuple[str, str], Collection[str]]
+    """Message-IDs, by recipient and subject."""
+    webhooks: Mapping[tuple[str, str, str], Collection[str]]
+    """`webhook-id`s, by receiver, event and order."""
+    codes: Mapping[tuple[str, str], Collection[str]]
+    """By order and item."""
+
+
+async def test_a_restored_database_does_nothing_twice(ordeal: Ordeal, tmp_path: Path) -> None:
+    system, chance, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
+    told = await customers(system, chance, BEFORE)
+    dumped_at = datetime.now(UTC)
+    told += (await asyncio.gather(customers(system, chance, AFTER), dump(system, tmp_path)))[0]
+    await system.at_rest()
+    before = await effects(system)
+    failures = []
+    for service in SERVICES:
+        await restore(system, service, tmp_path, dumped_at - EARLIER)
+        await system.at_rest()
+        after = await effects(system)
+        failures += [f"{service} restored: {what}" for what in differences(before, after)]
+    remark = f"{AFTER} orders in the gap, {len(failures)} effects twice"
+    ordeal.table.add("(k) each database restored", len(told), 0, len(failures), time.monotonic() - began, remark)
+    assert not failures, "\n".join(failures)
+
+
+async def customers(system: System, chance: random.Random, number: int) -> list[Told]:
+    crowd: list[Way] = (WAYS * (number // len(WAYS) + 1))[:number]
+    chance.shuffle(crowd)
+    return await tell(system, crowd, seconds=SECONDS)
+
+
+# As an operator would
+
+
+async def dump(system: System, folder: Path) -> None:
+    """All databases, while the services work."""
+    await asyncio.sleep(SECONDS / 4)
+    for name in SERVICES:
+        await program("pg_dump", "--format=custom", f"--file={folder / name}", system.stack.postgres.url(name))
+
+
+async def restore(system: System, service: str, folder: Path, moment: datetime) -> None:
+    workers = [worker for worker in system.services.workers if worker.service == service]
+    for worker in workers:
+        worker.restarting = False
+        worker.kill()
+    async with asyncio.timeout(30):
+        while any(worker.pid for worker in workers):
+            await asyncio.sleep(0.05)
+    admin = await asyncpg.connect(system.stack.postgres.url("postgres"))
+    await admin.execute(f'drop database "{service}" with (force)')
+    await admin.execute(f'create database "{service}" owner {OWNER}')
+    await admin.close()
+    await program("pg_restore", f"--dbname={system.stack.postgres.url(service)}", str(folder / service))
+    await set_group_back(system, service, moment)
+    if service == "fulfillment":
+        reclaimed = await reclaim(system.settings.kafka, system.stack.postgres.url(service))
+        assert reclaimed.reclaimed, "the gap has orders with codes"
+        assert not reclaimed.nowhere
+    for worker in workers:
+        worker.restarting = True
+    await asyncio.sleep(1.0)
+
+
+async def program(name: str, *arguments: str) -> None:
+    command = [str(find_programs() / name), *arguments]
+    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+async def set_group_back(system: System, group: str, moment: datetime) -> None:
+    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has left the group."""
+    kafka = connection(system.settings.kafka)
+    admin = AIOKafkaAdminClient(**kafka)
+    await admin.start()
+    places: Sequence[TopicPartition] = list(await admin.list_consumer_group_offsets(group))
+    await admin.close()
+    consumer = AIOKafkaConsumer(**kafka, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        found = await consumer.offsets_for_times({place: int(moment.timestamp() * 1000) for place in places})
+        offsets = {place: at.offset for place, at in found.items() if at is not None}
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(KafkaError):
+                    await consumer.commit(offsets)
+                    return
+                await asyncio.sleep(0.5)
+    finally:
+        await left(consumer)
+
+
+# What came of it
+
+
+async def effects(system: System) -> Effects:
+    charges: defaultdict[str, int] = defaultdict(int)
+    refunds: defaultdict[str, set[str]] = defaultdict(set)
+    for intent in (await system.bank.books())["payment_intents"]:
+        order = intent["metadata"].get("order", "")
+        charges[order] += intent["effects"]["charges"]
+        refunds[order] |= {refund["id"] for refund in intent["refunds"]}
+    mails: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    for mail in await all_mails(system):
+        mails[", ".join(mail["to"]), mail["subject"]].add(mail["message_id"])
+    webhooks: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for name in await system.outside.hooks():
+        for posted in await system.outside.received(name) if name.startswith(HOOK) else ():
+            body = posted["body"]
+            webhooks[name, body.partition('"data"')[0].partition('"timestamp"')[0], number_in(body)].add(
+                posted["headers"]["webhook-id"]
+            )
+    return Effects(charges, refunds, mails, webhooks, await told_codes(system))
+
+
+async def all_mails(system: System) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while some := (await system.outside.mails(after=len(found)))["mails"]:
+        found += some
+    return found
+
+
+def number_in(body: str) -> str:
+    return body.partition('"order_number":"')[2].partition('"')[0]
+
+
+async def told_codes(system: System) -> dict[tuple[str, str], set[str]]:
+    """Every code that fulfillment ever told, read from the beginning of its topic."""
+    codes: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    async with Follower(system.settings.kafka, [EVENTS], from_beginning=True, types={ItemDelivered.type}) as follower:
+        async for batch in follower.batches():
+            if not batch:
+                return codes
+            for record in batch:
+                if code := record.body["instructions"].get("code"):
+                    codes[record.key, record.body["item"]].add(code)
+    raise AssertionError
+
+
+def differences(before: Effects, after: Effects) -> list[str]:
+    found = [
+        f"{order}: charged {count} times instead of {before.charges.get(order, 0)}"
+        for order, count in after.charges.items()
+        if count != before.charges.get(order, 0)
+    ]
+    for what in ("refunds", "mails", "webhooks", "codes"):
+        known: Mapping[object, Collection[str]] = getattr(before, what)
+        for about, ids in getattr(after, what).items():
+            if more := set(ids) - set(known.get(about, ())):
+                found.append(f"{what} of {about}: {sorted(known.get(about, ()))} and then {sorted(more)}")
+    owners: defaultdict[str, set[object]] = defaultdict(set)
+    for about, codes in after.codes.items():
+        for code in codes:
+            owners[code].add(about)
+    return [*found, *(f"code {code} for {sorted(map(str, some))}" for code, some in owners.items() if len(some) > 1)]

@@ -1,0 +1,106 @@
+"""The inbox remembers an id by when it was first seen, in real partitions, and nobody waits for its housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest_asyncio
+import sqlalchemy as sa
+
+from shared.shell.core import derived_id, hashed_id
+from shared.shell.database import create_engine
+from shared.shell.postgres import PostgresStore
+from shared.shell.schema import TABLES_V1, partition_name
+from tests.integration.conftest import NewDatabase
+
+DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEEP = 9
+
+
+@pytest_asyncio.fixture
+async def store(new_database: NewDatabase) -> AsyncIterator[PostgresStore]:
+    engine = create_engine(await new_database(), "test")
+    async with engine.begin() as connection:
+        for statement in TABLES_V1:
+            await connection.execute(sa.text(statement))
+    yield PostgresStore(engine)
+    await engine.dispose()
+
+
+def of_day(number: int) -> UUID:
+    return derived_id(hashed_id("a message"), number, DAY)
+
+
+async def claim(store: PostgresStore, id: UUID, after: timedelta) -> bool:
+    """Whether the id is new, so long after DAY."""
+    async with store.begin() as tx:
+        new, _ = await tx.claim({id: 7}, (), DAY + after)
+        return id in new
+
+
+async def tables(store: PostgresStore) -> dict[str, int]:
+    """How many ids are where."""
+    query = "select cast(tableoid::regclass as text), count(*) from inbox group by 1"
+    async with store.engine.connect() as connection:
+        return dict((await connection.execute(sa.text(query))).tuples().all())
+
+
+async def partitions(store: PostgresStore) -> set[str]:
+    query = "select relname from pg_class join pg_inherits on oid = inhrelid where inhparent = 'inbox'::regclass"
+    async with store.engine.connect() as connection:
+        return set((await connection.execute(sa.text(query))).scalars())
+
+
+async def test_what_is_seen_long_after_its_day_is_kept_as_long_as_its_record(store: PostgresStore) -> None:
+    """An effect has its cause's day. One is seen while the day's partition is there, one 30 days later."""
+    await store.housekeep(DAY, KEEP)
+    soon, late, very_late, no_time = of_day(1), of_day(2), of_day(3), hashed_id("an Idempotency-Key")
+    assert await claim(store, soon, timedelta(0))
+    assert await claim(store, no_time, timedelta(0))
+    assert await claim(store, late, timedelta(days=8))
+    day = partition_name(DAY.date())
+    assert await tables(store) == {day: 2, "inbox_other": 1}
+
+    await store.housekeep(DAY + timedelta(days=10), KEEP)
+    assert await tables(store) == {"inbox_other": 1}, "the day's partition is dropped, what was seen lately is not"
+    assert not await claim(store, late, timedelta(days=10))
+    async with store.begin() as tx:
+        assert await tx.contents([late, soon]) == {late: 7}
+
+    assert await claim(store, very_late, timedelta(days=30))
+    await store.housekeep(DAY + timedelta(days=38), KEEP)
+    assert not await claim(store, very_late, timedelta(days=38)), "handled once"
+    assert await tables(store) == {"inbox_other": 1}
+    await store.housekeep(DAY + timedelta(days=40), KEEP)
+    assert await tables(store) == {}
+
+
+async def test_ids_that_come_before_their_day_move_to_its_partition(store: PostgresStore) -> None:
+    early = derived_id(hashed_id("a message"), 1, DAY + timedelta(days=6))
+    await store.housekeep(DAY, KEEP)
+    assert await claim(store, early, timedelta(0))
+    await store.housekeep(DAY + timedelta(days=5), KEEP)
+
+    assert await tables(store) == {partition_name((DAY + timedelta(days=6)).date()): 1}
+    assert not await claim(store, early, timedelta(days=6))
+
+
+async def test_a_dump_holds_housekeeping_off_and_housekeeping_holds_nobody_up(store: PostgresStore) -> None:
+    await store.housekeep(DAY, KEEP)
+    async with store.engine.connect() as dump, asyncio.timeout(20):
+        await dump.execute(sa.text("lock table inbox, inbox_other in access share mode"))
+        later = DAY + timedelta(days=10)
+        housekeeping = asyncio.create_task(store.housekeep(later, KEEP))
+        for number in range(20):
+            async with asyncio.timeout(2):
+                assert await claim(store, of_day(number), timedelta(days=10))
+        await housekeeping
+        assert partition_name(DAY.date()) in await partitions(store)
+        await dump.rollback()
+    await store.housekeep(later, KEEP)
+
+    assert partition_name(DAY.date()) not in await partitions(store)
+    assert partition_name((later + timedelta(days=3)).date()) in await partitions(store)

@@ -1,0 +1,248 @@
+"""A decision made again is the same decision, and a message is known by its source and id."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.envelope import Envelope, Message, encode, to_headers
+from shared.shell.bus import BusRecord
+from shared.shell.core import Context, Decision, Timer, derived_id, effect_id, hashed_id, mixed
+from shared.shell.inbound import Inbound, Undecodable
+from shared.shell.operations import rules
+from shared.shell.parking import Parking
+from shared.shell.reader import inbound_of
+from shared.simulation.memory_store import INBOX
+from tests.unit.shell.tally import Count, Counted, Late, Ring, Struck, Tally, TallyRefused, Toll, one_more
+from tests.unit.shell.world import START, World
+
+ID = derived_id(hashed_id("a test"), 1, START)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def much(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
+    """Something of everything that has an id."""
+    return replace(
+        one_more(tally, message, context),
+        operations=[Ring("a"), Ring("b")],
+        sends=[("x", Count())],
+        timers=[Timer(context.at + timedelta(hours=1), Late())],
+    )
+
+
+async def ids(world: World) -> list[UUID]:
+    timers = [row.id for row in world.timers().values()]
+    steps = [key[1] for key in world.store.rows("steps")]  # type: ignore[index]
+    return [*(one.envelope.id for one in world.sent()), *(row.id for row in world.wanted()), *timers, *steps]
+
+
+@pytest.mark.parametrize("identity", [ID, hashed_id("an Idempotency-Key")])
+async def test_a_decision_made_again_at_another_time_gives_the_same_ids(identity: UUID) -> None:
+    """As after the database was set back."""
+    first, again = World(), World()
+    for world in (first, again):
+        world.when("much", much)
+    message = replace(first.message("t-1", Count(what="much")), id=identity)
+    await first.batch(message)
+    again.later(days=30)
+    await again.batch(message)
+
+    found = await ids(first)
+    assert found == await ids(again)
+    assert len(set(found)) == len(found) == 6
+
+
+async def test_what_a_timer_brings_about_has_the_same_ids_as_well() -> None:
+    """Also when it is set for another moment the second time, because that follows from the handling's."""
+    found = []
+    for days in (0, 30):
+        world = World()
+        world.when("much", much)
+        message = world.message("t-1", Count(what="much"))
+        world.later(days=days)
+        await world.batch(message)
+        (row,) = world.timers().values()
+        world.later(hours=2)
+        await world.batch(world.due(row))
+        found.append([one.envelope.id for one in world.sent("t-1")])
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 2
+
+
+async def test_a_timer_that_sets_itself_again_fires_under_another_id(world: World) -> None:
+    world.when("much", much)
+    seen = set()
+    for _ in range(3):
+        await world.counts("t-1", "much")
+        seen.add(world.timers()["Late"].id)
+    assert len(seen) == 3
+
+
+async def test_a_fact_has_its_id_whatever_else_is_told_with_it() -> None:
+    """Decided again, a message may meet another state: what it tells as before must be known as before."""
+    told = []
+    for more in ([], [Counted(count=7)]):
+        world = World()
+        world.when("x", Decision(Tally(), events=[*more], sends=[("t-9", Count())]))
+        await world.counts("t-1", "x")
+        told.append(world.sent("t-9")[0].envelope.id)
+    assert told[0] == told[1]
+
+
+@given(st.uuids(version=4), st.uuids(version=4), st.text(max_size=5), st.integers(0, 1000))
+def test_an_effect_has_its_causes_time_and_tells_none_where_the_cause_tells_none(
+    one: UUID, other: UUID, name: str, index: int
+) -> None:
+    timed, untimed = derived_id(one, 1, START), hashed_id(str(other))
+    assert effect_id(timed, name, index).int >> 64 == timed.int >> 64
+    assert effect_id(timed, name, index).version == 7
+    assert effect_id(untimed, name, index).version == 8
+    assert effect_id(timed, name, index) != effect_id(timed, name, index + 1)
+    assert mixed(mixed(timed, other.int), other.int) == timed
+    assert mixed(timed, other.int).variant == timed.variant
+
+
+# Source and id
+
+
+def record(
+    world: World,
+    *,
+    source: str = "shop",
+    key: str = "t-1",
+    id: UUID = ID,
+    what: str = "a",
+    offset: int = 0,
+    message: Message | None = None,
+) -> Inbound:
+    message = message or Count(what=what)
+    envelope = Envelope(id=id, type=message.type, source=source, subject=key, time=START)
+    headers = tuple(to_headers(envelope))
+    found = inbound_of(
+        world.wiring, BusRecord(message.topic.name, 0, offset, key.encode(), headers, encode(message), START)
+    )
+    assert found is not None
+    assert not isinstance(found.message, Undecodable)
+    return found
+
+
+async def test_one_id_from_two_sources_is_two_messages(world: World) -> None:
+    for what in "ab":
+        world.when(what, one_more)
+    done = await world.batch(record(world), record(world, source="another shop", what="b"))
+
+    assert (done.handled, done.duplicates, world.tally("t-1")) == (2, 0, Tally(2))
+    assert len({one.envelope.id for one in world.sent()}) == 2
+    assert {one.envelope.causation_id for one in world.sent()} == {str(ID)}, "people look for the id that was sent"
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("other", [{"key": "t-2"}, {"what": "b"}], ids=["another key", "another body"])
+async def test_a_command_with_the_id_of_another_is_refused_once(
+    world: World, other: dict[str, str], *, together: bool
+) -> None:
+    for what in "ab":
+        world.when(what, one_more)
+    first, second = record(world), record(world, offset=1, **other)  # type: ignore[arg-type]
+    for batch in [[first, second, second]] if together else [[first], [second], [second]]:
+        await world.batch(*batch)
+    await world.batch(first, second)
+
+    refused = [one for one in world.events(other.get("key", "t-1")) if isinstance(one, TallyRefused)]
+    assert [(one.code, one.command_id) for one in refused] == [("repeated_id", str(ID))]
+    assert world.tally("t-1") == Tally(1)
+    assert world.tally("t-2") is None
+
+
+async def test_a_repetition_is_no_other_message(world: World) -> None:
+    world.when("a", one_more)
+    done = await world.batch(record(world), record(world, offset=5))
+    again = await world.batch(record(world, offset=6))
+
+    assert (done.handled, done.duplicates, again.duplicates, again.reworded) == (1, 1, 1, [])
+
+
+async def test_what_our_own_services_tell_again_in_other_words_is_dropped_and_counted(world: World) -> None:
+    for what in "ab":
+        world.when(what, one_more)
+    world.wiring.siblings = frozenset({"shop"})
+    await world.batch(record(world))
+    other_words = record(world, what="b")
+    handler = world.handler()
+    await handler.handle([other_words])
+
+    assert [one.reworded for one in world.done] == [[other_words]]
+    assert (
+        world.metrics.registry.get_sample_value("orderbus_reworded_total", {"service": "tally", "worker": "tally-0"})
+        == 1
+    )
+    assert world.tally("t-1") == Tally(1)
+
+    await world.batch(record(world, key="t-2"))
+    assert [type(event) for event in world.events("t-2")] == [TallyRefused], "under another key it is no repetition"
+
+
+async def test_a_fact_with_the_id_of_another_is_parked_and_handled_when_staff_say_so(world: World) -> None:
+    """Under an identity of its own: what follows from it has other ids than what followed from the first."""
+    first, second = (record(world, message=Struck(text=text), offset=n) for n, text in enumerate("ab"))
+    await world.batch(first)
+    await world.batch(second, second)
+    assert world.parked() == [("t-1", "failed")]
+    assert world.tally("t-1") == Tally(heard=("a",))
+
+    released = await Parking(world.wiring, world.store, world.handler(), world.clock).retry("t-1")
+    assert (released.handled, released.error) == (1, "")
+    assert world.tally("t-1") == Tally(heard=("a", "b"))
+    assert len({one.envelope.id for one in world.sent("t-1") if one.envelope.type == "tally.counted"}) == 2
+
+
+# How long a key may be old
+
+
+async def test_an_operation_of_an_old_cause_starts_in_doubt(world: World) -> None:
+    """Decided again a day later, by when the outside has forgotten the key under which it may have been done."""
+    world.when("toll", Decision(Tally(), operations=[Toll("a")]))
+    old = replace(world.message("t-1", Count(what="toll")), occurred=START - timedelta(hours=2))
+    new = world.message("t-2", Count(what="toll"))
+    unknown = replace(world.message("t-3", Count(what="toll")), occurred=None)
+    await world.batch(old, new, unknown)
+
+    doubts = {row.key: rules.in_doubt(row, Toll("a"), world.clock.at) for row in world.wanted()}
+    assert doubts == {"t-1": True, "t-2": False, "t-3": True}
+
+
+async def test_the_age_of_the_cause_goes_on_through_timers(world: World) -> None:
+    world.when("much", much)
+    old = replace(world.message("t-1", Count(what="much")), occurred=START - timedelta(hours=2))
+    await world.batch(old)
+    (row,) = world.timers().values()
+
+    assert row.occurred == row.due - (world.clock.at - old.occurred) - timedelta(microseconds=1)  # type: ignore[operator]
+
+
+# How long an id is known
+
+
+async def test_an_id_is_kept_by_when_it_was_first_seen(world: World) -> None:
+    """The effect of a cause of 30 days ago: a refund, a webhook's last try, a parked message."""
+    world.when("a", one_more)
+    world.later(days=30)
+    late = record(world)
+    await world.batch(late)
+    world.later(days=8)
+    await world.store.housekeep(world.clock.at, keep_days=9)
+    again = await world.batch(late)
+    assert (again.duplicates, world.tally("t-1")) == (1, Tally(1))
+
+    world.later(days=2)
+    await world.store.housekeep(world.clock.at, keep_days=9)
+    assert not world.store.rows(INBOX)
