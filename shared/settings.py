@@ -44,7 +44,8 @@ class KafkaSettings(Section):
     replication: int = Field(default=1, ge=1, le=9)
     """Of topics that orderbus creates: 3 in production."""
     retention: timedelta = timedelta(days=7)
-    """Of event and command topics that orderbus creates; the inbox remembers a day longer."""
+    """Of event and command topics; the inbox remembers two days longer. Where you make the topics yourself, say theirs
+    here, and let a segment last a day (`segment.ms`)."""
 
 
 class ServiceSettings(Section):

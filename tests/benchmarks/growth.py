@@ -31,8 +31,8 @@ async def fill(urls: Mapping[str, str], orders: int) -> None:
                 for first in range(0, orders, PIECE):
                     await connection.execute(statement, first, first + PIECE)
             await connection.execute(
-                f"insert into inbox select uuidv7(- random() * {SPREAD}) from generate_series(1, $1) on conflict "
-                "do nothing",
+                "insert into inbox (message_id, seen_at, content) select id, uuid_extract_timestamp(id), 0 from "
+                f"(select uuidv7(- random() * {SPREAD}) as id from generate_series(1, $1)) made on conflict do nothing",
                 orders * HANDLED[service],
             )
             await connection.execute("vacuum analyze")

@@ -156,7 +156,8 @@ async def _batch(connection: asyncpg.Connection, batch: Sequence[BusRecord]) -> 
         keys = sorted({key for _, key, _, _ in arrived})
         claimed = await connection.fetch(
             "with behind as (select key from parked where key = any($2::text[]) for share), "
-            "new as (insert into inbox select distinct unnest($1::uuid[]) on conflict do nothing returning message_id) "
+            "new as (insert into inbox (message_id, seen_at, content) select distinct unnest($1::uuid[]), now(), 0 "
+            "on conflict do nothing returning message_id) "
             "select message_id, null as key from new union all select distinct null::uuid, key from behind",
             [id for id, _, _, _ in arrived],
             keys,
