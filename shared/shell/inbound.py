@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar
 from uuid import UUID
+from zlib import crc32
 
 import orjson
 
@@ -139,8 +140,8 @@ class Inbound:
 def content_of(type: str, key: str, body: bytes) -> int:
     """What two messages of one identity are compared by: 64 bits (signed), the upper half of type and key, the lower
     one of the body."""
-    about = blake2b(f"{type}\x00{key}".encode(), digest_size=4).digest()
-    return int.from_bytes(about + blake2b(body, digest_size=4).digest(), signed=True)
+    value = crc32(f"{type} {key}".encode()) << 32 | int.from_bytes(blake2b(body, digest_size=4).digest())
+    return value - (1 << 64) if value >> 63 else value
 
 
 def same_subject(one: int, other: int) -> bool:

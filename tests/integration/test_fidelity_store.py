@@ -443,8 +443,8 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
         "undeliverable": "select topic, key, convert_from(body, 'utf8'), reason from undeliverable",
         "operations": f"select {', '.join(OPERATION_COLUMNS)} from operations",
         "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
-        "parked": "select key, message_id, origin, kind, topic, partition, record_offset, headers, body, reason, "
-        "error, parked_at, identity from parked",
+        "parked": "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, "
+        "reason, error, parked_at, identity from parked",
         "answers": "select id, fingerprint, code, text, problems from answers",
         "boxes": "select key, version, sequence, cast(data as text), things, cast(tags as text), changed_at from boxes",
         "moved": "select key, id, count, detail from moved",
