@@ -69,12 +69,21 @@ class Shell:
         self.wiring = Wiring(service)
         self.poll = poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        self.progress = Progress()
+        longest_call = max((kind.patience for kind in service.gateways), default=0.0)
+        self.progress = Progress(allowances={"operations": longest_call})
         self.metrics = metrics or Metrics(
             service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
         )
         self.operations = Operations(
-            self.wiring, store, clock, worker, at_once=at_once, metrics=self.metrics, chance=chance, tracer=tracer
+            self.wiring,
+            store,
+            clock,
+            worker,
+            at_once=at_once,
+            metrics=self.metrics,
+            chance=chance,
+            progress=self.progress,
+            tracer=tracer,
         )
         self.handler = Handler(
             self.wiring,
@@ -92,7 +101,7 @@ class Shell:
         self.operations.handler = self.handler
         self.reader = Reader(self.wiring, source, self.handler, self.metrics, batch, chance, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, chance, self.progress, idle=2 * poll)
-        self.timers = Timers(self.wiring, store, clock, self.handler)
+        self.timers = Timers(self.wiring, store, clock, self.handler, self.progress)
         self.parking = Parking(self.wiring, store, self.handler, clock)
         self._outbox_rows = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}

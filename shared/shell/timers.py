@@ -9,6 +9,7 @@ import structlog
 from shared.shell.clock import Clock
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta
+from shared.shell.observability.progress import Progress
 from shared.shell.store import Store, StoreUnavailable, TimerRow
 from shared.shell.wiring import Wiring
 
@@ -17,7 +18,10 @@ LIMIT = 300
 
 
 class Timers:
-    def __init__(self, wiring: Wiring, store: Store, clock: Clock, handler: Handler) -> None:
+    def __init__(
+        self, wiring: Wiring, store: Store, clock: Clock, handler: Handler, progress: Progress | None = None
+    ) -> None:
+        self.progress = progress or Progress()
         self.wiring, self.store, self.clock, self.handler = wiring, store, clock, handler
         self._unreadable: set[tuple[str, str]] = set()
 
@@ -25,14 +29,18 @@ class Timers:
         while True:
             try:
                 rows = await self.store.due_timers(self.clock.now(), LIMIT)
+                self.progress.rests("timers")
             except StoreUnavailable:
+                self.progress.waits("timers")
                 rows = []
                 await asyncio.sleep(1.0)
             inbounds = [inbound for row in rows if (inbound := self._inbound(row))]
             if inbounds:
+                self.progress.waits("timers")
                 handled = asyncio.Event()
                 await self.handler.put(inbounds, handled.set)
                 await handled.wait()
+                self.progress.rests("timers")
             if len(inbounds) < LIMIT:
                 await asyncio.sleep(every)
 

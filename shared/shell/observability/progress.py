@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 PARTS = ("reader", "handler", "relay", "timers", "operations")
 STANDSTILL_SECONDS = 60.0
@@ -12,8 +12,12 @@ STANDSTILL_SECONDS = 60.0
 class Progress:
     """For each part, since when work has been waiting for it without any of it being done."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, now: Callable[[], float] = time.monotonic, allowances: Mapping[str, float] | None = None
+    ) -> None:
+        """`allowances`: seconds by part that a single step of it may take, on top of the minute."""
         self._now = now
+        self._allowances = allowances or {}
         self._since: dict[str, float | None] = dict.fromkeys(PARTS)
 
     def waits(self, part: str) -> None:
@@ -39,4 +43,4 @@ class Progress:
 
     def standing_still(self) -> list[str]:
         """The parts that have made no progress for a minute although work waits."""
-        return [part for part in PARTS if self.age(part) >= STANDSTILL_SECONDS]
+        return [part for part in PARTS if self.age(part) >= STANDSTILL_SECONDS + self._allowances.get(part, 0.0)]

@@ -22,6 +22,7 @@ from shared.shell.decisions import lease_seconds
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
 from shared.shell.operations import rules
 from shared.shell.operations.grouped import Grouped
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
@@ -57,8 +58,10 @@ class Operations:
         at_once: int,
         metrics: Metrics,
         chance: random.Random,
+        progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
+        self.progress = progress or Progress()
         self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
         self.gateways: Mapping[type[Operation], Gateway] = wiring.service.gateways
         self.metrics = metrics
@@ -87,6 +90,8 @@ class Operations:
 
     def start(self, leased: Sequence[tuple[OperationRow, Operation]]) -> None:
         """Perform operations that this worker holds the lease of."""
+        if leased:
+            self.progress.waits("operations")
         for row, operation in leased:
             task = asyncio.create_task(self._take_turn(row, operation))
             self._held[row.kind] += 1
@@ -97,6 +102,10 @@ class Operations:
     def _ended(self, task: asyncio.Task[None], row: OperationRow) -> None:
         self._tasks.discard(task)
         self._held[row.kind] -= 1
+        if self._queued:
+            self.progress.advanced("operations")
+        else:
+            self.progress.rests("operations")  # calls that were begun end by themselves
         if row.kind in self._short and self._has_room(row.kind):
             self._short.discard(row.kind)
             self._swept = NEVER  # they may have been due for long
@@ -114,7 +123,10 @@ class Operations:
             more = False
             try:
                 more = await self.lease()
+                if not self._queued:
+                    self.progress.rests("operations")
             except StoreUnavailable:
+                self.progress.waits("operations")
                 await asyncio.sleep(1.0)
             if more:
                 await asyncio.sleep(0)

@@ -13,9 +13,11 @@ import pytest
 from shared.shell.bus import BusRecord, BusUnavailable, Positions
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import PARTS, STANDSTILL_SECONDS, Progress
+from shared.shell.operations import Operations
 from shared.shell.reader import Reader
 from shared.shell.relay import Relay
 from shared.shell.store import StoreUnavailable
+from shared.shell.timers import Timers
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import Turnstile
 from tests.unit.shell.tally import Count
@@ -196,6 +198,43 @@ async def test_a_handler_whose_database_takes_no_batch_stands_still(progress: Pr
         while progress.standing_still():
             await a_moment()
     hands.at += 3600
+    assert progress.standing_still() == []
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize("part", ["timers", "operations"])
+async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, hands: Hands, part: str) -> None:
+    world, away = World(), True
+
+    async def pause(statement: str) -> None:
+        if away:
+            raise StoreUnavailable("gone")
+
+    world.store.pause = pause
+    handler = world.handler()
+    timers = Timers(world.wiring, world.store, world.clock, handler, progress)
+    operations = Operations(
+        world.wiring,
+        world.store,
+        world.clock,
+        "tally-0",
+        at_once=4,
+        metrics=world.metrics,
+        chance=random.Random(1),
+        progress=progress,
+    )
+    running = asyncio.create_task(timers.run(0.01) if part == "timers" else operations.run(0.01))
+    await a_moment()
+    hands.at += STANDSTILL_SECONDS
+    assert progress.standing_still() == [part]
+    away = False
+    async with asyncio.timeout(5):
+        while progress.standing_still():
+            await a_moment()
+    hands.at += 3600
+    await a_moment()
     assert progress.standing_still() == []
     running.cancel()
     with suppress(asyncio.CancelledError):
