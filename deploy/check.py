@@ -55,7 +55,7 @@ class Report:
 
     invariants: dict[str, list[str]]
     listed: list[str] = field(default_factory=list)
-    """Operations of unknown outcome and parked messages: no violation, but a person must look."""
+    """What a person must look at, and no violation: unknown outcomes, parked messages, records that Kafka refuses."""
     orders: int = 0
     in_motion: int = 0
     """Keys of which only what one service knows was asked."""
@@ -74,7 +74,7 @@ class Part:
     counted: dict[str, int] = field(default_factory=dict)
     """Events made so far, by key."""
     waiting: dict[str, int] = field(default_factory=dict)
-    """… of which so many are in the outbox."""
+    """… of which so many have not reached Kafka."""
 
 
 async def check(settings: Settings, patience: float = 15.0, seconds: float = 120.0) -> Report:
@@ -206,7 +206,8 @@ def _state(gathered: Gathered, table: StateTable, key: str, row: Mapping[Any, An
 
 
 async def _gather_queues(gathered: Gathered, name: str, part: Part, connection: AsyncConnection) -> None:
-    for key, count in await _rows(connection, "select key, count(*) from outbox group by key"):
+    unsent = "select key, count(*) from (select key from outbox union all select key from undeliverable) r group by key"
+    for key, count in await _rows(connection, unsent):
         gathered.busy.add(key)
         part.waiting[key] = count
     statement = "select key, kind, doubt, leased_until > clock_timestamp() as held, attempts from operations"
@@ -221,6 +222,9 @@ async def _gather_queues(gathered: Gathered, name: str, part: Part, connection: 
         gathered.busy.add(key)
         gathered.under_way.add(key)
         gathered.unresolved.append(f"{name}: {kind} of {key} is parked: {error[:200]}")
+    refused = "select id, topic, key, reason from undeliverable where reason <> ''"
+    for id, topic, key, reason in await _rows(connection, refused):
+        gathered.unresolved.append(f"{name}: Kafka refuses record {id} of {key} for {topic}: {reason}")
 
 
 async def _rows(connection: AsyncConnection, statement: str) -> Sequence[Any]:

@@ -73,6 +73,18 @@ async def test_nothing_is_wrong_at_first(stack: Stack, order: Order) -> None:
     assert checked(stack) == (0, {})
 
 
+async def test_a_record_that_kafka_refuses_is_listed_and_is_no_loss(stack: Stack, order: Order) -> None:
+    aside = (
+        "insert into undeliverable (id, topic, key, headers, body, created_at, reason) "
+        "values (1, 'orders.events.v1', $1, '[]', '', clock_timestamp(), 'MessageSizeTooLargeError')"
+    )
+    await database(stack, "checkout", aside, order.id)
+    report = await check(settings_of(stack))
+    await database(stack, "checkout", "delete from undeliverable")
+    (listed,) = [text for text in report.listed if "MessageSizeTooLargeError" in text]
+    assert order.id in listed and "orders.events.v1" in listed
+
+
 async def test_a_damaged_row_is_named(stack: Stack, order: Order) -> None:
     assert await database(stack, "payments", "update payments set captured = captured - 1") == "UPDATE 1"
     code, wrong = checked(stack)
