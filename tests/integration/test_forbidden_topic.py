@@ -1,0 +1,65 @@
+"""A topic that the service's user may not write to holds up itself only, on a broker that asks for permissions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from deploy.embedded.children import Children
+from deploy.embedded.kafka import Kafka
+from deploy.embedded.ports import choose
+from tests.integration.test_relay_on_kafka import Place, place, until
+
+__all__ = ["place"]
+TOPIC, LITERAL = 2, 3
+READ, WRITE, DESCRIBE = 3, 4, 8
+DENY, ALLOW = 2, 3
+
+
+class AskingKafka(Kafka):
+    """Everybody may do everything but what a topic's permissions say."""
+
+    def _write_properties(self) -> None:
+        super()._write_properties()
+        with self.properties.open("a") as properties:
+            properties.write("authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n")
+            properties.write("allow.everyone.if.no.acl.found=true\n")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def kafka_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    folder = Path(tmp_path_factory.mktemp("asking"))
+    async with Children() as children:
+        broker = AskingKafka(folder / "data", folder, choose(("kafka", "kafka_controller")), children)
+        await broker.start()
+        yield broker.bootstrap_servers
+        await broker.stop()
+
+
+async def permit(place: Place, topic: str, operation: int, permission: int) -> None:
+    request = CreateAclsRequest(TOPIC, topic, LITERAL, "User:*", "*", operation, permission)
+    answer = await place.admin._send_to_controller(request)
+    assert [code for code, _ in answer.creation_responses] == [0]
+
+
+@pytest.mark.parametrize("visible", [True, False], ids=["may be described", "may not even be described"])
+async def test_it_holds_up_itself_only(place: Place, visible: bool) -> None:
+    fine, forbidden = await place.create("fine"), await place.create("forbidden")
+    await permit(place, forbidden, READ, ALLOW)  # whoever has one permission has no others
+    if visible:
+        await permit(place, forbidden, DESCRIBE, ALLOW)
+    async with place.relaying() as relay:
+        await place.write((forbidden, "a", b"1"), *((fine, "a", b"%d" % n) for n in range(100)))
+        await until(lambda: place.value("select count(*) = 1 from outbox"), seconds=8)
+        assert relay.held_up.holds[forbidden].error == "TopicAuthorizationFailedError"
+        await place.write((forbidden, "a", b"2"), (fine, "a", b"100"))
+        await until(lambda: place.value("select count(*) = 2 from outbox"), seconds=3)
+
+        await permit(place, forbidden, WRITE, ALLOW)
+        await until(lambda: place.value("select count(*) = 0 from outbox"))
+    assert list(dict.fromkeys((await place.bodies(forbidden))["a"])) == [b"1", b"2"]
+    assert list(dict.fromkeys((await place.bodies(fine))["a"])) == [b"%d" % n for n in range(101)]

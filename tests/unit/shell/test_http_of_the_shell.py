@@ -1,0 +1,115 @@
+"""What every worker's HTTP edge says of itself: readiness, and records that Kafka refuses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import generate_latest
+
+from shared.shell.edge import Readiness, ShellEdge, application
+from shared.shell.metrics import Metrics
+from shared.shell.observability.progress import Progress
+from shared.shell.parking import Parking
+from shared.shell.store import OutboxRow, Writes
+from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE
+from tests.unit.shell.world import World
+
+TOKEN = "secret"
+STAFF = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@asynccontextmanager
+async def edge_of(world: World, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
+    handler, no_engine = world.handler(), None
+    edge = ShellEdge(world.wiring, world.store, handler, world.clock, no_engine)  # type: ignore[arg-type]
+    parking = Parking(world.wiring, world.store, handler, world.clock)
+    app = application(world.wiring, edge, parking, world.metrics, TOKEN, ready or Readiness())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def aside(world: World) -> None:
+    """Record 1 of three of a key is refused; 3 is another key's."""
+    rows = [OutboxRow("events", key, b'[["ce_type","order.placed"]]', body) for key, body in ROWS]
+    async with world.store.begin() as tx:
+        await tx.write(Writes(outbox=rows))
+    await world.store.set_aside({1: "MessageSizeTooLargeError"})
+    assert await world.store.wait_behind([2, 3, 4]) == {2, 4}
+
+
+ROWS = (("a", b"large"), ("a", b"2"), ("b", b"other"), ("a", b"4"))
+
+
+class TestReady:
+    async def test_a_worker_that_misses_nothing_is_ready(self) -> None:
+        progress = Progress()
+        async with edge_of(World(), Readiness(progress.standing_still, progress.ages)) as client:
+            answer = await client.get("/ready")
+            assert answer.status == 200
+            assert await answer.json() == {
+                "ready": True,
+                "missing": [],
+                "progress": {"reader": 0, "handler": 0, "relay": 0, "timers": 0, "operations": 0},
+                "notes": [],
+            }
+
+    async def test_a_part_that_stands_still_is_named_with_its_age(self) -> None:
+        at = 1000.0
+        progress = Progress(lambda: at)
+        progress.waits("relay")
+        at += 75
+        notes = ["topic orders.events.v1 is held up: UnknownTopicOrPartitionError"]
+        async with edge_of(World(), Readiness(progress.standing_still, progress.ages, lambda: notes)) as client:
+            answer = await client.get("/ready")
+            assert answer.status == 503
+            said = await answer.json()
+        assert (said["ready"], said["missing"], said["progress"]["relay"]) == (False, ["relay"], 75)
+        assert said["notes"] == notes
+
+    def test_the_metric_tells_the_age_when_it_is_asked(self) -> None:
+        at = 1000.0
+        progress = Progress(lambda: at)
+        metrics = Metrics("tally", "tally-0", (), progress)
+        progress.waits("handler")
+        at += 12
+        told = generate_latest(metrics.registry).decode()
+        assert 'orderbus_progress_age_seconds{part="handler",service="tally",worker="tally-0"} 12.0' in told
+        assert 'orderbus_progress_age_seconds{part="relay",service="tally",worker="tally-0"} 0.0' in told
+
+
+class TestUndeliverable:
+    async def test_it_is_listed_with_what_waits_behind_it_and_shown_whole(self) -> None:
+        world = World()
+        await aside(world)
+        async with edge_of(world) as client:
+            listed = await (await client.get("/undeliverable", headers=STAFF)).json()
+            whole = await (await client.get("/undeliverable/1", headers=STAFF)).json()
+            nobody = await client.get("/undeliverable")
+            missing = await client.get("/undeliverable/2", headers=STAFF)
+        (row,) = listed["undeliverable"]
+        assert (row["id"], row["topic"], row["key"], row["waiting"]) == (1, "events", "a", 2)
+        assert (row["type"], row["error"]) == ("order.placed", "MessageSizeTooLargeError")
+        assert whole == row | {"headers": [["ce_type", "order.placed"]], "body": "large"}
+        assert (nobody.status, missing.status) == (401, 404)
+
+    async def test_a_person_has_it_sent_again(self) -> None:
+        world = World()
+        await aside(world)
+        async with edge_of(world) as client:
+            answer = await client.post("/undeliverable/1/retry", headers=STAFF)
+            assert await answer.json() == {"sent_again": 3}
+            again = await client.post("/undeliverable/1/retry", headers=STAFF)
+            assert again.status == 404
+        assert sorted(row.id for row, _ in world.store.rows(OUTBOX).values()) == [1, 2, 3, 4]
+
+    async def test_a_person_drops_it_and_those_behind_it_go_on(self) -> None:
+        world = World()
+        await aside(world)
+        async with edge_of(world) as client:
+            answer = await client.post("/undeliverable/1/drop", headers=STAFF)
+            assert await answer.json() == {"sent_again": 2}
+        assert sorted(row.id for row, _ in world.store.rows(OUTBOX).values()) == [2, 3, 4]
+        assert not world.store.rows(UNDELIVERABLE)
