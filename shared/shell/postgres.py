@@ -1,8 +1,5 @@
 """The store on PostgreSQL: each step of a batch is one statement over arrays (`unnest`), and all writes are one.
 
-The connections are those of SQLAlchemy's pool; the statements go to its driver, asyncpg, directly: SQLAlchemy's own way
-there costs more than twice the CPU time, which counts when batches are small.
-
 Measured: 40-80 thousand rows/s this way against 1 thousand with a transaction per message (DESIGN, "The shell's one
 transaction"). Keep `synchronous_commit` on.
 """
@@ -26,64 +23,30 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.shell import statements
 from shared.shell.core import Record
 from shared.shell.housekeeping import housekeep
+from shared.shell.postgres_connections import execute, fetch, translated
+from shared.shell.postgres_outbox import OutboxOnPostgres
 from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.statements import Sql
 from shared.shell.store import (
     Answer,
-    BatchRefused,
     Conflict,
     OperationRow,
-    OutboxRow,
     ParkedRow,
-    Reach,
     StateRow,
     StateWrite,
-    StoreUnavailable,
     TimerRow,
-    UndeliverableRow,
     Wanted,
     Writes,
 )
 
 Part = tuple[Sql, dict[str, Any]]
 
-# SQLSTATE classes (PostgreSQL, appendix A) that say "try the same again": connection, serialization and deadlock,
-# resources (disk full, memory), operator intervention (shutdown, cancel), system error, lock and idle time-outs.
-_TRY_AGAIN = ("08", "25P0", "40", "53", "55P03", "57", "58")
-# … and those that say "this data will never do": data, integrity, encoding of values.
-_REFUSED = ("22", "23", "21", "54")
 
-
-def translated(error: Exception) -> Exception:
-    """What a driver's error means for the shell; SQLAlchemy wraps it, the statements of a batch give it as it is."""
-    cause = getattr(error, "orig", None) or error
-    state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
-    if state.startswith(_TRY_AGAIN):
-        return StoreUnavailable(f"{state} {type(cause).__name__}")
-    driver = cause if isinstance(cause, asyncpg.PostgresError) else cause.__cause__
-    if state.startswith(_REFUSED):
-        constraint = getattr(driver, "constraint_name", None)
-        return BatchRefused(f"the database refused the data: {state} {constraint or ''}".strip())
-    if isinstance(cause, asyncpg.DataError):
-        return BatchRefused(f"the driver refused the data: {type(cause).__name__}")
-    if isinstance(error, _OUT_OF_REACH) or getattr(error, "connection_invalidated", False):
-        return StoreUnavailable(type(cause).__name__)
-    if isinstance(error, sa.exc.DBAPIError) and not state:
-        return BatchRefused(f"the driver refused the data: {type(cause).__name__}")
-    return error
-
-
-_OUT_OF_REACH = (
-    *(asyncpg.InterfaceError, sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError),
-    *(OSError, TimeoutError),
-)
-
-
-class PostgresStore:
+class PostgresStore(OutboxOnPostgres):
     """One service's database. See `store.Store`."""
 
     def __init__(self, engine: AsyncEngine, notify: bool = False) -> None:
-        self.engine = engine
+        super().__init__(engine)
         self.notify = notify
         """Tell the relay in another process that something was written."""
         self._relays = False
@@ -101,33 +64,8 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _begin(self) -> AsyncIterator[PostgresTransaction]:
-        async with self._driver() as driver, driver.transaction():
+        async with self.driver() as driver, driver.transaction():
             yield PostgresTransaction(driver, self)
-
-    @asynccontextmanager
-    async def _driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the pool, as its driver sees it; one that broke goes out of the pool."""
-        try:
-            async with self.engine.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None
-                try:
-                    yield driver
-                finally:
-                    if driver.is_closed():
-                        await connection.invalidate()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
-            raise translated(error) from error
-
-    async def fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
-        """The rows of one statement as a transaction of its own."""
-        async with self._driver() as driver:
-            return await _fetch(driver, statement, values)
-
-    async def execute(self, statement: Sql, values: Mapping[str, Any]) -> int:
-        """… and how many rows it changed."""
-        async with self._driver() as driver:
-            return await _execute(driver, statement, values)
 
     async def lease_operations(
         self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
@@ -164,40 +102,6 @@ class PostgresStore:
     async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
         return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, {"now": now, "limit": limit})]
 
-    async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
-        return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, within(reach))]
-
-    async def outbox_sent(self, ids: Sequence[int]) -> None:
-        await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
-
-    async def set_aside(self, refused: Mapping[int, str]) -> None:
-        async with self._taking_turns() as driver:
-            values = {"ids": list(refused), "reasons": list(refused.values())}
-            await _execute(driver, statements.SET_ASIDE, values)
-
-    async def wait_behind(self, ids: Collection[int]) -> set[int]:
-        async with self._taking_turns() as driver:
-            return {row[0] for row in await _fetch(driver, statements.WAIT_BEHIND, {"ids": list(ids)})}
-
-    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
-        rows = await self.fetch(statements.UNDELIVERABLE, {"limit": limit})
-        return [UndeliverableRow(*row) for row in rows]
-
-    async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
-        return {(topic, key): count for topic, key, count in await self.fetch(statements.WAITING_BEHIND, {})}
-
-    async def send_again(self, id: int, *, drop: bool) -> int | None:
-        async with self._taking_turns() as driver:
-            ((found, put_back, _),) = await _fetch(driver, statements.SEND_AGAIN, {"id": id, "drop": drop})
-        return put_back if found else None
-
-    @asynccontextmanager
-    async def _taking_turns(self) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction of the only one who moves rows between outbox and undeliverable."""
-        async with self._driver() as driver, driver.transaction():
-            await _execute(driver, statements.TAKE_TURNS, {})
-            yield driver
-
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
         return [ParkedRow(*row) for row in await self.fetch(statement, {"key": key, "limit": limit})]
@@ -217,11 +121,6 @@ class PostgresStore:
 
     async def ping(self) -> None:
         await self.execute(statements.PING, {})
-
-
-def within(reach: Reach) -> dict[str, Any]:
-    """The values of OUTBOX_HEAD."""
-    return {"after": reach.after, "limit": reach.limit, "most": reach.most_bytes, "without": list(reach.without)}
 
 
 async def read_gauges(engine: AsyncEngine, gauges: Sequence[TableGauge]) -> dict[str, float]:
@@ -263,7 +162,7 @@ class PostgresTransaction:
         return {(row["key"], row["name"]) for row in await self._fetch(statements.FIRE, values)}
 
     async def unpark(self, id: int) -> bool:
-        return bool(await _execute(self.driver, statements.UNPARK, {"id": id}))
+        return bool(await execute(self.driver, statements.UNPARK, {"id": id}))
 
     async def load(
         self, table: StateTable, keys: Sequence[str], *, lock: bool, known: Mapping[str, int]
@@ -288,12 +187,12 @@ class PostgresTransaction:
     async def park(self, rows: Sequence[ParkedRow]) -> None:
         for row in rows:
             values = {field.name: getattr(row, field.name) for field in dataclasses.fields(row) if field.name != "id"}
-            await _execute(self.driver, statements.PARK, values)
+            await execute(self.driver, statements.PARK, values)
 
     async def keep_answers(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
             values = dataclasses.asdict(answer) | {"problems": answer.problems.decode()}
-            await _execute(self.driver, statements.KEEP_ANSWER, values)
+            await execute(self.driver, statements.KEEP_ANSWER, values)
 
     async def answer(self, id: UUID) -> Answer | None:
         rows = await self._fetch(statements.ANSWER, {"id": id})
@@ -302,19 +201,7 @@ class PostgresTransaction:
         return None
 
     async def _fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
-        return await _fetch(self.driver, statement, values)
-
-
-async def _fetch(driver: asyncpg.Connection, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
-    rows: list[asyncpg.Record] = await driver.fetch(statement.text, *statement.arguments(values))
-    return rows
-
-
-async def _execute(driver: asyncpg.Connection, statement: Sql, values: Mapping[str, Any]) -> int:
-    """How many rows were changed: the last word of the command tag (PostgreSQL, "CommandComplete")."""
-    tag: str = await driver.execute(statement.text, *statement.arguments(values))
-    number = tag.rpartition(" ")[2]
-    return int(number) if number.isdigit() else 0
+        return await fetch(self.driver, statement, values)
 
 
 def _fenced(rows: Sequence[OperationRow]) -> dict[str, Any]:

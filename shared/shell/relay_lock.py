@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from shared.shell import statements
-from shared.shell.postgres import within
+from shared.shell.postgres_outbox import within
 from shared.shell.store import OutboxRow, Reach, StoreUnavailable
 
 log = structlog.get_logger(__name__)

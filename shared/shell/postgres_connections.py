@@ -1,0 +1,90 @@
+"""Connections of SQLAlchemy's pool, used through its driver, asyncpg: SQLAlchemy's own way there costs more than twice
+the CPU time, which counts when batches are small. And what its errors mean for the shell."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.shell.statements import Sql
+from shared.shell.store import BatchRefused, StoreUnavailable
+
+# SQLSTATE classes (PostgreSQL, appendix A) that say "try the same again": connection, serialization and deadlock,
+# resources (disk full, memory), operator intervention (shutdown, cancel), system error, lock and idle time-outs.
+_TRY_AGAIN = ("08", "25P0", "40", "53", "55P03", "57", "58")
+# … and those that say "this data will never do": data, integrity, encoding of values.
+_REFUSED = ("22", "23", "21", "54")
+
+
+def translated(error: Exception) -> Exception:
+    """What a driver's error means for the shell; SQLAlchemy wraps it, the statements of a batch give it as it is."""
+    cause = getattr(error, "orig", None) or error
+    state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
+    if state.startswith(_TRY_AGAIN):
+        return StoreUnavailable(f"{state} {type(cause).__name__}")
+    driver = cause if isinstance(cause, asyncpg.PostgresError) else cause.__cause__
+    if state.startswith(_REFUSED):
+        constraint = getattr(driver, "constraint_name", None)
+        return BatchRefused(f"the database refused the data: {state} {constraint or ''}".strip())
+    if isinstance(cause, asyncpg.DataError):
+        return BatchRefused(f"the driver refused the data: {type(cause).__name__}")
+    if isinstance(error, _OUT_OF_REACH) or getattr(error, "connection_invalidated", False):
+        return StoreUnavailable(type(cause).__name__)
+    if isinstance(error, sa.exc.DBAPIError) and not state:
+        return BatchRefused(f"the driver refused the data: {type(cause).__name__}")
+    return error
+
+
+_OUT_OF_REACH = (
+    *(asyncpg.InterfaceError, sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError),
+    *(OSError, TimeoutError),
+)
+
+
+class Connections:
+    """One database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the pool, as its driver sees it; one that broke goes out of the pool."""
+        try:
+            async with self.engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                try:
+                    yield driver
+                finally:
+                    if driver.is_closed():
+                        await connection.invalidate()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            raise translated(error) from error
+
+    async def fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        """The rows of one statement as a transaction of its own."""
+        async with self.driver() as driver:
+            return await fetch(driver, statement, values)
+
+    async def execute(self, statement: Sql, values: Mapping[str, Any]) -> int:
+        """… and how many rows it changed."""
+        async with self.driver() as driver:
+            return await execute(driver, statement, values)
+
+
+async def fetch(driver: asyncpg.Connection, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+    rows: list[asyncpg.Record] = await driver.fetch(statement.text, *statement.arguments(values))
+    return rows
+
+
+async def execute(driver: asyncpg.Connection, statement: Sql, values: Mapping[str, Any]) -> int:
+    """How many rows were changed: the last word of the command tag (PostgreSQL, "CommandComplete")."""
+    tag: str = await driver.execute(statement.text, *statement.arguments(values))
+    number = tag.rpartition(" ")[2]
+    return int(number) if number.isdigit() else 0

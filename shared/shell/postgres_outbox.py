@@ -1,0 +1,54 @@
+"""The outbox on PostgreSQL, and the records that Kafka refuses. See `store.Store`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from shared.shell import statements
+from shared.shell.postgres_connections import Connections, execute, fetch
+from shared.shell.store import OutboxRow, Reach, UndeliverableRow
+
+
+class OutboxOnPostgres(Connections):
+    async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
+        return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, within(reach))]
+
+    async def outbox_sent(self, ids: Sequence[int]) -> None:
+        await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
+
+    async def set_aside(self, refused: Mapping[int, str]) -> None:
+        async with self._taking_turns() as driver:
+            values = {"ids": list(refused), "reasons": list(refused.values())}
+            await execute(driver, statements.SET_ASIDE, values)
+
+    async def wait_behind(self, ids: Collection[int]) -> set[int]:
+        async with self._taking_turns() as driver:
+            return {row[0] for row in await fetch(driver, statements.WAIT_BEHIND, {"ids": list(ids)})}
+
+    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
+        rows = await self.fetch(statements.UNDELIVERABLE, {"limit": limit})
+        return [UndeliverableRow(*row) for row in rows]
+
+    async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
+        return {(topic, key): count for topic, key, count in await self.fetch(statements.WAITING_BEHIND, {})}
+
+    async def send_again(self, id: int, *, drop: bool) -> int | None:
+        async with self._taking_turns() as driver:
+            ((found, put_back, _),) = await fetch(driver, statements.SEND_AGAIN, {"id": id, "drop": drop})
+        return put_back if found else None
+
+    @asynccontextmanager
+    async def _taking_turns(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction of the only one who moves rows between outbox and undeliverable."""
+        async with self.driver() as driver, driver.transaction():
+            await execute(driver, statements.TAKE_TURNS, {})
+            yield driver
+
+
+def within(reach: Reach) -> dict[str, Any]:
+    """The values of OUTBOX_HEAD."""
+    return {"after": reach.after, "limit": reach.limit, "most": reach.most_bytes, "without": list(reach.without)}
