@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from deploy.embedded.stack import Stack
@@ -130,6 +131,36 @@ async def test_garbage_is_parked_shown_and_skipped(orderbus: CommandLine, world:
     assert (await orderbus("parked", "show", key, "--service", "payments")).code == 0
     assert (await orderbus("parked", "skip", key)).code == 0
     assert await parked() == []
+
+
+async def test_a_record_that_kafka_refuses_is_listed_shown_sent_again_and_dropped(
+    orderbus: CommandLine, world: World, stack: Stack
+) -> None:
+    key = f"large-{uuid7()}"
+    database = await asyncpg.connect(stack.postgres.url("notifications"))
+    insert = "insert into outbox (topic, key, headers, body) values ('notifications.dead-letter.v1', $1, '[]', $2)"
+    await database.execute(insert, key, b"x" * 2_300_000)
+    await database.execute(insert, key, b"the next one")
+    await database.execute("notify outbox")
+
+    async def refused() -> list[dict[str, Any]]:
+        found = (await orderbus("undeliverable", "list", "--json")).json["undeliverable"]
+        return [row for row in found if row["key"] == key and row["waiting"] == 1]
+
+    (row,) = await eventually(refused, lambda seen: len(seen) == 1, "set aside, with one behind it")
+    assert (row["service"], row["error"]) == ("notifications", "MessageSizeTooLargeError")
+    number = str(row["id"])
+    shown = await orderbus("undeliverable", "show", "notifications", number, "--json")
+    assert shown.json["bytes"] == 2_300_002
+    again = await orderbus("undeliverable", "retry", "notifications", number, "--json")
+    assert again.json["sent_again"] == 2
+    await eventually(refused, lambda seen: len(seen) == 1, "refused once more")
+    dropped = await orderbus("undeliverable", "drop", "notifications", number, "--json")
+    assert dropped.json["sent_again"] == 1
+    assert await refused() == []
+    missing = await orderbus("undeliverable", "drop", "notifications", number)
+    assert (missing.code, "has no undeliverable record" in missing.err) == (1, True)
+    await database.close()
 
 
 async def test_mistakes_are_answered_in_one_sentence(orderbus: CommandLine, tmp_path: Path) -> None:
