@@ -49,6 +49,53 @@ def refund(
     _settle("refunds", refund, number, outcome, reference, amount, reason, actor, data, as_json)
 
 
+@app.command()
+def mail(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="sent or not_sent.")],
+    reason: Reason,
+    message: Annotated[str, typer.Option("--message", help="Its Message-ID; the unknown one if missing.")] = "",
+    actor: console.Actor = "staff",
+    data: console.Data = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """A mail: look for its Message-ID in the mail server's log first. One that was not sent: `orderbus resend`."""
+
+    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
+        told = await edges.part("notifications", f"/orders/{found['key']}/notifications") or {"mails": []}
+        unknown = [one["message"] for one in told["mails"] if one["state"] == "unknown"]
+        return {"message": message or _the_one(unknown, "unknown mails"), "outcome": outcome, "reason": reason}
+
+    submit("notifications", number, "mails/settle", body, actor, data, as_json)
+
+
+@app.command()
+def item(
+    number: Number,
+    outcome: Annotated[
+        str, typer.Argument(metavar="OUTCOME", help="delivered, not_delivered, revoked or not_revoked.")
+    ],
+    reason: Reason,
+    item: Annotated[
+        str, typer.Option("--item", help="Its number; the only one that did not end well if missing.")
+    ] = "",
+    actor: console.Actor = "staff",
+    data: console.Data = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """A course: look at the platform whether the customer has access first."""
+
+    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
+        known = await edges.part("fulfillment", f"/orders/{found['key']}/deliveries") or {"items": []}
+        stuck = [one["id"] for one in known["items"] if one["status"] in UNSETTLED]
+        return {"item": item or _the_one(stuck, "items to settle"), "outcome": outcome, "reason": reason}
+
+    submit("fulfillment", number, "settle", body, actor, data, as_json)
+
+
+UNSETTLED = ("under_way", "failed", "stopping", "revoking", "revocation_failed")
+
+
 def _settle(
     what: str,
     name: int | str,
@@ -74,7 +121,10 @@ def _settle(
 
 async def _only_unresolved(edges: Any, key: str, what: str, subject: str) -> Any:
     payment = await edges.part("payments", f"/orders/{key}/payment") or {what: []}
-    unresolved = [one[subject] for one in payment[what] if one["status"] == "unresolved"]
-    if len(unresolved) != 1:
-        raise console.Failure(f"The order has {len(unresolved)} unresolved {what}; name one.", console.WRONG)
-    return unresolved[0]
+    return _the_one([one[subject] for one in payment[what] if one["status"] == "unresolved"], f"unresolved {what}")
+
+
+def _the_one(found: list[Any], what: str) -> Any:
+    if len(found) != 1:
+        raise console.Failure(f"The order has {len(found)} {what}; name one.", console.WRONG)
+    return found[0]
