@@ -45,7 +45,7 @@ async def tables(store: PostgresStore) -> dict[str, int]:
     """How many ids are where."""
     query = "select cast(tableoid::regclass as text), count(*) from inbox group by 1"
     async with store.engine.connect() as connection:
-        return dict((await connection.execute(sa.text(query))).tuples().all())
+        return {str(name): int(count) for name, count in await connection.execute(sa.text(query))}
 
 
 async def partitions(store: PostgresStore) -> set[str]:
