@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("service", choices=SERVICES)
     parser.add_argument("--worker", type=int, default=0, help="index of this worker: its name in the consumer group")
     parser.add_argument("--port", type=int, default=None, help="HTTP port, instead of the configured one (0: any free)")
+    parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
     given = parser.parse_args(arguments)
     try:
         settings = load_settings()
@@ -32,7 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(wrong, file=sys.stderr)
         return 2
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
-    work = run_worker(given.service, factory_of(given.service), settings, given.worker, given.port)
+    work = run_worker(
+        *(given.service, factory_of(given.service), settings, given.worker, given.port), catch_up=given.catch_up
+    )
     try:
         import uvloop  # noqa: PLC0415  # not there on Windows
 

@@ -105,6 +105,9 @@ def run(
     service: Annotated[str, typer.Argument(help="checkout, payments, fulfillment or notifications")],
     worker: Annotated[int, typer.Option("--worker", min=0, help="Index of this worker of the service.")] = 0,
     port: Annotated[int | None, typer.Option("--port", help="HTTP port instead of the configured one; 0: any.")] = None,
+    catch_up: Annotated[
+        bool, typer.Option("--catch-up", help="After a restore: read all partitions in the order of time, alone.")
+    ] = False,
     data: console.Data = None,
 ) -> None:
     """Run one worker of one service, against the Kafka and PostgreSQL that the settings name."""
@@ -114,6 +117,7 @@ def run(
     if data is not None:
         os.environ.update(environment_of(data))
     arguments = [service, "--worker", str(worker)] + ([] if port is None else ["--port", str(port)])
+    arguments += ["--catch-up"] if catch_up else []
     raise typer.Exit(main(arguments))
 
 

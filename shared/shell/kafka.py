@@ -147,7 +147,7 @@ class KafkaSource:
             raise BusUnavailable("a read did not return; joining the group again") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
-        return [_bus_record(record) for records in found.values() for record in records]
+        return [bus_record(record) for records in found.values() for record in records]
 
     async def _member(self) -> AIOKafkaConsumer:
         """The consumer; a new one when the old one lost its group for good.
@@ -188,7 +188,7 @@ class KafkaSource:
         if consumer is None:
             return 0
         ends = {place: consumer.highwater(place) for place in consumer.assignment()}
-        return sum(max(0, end - (_position(consumer, place) or end)) for place, end in ends.items() if end)
+        return sum(max(0, end - (position(consumer, place) or end)) for place, end in ends.items() if end)
 
     def ready(self) -> bool:
         return self._consumer is not None and self._assigned.is_set() and not self._failing_since
@@ -205,7 +205,7 @@ _LATEST = 253_402_300_799_000
 """Milliseconds: the end of the year 9999, beyond which there are no datetimes. Producers set the time as they like."""
 
 
-def _bus_record(record: Any) -> BusRecord:
+def bus_record(record: Any) -> BusRecord:
     return BusRecord(
         record.topic,
         record.partition,
@@ -218,7 +218,7 @@ def _bus_record(record: Any) -> BusRecord:
     )
 
 
-def _position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+def position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
     """The offset to read next, also behind records that are not handed out: those of aborted transactions, and the
     transactions' ends. None as long as it is not known. (aiokafka's own `position` waits for it.)"""
     assigned = consumer._subscription.subscription and consumer._subscription.subscription.assignment

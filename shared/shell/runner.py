@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
 import random
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
 from shared.shell.bus import BusUnavailable, Sink, Source
+from shared.shell.catch_up import CatchUpSource
 from shared.shell.clock import Clock, SystemClock
 from shared.shell.database import create_engine
 from shared.shell.decisions import Done
@@ -42,6 +44,7 @@ from shared.telemetry import new_tracer
 log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
+SETTLED_WITHIN = 20.0
 
 
 class Shell:
@@ -131,6 +134,13 @@ class Shell:
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
 
+    async def settled(self, seconds: float = SETTLED_WITHIN) -> None:
+        """Returns when all that was read is handled and no call is under way; or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self.handler.idle() and self.operations.idle()):
+                    await asyncio.sleep(0.005)
+
     async def failed(self) -> None:
         """Returns only by raising, when a part of the worker ended that must not."""
         done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
@@ -202,19 +212,25 @@ class Shell:
 ServiceFactory = Callable[[Settings, AsyncEngine], Service]
 
 
-async def run_worker(name: str, factory: ServiceFactory, settings: Settings, index: int, port: int | None) -> None:
-    """Run worker `index` of a service until SIGTERM or SIGINT. `port` replaces the configured HTTP port."""
+async def run_worker(
+    name: str, factory: ServiceFactory, settings: Settings, index: int, port: int | None, *, catch_up: bool = False
+) -> None:
+    """Run worker `index` of a service until SIGTERM or SIGINT. `port` replaces the configured HTTP port. `catch_up`:
+    read what was read before, as it first happened (`catch_up.py`)."""
     own = settings.service(name)
     worker = f"{name}-{index}"
     engine = create_engine(own.database_url, worker, own.pool)
     service = factory(settings, engine)
     tracer = new_tracer(settings.telemetry, name, worker)
     store = PostgresStore(engine, notify=True)
+    source = (CatchUpSource if catch_up else KafkaSource)(
+        settings.kafka, name, worker, [topic.name for topic in service.consumes]
+    )
     shell = Shell(
         service,
         worker,
         store=store,
-        source=KafkaSource(settings.kafka, name, worker, [topic.name for topic in service.consumes]),
+        source=source,
         sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{name}-relay"),
         lock=lambda: PostgresRelayLock(own.database_url, worker, store.relaying),
         clock=SystemClock(),
@@ -223,6 +239,8 @@ async def run_worker(name: str, factory: ServiceFactory, settings: Settings, ind
         at_once=own.operations_at_once,
         tracer=tracer,
     )
+    if isinstance(source, CatchUpSource):
+        source.settled = shell.settled
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

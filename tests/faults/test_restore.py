@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import subprocess
 import time
 from collections import defaultdict
@@ -27,7 +28,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.demo.catalogue import HOOK
 from deploy.embedded.postgres import OWNER, find_programs
-from deploy.processes import SERVICES
+from deploy.processes import SERVICES, Worker
 from deploy.reclaim import reclaim
 from deploy.storefront import Follower
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
@@ -37,7 +38,7 @@ from tests.faults.paths import PATHS, Told, Way, tell
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
 
-BEFORE, AFTER, DURING, SECONDS = (150, 300, 60, 15.0) if LONG else (8, 24, 8, 4.0)
+BEFORE, AFTER, DURING, SECONDS = (150, 300, 60, 15.0) if LONG else (6, 14, 4, 4.0)
 """Customers before the dump, in the gap that the restores lose, and while each service is restored; seconds over which
 each group comes."""
 EARLIER = timedelta(seconds=5)
@@ -118,9 +119,31 @@ async def restore(system: System, service: str, folder: Path, moment: datetime) 
         reclaimed = await reclaim(system.settings.kafka, system.stack.postgres.url(service))
         assert reclaimed.reclaimed, "the gap has orders with codes"
         assert not reclaimed.nowhere
+    await caught_up(system, workers[0])
     for worker in workers:
         worker.restarting = True
-    await asyncio.sleep(1.0)
+
+
+async def caught_up(system: System, worker: Worker) -> None:
+    """Run one worker alone until it has read everything again."""
+    worker.more_arguments, worker.restarting = ("--catch-up",), True
+    async with asyncio.timeout(90):
+        while not await done(system, worker):
+            await asyncio.sleep(0.5)
+    worker.more_arguments, worker.restarting = (), False
+    worker.kill(signal.SIGTERM)
+    while worker.pid:
+        await asyncio.sleep(0.05)
+
+
+async def done(system: System, worker: Worker) -> bool:
+    """Ready, nothing left to read, and nothing read for as long as gauges are old."""
+    if await system.edges.ready(worker.service):
+        return False
+    before = await system.value(worker.service, "select count(*) from inbox")
+    await asyncio.sleep(5.5)
+    lag = (await system.edges.metrics(worker.service)).get("orderbus_lag", 1)
+    return not lag and before == await system.value(worker.service, "select count(*) from inbox")
 
 
 async def program(name: str, *arguments: str) -> None:

@@ -113,6 +113,10 @@ class Operations:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an operation's task failed", operation=row.kind, id=str(row.id), error=type(error).__name__)
 
+    def idle(self) -> bool:
+        """No call is under way or waits for its turn here."""
+        return not self._tasks
+
     def nudge(self) -> None:
         """There are due operations that nobody holds."""
         self._nudge.set()

@@ -159,10 +159,10 @@ async def test_what_comes_later_for_the_key_of_a_lost_message_waits_behind_it() 
 def test_a_time_that_cannot_be_is_no_obstacle() -> None:
     from aiokafka.structs import ConsumerRecord  # noqa: PLC0415
 
-    from shared.shell.kafka import _bus_record  # noqa: PLC0415
+    from shared.shell.kafka import bus_record  # noqa: PLC0415
 
     for at in (-1, None, 2**62, -(2**62)):
         record = ConsumerRecord("t", 0, 1, at, 0, b"k", b"v", None, 1, 1, ())
         assert (
-            datetime(1970, 1, 1, tzinfo=UTC) <= _bus_record(record).at <= datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+            datetime(1970, 1, 1, tzinfo=UTC) <= bus_record(record).at <= datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
         )

@@ -1,0 +1,70 @@
+"""What is read again comes as it first happened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.shell.bus import BusRecord
+from shared.shell.catch_up import InOrderOfTime
+from tests.unit.shell.world import START
+
+
+def record(topic: str, offset: int, seconds: int, key: str) -> BusRecord:
+    return BusRecord(topic, 0, offset, key.encode(), (), b"", START + timedelta(seconds=seconds))
+
+
+def test_a_cause_comes_before_its_effect_from_another_topic() -> None:
+    merged = InOrderOfTime()
+    merged.add([record("payments", 0, 2, "o-1"), record("payments", 1, 9, "o-2"), record("orders", 0, 1, "o-1")])
+
+    assert [one.topic for one in merged.take(10, ())] == ["orders"], "one of a key at a time"
+    assert [one.offset for one in merged.take(10, ())] == [0, 1]
+
+
+def test_nothing_is_taken_while_something_older_may_still_come() -> None:
+    merged = InOrderOfTime()
+    merged.add([record("payments", 0, 2, "o-1")])
+    assert merged.take(10, [("orders", 0)]) == []
+    assert merged.take(10, [("payments", 0)]) == [record("payments", 0, 2, "o-1")]
+
+
+def test_what_another_member_has_now_is_forgotten() -> None:
+    merged = InOrderOfTime()
+    merged.add([record("payments", 0, 2, "o-1"), record("orders", 0, 1, "o-2")])
+    merged.keep([("orders", 0)])
+    assert (merged.size(), merged.empty(("payments", 0))) == (1, True)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 20), st.sampled_from("xyz")), max_size=40),
+    st.integers(1, 7),
+)
+def test_all_come_once_in_order_of_time_and_in_the_order_of_their_partition(
+    given_: list[tuple[str, int, str]], limit: int
+) -> None:
+    offsets: defaultdict[str, int] = defaultdict(int)
+    records = []
+    for topic, seconds, key in given_:
+        records.append(record(topic, offsets[topic], seconds, key))
+        offsets[topic] += 1
+    merged = InOrderOfTime()
+    merged.add(records)
+    taken = []
+    while some := merged.take(limit, ()):
+        assert len(some) <= limit
+        assert len({one.key for one in some}) == len(some)
+        taken += some
+
+    assert sorted(taken, key=str) == sorted(records, key=str)
+    latest: dict[str, int] = {}
+    times = []
+    for one in taken:
+        assert one.offset == latest.get(one.topic, -1) + 1
+        latest[one.topic] = one.offset
+        before = [other.at for other in records if other.topic == one.topic and other.offset <= one.offset]
+        times.append(max(before))
+    assert times == sorted(times)
