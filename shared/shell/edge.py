@@ -203,6 +203,12 @@ def _add_parking(app: web.Application, parking: Parking) -> None:
         released = await parking.skip(request.match_info["key"])
         return json_response({"handled": released.handled, "error": released.error})
 
+    async def late_timers(request: web.Request) -> web.Response:
+        rows = await parking.late_timers()
+        timers = [{"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows]
+        return json_response({"timers": timers})
+
+    app.router.add_get("/timers/late", late_timers)
     app.router.add_get("/parked", listing)
     app.router.add_get("/parked/{key:.+}", show)
     app.router.add_post("/parked/{key:.+}/retry", retry)

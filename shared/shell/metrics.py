@@ -56,6 +56,7 @@ class Metrics:
         self.doubtful_operations = gauge("operations_doubtful", "… of whose last attempt nobody knows the outcome yet.")
         self.unresolved = counter("operations_unresolved", "Calls given up; nobody knows whether they were done.")
         self.timers = gauge("timers", "Timers set.")
+        self.late_timers = gauge("timers_late", "… and have been due for more than a minute: they cannot be read.")
         self.parked = gauge("parked", "Messages parked now.")
         self.undeliverable = gauge("undeliverable", "Records that Kafka refuses, and those that wait behind them.")
         self.topics_held_up = gauge("topics_held_up", "Topics that take no records, as the worker that relays sees it.")

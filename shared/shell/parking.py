@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared.shell.clock import Clock
 from shared.shell.decisions import RetryFailed
@@ -16,9 +17,11 @@ from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Undecodable
 from shared.shell.parked_rows import LOST, message_of, record_of
 from shared.shell.reader import inbound_of
-from shared.shell.store import ParkedRow, Store
+from shared.shell.store import ParkedRow, Store, TimerRow
 from shared.shell.wiring import Wiring
 from shared.swift import replace
+
+LATE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,10 @@ class Parking:
 
     async def list(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         return await self.store.parked(key, limit)
+
+    async def late_timers(self, limit: int = 1000) -> Sequence[TimerRow]:
+        """Timers that have been due for more than a minute: as a rule those that this version cannot read."""
+        return await self.store.due_timers(self.clock.now() - LATE, limit)
 
     async def retry(self, key: str) -> Released:
         """Handle the key's messages in order, until one fails or none is left."""

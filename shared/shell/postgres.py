@@ -28,12 +28,14 @@ from shared.shell.postgres_outbox import OutboxOnPostgres
 from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.statements import Sql
 from shared.shell.store import (
+    FIRST_TIMER,
     Answer,
     Conflict,
     OperationRow,
     ParkedRow,
     StateRow,
     StateWrite,
+    TimerPlace,
     TimerRow,
     Wanted,
     Writes,
@@ -99,8 +101,10 @@ class PostgresStore(OutboxOnPostgres):
     async def release(self, worker: str) -> int:
         return await self.execute(statements.RELEASE, {"worker": worker})
 
-    async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
-        return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, {"now": now, "limit": limit})]
+    async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
+        due, key, name = after
+        values = {"now": now, "limit": limit, "due": due, "key": key, "name": name}
+        return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, values)]
 
     async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
         statement = statements.ALL_PARKED if key is None else statements.PARKED_OF

@@ -192,6 +192,7 @@ class Shell:
         self.metrics.late_operations.set(sizes["operations_late"])
         self.metrics.doubtful_operations.set(sizes["operations_doubtful"])
         self.metrics.timers.set(sizes["timers"])
+        self.metrics.late_timers.set(sizes["timers_late"])
         self.metrics.parked.set(sizes["parked"])
         self.metrics.undeliverable.set(sizes["undeliverable"])
         self.metrics.topics_held_up.set(len(self.relay.held_up.holds))

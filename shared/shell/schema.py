@@ -51,7 +51,7 @@ TABLES_V1 = (
         key text not null, name text not null, due timestamptz not null, kind text not null,
         payload text not null, meta text not null, id uuid not null, occurred timestamptz, primary key (key, name)
     ) {QUEUE_STORAGE}""",
-    "create index timers_due on timers (due)",
+    "create index timers_due on timers (due, key, name)",
     """create table parked (
         id bigint generated always as identity primary key, key text not null, message_id uuid not null,
         origin text not null, kind text not null, topic text not null, partition integer not null,

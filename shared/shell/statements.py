@@ -163,7 +163,9 @@ GAUGE = Sql("""
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
         (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
             as operations_doubtful,
-        (select count(*) from timers) as timers, (select count(*) from parked) as parked,
+        (select count(*) from timers) as timers,
+        (select count(*) from timers where due < clock_timestamp() - interval '1 minute') as timers_late,
+        (select count(*) from parked) as parked,
         (select count(*) from undeliverable) as undeliverable
 """)
 # `leased_by` stays: it says that the lease ended without a word.
@@ -171,9 +173,10 @@ RELEASE = Sql("""
     update operations set leased_until = null, lease = lease + 1
     where leased_by = :worker and leased_until is not null
 """)
-DUE_TIMERS = Sql(
-    "select key, name, due, kind, payload, meta, id, occurred from timers where due <= :now order by due limit :limit"
-)
+DUE_TIMERS = Sql("""
+    select key, name, due, kind, payload, meta, id, occurred from timers
+    where due <= :now and (due, key, name) > (:due, :key, :name) order by due, key, name limit :limit
+""")
 # `octet_length` reads no value that is stored outside its row.
 OUTBOX_HEAD = Sql("""
     select topic, key, headers, body, id from (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -147,6 +147,12 @@ class TimerRow:
     """`due`, had the message that set it been handled at once; None where nobody knows."""
 
 
+TimerPlace = tuple[datetime, str, str]
+"""Due, key and name: the order in which timers are due."""
+FIRST_TIMER: TimerPlace = (datetime(1, 1, 1, tzinfo=UTC), "", "")
+"""Before every timer."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
     """A message that was set aside, whole. `reason` is `failed`, or `behind` another of its key."""
@@ -272,7 +278,9 @@ class Store(Protocol):
         """End the leases that an earlier life of this worker left. Returns how many."""
         ...
 
-    async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]: ...
+    async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
+        """The first timers behind `after` that are due by `now`, in the order of their places."""
+        ...
 
     async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
         """The lowest rows in reach, in order."""
@@ -312,7 +320,7 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_doubtful, timers, parked, undeliverable."""
+        operations_doubtful, timers, timers_late, parked, undeliverable."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

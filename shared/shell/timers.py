@@ -10,46 +10,56 @@ from shared.shell.clock import Clock
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta
 from shared.shell.observability.progress import Progress
-from shared.shell.store import Store, StoreUnavailable, TimerRow
+from shared.shell.store import FIRST_TIMER, Store, StoreUnavailable, TimerPlace, TimerRow
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
 LIMIT = 300
+MOST_TOLD = 1000
+"""So many unreadable timers are told of in the log, each once; the metric counts all."""
 
 
 class Timers:
     def __init__(
         self, wiring: Wiring, store: Store, clock: Clock, handler: Handler, progress: Progress | None = None
     ) -> None:
-        self.progress = progress or Progress()
         self.wiring, self.store, self.clock, self.handler = wiring, store, clock, handler
-        self._unreadable: set[tuple[str, str]] = set()
+        self.progress = progress or Progress()
+        self._unreadable: set[TimerPlace] = set()
 
     async def run(self, every: float = 0.25) -> None:
         while True:
             try:
-                rows = await self.store.due_timers(self.clock.now(), LIMIT)
+                await self.hand_over()
                 self.progress.rests("timers")
             except StoreUnavailable:
                 self.progress.waits("timers")
-                rows = []
                 await asyncio.sleep(1.0)
+            await asyncio.sleep(every)
+
+    async def hand_over(self) -> None:
+        """Hand all that is due to the core, page by page. What cannot be read stays where it is and holds nothing up:
+        another version of the service may know it."""
+        now, after = self.clock.now(), FIRST_TIMER
+        while rows := await self.store.due_timers(now, LIMIT, after):
             inbounds = [inbound for row in rows if (inbound := self._inbound(row))]
             if inbounds:
                 self.progress.waits("timers")
                 handled = asyncio.Event()
                 await self.handler.put(inbounds, handled.set)
                 await handled.wait()
-                self.progress.rests("timers")
-            if len(inbounds) < LIMIT:
-                await asyncio.sleep(every)
+                self.progress.advanced("timers")
+            if len(rows) < LIMIT:
+                return
+            after = (rows[-1].due, rows[-1].key, rows[-1].name)
 
     def _inbound(self, row: TimerRow) -> Inbound | None:
         try:
             message = self.wiring.names.load(row.kind, row.payload)
+            return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
         except Exception as error:
-            if (row.key, row.name) not in self._unreadable:
+            place = (row.due, row.key, row.name)
+            if place not in self._unreadable and len(self._unreadable) < MOST_TOLD:
+                self._unreadable.add(place)
                 log.error("timer cannot be read", timer=row.name, key=row.key, error=type(error).__name__)
-            self._unreadable.add((row.key, row.name))
             return None
-        return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)

@@ -18,6 +18,7 @@ from uuid import UUID
 from shared.shell.core import Record
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
+    FIRST_TIMER,
     Answer,
     BatchRefused,
     Conflict,
@@ -27,6 +28,7 @@ from shared.shell.store import (
     Reach,
     StateRow,
     StateWrite,
+    TimerPlace,
     TimerRow,
     UndeliverableRow,
     Wanted,
@@ -174,9 +176,10 @@ class MemoryStore:
                     released += 1
         return released
 
-    async def due_timers(self, now: datetime, limit: int) -> Sequence[TimerRow]:
+    async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         await self.pause("due_timers")
-        return sorted((row for row in self.rows(TIMERS).values() if row.due <= now), key=lambda row: row.due)[:limit]
+        places = {(row.due, row.key, row.name): row for row in self.rows(TIMERS).values() if row.due <= now}
+        return [places[place] for place in sorted(places) if place > after][:limit]
 
     async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
         await self.pause("outbox_head")
@@ -259,6 +262,9 @@ class MemoryStore:
         return sizes | {
             "outbox_age_seconds": max(ages, default=0.0),
             "operations_late": float(len(late)),
+            "timers_late": float(
+                sum(row.due < self.now() - timedelta(minutes=1) for row in self.rows(TIMERS).values())
+            ),
             "operations_doubtful": float(len(doubtful)),
         }
 

@@ -338,8 +338,13 @@ class Author:
         now, key = NOW + timedelta(seconds=self.chance.randrange(6)), self.chance.choice(KEYS)
 
         async def looks(store: Store, tx: None) -> Any:
-            due = {(row.key, row.name, row.due) for row in await store.due_timers(now, 100)}
-            return due, [row.message_id for row in await store.parked(key)]
+            due = [(row.due, row.key, row.name) for row in await store.due_timers(now, 100)]
+            page = await store.due_timers(now, 3, due[len(due) // 2]) if due else []
+            return (
+                due,
+                [(row.due, row.key, row.name) for row in page],
+                [row.message_id for row in await store.parked(key)],
+            )
 
         return "look", looks
 
