@@ -10,7 +10,9 @@ Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -314,11 +316,21 @@ def decode(kind: type[Message], body: bytes | None) -> Message:
         raise BadBody(kind, [Problem(field="", code="too_large", text=f"the body is larger than {MAX_BODY} bytes")])
     if b"\\u0000" in body and _has_nul(body):
         raise BadBody(kind, [Problem(field="", code="nul", text="the body contains a NUL character")])
+    if issubclass(kind, Event):
+        try:
+            # Also parts that are strict in commands (an address) are read tolerantly in events.
+            return kind.model_validate_json(body, extra="ignore")
+        except ValidationError as wrong:
+            raise BadBody(kind, problems_of(wrong)) from None
+    message, problems = None, list[Problem]()
     try:
-        # Also parts that are strict in commands (an address) are read tolerantly in events.
-        return kind.model_validate_json(body, extra="ignore" if issubclass(kind, Event) else None)
+        message = kind.model_validate_json(body)
     except ValidationError as wrong:
-        raise BadBody(kind, problems_of(wrong)) from None
+        problems = problems_of(wrong)
+    problems += _repeated_names(body)
+    if message is None or problems:
+        raise BadBody(kind, problems)
+    return message
 
 
 def encode(message: Message) -> bytes:
@@ -336,6 +348,25 @@ def problems_of(wrong: ValidationError) -> list[Problem]:
     if len(errors) > MAX_PROBLEMS:
         problems.append(Problem(field="", code="and_more", text=f"and {len(errors) - MAX_PROBLEMS} more"))
     return problems
+
+
+def _repeated_names(body: bytes) -> list[Problem]:
+    """Names that an object of the body has twice: one of the two values would win in silence."""
+    repeated: dict[str, None] = {}
+
+    def seen(pairs: list[tuple[str, object]]) -> None:
+        if len(dict(pairs)) < len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            repeated.update((name, None) for name, count in counted.items() if count > 1)
+
+    try:
+        json.JSONDecoder(object_pairs_hook=seen).decode(body.decode())
+    except (ValueError, RecursionError):
+        return []  # no JSON: that is said already
+    return [
+        Problem(field=name[:200], code="repeated", text="occurs more than once in one object")
+        for name in list(repeated)[:MAX_PROBLEMS]
+    ]
 
 
 def _has_nul(body: bytes) -> bool:

@@ -292,3 +292,33 @@ def test_commands_and_events_know_their_topics() -> None:
     for kind in EXAMPLES:
         wanted = ("commands.v1", "checkouts.v1") if issubclass(kind, Command) else ("events.v1", "status.v1")
         assert kind.topic.name.endswith(wanted), kind
+
+
+@pytest.mark.parametrize(
+    ("body", "repeated"),
+    [
+        (SUBMITTED.replace(b"{", b'{"currency": "USD", ', 1), {"currency"}),
+        (SUBMITTED.replace(b'"email":', b'"email": "a@example.org", "email":', 1), {"email"}),
+        (
+            SUBMITTED.replace(b"{", b'{"currency": 1, "currency": 2, "x": {"a": 1, "\\u0061": 2}, ', 1),
+            {"currency", "a"},
+        ),
+    ],
+)
+def test_a_command_that_says_something_twice_is_refused_and_the_name_is_told(body: bytes, repeated: set[str]) -> None:
+    assert body != SUBMITTED
+    with pytest.raises(BadBody) as raised:
+        decode(CheckoutSubmitted, body)
+    assert {p.field for p in raised.value.problems if p.code == "repeated"} == repeated
+
+
+def test_a_name_may_occur_in_several_objects() -> None:
+    assert decode(CheckoutSubmitted, SUBMITTED) == EXAMPLES[CheckoutSubmitted]
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+@pytest.mark.parametrize("kind", [CheckoutSubmitted, OrderPaid])
+def test_ten_thousand_levels_are_one_problem(opening: bytes, kind: Any) -> None:
+    with pytest.raises(BadBody) as raised:
+        decode(kind, b'{"note": ' + opening * 10_000)
+    assert [problem.code for problem in raised.value.problems] == ["json_invalid"]
