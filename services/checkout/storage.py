@@ -74,6 +74,10 @@ def order_columns(order: Order) -> Mapping[str, Any]:
 
 STORAGE = Storage(
     metadata,
-    states=[StateTable(Store, stores), StateTable(Sku, skus), StateTable(Order, orders, order_columns)],
+    states=[
+        StateTable(Store, stores, store=lambda key, store: key),
+        StateTable(Sku, skus, store=lambda key, sku: sku.store),
+        StateTable(Order, orders, order_columns, lambda key, order: order.store.id),
+    ],
     records=[RecordTable(TimelineEntry, timeline)],
 )

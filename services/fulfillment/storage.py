@@ -53,13 +53,18 @@ def _pool_columns(pool: CodePool) -> Mapping[str, Any]:
     return {"waiting": len(pool.waiting)}
 
 
+def _store_in(key: str, state: object) -> str:
+    """Of keys such as `<store>/<sku>`."""
+    return key.partition("/")[0]
+
+
 storage = Storage(
     metadata,
     states=[
-        StateTable(Delivery, deliveries, _delivery_columns),
-        StateTable(Product, products),
-        StateTable(Stock, stock, _stock_columns),
-        StateTable(CodePool, code_pools, _pool_columns),
+        StateTable(Delivery, deliveries, _delivery_columns, lambda key, delivery: delivery.store),
+        StateTable(Product, products, store=_store_in),
+        StateTable(Stock, stock, _stock_columns, _store_in),
+        StateTable(CodePool, code_pools, _pool_columns, _store_in),
     ],
 )
 

@@ -84,7 +84,10 @@ def thread_columns(thread: Thread) -> Mapping[str, Any]:
 
 storage = Storage(
     metadata=metadata,
-    states=[StateTable(Endpoints, endpoints), StateTable(Thread, threads, thread_columns)],
+    states=[
+        StateTable(Endpoints, endpoints, store=lambda key, known: key),
+        StateTable(Thread, threads, thread_columns, lambda key, thread: thread.store.id),
+    ],
     records=[
         RecordTable(FeedEntry, feed_entries),
         RecordTable(MailAttempt, mail_attempts),

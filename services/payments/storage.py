@@ -111,7 +111,7 @@ def payment_columns(payment: Payment) -> Mapping[str, Any]:
 
 storage = Storage(
     metadata=metadata,
-    states=[StateTable(Payment, payments, payment_columns)],
+    states=[StateTable(Payment, payments, payment_columns, lambda key, payment: payment.store)],
     records=[
         RecordTable(LedgerEntry, ledger_entries),
         RecordTable(AttemptRecord, attempts),

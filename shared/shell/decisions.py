@@ -273,7 +273,7 @@ class Batch:
             inbound.key,
             seed,
             actor=inbound.meta.actor,
-            store=inbound.meta.store,
+            store=self._store_of(inbound, slot, slot.current()),
             rows={ref: self._slots[ref].current() for ref in (*item.touches, *item.reads)},
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
@@ -293,7 +293,7 @@ class Batch:
         for ref in decision.beside:
             if ref not in item.touches:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
-        meta = self._meta_after(inbound)
+        meta = self._meta_after(inbound, self._store_of(inbound, slot, decision.state))
         outbox, sequence = self._outbox_rows(inbound, seed, slot, decision, meta)
         counts: dict[str, int] = {}
         operations = [self._operation(inbound, seed, counts, operation, meta) for operation in decision.operations]
@@ -321,6 +321,7 @@ class Batch:
         if inbound.reply is None:
             message = inbound.message
             kind = message.kind if isinstance(message, Malformed | Repeated) else type(message)
+            store = self._store_of(inbound, slot, slot.current())
             assert issubclass(kind, Message)
             event = self.wiring.service.refusal(
                 command=kind.type,
@@ -330,7 +331,7 @@ class Batch:
                 problems=tuple(refused.problems),
             )
             rows, sequence = self._outbox_rows(
-                inbound, seed, slot, Decision(slot.current(), events=[event]), self._meta_after(inbound)
+                inbound, seed, slot, Decision(slot.current(), events=[event]), self._meta_after(inbound, store)
             )
             self._outbox += rows
             slot.sequence, slot.dirty = sequence, True
@@ -433,7 +434,14 @@ class Batch:
         )
         return row, operation
 
-    def _meta_after(self, inbound: Inbound) -> Meta:
+    def _store_of(self, inbound: Inbound, slot: Slot, state: Any) -> str:
+        """The store that the state says; before there is a state, what the message itself says, or else its header."""
+        known = "" if state is None else slot.table.store(slot.key, state)
+        if not known and isinstance(named := getattr(inbound.message, "store", None), str):
+            known = named
+        return known or inbound.meta.store
+
+    def _meta_after(self, inbound: Inbound, store: str) -> Meta:
         """What goes on with the messages that this one causes. Who gave a command did what it says; of what follows
         from that, a person of the staff stays the cause, while a customer's order goes its way by itself."""
         meta = inbound.meta
@@ -441,7 +449,7 @@ class Batch:
         actor = "system" if by_itself and not meta.actor.startswith("staff") else meta.actor
         span = span_of(inbound.id, self.wiring.salt)
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
-        return Meta(meta.correlation_id or str(inbound.id), meta.store, trace, actor)
+        return Meta(meta.correlation_id or str(inbound.id), store, trace, actor)
 
     def _occurred(self, inbound: Inbound) -> datetime | None:
         return min(inbound.occurred, self.now) if inbound.occurred else None

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 import structlog
 
-from shared.contracts.envelope import BadBody, BadEnvelope, Command, decode, from_headers, message_type, read_key
+from shared.contracts.envelope import (
+    BadBody,
+    BadEnvelope,
+    Command,
+    Problem,
+    decode,
+    from_headers,
+    message_type,
+    read_key,
+)
 from shared.shell.bus import BusRecord, BusUnavailable, Source
 from shared.shell.clock import back_off
 from shared.shell.core import mixed
@@ -70,6 +79,10 @@ def _read(wiring: Wiring, record: BusRecord, place: RecordSource) -> Inbound | N
         message = decode(kind, record.value)
     except BadBody as wrong:
         message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
+    named = getattr(message, "store", None)
+    if isinstance(message, Command) and isinstance(named, str) and envelope.store not in ("", named):
+        text = "The body names another store than the header ce_store."
+        message = Malformed(kind, (Problem(field="store", code="other_store", text=text),))
     return Inbound(
         envelope.id,
         envelope.subject,

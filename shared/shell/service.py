@@ -36,6 +36,9 @@ class StateTable:
     kind: type[Any]
     table: sa.Table
     columns: Callable[[Any], Mapping[str, Any]] = lambda state: {}
+    store: Callable[[str, Any], str] = lambda key, state: ""
+    """By key and state: the store that the row belongs to. Messages about it carry this one, whatever the message that
+    caused them said."""
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,10 @@ class Bell:
 
 metadata = sa.MetaData()
 tallies = StateTable(
-    Tally, state_table("tallies", metadata, sa.Column("count", sa.Integer)), lambda tally: {"count": tally.count}
+    Tally,
+    state_table("tallies", metadata, sa.Column("count", sa.Integer)),
+    lambda tally: {"count": tally.count},
+    lambda key, tally: key.partition("/")[0] if "/" in key else "",
 )
 totals = StateTable(Total, state_table("totals", metadata))
 steps = RecordTable(

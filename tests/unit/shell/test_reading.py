@@ -83,3 +83,25 @@ def test_a_command_with_a_wrong_body_is_to_be_refused(world: World) -> None:
     assert inbound is not None
     assert isinstance(inbound.message, Malformed)
     assert [problem.field for problem in inbound.message.problems] == ["what"]
+
+
+class Order(Command, type="tally.order", topic=COMMANDS):
+    """A command whose body names a store."""
+
+    store: str = "north"
+
+
+@pytest.mark.parametrize("header", [None, b"north"])
+def test_the_header_may_say_the_store_of_the_body_or_nothing(world: World, header: bytes | None) -> None:
+    world.wiring._handlers[Order] = world.wiring.handler(Count)
+    inbound = read(world, record(Order(), COMMANDS, ce_store=header))
+    assert inbound is not None
+    assert inbound.message == Order()
+
+
+def test_a_command_whose_header_names_another_store_than_its_body_is_to_be_refused(world: World) -> None:
+    world.wiring._handlers[Order] = world.wiring.handler(Count)
+    inbound = read(world, record(Order(), COMMANDS, ce_store=b"south"))
+    assert inbound is not None
+    assert isinstance(inbound.message, Malformed)
+    assert [(problem.field, problem.code) for problem in inbound.message.problems] == [("store", "other_store")]
