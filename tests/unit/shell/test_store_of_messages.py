@@ -25,7 +25,8 @@ async def test_events_operations_and_timers_carry_the_store_of_the_state(said: s
         message = world.message("north/1", Count(what=what))
         await world.batch(Inbound(message.id, message.key, message.message, Meta(store=said)))
     assert {sent.envelope.store for sent in world.sent()} == {"north"}
-    assert {Meta.load(row.meta).store for row in [*world.wanted(), *world.timers().values()]} == {"north"}
+    metas = [*(row.meta for row in world.wanted()), *(row.meta for row in world.timers().values())]
+    assert {Meta.load(meta).store for meta in metas} == {"north"}
 
 
 async def test_a_refusal_before_there_is_a_state_carries_what_was_said() -> None:

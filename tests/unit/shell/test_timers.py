@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +15,7 @@ from shared.shell.timers import LIMIT, Timers
 from tests.unit.shell.world import START, World
 
 META = Meta().dump()
-UNREADABLE = {
+UNREADABLE: dict[str, tuple[str, bytes, bytes]] = {
     "a class that nobody knows": ("Vanished", b"{}", META),
     "fields that the class does not have": ("Late", b'{"text": 1}', META),
     "no JSON": ("Late", b"{", META),
@@ -26,8 +27,10 @@ UNREADABLE = {
 @pytest.mark.parametrize("count", [1, LIMIT, 3 * LIMIT + 1])
 async def test_timers_that_nobody_can_read_hold_nothing_up_and_stay_visible(what: str, count: int) -> None:
     world = World()
-    strange = [TimerRow(f"x-{n}", "x", START - timedelta(seconds=n), *UNREADABLE[what]) for n in range(count)]
-    good = [TimerRow(f"t-{n}", "late", START, "Late", b"{}", META) for n in range(20)]
+    strange = [
+        TimerRow(f"x-{n}", "x", START - timedelta(seconds=n), *UNREADABLE[what], UUID(int=n)) for n in range(count)
+    ]
+    good = [TimerRow(f"t-{n}", "late", START, "Late", b"{}", META, UUID(int=10_000 + n)) for n in range(20)]
     async with world.store.begin() as tx:
         await tx.set_timers([*strange, *good], [])
     handler = world.handler()
