@@ -238,3 +238,14 @@ class TestTheJudge:
     def test_it_knows_the_names(self, name: str) -> None:
         assert FORBIDDEN_NAMES.search(name)
         assert not FORBIDDEN_NAMES.search(f"{name}less")
+
+
+def test_every_consumer_of_ours_is_made_in_one_place() -> None:
+    """So that each of them reads committed transactions only, and bears what cannot be parsed."""
+    makers = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("shared", "services", "deploy")
+        for path in (ROOT / folder).rglob("*.py")
+        if "AIOKafkaConsumer(" in path.read_text()
+    ]
+    assert makers == ["shared/shell/kafka.py"]
