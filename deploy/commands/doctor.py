@@ -202,7 +202,12 @@ async def service(settings: Settings, name: str) -> str:
         notes = list((await edges.get(name, "/ready")).get("notes", ()))
         await edges.get(name, "/parked")  # that the bearer token is right
         numbers = await edges.metrics(name)
-    for gauge, text in (("orderbus_parked", "messages parked"), ("orderbus_undeliverable", "records undeliverable")):
+    waiting = (
+        ("orderbus_parked", "messages parked"),
+        ("orderbus_undeliverable", "records undeliverable"),
+        ("orderbus_timers_late", "timers late"),
+    )
+    for gauge, text in waiting:
         if count := int(numbers.get(gauge, 0)):
             notes.append(f"{count} {text}")
     return ", ".join([f"ready at {edge_url(settings, name)}", *notes])
