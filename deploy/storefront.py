@@ -119,7 +119,12 @@ class Storefront:
         return await self.publish_raw(kind.topic.name, body, key.encode(), to_headers(envelope), str(id))
 
     async def publish_raw(
-        self, topic: str, body: bytes | None, key: bytes | None, headers: Sequence[tuple[str, bytes]], id: str = ""
+        self,
+        topic: str,
+        body: bytes | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        id: str = "",
     ) -> Published:
         """Anything at all, right or wrong. Tried again when Kafka had trouble: it may then be there twice."""
         for attempt in range(1, TRIES + 1):

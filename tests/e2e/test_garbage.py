@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -37,7 +37,7 @@ REFUSALS = ("checkout.refused", "payments.refused", "fulfillment.refused", "noti
 class Garbage:
     name: str
     body: bytes
-    headers: list[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     readable: bool
     """Whether one can see what it was meant to be: a command like this is refused, all else is parked."""
     typed: bool = True
@@ -60,6 +60,13 @@ def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
         worse = re.sub(rb":\d+", b":" + number, good, count=1)
         if worse != good:
             yield Garbage(f"the number {number.decode()}", worse, fresh(), True)
+    if issubclass(kind, Command):
+        yield Garbage("a name twice", good.replace(b"{", b'{"note": 1, "note": 2, ', 1), fresh(), True)
+    if kind is storefront.CheckoutSubmitted:
+        yield Garbage("another store in the header", good, fresh(store="elsewhere"), True)
+    nothing: list[tuple[str, bytes | None]] = [*fresh(type="order.vanished"), ("x", None)]
+    yield Garbage("a header without a value", good, nothing, readable=False, typed=False)
+    yield Garbage("a NUL in the type", good, fresh(type="order.\x00paid"), readable=False, typed=False)
     yield Garbage("an unknown type", good, fresh(type="order.vanished"), readable=False, typed=False)
     yield Garbage("an unknown version", good, fresh(version=99), readable=False)
     without = [(name, value) for name, value in fresh() if name not in ("ce_id", "ce_type")]
