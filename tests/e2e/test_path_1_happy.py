@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from deploy.storefront import Follower, Read
+from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.storefront import PaymentChoice
 from tests.e2e.conversation import Customer, World, delivery_states, eventually, link_in
 
@@ -83,3 +85,17 @@ async def test_customers_of_three_currencies_are_charged_to_the_last_unit(world:
         assert await world.money_taken(order) == (done["purchased"], 0, 1)
 
     await asyncio.gather(*(buy(country) for country in ("DE", "US", "JP")))
+
+
+async def test_every_message_about_an_order_carries_its_store_though_the_shop_named_none(world: World) -> None:
+    order = await world.customer("Edsger Dijkstra").buys("tides")
+    await order.becomes("completed")
+    topics = (checkout.ORDERS, checkout.STATUS, payments.EVENTS, fulfillment.EVENTS)
+    found: list[Read] = []
+    async with Follower(world.settings.kafka, topics, from_beginning=True) as follower:
+        async for batch in follower.batches():
+            found += [read for read in batch if read.key == order.id]
+            if found and not batch:
+                break
+    assert {read.topic for read in found} == {topic.name for topic in topics}
+    assert {read.headers.get("ce_store") for read in found} == {order.store}
