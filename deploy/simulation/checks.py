@@ -9,27 +9,33 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
 
 from deploy.evidence import Gathered, Numbers, row_problems
+from deploy.simulation.outages import MARK
+from deploy.simulation.poison import OURS
 from services.checkout.domain import invariants as checkout_rules
 from services.checkout.domain.order import Order
 from services.fulfillment.domain import invariants as fulfillment_rules
 from services.fulfillment.domain.states import CourseAccess, Delivery, ItemStatus, Stock, pool_of, row_key
+from services.notifications.domain.operations import SendEmail
 from services.notifications.domain.state import Endpoints, Thread
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.payment import Payment
-from shared.contracts.checkout import STATUS
-from shared.contracts.envelope import MESSAGES, Event, from_headers
+from shared.contracts.checkout import STATUS, OrderStatusChanged, PaymentDeclined
+from shared.contracts.envelope import MESSAGES, Envelope, Event, from_headers
+from shared.contracts.payments import PaymentFailed, RefundFailed
 from shared.invariants import Movement, Unhandled, violations
 from shared.shell import codec
-from shared.shell.core import mixed
-from shared.shell.inbound import salt_of
-from shared.shell.wiring import Wiring
-from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS
+from shared.shell.bus import BusRecord
+from shared.shell.core import UnresolvedOutcome
+from shared.shell.reader import inbound_of
+from shared.simulation.bus import Position
+from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -39,11 +45,13 @@ Broken = tuple[str, str, str]
 
 def broken(world: World) -> list[Broken]:
     gathered = gather(world)
-    found = [found for check in CHECKS for found in check(world, gathered)]
+    checks = CHECKS_AFTER_A_RESTORE if world.restore.restored else CHECKS
+    found = [found for check in checks for found in check(world, gathered)]
     keys = sorted(gathered.orders, key=len, reverse=True)
     numbers = {order.number: key for key, order in gathered.orders.items()}
     for rule, texts in violations(gathered.evidence()).items():
-        found += [(rule, _about(text, keys, numbers), text) for text in texts]
+        if not world.restore.restored or rule in RULES_AFTER_A_RESTORE:
+            found += [(rule, _about(text, keys, numbers), text) for text in texts]
     return found
 
 
@@ -59,6 +67,7 @@ def _about(text: str, keys: list[str], numbers: dict[str, str]) -> str:
 
 def gather(world: World) -> Gathered:
     gathered = Gathered(at=world.now())
+    world.read = _readable(world)
     counted: dict[tuple[str, str], int] = {}
     for name in world.names:
         _states(world, name, gathered, counted)
@@ -105,27 +114,40 @@ def _provider(world: World, gathered: Gathered) -> None:
 def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int]) -> None:
     numbers: defaultdict[tuple[str, str], Numbers] = defaultdict(Numbers)
     latest: dict[str, bytes] = {}
-    wirings = {name: Wiring(world.service(name)) for name in world.names}
-    seen: set[tuple[str, UUID]] = set()
-    for record in world.bus.records():
-        envelope = from_headers(record.headers, record.key)
-        if (record.topic, envelope.id) in seen:
+    seen: set[tuple[str, str, str, UUID]] = set()
+    for record, envelope in world.read:
+        place = (record.topic, envelope.subject, envelope.source, envelope.id)
+        if place in seen:
             continue
-        seen.add((record.topic, envelope.id))
+        seen.add(place)
         kind = MESSAGES[envelope.type, envelope.version]
         if record.topic == STATUS.name:
             latest[envelope.subject] = record.value or b""
         elif issubclass(kind, Event) and kind.topic.name == record.topic:
             numbers[envelope.source, envelope.subject].add(envelope.sequence, envelope.id)
-        for name, wiring in wirings.items():
+        for name, wiring in world.wirings.items():
             wanted = record.topic in wiring.topics and wiring.handles(kind)
-            identity = mixed(envelope.id, salt_of(envelope.source))
-            if wanted and identity not in world.stores[name].rows(INBOX):
+            if wanted and not _handled(world, name, record):
                 gathered.unhandled.append(Unhandled(name, kind.type, envelope.subject, str(envelope.id)))
     gathered.status |= {key: orjson.loads(value) for key, value in latest.items()}
     there = {place for place, sequence in counted.items() if sequence}
     for name, key in sorted(there | set(numbers)):
         gathered.stream(name, key, numbers[name, key], counted.get((name, key)))
+
+
+def _readable(world: World) -> list[tuple[BusRecord, Envelope]]:
+    """Every record that somebody sent in earnest, read."""
+    garbage = world.poison.is_garbage
+    return [
+        (record, from_headers(record.headers, record.key))
+        for record in world.bus.records()
+        if not (record.topic.endswith(".dead-letter.v1") or garbage(record))
+    ]
+
+
+def _handled(world: World, service: str, record: BusRecord) -> bool:
+    inbound = inbound_of(world.wirings[service], record)
+    return inbound is not None and inbound.identity in world.stores[service].rows(INBOX)
 
 
 # What only a simulation sees
@@ -146,15 +168,24 @@ def nothing_parked(world: World, gathered: Gathered) -> Iterator[Broken]:
 def queues_empty(world: World, gathered: Gathered) -> Iterator[Broken]:
     for name, store in world.stores.items():
         for table in (OUTBOX, OPERATIONS, TIMERS):
-            if rows := store.rows(table):
-                yield "queues_empty", "", f"{len(rows)} {table} are left in {name}"
+            rows = store.rows(table).values()
+            if left := [row for row in rows if table == OUTBOX or not row.key.startswith(OURS)]:
+                yield "queues_empty", "", f"{len(left)} {table} are left in {name}"
         if store.locks.held():
             yield "queues_empty", "", f"{name} holds row locks at rest"
 
 
+def everything_deliverable(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """Nothing that the shell makes by itself is refused by the broker, least of all a dead letter."""
+    for name, store in world.stores.items():
+        for row, _ in store.rows(UNDELIVERABLE).values():
+            if row.topic.endswith(".dead-letter.v1") or not row.key.startswith(OURS):
+                yield "undeliverable", row.key, f"{name} could not send a record of {row.topic}: {row.reason}"
+
+
 def handled_in_order(world: World, gathered: Gathered) -> Iterator[Broken]:
     """Messages of one key from one topic are handled in the topic's order, parked or not."""
-    yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.bus.records()))
+    yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.read))
 
 
 def right_all_along(world: World, gathered: Gathered) -> Iterator[Broken]:
@@ -232,10 +263,107 @@ def mails_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 
 
+def nobody_told_declined_for_a_charge(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """Who was told "declined" was not charged, and who was told that a refund failed did not get it: for good, not by
+    luck of a callback."""
+    charged = {(i.order, str(i.attempt)): i.id for i in world.stripe.intents.values() if i.captured}
+    refunded = {made.refund: made.id for i in world.stripe.intents.values() for made in i.refunds if made.lasts}
+    for record, envelope in world.read:
+        type, key = envelope.type, envelope.subject
+        if type == PaymentFailed.type:
+            attempt = str(orjson.loads(record.value or b"")["attempt"])
+            if transaction := charged.get((key, attempt)):
+                yield "told_declined", key, f"attempt {attempt} was told declined, but {transaction} was carried out"
+        elif type == RefundFailed.type:
+            refund = orjson.loads(record.value or b"")["refund"]
+            if refund in refunded:
+                yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
+
+
+def real_tries(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
+    for service, inbound in world.watch.ended:
+        assert inbound.operation is not None
+        row, operation = inbound.operation
+        calls, what = world.calls(service, row), f"{service}: {type(operation).__qualname__} {row.id}"
+        if row.attempts > len(calls) + DEATHS:
+            yield "real_tries", inbound.key, f"{what} counts {row.attempts} tries, {len(calls) - 1} calls were made"
+        if not _given_up(inbound.message):
+            continue
+        deadline = operation.deadline(row.wanted)
+        if not calls:
+            yield "real_tries", inbound.key, f"{what} was given up without a single call"
+        elif deadline is None or calls[-1] < deadline - CLOCKS_DIFFER:
+            late = f"its time ended {deadline:%d %H:%M:%S}" if deadline else "it has no end"
+            yield "real_tries", inbound.key, f"{what} was given up after {calls[-1]:%d %H:%M:%S}, {late}"
+
+
+def _given_up(outcome: object) -> bool:
+    """Whether the shell said it, for want of an answer. A mail server has no books: of a mail in doubt it says that
+    nobody knows, and the mail is sent again."""
+    unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, SendEmail.Unresolved)
+    return unknown or getattr(outcome, "code", "") == "gave_up"
+
+
+DEATHS = 5
+"""Workers that die between the commit of a call's beginning and the call, for one operation."""
+CLOCKS_DIFFER = timedelta(seconds=5)
+"""Workers' clocks are not quite the same, and are set back now and then."""
+
+
+def texts_for_operators(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """What is wrong with our own settings is told to operators, never to a customer."""
+    yield from (("operators_text", "", text) for system in world.systems for text in system.shown)
+    for record, envelope in world.read:
+        if MARK.encode() in (record.value or b"") and envelope.type in FOR_CUSTOMERS:
+            yield "operators_text", envelope.subject, f"{envelope.type} has a text for operators"
+
+
+FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentFailed, PaymentDeclined, OrderStatusChanged))
+
+
+def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """An id used again for something else is refused or parked; what nobody can read stays to be seen."""
+    answered = {envelope.causation_id for _, envelope in world.read if envelope.type.endswith(".refused")}
+    forged: defaultdict[tuple[str, bytes], list[Position]] = defaultdict(list)
+    for place, id in world.poison.forged.items():
+        record = world.bus.logs[place[:2]][place[2]]
+        forged[id, (record.key or b"") + (record.value or b"")].append(place)
+    for (id, _), places in forged.items():
+        record = world.bus.logs[places[0][:2]][places[0][2]]
+        for name, wiring in world.wirings.items():
+            wanted = record.topic in wiring.topics and inbound_of(wiring, record) is not None
+            said = id in answered or any((name, *place) in world.watch.said for place in places)
+            if wanted and not said:
+                yield "vanished", (record.key or b"").decode(), f"{name} dropped {places[0]}, whose id was used before"
+    yield from (("vanished", "", text) for text in (world.poison.lost or world.poison.hidden()))
+
+
+def nothing_of_aborted_transactions(world: World, gathered: Gathered) -> Iterator[Broken]:
+    for key in gathered.orders:
+        if key in world.poison.aborted_keys:
+            yield "aborted", key, "the order is of an aborted transaction"
+
+
+def told_once(world: World, gathered: Gathered) -> Iterator[Broken]:
+    """What arrived outside is known here: a decision made again has the Message-ID and the `webhook-id` it had."""
+    for id in sorted({*world.mails.taken} - {mail.id for thread in gathered.threads.values() for mail in thread.mails}):
+        yield "told_once", "", f"mail {id} arrived, but nobody here knows of it"
+    for id in sorted({*world.receivers.taken} - {p.id for t in gathered.threads.values() for p in t.postings}):
+        yield "told_once", "", f"webhook {id} arrived, but nobody here knows of it"
+
+
 CHECKS = (
+    told_once,
+    nobody_told_declined_for_a_charge,
+    real_tries,
+    texts_for_operators,
+    nothing_vanishes,
+    nothing_of_aborted_transactions,
     workers_live,
     nothing_parked,
     queues_empty,
+    everything_deliverable,
     handled_in_order,
     right_all_along,
     replay_is_harmless,
@@ -245,3 +373,16 @@ CHECKS = (
     codes_given_once,
     mails_as_recorded,
 )
+
+CHECKS_AFTER_A_RESTORE = (
+    workers_live,
+    nothing_parked,
+    queues_empty,
+    charged_once,
+    codes_given_once,
+    told_once,
+    nothing_of_aborted_transactions,
+)
+RULES_AFTER_A_RESTORE = frozenset({"one_effect_per_key"})
+"""What a database that was set back cannot break: no second charge, no second refund, no second code. The rest differs
+until staff have compared the services (`orderbus check` names it)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -12,10 +12,11 @@ from deploy.simulation.history import History
 from deploy.simulation.weather import Weather
 from services.payments.domain.invariants import broken
 from services.payments.domain.payment import Payment
+from shared.contracts.envelope import Envelope
 from shared.shell.bus import BusRecord
 from shared.shell.core import Context, Core, Decision, Handling, hashed_id, mixed
 from shared.shell.decisions import Done
-from shared.shell.inbound import Inbound
+from shared.shell.inbound import Inbound, salt_of
 from shared.shell.service import Service
 
 BUG = "a bug of the core"
@@ -35,9 +36,17 @@ class Watch:
         self._committed: dict[tuple[str, UUID], int] = {}
         self._decided: dict[tuple[str, str], dict[UUID, int]] = {}
         self._number = 0
+        self.consumers: dict[str, list[str]] = {}
+        """Services by topic that they read."""
+        self.said: set[tuple[str, str, int, int]] = set()
+        """Records that were refused or parked at some time, by service and position."""
+        self.ended: list[tuple[str, Inbound]] = []
+        """Every outcome that a service handled."""
 
     def over(self, service: Service) -> Service:
         """The same service, its cores watched."""
+        for topic in service.consumes:
+            self.consumers.setdefault(topic.name, []).append(service.name)
         salt = hashed_id("service", service.name).int
         return replace(service, cores=[self._watched(service.name, salt, core) for core in service.cores])
 
@@ -71,30 +80,38 @@ class Watch:
 
     def committed(self, service: str, inbounds: Sequence[Inbound], done: Done) -> None:
         """A batch was committed; what it set aside comes again."""
-        aside = {row.identity for row in done.parked} | done.duplicate_ids
-        for inbound in inbounds:
-            if inbound.identity not in aside:
-                place = (service, inbound.identity)
-                self._committed[place] = self._committed.get(place, 0) + 1
-                if self._committed[place] > 1:
-                    what = type(inbound.message).__qualname__
-                    self.wrong.append((inbound.key, f"{service} handled {what} {self._committed[place]} times"))
-
-    def overtaken(self, records: list[BusRecord]) -> Iterator[tuple[str, str]]:
-        """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
-        places: dict[tuple[str, UUID], int] = {}
-        for record in records:
-            if record.topic.endswith(".dead-letter.v1"):
+        for inbound, what in done.answered:
+            if inbound.record and what != "handled":
+                self.said.add((service, inbound.record.topic, inbound.record.partition, inbound.record.offset))
+            if inbound.operation and inbound.parked is None:
+                self.ended.append((service, inbound))
+            if what == "parked":
                 continue
-            id = UUID((dict(record.headers)["ce_id"] or b"").decode())
-            places.setdefault((record.topic, id), record.offset)
-        topics: dict[UUID, list[tuple[str, int]]] = {}
-        for (topic, id), offset in places.items():
-            topics.setdefault(id, []).append((topic, offset))
+            place = (service, inbound.identity)
+            self._committed[place] = self._committed.get(place, 0) + 1
+            if self._committed[place] > 1:
+                kind = type(inbound.message).__qualname__
+                self.wrong.append((inbound.key, f"{service} handled {kind} {self._committed[place]} times"))
+
+    def forget(self, service: str) -> None:
+        """Its database was set back: it handles again what it had handled."""
+        self._committed = {place: times for place, times in self._committed.items() if place[0] != service}
+
+    def overtaken(self, read: Iterable[tuple[BusRecord, Envelope]]) -> Iterator[tuple[str, str]]:
+        """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
+        places: dict[tuple[str, UUID], dict[str, int]] = {}
+        for record, envelope in read:
+            if record.topic in self.consumers:
+                places.setdefault((envelope.subject, message_id(envelope)), {}).setdefault(record.topic, record.offset)
         for (service, key), decided in self._decided.items():
             latest: dict[str, int] = {}
             for id in sorted(decided, key=lambda id: decided[id]):
-                for topic, offset in topics.get(id, ()):
+                for topic, offset in places.get((key, id), {}).items():
                     if offset < latest.get(topic, -1):
                         yield key, f"{service} handled {topic} offset {offset} after offset {latest[topic]}"
                     latest[topic] = max(offset, latest.get(topic, -1))
+
+
+def message_id(envelope: Envelope) -> UUID:
+    """What the shell knows a message by."""
+    return mixed(envelope.id, salt_of(envelope.source))

@@ -13,16 +13,16 @@ class History:
     """Lines of (moment, who, key, text). `counts` are the faults that were injected, by kind."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+        self.now = clock
         self._lines: list[tuple[datetime, str, str, str]] = []
         self.faults: Counter[str] = Counter()
 
     def add(self, who: str, key: str, text: str) -> None:
-        self._lines.append((self._clock(), who, key, text))
+        self._lines.append((self.now(), who, key, text))
 
     def fault(self, kind: str, what: str = "") -> None:
         self.faults[kind] += 1
-        self._lines.append((self._clock(), "fault", "", f"{kind} {what}".rstrip()))
+        self._lines.append((self.now(), "fault", "", f"{kind} {what}".rstrip()))
 
     def __len__(self) -> int:
         return len(self._lines)

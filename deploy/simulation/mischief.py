@@ -1,4 +1,5 @@
-"""Faults from outside the code: crashes, freezes, restarts, rebalances, outages, repetitions, jumping clocks."""
+"""Faults from outside the code: crashes, freezes, restarts, rebalances, outages, repetitions, jumping clocks. Those of
+outside systems are in `outages.py`, unreadable records in `poison.py`, a restored database in `restore.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from deploy.simulation.outages import Outage, Outages
 from deploy.simulation.outside import by_nobody
 from deploy.simulation.workers import Worker
 
@@ -14,6 +16,16 @@ if TYPE_CHECKING:
 
 SESSION = 10.0
 """Seconds of silence after which a member loses its partitions."""
+
+
+NOT_YET = frozenset(
+    {
+        "operators_fault",
+        "unreadable_timers",
+        "unreadable_operations",
+    }
+)
+"""Faults that the code does not withstand so far."""
 
 
 class Mischief:
@@ -34,8 +46,11 @@ class Mischief:
             (4, self.repeat_record),
             (2, self.clock_jump),
             (1, self.lose_relay_lock),
+            (1, self.crash_with_everything_leased),
+            *Outages(world).strikes,
+            *world.poison.strikes,
         )
-        self._kinds = [kind for weight, kind in kinds for _ in range(weight)]
+        self._kinds = [kind for weight, kind in kinds if kind.__name__ not in NOT_YET for _ in range(weight)]
 
     async def run(self, strikes: int, over: float) -> None:
         """So many faults, in so many seconds (on average)."""
@@ -72,6 +87,24 @@ class Mischief:
             pair = [other for other in self.world.workers if other.service.name == worker.service.name and other.up]
             self.world.history.fault("crash_of_all_workers", worker.service.name)
             await asyncio.gather(*(self._die(other) for other in pair))
+
+    async def crash_with_everything_leased(self) -> None:
+        """An outside system falls silent until every worker holds what it can, then all workers of a service die."""
+        place, name = self.chance.choice(
+            (("stripe", "payments"), ("mails", "notifications"), ("platform", "fulfillment"))
+        )
+        world = self.world
+        if place in world.weather.outages:
+            return
+        world.weather.outages[place] = Outage("silent")
+        await asyncio.sleep(3.0 + self.chance.random() * 20.0)
+        pair = [worker for worker in world.workers if worker.service.name == name and worker.up]
+        world.history.fault("crash_with_everything_leased", f"{name}: {world.leased(name)} leases")
+        await asyncio.gather(*(worker.kill() for worker in pair))
+        world.look_for_needless_doubt(name)
+        world.weather.outages.pop(place, None)
+        await asyncio.sleep(self.chance.random() * 0.3)
+        await asyncio.gather(*(worker.start() for worker in pair))
 
     async def _die(self, worker: Worker) -> None:
         if not worker.up:
@@ -122,11 +155,14 @@ class Mischief:
         self.world.weather.bus_down = False
 
     async def repeat_record(self) -> None:
-        places = sorted(place for place, log in self.world.bus.logs.items() if log)
+        bus, poison = self.world.bus, self.world.poison
+        places = [place for place in sorted(bus.logs) if bus.records_of(place)]
         if places:
-            record = self.chance.choice(self.world.bus.logs[self.chance.choice(places)])
+            record = self.chance.choice(bus.records_of(self.chance.choice(places)))
+            if poison.is_garbage(record):
+                return
             self.world.history.fault("record_repeated", f"{record.topic}/{record.partition}/{record.offset}")
-            self.world.bus.repeat(record)
+            bus.repeat(record)
 
     async def clock_jump(self) -> None:
         seconds = self.chance.choice((-2.0, -0.05, 0.3, 30.0, 3700.0))

@@ -7,10 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from deploy.simulation.history import History
+from deploy.simulation.outages import MARK, Circuit, Outage
 from deploy.simulation.weather import Weather
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
@@ -25,50 +26,83 @@ from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint, Thread
 from services.notifications.storage import storage as notifications_storage
 from shared.shell import codec
-from shared.shell.core import NotDone, Operation, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.simulation.memory_store import MemoryStore
 
-Answer = Outcome | Retry | Unknown
+Answer = Outcome | NoOutcome
+LATEST = 40.0
+"""Seconds after which a request that was given up may still be carried out."""
+STILL_ARRIVES = timedelta(seconds=LATEST + 60.0)
+"""A call may take its patience before it is given up."""
 
 
 class Outside:
-    """A gateway in front of one outside system: time passes, calls get lost before or after their effect."""
+    """A gateway in front of one outside system: time passes, calls get lost before or after their effect, the system is
+    away for longer, and after failures in a row the gateway makes no calls for a while."""
+
+    name = ""
+    """What it is called in `Weather.outages`; empty for what has none."""
+    longest_pause = 1800.0
+    """Seconds that its gateway makes no calls, at most."""
 
     def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
         self.weather, self.history, self.chance = weather, history, chance
         self.waking: dict[object, float] = {}
         """Calls that have not come back, and when each goes on."""
+        self.calls: dict[str, list[datetime]] = {}
+        """When each key was really called, or looked for in the books."""
+        self.ended: dict[str, datetime] = {}
+        """When the last call of each key ended, with or without an answer."""
+        self._asked_at: dict[str, datetime] = {}
+        """When each key was last asked for."""
+        self.shown: list[str] = []
+        """Texts for operators that reached a customer."""
         self._late: set[asyncio.Task[None]] = set()
+        self._circuits: dict[str, Circuit] = {}
 
     can_arrive_late = False
     """A request whose caller gave up may still be carried out: only where its key makes that harmless."""
 
+    def place(self, operation: Any) -> str:
+        """Which system it goes to: what has outages, and a circuit, of its own."""
+        return self.name
+
+    def circuit(self, place: str) -> Circuit:
+        return self._circuits.setdefault(place, Circuit(self.longest_pause))
+
     async def perform(self, operation: Any, key: str) -> Answer:
-        call = object()
+        now, place = asyncio.get_running_loop().time(), self.place(operation)
+        circuit = self.circuit(place)
+        if wait := circuit.wait(now):
+            return NotTried(f"calls to {place} are paused", after=wait)
+        self._asked_at[key] = self.history.now()
+        self.calls.setdefault(key, []).append(self.history.now())
+        call, well = object(), False
         try:
-            return await self._performed(operation, key, call)
+            answer = await self._performed(operation, key, call)
+            well = not isinstance(answer, Unknown)
         finally:
             self.waking.pop(call, None)
+            self.ended[key] = self.history.now()
+            if well:
+                circuit.succeeded()
+            else:
+                circuit.failed(asyncio.get_running_loop().time())
+        return answer
 
     async def _sleep(self, call: object, seconds: float, patience: float) -> None:
         self.waking[call] = asyncio.get_running_loop().time() + min(seconds, patience)
         await asyncio.sleep(seconds)
 
     async def _performed(self, operation: Any, key: str, call: object) -> Answer:
-        trouble, patience = self.weather.provider(), operation.patience
+        patience = operation.patience
+        outage = self.weather.outages.get(self.place(operation))
+        trouble = self.weather.provider()
+        if outage:
+            trouble = "lost_after" if outage.kind == "answers_lost" else outage.kind
         await self._sleep(call, self.chance.random() * 0.05, patience)
-        match trouble:
-            case "busy":
-                return Retry("busy", after=self.chance.choice((None, 0.1, 2.0)))
-            case "raises":
-                raise ConnectionError("a bug of the gateway")
-            case "lost_before":
-                return Unknown("no answer (never arrived)")
-            case "hangs_before":
-                await self._sleep(call, patience * 2, patience)
-            case "late" if self.can_arrive_late:
-                self._arrive_later(operation, key)
-                return Unknown("no answer (still on its way)")
+        if refused := await self._not_done(operation, key, call, trouble, outage):
+            return refused
         answer = self.do(operation, key)
         self.history.add(
             "outside", operation_key(operation), f"{type(operation).__qualname__} {told(answer)} {trouble}"
@@ -80,9 +114,39 @@ class Outside:
         await self._sleep(call, self.chance.random() * 0.05, patience)
         return answer
 
+    async def _not_done(
+        self, operation: Any, key: str, call: object, trouble: str, outage: Outage | None
+    ) -> Answer | None:
+        """What the caller gets where nothing is done (yet); None where it is."""
+        patience = operation.patience
+        match trouble:
+            case "operator" if outage:
+                return OperatorFault(outage.text)
+            case "down":
+                return Retry("no connection")
+            case "busy":
+                return Retry("busy", after=self.chance.choice((None, 0.1, 2.0)))
+            case "raises":
+                raise ConnectionError("a bug of the gateway")
+            case "lost_before":
+                return Unknown("no answer (never arrived)")
+            case "silent" | "hangs_before":
+                await self._sleep(call, patience * 2, patience)
+            case "slow":
+                await self._sleep(call, patience * 0.85, patience)
+            case "late" if self.can_arrive_late:
+                self._arrive_later(operation, key)
+                return Unknown("no answer (still on its way)")
+        return None
+
+    def on_its_way(self, key: str) -> bool:
+        """Whether an earlier request may still arrive: nobody can say yet that it was not carried out."""
+        asked = self._asked_at.get(key)
+        return self.can_arrive_late and asked is not None and self.history.now() - asked < STILL_ARRIVES
+
     def _arrive_later(self, operation: Operation, key: str) -> None:
         async def arrive() -> None:
-            await asyncio.sleep(self.chance.random() * 40.0)
+            await asyncio.sleep(self.chance.random() * LATEST)
             answer = self.do(operation, key)
             text = f"{type(operation).__qualname__} {told(answer)} (arrived late)"
             self.history.add("outside", operation_key(operation), text)
@@ -91,7 +155,7 @@ class Outside:
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    async def find(self, operation: Any, key: str) -> Outcome | NotDone | Unknown:
+    async def find(self, operation: Any, key: str) -> Outcome | NotDone | NoOutcome:
         """As for a system that is safe to ask again: the gateway knows that without a call."""
         return NotDone()
 
@@ -120,9 +184,10 @@ def told(answer: object) -> str:
     return f"→ {type(answer).__name__} {' '.join(parts)}".rstrip()
 
 
-@dataclass
 class CoursePlatform(Outside):
     """Who may enter what. Grants and revocations are remembered by their key."""
+
+    name = "platform"
 
     def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
         super().__init__(weather, history, chance)
@@ -143,6 +208,8 @@ class CoursePlatform(Outside):
 class MailServer(Outside):
     """Every mail that it took, by Message-ID."""
 
+    name = "mails"
+
     def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
         super().__init__(weather, history, chance)
         self.taken: Counter[str] = Counter()
@@ -150,6 +217,8 @@ class MailServer(Outside):
     def do(self, operation: SendEmail, key: str) -> Answer:
         if self.weather.happens(self.weather.level.raises):
             return SendEmail.Failed("550", "no such mailbox")
+        if operation.audience == "customer" and MARK in str(operation.data):
+            self.shown.append(f"mail {operation.template} {operation.message_id}")
         self.taken[operation.message_id] += 1
         return SendEmail.Done()
 
@@ -171,7 +240,9 @@ class Receivers(Outside):
         super().__init__(weather, history, chance)
         self.taken: Counter[str] = Counter()
         self._endpoint = endpoint
-        self.down: set[str] = set()
+
+    def place(self, operation: PostWebhook) -> str:
+        return f"webhook:{operation.endpoint}"
 
     def do(self, operation: PostWebhook, key: str) -> Answer:
         known = self._endpoint(operation.store, operation.endpoint)
@@ -179,8 +250,6 @@ class Receivers(Outside):
             return PostWebhook.Failed("removed", "The endpoint was removed.")
         if known.paused:
             return PostWebhook.Failed("paused", "The endpoint is paused.")
-        if operation.endpoint in self.down:
-            return Retry("HTTP 503")
         if self.weather.happens(self.weather.level.raises / 5):
             return PostWebhook.Failed("gone", "The endpoint answered 410 Gone; it was paused.")
         self.taken[operation.message_id] += 1

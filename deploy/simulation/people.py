@@ -73,7 +73,7 @@ class People:
         level = self.world.weather.level
         strikes = int(level.from_outside * self.world.orders)
         working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
-        await asyncio.gather(self.world.mischief.run(strikes, over=4.0), *working)
+        await asyncio.gather(self.world.mischief.run(strikes, over=4.0), self.world.restore.run(), *working)
         await self.tidy_up()
 
     def read(self, record: BusRecord) -> None:

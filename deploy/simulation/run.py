@@ -96,7 +96,7 @@ def simulate(seed: int, orders: int, level: str = "many") -> Result:
         except (NotAtRest, Deadlock, Endless) as restless:
             found.append(("at_rest", "", str(restless)))
         world = worlds[0]
-        found = found or broken(world)
+        found = [*found, *(("worker_died", "", trouble) for trouble in world.troubles)] if found else broken(world)
     violations = [Violation(seed, rule, text, key, world.history.story(key)) for rule, key, text in found]
     return Result(
         seed,

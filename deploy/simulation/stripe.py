@@ -6,8 +6,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from deploy.simulation.history import History
 from deploy.simulation.outside import Answer, Outside, by_nobody
@@ -24,11 +25,12 @@ from services.payments.domain.operations import (
     RefundReported,
 )
 from shared.contracts.values import Card
-from shared.shell.core import NotDone, Outcome, Report, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
 """Posts a callback to payments: event id, order, store, report. False when nobody took it."""
 IntentStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
+TOO_EARLY = "too early to say: the request may still be on its way"
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
 
@@ -38,6 +40,10 @@ class MadeRefund:
     refund: str
     amount: int
     status: RefundProgress
+
+    @property
+    def lasts(self) -> bool:
+        return self.status == "succeeded"
 
 
 @dataclass
@@ -70,9 +76,24 @@ CARDS: dict[str, IntentStatus] = {
 """What a charge of each payment method becomes."""
 
 
+KEYS_LIVE = timedelta(hours=24)
+"""How long Stripe remembers an idempotency key: https://docs.stripe.com/api/idempotent_requests."""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The first call under a key."""
+
+    operation: object
+    answer: Outcome
+    at: datetime
+
+
 class Stripe(Outside):
     """Performs payments' operations. An operation that comes again under its key gets its first answer."""
 
+    name = "stripe"
+    longest_pause = 60.0
     can_arrive_late = True
 
     def __init__(self, weather: Weather, history: History, chance: random.Random, deliver: Deliver) -> None:
@@ -82,19 +103,31 @@ class Stripe(Outside):
         """How often each key had an effect."""
         self.callbacks = 0
         """Events that are still to be delivered."""
+        self.told: list[tuple[datetime, str, Intent, Report]] = []
+        """Every event: when, its id, whose it is, and what it says."""
         self._deliver = deliver
-        self._answers: dict[str, Outcome] = {}
+        self._answers: dict[str, Remembered] = {}
+        self._keys: dict[tuple[str, int | str], str] = {}
+        """Under which key an attempt or a refund was last asked for."""
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
+    async def perform(self, operation: Any, key: str) -> Answer:
+        match operation:
+            case ChargeCard():
+                self._keys[operation.order, operation.attempt] = key
+            case RefundCharge():
+                self._keys[operation.order, operation.refund] = key
+        return await super().perform(operation, key)
+
     def do(self, operation: ChargeCard | CancelIntent | RefundCharge | FindIntent | FindRefund, key: str) -> Answer:
         match operation:
-            case ChargeCard() | RefundCharge() if key in self._answers:
-                return self._now(operation, key)
+            case ChargeCard() | RefundCharge() if known := self._remembered(key):
+                return self._now(operation, known)
             case ChargeCard():
-                return self._once(key, self._charge(operation))
+                return self._once(operation, key, self._charge(operation))
             case RefundCharge():
-                return self._once(key, self._refund(operation))
+                return self._once(operation, key, self._refund(operation))
             case CancelIntent():
                 return self._cancel(operation)
             case FindIntent():
@@ -102,25 +135,68 @@ class Stripe(Outside):
             case FindRefund():
                 return self._find_refund(operation)
 
-    async def find(self, operation: object, key: str) -> Outcome | NotDone | Unknown:
-        """A refund is looked for in the books; a charge is asked for again under its key."""
-        if not isinstance(operation, RefundCharge):
-            return NotDone()
-        trouble = self.weather.provider()
+    async def find(self, operation: object, key: str) -> Outcome | NotDone | NoOutcome:
+        """What the books say: of a refund by its own id, of a charge by order and attempt."""
+        circuit = self.circuit(self.name)
+        if wait := circuit.wait(asyncio.get_running_loop().time()):
+            return NotTried("calls to Stripe are paused", after=wait)
+        self.calls.setdefault(key, []).append(self.history.now())
+        trouble, outage = self.weather.provider(), self.weather.outages.get(self.name)
         await asyncio.sleep(self.chance.random() * 0.05)
-        if trouble:
+        self.ended[key] = self.history.now()
+        if outage and outage.kind == "operator":
+            circuit.succeeded()
+            return OperatorFault(outage.text)
+        if trouble or outage:
+            circuit.failed(asyncio.get_running_loop().time())
             return Unknown("no answer to the question")
-        made = self._made(operation.intent, operation.refund)
-        return RefundCharge.Done(made.id, made.status) if made else NotDone()
+        circuit.succeeded()
+        found = self._on_record(operation)
+        if found is None and self.on_its_way(key):
+            return Unknown(TOO_EARLY)
+        return found or NotDone()
 
-    def _once(self, key: str, answer: Outcome) -> Outcome:
+    def _on_record(self, operation: object) -> Outcome | None:
+        match operation:
+            case RefundCharge():
+                made = self._made(operation.intent, operation.refund)
+                return RefundCharge.Done(made.id, made.status) if made else None
+            case ChargeCard():
+                intent = self._intent(operation.order, operation.attempt)
+                if intent is None:
+                    return None
+                if intent.status == "failed":
+                    return ChargeCard.Failed(intent.code, intent.code, intent.id, VISA)
+                return ChargeCard.Done(intent.id, _charge_status(intent), intent.captured, _url(intent), VISA)
+        return None
+
+    def _intent(self, order: str, attempt: int) -> Intent | None:
+        found = [i for i in self.intents.values() if i.order == order and i.attempt == attempt]
+        return next(iter(found), None)
+
+    def _remembered(self, key: str) -> Remembered | None:
+        known = self._answers.get(key)
+        return known if known and self.history.now() - known.at < KEYS_LIVE else None
+
+    def _once(self, operation: object, key: str, answer: Outcome) -> Outcome:
         self.effects[key] += 1
-        self._answers[key] = answer
+        self._answers[key] = Remembered(operation, answer, self.history.now())
         return answer
 
-    def _now(self, operation: object, key: str) -> Outcome:
-        """The first answer, byte for byte, as Stripe repeats it: also where things have moved on since."""
-        return self._answers[key]
+    def _now(self, operation: object, known: Remembered) -> Answer:
+        """The first answer, byte for byte, as Stripe repeats it: also where things have moved on since. The same key
+        for something else is an `idempotency_error`."""
+        same = _sent(known.operation) == _sent(operation)
+        return known.answer if same else Unknown("another call was made under this key")
+
+    def books(self, order: str, attempt: int) -> Intent | Literal["too early"] | None:
+        """What a person reads in Stripe's dashboard."""
+        found = self._intent(order, attempt)
+        return "too early" if found is None and self._asked(order, attempt) else found
+
+    def _asked(self, order: str, what: int | str) -> bool:
+        """Whether a request for an attempt or a refund may still be on its way."""
+        return self.on_its_way(self._keys.get((order, what), ""))
 
     # Charges
 
@@ -169,9 +245,10 @@ class Stripe(Outside):
             self._tell_intent(intent)
         return CancelIntent.Done("cancelled")
 
-    def _find(self, wanted: FindIntent) -> Outcome:
-        found = [i for i in self.intents.values() if i.order == wanted.order and i.attempt == wanted.attempt]
-        intent = self.intents.get(wanted.intent) or next(iter(found), None)
+    def _find(self, wanted: FindIntent) -> Answer:
+        intent = self.intents.get(wanted.intent) or self._intent(wanted.order, wanted.attempt)
+        if intent is None and self._asked(wanted.order, wanted.attempt):
+            return Unknown(TOO_EARLY)
         if intent is None:
             return FindIntent.Done("", "failed", code="not_charged", text="Stripe has no such payment.")
         status = _charge_status(intent)
@@ -202,8 +279,10 @@ class Stripe(Outside):
     def _made(self, intent: str, refund: str) -> MadeRefund | None:
         return next((made for made in self.intents[intent].refunds if made.refund == refund), None)
 
-    def _find_refund(self, wanted: FindRefund) -> Outcome:
+    def _find_refund(self, wanted: FindRefund) -> Answer:
         made = self._made(wanted.intent, wanted.refund)
+        if made is None and self._asked(wanted.order, wanted.refund):
+            return Unknown(TOO_EARLY)
         return FindRefund.Done(made.id, made.status) if made else FindRefund.Done("", "failed", "not_refunded")
 
     # Callbacks
@@ -222,6 +301,7 @@ class Stripe(Outside):
     def _tell(self, intent: Intent, report: Report) -> None:
         self._events += 1
         event = f"evt_{self._events}"
+        self.told.append((self.history.now(), event, intent, report))
         level = self.weather.level
         times = 1 + (2 if self.weather.happens(level.webhook_repeated) else 0)
         if times > 1:
@@ -233,17 +313,27 @@ class Stripe(Outside):
             delay = self.chance.random() * (300.0 if late else 0.3)
             self._run(lambda delay=delay: self._post(event, intent, report, delay))  # type: ignore[misc]
 
+    def tell_again(self, since: datetime) -> None:
+        """Deliver every event since then once more, as Stripe does when it is asked to."""
+        for at, event, intent, report in [*self.told]:
+            if at >= since:
+                self._run(lambda e=event, i=intent, r=report: self._post(e, i, r, 0.0))  # type: ignore[misc]
+
     async def _post(self, event: str, intent: Intent, report: Report, delay: float) -> None:
         """As Stripe: until it is taken, later and later."""
         self.callbacks += 1
         try:
             await asyncio.sleep(delay)
             wait = 0.5
-            while not await self._deliver(event, intent.order, intent.store, report):
+            while self._cut_off() or not await self._deliver(event, intent.order, intent.store, report):
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 600.0)
         finally:
             self.callbacks -= 1
+
+    def _cut_off(self) -> bool:
+        outage = self.weather.outages.get(self.name)
+        return outage is not None and outage.kind in ("answers_lost", "down", "silent")
 
     def _later(self, effect: Callable[[], None]) -> None:
         async def happen() -> None:
@@ -258,6 +348,11 @@ class Stripe(Outside):
         task = by_nobody(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _sent(operation: object) -> object:
+    """What of an operation Stripe gets to see."""
+    return replace(operation, since=None, until=None) if isinstance(operation, ChargeCard) else operation
 
 
 def _charge_status(intent: Intent) -> ChargeStatus:

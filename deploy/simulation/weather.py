@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from deploy.simulation.history import History
+from deploy.simulation.outages import Outage
 from shared.shell.store import StoreUnavailable
 
 STATEMENT = 0.01
@@ -38,6 +39,10 @@ class Level:
     webhook_repeated: float = 0.0
     core_bug: float = 0.0
     """A message at which its core raises, until staff have it mended."""
+    odd_header: float = 0.0
+    """A message that has a header without a value beside its own: legal in Kafka."""
+    shared_id: float = 0.0
+    """A message of another source has the same id: CloudEvents tells messages apart by source and id."""
     from_outside: float = 0.0
 
 
@@ -58,7 +63,9 @@ LEVELS = {
         webhook_late=0.05,
         webhook_repeated=0.05,
         core_bug=0.001,
-        from_outside=0.3,
+        odd_header=0.02,
+        shared_id=0.02,
+        from_outside=0.4,
     ),
     "many": Level(
         store_fails=0.002,
@@ -75,7 +82,9 @@ LEVELS = {
         webhook_late=0.2,
         webhook_repeated=0.2,
         core_bug=0.004,
-        from_outside=1.0,
+        odd_header=0.05,
+        shared_id=0.05,
+        from_outside=1.4,
     ),
     "storm": Level(
         store_fails=0.01,
@@ -92,7 +101,9 @@ LEVELS = {
         webhook_late=0.4,
         webhook_repeated=0.4,
         core_bug=0.02,
-        from_outside=4.0,
+        odd_header=0.1,
+        shared_id=0.1,
+        from_outside=5.5,
     ),
 }
 
@@ -104,11 +115,14 @@ class Weather:
         self.level, self.chance, self.history = level, chance, history
         self.stores_down: set[str] = set()
         self.bus_down = False
+        self.outages: dict[str, Outage] = {}
+        """Outside systems that are not well for longer, by name."""
 
     def calm(self) -> None:
         """No faults from now on."""
         self.level = replace(LEVELS["none"])
         self.stores_down.clear()
+        self.outages.clear()
         self.bus_down = False
 
     def happens(self, chance: float) -> bool:

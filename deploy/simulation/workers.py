@@ -82,6 +82,11 @@ class Worker:
         self._watch: asyncio.Task[None] | None = None
         self.troubles: list[str] = []
         """How lives ended that should not have."""
+        self._starting = asyncio.Lock()
+        self.at_once = 0
+        """Calls of one kind under way at a time, at most."""
+        self.closed = False
+        """Nobody may start it: its database is being set back."""
 
     @property
     def owner(self) -> str:
@@ -93,16 +98,22 @@ class Worker:
 
     async def start(self) -> None:
         """Begin a life: as often as it takes, as a supervisor does."""
-        while not self.up:
-            self.life += 1
-            self.shell = self._new_shell()
-            try:
-                await self._owned(self.shell.start())
-                self.up = True
-            except (StoreUnavailable, BusUnavailable):
-                await self.loop.kill(self.owner)
-                await asyncio.sleep(0.2)
-        self._watch = self._owned(self._watched(self.shell))
+        async with self._starting:
+            while not self.up:
+                await self._opened()
+                self.life += 1
+                self.shell = self._new_shell()
+                try:
+                    await self._owned(self.shell.start())
+                    self.up = True
+                except (StoreUnavailable, BusUnavailable):
+                    await self.loop.kill(self.owner)
+                    await asyncio.sleep(0.2)
+            self._watch = self._owned(self._watched(self.shell))
+
+    async def _opened(self) -> None:
+        while self.closed:
+            await asyncio.sleep(0.1)
 
     async def _watched(self, shell: Shell | None) -> None:
         assert shell is not None
@@ -163,6 +174,7 @@ class Worker:
 
     def _new_shell(self) -> Shell:
         topics = [topic.name for topic in self.service.consumes]
+        self.at_once = self.chance.choice((2, 48))
         shell = Shell(
             self.service,
             self.name,
@@ -173,7 +185,7 @@ class Worker:
             clock=self.clock,
             chance=random.Random(self.chance.getrandbits(64)),  # noqa: S311
             batch=self.chance.choice((3, 20, 300)),
-            at_once=self.chance.choice((2, 48)),
+            at_once=self.at_once,
             poll=POLL,
             metrics=_metrics(self.service.name),
         )

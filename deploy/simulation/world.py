@@ -14,11 +14,14 @@ from uuid import UUID
 import orjson
 
 from deploy.run import SERVICES
-from deploy.simulation.cores import BUG, Watch
+from deploy.simulation.cores import Watch
 from deploy.simulation.history import History
 from deploy.simulation.mischief import Mischief
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Receivers, StoredThreads, by_nobody
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
+from deploy.simulation.poison import OURS, Poison
+from deploy.simulation.restore import Restore
 from deploy.simulation.settings import declared, with_outside
+from deploy.simulation.staff import Staff
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.weather import LEVELS, Weather
 from deploy.simulation.workers import Gone, Worker
@@ -32,11 +35,13 @@ from shared.contracts.envelope import Command, Envelope, encode, to_headers
 from shared.shell import codec
 from shared.shell.bus import BusRecord
 from shared.shell.core import Operation, Refused, Report
+from shared.shell.reader import inbound_of
 from shared.shell.service import Gateway, Service
-from shared.shell.store import StoreUnavailable
+from shared.shell.store import OperationRow, StoreUnavailable
+from shared.shell.wiring import Wiring
 from shared.simulation.bus import MemoryBus
-from shared.simulation.loop import OWNER, SeededLoop
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from shared.simulation.loop import SeededLoop
+from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from shared.simulation.relay_lock import Turnstile
 from shared.web import Accepted, ProblemResponse
 
@@ -49,6 +54,10 @@ LOOK = 0.25
 
 REPLAY_EVERY = 4
 """Seeds that this number divides end with a replay."""
+
+
+def _text(value: bytes | None) -> str:
+    return ascii((value or b"").decode("utf-8", "replace")).strip("'")
 
 
 class NotAtRest(Exception):
@@ -67,20 +76,26 @@ class World:
         """What every order's status record says, as any staff tool sees it."""
         self.last_look: Callable[[], bool] = lambda: False
         """Asked at rest: whether staff found something that they had to do."""
-        self.readers: list[Callable[[BusRecord], None]] = []
-        """Who else looks at every record."""
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
+        self._used: dict[str, list[UUID]] = {}
+        """Ids of published messages, by topic."""
         self.names = SERVICES
         self.stores = {name: MemoryStore(self.weather.store(name), self.now) for name in SERVICES}
         self.turnstiles = {name: Turnstile() for name in SERVICES}
         self._ids = self.chance_of("ids")
+        self.staff = Staff(self)
+        self.readers: list[Callable[[BusRecord], None]] = [self.staff.read]
+        """Who else looks at every record."""
+        self.poison = Poison(self)
+        self.restore = Restore(self)
         self._build_outside()
         self.watch = Watch(self.weather, self.history, self.chance_of("watch"))
-        self.watch.on_bug = self._see_to
+        self.watch.on_bug = self.staff.see_to
         self._services = {
             name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
         }
+        self.wirings = {name: Wiring(service) for name, service in self._services.items()}
         chance = self.chance_of("workers")
         self.workers = [
             Worker(
@@ -100,8 +115,9 @@ class World:
             for index in range(chance.choice((1, 2)))
         ]
         self.mischief = Mischief(self)
-        self._asking = self.chance_of("asking")
         self.troubles: list[str] = []
+        self.read: list[tuple[BusRecord, Envelope]] = []
+        """Every record that was sent in earnest, when all is at rest."""
         self.replayed: list[str] = []
         """What a replay of every record changed."""
 
@@ -134,6 +150,42 @@ class World:
     def service(self, name: str) -> Service:
         return self._services[name]
 
+    def handled_by_all(self, record: BusRecord) -> bool:
+        """Whether every service that a record is for is through with it."""
+        found = [
+            (name, inbound_of(wiring, record)) for name, wiring in self.wirings.items() if record.topic in wiring.topics
+        ]
+        wanted = [(name, inbound) for name, inbound in found if inbound is not None]
+        return bool(wanted) and all(
+            inbound.identity in self.stores[name].rows(INBOX)
+            and not any(row.identity == inbound.identity for row in self.stores[name].rows(PARKED).values())
+            for name, inbound in wanted
+        )
+
+    def calls(self, service: str, row: OperationRow) -> list[datetime]:
+        """When calls for an operation really began, and at last when the latest of them ended."""
+        try:
+            operation = self.wirings[service].operations.load(row.kind, row.payload)
+        except Exception:
+            return []
+        system, key = self._outside[type(operation)], operation.idempotency_key(row.id)
+        assert isinstance(system, Outside)
+        began = system.calls.get(key, [])
+        return [*began, system.ended.get(key, began[-1])] if began else []
+
+    def leased(self, service: str) -> int:
+        """How many operations its workers hold."""
+        return sum(bool(row.leased_by) for row in self.stores[service].rows(OPERATIONS).values())
+
+    def look_for_needless_doubt(self, service: str) -> None:
+        """All workers of a service are dead: of what they held, only calls that began can be in doubt."""
+        rows = self.stores[service].rows(OPERATIONS).values()
+        doubtful = [row for row in rows if row.doubt and not self.calls(service, row)]
+        most = max(worker.at_once for worker in self.workers if worker.service.name == service) * 2
+        if len(doubtful) > most:
+            text = f"{service}: {len(doubtful)} operations are in doubt that were never called"
+            self.watch.wrong.append((doubtful[0].key, text))
+
     # Time and chance
 
     def now(self) -> datetime:
@@ -159,19 +211,27 @@ class World:
     def publish(self, message: Command, key: str, *, actor: str = "customer", store: str = "s", times: int = 1) -> UUID:
         """A record by the storefront, or by staff."""
         kind, topic = type(message), type(message).topic
+        id, source = self._identity(topic.name)
         envelope = Envelope(
-            id=self.new_id(),
-            type=kind.type,
-            source="storefront",
-            subject=key,
-            time=self.now(),
-            store=store,
-            actor=actor,
+            id=id, type=kind.type, source=source, subject=key, time=self.now(), store=store, actor=actor
         )
+        headers: list[tuple[str, bytes | None]] = [*to_headers(envelope)]
+        if self.weather.happens(self.weather.level.odd_header):
+            self.history.fault("header_without_value", key)
+            headers.append(("x-tracking", None))
         for _ in range(times):
-            self.bus.append(topic.name, key.encode(), to_headers(envelope), encode(message))
+            self.bus.append(topic.name, key.encode(), headers, encode(message))
         self.history.add(actor, key, f"publishes {kind.type}" + (f" {times} times" if times > 1 else ""))
         return envelope.id
+
+    def _identity(self, topic: str) -> tuple[UUID, str]:
+        """An id and a source, now and then the id that a message of another source has already."""
+        others = self._used.setdefault(topic, [])
+        if others and self.weather.happens(self.weather.level.shared_id):
+            self.history.fault("id_of_another_source", topic)
+            return others.pop(), "another-storefront"
+        others.append(self.new_id())
+        return others[-1], "storefront"
 
     async def submit(
         self, service: str, message: Command | Report, key: str, *, actor: str, identity: str = ""
@@ -183,8 +243,10 @@ class World:
             if answer is not None:
                 said = f"refused: {answer.code}" if isinstance(answer, Refused) else "accepted"
                 self.history.add(actor, key, f"asks {service} by HTTP: {type(message).__qualname__}: {said}")
+                if isinstance(message, Command) and not isinstance(answer, Refused):
+                    self.restore.asked.append((self.now(), service, message, key, actor, identity))
                 return not isinstance(answer, Refused)
-            await asyncio.sleep(0.5 + self._asking.random())
+            await asyncio.sleep(0.5 + self.staff.chance.random())
 
     async def _once(
         self, service: str, message: Command | Report, key: str, actor: str, identity: str, store: str = "s"
@@ -198,64 +260,17 @@ class World:
             return None
 
     def worker_of(self, service: str) -> Worker:
-        return self._asking.choice([worker for worker in self.workers if worker.service.name == service])
+        return self.staff.chance.choice([worker for worker in self.workers if worker.service.name == service])
 
     async def _callback(self, event: str, order: str, store: str, report: Report) -> bool:
         answer = await self._once("payments", report, order, "provider:stripe", event, store)
         self.history.add("stripe", order, f"callback {event} {report}: {'taken' if answer else 'not taken'}")
         return answer is not None
 
-    def _see_to(self, service: str, key: str, message: UUID | None = None) -> None:
-        self.keep(by_nobody(lambda: self._mend(service, key, message)))
-        if message and self._asking.random() < 0.75:
-            owner = OWNER.get()
-            self.loop.at_step(1, lambda: self.keep(by_nobody(lambda: self._hold_up(service, owner))))
-
-    async def _hold_up(self, service: str, owner: str) -> None:
-        """A worker pauses in the midst of setting a message aside, and another gets the same messages meanwhile."""
-        there = [worker for worker in self.workers if worker.service.name == service and not worker.silent()]
-        held = next((worker for worker in there if worker.owner == owner), None)
-        if held is None or len(there) < 2:
-            return
-        self.history.fault("freeze", f"{owner} while it parks")
-        self.loop.freeze(owner)
-        await asyncio.sleep(self._asking.choice((0.1, 1.0, 5.0)))  # for later messages of the key to arrive
-        self.bus.leave(service, held.name)
-        await asyncio.sleep(self._asking.random() * 0.5)
-        self.loop.thaw(owner)
-
     def keep(self, task: asyncio.Task[None]) -> None:
         """Somebody is at it: the world is not at rest before that ends."""
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
-
-    def _see_to_parked(self) -> bool:
-        """Whether there are parked keys: staff look at their list when nothing else goes on."""
-        keys = {
-            (name, row.key): None
-            for name, store in self.stores.items()
-            for row in store.rows(PARKED).values()
-            if BUG in row.error
-        }
-        for service, key in keys:
-            self._see_to(service, key)
-        return bool(keys)
-
-    async def _mend(self, service: str, key: str, message: UUID | None) -> None:
-        """Staff see a parked key, have the bug mended, and retry until the key is free."""
-        chance = self._asking
-        await asyncio.sleep(chance.random() * chance.choice((0.5, 20.0)))
-        if message:
-            self.watch.broken.discard(message)
-        for _ in range(50):
-            if not any(row.key == key for row in self.stores[service].rows(PARKED).values()):
-                return
-            await asyncio.sleep(0.3)
-            try:
-                released = await self.worker_of(service).asked(lambda worker: worker.parking().retry(key))
-                self.history.add("staff", key, f"retry parked messages in {service}: {released}")
-            except (Gone, StoreUnavailable):
-                continue
 
     def _endpoint(self, store: str, endpoint: str) -> Endpoint | None:
         """As the gateway reads it: from notifications' own database."""
@@ -264,9 +279,11 @@ class World:
         return known.find(endpoint) if known else None
 
     def _seen(self, record: BusRecord) -> None:
-        headers = {name: value or b"" for name, value in record.headers}
-        key = (record.key or b"").decode()
-        self.history.add("bus", key, f"{headers['ce_type'].decode()} {headers['ce_id'].decode()[:18]}")
+        headers = dict(record.headers)
+        key = (record.key or b"").decode("utf-8", "replace")
+        self.history.add("bus", key, " ".join(_text(headers.get(name))[:40] for name in ("ce_type", "ce_id")))
+        if self.poison.is_garbage(record):
+            return
         for reader in self.readers:
             reader(record)
         if record.topic == STATUS.name:
@@ -292,7 +309,7 @@ class World:
         """Let the people act, then wait till everything is at rest. Raises NotAtRest."""
         await self.start()
         acting = asyncio.create_task(people())
-        while not acting.done() or not self.at_rest() or self._see_to_parked() or self.last_look():
+        while not acting.done() or not self.at_rest() or self.staff.see_to_parked() or self.last_look():
             await self._look()
         acting.result()
         if self.seed % REPLAY_EVERY == 0:
@@ -301,6 +318,7 @@ class World:
     async def _replay(self) -> None:
         """Every record once more, from the very beginning, in good weather: nothing may come of it."""
         self.weather.calm()
+        self.poison.clear_away()
         before = self._everything()
         self.history.add("world", "", "every record is read again")
         for group in self.bus.groups.values():
@@ -367,11 +385,13 @@ class World:
         for store in self.stores.values():
             serial: set[str] = set()
             for _, row in sorted(store.rows(OPERATIONS).items()):
+                if row.key.startswith(OURS):
+                    continue
                 if not (row.serial and row.key in serial):  # one behind another waits for that
                     found.append(row.leased_until or row.due)
                 if row.serial:
                     serial.add(row.key)
-            found += [row.due for row in store.rows(TIMERS).values()]
+            found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(OURS)]
         return (min(found) - self.now()).total_seconds() if found else None
 
     def _next(self) -> float:

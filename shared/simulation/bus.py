@@ -20,12 +20,16 @@ from shared.shell.store import OutboxRow
 
 Place = tuple[str, int]
 """Topic and partition."""
+Position = tuple[str, int, int]
+"""Topic, partition and offset."""
 Trouble = Callable[[str], str]
 """Asked before each call, with the call's name: what goes wrong with it; empty for nothing. Sinks know `refused`,
 `half` (the later part is not taken) and `unheard` (taken, but the answer is lost); sources `refused` and `again`
 (records from the committed position once more)."""
 
 
+MAX_RECORD = 1_048_576
+"""Bytes of key, headers and value. As Kafka's `max.message.bytes`: more is refused for good."""
 PATIENCE = 60.0
 """Seconds that a read waits. Kafka's are shorter; here a look for nothing costs time of ours."""
 
@@ -52,23 +56,44 @@ class MemoryBus:
         self._epochs: dict[str, int] = {}
         self._seen: dict[tuple[str, Place], int] = {}
         """The newest epoch of each fence that wrote to each partition."""
+        self.aborted: set[Position] = set()
+        """Records of transactions that their producer aborted: no reader of committed records sees them."""
+        self.missing: set[str] = set()
+        """Topics that are not there: nothing can be written to them."""
         self.on_append: Callable[[BusRecord], None] = lambda record: None
 
-    def append(self, topic: str, key: bytes, headers: Sequence[tuple[str, bytes | None]], value: bytes) -> BusRecord:
-        """Write a record to the partition of its key."""
-        place = (topic, self.partition(key))
+    def place_of(self, topic: str, key: bytes | None) -> Place:
+        return topic, zlib.crc32(key or b"") % self.partitions
+
+    def next_position(self, topic: str, key: bytes | None) -> Position:
+        """Where the next record of this key will be."""
+        place = self.place_of(topic, key)
+        return *place, len(self.logs.get(place, ()))
+
+    def append(
+        self,
+        topic: str,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        value: bytes | None,
+        *,
+        aborted: bool = False,
+        unreadable: str = "",
+    ) -> BusRecord:
+        """Write a record to the partition of its key. `unreadable`: why no client can parse it."""
+        place = self.place_of(topic, key)
         log = self.logs.setdefault(place, [])
-        record = BusRecord(topic, place[1], len(log), key, tuple(headers), value, self.clock())
+        record = BusRecord(topic, place[1], len(log), key, tuple(headers), value, self.clock(), unreadable)
         log.append(record)
-        self.on_append(record)
+        if aborted:
+            self.aborted.add((topic, place[1], record.offset))
+        else:
+            self.on_append(record)
         for group in self.groups.values():
             member = group.assigned.get(place)
             if member is not None:
                 group.members[member].wake()
         return record
-
-    def partition(self, key: bytes) -> int:
-        return zlib.crc32(key) % self.partitions
 
     def next_epoch(self, fence: str) -> int:
         """As Kafka's coordinator gives one to each producer that starts under a transactional id."""
@@ -85,12 +110,17 @@ class MemoryBus:
 
     def repeat(self, record: BusRecord) -> None:
         """Write a record once more: a producer's late repetition."""
-        assert record.key is not None and record.value is not None
         self.append(record.topic, record.key, record.headers, record.value)
 
     def records(self) -> list[BusRecord]:
-        """Everything that was ever written, by topic and partition."""
-        return [record for place in sorted(self.logs) for record in self.logs[place]]
+        """Everything that was ever written and committed, by topic and partition."""
+        return [record for place in sorted(self.logs) for record in self.records_of(place)]
+
+    def records_of(self, place: Place) -> list[BusRecord]:
+        log = self.logs.get(place, [])
+        if not self.aborted:
+            return log
+        return [record for record in log if (*place, record.offset) not in self.aborted]
 
     # Groups
 
@@ -169,10 +199,15 @@ class MemorySource:
             if position < len(log):
                 records = log[position : position + limit - len(found)]
                 self._positions[place] = position + len(records)
-                found += records
+                found += [record for record in records if self._visible(record)]
             if len(found) >= limit:
                 break
         return found
+
+    def _visible(self, record: BusRecord) -> bool:
+        """Read committed: what a producer aborted was never there."""
+        aborted = self.bus.aborted
+        return not aborted or (record.topic, record.partition, record.offset) not in aborted
 
     async def commit(self, positions: Positions) -> None:
         await asyncio.sleep(0)
@@ -232,19 +267,37 @@ class MemorySink:
         trouble = self.trouble("send")
         if trouble == "refused":
             raise BusUnavailable("the broker cannot be reached")
-        taken = rows[: len(rows) // 2] if trouble == "half" else rows
-        for row in taken:
-            if not self.bus.admits(self.fence, self._epoch, (row.topic, self.bus.partition(row.key.encode()))):
+        taken: list[int] = []
+        refused: dict[int, str] = {}
+        held_up: dict[str, str] = {}
+        whole = rows[: len(rows) // 2] if trouble == "half" else rows
+        bad = {self._place(row) for row in whole if _size(row) > MAX_RECORD}
+        for row in whole:
+            place = self._place(row)
+            if row.topic in self.bus.missing:
+                held_up[row.topic] = "UnknownTopicOrPartitionError"
+            elif place in bad:  # a batch is refused whole
+                refused[row.id] = "MessageSizeTooLargeError"
+            elif not self.bus.admits(self.fence, self._epoch, place):
                 self._epoch = 0
                 raise BusUnavailable("a newer producer has written here")
-            self.bus.append(row.topic, row.key.encode(), _headers(row), row.body)
+            else:
+                self.bus.append(row.topic, row.key.encode(), _headers(row), row.body)
+                taken.append(row.id)
         await asyncio.sleep(0)
         if trouble == "unheard":
             raise BusUnavailable("the broker's answer was lost")
-        return Sent([row.id for row in taken], trouble="half of it was not taken" if trouble == "half" else "")
+        return Sent(taken, refused, held_up, trouble="half of it was not taken" if trouble == "half" else "")
+
+    def _place(self, row: OutboxRow) -> Place:
+        return self.bus.place_of(row.topic, row.key.encode())
 
     async def stop(self) -> None:
         self._epoch = 0
+
+
+def _size(row: OutboxRow) -> int:
+    return len(row.key) + len(row.headers) + len(row.body)
 
 
 def _headers(row: OutboxRow) -> Sequence[tuple[str, bytes]]:

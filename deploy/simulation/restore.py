@@ -1,0 +1,94 @@
+"""One service's database set back to an earlier moment, as the operations page has it: stop the service, restore, set
+its group back, start. What happens in the gap is decided again; what came by HTTP or by callback comes once more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from deploy.simulation.outside import Pool, by_nobody
+from shared.contracts.envelope import Command
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+ONE_IN = 5
+"""Seeds of which one has a restore: what other seeds check of its service cannot be asked there."""
+
+
+LATE = timedelta(hours=1)
+"""Callbacks come late: those told so long before the snapshot are delivered again, too."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    at: datetime
+    tables: dict[str, dict[Hashable, Any]]
+    positions: dict[tuple[str, int], int]
+    pools: dict[str, Pool]
+    """Part of fulfillment's database in production."""
+
+
+class Restore:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.chance = world.chance_of("restore")
+        self.planned = world.weather.level.from_outside > 0 and world.seed % ONE_IN == ONE_IN - 1
+        self.restored = ""
+        """The service whose store was set back."""
+        self.asked: list[tuple[datetime, str, Command, str, str, str]] = []
+        """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
+
+    async def run(self) -> None:
+        """At some moment of the run, if one is planned."""
+        if not self.planned:
+            return
+        await asyncio.sleep(self.chance.random() * 3.0)
+        name = self.chance.choice(self.world.names)
+        snapshot = self._snapshot(name)
+        self.world.history.add("world", "", f"a snapshot of {name} is taken")
+        await asyncio.sleep(0.3 + self.chance.random() * self.chance.choice((2.0, 10.0, 400.0)))
+        await self._set_back(name, snapshot)
+
+    def _snapshot(self, name: str) -> Snapshot:
+        world = self.world
+        tables = {table: dict(rows) for table, rows in world.stores[name].tables.items()}
+        pools = deepcopy(world.pools.pools) if name == "fulfillment" else {}
+        group = world.bus.groups.get(name)
+        return Snapshot(world.now(), tables, dict(group.committed) if group else {}, pools)
+
+    async def _set_back(self, name: str, snapshot: Snapshot) -> None:
+        world = self.world
+        world.history.fault("restore", f"{name} to {snapshot.at:%H:%M:%S.%f}")
+        self.restored = name
+        workers = [worker for worker in world.workers if worker.service.name == name]
+        for worker in workers:
+            worker.closed = True
+        await asyncio.gather(*(worker.kill() for worker in workers))
+        world.stores[name].tables = {table: dict(rows) for table, rows in snapshot.tables.items()}
+        for worker in workers:
+            world.bus.leave(name, worker.name)
+        world.bus.groups[name].committed = dict(snapshot.positions)
+        if name == "fulfillment":
+            world.pools.pools.clear()
+            world.pools.pools.update(deepcopy(snapshot.pools))
+        world.watch.forget(name)
+        for worker in workers:
+            worker.closed = False
+        await asyncio.gather(*(worker.start() for worker in workers))
+        self._say_again(name, snapshot.at)
+
+    def _say_again(self, name: str, since: datetime) -> None:
+        """Who asked by HTTP asks again under the same key; Stripe delivers its events again."""
+        if name == "payments":
+            self.world.stripe.tell_again(since - LATE)
+        for at, service, command, key, actor, identity in [*self.asked]:
+            if service == name and at >= since:
+                self.world.keep(by_nobody(lambda c=command, k=key, a=actor, i=identity: self._ask(name, c, k, a, i)))  # type: ignore[misc]
+
+    async def _ask(self, service: str, command: Command, key: str, actor: str, identity: str) -> None:
+        await self.world.submit(service, command, key, actor=actor, identity=identity)

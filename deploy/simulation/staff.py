@@ -1,0 +1,124 @@
+"""People who run the system: they see to parked keys, have bugs mended, and resume what is paused."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import orjson
+
+from deploy.simulation.cores import BUG
+from deploy.simulation.outside import by_nobody
+from deploy.simulation.workers import Gone, Worker
+from shared.contracts.payments import PaymentUnresolved, SettlePayment
+from shared.shell.bus import BusRecord
+from shared.shell.parking import Released
+from shared.shell.store import ParkedRow, StoreUnavailable
+from shared.simulation.loop import OWNER
+from shared.simulation.memory_store import PARKED
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+
+class Staff:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.chance = world.chance_of("asking")
+        self.dropped: set[str] = set()
+        """Keys of unreadable messages that staff dropped."""
+        self._at_it: dict[tuple[str, str], asyncio.Lock] = {}
+
+    # Parked keys
+
+    def see_to(self, service: str, key: str, message: UUID | None = None) -> None:
+        """Somebody has a look at a parked key, soon; mostly the worker pauses in the midst of parking it."""
+        self.world.keep(by_nobody(lambda: self._mend(service, key, message)))
+        if message and self.chance.random() < 0.75:
+            owner = OWNER.get()
+            self.world.loop.at_step(1, lambda: self.world.keep(by_nobody(lambda: self._hold_up(service, owner))))
+
+    async def _hold_up(self, service: str, owner: str) -> None:
+        """A worker pauses in the midst of setting a message aside, and another gets the same messages meanwhile."""
+        world = self.world
+        there = [worker for worker in world.workers if worker.service.name == service and not worker.silent()]
+        held = next((worker for worker in there if worker.owner == owner), None)
+        if held is None or len(there) < 2:
+            return
+        world.history.fault("freeze", f"{owner} while it parks")
+        world.loop.freeze(owner)
+        await asyncio.sleep(self.chance.choice((0.1, 1.0, 5.0)))  # for later messages of the key to arrive
+        world.bus.leave(service, held.name)
+        await asyncio.sleep(self.chance.random() * 0.5)
+        world.loop.thaw(owner)
+
+    def see_to_parked(self) -> bool:
+        """Whether there are keys that staff can free: they look at their list when nothing else goes on."""
+        keys = {
+            (name, row.key): None
+            for name, store in self.world.stores.items()
+            for row in store.rows(PARKED).values()
+            if BUG in row.error or self.world.poison.is_ours(row)
+        }
+        for service, key in keys:
+            self.see_to(service, key)
+        return bool(keys)
+
+    async def _mend(self, service: str, key: str, message: UUID | None) -> None:
+        """Staff see a parked key, have the bug mended, and retry until the key is free; garbage they drop."""
+        await asyncio.sleep(self.chance.random() * self.chance.choice((0.5, 20.0)))
+        if message:
+            self.world.watch.broken.discard(message)
+        async with self._at_it.setdefault((service, key), asyncio.Lock()):
+            for _ in range(50):
+                parked = self._parked(service, key)
+                if not parked:
+                    return
+                await asyncio.sleep(0.3)
+                try:
+                    await self._free(service, key, parked[0])
+                except (Gone, StoreUnavailable):
+                    continue
+
+    def _parked(self, service: str, key: str) -> list[ParkedRow]:
+        rows = self.world.stores[service].rows(PARKED).values()
+        return sorted((row for row in rows if row.key == key), key=lambda row: row.id)
+
+    async def _free(self, service: str, key: str, first: ParkedRow) -> None:
+        drop = self.world.poison.is_ours(first)
+
+        async def ask(worker: Worker) -> Released:
+            parking = worker.parking()
+            return await (parking.skip(key) if drop else parking.retry(key))
+
+        if drop:
+            self.dropped.add(key)
+            self.world.watch.said.add((service, first.topic, first.partition, first.offset))
+        released = await self.world.worker_of(service).asked(ask)
+        self.world.history.add("staff", key, f"{'drop' if drop else 'retry'} what is parked in {service}: {released}")
+
+    # Calls whose outcome nobody could find out
+
+    def read(self, record: BusRecord) -> None:
+        """Somebody looks into Stripe's dashboard and says what became of a charge."""
+        headers = dict(record.headers)
+        if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.chance.random() < 0.5:
+            attempt, key = orjson.loads(record.value or b"")["attempt"], (record.key or b"").decode()
+            self.world.keep(by_nobody(lambda: self._settle(key, attempt)))
+
+    async def _settle(self, key: str, attempt: int) -> None:
+        await asyncio.sleep(self.chance.random() * self.chance.choice((1.0, 300.0)))
+        found = self.world.stripe.books(key, attempt)
+        if found == "too early" or (found and found.status in ("processing", "requires_action")):
+            return
+        if found and found.captured:
+            said = SettlePayment(attempt=attempt, outcome="captured", reference=found.id, reason="as Stripe shows it")
+        else:
+            said = SettlePayment(attempt=attempt, outcome="not_charged", reason="Stripe shows no such charge")
+        await self.world.submit("payments", said, key, actor="staff:emma")
+
+    # Paused systems
+
+    async def resume_all(self) -> None:
+        """What was paused for a fault of ours goes on: the fault is mended."""
