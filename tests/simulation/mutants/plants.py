@@ -131,7 +131,7 @@ def outbox_apart() -> Iterator[None]:
         yield
 
 
-@plant("the state is saved without the version guard")
+@plant("the state is saved without the version guard", slow=True)
 def no_version_guard() -> Iterator[None]:
     """Rows that exist are locked from load to commit, so that the guard decides only where two write the first row of a
     key: a row that is not there cannot be locked."""
@@ -176,7 +176,7 @@ def parked_unseen() -> Iterator[None]:
 # The relay
 
 
-@plant("the relay has a cursor")
+@plant("the relay has a cursor", slow=True)
 def relay_cursor() -> Iterator[None]:
     def start(self: LowMark, now: float) -> int:
         return self._highest
@@ -250,7 +250,7 @@ def timer_twice() -> Iterator[None]:
 # The cores
 
 
-@plant("a refund is checked without the lock", level="storm")
+@plant("a refund is checked without the lock", level="storm", slow=True)
 def refund_unlocked() -> Iterator[None]:
     """What is on its way by another request is not seen."""
 
