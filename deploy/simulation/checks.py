@@ -33,6 +33,7 @@ from shared.invariants import Movement, Unhandled, violations
 from shared.shell import codec
 from shared.shell.bus import BusRecord
 from shared.shell.core import UnresolvedOutcome
+from shared.shell.inbound import Malformed
 from shared.shell.reader import inbound_of
 from shared.simulation.bus import Position
 from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
@@ -115,6 +116,7 @@ def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int
     numbers: defaultdict[tuple[str, str], Numbers] = defaultdict(Numbers)
     latest: dict[str, bytes] = {}
     seen: set[tuple[str, str, str, UUID]] = set()
+    shared = _shared_ids(world)
     for record, envelope in world.read:
         place = (record.topic, envelope.subject, envelope.source, envelope.id)
         if place in seen:
@@ -127,7 +129,7 @@ def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int
             numbers[envelope.source, envelope.subject].add(envelope.sequence, envelope.id)
         for name, wiring in world.wirings.items():
             wanted = record.topic in wiring.topics and wiring.handles(kind)
-            if wanted and not _handled(world, name, record):
+            if wanted and not _handled(world, name, record, alone=envelope.id not in shared):
                 gathered.unhandled.append(Unhandled(name, kind.type, envelope.subject, str(envelope.id)))
     gathered.status |= {key: orjson.loads(value) for key, value in latest.items()}
     there = {place for place, sequence in counted.items() if sequence}
@@ -145,9 +147,21 @@ def _readable(world: World) -> list[tuple[BusRecord, Envelope]]:
     ]
 
 
-def _handled(world: World, service: str, record: BusRecord) -> bool:
+def _shared_ids(world: World) -> set[UUID]:
+    """Ids that messages of several sources or keys have."""
+    owners: dict[UUID, tuple[str, str]] = {}
+    those = ((envelope.id, (envelope.source, envelope.subject)) for _, envelope in world.read)
+    return {id for id, owner in those if owners.setdefault(id, owner) != owner}
+
+
+def _handled(world: World, service: str, record: BusRecord, *, alone: bool) -> bool:
+    """In the inbox; where several messages have the id, that alone says nothing of this one."""
     inbound = inbound_of(world.wirings[service], record)
-    return inbound is not None and inbound.identity in world.stores[service].rows(INBOX)
+    if inbound is None or inbound.identity not in world.stores[service].rows(INBOX):
+        return False
+    return (
+        alone or isinstance(inbound.message, Malformed) or world.watch.decided(service, inbound.key, inbound.identity)
+    )
 
 
 # What only a simulation sees

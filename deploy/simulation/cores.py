@@ -97,6 +97,10 @@ class Watch:
         """Its database was set back: it handles again what it had handled."""
         self._committed = {place: times for place, times in self._committed.items() if place[0] != service}
 
+    def decided(self, service: str, key: str, message: UUID) -> bool:
+        """Whether a core of the service ever decided a message under this key."""
+        return message in self._decided.get((service, key), ())
+
     def overtaken(self, read: Iterable[tuple[BusRecord, Envelope]]) -> Iterator[tuple[str, str]]:
         """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
         places: dict[tuple[str, UUID], dict[str, int]] = {}
