@@ -290,3 +290,43 @@ async def test_the_edge_asks_for_a_token_and_says_what_is_not_there(running: Run
         assert response.status == 401
     for path in ("/orders/o-9/deliveries", "/stores/a/stock/b", "/stores/a/pools/b", "/stores/a/products/b"):
         assert (await running.ask("GET", path))[0] == 404
+
+
+async def test_a_platform_that_forbids_fails_nothing_and_what_waits_says_why(running: Running) -> None:
+    await open_shop(running)
+    running.platform.statuses = [403] * 1000
+    await running.told("o-1", placed(line("1", "course")), PAID)
+    for _ in range(200):
+        _, told = await running.ask("GET", "/orders/o-1/deliveries")
+        if (told["items"][0]["waiting"] or {}).get("error"):
+            break
+        await asyncio.sleep(0.05)
+    (item,) = told["items"]
+    assert item["status"] == "under_way"
+    assert "grant it on the platform" in item["waiting"]["error"] and item["waiting"]["attempts"] == 0
+
+    settled = {"item": "1", "outcome": "delivered", "reason": "Enrolled by hand."}
+    assert (await running.ask("POST", "/orders/o-1/settle", settled))[0] == 202
+    said, delivered = await running.until("item.settled", "item.delivered")
+    assert said["reason"] == "Enrolled by hand."
+    assert "Enrolled" not in json.dumps(delivered) and "platform" not in json.dumps(delivered)
+
+
+async def test_a_wrong_url_is_corrected_in_the_product_and_the_order_goes_on(running: Running) -> None:
+    await open_shop(running)
+    wrong = {"action": {"kind": "course", "url": running.platform.url.replace("/access", "/nothing")}}
+    await running.ask("PUT", "/stores/acme/products/course", wrong)
+    await running.told("o-1", placed(line("1", "course")), PAID)
+    for _ in range(200):
+        _, told = await running.ask("GET", "/orders/o-1/deliveries")
+        if (told["items"][0]["waiting"] or {}).get("error"):
+            break
+        await asyncio.sleep(0.05)
+    assert "answers 404" in told["items"][0]["waiting"]["error"]
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 409
+
+    right = {"action": {"kind": "course", "url": running.platform.url}}
+    await running.ask("PUT", "/stores/acme/products/course", right)
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
+    await running.until("item.retried", "item.delivered")
+    assert running.platform.asked == [True]

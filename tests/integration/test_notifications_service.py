@@ -7,9 +7,10 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import aiohttp
@@ -24,9 +25,8 @@ from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoints
 from services.notifications.storage import metadata, read_endpoints, read_thread
 from shared.contracts.checkout import OrderCompleted
-from shared.contracts.envelope import Message
+from shared.contracts.envelope import MESSAGES, Message
 from shared.settings import Settings
-from shared.shell.clock import SystemClock
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
 from shared.shell.edge import Readiness, ShellEdge, application
@@ -44,6 +44,23 @@ TOKEN = "a-token-for-this-test"
 _ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
 
 
+def new_id() -> UUID:
+    return next(_ids)
+
+
+class MovableClock:
+    """This machine's clock, and what the test adds to it."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def move(self, **time: float) -> None:
+        self._ahead += timedelta(**time)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+
 @dataclass
 class Running:
     """A worker of notifications and everything around it."""
@@ -54,9 +71,10 @@ class Running:
     mailbox: Mailbox
     receiver: Receiver
     http: aiohttp.ClientSession
+    clock: MovableClock
 
     async def told(self, key: str, *messages: Message) -> None:
-        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+        await self.shell.handler.handle([Inbound(new_id(), key, message) for message in messages])
 
     async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
         headers = {"Idempotency-Key": key} if key else {}
@@ -74,6 +92,15 @@ class Running:
             await asyncio.sleep(0.02)
         raise AssertionError(told)
 
+    async def commands(self, type: str) -> list[tuple[str, Any]]:
+        """Commands that notifications sent to itself, by key; Kafka would hand them on."""
+        for _ in range(200):
+            rows = [row for row in self.sink.rows if dict(json.loads(row.headers))["ce_type"] == type]
+            if rows:
+                return [(row.key, MESSAGES[type, 1].model_validate_json(row.body)) for row in rows]
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"no {type}")
+
     async def emitted(self) -> list[tuple[str, Any]]:
         """Type and body of every event that reached the bus."""
         async with self.engine.connect() as connection:
@@ -87,7 +114,7 @@ class Running:
 async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     url = await new_database()
     await asyncio.to_thread(migrate, "notifications", url)
-    receiver, sink = Receiver(), Collected()
+    receiver, sink, clock = Receiver(), Collected(), MovableClock()
     async with mail_server() as mailbox:
         settings = _settings(url, mailbox.port)
         engine = create_engine(url, "test")
@@ -101,7 +128,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             source=NoSource(),
             sink=sink,
             lock=lambda: PostgresRelayLock(url, "notifications-0"),
-            clock=SystemClock(),
+            clock=clock,
             chance=random.Random(1),
         )
         edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
@@ -114,7 +141,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         await shell.start()
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         async with aiohttp.ClientSession(f"http://127.0.0.1:{ports[0]}", headers=bearer) as http:
-            yield Running(shell, engine, sink, mailbox, receiver, http)
+            yield Running(shell, engine, sink, mailbox, receiver, http, clock)
         for runner in runners:
             await runner.cleanup()
         await shell.stop(2)
@@ -260,3 +287,67 @@ async def test_an_order_that_nobody_was_told_about_is_not_found(running: Running
     assert (await running.ask("GET", "/orders/o-9/notifications"))[0] == 404
     async with running.http.get("/feeds/northwind~staff", headers={"Authorization": "Bearer wrong"}) as response:
         assert response.status == 401
+
+
+async def test_lost_mails_are_listed_settled_and_sent_again_one_or_all_of_a_period(running: Running) -> None:
+    running.mailbox.data = ["554 spam"] * 4
+    for order in ("o-1", "o-2"):
+        await running.told(order, placed(), PAID)
+        told = await running.at_rest(order)
+        assert [mail["state"] for mail in told["mails"]] == ["failed", "failed"]
+        assert all("554" in mail["text"] and mail["at"] for mail in told["mails"])
+
+    lost = f"/stores/{STORE.id}/lost"
+    _, listed = await running.ask("GET", lost)
+    assert [(one["order"], one["template"]) for one in listed["lost"]] == [
+        ("o-1", "order_confirmation"),
+        ("o-1", "new_order"),
+        ("o-2", "order_confirmation"),
+        ("o-2", "new_order"),
+    ]
+    first, second = listed["lost"][0]["message"], listed["lost"][1]["message"]
+    wish = {"message": second, "outcome": "sent", "reason": "It is in the inbox."}
+    assert (await running.ask("POST", "/orders/o-1/mails/settle", wish, "settle"))[0] == 202
+    assert (await running.ask("POST", "/orders/o-1/mails/resend", {"messages": [first]}, "one"))[0] == 202
+    told = await running.at_rest("o-1")
+    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
+    assert [mail["Message-ID"] for mail in running.mailbox.mails] == [first]
+    status, refused = await running.ask("POST", "/orders/o-1/mails/resend", {"messages": [first]}, "again")
+    assert (status, refused["code"]) == (409, "not_lost")
+
+    hour = timedelta(hours=1)
+    since, until = (datetime.now(UTC) - hour).isoformat(), (datetime.now(UTC) + hour).isoformat()
+    assert (await running.ask("GET", f"{lost}?until={quote(since)}"))[1]["lost"] == []
+    assert (await running.ask("GET", f"{lost}?since=yesterday"))[0] == 400
+    path = f"{lost}/mails/resend"
+    assert (await running.ask("POST", path, {"since": since, "until": until}, "all"))[0] == 202
+    commands = await running.commands("mail.resend")
+    assert [(key, len(command.messages)) for key, command in commands] == [("o-2", 2)]
+    for key, command in commands:
+        await running.told(key, command)
+    told = await running.at_rest("o-2")
+    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
+    assert (await running.ask("GET", lost))[1]["lost"] == []
+
+
+async def test_a_login_that_the_mail_server_refuses_loses_no_mail_and_is_said(running: Running) -> None:
+    running.mailbox.rcpt = "530 log in first"
+    await running.told("o-1", placed(), PAID)
+    for _ in range(200):
+        _, told = await running.ask("GET", "/orders/o-1/notifications")
+        if all((mail["waiting"] or {}).get("error") for mail in told["mails"]):
+            break
+        await asyncio.sleep(0.05)
+    assert [mail["state"] for mail in told["mails"]] == ["pending", "pending"]
+    assert {mail["waiting"]["attempts"] for mail in told["mails"]} == {0}, "no call counts"
+    assert any("ORDERBUS_SMTP__USERNAME" in mail["waiting"]["error"] for mail in told["mails"])
+    running.mailbox.rcpt = ""
+    for _ in range(5):
+        running.clock.move(minutes=5)
+        await asyncio.sleep(0.5)
+    told = await running.at_rest("o-1")
+    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
+    customers = [mail for mail in running.mailbox.mails if mail["To"] == "ada@example.com"]
+    assert "ORDERBUS" not in str(customers[0])
+    _, feed = await running.ask("GET", f"/feeds/{told['feeds']['customer']}")
+    assert "ORDERBUS" not in json.dumps(feed)
