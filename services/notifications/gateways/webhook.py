@@ -146,7 +146,7 @@ class Breaker:
         self.failures = 0 if well else self.failures + 1
 
 
-KEPT_BACK = 30.0
+KEPT_BACK = 300.0
 """Seconds for which a post is kept back."""
 FAILURES = 5
 MANY = 16
