@@ -18,6 +18,7 @@ from shared.shell.errors import printable
 from shared.shell.inbound import Inbound, Meta, Undecodable, type_of
 from shared.shell.store import OperationRow, ParkedRow
 from shared.shell.wiring import Wiring
+from shared.swift import replace
 
 LOST = "lost"
 MAX_KIND = 100
@@ -40,6 +41,7 @@ def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> Park
         {
             "meta": inbound.meta.dump().decode(),
             "operation": operation,
+            "calls": inbound.operation[0].attempts if inbound.operation else 0,
             "attempts": [attempt.model_dump(mode="json") for attempt in inbound.attempts],
             "occurred": inbound.occurred,
         }
@@ -91,7 +93,7 @@ def message_of(wiring: Wiring, row: ParkedRow) -> Inbound:
         kind, payload = extra["operation"]
         wanted = wiring.operations.load(kind, payload)
         blank = OperationRow(row.message_id, row.key, kind, payload.encode(), b"", row.at, row.at, wanted.destination())
-        operation = (blank, wanted)
+        operation = (replace(blank, attempts=extra.get("calls", 0)), wanted)
     attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])
     meta = Meta.load(extra["meta"])
     return Inbound(

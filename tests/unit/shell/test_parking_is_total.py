@@ -4,7 +4,7 @@ holds that up."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.shell import codec
 from shared.shell.bus import BusRecord
 from shared.shell.core import Outcome, Report, derived_id, hashed_id
 from shared.shell.inbound import Inbound, Meta, RecordSource, Undecodable
-from shared.shell.parked_rows import bare_row, parked_row, record_of, shown
+from shared.shell.parked_rows import bare_row, message_of, parked_row, record_of, shown
 from shared.shell.reader import inbound_of
 from shared.shell.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
 from shared.simulation.memory_store import PARKED
@@ -129,6 +130,17 @@ async def test_every_origin_is_set_aside(origin: str) -> None:
     if inbound.operation or inbound.timer:
         assert not world.wanted()
         assert not world.timers()
+
+
+def test_a_parked_outcome_comes_back_with_the_number_of_calls() -> None:
+    """Whoever shows or checks what was tried reads it from the retried outcome, too."""
+    operation = (replace(row(codec.dump(Ring("x"))), attempts=7), Ring("x"))
+    inbound = Inbound(ID, "t-1", Ring.Done(), Meta(), operation=operation)
+
+    again = message_of(World().wiring, parked_row(inbound, "failed", "a bug", START))
+
+    assert again.operation is not None
+    assert again.operation[0].attempts == 7
 
 
 @pytest.mark.parametrize("error", [BatchRefused("22021"), RuntimeError("a bug")])
