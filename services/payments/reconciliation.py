@@ -87,7 +87,12 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
             for key, held, entered in await connection.execute(apart)
         ]
         found += [
-            Difference("unresolved", key, intent or "", "Nobody knows what became of a call to the provider.")
+            Difference(
+                "unresolved",
+                key,
+                intent or "",
+                "Outcome of a call to the provider unknown: look there, then settle it.",
+            )
             for key, intent in await connection.execute(unknown)
         ]
     return found

@@ -27,7 +27,7 @@ from tests.integration.test_payments_service import Running, Told, free_port, pa
 ORDERS = [f"o-{number}" for number in range(1, 21)]
 STEPS = 40
 """Into which an outage is divided; each takes STEP real seconds."""
-STEP = 0.15
+STEP = 0.1
 INTENTS, REFUNDS = "/v1/payment_intents", "/v1/refunds"
 
 
@@ -163,6 +163,10 @@ async def test_our_key_is_refused(shop: Shop, fault: str) -> None:
     print(f"\n{fault}: declined {len(shop.told('payment.declined'))} of {len(ORDERS)}")
     assert shop.running.bus.events == []
     assert await shop.books() == []
+    (call,) = (await shop.running.get("/orders/o-1/payment"))["waiting"]
+    assert (call["kind"], call["attempts"], call["in_doubt"]) == ("ChargeCard", 0, False)
+    assert datetime.fromisoformat(call["since"]) < shop.clock.now() - timedelta(minutes=4)
+    assert "Stripe" in call["error"] + call["paused"] or "API key" in call["error"] + call["paused"]
     await shop.stripe.control("DELETE", "faults")
     await shop.until(lambda: len(shop.told("payment.captured")) == len(ORDERS), "captures")
     assert Counter(shop.running.bus.types) == {"payment.captured": len(ORDERS)}
@@ -178,6 +182,38 @@ async def test_one_payment_method_that_nobody_knows_holds_up_nobody_else(shop: S
     assert (declined.key, declined.body["reason"]) == ("o-1", "payment_method_unusable")
     assert declined.body["text"] == "This payment method cannot be used; choose another one."
     assert "pm_of_nobody" in declined.body["detail"]
+
+
+async def test_what_nobody_could_find_out_is_settled_by_a_person(shop: Shop) -> None:
+    """Charged, the answer lost, Stripe's books not to be read, and the order's time over."""
+    await shop.stripe.control("POST", "webhooks/hold")
+    await shop.stripe.control(
+        "POST", "faults", kind="close_after", count=None, match={"path": INTENTS, "method": "POST"}
+    )
+    await shop.stripe.control("POST", "faults", kind="error", count=None, match={"path": INTENTS, "method": "GET"})
+    request = paid_with("pm_card_visa")
+    until = shop.clock.now() + timedelta(minutes=3)
+    await shop.running.hears(request.model_copy(update={"requested_at": shop.clock.now(), "until": until}))
+    for _ in range(100):
+        if await shop.books():
+            break
+        await asyncio.sleep(STEP)
+    await shop.until(lambda: shop.told("payment.unresolved"), "that it is unknown")
+    assert shop.running.bus.types == ["payment.unresolved"]
+    (intent,) = await shop.books()
+    right = {"attempt": 1, "outcome": "captured", "reference": intent["id"], "reason": "seen at Stripe"}
+    status, problem = await shop.running.command("s-1", "settle", **right, amount=1)
+    assert (status, problem["code"]) == (409, "wrong_amount")
+    assert (await shop.running.command("s-2", "settle", **right, amount=5000))[0] == 202
+    assert (await shop.running.command("s-3", "settle", **right))[1]["code"] == "not_unresolved"
+    await shop.until(lambda: shop.told("payment.captured"), "the capture")
+    (attempt,) = (await shop.running.get("/orders/o-1/payment"))["attempts"]
+    assert (attempt["status"], attempt["settled_by"]) == ("captured", "staff:anna")
+    await shop.stripe.control("DELETE", "faults")
+    await shop.stripe.control("POST", "webhooks/release")
+    await shop.stripe.settled()
+    assert shop.told("payment.settlement_contradicted") == []
+    assert await shop.running.faults() == []
 
 
 async def test_an_outage_longer_than_the_orders_time_charges_nothing_later(shop: Shop) -> None:

@@ -92,7 +92,8 @@ class Running:
     http: aiohttp.ClientSession
 
     async def hears(self, *messages: Message, key: str = "o-1") -> None:
-        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+        now = self.shell.clock.now()
+        await self.shell.handler.handle([Inbound(next(_ids), key, message, occurred=now) for message in messages])
 
     async def until(self, *types: str) -> None:
         async with asyncio.timeout(10):

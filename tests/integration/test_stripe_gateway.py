@@ -241,6 +241,8 @@ async def test_nothing_is_charged_after_the_orders_time(gateway: StripeGateway, 
     assert (await stripe_sandbox.control("GET", "books"))["payment_intents"] == []
     done = await paid(gateway, charge())
     assert await gateway.perform(over, "k") == done
+    await stripe_sandbox.control("POST", "faults", kind="error", match={"method": "GET"})
+    assert isinstance(await gateway.perform(over, "k"), NotTried), "no call was made that could be in doubt"
 
 
 async def test_a_key_that_was_used_otherwise_leads_to_what_was_done_under_it(

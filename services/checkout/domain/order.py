@@ -67,7 +67,7 @@ class Charge(StrEnum):
     ACTION_REQUIRED = "action_required"
     """The customer is asked to confirm (3-D Secure), or may pay in another way."""
     UNRESOLVED = "unresolved"
-    """Nobody knows whether money was taken: a person must look before anything is charged again."""
+    """It is unknown whether money was taken: nothing is charged again before that is found out, or settled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class Payment:
 
     @property
     def unresolved(self) -> bool:
-        """Nobody knows what became of a call to the provider."""
+        """The outcome of a call to the provider is unknown."""
         return any(attempt.status is AttemptStatus.UNRESOLVED for attempt in self.attempts) or any(
             refund.status is RefundStatus.UNRESOLVED for refund in self.refunds
         )

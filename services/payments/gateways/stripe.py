@@ -43,7 +43,7 @@ from services.payments.gateways.stripe_errors import (
 )
 from services.payments.gateways.stripe_objects import Json, Standing, decline, refund_progress, standing
 from shared.settings import StripeSettings
-from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, Outcome, Retry, Unknown
+from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.rate_limit import RateLimiter
 
 Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
@@ -122,7 +122,8 @@ class StripeGateway(StripeApi):
         except (aiohttp.ClientError, TimeoutError, OSError) as lost:
             self._breaker.failed()
             return Unknown(f"The connection to Stripe was lost ({type(lost).__name__}).")
-        self._breaker.succeeded()
+        if not isinstance(answer, NotTried):
+            self._breaker.succeeded()
         return answer
 
     # Calls
@@ -133,8 +134,8 @@ class StripeGateway(StripeApi):
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
         late = charge.until is not None and self._now() > charge.until.timestamp()
         if late or self._now() - self._since(charge.since) > KEY_LIVES.total_seconds():
-            found = await self._charge_on_record(charge)
-            if isinstance(found, Outcome):
+            found = await _looked(lambda: self._charge_on_record(charge))
+            if not isinstance(found, NotDone):
                 return found
             if late:
                 return NotTried("The order's time to pay is over.")
@@ -191,10 +192,10 @@ class StripeGateway(StripeApi):
             return CancelIntent.Done("cancelled")
         return CancelIntent.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
 
-    async def _refund(self, refund: RefundCharge, key: str) -> Outcome:
+    async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
         if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
-            found = await self._refund_on_record(refund)
-            if isinstance(found, Outcome):
+            found = await _looked(lambda: self._refund_on_record(refund))
+            if not isinstance(found, NotDone):
                 return found
 
         async def create(key: str) -> Json:
@@ -239,6 +240,18 @@ class StripeGateway(StripeApi):
     def _since(self, since: datetime | None) -> float:
         """Where it is not known when something was asked for: as long ago as an order can wait."""
         return since.timestamp() if since else self._now() - LONGEST_WAIT
+
+
+async def _looked(look: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:
+    """What the books show before a call; where they cannot be read, no call is made."""
+    try:
+        return await look()
+    except stripe.StripeError as error:
+        if isinstance(not_an_outcome(error), OperatorFault):
+            raise
+        return NotTried(f"Stripe's books cannot be read ({code_of(error)}).")
+    except (aiohttp.ClientError, TimeoutError, OSError) as lost:
+        return NotTried(f"Stripe's books cannot be read ({type(lost).__name__}).")
 
 
 async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.StripeError) -> Json | None:
