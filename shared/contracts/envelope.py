@@ -10,6 +10,7 @@ Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
@@ -350,19 +351,37 @@ def problems_of(wrong: ValidationError) -> list[Problem]:
     return problems
 
 
+class _Repeated(Exception):
+    """An object has a name twice."""
+
+
+def _without_repetition(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        raise _Repeated
+
+
+_QUICK_LOOK = json.JSONDecoder(object_pairs_hook=_without_repetition)
+"""Made once: making one takes longer than reading a small body."""
+
+
 def _repeated_names(body: bytes) -> list[Problem]:
     """Names that an object of the body has twice: one of the two values would win in silence."""
-    repeated: dict[str, None] = {}
-
-    def seen(pairs: list[tuple[str, object]]) -> None:
-        if len(dict(pairs)) < len(pairs):
-            counted = Counter(name for name, _ in pairs)
-            repeated.update((name, None) for name, count in counted.items() if count > 1)
-
     try:
-        json.JSONDecoder(object_pairs_hook=seen).decode(body.decode())
+        _QUICK_LOOK.decode(body.decode())
+    except _Repeated:
+        pass
     except (ValueError, RecursionError):
         return []  # no JSON: that is said already
+    else:
+        return []
+    repeated: dict[str, None] = {}
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        counted = Counter(name for name, _ in pairs)
+        repeated.update((name, None) for name, count in counted.items() if count > 1)
+
+    with contextlib.suppress(ValueError, RecursionError):
+        json.JSONDecoder(object_pairs_hook=note).decode(body.decode())
     return [
         Problem(field=name[:200], code="repeated", text="occurs more than once in one object")
         for name in list(repeated)[:MAX_PROBLEMS]
