@@ -96,6 +96,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
     _mismatches: ClassVar[Counter[tuple[str, int, int]]] = Counter()
 
     def _unpack_records(self) -> Iterator[Any]:
+        before = self.next_fetch_offset
         for data in self._records:
             try:
                 batch = self._batch(data)
@@ -112,6 +113,9 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
                 return
             except Exception as error:
                 yield from self._one_by_one(data, error)
+        if self.next_fetch_offset == before:  # or the same would be fetched for ever
+            self.next_fetch_offset = before + 1
+            yield self._unreadable(before, before, 0, Damaged("the batch ends before its offset"))
 
     def _batch(self, data: memoryview) -> Any:
         """The batch, ready to be iterated; None for one that holds nothing for us. The steps are aiokafka's."""

@@ -112,6 +112,14 @@ def test_a_wrong_checksum_is_fetched_again_before_it_is_given_up() -> None:
     assert position == 2
 
 
+def test_a_batch_that_claims_to_end_before_it_begins_is_stepped_over() -> None:
+    batch = bytearray(batch_around(b"", 0))
+    struct.pack_into(">i", batch, 23, -5)
+    found, position = read(moved(_with_checksum(batch), 7), 7)
+    assert [(record.offset, isinstance(record, Unreadable)) for record in found] == [(7, True)]
+    assert position == 8
+
+
 def test_a_position_inside_a_batch_goes_on_there() -> None:
     strange = RawRecord(b"k", None, ((b"\xff", b"1"),))
     assert [record.offset for record in read(batch_of([GOOD, strange, GOOD]), 1)[0]] == [1, 2]
