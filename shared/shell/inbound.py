@@ -85,7 +85,7 @@ class Undecodable:
 
     type: str
     error: str
-    lost: bool = False
+    unparsed: bool = False
     """Not even the Kafka client could: nothing is known but the place."""
 
 

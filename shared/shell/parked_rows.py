@@ -20,13 +20,13 @@ from shared.shell.store import OperationRow, ParkedRow
 from shared.shell.wiring import Wiring
 from shared.swift import replace
 
-LOST = "lost"
+PLACE_ONLY = "place"
 MAX_KIND = 100
 
 
 def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:
     """Everything that is needed in order to try a message again later. May raise for what cannot be stored."""
-    if isinstance(inbound.message, Undecodable) and inbound.message.lost:
+    if isinstance(inbound.message, Undecodable) and inbound.message.unparsed:
         return bare_row(inbound, error, now)
     kind, text = _kind(inbound), printable(error)
     if (source := inbound.record) is not None:
@@ -62,7 +62,7 @@ def bare_row(inbound: Inbound, error: str, now: datetime) -> ParkedRow:
         key = source.place if source else f"{_origin(inbound)}/{inbound.id}"
     text = printable(error)
     return ParkedRow(
-        *(printable(key), inbound.id, LOST, _kind(inbound), *place, None, b"[]", None, "failed", text, now),
+        *(printable(key), inbound.id, PLACE_ONLY, _kind(inbound), *place, None, b"[]", None, "failed", text, now),
         identity=inbound.identity,
     )
 

@@ -15,7 +15,7 @@ from shared.shell.decisions import RetryFailed
 from shared.shell.errors import describe
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Undecodable
-from shared.shell.parked_rows import LOST, message_of, record_of
+from shared.shell.parked_rows import PLACE_ONLY, message_of, record_of
 from shared.shell.reader import inbound_of
 from shared.shell.store import ParkedRow, Store, TimerRow
 from shared.shell.wiring import Wiring
@@ -76,7 +76,7 @@ class Parking:
 
     def _inbound(self, row: ParkedRow) -> Inbound | None:
         """The message as it was. None for a record that this version of the service no longer cares about."""
-        if row.origin == LOST:
+        if row.origin == PLACE_ONLY:
             raise RetryFailed(row.error)
         try:
             if row.origin != "record":

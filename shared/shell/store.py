@@ -161,7 +161,7 @@ class ParkedRow:
     """Under which it waits: the message's, or its place where it has none that can be read."""
     message_id: UUID
     origin: str
-    """`record`, `outcome`, `timer`, `report`; or `lost`, where only the place and the error could be kept."""
+    """`record`, `outcome`, `timer`, `report`; or `place`, where only the place and the error could be kept."""
     kind: str
     """Wire type or class name."""
     topic: str

@@ -154,7 +154,7 @@ async def test_a_record_that_decompresses_to_200_mb_is_stepped_over_in_bounded_m
     await going_on
     assert (peak - before) / 1e6 < 100
     ((origin, error),) = await raw.parked("origin, error")
-    assert origin == "lost"
+    assert origin == "place"
     assert "larger than 16,000,000 bytes decompressed" in str(error)
     assert raw.world.shells[0].metrics.unreadable._value.get() == 1
 

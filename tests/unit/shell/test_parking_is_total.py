@@ -64,7 +64,7 @@ def test_any_record_is_parked_and_comes_back_byte_by_byte(record: BusRecord) -> 
     assert storable(row)
     assert shown(row)
     if record.unreadable:
-        assert (row.origin, row.topic, row.partition, row.offset) == ("lost", *record_place(record))
+        assert (row.origin, row.topic, row.partition, row.offset) == ("place", *record_place(record))
     else:
         assert record_of(row) == record
 
@@ -149,7 +149,7 @@ async def test_what_the_database_refuses_to_park_whole_is_noted_by_its_place(err
     world.store.pause = failing(2, error, at="park")  # as part of its batch, and alone
     await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
     (parked,) = await world.store.parked()
-    assert (parked.origin, parked.key, parked.body, parked.topic) == ("lost", "t-1", None, "tally.commands.v1")
+    assert (parked.origin, parked.key, parked.body, parked.topic) == ("place", "t-1", None, "tally.commands.v1")
     assert "cannot be read" in parked.error
 
 
@@ -160,7 +160,7 @@ async def test_only_a_database_that_is_away_holds_it_up_and_not_for_good() -> No
     assert [kept.origin for kept in world.store.rows(PARKED).values()] == ["record"]
 
 
-async def test_what_comes_later_for_the_key_of_a_lost_message_waits_behind_it() -> None:
+async def test_what_comes_later_for_the_key_of_a_message_noted_by_its_place_waits_behind_it() -> None:
     world = World()
     world.store.pause = failing(2, BatchRefused("22021"), at="park")
     await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
