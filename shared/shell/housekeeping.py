@@ -60,6 +60,8 @@ async def _partitions(engine: AsyncEngine) -> set[str]:
 
 async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high: UUID) -> None:
     """Ids of that day that came early are in the default partition; they move along."""
+    if await _is_partition(connection, name):
+        return
     await connection.execute(sa.text(f"create table if not exists {name} (like inbox including all)"))
     await _move(connection, "inbox_other", name, "message_id >= :low and message_id < :high", low=low, high=high)
     await connection.execute(
@@ -69,9 +71,17 @@ async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high
 
 async def _drop_partition(connection: AsyncConnection, name: str, first_seen: datetime) -> None:
     """Effects of an old cause have its day: they may have been seen just now."""
+    if not await _is_partition(connection, name):
+        return
     await connection.execute(sa.text(f"alter table inbox detach partition {name}"))
     await _move(connection, name, "inbox_other", "seen_at >= :first_seen", first_seen=first_seen)
     await connection.execute(sa.text(f"drop table {name}"))
+
+
+async def _is_partition(connection: AsyncConnection, name: str) -> bool:
+    """Asked again under the lock: another worker may have been here since the partitions were listed."""
+    query = "select exists (select from pg_inherits where inhrelid = to_regclass(:name))"
+    return bool(await connection.scalar(sa.text(query), {"name": name}))
 
 
 async def _move(connection: AsyncConnection, source: str, target: str, where: str, **values: Any) -> None:

@@ -104,3 +104,11 @@ async def test_a_dump_holds_housekeeping_off_and_housekeeping_holds_nobody_up(st
 
     assert partition_name(DAY.date()) not in await partitions(store)
     assert partition_name((later + timedelta(days=3)).date()) in await partitions(store)
+
+
+async def test_workers_that_start_together_make_the_partitions_once(store: PostgresStore) -> None:
+    for days in range(0, 60, 12):
+        await asyncio.gather(*(store.housekeep(DAY + timedelta(days=days), KEEP) for _ in range(4)))
+        await store.housekeep(DAY + timedelta(days=days), KEEP)
+        wanted = {partition_name((DAY + timedelta(days=days + n)).date()) for n in range(-1, 4)}
+        assert await partitions(store) == {*wanted, "inbox_other"}
