@@ -88,10 +88,12 @@ class CatchUpSource(KafkaSource):
         assigned = {(place.topic, place.partition): place for place in consumer.assignment()}
         self._merged.keep(assigned)
         wanted = [place for name, place in assigned.items() if self._merged.empty(name)]
+        # What is there already comes at once; it is waited for only where nothing can be done before.
+        waits = not self._merged.size() or any(_behind(consumer, place) for place in wanted)
         try:
             async with asyncio.timeout(READ_SECONDS):
-                # Fetches are under way for all: what is there already comes at once.
-                found = await consumer.getmany(*wanted, timeout_ms=200, max_records=None) if wanted else {}
+                timeout = 200 if waits else 0
+                found = await consumer.getmany(*wanted, timeout_ms=timeout, max_records=None) if wanted else {}
         except TimeoutError as error:
             await self.stop()
             raise BusUnavailable("a read did not return; joining the group again") from error
