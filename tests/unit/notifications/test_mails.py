@@ -247,3 +247,21 @@ def test_facts_about_an_order_that_was_never_placed_tell_nobody_anything() -> No
     for fact in (PAID, OrderCompleted(), OrderCancelled(), OrderFailed(reason="x"), ItemsDelivered(items=())):
         decision = Conversation().told(fact)
         assert decision.state is None and not decision.operations and not decision.records
+
+
+def test_what_is_for_staff_reaches_no_customer() -> None:
+    """What a provider or a course platform said is about how we are set up, or about others."""
+    secret = "courses.example answers 403: the credentials lack the permission"
+    order = paid_order()
+    order.told(DeliveryTroubled(item="1", product="Field Atlas", code="x", text=secret))
+    order.told(OrderFailed(reason=secret))
+    order.told(RefundTroubled(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text=secret))
+    order.came(order.mails()[0], SendEmail.Failed("smtp_554", secret))
+    order.came(order.mails()[1], SendEmail.Failed("gave_up", secret), secret)
+    assert order.thread
+
+    customer = recipient_of(STORE.id, order.thread.customer)
+    assert len(order.feed(customer)) == 3
+    shown = [*order.feed(customer), *(mail for mail in order.mails() if mail.audience == "customer")]
+    assert not [one for one in shown if "403" in str(one) or "403" in str(getattr(one, "data", ""))]
+    assert "403" in str(order.feed(STAFF)), "staff read it"
