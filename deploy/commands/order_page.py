@@ -115,6 +115,6 @@ def _waits(one: Body) -> list[str]:
         return []
     following = f"next {day_and_clock(call['next_try'])}" if call.get("next_try") else "under way"
     if call.get("paused"):
-        following = f"paused, see `orderbus destinations`: {call['paused']}"
+        following = f"paused: {call['paused']}"
     why = "" if call["error"] == call.get("paused") else f": {call['error']}"
     return [f"    waits since {day_and_clock(call['since'])}, attempts {call['attempts']}, {following}{why}"]
