@@ -22,7 +22,7 @@ def payment(
     number: Number,
     outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged.")],
     reason: Reason,
-    attempt: Annotated[int, typer.Option("--attempt", min=1, help="The unresolved one if missing.")] = 0,
+    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="The unresolved one if missing.")] = None,
     reference: Reference = "",
     amount: Amount = None,
     actor: console.Actor = "staff",
@@ -98,7 +98,7 @@ UNSETTLED = ("under_way", "failed", "stopping", "revoking", "revocation_failed")
 
 def _settle(
     what: str,
-    name: int | str,
+    name: int | str | None,
     number: str,
     outcome: str,
     reference: str,
