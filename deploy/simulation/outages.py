@@ -102,7 +102,7 @@ class Outages:
         """A key expired, an address is wrong: a person mends it after a while."""
         place = self.chance.choice(("stripe", "stripe", "mails", "platform"))
         fault = Outage("operator", f"{OPERATOR_TEXTS[place]} ({MARK})")
-        await self._last(place, fault, self.chance.choice((5.0, 120.0, 900.0, 20000.0)))
+        await self._last(place, fault, self.chance.choice((5.0, 120.0, 900.0, 5000.0)))
         await self.world.staff.resume_all()
 
     async def _last(self, place: str, outage: Outage, seconds: float) -> None:

@@ -19,6 +19,7 @@ from deploy.simulation.history import History
 from deploy.simulation.mischief import Mischief
 from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
 from deploy.simulation.poison import OURS, Poison
+from deploy.simulation.replay import replay
 from deploy.simulation.restore import Restore
 from deploy.simulation.settings import declared, with_outside
 from deploy.simulation.staff import Staff
@@ -310,39 +311,12 @@ class World:
         await self.start()
         acting = asyncio.create_task(people())
         while not acting.done() or not self.at_rest() or self.staff.see_to_parked() or self.last_look():
-            await self._look()
+            await self.look()
         acting.result()
         if self.seed % REPLAY_EVERY == 0:
-            await self._replay()
+            await replay(self)
 
-    async def _replay(self) -> None:
-        """Every record once more, from the very beginning, in good weather: nothing may come of it."""
-        self.weather.calm()
-        self.poison.clear_away()
-        before = self._everything()
-        self.history.add("world", "", "every record is read again")
-        for group in self.bus.groups.values():
-            group.committed.clear()
-            for member in group.members.values():
-                member.seek_back()
-        await asyncio.sleep(1.0)
-        while not self.at_rest():
-            await self._look()
-        after = self._everything()
-        self.replayed = [name for name in before if before[name] != after[name]]
-
-    def _everything(self) -> dict[str, object]:
-        """What a replay must leave as it is, by name."""
-        tables = {
-            f"{table} of {name}": dict(store.rows(table))
-            for name, store in self.stores.items()
-            for table in store.tables
-        }
-        effects = [(i.id, i.captured, i.refunded) for i in self.stripe.intents.values()]
-        outside = {"charges": effects, "mails": dict(self.mails.taken), "webhooks": dict(self.receivers.taken)}
-        return {**tables, **outside, "records": len(self.bus.records())}
-
-    async def _look(self) -> None:
+    async def look(self) -> None:
         await asyncio.sleep(LOOK)
         self._supervise()
         if self.loop.time() > HORIZON:

@@ -10,8 +10,8 @@ import os
 import pytest
 
 from deploy.simulation.run import simulate
-from tests.simulation.mutants.hunt import hunt
-from tests.simulation.mutants.plants import PLANTS, Plant
+from tests.simulation.mutants.hunt import PLANTS, hunt
+from tests.simulation.mutants.plants import Plant
 
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
 
@@ -44,4 +44,11 @@ def test_the_faults_that_every_shell_like_this_must_fear_are_planted() -> None:
         "a late capture after a cancellation is ignored",
         "a parked key is overtaken by its later messages",
         "the state is saved without the version guard",
+        "a pause counts as a try",
+        "doubt is cleared by a retry",
+        "giving up in doubt says failed",
+        "parking raises",
+        "a dead letter is not bounded",
+        "a message is known by its id alone",
+        "ids come from the time of handling",
     } <= PLANTS.keys()

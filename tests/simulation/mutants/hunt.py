@@ -7,7 +7,10 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
+from tests.simulation.mutants import doubts
 from tests.simulation.mutants.plants import PLANTS, Plant
+
+__all__ = ["PLANTS", "SECONDS", "Hunt", "doubts", "hunt"]
 
 SECONDS = 60.0
 """Of CPU time, in which each must be found."""

@@ -1,0 +1,36 @@
+"""Every record of a run read again from the very beginning: nothing may come of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+
+async def replay(world: World) -> None:
+    """Every record once more, from the very beginning, in good weather: nothing may come of it."""
+    world.weather.calm()
+    world.poison.clear_away()
+    before = _everything(world)
+    world.history.add("world", "", "every record is read again")
+    for group in world.bus.groups.values():
+        group.committed.clear()
+        for member in group.members.values():
+            member.seek_back()
+    await asyncio.sleep(1.0)
+    while not world.at_rest():
+        await world.look()
+    after = _everything(world)
+    world.replayed = [name for name in before if before[name] != after[name]]
+
+
+def _everything(world: World) -> dict[str, object]:
+    """What a replay must leave as it is, by name."""
+    tables = {
+        f"{table} of {name}": dict(store.rows(table)) for name, store in world.stores.items() for table in store.tables
+    }
+    effects = [(i.id, i.captured, i.refunded) for i in world.stripe.intents.values()]
+    outside = {"charges": effects, "mails": dict(world.mails.taken), "webhooks": dict(world.receivers.taken)}
+    return {**tables, **outside, "records": len(world.bus.records())}

@@ -1,0 +1,138 @@
+"""Mutants about not knowing, about what nobody can read, and about what comes again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.shell import claims, core, decisions, parked_rows, reader
+from shared.shell.core import (
+    NoOutcome,
+    NotTried,
+    Operation,
+    OperatorFault,
+    Outcome,
+    Retry,
+)
+from shared.shell.decisions import Batch
+from shared.shell.inbound import Inbound
+from shared.shell.operations import rules
+from shared.shell.store import OperationRow, OutboxRow, ParkedRow
+from shared.simulation.bus import MemorySource
+from tests.simulation.mutants.plants import instead, plant
+
+# Operations
+
+
+@plant("a pause counts as a try")
+def pause_counts() -> Iterator[None]:
+    def counted(
+        row: OperationRow, operation: Operation, answer: NotTried | OperatorFault, now: datetime, chance: random.Random
+    ) -> rules.Step:
+        error = answer.error if isinstance(answer, NotTried) else answer.text
+        return rules.after_perform(row, operation, Retry(error, getattr(answer, "after", None)), now, chance)
+
+    with instead(rules, "not_called", counted):
+        yield
+
+
+@plant("doubt is cleared by a retry")
+def doubt_forgotten() -> Iterator[None]:
+    judge = rules.after_perform
+
+    def judged(row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, *more: Any) -> rules.Step:
+        if isinstance(answer, Retry):
+            row = replace(row, doubt=False, abandoned=False)
+        return judge(row, operation, answer, *more)
+
+    with instead(rules, "after_perform", judged):
+        yield
+
+
+@plant("giving up in doubt says failed")
+def doubt_is_failure() -> Iterator[None]:
+    def failed(operation: Operation, error: str) -> Outcome:
+        kind: Any = type(operation)
+        outcome: Outcome = kind.Failed("gave_up", error)
+        return outcome
+
+    with instead(rules, "unresolved", failed):
+        yield
+
+
+# What nobody can read, and what comes again
+
+
+@plant("parking raises")
+def parking_raises() -> Iterator[None]:
+    """At a header without a value, also where only the place and the error are kept."""
+
+    def strict(make: Callable[..., ParkedRow]) -> Callable[..., ParkedRow]:
+        def made(inbound: Inbound, *more: Any) -> ParkedRow:
+            if inbound.record:
+                b"".join(value for _, value in inbound.record.headers)  # type: ignore[misc]
+            return make(inbound, *more)
+
+        return made
+
+    with (
+        instead(decisions, "parked_row", strict(parked_rows.parked_row)),
+        instead(decisions, "bare_row", strict(parked_rows.bare_row)),
+    ):
+        yield
+
+
+@plant("a dead letter is not bounded")
+def dead_letter_unbounded() -> Iterator[None]:
+    def whole(
+        service: str, key: str, origin: str, headers: Sequence[tuple[str, bytes | None]], body: bytes | None, error: str
+    ) -> OutboxRow:
+        texts = [[name, (value or b"").decode("utf-8", "replace")] for name, value in headers if name.isascii()]
+        return OutboxRow(f"{service}.dead-letter.v1", key, orjson.dumps(texts), body or b"")
+
+    with instead(decisions, "dead_letter", whole):
+        yield
+
+
+@plant("a message is known by its id alone")
+def id_alone() -> Iterator[None]:
+    """Whoever has an id that was there before is dropped, whoever sent it and whatever it says."""
+
+    def no_other(*asked: Any) -> None:
+        return None
+
+    with instead(reader, "salt_of", lambda source: 0), instead(claims, "_other", no_other):
+        yield
+
+
+@plant("ids come from the time of handling")
+def ids_of_the_moment() -> Iterator[None]:
+    """What a restored database decides again has other ids than the first time."""
+    real, decide = core.effect_id, Batch._decide
+    moment = [""]
+
+    def decided(self: Batch, *work: Any) -> None:
+        moment[0] = self.now.isoformat()
+        decide(self, *work)
+
+    def effect(cause: UUID, name: str, index: int) -> UUID:
+        return real(cause, f"{name} {moment[0]}", index)
+
+    with (
+        instead(Batch, "_decide", decided),
+        instead(core, "effect_id", effect),
+        instead(decisions, "effect_id", effect),
+    ):
+        yield
+
+
+@plant("a record of an aborted transaction is read")
+def uncommitted_read() -> Iterator[None]:
+    with instead(MemorySource, "_visible", lambda self, record: True):
+        yield
