@@ -69,11 +69,11 @@ class Outages:
         self.world = world
         self.chance = world.chance_of("outages")
         self.strikes = (
-            (2, self.answers_lost),
+            (1, self.answers_lost),
             (1, self.unreachable),
-            (2, self.silent_endpoint),
+            (1, self.silent_endpoint),
             (1, self.slow),
-            (2, self.operators_fault),
+            (1, self.operators_fault),
         )
 
     async def answers_lost(self) -> None:
@@ -92,7 +92,7 @@ class Outages:
 
     def _silence(self) -> float:
         """Seconds; seldom longer than anything is tried."""
-        return 400000.0 if self.chance.random() < 0.1 else self.chance.choice((60.0, 1800.0, 7200.0))
+        return 400000.0 if self.chance.random() < 0.06 else self.chance.choice((60.0, 1800.0, 7200.0))
 
     async def slow(self) -> None:
         place = self.chance.choice(("stripe", "mails", "platform", "webhook:shop"))

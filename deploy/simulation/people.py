@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from deploy.simulation.outside import by_nobody
@@ -127,6 +128,7 @@ class People:
                 support_email=mail,
                 order_url="https://store.example/{order}",
                 currencies=(CURRENCY,),
+                grace=chance.choice((timedelta(days=7), timedelta(minutes=30))),
             ),
             STORE,
         )

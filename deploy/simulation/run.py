@@ -18,8 +18,9 @@ from deploy.simulation.weather import LEVELS
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
 
-MOST_STEPS = 10_000
-"""Per order; a run takes some hundreds. More means that something goes round in circles."""
+MOST_STEPS = 20_000
+"""Per order; most runs take some hundreds, one with an outage of days some thousands. More means that something goes
+round in circles."""
 
 
 @dataclass(frozen=True, slots=True)

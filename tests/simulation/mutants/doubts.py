@@ -42,7 +42,7 @@ def pause_counts() -> Iterator[None]:
         yield
 
 
-@plant("doubt is cleared by a retry")
+@plant("doubt is cleared by a retry", slow=True)
 def doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
@@ -55,7 +55,7 @@ def doubt_forgotten() -> Iterator[None]:
         yield
 
 
-@plant("giving up in doubt says failed")
+@plant("giving up in doubt says failed", slow=True)
 def doubt_is_failure() -> Iterator[None]:
     def failed(operation: Operation, error: str) -> Outcome:
         kind: Any = type(operation)
@@ -111,7 +111,7 @@ def id_alone() -> Iterator[None]:
         yield
 
 
-@plant("ids come from the time of handling")
+@plant("ids come from the time of handling", slow=True)
 def ids_of_the_moment() -> Iterator[None]:
     """What a restored database decides again has other ids than the first time."""
     real, decide = core.effect_id, Batch._decide
