@@ -6,6 +6,7 @@ resolves to, at the moment of connecting. No redirects, no proxies, no cookies; 
     OutboundError           what went wrong, in words for staff
     ├── Blocked             the address may not be reached from here; never tried
     ├── NotSent             no connection: nothing reached the other side, safe to repeat
+    │   └── NoTurn          it waited for a free connection all the time: never tried
     └── NoAnswer            sent, but the answer never came: nobody knows what it did
 """
 
@@ -39,6 +40,10 @@ class Blocked(OutboundError):
 
 class NotSent(OutboundError):
     """No connection could be made."""
+
+
+class NoTurn(NotSent):
+    """All connections to the host were in use; none was tried."""
 
 
 class NoAnswer(OutboundError):
@@ -112,7 +117,7 @@ class Outbound:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Reply:
         """POST `body`; `timeout` seconds for everything. Raises OutboundError."""
         target = self._checked(url)
-        sent = asyncio.Event()
+        sent = Progress()
         try:
             async with asyncio.timeout(timeout):
                 return await self._post(target, body, headers, sent)
@@ -121,7 +126,9 @@ class Outbound:
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise NotSent(f"{target.host} cannot be reached: {_reason(error)}") from error
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-            if sent.is_set():
+            if sent.queued:
+                raise NoTurn(f"all connections to {target.host} were in use") from error
+            if sent.sent:
                 raise NoAnswer(f"{target.host} did not answer: {_reason(error)}") from error
             raise NotSent(f"{target.host} cannot be reached: {_reason(error)}") from error
 
@@ -129,7 +136,7 @@ class Outbound:
         if self._opened is not None:
             await self._opened.close()
 
-    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], sent: asyncio.Event) -> Reply:
+    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], sent: Progress) -> Reply:
         request = self._session().post(
             url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent, max_redirects=0
         )
@@ -177,15 +184,37 @@ class Outbound:
         return self._opened
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a request came."""
+
+    queued: bool = False
+    """It waits for a free connection."""
+    sent: bool = False
+    """The first byte left: from now on the other side may act."""
+
+
 def _when_sent() -> aiohttp.TraceConfig:
-    """Marks the moment from which on the other side may have acted: the first byte left."""
+    """Keeps a request's Progress up to date."""
     trace = aiohttp.TraceConfig()
 
-    async def sent(_session: object, context: object, _params: object) -> None:
-        mark = getattr(context, "trace_request_ctx", None)
-        if isinstance(mark, asyncio.Event):
-            mark.set()
+    def mark(context: object, **changes: bool) -> None:
+        progress = getattr(context, "trace_request_ctx", None)
+        if isinstance(progress, Progress):
+            for name, value in changes.items():
+                setattr(progress, name, value)
 
+    async def queued(_session: object, context: object, _params: object) -> None:
+        mark(context, queued=True)
+
+    async def connected(_session: object, context: object, _params: object) -> None:
+        mark(context, queued=False)
+
+    async def sent(_session: object, context: object, _params: object) -> None:
+        mark(context, sent=True)
+
+    trace.on_connection_queued_start.append(queued)
+    trace.on_connection_queued_end.append(connected)
     trace.on_request_headers_sent.append(sent)
     return trace
 

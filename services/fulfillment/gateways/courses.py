@@ -15,8 +15,8 @@ import aiohttp
 import orjson
 
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
-from shared.outbound import Blocked, NotSent, Outbound, OutboundError, Reply, retry_after
-from shared.shell.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown
+from shared.outbound import Blocked, NotSent, NoTurn, Outbound, OutboundError, Reply, retry_after
+from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import trace_headers
 
 TIMEOUT = 15.0
@@ -73,6 +73,8 @@ class Courses:
             reply = await self._outbound.post(operation.url, body_of(operation), headers, timeout=self._timeout)
         except Blocked as blocked:
             return OperatorFault(str(blocked))
+        except NoTurn as error:
+            return NotTried(str(error))
         except NotSent as error:
             if _wrong_address(error.__cause__):
                 return OperatorFault(f"{error}; correct the URL in the product, then retry the order")

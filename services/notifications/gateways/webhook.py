@@ -15,7 +15,7 @@ from typing import Protocol
 
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint
-from shared.outbound import Blocked, NoAnswer, Outbound, OutboundError, Reply, retry_after
+from shared.outbound import Blocked, NoAnswer, NoTurn, Outbound, OutboundError, Reply, retry_after
 from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import trace_headers
 
@@ -100,6 +100,8 @@ class Webhooks:
             reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
         except Blocked as wrong:
             return OperatorFault(f"endpoint {operation.endpoint}: {wrong}")
+        except NoTurn as error:
+            return NotTried(str(error))
         except NoAnswer as error:
             return Unknown(str(error))
         except OutboundError as error:
