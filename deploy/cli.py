@@ -23,6 +23,7 @@ from deploy.commands import (
     system,
     top,
     undeliverable,
+    waiting,
 )
 
 app = typer.Typer(
@@ -56,6 +57,8 @@ app.command()(simulate.simulate)
 app.command()(bench.bench)
 app.command()(top.top)
 app.command()(reclaim.reclaim_codes)
+app.command()(waiting.waiting)
+app.command()(waiting.resume)
 app.add_typer(parked.app, name="parked")
 app.add_typer(undeliverable.app, name="undeliverable")
 app.add_typer(settle.app, name="settle")

@@ -202,6 +202,10 @@ async def service(settings: Settings, name: str) -> str:
         notes = list((await edges.get(name, "/ready")).get("notes", ()))
         await edges.get(name, "/parked")  # that the bearer token is right
         numbers = await edges.metrics(name)
+        paused = (await edges.get(name, "/destinations"))["paused"]
+    if paused:
+        reasons = "; ".join(f"{one['destination']} since {one['since'][:19]}: {one['reason']}" for one in paused)
+        raise Trouble(f"is ready, but paused is {reasons}. Mend it, then `orderbus resume {name} DESTINATION`")
     waiting = (
         ("orderbus_parked", "messages parked"),
         ("orderbus_undeliverable", "records undeliverable"),

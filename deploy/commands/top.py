@@ -60,6 +60,7 @@ class Row:
     operations: float | None = None
     operations_late: float | None = None
     operations_doubtful: float | None = None
+    destinations_paused: float | None = None
     parked: float | None = None
     undeliverable: float | None = None
     memory_bytes: float | None = None
@@ -197,6 +198,7 @@ def row_of(before: Sample, now: Sample) -> Row:
         operations=gauge("orderbus_operations_open"),
         operations_late=gauge("orderbus_operations_late"),
         operations_doubtful=gauge("orderbus_operations_doubtful"),
+        destinations_paused=gauge("orderbus_destinations_paused"),
         parked=gauge("orderbus_parked"),
         undeliverable=gauge("orderbus_undeliverable"),
         memory_bytes=gauge("process_resident_memory_bytes"),
@@ -205,7 +207,7 @@ def row_of(before: Sample, now: Sample) -> Row:
 
 SHARED = (
     *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_doubtful"),
-    *("parked", "undeliverable"),
+    *("destinations_paused", "parked", "undeliverable"),
 )
 """Of the service's tables: every worker of a service tells the same."""
 ADDED = ("handled", "duplicates", "relayed", "lag", "memory_bytes")
@@ -238,6 +240,7 @@ COLUMNS = (
     ("open", "operations", "{:.0f}"),
     ("late", "operations_late", "{:.0f}"),
     ("doubt", "operations_doubtful", "{:.0f}"),
+    ("paused", "destinations_paused", "{:.0f}"),
     ("parked", "parked", "{:.0f}"),
     ("undeliv.", "undeliverable", "{:.0f}"),
 )
@@ -245,6 +248,7 @@ ALARMING = {
     "outbox_age_seconds": 10.0,
     "operations_late": 0.0,
     "operations_doubtful": 0.0,
+    "destinations_paused": 0.0,
     "parked": 0.0,
     "undeliverable": 0.0,
 }

@@ -55,8 +55,8 @@ from shared.shell.tracing import child_of, context_of, span_of
 from shared.shell.wiring import Wiring
 from shared.swift import replace
 
-Room = Callable[[str], int]
-"""How many more leases this worker takes for a kind of operation."""
+Room = Callable[[str, str], int]
+"""How many more leases this worker takes for a kind of operation and a destination."""
 
 
 class RetryFailed(Exception):
@@ -411,10 +411,10 @@ class Batch:
     def _operation(
         self, inbound: Inbound, seed: UUID, counts: dict[str, int], operation: Operation, meta: Meta
     ) -> tuple[OperationRow, Operation]:
-        kind = type(operation).__qualname__
+        kind, destination = type(operation).__qualname__, operation.destination()
         name = f"{kind} {operation.about()}"
         counts[name] = counts.get(name, 0) + 1
-        lease = self._leases[kind] < self.room(kind)
+        lease = self._leases[kind] < self.room(kind, destination)
         self._leases[kind] += lease
         row = OperationRow(
             id=effect_id(seed, name, counts[name]),
@@ -424,7 +424,7 @@ class Batch:
             meta=(meta if meta.actor.startswith("staff") else replace(meta, actor="system")).dump(),
             due=self.now,
             wanted=self.now,
-            destination=operation.destination(),
+            destination=destination,
             serial=operation.serial,
             lease=1 if lease else 0,
             leased_by=self.worker if lease else "",

@@ -23,6 +23,8 @@ from shared.shell.core import Refused, Report, derived_id, hashed_id
 from shared.shell.handler import Duplicate, Handler
 from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
+from shared.shell.operations import Operations
+from shared.shell.operations.http import add_operations
 from shared.shell.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.store import ParkedRow, Store
@@ -152,7 +154,13 @@ class Readiness:
 
 
 def application(
-    wiring: Wiring, edge: ShellEdge, parking: Parking, metrics: Metrics, token: str, ready: Readiness
+    wiring: Wiring,
+    edge: ShellEdge,
+    parking: Parking,
+    operations: Operations,
+    metrics: Metrics,
+    token: str,
+    ready: Readiness,
 ) -> web.Application:
     """The aiohttp application of one worker."""
     app = web.Application(middlewares=[_in_trace, protection(token)], client_max_size=MAX_REQUEST)
@@ -179,6 +187,7 @@ def application(
     app.router.add_get("/metrics", exposition)
     _add_parking(app, parking)
     add_undeliverable(app, edge.store)
+    add_operations(app, edge.engine, operations)
     if wiring.service.routes:
         wiring.service.routes(app, edge)
     return app

@@ -204,7 +204,7 @@ class Handler:
         whole = True
         while True:
             began = self.clock.now()
-            batch = Batch(self.wiring, self.worker, began, lambda kind: 0)
+            batch = Batch(self.wiring, self.worker, began, lambda kind, destination: 0)
             try:
                 async with self.store.begin() as tx:
                     done = await (batch.set_aside if whole else batch.note_place)(tx, inbound, error)

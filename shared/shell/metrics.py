@@ -55,6 +55,11 @@ class Metrics:
         self.late_operations = gauge("operations_late", "… and have been due for more than a minute.")
         self.doubtful_operations = gauge("operations_doubtful", "… of whose last attempt nobody knows the outcome yet.")
         self.unresolved = counter("operations_unresolved", "Calls given up; nobody knows whether they were done.")
+        self.paused_destinations = gauge(
+            "destinations_paused", "Outside systems that are not called until what is wrong with our set-up is mended."
+        )
+        self.destination_pauses = counter("destination_pauses", "Pauses of outside systems that this worker began.")
+        self.open_circuits = gauge("circuits_open", "Outside systems that this worker does not call: no answer.")
         self.timers = gauge("timers", "Timers set.")
         self.late_timers = gauge("timers_late", "… and have been due for more than a minute: they cannot be read.")
         self.parked = gauge("parked", "Messages parked now.")

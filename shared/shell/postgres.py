@@ -29,8 +29,10 @@ from shared.shell.service import RecordTable, StateTable, TableGauge
 from shared.shell.statements import Sql
 from shared.shell.store import (
     FIRST_TIMER,
+    LONG_AGO,
     Answer,
     Conflict,
+    DestinationPause,
     OperationRow,
     ParkedRow,
     StateRow,
@@ -70,18 +72,38 @@ class PostgresStore(OutboxOnPostgres):
             yield PostgresTransaction(driver, self)
 
     async def lease_operations(
-        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
+        self,
+        worker: str,
+        now: datetime,
+        wanted: Collection[Wanted],
+        *,
+        since: datetime,
+        avoid: Collection[str] = (),
     ) -> Sequence[OperationRow]:
-        values = {
-            "worker": worker,
-            "since": since,
-            "now": now,
-            "kinds": [each.kind for each in wanted],
-            "limits": [each.limit for each in wanted],
-            "seconds": [each.seconds for each in wanted],
-        }
+        values = _asked(wanted) | {"worker": worker, "since": since, "now": now, "avoid": list(avoid)}
         rows = [OperationRow(*row) for row in await self.fetch(statements.LEASE, values)]
         return sorted(rows, key=lambda row: (row.due, row.id))
+
+    async def lease_probe(
+        self, worker: str, now: datetime, wanted: Collection[Wanted], destination: str
+    ) -> OperationRow | None:
+        values = _asked(wanted) | {"worker": worker, "since": LONG_AGO, "now": now, "destination": destination}
+        rows = await self.fetch(statements.LEASE_PROBE, values)
+        return OperationRow(*rows[0]) if rows else None
+
+    async def paused_destinations(self) -> Sequence[DestinationPause]:
+        return [DestinationPause(*row) for row in await self.fetch(statements.PAUSED, {})]
+
+    async def pause_destination(self, pause: DestinationPause) -> bool:
+        values = {field.name: getattr(pause, field.name) for field in dataclasses.fields(pause)}
+        return bool(await self.execute(statements.PAUSE, values))
+
+    async def claim_probe(self, pause: DestinationPause, probe_at: datetime) -> bool:
+        values = {"destination": pause.destination, "probe_at": pause.probe_at, "next": probe_at}
+        return bool(await self.execute(statements.CLAIM_PROBE, values))
+
+    async def resume_destination(self, destination: str) -> bool:
+        return bool(await self.execute(statements.RESUME, {"destination": destination}))
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
         values = _fenced(rows) | {"attempts": [row.attempts for row in rows]}
@@ -206,6 +228,14 @@ class PostgresTransaction:
 
     async def _fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         return await fetch(self.driver, statement, values)
+
+
+def _asked(wanted: Collection[Wanted]) -> dict[str, Any]:
+    return {
+        "kinds": [each.kind for each in wanted],
+        "limits": [each.limit for each in wanted],
+        "seconds": [each.seconds for each in wanted],
+    }
 
 
 def _fenced(rows: Sequence[OperationRow]) -> dict[str, Any]:

@@ -191,6 +191,7 @@ class Shell:
         self.metrics.open_operations.set(sizes["operations"])
         self.metrics.late_operations.set(sizes["operations_late"])
         self.metrics.doubtful_operations.set(sizes["operations_doubtful"])
+        self.metrics.paused_destinations.set(sizes["destinations_paused"])
         self.metrics.timers.set(sizes["timers"])
         self.metrics.late_timers.set(sizes["timers_late"])
         self.metrics.parked.set(sizes["parked"])
@@ -207,7 +208,8 @@ class Shell:
 
     def notes(self) -> list[str]:
         """What somebody should see to although the worker is ready."""
-        return [f"topic {topic} is held up: {hold.error}" for topic, hold in self.relay.held_up.holds.items()]
+        topics = [f"topic {topic} is held up: {hold.error}" for topic, hold in self.relay.held_up.holds.items()]
+        return topics + [f"{name} is paused" for name in sorted(self.operations.destinations.pauses)]
 
 
 ServiceFactory = Callable[[Settings, AsyncEngine], Service]
@@ -254,9 +256,8 @@ async def run_worker(
         return database + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
     readiness = Readiness(missing, shell.progress.ages, shell.notes)
-    app = application(
-        shell.wiring, edge, shell.parking, shell.metrics, settings.api_token.get_secret_value(), readiness
-    )
+    token = settings.api_token.get_secret_value()
+    app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, token, readiness)
     server = await _serve(app, own.http_host, own.http_port if port is None else port)
     try:
         await _prepared(shell, settings, name, stopping)

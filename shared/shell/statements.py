@@ -120,8 +120,7 @@ _OPERATION = (
     "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.wanted, o.destination, o.serial, o.attempts, o.lease, "
     "o.leased_by, o.leased_until, o.doubt, o.abandoned, o.expires, o.error, o.history, o.occurred"
 )
-# Each kind has its own limit: one that has hardly any room left takes nothing from the others.
-LEASE = Sql(f"""
+_LEASE = f"""
     with due as (
         select found.id, asked.seconds
         from unnest(cast(:kinds as text[]), cast(:limits as int[]), cast(:seconds as float8[]))
@@ -133,15 +132,33 @@ LEASE = Sql(f"""
                 and not (serial and exists (
                     select from operations e where e.serial and e.key = o.key and e.id <> o.id
                         and (e.position < o.position or e.leased_until >= :now)))
+                and %s
             order by due limit asked.most for update skip locked
         ) found
+        %s
     )
     update operations o set lease = o.lease + 1, leased_by = :worker,
         leased_until = cast(:now as timestamptz) + make_interval(secs => due.seconds),
         abandoned = o.abandoned or o.leased_by <> ''
     from due where o.id = due.id
     returning {_OPERATION}
+"""
+_REACHABLE = """(
+    (destination <> all(cast(:avoid as text[])) and destination not in (select name from destinations))
+    or expires <= :now)"""
+# Each kind has its own limit: one that has hardly any room left takes nothing from the others.
+LEASE = Sql(_LEASE % (_REACHABLE, ""))
+LEASE_PROBE = Sql(_LEASE % ("destination = :destination", "limit 1"))
+_PAUSE = "name, paused_at, reason, paused_by, probe_at, probes"
+PAUSED = Sql(f"select {_PAUSE} from destinations order by paused_at, name")
+PAUSE = Sql(f"""
+    insert into destinations ({_PAUSE}) values (:destination, :at, :reason, :by, :probe_at, :probes)
+    on conflict (name) do nothing
 """)
+CLAIM_PROBE = Sql("""
+    update destinations set probe_at = :next, probes = probes + 1 where name = :destination and probe_at = :probe_at
+""")
+RESUME = Sql("delete from destinations where name = :destination")
 BEGIN_CALLS = Sql("""
     update operations o set attempts = u.attempts, doubt = true
     from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:attempts as int[]))
@@ -163,6 +180,7 @@ GAUGE = Sql("""
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
         (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
             as operations_doubtful,
+        (select count(*) from destinations) as destinations_paused,
         (select count(*) from timers) as timers,
         (select count(*) from timers where due < clock_timestamp() - interval '1 minute') as timers_late,
         (select count(*) from parked) as parked,

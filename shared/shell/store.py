@@ -13,6 +13,8 @@ from shared.shell.core import Record
 from shared.shell.service import RecordTable, StateTable
 from shared.swift import swift
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
 
 class Conflict(Exception):
     """Another worker created or changed a row in between; roll back and run again."""
@@ -121,6 +123,22 @@ class OperationRow:
     occurred: datetime | None = None
     """Since when its key may have been used, should this be no first time (a restored database); None where nobody
     knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPause:
+    """A destination that is not called, because of how we are set up, until a probe succeeds or a person resumes it."""
+
+    destination: str
+    at: datetime
+    """Since when."""
+    reason: str
+    """What to fix, for operators."""
+    by: str
+    """The worker that met it."""
+    probe_at: datetime
+    """When one operation is tried again."""
+    probes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,10 +276,40 @@ class Store(Protocol):
         ...
 
     async def lease_operations(
-        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
+        self,
+        worker: str,
+        now: datetime,
+        wanted: Collection[Wanted],
+        *,
+        since: datetime,
+        avoid: Collection[str] = (),
     ) -> Sequence[OperationRow]:
         """Lease operations that are due by `now` and were not yet at `since`, each kind's oldest first: those never
-        leased or whose lease ran out."""
+        leased or whose lease ran out. Not those of destinations that are paused or to be avoided, unless their strict
+        deadline has come."""
+        ...
+
+    async def lease_probe(
+        self, worker: str, now: datetime, wanted: Collection[Wanted], destination: str
+    ) -> OperationRow | None:
+        """Lease one operation of a destination, even though that is paused."""
+        ...
+
+    async def paused_destinations(self) -> Sequence[DestinationPause]:
+        """The destinations that are paused."""
+        ...
+
+    async def pause_destination(self, pause: DestinationPause) -> bool:
+        """Pause a destination for all workers. False when it was paused already; that pause goes on."""
+        ...
+
+    async def claim_probe(self, pause: DestinationPause, probe_at: datetime) -> bool:
+        """Be the one who probes a paused destination; the next probe is at `probe_at`. False when another worker was
+        first, or the pause is over."""
+        ...
+
+    async def resume_destination(self, destination: str) -> bool:
+        """End a destination's pause. False when it was not paused."""
         ...
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
@@ -320,7 +368,7 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_doubtful, timers, timers_late, parked, undeliverable."""
+        operations_doubtful, destinations_paused, timers, timers_late, parked, undeliverable."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

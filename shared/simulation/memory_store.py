@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from shared.shell.store import (
     Answer,
     BatchRefused,
     Conflict,
+    DestinationPause,
     OperationRow,
     OutboxRow,
     ParkedRow,
@@ -44,6 +45,7 @@ _GONE = object()
 POSTPONED = ("due", "attempts", "doubt", "abandoned", "error", "history")
 UNDELIVERABLE = "undeliverable"
 INBOX, OUTBOX, OPERATIONS, TIMERS, PARKED, ANSWERS = "inbox", "outbox", "operations", "timers", "parked", "answers"
+DESTINATIONS = "destinations"
 
 
 def _always(row: Any) -> bool:
@@ -119,21 +121,70 @@ class MemoryStore:
         return self._serials[table]
 
     async def lease_operations(
-        self, worker: str, now: datetime, wanted: Collection[Wanted], *, since: datetime
+        self,
+        worker: str,
+        now: datetime,
+        wanted: Collection[Wanted],
+        *,
+        since: datetime,
+        avoid: Collection[str] = (),
     ) -> Sequence[OperationRow]:
-        leased: list[OperationRow] = []
+        def reachable(row: OperationRow) -> bool:
+            held = row.destination in avoid or row.destination in self.rows(DESTINATIONS)
+            return not held or (row.expires is not None and row.expires <= now)
+
         async with self.begin() as tx:
             await self.pause("lease")
-            rows = sorted(tx.scan(OPERATIONS), key=lambda row: row.due)
-            for each in wanted:
-                due = (row for row in rows if row.kind == each.kind and _is_due(row, since, now))
-                ready = (row for row in due if not self._waits(row, rows, now))
-                free = (row for row in ready if self.locks.try_take((OPERATIONS, row.id), tx))
-                until = now + timedelta(seconds=each.seconds)
-                leased += [_taken(row, worker, until) for row in itertools.islice(free, each.limit)]
-            for row in leased:
-                tx.put(OPERATIONS, row.id, row)
+            leased = list(self._leased(tx, worker, now, wanted, lambda row: row.due > since and reachable(row)))
         return sorted(leased, key=lambda row: (row.due, row.id))
+
+    async def lease_probe(
+        self, worker: str, now: datetime, wanted: Collection[Wanted], destination: str
+    ) -> OperationRow | None:
+        async with self.begin() as tx:
+            await self.pause("lease_probe")
+            found = self._leased(tx, worker, now, wanted, lambda row: row.destination == destination)
+            return next(found, None)
+
+    def _leased(
+        self, tx: MemoryTransaction, worker: str, now: datetime, wanted: Collection[Wanted], where: Where
+    ) -> Iterator[OperationRow]:
+        """Lease one after the other, as far as they are asked for."""
+        rows = sorted(tx.scan(OPERATIONS), key=lambda row: row.due)
+        for each in wanted:
+            due = (row for row in rows if row.kind == each.kind and _is_due(row, now) and where(row))
+            ready = (row for row in due if not self._waits(row, rows, now))
+            free = (row for row in ready if self.locks.try_take((OPERATIONS, row.id), tx))
+            until = now + timedelta(seconds=each.seconds)
+            for row in itertools.islice(free, each.limit):
+                taken = _taken(row, worker, until)
+                tx.put(OPERATIONS, row.id, taken)
+                yield taken
+
+    async def paused_destinations(self) -> Sequence[DestinationPause]:
+        await self.pause("paused_destinations")
+        return sorted(self.rows(DESTINATIONS).values(), key=lambda pause: (pause.at, pause.destination))
+
+    async def pause_destination(self, pause: DestinationPause) -> bool:
+        async with self.begin() as tx:
+            await self.pause("pause_destination")
+            return await tx.insert(DESTINATIONS, pause.destination, pause)
+
+    async def claim_probe(self, pause: DestinationPause, probe_at: datetime) -> bool:
+        async with self.begin() as tx:
+            await self.pause("claim_probe")
+            found = await tx.locked(DESTINATIONS, pause.destination, lambda row: row.probe_at == pause.probe_at)
+            if found:
+                changed = dataclasses.replace(found, probe_at=probe_at, probes=found.probes + 1)
+                tx.put(DESTINATIONS, pause.destination, changed)
+            return found is not None
+
+    async def resume_destination(self, destination: str) -> bool:
+        async with self.begin() as tx:
+            await self.pause("resume_destination")
+            found = await tx.locked(DESTINATIONS, destination)
+            tx.delete(DESTINATIONS, destination)
+            return found is not None
 
     def _waits(self, row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:
         """A serial operation waits for every earlier one of its key, and for one that is under way wherever it is."""
@@ -266,6 +317,7 @@ class MemoryStore:
                 sum(row.due < self.now() - timedelta(minutes=1) for row in self.rows(TIMERS).values())
             ),
             "operations_doubtful": float(len(doubtful)),
+            "destinations_paused": float(len(self.rows(DESTINATIONS))),
         }
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:
@@ -518,5 +570,5 @@ def _set_by(id: UUID) -> Where:
     return lambda row: row.id == id
 
 
-def _is_due(row: OperationRow, since: datetime, now: datetime) -> bool:
-    return since < row.due <= now and (row.leased_until is None or row.leased_until < now)
+def _is_due(row: OperationRow, now: datetime) -> bool:
+    return row.due <= now and (row.leased_until is None or row.leased_until < now)

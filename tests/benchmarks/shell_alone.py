@@ -120,7 +120,7 @@ async def by_the_shell(url: str, given: Sequence[BusRecord]) -> float:
         metrics=Metrics("counter", "counter-0"),
         chance=random.Random(),
         after=lambda done: None,
-        room=lambda kind: 0,
+        room=lambda kind, destination: 0,
     )
     try:
         began = time.perf_counter()

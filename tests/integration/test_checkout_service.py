@@ -92,7 +92,9 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         chance=random.Random(1),
     )
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-    runner = web.AppRunner(application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness()))
+    runner = web.AppRunner(
+        application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     await shell.start()

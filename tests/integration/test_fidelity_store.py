@@ -23,13 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
-from shared.shell.operations import LONG_AGO
 from shared.shell.postgres import PostgresStore
 from shared.shell.schema import TABLES_V1
 from shared.shell.store import (
+    LONG_AGO,
     Answer,
     BatchRefused,
     Conflict,
+    DestinationPause,
     OperationRow,
     OutboxRow,
     ParkedRow,
@@ -49,7 +50,11 @@ from tests.integration.toy import Moved, metadata, storage
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEYS = ("a", "b", "c")
 BOXES, MOVED = storage.states[0], storage.records[0]
-TABLES = ("inbox", "outbox", "undeliverable", "operations", "timers", "parked", "answers", "boxes", "moved")
+PLACES = ("north", "south")
+TABLES = (
+    *("inbox", "outbox", "undeliverable", "operations", "destinations", "timers"),
+    *("parked", "answers", "boxes", "moved"),
+)
 OPERATION_COLUMNS = tuple(column.name for column in dataclasses.fields(OperationRow))
 Work = Callable[[Store, Any], Awaitable[Any]]
 
@@ -152,9 +157,11 @@ class Author:
         self.steps.append(Step(number, how, None, told.result(), False))
 
     async def _alone(self) -> None:
-        text, work = self.chance.choice(
-            (self._lease, self._postpone, self._sent, self._refused, self._looks, self._again)
-        )()
+        calls = (
+            *(self._lease, self._postpone, self._destination),
+            *(self._sent, self._refused, self._looks, self._again),
+        )
+        text, work = self.chance.choice(calls)()
         self.steps.append(Step(-1, text, work, plain(await work(self.store, None)), False))
 
     # Calls inside a transaction
@@ -230,7 +237,8 @@ class Author:
             b"{}",
             NOW + timedelta(seconds=number),
             NOW + timedelta(seconds=number // 3),
-            "outside",
+            self.chance.choice(PLACES),
+            expires=self.chance.choice((None, None, NOW + timedelta(seconds=50))),
         )
         serial, held = self.chance.random() < 0.6, self.chance.random() < 0.5
         if not held:
@@ -279,7 +287,26 @@ class Author:
         worker, kinds = self.chance.choice("vw"), self.chance.choice((["Kind"], ["Kind", "Other"]))
         wanted = [Wanted(kind, self.chance.choice((1, 3, 100)), self.chance.choice((20.0, 60.0))) for kind in kinds]
         since = self.chance.choice((LONG_AGO, now - timedelta(seconds=60)))
-        return f"lease {wanted}", lambda store, tx: store.lease_operations(worker, now, wanted, since=since)
+        place = self.chance.choice(PLACES)
+        if self.chance.random() < 0.2:
+            return f"probe {place}", lambda store, tx: store.lease_probe(worker, now, wanted, place)
+        avoid = [place] if self.chance.random() < 0.2 else []
+        return f"lease {wanted}", lambda store, tx: store.lease_operations(
+            worker, now, wanted, since=since, avoid=avoid
+        )
+
+    def _destination(self) -> tuple[str, Work]:
+        place, at = self.chance.choice(PLACES), NOW + timedelta(seconds=self._next() % 3)
+        pause = DestinationPause(place, NOW, "wrong key", "w", at)
+        choice = self.chance.choice(("pause", "resume", "resume", "claim", "look"))
+        if choice == "pause":
+            return f"pause {place}", lambda store, tx: store.pause_destination(pause)
+        if choice == "claim":
+            later = at + timedelta(seconds=1)
+            return f"claim {place}", lambda store, tx: store.claim_probe(pause, later)
+        if choice == "look":
+            return "paused", lambda store, tx: store.paused_destinations()
+        return f"resume {place}", lambda store, tx: store.resume_destination(place)
 
     def _postpone(self) -> tuple[str, Work]:
         rows = list(self.store.rows(OPERATIONS).values())
@@ -447,6 +474,7 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
         "outbox": "select topic, key, convert_from(body, 'utf8') from outbox",
         "undeliverable": "select topic, key, convert_from(body, 'utf8'), reason from undeliverable",
         "operations": f"select {', '.join(OPERATION_COLUMNS)} from operations",
+        "destinations": "select name, paused_at, reason, paused_by, probe_at, probes from destinations",
         "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, "
         "reason, error, parked_at, identity from parked",

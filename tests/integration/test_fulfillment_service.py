@@ -142,7 +142,7 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
-    edge_app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
+    edge_app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     runners = [web.AppRunner(edge_app), web.AppRunner(courses)]
     ports = [await _serve(runner) for runner in runners]
     platform.url = f"http://127.0.0.1:{ports[1]}/access"

@@ -132,7 +132,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             chance=random.Random(1),
         )
         edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-        app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
+        app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)
         runners = [web.AppRunner(app), web.AppRunner(outside)]

@@ -152,7 +152,7 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
         chance=random.Random(1),
     )
     edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-    app = application(shell.wiring, edge, shell.parking, shell.metrics, TOKEN, Readiness())
+    app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     gateway = StripeGateway(settings.stripe)
     await shell.start()
     async with listening(app, port) as url, aiohttp.ClientSession() as http:

@@ -218,7 +218,7 @@ async def test_a_worker_that_starts_again_takes_up_its_operations_and_asks_first
 
 async def test_a_worker_that_starts_again_performs_at_once_what_it_had_not_begun(new_toy: NewToy) -> None:
     dead = await new_toy(started=False)
-    dead.shell.operations.start = lambda leased: None  # type: ignore[method-assign]  # it died before it called
+    dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died before it called
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
     assert await dead.rows("select leased_by, lease, attempts, doubt from operations") == [("toy-0", 1, 0, False)]

@@ -100,6 +100,7 @@ class TestAlerts:
             "orderbus_operations_late",
             "orderbus_operations_doubtful",
             "orderbus_operations_unresolved_total",
+            "orderbus_destinations_paused",
             "orderbus_orders_paid_unfinished_overdue",
         }
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,17 +24,17 @@ from shared.shell.inbound import Inbound, Meta
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.operations import rules
+from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
 from shared.shell.service import Gateway
-from shared.shell.store import OperationRow, Store, StoreUnavailable, Wanted
+from shared.shell.store import LONG_AGO, OperationRow, Store, StoreUnavailable, Wanted
 from shared.shell.tracing import CURRENT, Tracer, trace_of
 from shared.shell.wiring import Wiring
 from shared.swift import replace
 
-Answer = TypeVar("Answer")
+Answer = TypeVar("Answer", bound=Outcome | NotDone | NoOutcome)
 log = structlog.get_logger(__name__)
-LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 RECENT = timedelta(seconds=10)
 SWEEP_SECONDS = 2.0
 UNREADABLE_SECONDS = 60.0
@@ -81,19 +81,22 @@ class Operations:
         self._nudge = asyncio.Event()
         self._swept = NEVER
         self._stopping = False
+        self.destinations = Destinations(store, clock, worker, metrics, chance)
         self._begin_calls = Grouped(store.begin_calls)
         self._give_back = Grouped(store.postpone)
 
-    def room(self, kind: str) -> int:
-        """How many more leases of a kind this worker takes."""
-        return 0 if self._stopping else max(0, self._budgets[kind].leases - self._held[kind])
+    def room(self, kind: str, destination: str = "") -> int:
+        """How many more leases of a kind this worker takes; none for a destination that is not called right now."""
+        if self._stopping or (destination and self.destinations.held(destination)):
+            return 0
+        return max(0, self._budgets[kind].leases - self._held[kind])
 
-    def start(self, leased: Sequence[tuple[OperationRow, Operation]]) -> None:
-        """Perform operations that this worker holds the lease of."""
+    def start(self, leased: Sequence[tuple[OperationRow, Operation]], *, probe: bool = False) -> None:
+        """Perform operations that this worker holds the lease of. `probe`: whether their destination answers again."""
         if leased:
             self.progress.waits("operations")
         for row, operation in leased:
-            task = asyncio.create_task(self._take_turn(row, operation))
+            task = asyncio.create_task(self._take_turn(row, operation, probe=probe))
             self._held[row.kind] += 1
             self._queued[row.id, row.lease] = row
             self._tasks.add(task)
@@ -116,6 +119,12 @@ class Operations:
     def idle(self) -> bool:
         """No call is under way or waits for its turn here."""
         return not self._tasks
+
+    def resumed(self, destination: str) -> None:
+        """A person says that a destination is well again."""
+        self.destinations.forget(destination)
+        self._swept = NEVER
+        self.nudge()
 
     def nudge(self) -> None:
         """There are due operations that nobody holds."""
@@ -170,8 +179,13 @@ class Operations:
         if not wanted or self._stopping:
             return False
         now = self.clock.now()
-        since = now - RECENT if self._swept_lately() else LONG_AGO
-        rows = await self.store.lease_operations(self.worker, now, wanted, since=since)
+        since = now - RECENT
+        if not self._swept_lately():
+            since = LONG_AGO
+            await self.destinations.refresh()
+        await self._probe(now, wanted)
+        avoid = self.destinations.avoided()
+        rows = await self.store.lease_operations(self.worker, now, wanted, since=since, avoid=avoid)
         self.start([(row, operation) for row in rows if (operation := await self._read(row)) is not None])
         got = Counter(row.kind for row in rows)
         full = {each.kind for each in wanted if got[each.kind] == each.limit}
@@ -179,6 +193,18 @@ class Operations:
             self._swept = NEVER  # older ones may be left
         self._short |= {kind for kind in full if not self._has_room(kind)}
         return bool(full - self._short)
+
+    async def _probe(self, now: datetime, wanted: Sequence[Wanted]) -> None:
+        """Try one operation of each destination whose pause may be over."""
+        for destination in self.destinations.to_probe():
+            row = await self.store.lease_probe(self.worker, now, wanted, destination)
+            operation = await self._read(row) if row is not None else None
+            if row is None or operation is None:
+                continue
+            if await self.destinations.may_probe(destination):
+                self.start([(row, operation)], probe=True)
+            else:
+                await self._postpone(row)
 
     def _has_room(self, kind: str) -> bool:
         """Not for every place that becomes free: a statement should bring many rows."""
@@ -209,22 +235,37 @@ class Operations:
 
     # Calling
 
-    async def _take_turn(self, row: OperationRow, operation: Operation) -> None:
-        async with self._slots[row.kind]:
-            if self._queued.pop((row.id, row.lease), None) is None:
-                return  # It was given back.
-            step = Waits(row) if self._lapsed(row, operation) else await self._try(row, operation)
+    async def _take_turn(self, row: OperationRow, operation: Operation, *, probe: bool) -> None:
+        try:
+            async with self._slots[row.kind]:
+                if self._queued.pop((row.id, row.lease), None) is None:
+                    return  # It was given back.
+                if held := "" if probe else self._held_up(row):
+                    step: Ended | Waits = Waits(replace(row, error=held))
+                elif self._lapsed(row, operation):
+                    step = Waits(row)
+                else:
+                    step = await self._try(row, operation, probe=probe)
+        finally:
+            if probe:
+                self.destinations.probed(row.destination)
         if isinstance(step, Waits):
             await self._postpone(step.row)
         else:
             self._deliver(step, operation)
+
+    def _held_up(self, row: OperationRow) -> str:
+        """Why it has to wait, where its destination is not called now. At a strict deadline nobody waits any more."""
+        if row.expires is not None and self.clock.now() >= row.expires:
+            return ""
+        return self.destinations.held(row.destination)
 
     def _lapsed(self, row: OperationRow, operation: Operation) -> bool:
         """Whether the lease could end before the call does: then it is somebody else's."""
         ends = row.leased_until
         return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.patience)
 
-    async def _try(self, row: OperationRow, operation: Operation) -> Ended | Waits:
+    async def _try(self, row: OperationRow, operation: Operation, *, probe: bool) -> Ended | Waits:
         """One try: what the rules ask for, until it has ended or waits."""
         CURRENT.set(spans.attempt_context(row))
         gateway, key = self.gateways[type(operation)], self._key(row, operation)
@@ -234,12 +275,12 @@ class Operations:
         step: rules.Step = rules.first_step(row, operation, began)
         while isinstance(step, Perform | Find):
             if isinstance(step, Find):
-                answer = await self._ask(step.row, operation, gateway.find(operation, key))
+                answer = await self._ask(step.row, operation, gateway.find(operation, key), probe=probe)
                 step = rules.after_find(step.row, operation, answer, self.clock.now(), self.chance, last=step.last)
             elif not operation.safe_to_repeat and not await self._begun(step.row, operation):
                 step = Waits(step.row)
             else:
-                called = await self._ask(step.row, operation, gateway.perform(operation, key))
+                called = await self._ask(step.row, operation, gateway.perform(operation, key), probe=probe)
                 answer = called
                 step = rules.after_perform(step.row, operation, called, self.clock.now(), self.chance)
         if answer is not None:
@@ -262,15 +303,22 @@ class Operations:
             return row.id in held and not self._lapsed(row, operation)
         return False
 
-    async def _ask(self, row: OperationRow, operation: Operation, call: Awaitable[Answer]) -> Answer | Unknown:
+    async def _ask(
+        self, row: OperationRow, operation: Operation, call: Awaitable[Answer], *, probe: bool
+    ) -> Answer | Unknown:
+        answer: Answer | Unknown | None = None
+        self.destinations.began(row.destination)
         try:
             async with asyncio.timeout(operation.patience):
-                return await call
+                answer = await call
         except TimeoutError:
-            return Unknown(f"no answer within {operation.patience:g} s")
+            answer = Unknown(f"no answer within {operation.patience:g} s")
         except Exception as bug:
             log.exception("gateway raised", operation=row.kind, id=str(row.id), error=type(bug).__name__)
-            return Unknown(type(bug).__name__)
+            answer = Unknown(type(bug).__name__)
+        finally:
+            await self.destinations.answered(row.destination, answer, probe=probe)
+        return answer
 
     def _tell(
         self, row: OperationRow, operation: Operation, said: Outcome | NoOutcome | NotDone, began: datetime, took: float

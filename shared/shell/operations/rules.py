@@ -130,7 +130,10 @@ def not_called(
     if operation.deadline_is_strict and is_over(row, operation, now):
         outcome = unresolved(operation, error) if in_doubt(row, operation, now) else given_up(row, operation)
         return Ended(row, outcome)
-    after = answer.after if isinstance(answer, NotTried) else None
+    if isinstance(answer, OperatorFault):
+        # Its destination is paused. It is due as soon as that is resumed, and the last of those to probe with.
+        return Waits(replace(row, due=now))
+    after = answer.after
     if after is None:
         ceiling = min(operation.longest_retry, NOT_TRIED_CEILING)
         after = back_off(operation.first_retry, row.lease, chance, ceiling)

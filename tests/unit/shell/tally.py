@@ -138,6 +138,29 @@ class Toll(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Peal(Operation):
+    """Ring the bells of a tower; not after the wedding."""
+
+    tower: str
+    note: str = ""
+    give_up_after = timedelta(minutes=10)
+    deadline_is_strict = True
+
+    def destination(self) -> str:
+        return f"tower {self.tower}"
+
+    @dataclass(frozen=True, slots=True)
+    class Done(Outcome):
+        text: str = "pealed"
+
+    @dataclass(frozen=True, slots=True)
+    class Failed(FailedOutcome): ...
+
+    @dataclass(frozen=True, slots=True)
+    class Unresolved(UnresolvedOutcome): ...
+
+
+@dataclass(frozen=True, slots=True)
 class Late(TimerMessage):
     text: str = "late"
 
@@ -169,6 +192,7 @@ def _seen(message: Count, key: str) -> Iterable[Ref[Any]]:
     return [Ref(Total, total) for total in message.seen]
 
 
+Bells = Ring | Knock | Toll | Peal
 Reply = Outcome | NoOutcome
 Found = Outcome | NotDone | NoOutcome
 
@@ -182,7 +206,7 @@ class Bell:
     asked: list[tuple[str, str]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
 
-    async def perform(self, operation: Ring | Knock | Toll, key: str) -> Reply:
+    async def perform(self, operation: Bells, key: str) -> Reply:
         self.asked.append(("perform", operation.note))
         self.keys.add(key)
         reply = self.replies.pop(0) if self.replies else type(operation).Done()
@@ -190,7 +214,7 @@ class Bell:
             raise reply
         return reply
 
-    async def find(self, operation: Ring | Knock | Toll, key: str) -> Found:
+    async def find(self, operation: Bells, key: str) -> Found:
         self.asked.append(("find", operation.note))
         self.keys.add(key)
         return self.found.pop(0) if self.found else NotDone()
@@ -226,7 +250,7 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
 
     @core.on(
         *(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved),
-        *(Toll.Done, Toll.Failed, Toll.Unresolved, Late, Over, Struck),
+        *(Toll.Done, Toll.Failed, Toll.Unresolved, Peal.Done, Peal.Failed, Peal.Unresolved, Late, Over, Struck),
     )
     def heard(tally: Tally | None, message: object, context: Context) -> Decision[Tally]:
         tally = tally or Tally()
@@ -240,5 +264,5 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
         emits=[Counted, Latest],
         refusal=TallyRefused,
         storage=Storage(metadata, states=[tallies, totals], records=[steps]),
-        gateways={Ring: bell, Knock: bell, Toll: bell},
+        gateways={Ring: bell, Knock: bell, Toll: bell, Peal: bell},
     )

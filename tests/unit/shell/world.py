@@ -20,8 +20,8 @@ from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta, RecordSource
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.operations import LONG_AGO, Operations
-from shared.shell.store import OperationRow, OutboxRow, TimerRow, Wanted
+from shared.shell.operations import Operations
+from shared.shell.store import LONG_AGO, OperationRow, OutboxRow, TimerRow, Wanted
 from shared.shell.wiring import Wiring
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
@@ -89,7 +89,7 @@ class World:
 
     async def batch(self, *inbounds: Inbound, worker: str = "tally-0", room: int = 100) -> Done:
         async with self.store.begin() as tx:
-            return await Batch(self.wiring, worker, self.clock.now(), lambda kind: room).run(tx, inbounds)
+            return await Batch(self.wiring, worker, self.clock.now(), lambda kind, destination: room).run(tx, inbounds)
 
     async def counts(self, key: str, *whats: str, **more: Any) -> Done:
         return await self.batch(*(self.message(key, Count(what=what, **more)) for what in whats or ("one more",)))
@@ -107,7 +107,7 @@ class World:
             metrics=self.metrics,
             chance=random.Random(1),
             after=self.done.append,
-            room=operations.room if operations else lambda kind: 0,
+            room=operations.room if operations else lambda kind, destination: 0,
             progress=progress,
         )
         if operations:

@@ -1,0 +1,65 @@
+"""Routes of every service: what waits at the outside, which outside systems are paused, and how to resume them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.shell.operations.engine import Operations
+from shared.shell.operations.waiting import PAGE, Waiting, waiting, waiting_longest
+from shared.shell.store import DestinationPause
+from shared.web import actor_of, bad_request, json_response
+
+log = structlog.get_logger(__name__)
+
+
+def add_operations(app: web.Application, engine: AsyncEngine, operations: Operations) -> None:
+    async def listing(request: web.Request) -> web.Response:
+        """What waits for a key, or a page of what has waited longest; `after` is the last id of the page before."""
+        key = request.query.get("key")
+        if key is not None:
+            return json_response(_page(await waiting(engine, key)))
+        try:
+            after = UUID(request.query.get("after", str(UUID(int=0))))
+        except ValueError:
+            raise bad_request("`after` is not the id of an operation.") from None
+        return json_response(_page(await waiting_longest(engine, after)))
+
+    async def destinations(request: web.Request) -> web.Response:
+        paused = await operations.store.paused_destinations()
+        circuits = operations.destinations.circuits_as_json()
+        return json_response({"paused": [_pause(pause) for pause in paused], "no_answer": circuits})
+
+    async def resume(request: web.Request) -> web.Response:
+        """Resuming what is not paused changes nothing, and is no error: two people may be at it."""
+        name = request.match_info["name"]
+        resumed = await operations.store.resume_destination(name)
+        operations.resumed(name)
+        log.info("destination resumed by a person", destination=name, actor=actor_of(request), was_paused=resumed)
+        return json_response({"destination": name, "resumed": resumed}, HTTPStatus.OK)
+
+    app.router.add_get("/operations", listing)
+    app.router.add_get("/destinations", destinations)
+    app.router.add_post("/destinations/{name:.+}/resume", resume)
+
+
+def _page(found: list[Waiting]) -> dict[str, Any]:
+    """`next` is what to ask for after this page; null where there is no more."""
+    after = str(found[-1].id) if len(found) == PAGE else None
+    return {"operations": [each.as_json() for each in found], "next": after}
+
+
+def _pause(pause: DestinationPause) -> dict[str, Any]:
+    return {
+        "destination": pause.destination,
+        "since": pause.at,
+        "reason": pause.reason,
+        "worker": pause.by,
+        "probes": pause.probes,
+        "next_probe": pause.probe_at,
+    }
