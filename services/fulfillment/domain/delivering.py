@@ -264,13 +264,17 @@ def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context:
 def grant_unresolved(
     delivery: Delivery | None, outcome: GrantAccess.Unresolved, context: Context
 ) -> Decision[Delivery]:
+    """The customer may have access: also where staff had settled or called off what was still under way."""
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
     if superseded(item, context):
-        return Decision(delivery)
-    if item.status is ItemStatus.UNDER_WAY:
+        assert isinstance(context.operation, GrantAccess)
+        change.operations.append(revocation(change, item, context.operation.url))
+    elif item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=True)
-    elif item.status is ItemStatus.STOPPING:
+    elif item.status is ItemStatus.FAILED:
+        change.put(replace(item, doubtful=True))
+    elif item.status is not ItemStatus.DELIVERED:
         revoke_access(change, item)
     return change.decision()
 

@@ -93,6 +93,17 @@ def test_what_waits_is_settled_as_not_delivered_called_off_and_a_late_grant_is_t
     assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == [ItemRevoked(item="1")]
 
 
+def test_an_unknown_outcome_after_staff_had_settled_what_was_called_off_is_taken_back() -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    bench.cancel()
+    bench.heard(said("not_delivered"))
+    assert bench.item("1").status is ItemStatus.REVOKED
+
+    bench.answer(waiting, GrantAccess.Unresolved("time-out"))
+    assert bench.item("1").status is ItemStatus.REVOKING, "the customer may have access"
+
+
 def test_a_revocation_that_nobody_could_find_out_about_is_settled() -> None:
     bench = revoking()
     bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Unresolved("time-out"))
