@@ -8,18 +8,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 from uuid import UUID
 
 import pytest_asyncio
 import sqlalchemy as sa
+from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import Command
 from shared.shell.bus import BusRecord, Positions, Sent
 from shared.shell.clock import SystemClock
-from shared.shell.core import NotDone, Outcome, Retry, Unknown, derived_id
+from shared.shell.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
 from shared.shell.database import create_engine
-from shared.shell.edge import ShellEdge
+from shared.shell.edge import Readiness, ShellEdge, application
 from shared.shell.inbound import Inbound
 from shared.shell.postgres import PostgresStore
 from shared.shell.relay_lock import PostgresRelayLock
@@ -71,12 +73,12 @@ class Collected:
 class Post:
     """A gateway that answers as it is told, then with labels."""
 
-    answers: list[Outcome | Retry | Unknown] = field(default_factory=list)
+    answers: list[Outcome | NoOutcome] = field(default_factory=list)
     found: list[Outcome | NotDone | Unknown] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     hangs: bool = False
 
-    async def perform(self, operation: SendBox, key: str) -> Outcome | Retry | Unknown:
+    async def perform(self, operation: SendBox, key: str) -> Outcome | NoOutcome:
         self.keys.append(key)
         if self.hangs:
             await asyncio.Event().wait()
@@ -281,3 +283,65 @@ async def test_an_http_command_is_answered_the_same_when_it_is_repeated(new_toy:
     assert await toy.rows("select things from boxes") == [(1,)]
     refused = await toy.edge.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
     assert refused == await toy.edge.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
+
+
+async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_over_http(new_toy: NewToy) -> None:
+    fault = OperatorFault("HTTP 401: the key has expired")
+    toy = await new_toy(post=Post(answers=[fault]))
+    shell = toy.shell
+    ready = Readiness(notes=shell.notes)
+    app = application(shell.wiring, toy.edge, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
+    headers = {"Authorization": "Bearer " + "t" * 20, "X-Actor": "staff:anna"}
+    await toy.says("s", Fill(shelf="s", count=5))
+    await toy.says("b-1", Take(shelf="s"), Ship())
+    await toy.until("select name, reason from destinations", ("SendBox", fault.text))
+    await toy.until("select attempts, doubt, leased_by from operations", (0, False, ""))
+    await toy.says("b-2", Take(shelf="s"), Ship())
+    await asyncio.sleep(0.6)
+    assert len(toy.post.keys) == 1, "the second one is not tried"
+
+    async with TestClient(TestServer(app), headers=headers) as client:
+
+        async def get(path: str) -> dict[str, Any]:
+            async with client.get(path) as response:
+                assert response.status == 200
+                answer: dict[str, Any] = await response.json()
+                return answer
+
+        (waits,) = (await get("/operations?key=b-1"))["operations"]
+        assert (waits["kind"], waits["destination"], waits["attempts"]) == ("SendBox", "SendBox", 0)
+        assert (waits["paused"], waits["next_try"], waits["calls"]) == (fault.text, None, [])
+        everything = await get("/operations")
+        assert [each["key"] for each in everything["operations"]] == ["b-1", "b-2"]
+        assert everything["next"] is None
+        assert [each["key"] for each in (await get(f"/operations?after={waits['id']}"))["operations"]] == ["b-2"]
+        assert (await client.get("/operations?after=x")).status == 400
+        (paused,) = (await get("/destinations"))["paused"]
+        assert (paused["destination"], paused["reason"], paused["worker"]) == ("SendBox", fault.text, "toy-0")
+        state = await get("/ready")
+        assert (state["ready"], state["notes"]) == (True, ["SendBox is paused"]), "no reason for strangers to read"
+        assert (await toy.shell.store.gauge())["destinations_paused"] == 1
+
+        assert (await client.get("/operations", headers={"Authorization": "Bearer x"})).status == 401
+        async with client.post("/destinations/SendBox/resume") as response:
+            assert await response.json() == {"destination": "SendBox", "resumed": True}
+        async with client.post("/destinations/SendBox/resume") as response:
+            assert await response.json() == {"destination": "SendBox", "resumed": False}
+        await toy.until("select data->>'label' from boxes order by key", ("box of 1",), ("box of 1",))
+        assert await get("/operations?key=b-1") == {"operations": [], "next": None}
+
+
+async def test_another_worker_keeps_to_the_pause_and_one_probe_ends_it(new_toy: NewToy) -> None:
+    first = await new_toy(post=Post(answers=[OperatorFault("wrong key")]))
+    await first.says("s", Fill(shelf="s", count=5))
+    await first.says("b-1", Take(shelf="s"), Ship())
+    await first.until("select attempts, leased_by from operations", (0, ""))
+    second = await new_toy("toy-1")
+    await second.says("b-2", Take(shelf="s"), Ship())
+    await asyncio.sleep(0.6)
+    calls = len(second.post.keys)
+    assert calls <= 1, "at most the one that was leased at birth before the pause was known"
+    async with second.engine.begin() as connection:
+        await connection.execute(sa.text("update destinations set probe_at = now()"))
+    await second.until("select count(*) from destinations", (0,))
+    await second.until("select data->>'label' from boxes order by key", ("box of 1",), ("box of 1",))
