@@ -75,6 +75,13 @@ def _of_message(wiring: Wiring, inbound: Inbound, outcome: str, began: datetime,
     return Span(name, kind, child_of(parent, identity), parent, began, ended, attributes, failed=parked)
 
 
+def attempt_meta(row: OperationRow) -> Meta:
+    """What an operation's outcome comes back in: its own, in the trace context of this try."""
+    meta = Meta.load(row.meta)
+    inner = child_of(context_of(meta.traceparent, row.key), attempt_span_of(row.id, row.lease))
+    return Meta(meta.correlation_id, meta.store, inner, meta.actor)
+
+
 def attempt_context(row: OperationRow) -> str:
     """The trace context inside one try: what the outside gets, and what the outcome comes back in."""
     parent = context_of(Meta.load(row.meta).traceparent, row.key)

@@ -75,7 +75,7 @@ class Destinations:
             circuit = self.circuits[destination] = Circuit()
         circuit.began(_now())
 
-    async def answered(self, destination: str, answer: Outcome | NotDone | NoOutcome | None, *, probe: bool) -> None:
+    def answered(self, destination: str, answer: Outcome | NotDone | NoOutcome | None) -> None:
         """What came of a call; None where it was broken off."""
         circuit, now = self.circuits[destination], _now()
         if isinstance(answer, Outcome | NotDone):
@@ -91,10 +91,6 @@ class Destinations:
             circuit.left()
         if circuit.idle:
             del self.circuits[destination]
-        if isinstance(answer, OperatorFault):
-            await self.pause(destination, answer.text)
-        elif probe and isinstance(answer, Outcome) and destination in self.pauses:
-            await self.resume(destination)
 
     async def refresh(self) -> None:
         """See what others paused and resumed. Raises StoreUnavailable."""
@@ -117,6 +113,8 @@ class Destinations:
             log.error("destination paused", destination=destination, reason=pause.reason)
 
     async def resume(self, destination: str) -> None:
+        if destination not in self.pauses:
+            return
         try:
             ended = await self.store.resume_destination(destination)
         except StoreUnavailable:

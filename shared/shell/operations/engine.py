@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
-from uuid import UUID
 
 import structlog
 
 from shared.shell import spans
 from shared.shell.clock import Clock
-from shared.shell.core import NoOutcome, NotDone, Operation, Outcome, Unknown, UnresolvedOutcome
+from shared.shell.core import NoOutcome, NotDone, Operation, OperatorFault, Outcome, Unknown, UnresolvedOutcome
 from shared.shell.decisions import lease_seconds
 from shared.shell.handler import Handler
 from shared.shell.inbound import Inbound, Meta
@@ -75,8 +74,8 @@ class Operations:
         self._held: Counter[str] = Counter()
         self._short: set[str] = set()
         """Kinds of which more may be due than there was room for."""
-        self._queued: dict[tuple[UUID, int], OperationRow] = {}
-        """Leased, and not begun."""
+        self._queued: dict[int, OperationRow] = {}
+        """Leased, and not begun, by `id()`: hashing a UUID takes longer."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._nudge = asyncio.Event()
         self._swept = NEVER
@@ -98,7 +97,7 @@ class Operations:
         for row, operation in leased:
             task = asyncio.create_task(self._take_turn(row, operation, probe=probe))
             self._held[row.kind] += 1
-            self._queued[row.id, row.lease] = row
+            self._queued[id(row)] = row
             self._tasks.add(task)
             task.add_done_callback(lambda ended, row=row: self._ended(ended, row))  # type: ignore[misc]
 
@@ -238,13 +237,15 @@ class Operations:
     async def _take_turn(self, row: OperationRow, operation: Operation, *, probe: bool) -> None:
         try:
             async with self._slots[row.kind]:
-                if self._queued.pop((row.id, row.lease), None) is None:
+                if self._queued.pop(id(row), None) is None:
                     return  # It was given back.
+                meta = spans.attempt_meta(row)
                 if held := "" if probe else self._held_up(row):
                     step: Ended | Waits = Waits(replace(row, error=held))
                 elif self._lapsed(row, operation):
                     step = Waits(row)
                 else:
+                    CURRENT.set(meta.traceparent)
                     step = await self._try(row, operation, probe=probe)
         finally:
             if probe:
@@ -252,7 +253,7 @@ class Operations:
         if isinstance(step, Waits):
             await self._postpone(step.row)
         else:
-            self._deliver(step, operation)
+            self._deliver(step, operation, meta)
 
     def _held_up(self, row: OperationRow) -> str:
         """Why it has to wait, where its destination is not called now. At a strict deadline nobody waits any more."""
@@ -267,7 +268,6 @@ class Operations:
 
     async def _try(self, row: OperationRow, operation: Operation, *, probe: bool) -> Ended | Waits:
         """One try: what the rules ask for, until it has ended or waits."""
-        CURRENT.set(spans.attempt_context(row))
         gateway, key = self.gateways[type(operation)], self._key(row, operation)
         began = self.clock.now()
         started = asyncio.get_running_loop().time()
@@ -317,7 +317,11 @@ class Operations:
             log.exception("gateway raised", operation=row.kind, id=str(row.id), error=type(bug).__name__)
             answer = Unknown(type(bug).__name__)
         finally:
-            await self.destinations.answered(row.destination, answer, probe=probe)
+            self.destinations.answered(row.destination, answer)
+        if isinstance(answer, OperatorFault):
+            await self.destinations.pause(row.destination, answer.text)
+        elif probe and isinstance(answer, Outcome):
+            await self.destinations.resume(row.destination)
         return answer
 
     def _tell(
@@ -352,12 +356,11 @@ class Operations:
             wait=round(wait, 2),
         )
 
-    def _deliver(self, ended: Ended, operation: Operation) -> None:
+    def _deliver(self, ended: Ended, operation: Operation, meta: Meta) -> None:
         assert self.handler is not None
         row = ended.row
         if isinstance(ended.outcome, UnresolvedOutcome):
             self.metrics.unresolved.inc()
-        meta = replace(Meta.load(row.meta), traceparent=spans.attempt_context(row))
         attempts = tuple(rules.failed_calls(row)) if len(row.history) > 2 else ()
         self.handler.put_now(
             Inbound(
@@ -380,5 +383,5 @@ class LeaseBudget:
 
     def took(self, seconds: float) -> None:
         self._seconds += (seconds - self._seconds) / 16
-        turns = QUEUE_SECONDS / self._seconds if self._seconds > 0 else 16.0
-        self.leases = int(self._at_once * min(16.0, max(1.0, turns)))
+        turns = 16.0 if self._seconds * 16 <= QUEUE_SECONDS else max(1.0, QUEUE_SECONDS / self._seconds)
+        self.leases = int(self._at_once * turns)

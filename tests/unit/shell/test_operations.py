@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.shell.clock import back_off
 from shared.shell.core import Decision, NotDone, NotTried, Operation, Outcome, Retry, Unknown
+from shared.shell.inbound import Meta
 from shared.shell.operations.rules import Ended
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Count, Found, Knock, Ring, Tally, Toll
@@ -274,7 +275,7 @@ async def test_an_outcome_that_comes_after_the_lease_was_lost_changes_nothing(wo
     world.later(seconds=120)
     other = Office(world, "tally-1")
     await other.operations.lease()
-    office.operations._deliver(Ended(row, Ring.Done("too late")), operation)
+    office.operations._deliver(Ended(row, Ring.Done("too late")), operation, Meta())
     await office.settled()
     assert heard(world) == ()
     await other.settled()
