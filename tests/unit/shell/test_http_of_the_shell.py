@@ -26,7 +26,8 @@ async def edge_of(world: World, ready: Readiness | None = None) -> AsyncIterator
     handler, no_engine = world.handler(), None
     edge = ShellEdge(world.wiring, world.store, handler, world.clock, no_engine)  # type: ignore[arg-type]
     parking = Parking(world.wiring, world.store, handler, world.clock)
-    app = application(world.wiring, edge, parking, world.metrics, TOKEN, ready or Readiness())
+    operations = world.operations()
+    app = application(world.wiring, edge, parking, operations, world.metrics, TOKEN, ready or Readiness())
     async with TestClient(TestServer(app)) as client:
         yield client
 
