@@ -177,7 +177,8 @@ GAUGE = Sql("""
     select (select count(*) from outbox) as outbox,
         coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from outbox), 0) as outbox_age_seconds,
         (select count(*) from operations) as operations,
-        (select count(*) from operations where due < clock_timestamp() - interval '1 minute') as operations_late,
+        (select count(*) from operations where due < clock_timestamp() - interval '1 minute'
+            and destination not in (select name from destinations)) as operations_late,
         (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
             as operations_doubtful,
         (select count(*) from destinations) as destinations_paused,

@@ -306,7 +306,9 @@ class MemoryStore:
     async def gauge(self) -> Mapping[str, float]:
         await self.pause("gauge")
         ages = [(self.now() - at).total_seconds() for _, at in self.rows(OUTBOX).values()]
-        late = [row for row in self.rows(OPERATIONS).values() if row.due < self.now() - timedelta(minutes=1)]
+        paused = self.rows(DESTINATIONS)
+        rows = [row for row in self.rows(OPERATIONS).values() if row.destination not in paused]
+        late = [row for row in rows if row.due < self.now() - timedelta(minutes=1)]
         held = [row for row in self.rows(OPERATIONS).values() if row.leased_until and row.leased_until >= self.now()]
         doubtful = [row for row in self.rows(OPERATIONS).values() if row.doubt and row not in held]
         sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED, UNDELIVERABLE)}

@@ -13,7 +13,7 @@ MANY = 12
 """Calls in flight without a word from the destination, after which no more are begun for SILENCE seconds' sake."""
 SILENCE = 2.0
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 120.0
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(slots=True)

@@ -44,7 +44,9 @@ async def test_a_fault_of_the_operators_pauses_the_destination_and_nothing_is_to
     (pause,) = await world.store.paused_destinations()
     assert (pause.destination, pause.reason, pause.by) == ("Ring", "HTTP 401: the key has expired", "tally-0")
     assert value(world, "orderbus_destination_pauses_total") == 1, "one alert"
-    assert (await world.store.gauge())["destinations_paused"] == 1
+    world.store.now = lambda: world.clock.at + timedelta(minutes=5)
+    sizes = await world.store.gauge()
+    assert (sizes["destinations_paused"], sizes["operations_late"]) == (1, 0), "one alert is enough"
 
 
 async def test_one_operation_probes_and_its_success_lets_the_others_go_on(world: World, office: Office) -> None:
@@ -169,7 +171,7 @@ class TestCircuit:
             await office.comes_back(seconds=1)
             pauses.append(circuit.open_until - asyncio.get_running_loop().time())
         assert pauses[5] > 8 * pauses[0]
-        assert pauses[5] <= 120
+        assert pauses[5] <= 30
 
     async def test_a_probe_that_made_no_call_proves_nothing(self, world: World, office: Office) -> None:
         circuit = await self.opened(world, office)
