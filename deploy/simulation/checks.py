@@ -198,6 +198,8 @@ def real_tries(world: World, gathered: Gathered) -> Iterator[Broken]:
         deadline = operation.deadline(row.wanted)
         if not calls:
             yield "real_tries", inbound.key, f"{what} was given up without a single call"
+        elif operation.deadline_is_strict:
+            continue  # it ends at its deadline, whether or not a call can be made then
         elif deadline is None or calls[-1] < deadline - CLOCKS_DIFFER:
             late = f"its time ended {deadline:%d %H:%M:%S}" if deadline else "it has no end"
             yield "real_tries", inbound.key, f"{what} was given up after {calls[-1]:%d %H:%M:%S}, {late}"
