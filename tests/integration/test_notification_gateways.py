@@ -472,20 +472,6 @@ async def test_a_post_that_waited_for_a_connection_all_the_time_was_not_tried() 
     assert kinds == ["NotTried", "NotTried", "Unknown"] and len(parts.receiver.requests) == 1
 
 
-async def test_an_endpoint_that_fails_gets_one_post_at_a_time_until_it_is_well() -> None:
-    async with rig() as parts:
-        parts.receiver.will_answer(*[500] * 5)
-        for _ in range(5):
-            await parts.post()
-        parts.receiver.delay = 0.05
-        first, second = await asyncio.gather(parts.post(), parts.post())
-        assert isinstance(first, PostWebhook.Done)
-        assert isinstance(second, NotTried) and second.error.startswith("not posted")
-        both = await asyncio.gather(parts.post(), parts.post())
-
-    assert all(isinstance(answer, PostWebhook.Done) for answer in both)
-
-
 async def test_the_clock_of_the_signature_is_now_whenever_the_fact_was() -> None:
     async with rig() as parts:
         await parts.post()

@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from services.notifications.domain.operations import PostWebhook
@@ -58,7 +57,6 @@ class Webhooks:
         self._book = book
         self._timeout = timeout
         self._clock = clock
-        self._breakers: dict[tuple[str, str], Breaker] = {}
 
     async def perform(self, operation: PostWebhook, key: str) -> Outcome | NoOutcome:
         try:
@@ -69,16 +67,7 @@ class Webhooks:
             return PostWebhook.Failed("removed", "The endpoint was removed.")
         if endpoint.paused:
             return PostWebhook.Failed("paused", "The endpoint is paused.")
-        breaker = self._breakers.setdefault((operation.store, operation.endpoint), Breaker())
-        if not breaker.admits(time.monotonic()):
-            return NotTried("not posted: the endpoint does not answer at the moment", KEPT_BACK)
-        well = False
-        try:
-            answer = await self._post(operation, endpoint)
-            well = isinstance(answer, Outcome)
-        finally:
-            breaker.answered(time.monotonic(), well=well)
-        return answer
+        return await self._post(operation, endpoint)
 
     async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | NoOutcome:
         return Unknown("the endpoint did not say whether it took the event")
@@ -119,37 +108,3 @@ def judged(reply: Reply) -> Outcome | Retry:
         return Retry(f"HTTP {reply.status}: redirects are not followed; register the final URL")
     after = retry_after(reply) if reply.status in (429, 503) else None
     return Retry(f"HTTP {reply.status}", after or None)
-
-
-@dataclass(slots=True)
-class Breaker:
-    """Keeps one endpoint that does not answer from taking everybody's turns.
-
-    After FAILURES failures in a row, or when MANY posts have waited for SILENCE seconds without any answer, one post at
-    a time goes through, until one succeeds. Those kept back have not been tried.
-    """
-
-    in_flight: int = 0
-    failures: int = 0
-    heard_at: float = 0.0
-    """When it last answered, or when it was first waited for."""
-
-    def admits(self, now: float) -> bool:
-        if self.in_flight and (self.failures >= FAILURES or (self.in_flight >= MANY and now - self.heard_at > SILENCE)):
-            return False
-        if not self.in_flight:
-            self.heard_at = now
-        self.in_flight += 1
-        return True
-
-    def answered(self, now: float, *, well: bool) -> None:
-        self.in_flight -= 1
-        self.heard_at = now
-        self.failures = 0 if well else self.failures + 1
-
-
-KEPT_BACK = 300.0
-"""Seconds for which a post is kept back."""
-FAILURES = 5
-MANY = 16
-SILENCE = 1.0
