@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.shell import statements
 from shared.shell.postgres_connections import Connections, execute, fetch
-from shared.shell.store import OutboxRow, Reach, UndeliverableRow
+from shared.shell.store import SHOWN_BYTES, OutboxRow, Reach, UndeliverableRow
 
 
 class OutboxOnPostgres(Connections):
@@ -29,8 +29,8 @@ class OutboxOnPostgres(Connections):
         async with self._taking_turns() as driver:
             return {row[0] for row in await fetch(driver, statements.WAIT_BEHIND, {"ids": list(ids)})}
 
-    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
-        rows = await self.fetch(statements.UNDELIVERABLE, {"limit": limit})
+    async def undeliverable(self, id: int | None = None, limit: int = 100) -> Sequence[UndeliverableRow]:
+        rows = await self.fetch(statements.UNDELIVERABLE, {"id": id, "limit": limit, "shown": SHOWN_BYTES})
         return [UndeliverableRow(*row) for row in rows]
 
     async def waiting_behind(self) -> Mapping[tuple[str, str], int]:

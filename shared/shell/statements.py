@@ -239,8 +239,9 @@ WAIT_BEHIND = Sql("""
     select id, topic, key, headers, body, created_at, '' from behind returning id
 """)
 UNDELIVERABLE = Sql("""
-    select id, topic, key, headers, body, reason, refused_at from undeliverable
-    where reason <> '' order by id limit :limit
+    select id, topic, key, headers, substring(body for :shown), octet_length(headers) + octet_length(body), reason,
+        refused_at
+    from undeliverable where reason <> '' and id = coalesce(cast(:id as bigint), id) order by id limit :limit
 """)
 WAITING_BEHIND = Sql("select topic, key, count(*) from undeliverable group by topic, key")
 SEND_AGAIN = Sql("""

@@ -73,6 +73,10 @@ class Reach:
     without: tuple[str, ...] = ()
 
 
+SHOWN_BYTES = 10_000
+"""Of a record that is shown to a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class UndeliverableRow:
     """A record that Kafka refuses for good, or one that waits behind such a one of its topic and key."""
@@ -83,6 +87,9 @@ class UndeliverableRow:
     key: str
     headers: bytes
     body: bytes
+    """Its beginning, at most SHOWN_BYTES."""
+    size: int
+    """Bytes of headers and body."""
     reason: str
     """Kafka's error; empty for a record that only waits."""
     at: datetime
@@ -345,8 +352,8 @@ class Store(Protocol):
         their ids."""
         ...
 
-    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
-        """What was set aside, in order, with the reason; what waits behind them is not listed."""
+    async def undeliverable(self, id: int | None = None, limit: int = 100) -> Sequence[UndeliverableRow]:
+        """What was set aside, in order, or that of one id; what waits behind them is not listed."""
         ...
 
     async def waiting_behind(self) -> Mapping[tuple[str, str], int]:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
-from shared.shell.store import Store, UndeliverableRow
+from shared.shell.store import SHOWN_BYTES, Store, UndeliverableRow
 from shared.web import json_response, not_found
-
-SHOWN_BYTES = 10_000
 
 
 def add_undeliverable(app: web.Application, store: Store) -> None:
     async def listing(request: web.Request) -> web.Response:
-        waiting = await store.waiting_behind()
-        rows = await store.undeliverable()
-        return json_response({"undeliverable": [_brief(row, waiting[row.topic, row.key] - 1) for row in rows]})
+        rows, waiting = await store.undeliverable(), await store.waiting_behind()
+        listed = [_brief(row, waiting.get((row.topic, row.key), 1) - 1) for row in rows]
+        return json_response({"undeliverable": listed})
 
     async def show(request: web.Request) -> web.Response:
-        wanted = int(request.match_info["id"])
+        rows = await store.undeliverable(int(request.match_info["id"]))
+        if not rows:
+            raise not_found("undeliverable record")
         waiting = await store.waiting_behind()
-        for row in await store.undeliverable():
-            if row.id == wanted:
-                return json_response(_whole(row, waiting[row.topic, row.key] - 1))
-        raise not_found("undeliverable record")
+        return json_response(_whole(rows[0], waiting.get((rows[0].topic, rows[0].key), 1) - 1))
 
     async def retry(request: web.Request) -> web.Response:
         return await again(request, drop=False)
@@ -50,7 +47,7 @@ def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:
         "topic": row.topic,
         "key": row.key,
         "type": dict(orjson.loads(row.headers)).get("ce_type", ""),
-        "bytes": len(row.headers) + len(row.body),
+        "bytes": row.size,
         "error": row.reason,
         "waiting": waiting,
         "since": row.at.isoformat(),
@@ -59,5 +56,4 @@ def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:
 
 def _whole(row: UndeliverableRow, waiting: int) -> dict[str, object]:
     headers = [[name, value[:SHOWN_BYTES]] for name, value in orjson.loads(row.headers)]
-    body = row.body[:SHOWN_BYTES].decode("utf-8", "replace")
-    return _brief(row, waiting) | {"headers": headers, "body": body}
+    return _brief(row, waiting) | {"headers": headers, "body": row.body.decode("utf-8", "replace")}

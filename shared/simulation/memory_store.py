@@ -19,6 +19,7 @@ from shared.shell.core import Record
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
     FIRST_TIMER,
+    SHOWN_BYTES,
     Answer,
     BatchRefused,
     Conflict,
@@ -269,10 +270,11 @@ class MemoryStore:
                     moved.add(id)
         return moved
 
-    async def undeliverable(self, limit: int = 1000) -> Sequence[UndeliverableRow]:
+    async def undeliverable(self, id: int | None = None, limit: int = 100) -> Sequence[UndeliverableRow]:
         await self.pause("undeliverable")
-        rows = (row for row, _ in self.rows(UNDELIVERABLE).values() if row.reason)
-        return sorted(rows, key=lambda row: row.id)[:limit]
+        rows = (row for row, _ in self.rows(UNDELIVERABLE).values() if row.reason and id in (None, row.id))
+        found = sorted(rows, key=lambda row: row.id)[:limit]
+        return [dataclasses.replace(row, body=row.body[:SHOWN_BYTES]) for row in found]
 
     async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
         await self.pause("waiting_behind")
@@ -548,7 +550,8 @@ class MemoryTransaction:
 
 def _undeliverable(stored: tuple[OutboxRow, datetime], reason: str, now: datetime) -> tuple[UndeliverableRow, datetime]:
     row, created = stored
-    return UndeliverableRow(row.id, row.topic, row.key, row.headers, row.body, reason, now), created
+    size = len(row.headers) + len(row.body)
+    return UndeliverableRow(row.id, row.topic, row.key, row.headers, row.body, size, reason, now), created
 
 
 def _same(other: UndeliverableRow, row: OutboxRow) -> bool:
