@@ -37,22 +37,25 @@ class FencedProducer(AIOKafkaProducer):  # type: ignore[misc]
         await super().start()
         self._txn_manager.transactional_id = None  # the epoch is taken, transactions are not wanted
 
-    async def unavailable(self, topics: Collection[str]) -> dict[str, str]:
-        """Which of the topics Kafka does not let us write to, and why. Raises KafkaError when nobody answers."""
-        cluster = self.client.cluster
-        unknown = [topic for topic in topics if cluster.partitions_for_topic(topic) is None]
-        if unknown:
-            for topic in unknown:
+    async def partitions(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of the topics has; none for one that Kafka does not let us write to. Raises
+        KafkaError when nobody answers."""
+        found = {topic: self._count(topic) for topic in topics}
+        if not all(found.values()):
+            for topic in topics:
                 self.client.add_topic(topic)
             if not await self.client.force_metadata_update():
                 raise KafkaError("no broker answers")
-        return {topic: self._why(topic) for topic in unknown if cluster.partitions_for_topic(topic) is None}
+            found = {topic: self._count(topic) for topic in topics}
+        return found
+
+    def _count(self, topic: str) -> int:
+        return len(self.client.cluster.partitions_for_topic(topic) or ())
 
     def gone(self, topic: str) -> str:
-        """Why a topic that was there is there no more, as far as is known; empty when it is."""
-        return "" if self.client.cluster.partitions_for_topic(topic) else self._why(topic)
-
-    def _why(self, topic: str) -> str:
+        """Why a topic cannot be written to, as far as is known; empty when it can."""
+        if self._count(topic):
+            return ""
         forbidden = topic in self.client.cluster.unauthorized_topics
         return "TopicAuthorizationFailedError" if forbidden else "UnknownTopicOrPartitionError"
 

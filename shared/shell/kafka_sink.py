@@ -106,8 +106,9 @@ class KafkaSink:
         if producer is None:
             raise BusUnavailable("not started")
         try:
-            held_up = await producer.unavailable({row.topic for row in rows})
-            pending, refused = await self._handed_over(producer, rows, held_up)
+            partitions = await producer.partitions({row.topic for row in rows})
+            held_up = {topic: producer.gone(topic) for topic, count in partitions.items() if not count}
+            pending, refused = await self._handed_over(producer, rows, partitions)
             await self._answers(producer, pending)
         except (KafkaError, OSError) as error:
             self._drop()
@@ -118,17 +119,16 @@ class KafkaSink:
         return sent
 
     async def _handed_over(
-        self, producer: FencedProducer, rows: Sequence[OutboxRow], without: dict[str, str]
+        self, producer: FencedProducer, rows: Sequence[OutboxRow], partitions: dict[str, int]
     ) -> tuple[Pending, dict[int, str]]:
         """What the producer took, at most one batch per partition; and what is too large for it."""
-        partitions = {topic: len(producer.client.cluster.partitions_for_topic(topic) or ()) for topic in _topics(rows)}
         room: dict[Place, int] = defaultdict(lambda: BATCH_BYTES)
         pending: Pending = defaultdict(list)
         refused: dict[int, str] = {}
         for row in rows:
-            if row.topic in without:
+            if not (count := partitions[row.topic]):
                 continue
-            partition = _hash(row.key) % partitions[row.topic]
+            partition = _hash(row.key) % count
             place = (row.topic, partition)
             left, size = room[place], len(row.headers) + len(row.body) + len(row.key) + FRAME_BYTES
             if size > left and left < BATCH_BYTES:
@@ -169,10 +169,6 @@ class KafkaSink:
             closing = asyncio.create_task(producer.drop())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
-
-
-def _topics(rows: Sequence[OutboxRow]) -> set[str]:
-    return {row.topic for row in rows}
 
 
 def _judged(producer: FencedProducer, pending: Pending, refused: dict[int, str], held_up: dict[str, str]) -> Sent:
