@@ -33,7 +33,7 @@ from shared.shell.core import (
 )
 from shared.shell.dead_letters import dead_letter
 from shared.shell.errors import describe
-from shared.shell.inbound import Inbound, Malformed, Meta, Repeated, Undecodable
+from shared.shell.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, named_store
 from shared.shell.parked_rows import bare_row, parked_row
 from shared.shell.recent import Recent
 from shared.shell.service import StateTable
@@ -437,9 +437,7 @@ class Batch:
     def _store_of(self, inbound: Inbound, slot: Slot, state: Any) -> str:
         """The store that the state says; before there is a state, what the message itself says, or else its header."""
         known = "" if state is None else slot.table.store(slot.key, state)
-        if not known and isinstance(named := getattr(inbound.message, "store", None), str):
-            known = named
-        return known or inbound.meta.store
+        return known or named_store(inbound.message) or inbound.meta.store
 
     def _meta_after(self, inbound: Inbound, store: str) -> Meta:
         """What goes on with the messages that this one causes. Who gave a command did what it says; of what follows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar
 from uuid import UUID
@@ -142,6 +142,18 @@ def content_of(type: str, key: str, body: bytes) -> int:
     one of the body."""
     value = crc32(f"{type} {key}".encode()) << 32 | int.from_bytes(blake2b(body, digest_size=4).digest())
     return value - (1 << 64) if value >> 63 else value
+
+
+def named_store(message: object) -> str:
+    """The id of the store that a message itself names; empty where it names none."""
+    named = getattr(message, "store", "") if _may_name_store(type(message)) else ""
+    return named if isinstance(named, str) else ""
+
+
+@cache
+def _may_name_store(kind: type[Any]) -> bool:
+    """Asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
+    return any("store" in getattr(kind, fields, ()) for fields in ("model_fields", "__dataclass_fields__"))
 
 
 def same_subject(one: int, other: int) -> bool:

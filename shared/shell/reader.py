@@ -30,6 +30,7 @@ from shared.shell.inbound import (
     RecordSource,
     Undecodable,
     content_of,
+    named_store,
     record_id,
     salt_of,
 )
@@ -79,8 +80,7 @@ def _read(wiring: Wiring, record: BusRecord, place: RecordSource) -> Inbound | N
         message = decode(kind, record.value)
     except BadBody as wrong:
         message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
-    named = getattr(message, "store", None)
-    if isinstance(message, Command) and isinstance(named, str) and envelope.store not in ("", named):
+    if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
         text = "The body names another store than the header ce_store."
         message = Malformed(kind, (Problem(field="store", code="other_store", text=text),))
     return Inbound(
