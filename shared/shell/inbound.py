@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar
 from uuid import UUID
@@ -146,14 +146,17 @@ def content_of(type: str, key: str, body: bytes) -> int:
 
 def named_store(message: object) -> str:
     """The id of the store that a message itself names; empty where it names none."""
-    named = getattr(message, "store", "") if _may_name_store(type(message)) else ""
+    kind: type[Any] = type(message)
+    may = _may_name_store.get(kind)
+    if may is None:
+        fields = (getattr(kind, name, ()) for name in ("model_fields", "__dataclass_fields__"))
+        may = _may_name_store[kind] = any("store" in names for names in fields)
+    named = getattr(message, "store", "") if may else ""
     return named if isinstance(named, str) else ""
 
 
-@cache
-def _may_name_store(kind: type[Any]) -> bool:
-    """Asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
-    return any("store" in getattr(kind, fields, ()) for fields in ("model_fields", "__dataclass_fields__"))
+_may_name_store: dict[type[Any], bool] = {}
+"""Asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
 
 
 def same_subject(one: int, other: int) -> bool:
