@@ -79,7 +79,7 @@ class Outages:
     async def answers_lost(self) -> None:
         """Charges, refunds, mails and grants are carried out; nobody hears of it, and callbacks are held back."""
         place = self.chance.choice(("stripe", "stripe", "stripe", "mails", "platform"))
-        await self._last(place, Outage("answers_lost"), self.chance.choice((60.0, 60.0, 300.0, 1800.0, 7200.0)))
+        await self._last(place, Outage("answers_lost"), self.chance.choice((60.0, 60.0, 300.0, 1800.0, 3600.0)))
 
     async def unreachable(self) -> None:
         place = self.chance.choice(("stripe", "mails", "platform", "webhook:crm"))
@@ -88,11 +88,7 @@ class Outages:
     async def silent_endpoint(self) -> None:
         """One endpoint takes connections and never answers; the others are well."""
         place = self.chance.choice(("webhook:shop", "webhook:crm", "mails"))
-        await self._last(place, Outage("silent"), self._silence())
-
-    def _silence(self) -> float:
-        """Seconds; seldom longer than anything is tried."""
-        return 400000.0 if self.chance.random() < 0.06 else self.chance.choice((60.0, 1800.0, 7200.0))
+        await self._last(place, Outage("silent"), self.chance.choice((60.0, 600.0, 3600.0)))
 
     async def slow(self) -> None:
         place = self.chance.choice(("stripe", "mails", "platform", "webhook:shop"))

@@ -203,7 +203,7 @@ class Poison:
     async def unreadable_operations(self) -> None:
         name = self.chance.choice([name for name in self.world.names if self.world.service(name).gateways])
         kinds = [kind.__qualname__ for kind in self.world.service(name).gateways]
-        count = self.chance.choice((1, 3, 250))
+        count = self.chance.choice((1, 3, 30))
         self.world.history.fault("unreadable_operations", f"{count} in {name}")
         for _ in range(count):
             key, id = self._own_key().decode(), self.world.new_id()

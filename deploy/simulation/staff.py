@@ -16,7 +16,7 @@ from shared.shell.bus import BusRecord
 from shared.shell.parking import Released
 from shared.shell.store import ParkedRow, StoreUnavailable
 from shared.simulation.loop import OWNER
-from shared.simulation.memory_store import PARKED
+from shared.simulation.memory_store import DESTINATIONS, PARKED
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -121,4 +121,12 @@ class Staff:
     # Paused systems
 
     async def resume_all(self) -> None:
-        """What was paused for a fault of ours goes on: the fault is mended."""
+        """What was paused for a fault of ours goes on: by hand, or by the next probe."""
+        if self.chance.random() < 0.5:
+            return
+        for name in self.world.names:
+            for destination in sorted(self.world.stores[name].rows(DESTINATIONS), key=str):
+                try:
+                    await self.world.worker_of(name).asked(lambda worker, d=str(destination): worker.resume(d))  # type: ignore[misc]
+                except (Gone, StoreUnavailable):
+                    continue

@@ -145,11 +145,23 @@ class Worker:
         """Dead or frozen: nothing comes from it until somebody else wakes it."""
         return not self.up or self.frozen
 
+    def waits_for(self, destination: str) -> float:
+        """Seconds until it calls an outside system again that does not answer; 0: it calls it now."""
+        assert self.shell is not None
+        circuit = self.shell.operations.destinations.circuits.get(destination)
+        return max(circuit.open_until - self.loop.time(), 0.0) if circuit and circuit.is_open else 0.0
+
     def edge(self) -> ShellEdge:
         assert self.shell is not None
         shell = self.shell
         no_engine: Any = None
         return ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, no_engine)
+
+    async def resume(self, destination: str) -> None:
+        """A person says that an outside system is well again."""
+        assert self.shell is not None
+        await self.store.resume_destination(destination)
+        self.shell.operations.resumed(destination)
 
     def parking(self) -> Parking:
         assert self.shell is not None

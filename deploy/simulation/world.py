@@ -42,7 +42,7 @@ from shared.shell.store import OperationRow, StoreUnavailable
 from shared.shell.wiring import Wiring
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
-from shared.simulation.memory_store import INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from shared.simulation.memory_store import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from shared.simulation.relay_lock import Turnstile
 from shared.web import Accepted, ProblemResponse
 
@@ -356,17 +356,28 @@ class World:
     def _due(self) -> float | None:
         """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one."""
         found: list[datetime] = []
-        for store in self.stores.values():
+        for name, store in self.stores.items():
             serial: set[str] = set()
             for _, row in sorted(store.rows(OPERATIONS).items()):
                 if row.key.startswith(OURS):
                     continue
                 if not (row.serial and row.key in serial):  # one behind another waits for that
-                    found.append(row.leased_until or row.due)
+                    found.append(row.leased_until or self._callable(name, row))
                 if row.serial:
                     serial.add(row.key)
             found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(OURS)]
         return (min(found) - self.now()).total_seconds() if found else None
+
+    def _callable(self, service: str, row: OperationRow) -> datetime:
+        """When an operation may be called: not before its destination's next probe, where that is paused or does not
+        answer."""
+        pause = self.stores[service].rows(DESTINATIONS).get(row.destination)
+        mine = [worker for worker in self.workers if worker.service.name == service]
+        silent = min((worker.waits_for(row.destination) for worker in mine if not worker.silent()), default=0.0)
+        when: datetime = max(row.due, self.now() + timedelta(seconds=silent) if silent else row.due)
+        if pause:
+            when = max(when, pause.probe_at)
+        return min(when, row.expires) if row.expires else when
 
     def _next(self) -> float:
         """When something happens next, by the loop's time: a timer, an outside system, a person, a fault."""

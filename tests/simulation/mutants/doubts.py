@@ -42,7 +42,7 @@ def pause_counts() -> Iterator[None]:
         yield
 
 
-@plant("doubt is cleared by a retry", slow=True)
+@plant("doubt is cleared by a retry", level="storm", slow=True)
 def doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
@@ -55,7 +55,7 @@ def doubt_forgotten() -> Iterator[None]:
         yield
 
 
-@plant("giving up in doubt says failed", slow=True)
+@plant("giving up in doubt says failed", level="storm", slow=True)
 def doubt_is_failure() -> Iterator[None]:
     def failed(operation: Operation, error: str) -> Outcome:
         kind: Any = type(operation)
