@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
@@ -142,6 +143,8 @@ class Fuzz:
         return self.shell.reader._handled.get(place, committed.get(TopicPartition(*place), 0))
 
 
+# aiokafka draws random numbers in the loop's thread while Hypothesis, which looks at the global state, draws examples.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 async def test_every_record_is_accounted_for_and_no_worker_ends(world: World) -> None:
     shell = await world.worker(0)
     await world.publish("s", Fill(shelf="s", count=10**6))

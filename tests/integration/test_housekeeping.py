@@ -109,6 +109,7 @@ async def test_a_dump_holds_housekeeping_off_and_housekeeping_holds_nobody_up(st
 async def test_workers_that_start_together_make_the_partitions_once(store: PostgresStore) -> None:
     for days in range(0, 100, 20):
         await asyncio.gather(*(store.housekeep(DAY + timedelta(days=days), KEEP) for _ in range(4)))
-        await store.housekeep(DAY + timedelta(days=days), KEEP)
         wanted = {partition_name((DAY + timedelta(days=days + n)).date()) for n in range(-1, 4)}
-        assert await partitions(store) == {*wanted, "inbox_other"}
+        async with asyncio.timeout(20):  # a step that found its table locked (by autovacuum) is left to the next run
+            while await partitions(store) != {*wanted, "inbox_other"}:
+                await store.housekeep(DAY + timedelta(days=days), KEEP)

@@ -462,10 +462,10 @@ async def test_what_was_not_tried_what_was_not_taken_and_what_is_in_doubt_are_to
 
 async def test_a_post_that_waited_for_a_connection_all_the_time_was_not_tried() -> None:
     async with rig() as parts:
-        parts.receiver.delay = 0.5
+        parts.receiver.delay = 4.0
         outbound = Outbound(private=True, per_host=1)
         assert parts.book.endpoint
-        gateway = Webhooks(outbound, parts.book, timeout=0.1)
+        gateway = Webhooks(outbound, parts.book, timeout=2.0)
         answers = await asyncio.gather(*(gateway.perform(received(), str(n)) for n in range(3)))
         await gateway.close()
     kinds = sorted(type(answer).__name__ for answer in answers)

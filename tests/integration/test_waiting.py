@@ -31,8 +31,9 @@ async def test_what_waits_says_since_when_why_and_when_next(new_database: NewDat
         for statement in TABLES_V1:
             await connection.execute(sa.text(statement))
     store = PostgresStore(engine)
-    held = replace(wanted(2, "o-1"), lease=1, leased_by="w", leased_until=NOW + timedelta(minutes=1))
-    tried = replace(wanted(1, "o-1"), lease=1, leased_by="w", leased_until=NOW + timedelta(minutes=1))
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    held = replace(wanted(2, "o-1"), lease=1, leased_by="w", leased_until=until)
+    tried = replace(wanted(1, "o-1"), lease=1, leased_by="w", leased_until=until)
     async with store.begin() as tx:
         await tx.write(Writes(operations=[tried, held, wanted(3, "o-2")]))
     later, history = NOW + timedelta(minutes=5), b'[{"at":"2026-01-01T00:00:00+00:00","error":"HTTP 503"}]'
