@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -225,6 +226,7 @@ def question_of(given: argparse.Namespace) -> Question:
 
 def main() -> int:
     given = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the worktrees and the stack are cleared away
     try:
         question = question_of(given)
         with ExitStack() as cleanup:
