@@ -195,7 +195,7 @@ def _look_later(turn: Turn, refund: Refund, tries: int) -> None:
 def look_for_refund(payment: Payment | None, due: LookForRefund, context: Context) -> Decision[Payment]:
     refund = payment.refund(due.refund) if payment else None
     attempt = payment.attempt(refund.attempt) if payment and refund else None
-    if payment is None or refund is None or attempt is None or refund.status is not RefundStatus.UNRESOLVED:
+    if payment is None or refund is None or attempt is None or not _looked_for(refund):
         return Decision(payment)
     turn = Turn(payment, context)
     turn.want(FindRefund(payment.provider, context.key, refund.id, attempt.intent, due.tries))
@@ -206,14 +206,14 @@ def look_for_refund(payment: Payment | None, due: LookForRefund, context: Contex
 def refund_found(payment: Payment | None, outcome: FindRefund.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindRefund)
     said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
-    return heard(payment, said, context)
+    return heard(payment, said, context, tries=context.operation.tries + 1)
 
 
 @payments.on(FindRefund.Failed, FindRefund.Unresolved)
 def refund_not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindRefund)
     refund = payment.refund(context.operation.refund) if payment else None
-    if payment is None or refund is None or refund.status is not RefundStatus.UNRESOLVED:
+    if payment is None or refund is None or not _looked_for(refund):
         return Decision(payment)
     turn = Turn(payment, context)
     _look_later(turn, refund, context.operation.tries + 1)
@@ -225,12 +225,19 @@ def refund_reported(payment: Payment | None, said: RefundReported, context: Cont
     return heard(payment, said, context)
 
 
-def heard(payment: Payment | None, said: RefundReported, context: Context) -> Decision[Payment]:
-    """The provider told how a refund stands. Whatever is known already changes nothing."""
+def heard(payment: Payment | None, said: RefundReported, context: Context, tries: int = 1) -> Decision[Payment]:
+    """The provider told how a refund stands. Whatever is known already changes nothing. `tries`: which look it is at a
+    refund that was made, and cannot be entered yet."""
     refund = payment.refund(said.refund) if payment else None
-    if payment is None or refund is None or _is_old_news(payment, refund, said):
+    if payment is None or refund is None or _is_old_news(refund, said):
         return Decision(payment)
     turn = Turn(payment, context)
+    if refund.amount > _free(payment, refund):
+        if tries == 1:
+            text = f"Refund {refund.id} was made after all ({said.transaction}), but its money is spoken for again."
+            turn.tell(PaymentUnresolved(attempt=refund.attempt, text=text))
+        _look_later(turn, refund, tries)
+        return turn.decision()
     if refund.settled_by:
         refund = _compared(turn, refund, said)
     if said.status == "succeeded":
@@ -255,19 +262,29 @@ def settle_refund(turn: Turn, refund: Refund, transaction: str, text: str) -> No
         _failed(turn, refund, "not_refunded", text)
 
 
-def _is_old_news(payment: Payment, refund: Refund, said: RefundReported) -> bool:
-    """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done,
-    as long as its money has not been spoken for again."""
+def _is_old_news(refund: Refund, said: RefundReported) -> bool:
+    """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done."""
     match refund.status:
         case RefundStatus.FAILED:
-            free = payment.left if payment.paid and refund.attempt == payment.paid.number else refund.amount
-            return bool(refund.transaction) or said.status != "succeeded" or refund.amount > free
+            return bool(refund.transaction) or said.status != "succeeded"
         case RefundStatus.DONE if refund.settled_by:
             return said.status == "pending" or not said.transaction
         case RefundStatus.DONE:
             return said.status != "failed"
         case _:
             return said.status == "pending" and bool(refund.transaction)
+
+
+def _free(payment: Payment, refund: Refund) -> int:
+    """What may be entered for a refund. The money of one that was thought failed may be spoken for again: then one
+    that came later will turn out failed, and until it has, this one is looked at again."""
+    if refund.status is not RefundStatus.FAILED or payment.paid is None or refund.attempt != payment.paid.number:
+        return refund.amount
+    return payment.left
+
+
+def _looked_for(refund: Refund) -> bool:
+    return refund.status is RefundStatus.UNRESOLVED or (refund.status is RefundStatus.FAILED and not refund.transaction)
 
 
 def _compared(turn: Turn, refund: Refund, said: RefundReported) -> Refund:

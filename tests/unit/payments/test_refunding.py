@@ -199,3 +199,18 @@ def test_a_gift_in_the_order_is_whole_only_with_everything_else() -> None:
     assert event.items == ()
     event = refunded_event(talk.hear(RefundPayment()).refunded())
     assert [(line.item, line.amount, line.whole) for line in event.items] == [("1", 600, True), ("gift", 0, True)]
+
+
+def test_a_refund_that_was_made_after_all_is_entered_once_another_has_come_back() -> None:
+    talk = Conversation(requested()).paid().hear(RefundPayment(amount=1))
+    thought_failed = talk.latest(RefundCharge)
+    talk.refund_failed().hear(RefundPayment())
+    other = talk.latest(RefundCharge)
+    talk.refunded()
+    talk.hear(RefundReported(thought_failed.refund, "re_1", "succeeded"))
+    assert [type(event) for event in talk.events] == [PaymentUnresolved], "its money is spoken for again"
+    look = talk.timers[0].message
+    talk.hear(RefundReported(other.refund, f"re_{other.refund}", "failed")).hear(look)
+    talk.hear(FindRefund.Done("re_1", "succeeded"), talk.latest(FindRefund))
+    assert [type(event) for event in talk.events] == [PaymentRefunded]
+    assert talk.ledger()["provider_balance"] == 4999
