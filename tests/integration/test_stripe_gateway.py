@@ -384,3 +384,16 @@ async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, s
         ("charged_twice", ""),
         ("balance", "USD"),
     ]
+
+
+async def test_what_a_person_named_wrongly_is_not_taken_for_ours(gateway: StripeGateway) -> None:
+    other = await gateway.perform(charge(), key_of())
+    assert isinstance(other, ChargeCard.Done)
+    found = await gateway.perform(FindIntent("stripe", "o-2", 1, other.intent, EARLIER), key_of())
+    assert isinstance(found, FindIntent.Failed)
+    found = await gateway.perform(FindIntent("stripe", "o-2", 1, "pi_typo", EARLIER), key_of())
+    assert isinstance(found, FindIntent.Failed)
+    wish = RefundCharge("stripe", "o-2", "s-1", "r-2", other.intent, 1, "USD", unconfirmed=True)
+    refused = await gateway.perform(wish, key_of())
+    assert isinstance(refused, RefundCharge.Failed)
+    assert refused.code == "not_ours"

@@ -11,13 +11,12 @@ from services.payments.domain.operations import (
     GIVEN_UP,
     CancelIntent,
     ChargeCard,
-    FindIntent,
     IntentReported,
     LookAgain,
 )
 from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, RefundStatus, Share
 from services.payments.domain.providers import DEFAULT
-from services.payments.domain.refunding import give_back, give_back_surplus, payments
+from services.payments.domain.refunding import drop_requests, give_back, give_back_surplus, payments
 from services.payments.domain.turn import Turn
 from shared.contracts.checkout import OrderCancelled, OrderExpired, PaymentRequested
 from shared.contracts.payments import (
@@ -105,7 +104,7 @@ def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: 
         url=outcome.url,
         card=outcome.card,
     )
-    return heard(payment, said, context, look_later=1)
+    return heard(payment, said, context, look=1)
 
 
 @payments.on(ChargeCard.Failed)
@@ -174,8 +173,8 @@ def intent_reported(payment: Payment | None, said: IntentReported, context: Cont
     return heard(payment, said, context)
 
 
-def heard(payment: Payment | None, said: IntentReported, context: Context, look_later: int = 0) -> Decision[Payment]:
-    """The provider told how an attempt stands. Whatever is known already changes nothing. `look_later`: what is still
+def heard(payment: Payment | None, said: IntentReported, context: Context, look: int = 0) -> Decision[Payment]:
+    """The provider told how an attempt stands. Whatever is known already changes nothing. `look`: what is still
     processing is looked at again later, which is then this look."""
     attempt = payment.attempt(said.attempt) if payment else None
     if payment is None or attempt is None:
@@ -190,8 +189,8 @@ def heard(payment: Payment | None, said: IntentReported, context: Context, look_
             _action_required(turn, attempt, said)
         case "processing" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
             turn.put_attempt(attempt, status=AttemptStatus.CHARGING, intent=said.intent, card=said.card or attempt.card)
-            if look_later:
-                _look_later(turn, attempt.number, look_later)
+            if look:
+                look_later(turn, attempt.number, look)
         case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
             _declined(turn, attempt, said)
         case "cancelled" if attempt.is_open:
@@ -221,7 +220,7 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
         if said.status == "succeeded":
             if (said.intent, said.amount or attempt.captured) == (attempt.intent, attempt.captured):
                 return turn.put_attempt(attempt, settled_by="")
-        elif said.status not in ("failed", "cancelled") or said.intent != attempt.intent or _given_back(turn, attempt):
+        elif said.status not in ("failed", "cancelled") or said.intent != attempt.intent or _went_back(turn, attempt):
             return attempt
         turn.move("correction", -attempt.captured, attempt.intent)
     elif said.status != "succeeded":
@@ -230,6 +229,7 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
     if said.status == "succeeded":
         text += f", {Money(said.amount or attempt.amount, turn.payment.currency)} captured"
     turn.tell(SettlementContradicted(attempt=attempt.number, text=f"{text}."))
+    drop_requests(turn, attempt)
     return turn.put_attempt(
         attempt,
         status=AttemptStatus.UNRESOLVED,
@@ -239,6 +239,11 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
         surplus=False,
         settled_by="",
     )
+
+
+def _went_back(turn: Turn, attempt: ChargeAttempt) -> bool:
+    """The provider made a refund of it, so it was captured."""
+    return any(r.attempt == attempt.number and r.transaction for r in turn.payment.refunds)
 
 
 def _given_back(turn: Turn, attempt: ChargeAttempt) -> bool:
@@ -316,58 +321,12 @@ def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
 def _unresolved(turn: Turn, attempt: ChargeAttempt, text: str) -> Decision[Payment]:
     turn.put_attempt(attempt, status=AttemptStatus.UNRESOLVED, text=text)
     turn.tell(PaymentUnresolved(attempt=attempt.number, text=text))
-    _look_later(turn, attempt.number, tries=1)
+    look_later(turn, attempt.number, tries=1)
     return turn.decision()
 
 
-def _look_later(turn: Turn, attempt: int, tries: int) -> None:
+def look_later(turn: Turn, attempt: int, tries: int) -> None:
     turn.look_later(LookAgain(attempt, tries), f"look_again_{attempt}", tries)
-
-
-@payments.on(LookAgain)
-def look_again(payment: Payment | None, due: LookAgain, context: Context) -> Decision[Payment]:
-    """One look at a time: the next is set when this one has ended without an answer."""
-    attempt = payment.attempt(due.attempt) if payment else None
-    if payment is None or attempt is None or not _outcome_open(attempt):
-        return Decision(payment)
-    turn = Turn(payment, context)
-    turn.want(FindIntent(payment.provider, context.key, attempt.number, attempt.intent, attempt.at, due.tries))
-    return turn.decision()
-
-
-def _outcome_open(attempt: ChargeAttempt) -> bool:
-    """Its outcome is unknown, or the provider is still at work."""
-    return attempt.status is AttemptStatus.UNRESOLVED or (
-        attempt.status is AttemptStatus.CHARGING and bool(attempt.intent)
-    )
-
-
-@payments.on(FindIntent.Done)
-def found(payment: Payment | None, outcome: FindIntent.Done, context: Context) -> Decision[Payment]:
-    assert isinstance(context.operation, FindIntent)
-    said = IntentReported(
-        attempt=context.operation.attempt,
-        intent=outcome.intent,
-        status=outcome.status,
-        amount=outcome.amount,
-        url=outcome.url,
-        card=outcome.card,
-        code=outcome.code,
-        text=outcome.text,
-        reason=outcome.reason,
-    )
-    return heard(payment, said, context, look_later=context.operation.tries + 1)
-
-
-@payments.on(FindIntent.Failed, FindIntent.Unresolved)
-def not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
-    assert isinstance(context.operation, FindIntent)
-    attempt = payment.attempt(context.operation.attempt) if payment else None
-    if payment is None or attempt is None or not _outcome_open(attempt):
-        return Decision(payment)
-    turn = Turn(payment, context)
-    _look_later(turn, attempt.number, context.operation.tries + 1)
-    return turn.decision()
 
 
 # What follows

@@ -131,6 +131,8 @@ class RefundCharge(ProviderOperation):
     amount: int
     currency: str
     reason: str = ""
+    unconfirmed: bool = False
+    """A person named the payment: it may be another order's, whose money stays."""
 
     def about(self) -> str:
         return self.refund
@@ -156,7 +158,8 @@ class RefundCharge(ProviderOperation):
 
 @dataclass(frozen=True, slots=True)
 class FindIntent(ProviderOperation):
-    """Look up what became of an attempt whose answer never came. Changes nothing at the provider."""
+    """Look up what became of an attempt, where its answer never came or a person told it. Changes nothing at the
+    provider. Fails where `intent` is not to be found, or is another attempt's."""
 
     order: str
     attempt: int

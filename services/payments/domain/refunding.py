@@ -149,8 +149,16 @@ def _refund(
             amount=amount,
             currency=payment.currency,
             reason=reason,
+            unconfirmed=bool(attempt.settled_by),
         )
     )
+
+
+def drop_requests(turn: Turn, attempt: ChargeAttempt) -> None:
+    """The payment is not the one that a person had named: what was asked of that one, and not made, fails."""
+    for refund in turn.payment.refunds:
+        if refund.attempt == attempt.number and refund.is_pending and not refund.transaction:
+            _failed(turn, refund, "other_payment", f"It was asked of {attempt.intent}; ask for it again.")
 
 
 # How refunds end
@@ -194,12 +202,17 @@ def _look_later(turn: Turn, refund: Refund, tries: int) -> None:
 @payments.on(LookForRefund)
 def look_for_refund(payment: Payment | None, due: LookForRefund, context: Context) -> Decision[Payment]:
     refund = payment.refund(due.refund) if payment else None
-    attempt = payment.attempt(refund.attempt) if payment and refund else None
-    if payment is None or refund is None or attempt is None or not _looked_for(refund):
+    if payment is None or refund is None or not _looked_for(refund):
         return Decision(payment)
     turn = Turn(payment, context)
-    turn.want(FindRefund(payment.provider, context.key, refund.id, attempt.intent, due.tries))
+    look_for(turn, refund, due.tries)
     return turn.decision()
+
+
+def look_for(turn: Turn, refund: Refund, tries: int = 1) -> None:
+    attempt = turn.payment.attempt(refund.attempt)
+    if attempt is not None:
+        turn.want(FindRefund(turn.payment.provider, turn.context.key, refund.id, attempt.intent, tries))
 
 
 @payments.on(FindRefund.Done)

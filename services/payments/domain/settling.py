@@ -1,7 +1,7 @@
 """A person says what became of a call whose outcome nobody could find out.
 
-It is entered as if the provider had said so, with the person's name beside it. A later report of the provider that
-says otherwise corrects it, and is told as `payment.settlement_contradicted`.
+It is entered as if the provider had said so, with the person's name beside it, and the provider is asked once more.
+Whenever it says otherwise, that corrects the books, and is told as `payment.settlement_contradicted`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from services.payments.domain.charging import settle_attempt
 from services.payments.domain.declines import DeclineReason
+from services.payments.domain.looking import look
 from services.payments.domain.operations import IntentReported
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
-from services.payments.domain.refunding import payments, settle_refund
+from services.payments.domain.refunding import look_for, payments, settle_refund
 from services.payments.domain.turn import Turn
 from shared.contracts.envelope import Problem
 from shared.contracts.payments import PaymentSettled, SettlePayment
@@ -37,11 +38,13 @@ def settle(payment: Payment | None, command: SettlePayment, context: Context) ->
         assert refund is not None
         _told(turn, command, refund.attempt)
         settle_refund(turn, refund, command.reference if command.outcome == "refunded" else "", command.reason)
+        look_for(turn, refund)
         return turn.decision()
     attempt = payment.attempt(command.attempt or 0)
     assert attempt is not None
     _told(turn, command, attempt.number)
     settle_attempt(turn, attempt, _said(attempt, command))
+    look(turn, attempt, command.reference or attempt.intent)
     return turn.decision()
 
 

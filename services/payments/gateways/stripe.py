@@ -41,7 +41,7 @@ from services.payments.gateways.stripe_errors import (
     told,
     words_of,
 )
-from services.payments.gateways.stripe_objects import Json, Standing, decline, refund_progress, standing
+from services.payments.gateways.stripe_objects import Json, Standing, decline, is_of_another, refund_progress, standing
 from shared.settings import StripeSettings
 from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.rate_limit import RateLimiter
@@ -193,6 +193,8 @@ class StripeGateway(StripeApi):
         return CancelIntent.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
+        if refund.unconfirmed and is_of_another(await self.intent(refund.intent), refund.order):
+            return RefundCharge.Failed("not_ours", f"{refund.intent} is another order's payment: its money stays.")
         if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
             found = await _looked(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
@@ -209,6 +211,8 @@ class StripeGateway(StripeApi):
         intent: Json | None
         if wanted.intent:
             intent = await self.intent(wanted.intent)
+            if is_of_another(intent, wanted.order, wanted.attempt):
+                return FindIntent.Failed("not_ours", f"At Stripe {wanted.intent} is another order's or attempt's.")
         else:
             intent = await self.intent_of(wanted.order, wanted.attempt, self._since(wanted.since) - CLOCKS_DIFFER)
         if intent is None:

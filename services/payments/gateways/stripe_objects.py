@@ -49,6 +49,13 @@ def standing(intent: Json) -> Standing:
     return Standing(id, "processing", card=card)
 
 
+def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
+    """Whether we charged it for something else. One that says nothing may have been charged by hand."""
+    metadata = intent.get("metadata") or {}
+    others_attempt = attempt is not None and metadata.get("attempt") not in (None, "", str(attempt))
+    return others_attempt or metadata.get("order") not in (None, "", order)
+
+
 def decline(error: Json) -> tuple[str, str, Card | None]:
     """Code, Stripe's words, and the card of a card error."""
     code = error.get("decline_code") or error.get("code") or "card_declined"

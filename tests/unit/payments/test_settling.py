@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from services.payments.domain.operations import FindIntent, IntentReported, LookAgain, RefundCharge, RefundReported
+from services.payments.domain.operations import (
+    FindIntent,
+    FindRefund,
+    IntentReported,
+    LookAgain,
+    RefundCharge,
+    RefundReported,
+)
 from services.payments.domain.payment import AttemptStatus, RefundStatus
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.envelope import Event
@@ -184,3 +191,46 @@ def test_what_is_known_cannot_be_settled() -> None:
     talk.hear(attempt_is("captured", attempt=2, reference="pi_2"))
     talk = talk.hear(requested(3))
     assert talk.state.attempts[1].status is AttemptStatus.CAPTURED
+
+
+def looks(talk: Conversation) -> list[str]:
+    return [operation.intent for operation in talk.operations if isinstance(operation, FindIntent)]
+
+
+def test_what_a_person_says_is_looked_up_once_more() -> None:
+    assert looks(unknown().hear(captured("pi_9"))) == ["pi_9"]
+    talk = unknown().hear(attempt_is("not_charged"))
+    assert looks(talk) == [""]
+    talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
+    assert types(talk) == [SettlementContradicted, PaymentCaptured]
+    talk = refund_unknown()
+    talk.hear(refund_is(talk, "not_refunded"))
+    assert [type(operation) for operation in talk.operations] == [FindRefund]
+
+
+def test_a_reference_that_is_not_to_be_found_is_told_and_the_right_one_looked_for() -> None:
+    talk = unknown().hear(captured("pi_typo"))
+    talk.hear(FindIntent.Failed("resource_missing", "No such payment_intent."), talk.latest(FindIntent))
+    assert types(talk) == [SettlementContradicted]
+    assert looks(talk) == [""]
+    talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
+    assert talk.balance_by_reference() == {"pi_1": 5000}
+
+
+def test_what_was_to_be_refunded_of_a_wrong_payment_is_refunded_of_the_right_one() -> None:
+    talk = unknown().hear(OrderCancelled()).hear(captured("pi_typo"))
+    wrong = talk.latest(RefundCharge)
+    assert (wrong.intent, wrong.unconfirmed) == ("pi_typo", True)
+    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    assert types(talk) == [SettlementContradicted, RefundFailed, PaymentCaptured]
+    right = talk.latest(RefundCharge)
+    assert (right.intent, right.amount, right.unconfirmed) == ("pi_1", 5000, False)
+    assert right.refund != wrong.refund
+    talk.refunded(right)
+    assert talk.state.refunded == talk.state.captured == 5000
+
+
+def test_what_was_to_be_refunded_of_a_payment_that_never_came_about_is_owed_no_more() -> None:
+    talk = unknown().hear(OrderCancelled()).hear(captured("pi_1")).hear(IntentReported(1, "pi_1", "failed"))
+    assert types(talk)[:2] == [SettlementContradicted, RefundFailed]
+    assert (talk.state.captured, talk.state.pending, talk.balance_by_reference()) == (0, 0, {})
