@@ -99,7 +99,7 @@ class SmtpSettings(Section):
     connections: int = Field(default=4, ge=1, le=100)
     """Per worker."""
     timeout: float = Field(default=20, gt=0)
-    """Seconds per mail."""
+    """Seconds until the server must have taken sender and recipient, and again until it must have taken the mail."""
 
 
 class TelemetrySettings(Section):

@@ -47,10 +47,13 @@ class Mailbox:
     connections: int = 0
     transports: list[Any] = field(default_factory=list)
     port: int = 0
+    delay: float = 0.0
+    """Seconds before each answer to MAIL and RCPT."""
 
     async def handle_MAIL(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        await asyncio.sleep(self.delay)
         if self.sender:
             return self.sender
         envelope.mail_from = address
@@ -60,6 +63,7 @@ class Mailbox:
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        await asyncio.sleep(self.delay)
         if self.rcpt:
             return self.rcpt
         envelope.rcpt_tos.append(address)
@@ -215,6 +219,19 @@ async def test_a_mail_that_was_given_to_the_server_and_not_answered_is_in_doubt(
         assert isinstance(found, SendEmail.Unresolved)
         assert await gateway.perform(confirmation(), "key") == SendEmail.Done()
     assert len(box.mails) == 3, "the server had taken both"
+
+
+async def test_a_mail_that_a_slow_server_was_not_given_in_time_is_certainly_not_sent() -> None:
+    """Every single command is answered in time, and all together take longer than anybody waits."""
+    async with mail_server() as box:
+        box.delay = 0.3
+        slow = SmtpMails(SmtpSettings(port=box.port, timeout=0.5))
+        answer = await slow.perform(confirmation(), "key")
+        assert isinstance(answer, Retry) and "too slow" in answer.error
+        box.delay = 0.0
+        assert await slow.perform(confirmation(), "key") == SendEmail.Done()
+        await slow.close()
+    assert len(box.mails) == 1
 
 
 async def test_a_mail_that_waits_for_its_turn_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:

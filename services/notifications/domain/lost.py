@@ -7,6 +7,7 @@ from dataclasses import replace
 from services.notifications.domain.endpoints import endpoints
 from services.notifications.domain.operations import FindLost
 from services.notifications.domain.state import Endpoints
+from shared.contracts.envelope import Command
 from shared.contracts.notifications import ReplayLostWebhooks, ReplayWebhooks, ResendLostMails, ResendMails
 from shared.shell.core import Context, Decision, Refused
 
@@ -27,11 +28,16 @@ def replay_lost_webhooks(state: Endpoints | None, command: ReplayLostWebhooks, c
 
 @endpoints.on(FindLost.Done)
 def found(state: Endpoints | None, outcome: FindLost.Done, context: Context) -> Answer:
-    """A page of orders: each is told, and the next page looked for."""
+    """A page of orders: each is told, and the next page looked for. Mails one by one, for one that somebody has sent
+    again meanwhile is refused, and with it all that it is named with."""
     looked = context.operation
     assert isinstance(looked, FindLost)
-    kind = ResendMails if looked.what == "mails" else ReplayWebhooks
-    sends = [(order, kind(messages=messages)) for order, messages in outcome.orders]
+    sends: list[tuple[str, Command]] = []
+    for order, messages in outcome.orders:
+        if looked.what == "mails":
+            sends += [(order, ResendMails(messages=(message,))) for message in messages]
+        else:
+            sends.append((order, ReplayWebhooks(messages=messages)))
     more = [] if outcome.next is None else [replace(looked, after=outcome.next)]
     return Decision(state, operations=more, sends=sends)
 

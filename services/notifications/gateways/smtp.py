@@ -94,22 +94,31 @@ class SmtpMails:
             await _quit(self._idle.pop().client)
 
     async def _deliver(self, operation: SendEmail, message: bytes) -> Outcome | NoOutcome:
+        """However slowly the server answers each command: what was not given to it in time is certainly not sent."""
+        limit = asyncio.timeout(self._settings.timeout)
         try:
-            line = await self._line()
-            answer = await self._converse(line, operation, message)
-            if answer is None and line.mails:  # the server had hung up while it lay idle
-                answer = await self._converse(await self._new_line(), operation, message)
+            async with limit:
+                line = await self._line()
+                answer = await self._converse(line, operation, message, limit)
+                if answer is None and line.mails:  # the server had hung up while it lay idle
+                    answer = await self._converse(await self._new_line(), operation, message, limit)
         except AnswerLost as error:
             return Unknown(str(error))
         except (aiosmtplib.SMTPException, OSError) as error:
+            if limit.expired():
+                return Retry("the mail server is too slow: the mail could not be given to it in time")
             return self._unreachable(error)
         return answer or Retry("the connection to the mail server broke before the mail was given to it")
 
-    async def _converse(self, line: Line, operation: SendEmail, message: bytes) -> Outcome | NoOutcome | None:
-        """One mail over one connection; None when the connection broke before the mail began to flow. Raises
-        AnswerLost."""
+    async def _converse(
+        self, line: Line, operation: SendEmail, message: bytes, limit: asyncio.Timeout
+    ) -> Outcome | NoOutcome | None:
+        """One mail over one connection; None when the connection broke before the mail began to flow. `limit` ends when
+        it does: from then on it has the time anew. Raises AnswerLost."""
         try:
-            await _send(line.client, operation, message)
+            await _address(line.client, operation, len(message))
+            limit.reschedule(None)
+            await _hand_over(line.client, message, self._settings.timeout)
         except (aiosmtplib.SMTPNotSupported, ValueError) as wrong:
             self._give_back(line)
             return SendEmail.Failed("address", f"the address cannot be mailed to: {type(wrong).__name__}")
@@ -217,12 +226,12 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
             await client.helo()
 
 
-async def _send(client: aiosmtplib.SMTP, operation: SendEmail, message: bytes) -> None:
-    """One mail transaction. Raises AnswerLost when nobody knows whether it was taken."""
+async def _address(client: aiosmtplib.SMTP, operation: SendEmail, size: int) -> None:
+    """Begin a mail transaction."""
     sender, to = _envelope(operation.sender), _envelope(operation.to)
     options, encoding = [], "ascii"
     if client.supports_extension("size"):
-        options.append(f"size={len(message)}")
+        options.append(f"size={size}")
     if not (sender.isascii() and to.isascii()):
         if not client.supports_extension("smtputf8"):
             raise aiosmtplib.SMTPNotSupported("SMTPUTF8 is not supported by this server")
@@ -230,8 +239,13 @@ async def _send(client: aiosmtplib.SMTP, operation: SendEmail, message: bytes) -
         encoding = "utf-8"
     await client.mail(sender, options=options, encoding=encoding)
     await client.rcpt(to, encoding=encoding)
+
+
+async def _hand_over(client: aiosmtplib.SMTP, message: bytes, timeout: float) -> None:
+    """Raises AnswerLost when nobody knows whether it was taken."""
     try:
-        await client.data(message)
+        async with asyncio.timeout(timeout):
+            await client.data(message)
     except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError) as error:
         why = "time-out" if isinstance(error, TimeoutError) else "the connection broke"
         raise AnswerLost(f"the mail server was given the mail, and did not answer: {why}") from error

@@ -149,11 +149,25 @@ def test_all_lost_mails_of_a_period_are_looked_for_and_every_order_is_told() -> 
     decision = order.found(decision.operations[0], page)
     assert decision.sends == [
         ("o-1", ResendMails(messages=("<1@x>",))),
-        ("o-2", ResendMails(messages=("<2@x>", "<3@x>"))),
+        ("o-2", ResendMails(messages=("<2@x>",))),
+        ("o-2", ResendMails(messages=("<3@x>",))),
     ]
     (following,) = decision.operations
     assert isinstance(following, FindLost) and following.after == "o-2"
     assert order.found(following, FindLost.Done(())).operations == []
+
+
+def test_a_mail_that_a_person_has_sent_again_meanwhile_keeps_no_other_from_being_sent() -> None:
+    order = lost()
+    order.came(order.mails()[1], SendEmail.Failed("gave_up", "451"), "451")
+    assert order.thread
+    ids = tuple(mail.id for mail in order.thread.mails)
+    order.told(ResendMails(messages=ids[:1]))
+    decision = order.store(ResendLostMails(since=START))
+    assert isinstance(decision, Decision)
+    for _, command in order.found(decision.operations[0], FindLost.Done((("o-1", ids),))).sends:
+        order.answer(command)
+    assert [mail.state for mail in order.thread.mails] == ["pending", "pending"]
 
 
 def test_webhook_deliveries_of_one_endpoint_and_a_period_are_replayed() -> None:
