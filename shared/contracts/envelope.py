@@ -14,7 +14,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -24,6 +24,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.swift import swift
+from shared.uuids import uuid_of
 
 SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
@@ -173,8 +174,73 @@ def attributes(envelope: Envelope) -> list[tuple[str, str]]:
     return [pair for pair in pairs if pair[1]]
 
 
-def from_headers(headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
+def from_headers(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
     """Read and check the headers and the key. Raises BadEnvelope naming every problem."""
+    return well_formed(headers, key) or checked(headers, key)
+
+
+def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope | None:
+    """The envelope of headers as our own services write them; None for any that need a closer look. Reading headers
+    one by one is a third of the time that decoding a small message takes."""
+    try:
+        names, values = zip(*headers, strict=True)
+        joined: str = b"|".join(values).decode()
+        identity = _plain_uuid(texts["ce_id"]) if (texts := _texts(names, joined)) else None
+        if identity is None or not key or len(key) > MAX_KEY or texts["ce_specversion"] != SPEC_VERSION:
+            return None
+        subject, wrong_key = _known_key(key)
+        type, source, time = texts["ce_type"], texts["ce_source"], texts.get("ce_time")
+        if wrong_key or not (type and source and time) or texts.get("ce_subject", subject) != subject:
+            return None
+        schema, sequence = texts.get("ce_dataschema"), texts.get("ce_sequence")
+        return Envelope(
+            id=identity,
+            type=type,
+            source=source,
+            subject=subject,
+            time=_time(time),
+            version=(_schema_version(schema, type) or 1) if schema else 1,
+            store=texts.get("ce_store", ""),
+            sequence=_sequence(sequence) if sequence else 0,
+            correlation_id=texts.get("ce_correlationid", ""),
+            causation_id=texts.get("ce_causationid", ""),
+            actor=texts.get("ce_actor", ""),
+            traceparent=texts.get("traceparent", ""),
+        )
+    except (ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _texts(names: tuple[str, ...], joined: str) -> dict[str, str]:
+    """Values by name in lower case; empty where a value is long, or has a bar or a character that cannot be printed."""
+    values = joined.split("|")
+    if len(values) != len(names) or not joined.isprintable() or max(map(len, values)) > MAX_HEADER:
+        return {}
+    lower = _LOWER.get(names)
+    if lower is None:
+        lower = tuple(name.lower() for name in names)
+        if len(_LOWER) < 1000 and len(names) < 30:
+            _LOWER[names] = lower
+    return dict(zip(lower, values, strict=True))
+
+
+_LOWER: dict[tuple[str, ...], tuple[str, ...]] = {}
+"""A sender writes the same names into every message."""
+
+
+def _plain_uuid(value: str) -> UUID | None:
+    """A UUID of version 7 or 8 in its usual form."""
+    if len(value) != 36 or value[8] + value[13] + value[18] + value[23] != "----" or value.count("-") != 4:
+        return None
+    number = int(value.replace("-", ""), 16)
+    version = number >> 76 & 0xF
+    if number >> 62 & 0x3 != 0x2 or not (version == 8 or (version == 7 and number >> 80 <= _YEAR_9999)):
+        return None
+    return uuid_of(number)
+
+
+def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
+    """The envelope of any headers. Raises BadEnvelope naming every problem."""
     text: dict[str, str] = {}
     problems: list[str] = []
     for name, value in headers:
@@ -242,6 +308,11 @@ def read_key(key: bytes | None) -> tuple[str, str]:
     if not KEY_PATTERN.fullmatch(subject):
         return "", "the key is not an id: 1 to 128 of letters, digits and . _ : / @ -"
     return subject, ""
+
+
+MAX_KEY = 128
+_known_key = lru_cache(10_000)(read_key)
+"""The messages of a key come close together."""
 
 
 def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) -> Any:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
-from uuid import UUID, SafeUUID
+from uuid import UUID
 
 from shared.contracts.envelope import Event, Problem
 from shared.contracts.values import Attempt
 from shared.swift import swift
+from shared.uuids import uuid_of
 
 S = TypeVar("S")
 M = TypeVar("M")
@@ -236,17 +237,6 @@ class Context:
     def named_id(self, *names: str) -> UUID:
         """The id of what the message brings about under a name: the same whatever else the message brings about."""
         return effect_id(self.message_id, "\x00".join(names), 0)
-
-
-def uuid_of(value: int) -> UUID:
-    """`UUID(int=value)` in less than half the time: some are made for every message."""
-    id = _new(UUID)
-    _set(id, "int", value)
-    _set(id, "is_safe", SafeUUID.unknown)
-    return id
-
-
-_new, _set = object.__new__, object.__setattr__
 
 
 def effect_id(cause: UUID, name: str, index: int) -> UUID:

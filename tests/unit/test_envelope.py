@@ -21,11 +21,13 @@ from shared.contracts.envelope import (
     BadEnvelope,
     Command,
     Envelope,
+    checked,
     decode,
     encode,
     from_headers,
     message_type,
     to_headers,
+    well_formed,
 )
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.payments import RefundPayment
@@ -54,6 +56,30 @@ envelopes = st.builds(
     actor=st.just("") | words,
     traceparent=st.just("") | words,
 )
+
+
+odd = (
+    st.none()
+    | st.binary(max_size=40)
+    | st.sampled_from([b"", b"|", b"1.0", b"7", b"+1", b"0x1f", b"\xc2\x85", b"a" * 257])
+)
+
+
+@given(envelopes, st.lists(st.tuples(st.integers(0, 13), odd), max_size=2), keys)
+def test_the_quick_look_at_headers_agrees_with_the_close_one(
+    envelope: Envelope, changes: list[tuple[int, bytes | None]], key: str
+) -> None:
+    headers: list[tuple[str, bytes | None]] = [*to_headers(envelope)]
+    for place, value in changes:
+        headers[place % len(headers)] = (headers[place % len(headers)][0], value)
+    for subject in (envelope.subject, key):
+        quick = well_formed(headers, subject.encode())
+        assert quick is None or quick == checked(headers, subject.encode())
+
+
+def test_what_our_services_write_takes_the_quick_way() -> None:
+    headers = [*good(), ("ce_time", AT.isoformat().encode()), ("ce_sequence", b"7"), ("traceparent", b"00-a-b-01")]
+    assert well_formed(headers, b"o-1") == checked(headers, b"o-1")
 
 
 @given(envelopes, st.randoms(use_true_random=False))
