@@ -59,11 +59,12 @@ def load(outside_url: str, codes: int | None = None) -> Catalogue:
 
 
 async def open_shop(
-    edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int] | None = None
+    edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int] | None = None, hook: str = HOOK
 ) -> None:
     """Tell the services of stores, products, stock and codes, and have webhooks sent to the outside world.
 
     `stock`: units beyond what the catalogue says. Doing it again sets everything to the same and adds the stock anew.
+    `hook`: names the receivers. Each knows one secret only, so systems that share an outside world need different ones.
     """
     for store, settings in catalogue.stores.items():
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
@@ -73,7 +74,7 @@ async def open_shop(
             for store in catalogue.stores
             for product in catalogue.products.values()
         ),
-        _send_webhooks(edges, outside, catalogue),
+        _send_webhooks(edges, outside, catalogue, hook),
     )
 
 
@@ -99,10 +100,10 @@ async def _fill_pool(edges: Edges, store: str, product: Product) -> None:
         await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
 
 
-async def _send_webhooks(edges: Edges, outside: OutsideWorld, catalogue: Catalogue) -> None:
+async def _send_webhooks(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
     for store in catalogue.stores:
-        hook = f"{HOOK}-{store}"
-        wish = {"url": outside.hook_url(hook), "events": WEBHOOK_EVENTS}
-        made = await edges.command("notifications", f"/stores/{store}/webhooks", wish, identity=f"endpoint {hook}")
+        receiver = f"{hook}-{store}"
+        wish = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}
+        made = await edges.command("notifications", f"/stores/{store}/webhooks", wish, identity=f"endpoint {receiver}")
         if made.get("secret"):
-            await outside.set_secret(hook, made["secret"])
+            await outside.set_secret(receiver, made["secret"])

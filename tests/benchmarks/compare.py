@@ -21,6 +21,7 @@ import asyncpg
 import orjson
 import uvloop
 
+from deploy.demo.catalogue import HOOK
 from deploy.embedded.errors import StackError
 from deploy.embedded.stack import Stack
 from deploy.processes import PROJECT, Services
@@ -74,7 +75,7 @@ class Comparison:
             await self.ground.make_databases(side.databases)
             await side.code.run("-m", "deploy.cli", "migrate", settings=self.ground.environment(side.databases))
             async with self._running(side) as (_, customers):
-                await self.ground.open_shop(side.databases)
+                await self.ground.open_shop(side.databases, hook=f"{HOOK}-{side.databases}")
                 await customers.buy(self.question.orders // 2)
 
     async def pairs(self, count: int) -> AsyncIterator[Pair]:

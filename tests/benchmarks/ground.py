@@ -127,14 +127,14 @@ class Ground:
         ) as services:
             yield services
 
-    async def open_shop(self, of: str) -> None:
+    async def open_shop(self, of: str, hook: str = HOOK) -> None:
         """Set up stores, products, codes and a webhook endpoint over the running services' edges."""
         settings = self.settings(of)
         async with (
             Edges.of(settings) as edges,
             OutsideWorld(self.stack.outside_url, self.stack.secrets.outside_token) as world,
         ):
-            await open_shop(edges, world, self.catalogue)
+            await open_shop(edges, world, self.catalogue, hook=hook)
 
     async def taken_outside(self) -> tuple[int, int]:
         """Mails that the mailbox has taken so far, repetitions among them, and distinct webhooks."""
