@@ -80,6 +80,34 @@ async def test_an_order_is_published_followed_and_refunded(orderbus: CommandLine
     await eventually(lambda: orderbus("order", number, "--json"), lambda it: it.json["status"] == "refunded", "refund")
 
 
+async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world: World) -> None:
+    await world.outside.plant("smtp", answer=554)
+    order = await world.customer("Ada Lovelace").buys("tides")
+    await order.becomes("completed")
+
+    async def lost() -> list[dict[str, Any]]:
+        rows = (await orderbus("lost", world.store, "--since", "10m", "--json")).json["lost"]
+        return [row for row in rows if row["order"] == order.id]
+
+    rows = await eventually(lost, lambda seen: len(seen) == 3, "three lost mails")
+    assert {row["code"] for row in rows} == {"smtp_554"}
+    await world.outside.relent("smtp")
+    assert "failed" in (await orderbus("order", order.id)).out
+    one = rows[0]["message"]
+    assert (await orderbus("settle", "mail", order.id, "sent", "--message", one, "--reason", "Seen.")).code == 0
+    assert (await orderbus("resend", "--store", world.store, "--since", "10m", "--actor", "staff:anna")).code == 0
+    await eventually(lost, lambda seen: not seen, "all sent")
+    timeline = [(entry["what"], entry["actor"]) for entry in await world.timeline(order)]
+    assert ("email.settled", "staff") in timeline and ("email.resent", "staff:anna") in timeline
+
+    nothing, unknown, period = await asyncio.gather(
+        orderbus("replay", order.id), orderbus("settle", "mail", order.id, "sent", "--reason", "x"), orderbus("resend")
+    )
+    assert (nothing.code, "nothing_to_replay" in nothing.err) == (1, True)
+    assert (unknown.code, "0 unknown mails" in unknown.err) == (2, True)
+    assert (period.code, "Name an order" in period.err) == (2, True)
+
+
 async def test_nothing_is_published_unless_all_is_right_and_every_problem_is_named(orderbus: CommandLine) -> None:
     lines = [
         {"type": "checkout.opened", "order": "o-1", "data": {"store": "lighthouse", "currency": "EURO", "colour": 1}},

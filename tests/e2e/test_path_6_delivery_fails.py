@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.e2e.conversation import World, delivery_states, eventually
 
 
@@ -28,6 +30,30 @@ async def test_a_platform_that_is_down_and_then_rejects_leaves_a_word_on_what_to
     assert [request["answer"] for request in tries] == [500, 422, 204]
     assert tries[0]["headers"]["idempotency-key"] == tries[1]["headers"]["idempotency-key"]
     assert (await world.money_taken(order))[2] == 1
+
+
+async def test_a_wrong_url_fails_nothing_and_the_order_goes_on_where_it_is_right(world: World) -> None:
+    """The operator's fault: staff see why it waits, and the customer hears nothing of it."""
+    sku = await world.sells("sculling", {"kind": "course", "url": world.desk("nowhere")})
+    await world.outside.plant("hooks/nowhere", answer=404)
+    customer = world.customer("Grace Hopper")
+    order = await customer.buys(sku)
+
+    async def waits() -> dict[str, Any]:
+        found = await world.edges.part("fulfillment", f"/orders/{order.id}/deliveries") or {"items": [{}]}
+        return found["items"][0].get("waiting") or {}
+
+    waiting = await eventually(waits, lambda call: bool(call.get("error")), "a reason to wait")
+    assert "answers 404" in waiting["error"]
+    assert (waiting["attempts"], order.status) == (0, "processing")
+    await world.is_refused(world.retries(order), "nothing_to_retry")
+
+    await world.sells("sculling", {"kind": "course", "url": world.desk("sculling")})
+    await world.retries(order)
+    await order.becomes("completed")
+    told = [str(await customer.gets_mail("Your purchase is ready")), str(await customer.feed()), str(order.history)]
+    assert not [text for text in told if "404" in text or "nothing at this URL" in text]
+    assert "failed" not in [status for _, status in order.history]
 
 
 async def test_a_platform_that_comes_back_needs_nobody(world: World) -> None:
