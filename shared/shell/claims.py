@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from shared.contracts.envelope import Message
-from shared.shell.core import hashed_id, mixed
+from shared.contracts.envelope import Command, Message
 from shared.shell.inbound import Inbound, Repeated, same_subject
 from shared.shell.store import Transaction
 from shared.shell.wiring import Wiring
@@ -36,11 +35,13 @@ async def claim(
     tx: Transaction, wiring: Wiring, worker: str, inbounds: Sequence[Inbound], now: datetime, *, by_key: bool = True
 ) -> Claimed:
     """`by_key`: ask which keys are blocked as well."""
+    claimed = Claimed()
+    if any(inbound.parked for inbound in inbounds):
+        inbounds = await _unparked(tx, inbounds, claimed)
     boxed: dict[UUID, int] = {}
     for inbound in inbounds:
         if inbound.in_inbox:
             boxed.setdefault(inbound.identity, inbound.content)
-    claimed = Claimed()
     keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
     new, claimed.blocked = await tx.claim(boxed, keys, now) if boxed or keys else (set[UUID](), set[str]())
     rows = _Rows(await _finished(tx, worker, inbounds), await _fired(tx, inbounds))
@@ -50,12 +51,23 @@ async def claim(
             is_new = inbound.identity in new
             new.discard(inbound.identity)
         else:
-            is_new = await rows.take(tx, inbound)
+            is_new = rows.take(inbound)
         mine.append(inbound if is_new else None)
     if None in mine:
         await _compare(tx, wiring, inbounds, mine, boxed, claimed, now)
     claimed.fresh = [inbound for inbound in mine if inbound]
     return claimed
+
+
+async def _unparked(tx: Transaction, inbounds: Sequence[Inbound], claimed: Claimed) -> list[Inbound]:
+    """Without parked messages whose row somebody else has deleted."""
+    there = []
+    for inbound in inbounds:
+        if inbound.parked is None or await tx.unpark(inbound.parked.id):
+            there.append(inbound)
+        else:
+            claimed.duplicates.append(inbound)
+    return there
 
 
 @dataclass(slots=True)
@@ -65,9 +77,9 @@ class _Rows:
     finished: set[UUID]
     fired: set[tuple[str, str]]
 
-    async def take(self, tx: Transaction, inbound: Inbound) -> bool:
+    def take(self, inbound: Inbound) -> bool:
         if inbound.parked:
-            return await tx.unpark(inbound.parked.id)
+            return True
         if inbound.operation:
             mine = inbound.operation[0].id in self.finished
             self.finished.discard(inbound.operation[0].id)
@@ -122,6 +134,7 @@ def _other(wiring: Wiring, inbound: Inbound, first: dict[UUID, int], claimed: Cl
     if inbound.source in wiring.siblings and same_subject(content, inbound.content):
         claimed.reworded.append(inbound)
         return None
-    message = Repeated(type(inbound.message)) if isinstance(inbound.message, Message) else inbound.message
-    identity = mixed(inbound.identity, hashed_id("content", str(inbound.content)).int)
-    return replace(inbound, message=message, claim=identity)
+    wanted = inbound.parked and not isinstance(inbound.message, Command)  # by whoever tries it again
+    repeated = isinstance(inbound.message, Message) and not wanted
+    message = Repeated(type(inbound.message)) if repeated else inbound.message
+    return replace(inbound, message=message, claim=inbound.apart)

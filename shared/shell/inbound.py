@@ -15,7 +15,7 @@ import orjson
 
 from shared.contracts.envelope import BadBody, Message, Problem
 from shared.contracts.values import Attempt
-from shared.shell.core import Operation, derived_id, hashed_id
+from shared.shell.core import Operation, derived_id, hashed_id, mixed
 from shared.shell.store import OperationRow, ParkedRow, TimerRow
 from shared.swift import swift
 
@@ -133,8 +133,16 @@ class Inbound:
 
     @property
     def in_inbox(self) -> bool:
-        """Its id is claimed in the inbox; others are claimed by deleting their row."""
-        return self.operation is None and self.timer is None and self.parked is None
+        """Its id is claimed in the inbox; others are claimed by deleting their row. A parked record that could not be
+        read was known by its place only: it does both."""
+        if self.parked is not None:
+            return self.record is not None and self.parked.identity not in (None, self.identity)
+        return self.operation is None and self.timer is None
+
+    @property
+    def apart(self) -> UUID:
+        """The identity that it has when an earlier message has its own and says something else."""
+        return mixed(self.identity, hashed_id("content", str(self.content)).int)
 
 
 def content_of(type: str, key: str, body: bytes) -> int:

@@ -84,4 +84,8 @@ class Parking:
             found = inbound_of(self.wiring, record_of(row))
         except Exception as error:
             raise RetryFailed(f"cannot be read: {describe(error)}") from None
-        return found and replace(found, parked=row, claim=row.identity or found.claim)
+        if found is None:
+            return None
+        # What could not be read when it came was known by its place; now it has an identity.
+        own = row.identity is None or row.identity in (found.identity, found.apart)
+        return replace(found, parked=row, claim=row.identity if own else found.claim)
