@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, BusUnavailable
-from shared.shell.kafka import READ_SECONDS, KafkaSource, bus_record, position
+from shared.shell.kafka import READ_BYTES, READ_SECONDS, KafkaSource, bus_record, position
+from shared.shell.record_batches import at_most
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -91,9 +92,10 @@ class CatchUpSource(KafkaSource):
         # What is there already comes at once; it is waited for only where nothing can be done before.
         waits = not self._merged.size() or any(_behind(consumer, place) for place in wanted)
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                timeout = 200 if waits else 0
-                found = await consumer.getmany(*wanted, timeout_ms=timeout, max_records=None) if wanted else {}
+            with at_most(READ_BYTES):
+                async with asyncio.timeout(READ_SECONDS):
+                    timeout = 200 if waits else 0
+                    found = await consumer.getmany(*wanted, timeout_ms=timeout, max_records=None) if wanted else {}
         except TimeoutError as error:
             await self.stop()
             raise BusUnavailable("a read did not return; joining the group again") from error

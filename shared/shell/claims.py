@@ -134,7 +134,8 @@ def _other(wiring: Wiring, inbound: Inbound, first: dict[UUID, int], claimed: Cl
     if inbound.source in wiring.siblings and same_subject(content, inbound.content):
         claimed.reworded.append(inbound)
         return None
-    wanted = inbound.parked and not isinstance(inbound.message, Command)  # by whoever tries it again
-    repeated = isinstance(inbound.message, Message) and not wanted
-    message = Repeated(type(inbound.message)) if repeated else inbound.message
+    message = inbound.message
+    asked_for = inbound.parked is not None and not isinstance(message, Command)  # by whoever tries a fact again
+    if isinstance(message, Message) and not asked_for:
+        message = Repeated(type(message))
     return replace(inbound, message=message, claim=inbound.apart)

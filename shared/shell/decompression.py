@@ -16,6 +16,7 @@ LIMIT = 16_000_000
 """Bytes of a decompressed batch. Java clients fill a batch up to about ten times its compressed size, which is 1 MB."""
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 NAMES = {GZIP: "gzip", SNAPPY: "snappy", LZ4: "lz4", ZSTD: "zstd"}
+_PIECE = 16_384
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = 16
 
@@ -47,18 +48,30 @@ def decompress(codec: int, data: bytes, limit: int = LIMIT) -> tuple[bytes, bool
 
 
 def _gzip(data: bytes, limit: int) -> tuple[bytes, bool]:
+    """Piece by piece: what is behind a member's end is copied, and there may be a hundred thousand members."""
     parts: list[bytes] = []
-    room = limit
-    while data:
-        member = zlib.decompressobj(wbits=31)
-        part = member.decompress(data, room) if room else b""
+    room, position, piece = limit, 0, b""
+    member: Any = None
+    while piece or position < len(data):
+        if not piece:
+            piece = data[position : position + _PIECE]
+            position += len(piece)
+        if member is None:
+            piece = piece.lstrip(b"\x00")
+            if not piece:
+                continue
+            member = zlib.decompressobj(wbits=31)
+        if not room:
+            return b"".join(parts), False
+        part = member.decompress(piece, room)
         parts.append(part)
         room -= len(part)
-        if not member.eof:
-            if room == 0:
-                return b"".join(parts), False
-            raise CannotDecompress("gzip data are damaged: they end early")
-        data = member.unused_data.lstrip(b"\x00")
+        if member.eof:
+            member, piece = None, member.unused_data
+        else:
+            piece = member.unconsumed_tail
+    if member is not None:
+        raise CannotDecompress("gzip data are damaged: they end early")
     return b"".join(parts), True
 
 

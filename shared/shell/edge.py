@@ -199,7 +199,7 @@ def _add_parking(app: web.Application, parking: Parking) -> None:
         return json_response({"parked": [_brief(row) for row in rows]})
 
     async def show(request: web.Request) -> web.Response:
-        rows = await parking.list(request.match_info["key"])
+        rows = await parking.show(request.match_info["key"])
         if not rows:
             raise not_found("parked key")
         return json_response({"parked": [_whole(row) for row in rows]})

@@ -19,12 +19,14 @@ from shared.contracts import TOPICS
 from shared.contracts.envelope import Topic
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, BusUnavailable, Positions
-from shared.shell.record_batches import Unreadable, install
+from shared.shell.record_batches import Unreadable, at_most, install
 
 log = structlog.get_logger(__name__)
 MAX_RECORD = 2_000_000
 """Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
 FETCH_BYTES = 256_000
+READ_BYTES = 8_000_000
+"""Of batches, decompressed, that one read begins with, and a last one: a fetch of 256 KB can be gigabytes."""
 SESSION_SECONDS = 10
 COMMIT_SECONDS = 10.0
 """How long a commit may take."""
@@ -140,8 +142,9 @@ class KafkaSource:
     async def read(self, limit: int) -> Sequence[BusRecord]:
         consumer = await self._member()
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                found = await consumer.getmany(timeout_ms=1000, max_records=limit)
+            with at_most(READ_BYTES):
+                async with asyncio.timeout(READ_SECONDS):
+                    found = await consumer.getmany(timeout_ms=1000, max_records=limit)
         except TimeoutError as error:
             await self.stop()
             raise BusUnavailable("a read did not return; joining the group again") from error

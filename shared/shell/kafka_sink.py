@@ -32,7 +32,6 @@ FOR_GOOD = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
     errors.CorruptRecordException,
-    errors.InvalidTimestampError,
     errors.UnsupportedForMessageFormatError,
     InvalidRecordError,
 )
@@ -46,6 +45,7 @@ OF_THE_TOPIC = (
     errors.LeaderNotAvailableError,
     errors.NotEnoughReplicasError,
     errors.NotEnoughReplicasAfterAppendError,
+    errors.InvalidTimestampError,  # a record has the time at which it is sent: our clock is wrong, or the broker's
 )
 """Kafka takes no record of this topic at the moment."""
 

@@ -36,8 +36,13 @@ class Parking:
     def __init__(self, wiring: Wiring, store: Store, handler: Handler, clock: Clock) -> None:
         self.wiring, self.store, self.handler, self.clock = wiring, store, handler, clock
 
-    async def list(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
-        return await self.store.parked(key, limit)
+    async def list(self) -> Sequence[ParkedRow]:
+        """What is parked, without the messages themselves."""
+        return await self.store.parked(brief=True)
+
+    async def show(self, key: str) -> Sequence[ParkedRow]:
+        """The first ones of a key, as many as can be shown."""
+        return await self.store.parked(key)
 
     async def late_timers(self, limit: int = 1000) -> Sequence[TimerRow]:
         """Timers that have been due for more than a minute: as a rule those that this version cannot read."""

@@ -30,6 +30,7 @@ from shared.shell.statements import Sql
 from shared.shell.store import (
     FIRST_TIMER,
     LONG_AGO,
+    MOST_PARKED,
     Answer,
     Conflict,
     DestinationPause,
@@ -128,15 +129,18 @@ class PostgresStore(OutboxOnPostgres):
         values = {"now": now, "limit": limit, "due": due, "key": key, "name": name}
         return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, values)]
 
-    async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
+    async def parked(
+        self, key: str | None = None, limit: int = 1000, *, brief: bool = False, most_bytes: int = MOST_PARKED
+    ) -> Sequence[ParkedRow]:
+        values = {"key": key, "limit": limit, "brief": brief, "most": most_bytes}
         statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
-        return [ParkedRow(*row) for row in await self.fetch(statement, {"key": key, "limit": limit})]
+        return [ParkedRow(*row) for row in await self.fetch(statement, values)]
 
     async def parked_again(self, id: int, error: str) -> None:
         await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error})
 
     async def gauge(self) -> Mapping[str, float]:
-        (row,) = await self.fetch(statements.GAUGE, {})
+        (row,) = await self.fetch(statements.GAUGE, {"relay_lock": statements.RELAY_LOCK})
         return {name: float(value) for name, value in row.items()}
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

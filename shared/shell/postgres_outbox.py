@@ -17,6 +17,10 @@ class OutboxOnPostgres(Connections):
     async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
         return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, within(reach))]
 
+    async def outbox_highest(self) -> int:
+        ((highest,),) = await self.fetch(statements.OUTBOX_HIGHEST, {})
+        return int(highest)
+
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
 

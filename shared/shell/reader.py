@@ -39,6 +39,8 @@ from shared.shell.observability.progress import Progress
 from shared.shell.wiring import Wiring
 
 log = structlog.get_logger(__name__)
+MOST_WAITING = 32_000_000
+"""Bytes of records: nothing more is read while so many wait to be handled."""
 
 
 def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
@@ -105,6 +107,10 @@ def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
     return Inbound(identity, place.place if wrong else key, message, Meta(), place)
 
 
+def _size(record: BusRecord) -> int:
+    return len(record.value or b"") + sum(len(value or b"") for _, value in record.headers)
+
+
 class Reader:
     """Reads for ever; commits positions once a second and at the end."""
 
@@ -123,6 +129,9 @@ class Reader:
         self.chance = chance
         self.progress = progress or Progress()
         self._handled: dict[tuple[str, int], int] = {}
+        self._waiting = 0
+        """Bytes of the records that were read and are not handled yet."""
+        self._fewer = asyncio.Event()
         self._stopping = False
 
     async def run(self) -> None:
@@ -155,7 +164,18 @@ class Reader:
                 place = f"{record.topic}/{record.partition}/{record.offset}"
                 log.error("record cannot be parsed, stepped over", record=place, error=record.unreadable)
         positions = {(record.topic, record.partition): record.offset + 1 for record in records}
-        await self.handler.put(inbounds, lambda: self._handled.update(positions))
+        size = sum(map(_size, records))
+
+        def handled() -> None:
+            self._handled.update(positions)
+            self._waiting -= size
+            self._fewer.set()
+
+        self._waiting += size
+        await self.handler.put(inbounds, handled)
+        while self._waiting > MOST_WAITING:
+            self._fewer.clear()
+            await self._fewer.wait()
 
     async def keep_positions(self, every: float = 1.0) -> None:
         while True:

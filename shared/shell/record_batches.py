@@ -3,7 +3,7 @@
 aiokafka 0.14 raises in the middle of a fetch for a header name that is not UTF-8, for damaged records and for codecs
 that it lacks. The records that it had already taken out of other partitions are then lost to the caller, the position
 stays where it was, and the next fetch raises again. It also decompresses without a limit. It has no seam for this, so
-`install` replaces the two classes that its fetcher parses with. As long as a batch is well-formed, all the work per
+`install` replaces the classes that its fetcher parses with. As long as a batch is well-formed, all the work per
 record is done by aiokafka's own C parser.
 
 A batch is parsed record by record in Python (`_one_by_one`) only after something in it has raised. Header names that
@@ -18,11 +18,12 @@ import contextlib
 import struct
 from collections import Counter
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.structs import ConsumerRecord
@@ -58,7 +59,54 @@ class FetchAgain(Exception):
 
 def install() -> None:
     """Make every consumer of this process read as this module does."""
-    fetcher.MemoryRecords, fetcher.PartitionRecords = Batches, TolerantRecords
+    fetcher.MemoryRecords, fetcher.PartitionRecords, fetcher.FetchResult = Batches, TolerantRecords, BoundedResult
+
+
+@dataclass
+class Room:
+    """How many bytes of batches may still be opened by what reads in this context."""
+
+    left: int
+
+
+_room: ContextVar[Room | None] = ContextVar("room", default=None)
+
+
+@contextlib.contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """Reads in this context open no more batches when these have so many bytes, decompressed; at least one is read."""
+    before = _room.set(Room(size))
+    try:
+        yield
+    finally:
+        _room.reset(before)
+
+
+class BoundedResult(FetchResult):  # type: ignore[misc]
+    """One partition's part of a fetch: handed out up to a number of records, and up to the room that is left."""
+
+    _partition_records: TolerantRecords | None
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        room, found = _room.get(), list[Any]()
+        if room is None:
+            return super().getall(max_records)  # type: ignore[no-any-return]
+        if (
+            room.left <= 0
+            or not self.check_assignment(self._topic_partition)
+            or (records := self._partition_records) is None
+        ):
+            return found
+        until = records.opened + room.left
+        for record in records:
+            found.append(record)
+            if len(found) == max_records or records.opened >= until:
+                break
+        else:
+            self._partition_records = None
+        room.left = until - records.opened
+        self._assignment.state_value(self._topic_partition).consumed_to(records.next_fetch_offset)
+        return found
 
 
 class Batches:
@@ -93,11 +141,14 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
     """The records of one partition in a fetch, in order; only committed ones, where the consumer asks for that."""
 
     next_fetch_offset: int
+    opened = 0
+    """Bytes of the batches that were begun so far, decompressed."""
     _mismatches: ClassVar[Counter[tuple[str, int, int]]] = Counter()
 
     def _unpack_records(self) -> Iterator[Any]:
         before = self.next_fetch_offset
         for data in self._records:
+            self.opened += len(data)
             try:
                 batch = self._batch(data)
                 if batch is None:
@@ -140,7 +191,18 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
                 return self._pass_over(batch.next_offset)
         if attributes & _CONTROL:
             return self._pass_over(batch.next_offset)
-        return _decompressed(data) if attributes & _CODEC else batch
+        return self._decompressed(data) if attributes & _CODEC else batch
+
+    def _decompressed(self, data: memoryview) -> Any:
+        """The batch as if it had never been compressed. Raises Damaged or TooLarge."""
+        head = _HEAD.unpack_from(data)
+        body, whole = _body(data, head)
+        self.opened += len(body)
+        if not whole:
+            raise TooLarge(f"larger than {LIMIT:,} bytes decompressed")
+        plain = bytearray(data[: _HEAD.size])
+        plain[_ATTRIBUTES : _ATTRIBUTES + 2] = (head[5] & ~_CODEC).to_bytes(2, signed=True)
+        return DefaultRecordBatch(bytes(plain) + body)
 
     def _check(self, batch: Any) -> None:
         if not self._check_crcs or batch.validate_crc():
@@ -189,17 +251,6 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
 
 Fields = tuple[int, int, bytes | None, bytes | None, None, int, int, tuple[tuple[str, bytes | None], ...]]
 """Of a ConsumerRecord, behind the offset."""
-
-
-def _decompressed(data: memoryview) -> Any:
-    """The batch as if it had never been compressed. Raises Damaged or TooLarge."""
-    head = _HEAD.unpack_from(data)
-    body, whole = _body(data, head)
-    if not whole:
-        raise TooLarge(f"larger than {LIMIT:,} bytes decompressed")
-    plain = bytearray(data[: _HEAD.size])
-    plain[_ATTRIBUTES : _ATTRIBUTES + 2] = (head[5] & ~_CODEC).to_bytes(2, signed=True)
-    return DefaultRecordBatch(bytes(plain) + body)
 
 
 class TooLarge(Exception):

@@ -122,13 +122,14 @@ class _Term:
             self.relay.clear()
             began = self.clock.time()
             due = self.held_up.due(began)
-            if due:
-                self.mark.reset()
-            reach = Reach(self.mark.start(began), LIMIT, MOST_BYTES, self.held_up.without(began))
-            rows = await self.lock.head(reach)
+            highest = await self.store.outbox_highest() if self.held_up.holds else 0
+            start = 0 if due else self.mark.start(began)
+            rows = await self.lock.head(Reach(start, LIMIT, MOST_BYTES, self.held_up.without(began)))
             self.mark.read(self.clock.time() - began)
             if due and not _full(rows):
                 self._release(due - {row.topic for row in rows})  # nothing waits for them any more
+            if not rows:
+                self.mark.sent(highest, self.clock.time())  # below are rows of topics that are held up alone
             self.left = False
             if not (rows and await self._relay(rows)):
                 if not self.left:
@@ -217,6 +218,7 @@ class _Term:
     def _release(self, topics: set[str]) -> None:
         for topic in topics:
             if self.held_up.release(topic):
+                self.mark.reset()
                 log.info("topic takes records again", topic=topic)
 
 

@@ -19,7 +19,6 @@ from shared.shell.postgres_outbox import within
 from shared.shell.store import OutboxRow, Reach, StoreUnavailable
 
 log = structlog.get_logger(__name__)
-_KEY = 0x6F627573  # "obus"
 SETTINGS = {
     # For the server: a machine that is gone must not keep the lock for the two hours that TCP takes to notice.
     "tcp_keepalives_idle": "10",
@@ -68,10 +67,10 @@ class PostgresRelayLock:
             await connection.add_listener("outbox", lambda *_: wake())
             connection.add_termination_listener(lambda _: wake())
             looks = 0
-            while not await connection.fetchval("select pg_try_advisory_lock($1)", _KEY):
+            while not await connection.fetchval("select pg_try_advisory_lock($1)", statements.RELAY_LOCK):
                 await asyncio.sleep(0.5)
                 looks += 1
-                if looks % 6 == 0 and await connection.fetchval(_END_SILENT_HOLDER, _KEY, self.silent):
+                if looks % 6 == 0 and await connection.fetchval(_END_SILENT_HOLDER, statements.RELAY_LOCK, self.silent):
                     log.warning("ended the session of a relay that has been silent", seconds=self.silent)
             self._tell(True)
             self._beats = asyncio.create_task(self._beat(connection), name=f"{self.name}-relay-beat")

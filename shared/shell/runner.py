@@ -45,6 +45,8 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 3600.0
 SETTLED_WITHIN = 20.0
+LONGEST_TRY_SECONDS = 50.0
+"""By when a relay has found out that it can not send, and has let its lock go."""
 
 
 class Shell:
@@ -198,11 +200,13 @@ class Shell:
         self.metrics.undeliverable.set(sizes["undeliverable"])
         self.metrics.topics_held_up.set(len(self.relay.held_up.holds))
         self.metrics.lag.set(self.source.lag())
-        self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"])
+        self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"], sizes["relay_session_seconds"])
 
-    def _watch_other_relays(self, rows: float, age: float) -> None:
-        """A worker that does not relay knows of the outbox alone whether somebody does."""
-        if not self.relay.holding and (age < STANDSTILL_SECONDS or rows < self._outbox_rows):
+    def _watch_other_relays(self, rows: float, age: float, session: float) -> None:
+        """A worker that does not relay knows of the outbox whether somebody does; or, where that is old because a topic
+        is held up, of how long another has been the relay without trouble."""
+        moves = age < STANDSTILL_SECONDS or rows < self._outbox_rows
+        if not self.relay.holding and (moves or session > LONGEST_TRY_SECONDS):
             self.progress.rests("relay")
         self._outbox_rows = rows
 

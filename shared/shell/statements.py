@@ -173,6 +173,8 @@ POSTPONE = Sql("""
         cast(:histories as text[])) as u(id, worker, lease, due, attempts, doubt, abandoned, error, history)
     where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
 """)
+RELAY_LOCK = 0x6F627573  # "obus"
+# A relay in trouble gives its session up, so a session of some age is that of one that works.
 GAUGE = Sql("""
     select (select count(*) from outbox) as outbox,
         coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from outbox), 0) as outbox_age_seconds,
@@ -185,7 +187,12 @@ GAUGE = Sql("""
         (select count(*) from timers) as timers,
         (select count(*) from timers where due < clock_timestamp() - interval '1 minute') as timers_late,
         (select count(*) from parked) as parked,
-        (select count(*) from undeliverable) as undeliverable
+        (select count(*) from undeliverable) as undeliverable,
+        coalesce((select extract(epoch from clock_timestamp() - max(a.backend_start))
+            from pg_locks l join pg_stat_activity a using (pid)
+            where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = :relay_lock and l.objsubid = 1
+                and l.database = (select oid from pg_database where datname = current_database())), 0)
+            as relay_session_seconds
 """)
 # `leased_by` stays: it says that the lease ended without a word.
 RELEASE = Sql("""
@@ -208,13 +215,23 @@ OUTBOX_HEAD = Sql("""
     ) sized
     where before < :most order by id
 """)
+OUTBOX_HIGHEST = Sql("select coalesce(max(id), 0) from outbox")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
-_PARKED = (
-    "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, reason, error, "
-    "parked_at, id, identity from parked"
-)
-ALL_PARKED = Sql(f"{_PARKED} order by id limit :limit")
-PARKED_OF = Sql(f"{_PARKED} where key = :key order by id limit :limit")
+# As many as have `most` bytes together, and one more; without their contents where these are not wanted.
+_PARKED = """
+    select key, message_id, origin, kind, topic, partition, record_offset, record_key,
+        case when :brief then '' else headers end, case when :brief then null else body end,
+        reason, error, parked_at, id, identity
+    from (
+        select *, coalesce(sum(octet_length(headers) + coalesce(octet_length(body), 0)) over (
+            order by id rows between unbounded preceding and 1 preceding), 0) as before
+        from (
+            select * from parked {where} order by id limit :limit
+        ) head
+    ) sized
+    where :brief or before < :most order by id
+"""
+ALL_PARKED, PARKED_OF = Sql(_PARKED.format(where="")), Sql(_PARKED.format(where="where key = :key"))
 PARKED_AGAIN = Sql("update parked set error = :error, reason = 'failed' where id = :id")
 UNPARK = Sql("delete from parked where id = :id")
 ANSWER = Sql("select id, fingerprint, code, text, problems from answers where id = :id")

@@ -178,6 +178,10 @@ FIRST_TIMER: TimerPlace = (datetime(1, 1, 1, tzinfo=UTC), "", "")
 """Before every timer."""
 
 
+MOST_PARKED = 8_000_000
+"""Bytes of parked messages that are read at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
     """A message that was set aside, whole. `reason` is `failed`, or `behind` another of its key."""
@@ -341,6 +345,10 @@ class Store(Protocol):
         """The lowest rows in reach, in order."""
         ...
 
+    async def outbox_highest(self) -> int:
+        """The highest id in the outbox; 0 when it is empty."""
+        ...
+
     async def outbox_sent(self, ids: Sequence[int]) -> None: ...
 
     async def set_aside(self, refused: Mapping[int, str]) -> None:
@@ -365,8 +373,11 @@ class Store(Protocol):
         all but that row, which is gone for good. Returns how many were put back; None when there is no such row."""
         ...
 
-    async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
-        """Parked messages in the order in which they were parked."""
+    async def parked(
+        self, key: str | None = None, limit: int = 1000, *, brief: bool = False, most_bytes: int = MOST_PARKED
+    ) -> Sequence[ParkedRow]:
+        """Parked messages in the order in which they were parked; of one key, or of all. No more when these have
+        `most_bytes` of headers and body, but at least one. `brief`: without headers and body, and all."""
         ...
 
     async def parked_again(self, id: int, error: str) -> None:
@@ -375,7 +386,8 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_doubtful, destinations_paused, timers, timers_late, parked, undeliverable."""
+        operations_doubtful, destinations_paused, timers, timers_late, parked, undeliverable; and for how long somebody
+        has held the relay's lock without giving it up: relay_session_seconds."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

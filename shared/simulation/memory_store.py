@@ -19,6 +19,7 @@ from shared.shell.core import Record
 from shared.shell.service import RecordTable, StateTable
 from shared.shell.store import (
     FIRST_TIMER,
+    MOST_PARKED,
     SHOWN_BYTES,
     Answer,
     BatchRefused,
@@ -244,6 +245,10 @@ class MemoryStore:
             size += len(row.headers) + len(row.body)
         return head
 
+    async def outbox_highest(self) -> int:
+        await self.pause("outbox_highest")
+        return max((row.id for row, _ in self.rows(OUTBOX).values()), default=0)
+
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         async with self.begin() as tx:
             await self.pause("outbox_sent")
@@ -294,10 +299,16 @@ class MemoryStore:
                         put_back += 1
         return put_back
 
-    async def parked(self, key: str | None = None, limit: int = 1000) -> Sequence[ParkedRow]:
+    async def parked(
+        self, key: str | None = None, limit: int = 1000, *, brief: bool = False, most_bytes: int = MOST_PARKED
+    ) -> Sequence[ParkedRow]:
         await self.pause("parked")
         found = (row for row in self.rows(PARKED).values() if key is None or row.key == key)
-        return sorted(found, key=lambda row: row.id)[:limit]
+        rows = sorted(found, key=lambda row: row.id)[:limit]
+        if brief:
+            return [dataclasses.replace(row, headers=b"", body=None) for row in rows]
+        sizes = itertools.accumulate(len(row.headers) + len(row.body or b"") for row in rows)
+        return [row for row, before in zip(rows, (0, *sizes), strict=False) if before < most_bytes]
 
     async def parked_again(self, id: int, error: str) -> None:
         async with self.begin() as tx:
@@ -315,6 +326,7 @@ class MemoryStore:
         doubtful = [row for row in self.rows(OPERATIONS).values() if row.doubt and row not in held]
         sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED, UNDELIVERABLE)}
         return sizes | {
+            "relay_session_seconds": 0.0,
             "outbox_age_seconds": max(ages, default=0.0),
             "operations_late": float(len(late)),
             "timers_late": float(

@@ -371,6 +371,8 @@ class Author:
                 due,
                 [(row.due, row.key, row.name) for row in page],
                 [row.message_id for row in await store.parked(key)],
+                [(row.message_id, row.headers, row.body) for row in await store.parked(brief=True)],
+                [row.message_id for row in await store.parked(key, most_bytes=1)],
             )
 
         return "look", looks

@@ -15,6 +15,7 @@ from shared.shell.core import derived_id
 from shared.shell.database import create_engine
 from shared.shell.migration import migrate
 from shared.shell.postgres import PostgresStore, read_gauges
+from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.store import OperationRow, StoreUnavailable, Writes
 from tests.integration.conftest import NewDatabase
 
@@ -105,4 +106,18 @@ async def test_a_database_that_is_away_is_said_to_be(new_database: NewDatabase) 
     engine = create_engine("postgresql://nobody@127.0.0.1:1/nothing", "test")
     with pytest.raises(StoreUnavailable):
         await read_gauges(engine, GAUGES)
+    await engine.dispose()
+
+
+async def test_how_long_somebody_has_been_the_relay_is_known(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "payments", url)
+    engine = create_engine(url, "test")
+    store, lock = PostgresStore(engine), PostgresRelayLock(url, "relay")
+    assert (await store.gauge())["relay_session_seconds"] == 0
+    await lock.acquire(lambda: None)
+    await asyncio.sleep(0.1)
+    assert 0.1 <= (await store.gauge())["relay_session_seconds"] < 60
+    await lock.close()
+    assert (await store.gauge())["relay_session_seconds"] == 0
     await engine.dispose()

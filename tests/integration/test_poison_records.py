@@ -159,6 +159,30 @@ async def test_a_record_that_decompresses_to_200_mb_is_stepped_over_in_bounded_m
     assert raw.world.shells[0].metrics.unreadable._value.get() == 1
 
 
+async def test_many_small_records_that_are_large_decompressed_are_held_a_few_at_a_time(raw: Raw) -> None:
+    """Forty of 550 bytes come with one fetch, and are 600 MB."""
+    process = psutil.Process()
+    large = await asyncio.to_thread(lambda: batch_of([RawRecord(b"large", bytes(15_000_000))], ZSTD))
+    parking = raw.world.shells[0].parking
+    gc.collect()
+    before = peak = process.memory_info().rss
+
+    async def all_of_it() -> None:
+        for _ in range(40):
+            await produce(raw.client, COMMANDS.name, 2, large)
+        await raw.goes_on(parked=40)
+        assert len(await parking.list()) == 40
+        assert len(await parking.show("large")) == 1
+        assert (await parking.retry("large")).handled == 0
+
+    going_on = asyncio.create_task(all_of_it())
+    while not going_on.done():
+        peak = max(peak, process.memory_info().rss)
+        await asyncio.sleep(0.002)
+    await going_on
+    assert (peak - before) / 1e6 < 250
+
+
 async def test_what_an_aborted_transaction_wrote_does_not_happen(raw: Raw) -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=raw.world.settings.bootstrap_servers, transactional_id=f"shop-{next(ids)}"

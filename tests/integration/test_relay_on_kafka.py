@@ -7,9 +7,11 @@ import asyncio
 import itertools
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -21,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import KafkaSettings
 from shared.shell.database import create_engine
+from shared.shell.kafka_producer import FencedProducer
 from shared.shell.kafka_sink import KafkaSink
 from shared.shell.metrics import Metrics
 from shared.shell.postgres import PostgresStore
@@ -169,6 +172,25 @@ async def test_a_missing_topic_holds_up_itself_only(place: Place) -> None:
         assert not relay.held_up.holds
     assert list(dict.fromkeys((await place.bodies(missing))["a"])) == [b"%d" % n for n in range(1200)]
     assert list(dict.fromkeys((await place.bodies(there))["a"])) == [b"%d" % n for n in range(300)]
+
+
+async def test_while_our_clock_is_wrong_records_wait_and_none_is_given_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka takes no record from more than an hour ahead. Sent later the same record has another time."""
+    topic, ahead, send = await place.create("topic"), [7200.0], FencedProducer.send
+
+    async def wrong(self: FencedProducer, *values: Any, **named: Any) -> Any:
+        return await send(self, *values, timestamp_ms=int((time.time() + ahead[0]) * 1000), **named)
+
+    monkeypatch.setattr(FencedProducer, "send", wrong)
+    async with place.relaying() as relay:
+        await place.write(*((topic, f"k{n}", b"x") for n in range(10)))
+        await until(lambda: _held(relay, topic))
+        ahead[0] = 0.0
+        await until(lambda: place.value("select count(*) = 0 from outbox"))
+    assert len(await place.bodies(topic)) == 10
+    assert await place.value("select count(*) from undeliverable") == 0
 
 
 async def test_a_topic_that_is_deleted_while_the_relay_runs_holds_up_itself_only(place: Place) -> None:

@@ -16,6 +16,7 @@ from shared.shell.observability.progress import PARTS, STANDSTILL_SECONDS, Progr
 from shared.shell.operations import Operations
 from shared.shell.reader import Reader
 from shared.shell.relay import Relay
+from shared.shell.runner import Shell
 from shared.shell.store import StoreUnavailable
 from shared.shell.timers import Timers
 from shared.simulation.memory_store import MemoryStore
@@ -239,3 +240,35 @@ async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, ha
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.parametrize(
+    ("rows", "age", "session", "stands_still"),
+    [
+        ((9, 9), 10, 0, []),
+        ((9, 8), 3600, 0, []),
+        ((9, 9), 3600, 20, ["relay"]),
+        ((9, 9), 3600, 600, []),
+    ],
+    ids=["all is young", "it becomes less", "nobody works", "another works, and a topic is held up"],
+)
+def test_a_worker_that_had_trouble_and_does_not_relay_now(
+    hands: Hands, rows: tuple[int, int], age: float, session: float, stands_still: list[str]
+) -> None:
+    world = World()
+    shell = Shell(
+        world.wiring.service,
+        "tally-1",
+        store=world.store,
+        source=Kafka(),
+        sink=Broker(),
+        lock=lambda: Turnstile().lock("w", world.store),
+        clock=world.clock,
+        chance=random.Random(1),
+    )
+    shell.progress._now = hands
+    shell.progress.waits("relay")
+    for count in rows:
+        shell._watch_other_relays(count, age, session)
+    hands.at += STANDSTILL_SECONDS
+    assert shell.progress.standing_still() == stands_still

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import struct
 import time
 from itertools import pairwise
 from typing import Any
+from unittest import mock
 
 import pytest
 from aiokafka import TopicPartition
@@ -16,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.shell.decompression import LIMIT
-from shared.shell.record_batches import Batches, TolerantRecords, Unreadable
+from shared.shell.record_batches import Batches, BoundedResult, TolerantRecords, Unreadable, at_most
 from tests.kafka_bytes import GZIP, LZ4, SNAPPY, ZSTD, RawRecord, batch_around, batch_of, encoded, varint
 
 PLACE = TopicPartition("t", 0)
@@ -167,3 +169,44 @@ def test_a_well_formed_batch_is_parsed_as_fast_as_by_aiokafka() -> None:
 def _with_checksum(batch: bytearray) -> bytes:
     struct.pack_into(">I", batch, 17, calc_crc32c(bytes(batch[21:])))
     return bytes(batch)
+
+
+def test_a_hundred_thousand_empty_gzip_members_take_no_time() -> None:
+    """Nobody would answer Kafka meanwhile, and the worker would lose its partitions, again and again."""
+    members = gzip.compress(encoded(GOOD, 0)) + gzip.compress(b"") * 90_000
+    batch = bytearray(batch_around(members, 1))
+    struct.pack_into(">h", batch, 21, GZIP)
+    began = time.process_time()
+    found, position = read(_with_checksum(batch))
+    assert ([record.offset for record in found], position) == ([0], 1)
+    assert time.process_time() - began < 2
+
+
+def _result(data: bytes, offset: int = 0) -> BoundedResult:
+    assignment = mock.Mock(active=True)
+    state = assignment.state_value.return_value
+    state.paused, state.position = False, offset
+    state.consumed_to = lambda position: setattr(state, "position", position)
+    return BoundedResult(PLACE, assignment=assignment, partition_records=records_of(data, offset), backoff=0)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_read_opens_no_more_batches_than_its_room_allows_and_the_next_one_goes_on(codec: int) -> None:
+    large = [RawRecord(b"k", bytes(1_000_000))] * 3
+    data = b"".join(moved(batch_of(large, codec), 3 * n) for n in range(5))
+    result, other, reads = _result(data), _result(data), list[list[int]]()
+    while result.has_more():
+        with at_most(4_000_000):
+            reads.append([record.offset for record in result.getall(100)])
+            assert other.getall(100) == [] or len(reads) > 1, "another partition has its turn at another time"
+    assert reads[0] == [0, 1, 2, 3]
+    assert [offset for read in reads for offset in read] == list(range(15))
+    assert max(map(len, reads)) < 7
+
+
+def test_without_a_bound_all_is_read_at_once() -> None:
+    data = b"".join(moved(batch_of([GOOD], GZIP), n) for n in range(5))
+    result = _result(data)
+    assert len(result.getall(3)) == 3
+    assert len(result.getall()) == 2
+    assert not result.has_more()

@@ -17,7 +17,7 @@ from shared.shell.bus import BusUnavailable, Sent, Sink
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.relay import MOST_BYTES, Relay
-from shared.shell.store import OutboxRow, Writes
+from shared.shell.store import OutboxRow, Reach, Writes
 from shared.simulation.bus import MemoryBus, MemorySink
 from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE, MemoryStore
 from shared.simulation.relay_lock import Turnstile
@@ -150,6 +150,30 @@ class TestARecordThatKafkaRefuses:
 
 
 class TestATopicThatIsMissing:
+    async def test_its_rows_are_not_walked_over_at_every_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A million of them took two thirds of a core, with nothing else to do."""
+        monkeypatch.setattr("shared.shell.relay_marks.SWEEP_SECONDS", 0.05)
+        monkeypatch.setattr("shared.shell.relay_marks.LONGEST_HOLD", 0.2)
+        store, broker, starts = MemoryStore(), Broker(missing={STATUS}), list[int]()
+        head = store.outbox_head
+
+        async def look(reach: Reach) -> Sequence[OutboxRow]:
+            starts.append(reach.after)
+            return await head(reach)
+
+        monkeypatch.setattr(store, "outbox_head", look)
+        await write(store, *((STATUS, f"k{n}", b"1") for n in range(20)))
+        async with relaying(store, broker) as relay:
+            await asyncio.sleep(0.5)
+            starts.clear()
+            await asyncio.sleep(1)
+            assert starts.count(0) < len(starts) / 3
+            await write(store, (EVENTS, "a", b"1"))
+            relay.wake()
+            await until_in_log(broker, 1)
+            broker.missing.clear()
+            await until_empty(store)
+
     async def test_it_holds_up_itself_only_and_catches_up_in_order(self) -> None:
         store, broker = MemoryStore(), Broker(missing={STATUS})
         async with relaying(store, broker) as relay:

@@ -1,0 +1,84 @@
+"""However large records are, a worker holds few bytes of them at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from shared.shell.bus import BusRecord, Positions
+from shared.shell.parking import Parking
+from shared.shell.reader import MOST_WAITING, Reader, inbound_of
+from tests.unit.shell.tally import COMMANDS
+from tests.unit.shell.world import START, World
+
+LARGE = bytes(5_000_000)
+
+
+def records(first: int = 0) -> list[BusRecord]:
+    """Garbage: half of it in the body, half in a header."""
+    place = ("tally.commands.v1", 0)
+    return [
+        BusRecord(*place, first, b"t-1", (), LARGE, START),
+        BusRecord(*place, first + 1, b"t-1", (("x", LARGE),), None, START),
+    ]
+
+
+@dataclass
+class Endless:
+    """A source that always has more."""
+
+    offsets: itertools.count[int] = field(default_factory=lambda: itertools.count(0, 2))
+    reads: int = 0
+
+    async def start(self) -> None: ...
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        await asyncio.sleep(0)
+        self.reads += 1
+        return records(next(self.offsets))
+
+    async def commit(self, positions: Positions) -> None: ...
+    def lag(self) -> int:
+        return 1
+
+    def ready(self) -> bool:
+        return True
+
+    async def stop(self) -> None: ...
+
+
+async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
+    world, source = World(), Endless()
+    handler = world.handler()
+    reader = Reader(world.wiring, source, handler, world.metrics, 100, random.Random(1))
+    reading = asyncio.create_task(reader.run())
+    for _ in range(3):
+        await asyncio.sleep(0.05)
+        waiting = source.reads
+        assert 2 * len(LARGE) * (waiting - 1) <= MOST_WAITING
+    handling = asyncio.create_task(handler.run())
+    async with asyncio.timeout(5):
+        while source.reads < waiting + 3:
+            await asyncio.sleep(0.01)
+    for task in (reading, handling):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
+    world = World()
+    parking = Parking(world.wiring, world.store, world.handler(), world.clock)
+    garbage = [inbound_of(world.wiring, record) for first in (0, 2, 4) for record in records(first)]
+    await world.batch(*filter(None, garbage))
+
+    assert [(row.headers, row.body) for row in await parking.list()] == [(b"", None)] * 6
+    assert len(await parking.show("t-1")) == 2
+    assert len(await world.store.parked("t-1", most_bytes=1)) == 1
+
+    world.wiring.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
+    released = await parking.retry("t-1")
+    assert (released.handled, world.parked()) == (6, [])
