@@ -98,6 +98,8 @@ class Done:
     """Duplicates from our own services whose body was another one: decided again by a database that was set back."""
     refused: int = 0
     parked: list[ParkedRow] = field(default_factory=list)
+    passing: dict[UUID, Refused] = field(default_factory=dict)
+    """Refusals by identity that are not kept: the same command, sent again later, is handled as if it were new."""
     finished_serial: bool = False
     earliest_timer: datetime | None = None
     duplicate_ids: set[UUID] = field(default_factory=set)
@@ -354,6 +356,8 @@ class Batch:
         held = await tx.write(writes)
         if self.done.parked:
             await tx.park(self.done.parked)
+        if self.done.passing:
+            await tx.forget(self.done.passing)
         if self._answers:
             await tx.keep_answers(self._answers)
         self.done.earliest_timer = min((row.due for row in timers), default=None)
@@ -476,8 +480,10 @@ class Batch:
         if inbound.reply is not None and isinstance(inbound.message, Command):
             # Whoever sent it learns of it and can send it again: nothing is set aside.
             waits = Refused("parked", "This key waits for staff: an earlier message of it is parked.")
+            refused = waits if reason == "behind" else Refused("internal", error)
             self.done.answered.append((inbound, "refused"))
-            self._reply(inbound, waits if reason == "behind" else Refused("internal", error))
+            self.done.passing[inbound.identity] = refused
+            self.done.replies.append((inbound, refused))
             return
         self._blocked.add(inbound.key)
         self.done.answered.append((inbound, "parked"))

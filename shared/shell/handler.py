@@ -240,7 +240,7 @@ class Handler:
         if done.duplicates:
             for inbound in inbounds:
                 if inbound.reply is not None and not inbound.reply.done():
-                    inbound.reply.set_result(Duplicate())
+                    inbound.reply.set_result(done.passing.get(inbound.identity) or Duplicate())
         self.after(done)
 
     def _tell_of_parked(self, inbounds: Sequence[Inbound], done: Done) -> None:

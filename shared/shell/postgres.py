@@ -182,6 +182,9 @@ class PostgresTransaction:
     async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
         return {row[0]: row[1] for row in await self._fetch(statements.CONTENTS, {"ids": list(ids)})}
 
+    async def forget(self, ids: Collection[UUID]) -> None:
+        await execute(self.driver, statements.FORGET, {"ids": list(ids)})
+
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         ids, workers, leases = zip(*operations, strict=True)
         values = {"ids": ids, "workers": workers, "leases": leases}

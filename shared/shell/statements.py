@@ -51,6 +51,7 @@ CLAIM = Sql("""
     order by id on conflict do nothing
     returning message_id
 """)
+FORGET = Sql("delete from inbox where message_id = any(cast(:ids as uuid[]))")
 CONTENTS = Sql("select message_id, content from inbox where message_id = any(cast(:ids as uuid[]))")
 # A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
 # both had, and a statement does not see what was committed while it waited.

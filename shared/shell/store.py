@@ -248,6 +248,10 @@ class Transaction(Protocol):
         """What messages in the inbox consisted of."""
         ...
 
+    async def forget(self, ids: Collection[UUID]) -> None:
+        """Give up what this transaction claimed: nothing came of it."""
+        ...
+
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         """Delete operations that are still leased as given (id, leased_by, lease). Returns the ids found so."""
         ...

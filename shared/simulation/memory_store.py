@@ -421,6 +421,11 @@ class MemoryTransaction:
                 behind.add(row.key)
         return behind
 
+    async def forget(self, ids: Collection[UUID]) -> None:
+        await self.store.pause("forget")
+        for id in ids:
+            self.delete(INBOX, id)
+
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
         await self.store.pause("finish")
         finished = set()

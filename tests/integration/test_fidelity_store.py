@@ -175,7 +175,15 @@ class Author:
         keys = self._some()
         if self.chance.random() < 0.3:
             return "contents", lambda store, tx: tx.contents(ids)
-        return f"claim {keys}", lambda store, tx: tx.claim(ids, keys, NOW)
+        forgets = self.chance.random() < 0.2
+
+        async def claims(store: Store, tx: Any) -> Any:
+            claimed = await tx.claim(ids, keys, NOW)
+            if forgets:
+                await tx.forget(claimed[0])
+            return claimed
+
+        return f"claim {keys}", claims
 
     def _load(self, player: Player) -> tuple[str, Work]:
         keys, lock = self._some(), self.chance.random() < 0.8

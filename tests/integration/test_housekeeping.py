@@ -113,3 +113,17 @@ async def test_workers_that_start_together_make_the_partitions_once(store: Postg
         async with asyncio.timeout(20):  # a step that found its table locked (by autovacuum) is left to the next run
             while await partitions(store) != {*wanted, "inbox_other"}:
                 await store.housekeep(DAY + timedelta(days=days), KEEP)
+
+
+async def test_an_id_that_comes_early_while_its_partition_is_made_is_kept(store: PostgresStore) -> None:
+    """By a sender whose clock is days ahead. The worker went down with `23514`."""
+    await store.housekeep(DAY - timedelta(days=5), KEEP)
+    async with store.begin() as tx:
+        await tx.claim({of_day(1): 7}, (), DAY - timedelta(days=5))
+        making = asyncio.create_task(store.housekeep(DAY, KEEP))
+        await asyncio.sleep(0.05)
+    await making
+    await store.housekeep(DAY, KEEP)
+    assert partition_name(DAY.date()) in await partitions(store)
+    assert not await claim(store, of_day(1), timedelta())
+    assert (await tables(store))[partition_name(DAY.date())] == 1
