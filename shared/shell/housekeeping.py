@@ -59,9 +59,11 @@ async def _partitions(engine: AsyncEngine) -> set[str]:
 
 
 async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high: UUID) -> None:
-    """Ids of that day that came early are in the default partition; they move along."""
+    """Ids of that day that came early are in the default partition; they move along. One that somebody is claiming at
+    this moment would be left behind, and the new partition refused: he finishes first, the next one waits."""
     if await _is_partition(connection, name):
         return
+    await connection.execute(sa.text("lock table inbox_other in access exclusive mode"))
     await connection.execute(sa.text(f"create table if not exists {name} (like inbox including all)"))
     await _move(connection, "inbox_other", name, "message_id >= :low and message_id < :high", low=low, high=high)
     await connection.execute(

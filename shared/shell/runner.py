@@ -333,11 +333,21 @@ async def _watch(shell: Shell, engine: AsyncEngine, alive: _Alive, settings: Set
             shell.metrics.set_own(await read_gauges(engine, shell.wiring.service.gauges))
             alive.missing = []
             if loop.time() - housekept > HOUSEKEEPING_SECONDS:
-                await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+                await _housekept(shell, settings)
                 housekept = loop.time()
         except StoreUnavailable:
             alive.missing = ["database"]
         await asyncio.sleep(5.0 if not alive.missing else 0.5)
+
+
+async def _housekept(shell: Shell, settings: Settings) -> None:
+    """What goes wrong with it is no reason to stop."""
+    try:
+        await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+    except StoreUnavailable:
+        raise
+    except Exception as bug:
+        log.exception("housekeeping failed, left for later", error=type(bug).__name__)
 
 
 async def _until(stopping: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:

@@ -117,13 +117,14 @@ async def test_workers_that_start_together_make_the_partitions_once(store: Postg
 
 async def test_an_id_that_comes_early_while_its_partition_is_made_is_kept(store: PostgresStore) -> None:
     """By a sender whose clock is days ahead. The worker went down with `23514`."""
+    tomorrow = DAY + timedelta(days=1)  # the partition of the day is made first
     await store.housekeep(DAY - timedelta(days=5), KEEP)
     async with store.begin() as tx:
         await tx.claim({of_day(1): 7}, (), DAY - timedelta(days=5))
-        making = asyncio.create_task(store.housekeep(DAY, KEEP))
+        making = asyncio.create_task(store.housekeep(tomorrow, KEEP))
         await asyncio.sleep(0.05)
     await making
-    await store.housekeep(DAY, KEEP)
+    await store.housekeep(tomorrow, KEEP)
     assert partition_name(DAY.date()) in await partitions(store)
     assert not await claim(store, of_day(1), timedelta())
     assert (await tables(store))[partition_name(DAY.date())] == 1
