@@ -30,7 +30,6 @@ from shared.shell.statements import Sql
 from shared.shell.store import (
     FIRST_TIMER,
     LONG_AGO,
-    MOST_PARKED,
     Answer,
     Conflict,
     DestinationPause,
@@ -128,16 +127,6 @@ class PostgresStore(OutboxOnPostgres):
         due, key, name = after
         values = {"now": now, "limit": limit, "due": due, "key": key, "name": name}
         return [TimerRow(*row) for row in await self.fetch(statements.DUE_TIMERS, values)]
-
-    async def parked(
-        self, key: str | None = None, limit: int = 1000, *, brief: bool = False, most_bytes: int = MOST_PARKED
-    ) -> Sequence[ParkedRow]:
-        values = {"key": key, "limit": limit, "brief": brief, "most": most_bytes}
-        statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
-        return [ParkedRow(*row) for row in await self.fetch(statement, values)]
-
-    async def parked_again(self, id: int, error: str) -> None:
-        await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error})
 
     async def gauge(self) -> Mapping[str, float]:
         (row,) = await self.fetch(statements.GAUGE, {"relay_lock": statements.RELAY_LOCK})

@@ -1,4 +1,4 @@
-"""The outbox on PostgreSQL, and the records that Kafka refuses. See `store.Store`."""
+"""The outbox on PostgreSQL, the records that Kafka refuses, and parked messages. See `store.Store`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import asyncpg
 
 from shared.shell import statements
 from shared.shell.postgres_connections import Connections, execute, fetch
-from shared.shell.store import SHOWN_BYTES, OutboxRow, Reach, UndeliverableRow
+from shared.shell.store import MOST_PARKED, SHOWN_BYTES, OutboxRow, ParkedRow, Reach, UndeliverableRow
 
 
 class OutboxOnPostgres(Connections):
@@ -44,6 +44,16 @@ class OutboxOnPostgres(Connections):
         async with self._taking_turns() as driver:
             ((found, put_back, _),) = await fetch(driver, statements.SEND_AGAIN, {"id": id, "drop": drop})
         return put_back if found else None
+
+    async def parked(
+        self, key: str | None = None, limit: int = 1000, *, brief: bool = False, most_bytes: int = MOST_PARKED
+    ) -> Sequence[ParkedRow]:
+        values = {"key": key, "limit": limit, "brief": brief, "most": most_bytes}
+        statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
+        return [ParkedRow(*row) for row in await self.fetch(statement, values)]
+
+    async def parked_again(self, id: int, error: str) -> None:
+        await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error})
 
     @asynccontextmanager
     async def _taking_turns(self) -> AsyncIterator[asyncpg.Connection]:

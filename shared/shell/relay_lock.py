@@ -44,7 +44,7 @@ _END_SILENT_HOLDER = """
 
 
 class PostgresRelayLock:
-    """See `store.RelayLock`."""
+    """See `relay.RelayLock`."""
 
     def __init__(
         self, url: str, name: str, held: Callable[[bool], None] = lambda held: None, silent: float = SILENT_SECONDS

@@ -32,10 +32,10 @@ from shared.shell.operations import Operations
 from shared.shell.parking import Parking
 from shared.shell.postgres import PostgresStore, read_gauges
 from shared.shell.reader import Reader
-from shared.shell.relay import Relay
+from shared.shell.relay import Relay, RelayLock
 from shared.shell.relay_lock import PostgresRelayLock
 from shared.shell.service import Service
-from shared.shell.store import Reach, RelayLock, Store, StoreUnavailable
+from shared.shell.store import Reach, Store, StoreUnavailable
 from shared.shell.timers import Timers
 from shared.shell.tracing import Tracer
 from shared.shell.wiring import Wiring

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,8 +176,6 @@ TimerPlace = tuple[datetime, str, str]
 """Due, key and name: the order in which timers are due."""
 FIRST_TIMER: TimerPlace = (datetime(1, 1, 1, tzinfo=UTC), "", "")
 """Before every timer."""
-
-
 MOST_PARKED = 8_000_000
 """Bytes of parked messages that are read at once."""
 
@@ -399,23 +397,3 @@ class Store(Protocol):
         ...
 
     async def ping(self) -> None: ...
-
-
-class RelayLock(Protocol):
-    """Held by the one worker of a service that relays its outbox."""
-
-    async def acquire(self, wake: Callable[[], None]) -> None:
-        """Wait until this worker is the relay. `wake` is called when another worker wrote to the outbox, and when the
-        lock is lost."""
-        ...
-
-    def held(self) -> bool:
-        """Whether this worker is still the relay, as far as it knows."""
-        ...
-
-    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
-        """As `Store.outbox_head`, but only while the lock is held: the same session reads that holds it. Raises
-        StoreUnavailable when it is lost."""
-        ...
-
-    async def close(self) -> None: ...

@@ -31,7 +31,7 @@ class Turnstile:
 
 
 class MemoryRelayLock:
-    """See `store.RelayLock`."""
+    """See `relay.RelayLock`."""
 
     def __init__(self, turnstile: Turnstile, owner: str, store: Store) -> None:
         self.turnstile, self.owner, self.store = turnstile, owner, store

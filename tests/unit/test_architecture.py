@@ -160,10 +160,13 @@ def test_production_imports_no_test() -> None:
 
 
 def test_contracts_and_money_are_the_bottom() -> None:
-    bottom = ("shared.money", "shared.contracts", "shared.swift")
+    bottom = ("shared.money", "shared.contracts", "shared.swift", "shared.uuids")
     problems = [
         f"{file.relative_to(ROOT)} imports {module}"
-        for file in [*sources("shared/contracts"), ROOT / "shared" / "money.py", ROOT / "shared" / "swift.py"]
+        for file in [
+            *sources("shared/contracts"),
+            *(ROOT / "shared" / f"{name}.py" for name in ("money", "swift", "uuids")),
+        ]
         for module in imports_of(file)
         if within(module, "shared") and not within(module, *bottom) and module != "shared"
     ]
