@@ -1,7 +1,7 @@
 """How often an outside system is called, by all workers of a service together.
 
-Workers reserve turns in a table of the service's database, several at a time when many callers wait: about one small
-statement per quarter second at full rate, one per call when calls are rare.
+Workers reserve turns in a table of the service's database, several at a time: for those who wait, and for as many more
+as came lately. That is about one small statement per quarter second, and one per call only when calls are rare.
 
     limiter = RateLimiter(PostgresReservations(engine), per_second=25)
     if (seconds := await limiter.turn("POST /v1/charges")) > 0:
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -75,11 +76,18 @@ class RateLimiter:
         self._block = max(1, math.ceil(per_second * BLOCK_SECONDS))
         self._waiting: dict[str, deque[asyncio.Future[float]]] = defaultdict(deque)
         self._serving: dict[str, asyncio.Task[None]] = {}
+        self._ahead: dict[str, _Ahead] = defaultdict(_Ahead)
 
     async def turn(self, name: str, within: float = 5.0) -> float:
         """Wait for the next turn. Returns 0.0 when it has come. Otherwise no turn was taken: it would come in more than
         `within` seconds, or the database is away; returns after how many seconds to ask again."""
-        queue = self._waiting[name]
+        queue, ahead = self._waiting[name], self._ahead[name]
+        if (
+            name not in self._serving
+            and (begins := ahead.take(asyncio.get_running_loop().time(), self._gap)) is not None
+        ):
+            await asyncio.sleep(begins - asyncio.get_running_loop().time())
+            return 0.0
         if (expected := len(queue) * self._gap) > within:
             return expected
         mine: asyncio.Future[float] = asyncio.get_running_loop().create_future()
@@ -98,16 +106,19 @@ class RateLimiter:
 
     async def _serve(self, name: str) -> None:
         """Reserve turns for those who wait, a block at a time, while the block before runs out."""
-        loop, queue = asyncio.get_running_loop(), self._waiting[name]
+        loop, queue, ahead = asyncio.get_running_loop(), self._waiting[name], self._ahead[name]
         try:
             while callers := self._next_callers(queue):
+                spare = min(ahead.came_lately(loop.time()), self._block - len(callers))
                 try:
-                    seconds = await self._reservations.reserve(name, len(callers) * self._gap)
+                    seconds = await self._reservations.reserve(name, (len(callers) + spare) * self._gap)
                 except StoreUnavailable:
                     _answer(callers, [-1.0] * len(callers))
                     continue
                 first = loop.time() + seconds
-                _answer(callers, [first + number * self._gap for number in range(len(callers))])
+                turns = [first + number * self._gap for number in range(len(callers) + spare)]
+                ahead.reserved(turns, len(callers))
+                _answer(callers, turns[: len(callers)])
                 if queue:
                     await asyncio.sleep(first + (len(callers) - 1) * self._gap - BLOCK_SECONDS - loop.time())
         finally:
@@ -123,6 +134,36 @@ class RateLimiter:
             if not caller.done():
                 callers.append(caller)
         return callers
+
+
+class _Ahead:
+    """Turns of one name that were reserved before anybody wanted them. One that nobody took lapses."""
+
+    def __init__(self) -> None:
+        self._turns: deque[float] = deque()
+        self._taken = 0
+        """Since the last reservation."""
+        self._since = 0.0
+        self._last = 0.0
+        """When the last turn was given."""
+
+    def take(self, now: float, gap: float) -> float | None:
+        """When the next turn begins; None where there is none. Late ones keep their distance, too."""
+        while self._turns:
+            turn = self._turns.popleft()
+            if turn >= now - BLOCK_SECONDS:
+                self._taken += 1
+                self._last = max(turn, now, self._last + gap)
+                return self._last
+        return None
+
+    def came_lately(self, now: float) -> int:
+        """How many turns are likely to be wanted within the next block, by how many were since the last one."""
+        return int(self._taken * min(1.0, BLOCK_SECONDS / max(now - self._since, 0.001)))
+
+    def reserved(self, turns: Sequence[float], taken: int) -> None:
+        self._turns = deque(turns[taken:])
+        self._since, self._taken, self._last = turns[0], taken, turns[taken - 1]
 
 
 def _answer(callers: list[asyncio.Future[float]], answers: list[float]) -> None:

@@ -94,3 +94,34 @@ def test_without_the_database_nobody_calls() -> None:
     first, second, later = in_virtual_time(calls())
     assert (first, second) == (-1.0, -1.0)
     assert later > 0
+
+
+def test_calls_that_come_one_by_one_share_reservations_within_the_rate() -> None:
+    books = Counted()
+
+    async def calls() -> list[float]:
+        workers = RateLimiter(books, 25), RateLimiter(books, 25)
+        times = []
+        for number in range(200):
+            await asyncio.sleep(0.03)
+            times.append(await call(workers[number % 2]))
+        return times
+
+    times = in_virtual_time(calls())
+    for began in times:
+        assert sum(began <= time < began + 1.0 for time in times) <= 25 + 7, "a block at most beyond the rate"
+    assert len(books.reserved) < 100
+
+
+def test_turns_that_nobody_took_lapse() -> None:
+    books = Counted()
+
+    async def calls() -> list[float]:
+        limiter = RateLimiter(books, 20)
+        for _ in range(20):
+            await call(limiter)
+        await asyncio.sleep(10)
+        return sorted(await asyncio.gather(*(call(limiter) for _ in range(8))))
+
+    times = in_virtual_time(calls())
+    assert all(after - before > 0.049 for before, after in pairwise(times)), "no burst of what was saved up"
