@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusRecord, BusUnavailable
-from shared.shell.kafka import READ_BYTES, READ_SECONDS, KafkaSource, bus_record, position
+from shared.shell.kafka import READ_BYTES, READ_SECONDS, KafkaSource, bus_record, end, position
 from shared.shell.record_batches import at_most
 
 Place = tuple[str, int]
@@ -108,5 +108,5 @@ class CatchUpSource(KafkaSource):
 
 def _behind(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
     """Whether there is something to be read that is not here yet, as far as is known."""
-    end, here = consumer.highwater(place), position(consumer, place)
-    return end is None or here is None or here < end
+    last, here = end(consumer, place), position(consumer, place)
+    return last is None or here is None or here < last

@@ -190,8 +190,8 @@ class KafkaSource:
         consumer = self._consumer
         if consumer is None:
             return 0
-        ends = {place: consumer.highwater(place) for place in consumer.assignment()}
-        return sum(max(0, end - (position(consumer, place) or end)) for place, end in ends.items() if end)
+        places = [(end(consumer, place), position(consumer, place)) for place in consumer.assignment()]
+        return sum(max(0, last - here) for last, here in places if last is not None and here is not None)
 
     def ready(self) -> bool:
         return self._consumer is not None and self._assigned.is_set() and not self._failing_since
@@ -227,6 +227,14 @@ def position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
     assigned = consumer._subscription.subscription and consumer._subscription.subscription.assignment
     state = assigned.state_value(place) if assigned else None
     return state.position if state is not None and state.has_valid_position else None
+
+
+def end(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The offset behind the last record that can be read now; what open transactions wrote comes when they end. None as
+    long as it is not known."""
+    stable: int | None = consumer.last_stable_offset(place)
+    high: int | None = consumer.highwater(place)
+    return high if high is None or stable is None or stable < 0 else min(stable, high)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped

@@ -183,6 +183,30 @@ async def test_many_small_records_that_are_large_decompressed_are_held_a_few_at_
     assert (peak - before) / 1e6 < 250
 
 
+async def test_what_an_open_transaction_wrote_is_nothing_to_be_read(raw: Raw) -> None:
+    """It may stay open for an hour; nobody stands still because of it."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=raw.world.settings.bootstrap_servers, transactional_id=f"shop-{next(ids)}"
+    )
+    await producer.start()
+    await raw.send(command("before", Take(shelf="s")), partition=1)
+    await producer.begin_transaction()
+    record = command("open", Take(shelf="s"))
+    headers = [(name.decode(), value) for name, value in record.headers]
+    await producer.send_and_wait(COMMANDS.name, record.value, key=record.key, headers=headers, partition=1)
+    await raw.send(command("other", Take(shelf="s")))
+    await raw.world.until("select count(*) from boxes where key = 'other'", (1,))
+    shell = raw.world.shells[0]
+    async with asyncio.timeout(10):
+        while shell.source.lag():
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(2.5)
+    assert shell.progress.age("reader") < 2
+    await producer.commit_transaction()
+    await producer.stop()
+    await raw.world.until("select count(*) from boxes where key = 'open'", (1,))
+
+
 async def test_what_an_aborted_transaction_wrote_does_not_happen(raw: Raw) -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=raw.world.settings.bootstrap_servers, transactional_id=f"shop-{next(ids)}"
