@@ -23,7 +23,7 @@ from services.fulfillment.domain import invariants as fulfillment_rules
 from services.fulfillment.domain.states import CourseAccess, ItemStatus, pool_of, row_key
 from services.notifications.domain.operations import SendEmail
 from shared.contracts.checkout import OrderStatusChanged, PaymentDeclined
-from shared.contracts.payments import PaymentFailed, RefundFailed
+from shared.contracts.payments import PaymentCancelled, PaymentFailed, RefundFailed
 from shared.invariants import violations
 from shared.shell.core import UnresolvedOutcome
 from shared.shell.reader import inbound_of
@@ -169,16 +169,16 @@ def mails_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
 
 
 def nobody_told_declined_for_a_charge(world: World, gathered: Gathered) -> Iterator[Broken]:
-    """Who was told "declined" was not charged, and who was told that a refund failed did not get it: for good, not by
-    luck of a callback."""
+    """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
+    not get it: for good, not by luck of a callback."""
     charged = {(i.order, str(i.attempt)): i.id for i in world.stripe.intents.values() if i.captured}
     refunded = {made.refund: made.id for i in world.stripe.intents.values() for made in i.refunds if made.lasts}
     for record, envelope in world.read:
         type, key = envelope.type, envelope.subject
-        if type == PaymentFailed.type:
+        if type in (PaymentFailed.type, PaymentCancelled.type):
             attempt = str(orjson.loads(record.value or b"")["attempt"])
             if transaction := charged.get((key, attempt)):
-                yield "told_declined", key, f"attempt {attempt} was told declined, but {transaction} was carried out"
+                yield "told_declined", key, f"{type} was told of attempt {attempt}, but {transaction} was carried out"
         elif type == RefundFailed.type:
             refund = orjson.loads(record.value or b"")["refund"]
             if refund in refunded:
@@ -193,13 +193,11 @@ def real_tries(world: World, gathered: Gathered) -> Iterator[Broken]:
         calls, what = world.calls(service, row), f"{service}: {type(operation).__qualname__} {row.id}"
         if row.attempts > len(calls) + DEATHS:
             yield "real_tries", inbound.key, f"{what} counts {row.attempts} tries, {len(calls) - 1} calls were made"
-        if not _given_up(inbound.message):
-            continue
+        if not _given_up(inbound.message) or operation.deadline_is_strict:
+            continue  # a strict deadline ends it, whether or not a call can be made then
         deadline = operation.deadline(row.wanted)
         if not calls:
             yield "real_tries", inbound.key, f"{what} was given up without a single call"
-        elif operation.deadline_is_strict:
-            continue  # it ends at its deadline, whether or not a call can be made then
         elif deadline is None or calls[-1] < deadline - CLOCKS_DIFFER:
             late = f"its time ended {deadline:%d %H:%M:%S}" if deadline else "it has no end"
             yield "real_tries", inbound.key, f"{what} was given up after {calls[-1]:%d %H:%M:%S}, {late}"

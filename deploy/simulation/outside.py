@@ -32,8 +32,8 @@ from shared.simulation.memory_store import MemoryStore
 Answer = Outcome | NoOutcome
 LATEST = 40.0
 """Seconds after which a request that was given up may still be carried out."""
-STILL_ARRIVES = timedelta(seconds=LATEST + 60.0)
-"""A call may take its patience before it is given up."""
+STILL_ARRIVES = LATEST + 60.0
+"""Seconds: a call may take its patience before it is given up."""
 
 
 class Outside:
@@ -53,8 +53,8 @@ class Outside:
         """When each key was really called, or looked for in the books."""
         self.ended: dict[str, datetime] = {}
         """When the last call of each key ended, with or without an answer."""
-        self._asked_at: dict[str, datetime] = {}
-        """When each key was last asked for."""
+        self._asked_at: dict[str, float] = {}
+        """When each key was last asked for, whatever the machines' clocks say."""
         self.shown: list[str] = []
         """Texts for operators that reached a customer."""
         self._late: set[asyncio.Task[None]] = set()
@@ -75,7 +75,7 @@ class Outside:
         circuit = self.circuit(place)
         if wait := circuit.wait(now):
             return NotTried(f"calls to {place} are paused", after=wait)
-        self._asked_at[key] = self.history.now()
+        self._asked_at[key] = now
         self.calls.setdefault(key, []).append(self.history.now())
         call, well = object(), False
         try:
@@ -99,7 +99,9 @@ class Outside:
         outage = self.weather.outages.get(self.place(operation))
         trouble = self.weather.provider()
         if outage:
-            trouble = "lost_after" if outage.kind == "answers_lost" else outage.kind
+            trouble = outage.kind
+        if trouble == "answers_lost":  # now and then it says that it is overloaded
+            trouble = "busy" if self.chance.random() < 0.2 else "lost_after"
         await self._sleep(call, self.chance.random() * 0.05, patience)
         if refused := await self._not_done(operation, key, call, trouble, outage):
             return refused
@@ -142,7 +144,8 @@ class Outside:
     def on_its_way(self, key: str) -> bool:
         """Whether an earlier request may still arrive: nobody can say yet that it was not carried out."""
         asked = self._asked_at.get(key)
-        return self.can_arrive_late and asked is not None and self.history.now() - asked < STILL_ARRIVES
+        now = asyncio.get_running_loop().time()
+        return self.can_arrive_late and asked is not None and now - asked < STILL_ARRIVES
 
     def _arrive_later(self, operation: Operation, key: str) -> None:
         async def arrive() -> None:

@@ -128,7 +128,7 @@ class People:
                 support_email=mail,
                 order_url="https://store.example/{order}",
                 currencies=(CURRENCY,),
-                grace=chance.choice((timedelta(days=7), timedelta(minutes=30))),
+                grace=chance.choice((timedelta(days=7), timedelta(minutes=10))),
             ),
             STORE,
         )
