@@ -11,6 +11,7 @@ from services.payments.domain import payments
 from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, FindRefund, RefundCharge
 from services.payments.gateways.providers import Providers
 from services.payments.gateways.stripe import StripeGateway
+from services.payments.gauges import GAUGES
 from services.payments.http import routes
 from services.payments.storage import storage
 from shared.contracts.checkout import ORDERS
@@ -40,6 +41,7 @@ def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], 
             FindIntent: providers,
             FindRefund: providers,
         },
+        gauges=GAUGES,
         routes=routes(settings.stripe),
         resources=[stripe.close],
     )

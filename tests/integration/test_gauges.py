@@ -1,4 +1,5 @@
-"""What is watched is read from the tables: checkout's gauges, and calls of which nobody knows the outcome."""
+"""What is watched is read from the tables: checkout's and payments' gauges, and calls of which nobody
+knows the outcome."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from services.checkout.gauges import GAUGES
+from services.payments.gauges import GAUGES as PAYMENTS
 from shared.shell.core import derived_id
 from shared.shell.database import create_engine
 from shared.shell.migration import migrate
@@ -99,6 +101,29 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
     await store.begin_calls([each for each in rows if each.doubt])
     sizes = await store.gauge()
     assert (sizes["operations"], sizes["operations_doubtful"], sizes["operations_late"]) == (4, 2, 0)
+    await engine.dispose()
+
+
+async def test_money_that_is_owed_for_long_and_what_nobody_knows_are_counted(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "payments", url)
+    engine = create_engine(url, "test")
+    store, now = PostgresStore(engine), datetime.now(UTC)
+
+    def row(number: int, kind: str, age: timedelta) -> OperationRow:
+        identity = derived_id(UUID(int=3), number, now)
+        return OperationRow(identity, "o-1", kind, b"{}", b"[]", now + HOUR, now - age, "stripe")
+
+    rows = [row(1, "RefundCharge", HOUR), row(2, "RefundCharge", 2 * DAY), row(3, "FindIntent", 2 * DAY)]
+    async with store.begin() as tx:
+        await tx.write(Writes(operations=rows))
+    payment = sa.text(
+        "insert into payments (key, version, sequence, changed_at, unresolved) "
+        "values (:key, 1, 1, now(), :unresolved)"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(payment, [{"key": "o-1", "unresolved": True}, {"key": "o-2", "unresolved": False}])
+    assert await read_gauges(engine, PAYMENTS) == {"payments_unresolved": 1, "refunds_owed": 1}
     await engine.dispose()
 
 

@@ -23,6 +23,7 @@ from prometheus_client import generate_latest
 from pydantic import BaseModel
 
 from services.checkout.gauges import GAUGES
+from services.payments.gauges import GAUGES as PAYMENTS
 from shared.settings import PREFIX, Settings, load_settings
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import Progress
@@ -36,7 +37,9 @@ SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 def served() -> set[str]:
     """Names of all samples at `/metrics`."""
-    metrics = Metrics("checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in GAUGES], Progress())
+    metrics = Metrics(
+        "checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in (*GAUGES, *PAYMENTS)], Progress()
+    )
     metrics.watch_process()
     metrics.operation("ChargeCard", "done", 0.1)
     lines = generate_latest(metrics.registry).decode().splitlines()
@@ -102,6 +105,8 @@ class TestAlerts:
             "orderbus_operations_unresolved_total",
             "orderbus_destinations_paused",
             "orderbus_orders_paid_unfinished_overdue",
+            "orderbus_payments_unresolved",
+            "orderbus_refunds_owed",
         }
 
     def test_each_says_what_to_do(self) -> None:
