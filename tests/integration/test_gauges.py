@@ -118,8 +118,7 @@ async def test_money_that_is_owed_for_long_and_what_nobody_knows_are_counted(new
     async with store.begin() as tx:
         await tx.write(Writes(operations=rows))
     payment = sa.text(
-        "insert into payments (key, version, sequence, changed_at, unresolved) "
-        "values (:key, 1, 1, now(), :unresolved)"
+        "insert into payments (key, version, sequence, changed_at, unresolved) values (:key, 1, 1, now(), :unresolved)"
     )
     async with engine.begin() as connection:
         await connection.execute(payment, [{"key": "o-1", "unresolved": True}, {"key": "o-2", "unresolved": False}])

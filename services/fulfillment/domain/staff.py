@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.fulfillment.domain.deliveries import Change, current_products, deliveries, joined_pools
-from services.fulfillment.domain.delivering import begin, configured, deliver, revoke_access
-from services.fulfillment.domain.states import Delivery, Item, ItemStatus, Shipment, Stage
+from services.fulfillment.domain.delivering import begin, configured, deliver, revocation, revoke_access
+from services.fulfillment.domain.states import Action, Delivery, Item, ItemStatus, Shipment, Stage
 from shared.contracts.envelope import Problem
 from shared.contracts.fulfillment import CourseAccess, ItemRetried, RetryDelivery, ShipItems
 from shared.contracts.values import Instructions
@@ -68,8 +68,20 @@ def retry(delivery: Delivery | None, command: RetryDelivery, context: Context) -
             revoke_access(change, item)
         else:
             change.events.append(ItemRetried(item=item.id))
-            begin(change, change.strike_off(_perhaps_done(item)), configured(change, item) or item.action)
+            action = configured(change, item) or item.action
+            _take_back_elsewhere(change, item, action)
+            begin(change, change.strike_off(_perhaps_done(item)), action)
     return change.decision()
+
+
+def _take_back_elsewhere(change: Change, item: Item, action: Action | None) -> None:
+    """A grant of unknown outcome, where the item is delivered in another way from now on. What still waits is taken
+    back once its outcome comes."""
+    before = item.action
+    if item.status is not ItemStatus.FAILED or not item.doubtful or not isinstance(before, CourseAccess):
+        return
+    if not isinstance(action, CourseAccess) or action.url != before.url:
+        change.operations.append(revocation(change, item, before.url))
 
 
 def _perhaps_done(item: Item) -> Item:

@@ -186,3 +186,19 @@ def test_a_call_that_was_called_off_while_it_waited_ends_without_access() -> Non
     waiting = bench.wanted(GrantAccess)
     bench.cancel()
     assert bench.answer(waiting, GrantAccess.Failed("called_off", "x")) == [ItemRevoked(item="1")]
+
+
+def test_a_grant_of_unknown_outcome_is_taken_back_when_the_item_is_delivered_in_another_way() -> None:
+    bench = unresolved()
+    bench.product("course", COURSE)
+    bench.heard(RetryDelivery())
+    assert not [o for _, o in bench.open if isinstance(o, RevokeAccess)], "the same call again does no harm"
+
+    bench = unresolved()
+    bench.product("course", CORRECTED)
+    assert bench.heard(RetryDelivery()) == [ItemRetried(item="1")]
+    old = bench.wanted(RevokeAccess)
+    assert (old.url, bench.wanted(GrantAccess).url) == (COURSE.url, CORRECTED.url)
+    assert bench.answer(old, RevokeAccess.Done()) == []
+    (delivered,) = bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
+    assert isinstance(delivered, ItemDelivered)
