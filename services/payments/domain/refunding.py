@@ -245,6 +245,9 @@ def heard(payment: Payment | None, said: RefundReported, context: Context, tries
     if payment is None or refund is None or _is_old_news(refund, said):
         return Decision(payment)
     turn = Turn(payment, context)
+    if refund.status is RefundStatus.FAILED and said.status == "failed":
+        turn.put_refund(refund, transaction=said.transaction, settled_by="")
+        return turn.decision()
     if refund.amount > _free(payment, refund):
         if tries == 1:
             text = f"Refund {refund.id} was made after all ({said.transaction}), but its money is spoken for again."
@@ -279,7 +282,7 @@ def _is_old_news(refund: Refund, said: RefundReported) -> bool:
     """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done."""
     match refund.status:
         case RefundStatus.FAILED:
-            return bool(refund.transaction) or said.status != "succeeded"
+            return bool(refund.transaction) or said.status == "pending" or not said.transaction
         case RefundStatus.DONE if refund.settled_by:
             return said.status == "pending" or not said.transaction
         case RefundStatus.DONE:

@@ -214,3 +214,12 @@ def test_a_refund_that_was_made_after_all_is_entered_once_another_has_come_back(
     talk.hear(FindRefund.Done("re_1", "succeeded"), talk.latest(FindRefund))
     assert [type(event) for event in talk.events] == [PaymentRefunded]
     assert talk.ledger()["provider_balance"] == 4999
+
+
+def test_a_refund_that_was_made_and_came_back_stays_failed_in_whatever_order_that_is_told() -> None:
+    talk = Conversation(requested()).paid().hear(RefundPayment()).refund_failed()
+    refund = talk.latest(RefundCharge).refund
+    for status in ("failed", "succeeded"):
+        talk.hear(RefundReported(refund, "re_1", status))
+        assert talk.events == []
+    assert talk.ledger()["provider_balance"] == 5000
