@@ -25,7 +25,7 @@ from services.payments.domain.payment import AttemptStatus, Payment, RefundStatu
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Operation, Outcome, Report
+from shared.shell.core import Operation, Outcome, Report, Timer
 from tests.unit.payments.conversation import Conversation, item, requested
 
 ITEMS = (item("1", 3000), item("2", 1999), item("3", 1))
@@ -109,14 +109,14 @@ class Life:
         self.talk = Conversation()
         self.books = Books()
         self.flying: list[Operation] = []
-        self.timers: dict[str, Any] = {}
+        self.timers: dict[str, Timer] = {}
         self.attempts = 0
 
     def hear(self, message: object, operation: Operation | None = None) -> None:
         self.talk.hear(message, operation)
         if self.talk.refused is None:
             self.flying += self.talk.operations
-            self.timers |= {timer.named(): timer.message for timer in self.talk.timers}
+            self.timers |= {timer.named(): timer for timer in self.talk.timers}
         self.check()
 
     def step(self, action: str, pick: int) -> None:
@@ -136,7 +136,7 @@ class Life:
             case "report" if self.books.reports:
                 self.hear(self.books.reports[pick % len(self.books.reports)])
             case "timer" if self.timers:
-                self.hear(self.timers.pop(sorted(self.timers)[pick % len(self.timers)]))
+                self.hear(self.timers.pop(sorted(self.timers)[pick % len(self.timers)]).message)
             case "refund_all":
                 self.hear(RefundPayment())
             case "refund_amount":
@@ -208,7 +208,8 @@ class Life:
             for report in list(self.books.reports):
                 self.hear(report)
             if self.timers:
-                self.hear(self.timers.pop(sorted(self.timers)[0]))
+                first = min(self.timers, key=lambda name: self.timers[name].due)
+                self.hear(self.timers.pop(first).message)
             elif not self.flying:
                 return
 
