@@ -54,19 +54,21 @@ async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
     world, source = World(), Endless()
     handler = world.handler()
     reader = Reader(world.wiring, source, handler, world.metrics, 100, random.Random(1))
-    reading = asyncio.create_task(reader.run())
-    for _ in range(3):
-        await asyncio.sleep(0.05)
-        waiting = source.reads
-        assert 2 * len(LARGE) * (waiting - 1) <= MOST_WAITING
-    handling = asyncio.create_task(handler.run())
-    async with asyncio.timeout(5):
-        while source.reads < waiting + 3:
-            await asyncio.sleep(0.01)
-    for task in (reading, handling):
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    tasks = [asyncio.create_task(reader.run())]
+    try:
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            waiting = source.reads
+            assert 2 * len(LARGE) * (waiting - 1) <= MOST_WAITING
+        tasks.append(asyncio.create_task(handler.run()))
+        async with asyncio.timeout(60):
+            while source.reads < waiting + 3:
+                await asyncio.sleep(0.01)
+    finally:  # whatever happened: they would read and park without end
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
