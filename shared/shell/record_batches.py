@@ -53,6 +53,10 @@ class Damaged(Exception):
     """What is wrong with a record or a batch, in words."""
 
 
+class Misplaced(Exception):
+    """A record's offset is impossible at its place in the batch."""
+
+
 class FetchAgain(Exception):
     """The batch does not match its checksum; the network may be at fault."""
 
@@ -153,11 +157,16 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
                 batch = self._batch(data)
                 if batch is None:
                     continue
+                least, most = _possible_offsets(data)
                 for record in batch:
-                    if record.offset < self.next_fetch_offset:
+                    offset = record.offset
+                    if not least <= offset <= most:
+                        raise Misplaced
+                    least, most = offset + 1, most + 1
+                    if offset < self.next_fetch_offset:
                         continue  # a fetch begins with the whole batch that contains the wanted offset
                     found = self._consumer_record(self._tp, record)
-                    self.next_fetch_offset = record.offset + 1
+                    self.next_fetch_offset = least
                     yield found
                 self._pass_over(batch.next_offset)
             except FetchAgain:
@@ -249,6 +258,19 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
         return Unreadable(self._tp.topic, self._tp.partition, last, at, 0, None, None, None, -1, -1, (), text)
 
 
+def _possible_offsets(data: memoryview) -> tuple[int, int]:
+    """The least and the greatest that a batch's first record can have.
+
+    Records say their offsets themselves, and for uncompressed batches Kafka believes them: it checks only that there
+    are as many offsets as records. (After compaction there can be more.) A reader that believed them too would skip
+    good records, or ask for offsets behind the end and begin anew with the oldest.
+    """
+    if data[_MAGIC] < 2:
+        return 0, 1 << 63
+    head = _HEAD.unpack_from(data)
+    return head[0], head[0] + head[6] + 1 - head[12]
+
+
 Fields = tuple[int, int, bytes | None, bytes | None, None, int, int, tuple[tuple[str, bytes | None], ...]]
 """Of a ConsumerRecord, behind the offset."""
 
@@ -271,7 +293,10 @@ def _body(data: memoryview, head: tuple[int, ...]) -> tuple[bytes, bool]:
 def _records(data: memoryview, head: tuple[int, ...]) -> Iterator[tuple[int, Fields | Damaged]]:
     """Offset and fields of each record. Raises Damaged where the following ones cannot be found."""
     body, whole = _body(data, head)
-    position, offset = 0, head[0] - 1
+    position = 0
+    least, most = _possible_offsets(data)
+    if least > most:
+        raise Damaged("the batch has more records than offsets")
     for _ in range(head[12]):
         try:
             length, start = _varint(body, position)
@@ -281,20 +306,25 @@ def _records(data: memoryview, head: tuple[int, ...]) -> Iterator[tuple[int, Fie
             if whole:
                 raise
             raise Damaged(f"the batch is larger than {LIMIT:,} bytes decompressed") from None
-        offset += 1
         position = start + length
         record = body[start:position]
-        with contextlib.suppress(Damaged):
-            offset = head[0] + _offset_delta(record)
+        found: Fields | Damaged
+        offset = least
         try:
-            yield offset, _fields(record, head)
+            offset = _offset(record, head[0], least, most)
+            found = _fields(record, head)
         except Damaged as damage:
-            yield offset, damage
+            found = damage
+        yield offset, found
+        least, most = offset + 1, most + 1
 
 
-def _offset_delta(record: bytes) -> int:
+def _offset(record: bytes, base: int, least: int, most: int) -> int:
     _, position = _varint(record, 1)
-    return _varint(record, position)[0]
+    offset = base + _varint(record, position)[0]
+    if not least <= offset <= most:
+        raise Damaged(f"the record says offset {offset}, which is impossible at its place")
+    return offset
 
 
 def _fields(record: bytes, head: tuple[int, ...]) -> Fields:

@@ -76,6 +76,49 @@ def test_a_damaged_record_is_named_and_its_neighbours_are_read() -> None:
     assert position == 3
 
 
+MISPLACED = {
+    "beyond the batch": ((0, 60, 2), [1]),
+    "that of the next": ((0, 2, 2), [1]),
+    "that of the one before": ((0, 1, 0), [2]),
+    "in front of the batch": ((-5, 1, 2), [0]),
+    "that of the next batch": ((0, 1, 3), [2]),
+    "exchanged": ((1, 0, 2), [0, 1]),
+    "beyond 32 bits": ((0, 1, 2**33), [2]),
+}
+
+
+@pytest.mark.parametrize(("deltas", "damaged"), MISPLACED.values(), ids=MISPLACED)
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("name", [b"name", b"\xff"])
+def test_a_record_that_says_another_offset_is_named_and_moves_nothing(
+    deltas: tuple[int, ...], damaged: list[int], codec: int, name: bytes
+) -> None:
+    """Kafka takes such a batch, if it is not compressed, and counts the records itself."""
+    record = RawRecord(b"k", b"v", ((name, b"1"),))
+    batch = batch_around(b"".join(encoded(record, delta) for delta in deltas), 3, codec)
+    found, position = read(moved(batch, 100) + moved(batch_of([GOOD]), 103), 100)
+    assert [found.offset for found in found] == [100, 101, 102, 103]
+    assert [found.offset - 100 for found in found if isinstance(found, Unreadable)] == damaged
+    assert position == 104
+
+
+def test_a_compacted_batch_has_fewer_records_than_offsets() -> None:
+    batch = bytearray(batch_around(encoded(GOOD, 2) + encoded(GOOD, 5), 2))
+    struct.pack_into(">i", batch, 23, 9)
+    found, position = read(_with_checksum(batch))
+    assert [(record.offset, isinstance(record, Unreadable)) for record in found] == [(2, False), (5, False)]
+    assert position == 10
+
+
+def test_a_batch_with_more_records_than_offsets_is_named() -> None:
+    batch = bytearray(batch_of([GOOD, GOOD, GOOD]))
+    struct.pack_into(">i", batch, 23, 1)
+    found, position = read(_with_checksum(batch) + moved(batch_of([GOOD]), 2))
+    assert [(record.offset, isinstance(record, Unreadable)) for record in found] == [(1, True), (2, False)]
+    assert "offsets 0 to 1" in found[0].error
+    assert position == 3
+
+
 def test_after_an_impossible_length_the_rest_of_the_batch_is_named_and_the_next_batch_is_read() -> None:
     broken = batch_around(encoded(GOOD, 0) + varint(1 << 40) + b"rubbish", 5)
     found, position = read(broken + moved(batch_of([GOOD]), 5))
@@ -142,6 +185,21 @@ def test_whatever_the_bytes_nothing_is_raised_and_the_position_moves_on(
         found, position = read(_with_checksum(batch))
         assert position > before or not found
         assert all(a.offset < b.offset for a, b in pairwise(found))
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=3), st.sampled_from(CODECS))
+@settings(max_examples=500, deadline=None)
+def test_whatever_the_records_say_each_of_them_is_read_or_named(flips: list[tuple[int, int]], codec: int) -> None:
+    body = bytearray(b"".join(encoded(RawRecord(b"k", b"v", ((b"n", b""),)), number) for number in range(4)))
+    for place, value in flips:
+        body[place % len(body)] = value
+    found, position = read(moved(batch_around(bytes(body), 4, codec), 100), 100)
+    offsets = [record.offset for record in found]
+    assert position == 104
+    assert offsets == [100, 101, 102, 103] or isinstance(found[-1], Unreadable)
+    assert offsets == sorted(set(offsets)) and offsets[-1] == 103
+    if len(offsets) < 4:
+        assert f"offsets {100 + len(offsets) - 1} to 103" in found[-1].error
 
 
 @given(data=st.binary(max_size=300))
