@@ -6,7 +6,7 @@ resolves to, at the moment of connecting. No redirects, no proxies, no cookies; 
     OutboundError           what went wrong, in words for staff
     ├── Blocked             the address may not be reached from here; never tried
     ├── NotSent             no connection: nothing reached the other side, safe to repeat
-    │   └── NoTurn          it waited for a free connection all the time: never tried
+    │   └── NoTurn          no connection was free for half of its time: never tried
     └── NoAnswer            sent, but the answer never came: nobody knows what it did
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,8 @@ from yarl import URL
 
 MAX_ANSWER = 65_536
 """Bytes of an answer's body that are kept; the rest is not read."""
+WAITING = 0.5
+"""The part of a request's time for which it may wait for a free connection: what is tried has the other part."""
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 
 
@@ -117,9 +119,10 @@ class Outbound:
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Reply:
         """POST `body`; `timeout` seconds for everything. Raises OutboundError."""
         target = self._checked(url)
-        sent = Progress()
+        limit = asyncio.timeout(timeout)
+        sent = Progress(limit, asyncio.get_running_loop().time(), timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit:
                 return await self._post(target, body, headers, sent)
         except Blocked:
             raise
@@ -186,36 +189,43 @@ class Outbound:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a request came."""
+    """How far a request came, and the time that it has for the step it is at."""
 
+    limit: asyncio.Timeout
+    began: float
+    timeout: float
     queued: bool = False
     """It waits for a free connection."""
     sent: bool = False
     """The first byte left: from now on the other side may act."""
+
+    def waits(self) -> None:
+        self.queued = True
+        self.limit.reschedule(self.began + WAITING * self.timeout)
+
+    def has_its_turn(self) -> None:
+        self.queued = False
+        self.limit.reschedule(self.began + self.timeout)
+
+    def is_sent(self) -> None:
+        self.sent = True
 
 
 def _when_sent() -> aiohttp.TraceConfig:
     """Keeps a request's Progress up to date."""
     trace = aiohttp.TraceConfig()
 
-    def mark(context: object, **changes: bool) -> None:
-        progress = getattr(context, "trace_request_ctx", None)
-        if isinstance(progress, Progress):
-            for name, value in changes.items():
-                setattr(progress, name, value)
+    def on(step: Callable[[Progress], None]) -> Callable[[object, object, object], Awaitable[None]]:
+        async def note(_session: object, context: object, _params: object) -> None:
+            progress = getattr(context, "trace_request_ctx", None)
+            if isinstance(progress, Progress):
+                step(progress)
 
-    async def queued(_session: object, context: object, _params: object) -> None:
-        mark(context, queued=True)
+        return note
 
-    async def connected(_session: object, context: object, _params: object) -> None:
-        mark(context, queued=False)
-
-    async def sent(_session: object, context: object, _params: object) -> None:
-        mark(context, sent=True)
-
-    trace.on_connection_queued_start.append(queued)
-    trace.on_connection_queued_end.append(connected)
-    trace.on_request_headers_sent.append(sent)
+    trace.on_connection_queued_start.append(on(Progress.waits))
+    trace.on_connection_queued_end.append(on(Progress.has_its_turn))
+    trace.on_request_headers_sent.append(on(Progress.is_sent))
     return trace
 
 

@@ -23,7 +23,7 @@ from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import EndpointsUnreadable, Webhooks
-from shared.outbound import Outbound
+from shared.outbound import Outbound, Progress
 from shared.settings import SmtpSettings
 from shared.shell.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.tracing import CURRENT
@@ -323,10 +323,15 @@ class Receiver:
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
     delay: float = 0.0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
 
     async def handle(self, request: web.Request) -> web.Response:
         self.requests.append((dict(request.headers), await request.read()))
         await asyncio.sleep(self.delay)
+        await self.may_answer.wait()
         return self.answers.pop(0)() if self.answers else web.Response(status=204)
 
     def will_answer(self, *statuses: int, **headers: str) -> None:
@@ -477,16 +482,32 @@ async def test_what_was_not_tried_what_was_not_taken_and_what_is_in_doubt_are_to
     assert isinstance(unreadable, NotTried) and isinstance(away, Retry)
 
 
-async def test_a_post_that_waited_for_a_connection_all_the_time_was_not_tried() -> None:
+async def test_a_post_for_which_no_connection_is_free_is_not_tried_and_the_one_under_way_goes_on() -> None:
     async with rig() as parts:
-        parts.receiver.delay = 4.0
-        outbound = Outbound(private=True, per_host=1)
+        parts.receiver.may_answer.clear()
         assert parts.book.endpoint
-        gateway = Webhooks(outbound, parts.book, timeout=2.0)
-        answers = await asyncio.gather(*(gateway.perform(received(), str(n)) for n in range(3)))
+        gateway = Webhooks(Outbound(private=True, per_host=1), parts.book, timeout=4.0)
+        posts = [asyncio.create_task(gateway.perform(received(), str(n))) for n in range(3)]
+        first, *others = posts
+        waited = await asyncio.gather(*others)
+        assert not first.done(), "who waits gives up sooner"
+        parts.receiver.may_answer.set()
+        answer = await first
         await gateway.close()
-    kinds = sorted(type(answer).__name__ for answer in answers)
-    assert kinds == ["NotTried", "NotTried", "Unknown"] and len(parts.receiver.requests) == 1
+    assert [type(answer) for answer in waited] == [NotTried, NotTried]
+    assert answer == PostWebhook.Done(204) and len(parts.receiver.requests) == 1
+
+
+async def test_who_has_waited_for_a_connection_has_half_of_the_time_left() -> None:
+    """Or one that got a connection in the last moment would count as tried, and its endpoint as silent."""
+    async with asyncio.timeout(60) as limit:
+        began = asyncio.get_running_loop().time()
+        progress = Progress(limit, began, 60)
+        progress.waits()
+        assert limit.when() == began + 30
+        progress.has_its_turn()
+        assert limit.when() == began + 60
+        await asyncio.sleep(0)
 
 
 async def test_the_clock_of_the_signature_is_now_whenever_the_fact_was() -> None:

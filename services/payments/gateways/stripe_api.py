@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import AsyncIterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import aiohttp
@@ -34,21 +36,31 @@ class StripeApi:
 
     def __init__(self, settings: StripeSettings, limiter: RateLimiter | None = None) -> None:
         """`limiter`: shared by all workers; without one this process alone keeps to the limit."""
-        timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT)
-        self._http = stripe.AIOHTTPClient(timeout=timeout)
-        self._client = stripe.StripeClient(
-            settings.api_key.get_secret_value(),
-            http_client=self._http,
-            base_addresses={"api": settings.api_base},
-            max_network_retries=0,
-        )
+        self._settings = settings
+        self._http: stripe.AIOHTTPClient | None = None
         self._limiter = limiter or RateLimiter(LocalReservations(), settings.requests_per_second)
         stripe.enable_telemetry = False  # it would write an id for this machine into ~/.config
         # The SDK logs parameters at DEBUG.
         logging.getLogger("stripe").setLevel(logging.WARNING)
 
+    @cached_property
+    def _client(self) -> stripe.StripeClient:
+        """Without a limit of connections: the operations in flight are bounded, and a call whose time was over before
+        it had a connection would look like one whose answer was lost."""
+        settings = self._settings
+        connector = aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context(cafile=stripe.ca_bundle_path))
+        timeout = aiohttp.ClientTimeout(total=settings.timeout, sock_connect=CONNECT_TIMEOUT)
+        self._http = stripe.AIOHTTPClient(timeout=timeout, connector=connector)
+        return stripe.StripeClient(
+            settings.api_key.get_secret_value(),
+            http_client=self._http,
+            base_addresses={"api": settings.api_base},
+            max_network_retries=0,
+        )
+
     async def close(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no types here
+        if self._http is not None:
+            await self._http.close_async()  # type: ignore[no-untyped-call]  # the SDK has no types here
 
     async def call(self, method: str, path: str, params: Mapping[str, Any], *, of: str = "", key: str = "") -> Json:
         """One request, when it is its endpoint's turn; `{}` in the path stands for `of`.
