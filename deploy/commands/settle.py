@@ -87,7 +87,7 @@ def item(
 
     async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
         known = await edges.part("fulfillment", f"/orders/{found['key']}/deliveries") or {"items": []}
-        stuck = [one["id"] for one in known["items"] if one["status"] in UNSETTLED]
+        stuck = [one["id"] for one in known["items"] if one["status"] in UNSETTLED or one.get("unrevoked")]
         return {"item": item or _the_one(stuck, "items to settle"), "outcome": outcome, "reason": reason}
 
     submit("fulfillment", number, "settle", body, actor, data, as_json)

@@ -176,7 +176,7 @@ async def test_a_call_that_nobody_wants_any_more_ends_instead_of_waiting(platfor
     gateway = Courses(Outbound(private=True), Wanted(wanted=False))
     platform.answers = [(403, {}), (200, {})]
     answer = await gateway.perform(grant(platform.url), "k")
-    assert isinstance(answer, GrantAccess.Failed) and answer.code == "called_off"
+    assert isinstance(answer, GrantAccess.Failed) and answer.code == "called_off" and "answers 403" in answer.text
     assert await gateway.perform(grant(platform.url), "k") == GrantAccess.Done()
     await gateway.close()
 

@@ -61,15 +61,18 @@ def placed(*items: OrderItem) -> OrderPlaced:
 
 @dataclass
 class Platform:
-    """Keeps what it was asked; answers with the statuses given, then 200."""
+    """Keeps what it was asked; answers with the statuses given, those to a revocation apart, then 200."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    to_revocations: list[int] = field(default_factory=list)
     asked: list[bool] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append((await request.json())["grant"])
-        return web.Response(status=self.statuses.pop(0) if self.statuses else 200)
+        grant = (await request.json())["grant"]
+        self.asked.append(grant)
+        statuses = self.statuses if grant else self.to_revocations
+        return web.Response(status=statuses.pop(0) if statuses else 200)
 
 
 @dataclass
@@ -330,3 +333,37 @@ async def test_a_wrong_url_is_corrected_in_the_product_and_the_order_goes_on(run
     assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
     await running.until("item.retried", "item.delivered")
     assert running.platform.asked == [True]
+
+
+async def test_access_that_cannot_be_taken_back_at_a_former_url_is_told_and_tried_again(running: Running) -> None:
+    await open_shop(running)
+    former = {"action": {"kind": "course", "url": running.platform.url + "?former"}}
+    await running.ask("PUT", "/stores/acme/products/course", former)
+    running.platform.statuses = [500] * 1000
+    await running.told("o-1", placed(line("1", "course")), PAID)
+    async with asyncio.timeout(20):
+        while not running.platform.asked:
+            await asyncio.sleep(0.02)
+    right = {"action": {"kind": "course", "url": running.platform.url}}
+    await running.ask("PUT", "/stores/acme/products/course", right)
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
+    await running.until("item.retried")
+
+    running.platform.to_revocations = [404]
+    running.platform.statuses = []
+    told_of = await running.until("item.delivered", "item.revocation_failed")
+    (failed,) = [body for body in told_of if "text" in body]
+    assert "at the former URL" in failed["text"] and "answers 404" in failed["text"]
+    _, told = await running.ask("GET", "/orders/o-1/deliveries")
+    (item,) = told["items"]
+    assert (item["status"], item["unrevoked"]) == ("delivered", [running.platform.url + "?former"])
+
+    asked = len(running.platform.asked)
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
+    for _ in range(500):
+        _, told = await running.ask("GET", "/orders/o-1/deliveries")
+        if not told["items"][0]["waiting"] and len(running.platform.asked) > asked:
+            break
+        await asyncio.sleep(0.02)
+    assert told["items"][0]["unrevoked"] == [] and told["items"][0]["status"] == "delivered"
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 409

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.deliveries import Change, deliveries, everything_held
 from services.fulfillment.domain.delivering import affected, revoke_access, superseded, why
-from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess
+from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess, course_destination
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus, Stage, pool_of, row_key
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
 from shared.contracts.fulfillment import ItemRevoked, RevocationFailed
@@ -78,9 +78,13 @@ def _revoke_at_once(change: Change, item: Item) -> None:
 def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Context) -> Decision[Delivery]:
     """Also after a person had given it up: the customer has no access now."""
     delivery, item = affected(delivery, context)
-    if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED) or superseded(item, context):
-        return Decision(delivery)
     change = Change(delivery, context)
+    if superseded(item, context):
+        assert isinstance(context.operation, RevokeAccess)
+        change.put(item.revoked_at(context.operation.url))
+        return change.decision()
+    if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
+        return Decision(delivery)
     change.put(replace(item, status=ItemStatus.REVOKED, code="", text=""))
     change.events.append(ItemRevoked(item=item.id))
     return change.decision()
@@ -90,12 +94,19 @@ def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Cont
 def not_revoked(
     delivery: Delivery | None, outcome: RevokeAccess.Failed | RevokeAccess.Unresolved, context: Context
 ) -> Decision[Delivery]:
+    """At a former URL as well, whatever has become of the item since."""
     delivery, item = affected(delivery, context)
-    if item.status is not ItemStatus.REVOKING or superseded(item, context):
-        return Decision(delivery)
     code, text = why(outcome)
     change = Change(delivery, context)
-    failed = replace(item, status=ItemStatus.REVOCATION_FAILED, code=code, text=text)
+    if superseded(item, context):
+        assert isinstance(context.operation, RevokeAccess)
+        url = context.operation.url
+        text = f"at the former URL {course_destination(url)}: {text}"[:2000]
+        failed = item.unrevoked_at(url)
+    elif item.status is ItemStatus.REVOKING:
+        failed = replace(item, status=ItemStatus.REVOCATION_FAILED, code=code, text=text)
+    else:
+        return Decision(delivery)
     change.put(failed.tried(tuple(context.attempts)))
     change.events.append(RevocationFailed(item=item.id, code=code, text=text))
     return change.decision()

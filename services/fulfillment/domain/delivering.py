@@ -61,6 +61,8 @@ def configured(change: Change, item: Item) -> Action | None:
 def begin(change: Change, item: Item, action: Action | None) -> None:
     """Start the delivery of one item."""
     item = replace(item, action=action, code="", text="", status=ItemStatus.UNDER_WAY)
+    if item.unrevoked and isinstance(action, CourseAccess):
+        item = item.revoked_at(action.url)
     match item.effective_action():
         case Download(expires_after=lasts):
             change.put(item)
@@ -249,8 +251,10 @@ def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context:
     change = Change(delivery, context)
     doubtful = bool(context.attempts)
     if superseded(item, context):
-        return Decision(delivery)
-    if item.status is ItemStatus.UNDER_WAY:
+        assert isinstance(context.operation, GrantAccess)
+        if doubtful:
+            change.operations.append(revocation(change, item, context.operation.url))
+    elif item.status is ItemStatus.UNDER_WAY:
         fail(change, item, *why(outcome), doubtful=doubtful)
     elif item.status is ItemStatus.STOPPING and (doubtful or item.doubtful):
         revoke_access(change, item)

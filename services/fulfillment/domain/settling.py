@@ -2,7 +2,7 @@
 
 delivered:      under_way, failed ──► delivered           stopping ──► revoking
 not_delivered:  under_way, failed ──► failed              stopping ──► revoked
-revoked:        revoking, revocation_failed, stopping ──► revoked
+revoked:        revoking, revocation_failed, stopping ──► revoked; also what was left at former URLs of any item
 not_revoked:    revoking ──► revocation_failed
 """
 
@@ -47,13 +47,15 @@ def settle(delivery: Delivery | None, command: SettleDelivery, context: Context)
         case "not_delivered":
             _not_delivered(change, item, said)
         case "revoked":
-            _revoked(change, item)
+            _revoked(change, replace(item, unrevoked=()))
         case "not_revoked":
             _not_revoked(change, item, said)
     return change.decision()
 
 
 def _why_not(item: Item, command: SettleDelivery) -> Refused | None:
+    if command.outcome == "revoked" and item.unrevoked:
+        return None
     if not isinstance(item.action, CourseAccess):
         return Refused(
             "nothing_to_settle",
@@ -84,6 +86,9 @@ def _not_delivered(change: Change, item: Item, said: str) -> None:
 
 
 def _revoked(change: Change, item: Item) -> None:
+    change.put(item)
+    if item.status not in FITTING["revoked"]:
+        return
     change.put(replace(item, status=ItemStatus.REVOKED, code="", text=""))
     change.events.append(ItemRevoked(item=item.id))
 

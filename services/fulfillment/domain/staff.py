@@ -66,11 +66,12 @@ def retry(delivery: Delivery | None, command: RetryDelivery, context: Context) -
     for item in _items(delivery, ids):
         if item.status is ItemStatus.REVOCATION_FAILED:
             revoke_access(change, item)
-        else:
+        elif _undelivered(change, item):
             change.events.append(ItemRetried(item=item.id))
             action = configured(change, item) or item.action
             _take_back_elsewhere(change, item, action)
             begin(change, change.strike_off(_perhaps_done(item)), action)
+        _take_back_again(change, item.id)
     return change.decision()
 
 
@@ -84,17 +85,30 @@ def _take_back_elsewhere(change: Change, item: Item, action: Action | None) -> N
         change.operations.append(revocation(change, item, before.url))
 
 
+def _take_back_again(change: Change, id: str) -> None:
+    """What could not be taken back at former URLs."""
+    item = change.delivery.item(id)
+    assert item is not None
+    change.operations += [revocation(change, item, url) for url in item.unrevoked]
+    change.put(replace(item, unrevoked=()))
+
+
 def _perhaps_done(item: Item) -> Item:
     """The call to the wrong URL may have been carried out all the same."""
     return replace(item, doubtful=True) if item.status is ItemStatus.UNDER_WAY else item
 
 
 def _retryable(change: Change, item: Item) -> bool:
+    return item.status is ItemStatus.REVOCATION_FAILED or bool(item.unrevoked) or _undelivered(change, item)
+
+
+def _undelivered(change: Change, item: Item) -> bool:
+    """Whether its delivery can be begun anew."""
     if item.status is ItemStatus.WAITING_CODE:
         return not item.looking
     if item.status is ItemStatus.UNDER_WAY:
         return _corrected(change, item)
-    return item.status in (ItemStatus.FAILED, ItemStatus.REVOCATION_FAILED)
+    return item.status is ItemStatus.FAILED
 
 
 def _corrected(change: Change, item: Item) -> bool:

@@ -77,6 +77,8 @@ class Item:
     """The pool knows that the order waits."""
     doubtful: bool = False
     """A failed attempt may have been carried out all the same, so calling off must take back."""
+    unrevoked: tuple[str, ...] = ()
+    """Former URLs of its course, before the product was corrected, where access could not be taken back."""
 
     def effective_action(self) -> Action | None:
         """What to do: as configured, and a parcel for what is shippable otherwise."""
@@ -84,6 +86,13 @@ class Item:
 
     def tried(self, attempts: tuple[Attempt, ...]) -> Item:
         return replace(self, attempts=(*self.attempts, *attempts)[-MOST_ATTEMPTS:])
+
+    def unrevoked_at(self, url: str) -> Item:
+        return replace(self, unrevoked=(*self.revoked_at(url).unrevoked, url))
+
+    def revoked_at(self, url: str) -> Item:
+        """Nothing is left to take back there."""
+        return replace(self, unrevoked=tuple(other for other in self.unrevoked if other != url))
 
     @property
     def may_get_a_code(self) -> bool:

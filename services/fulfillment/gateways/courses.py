@@ -43,7 +43,8 @@ class WantedBook(Protocol):
     """Where the gateway asks whether a call is still wanted."""
 
     async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
-        """False when the item was called off, settled, or retried at another URL. True when it cannot be read."""
+        """False when the item was called off, settled, or retried at another URL: nobody will mend this one for it.
+        True when that cannot be read."""
         ...
 
 
@@ -58,7 +59,7 @@ class Courses:
     async def perform(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NoOutcome:
         answer = await self._post(operation, key)
         if isinstance(answer, OperatorFault) and not await self._wanted.wants(operation):
-            return type(operation).Failed("called_off", "nobody wants this call any more")
+            return type(operation).Failed("called_off", f"not tried any further: {answer.text}")
         return answer
 
     async def find(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NotDone | NoOutcome:

@@ -20,11 +20,14 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipItems,
 )
-from shared.contracts.values import Instructions
+from shared.contracts.values import Attempt, Instructions
 from tests.unit.fulfillment.bench import Bench, line
 
 COURSE = CourseAccess(url="https://courses.example/access", enter="https://courses.example/enter")
 CORRECTED = COURSE.model_copy(update={"url": "https://courses.example/right"})
+
+
+AT_THE_OLD_URL = "at the former URL courses.example/access: 500: given up"
 
 
 def paid() -> Bench:
@@ -202,3 +205,87 @@ def test_a_grant_of_unknown_outcome_is_taken_back_when_the_item_is_delivered_in_
     assert bench.answer(old, RevokeAccess.Done()) == []
     (delivered,) = bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
     assert isinstance(delivered, ItemDelivered)
+
+
+def left_at_the_old_url(outcome: RevokeAccess.Failed | RevokeAccess.Unresolved) -> Bench:
+    """Delivered at the corrected URL; the grant at the old one, of unknown outcome, could not be taken back."""
+    bench = unresolved()
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery())
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
+    (failed,) = bench.answer(bench.wanted(RevokeAccess), outcome)
+    assert isinstance(failed, RevocationFailed)
+    assert (failed.item, failed.text) == ("1", AT_THE_OLD_URL)
+    assert (bench.item("1").status, bench.item("1").unrevoked) == (ItemStatus.DELIVERED, (COURSE.url,))
+    return bench
+
+
+@pytest.mark.parametrize(
+    "outcome", [RevokeAccess.Failed("gave_up", "500: given up"), RevokeAccess.Unresolved("500: given up")]
+)
+def test_what_could_not_be_taken_back_at_an_old_url_is_told_and_retried(outcome: Any) -> None:
+    bench = left_at_the_old_url(outcome)
+    assert bench.heard(RetryDelivery()) == []
+    again = bench.wanted(RevokeAccess)
+    assert again.url == COURSE.url and not bench.item("1").unrevoked
+    assert bench.refusal(RetryDelivery()).code == "nothing_to_retry"
+    (failed,) = bench.answer(again, outcome)
+    assert isinstance(failed, RevocationFailed)
+
+    bench.heard(RetryDelivery(items=("1",)))
+    assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == []
+    assert (bench.item("1").status, bench.item("1").unrevoked) == (ItemStatus.DELIVERED, ())
+
+
+def test_what_could_not_be_taken_back_at_an_old_url_is_settled_and_the_item_stays_delivered() -> None:
+    bench = left_at_the_old_url(RevokeAccess.Failed("gave_up", "500: given up"))
+    assert bench.refusal(said("not_revoked")).code == "nothing_to_settle"
+    assert [type(event) for event in bench.heard(said("revoked"))] == [ItemSettled]
+    assert (bench.item("1").status, bench.item("1").unrevoked) == (ItemStatus.DELIVERED, ())
+    assert bench.refusal(said("revoked")).code == "nothing_to_settle"
+
+
+def test_a_late_success_at_an_old_url_leaves_nothing_to_take_back() -> None:
+    bench = unresolved()
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery())
+    old = bench.wanted(RevokeAccess)
+    bench.open.append(("o-1", old))
+    bench.answer(old, RevokeAccess.Failed("gave_up", "x"))
+    assert bench.answer(old, RevokeAccess.Done()) == []
+    assert bench.item("1").unrevoked == ()
+
+
+def test_an_old_url_that_counts_again_is_not_taken_back() -> None:
+    """Corrected, and corrected back."""
+    bench = unresolved()
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery())
+    bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Failed("gave_up", "x"))
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Failed("rejected", "422"))
+    bench.product("course", COURSE)
+    assert bench.heard(RetryDelivery()) == [ItemRetried(item="1")]
+    assert bench.wanted(GrantAccess).url == COURSE.url
+    assert COURSE.url not in [operation.url for _, operation in bench.open if isinstance(operation, RevokeAccess)]
+    assert bench.item("1").unrevoked == ()
+
+
+def test_what_is_left_at_an_old_url_outlives_the_order() -> None:
+    bench = left_at_the_old_url(RevokeAccess.Failed("gave_up", "500: given up"))
+    bench.cancel()
+    assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == [ItemRevoked(item="1")]
+    assert bench.heard(RetryDelivery()) == []
+    assert bench.wanted(RevokeAccess).url == COURSE.url
+    assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == []
+    assert (bench.item("1").status, bench.item("1").unrevoked) == (ItemStatus.REVOKED, ())
+
+
+@pytest.mark.parametrize("tried", [True, False])
+def test_a_call_at_an_old_url_that_nobody_wants_any_more_is_taken_back_if_it_was_ever_tried(tried: bool) -> None:
+    bench = paid()
+    waiting = bench.wanted(GrantAccess)
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery())
+    attempts = [Attempt(at=bench.clock, error="time-out")] if tried else []
+    assert bench.answer(waiting, GrantAccess.Failed("called_off", "x"), *attempts) == []
+    assert [o.url for _, o in bench.open if isinstance(o, RevokeAccess)] == ([COURSE.url] if tried else [])
