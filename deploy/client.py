@@ -224,7 +224,7 @@ class OutsideWorld(Http):
         await self.request(self._place, "PUT", f"/control/hooks/{hook}/secret", {"secret": secret})
 
     async def plant(self, target: str, **fault: object) -> None:
-        """Have `smtp`, `course` or `hooks/NAME` answer badly: `answer=500, delay=1.5, times=3`."""
+        """Have `smtp`, `course` or `hooks/NAME` answer badly: `answer=500, delay=1.5, times=3, every=5`."""
         await self.request(self._place, "PUT", f"/control/{target}", fault)
 
     async def relent(self, target: str) -> None:

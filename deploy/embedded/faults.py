@@ -13,6 +13,7 @@ class Fault(BaseModel):
     answer: int | None = Field(default=None, ge=400, le=599, description="HTTP status, or SMTP reply code")
     delay: float = Field(default=0, ge=0, le=600, description="seconds before any answer")
     times: int | None = Field(default=None, ge=1, description="how often; for ever where missing")
+    every: int = Field(default=1, ge=1, description="strikes one call out of so many, the last of them")
 
 
 class Faults:
@@ -20,15 +21,20 @@ class Faults:
 
     def __init__(self) -> None:
         self._planted: Fault | None = None
+        self._calls = 0
+        """Since it was planted."""
         self.struck = 0
 
     def plant(self, fault: Fault | None) -> None:
-        self._planted = fault
+        self._planted, self._calls = fault, 0
 
     def take(self) -> Fault | None:
         """The fault for this call, if one is planted."""
         fault = self._planted
         if fault is None:
+            return None
+        self._calls += 1
+        if self._calls % fault.every:
             return None
         self.struck += 1
         if fault.times is not None:

@@ -12,7 +12,8 @@ One HTTP port for all three. What other systems would call is open; what tests a
     GET    /hooks  ·  /hooks/NAME/received?after=&limit=
     GET    /access?customer=
     PUT    /control/hooks/NAME/secret           {"secret": "whsec_…"}
-    PUT    /control/{smtp | course | hooks/NAME}    {"answer": 500, "delay": 1.5, "times": 3}; DELETE ends it
+    PUT    /control/{smtp | course | hooks/NAME}    {"answer": 500, "delay": 1.5, "times": 3, "every": 5}
+                                                DELETE ends it
 """
 
 import argparse
