@@ -128,22 +128,25 @@ async def caught_up(system: System, worker: Worker) -> None:
     """Run one worker alone until it has read everything again."""
     worker.more_arguments, worker.restarting = ("--catch-up",), True
     async with asyncio.timeout(90):
-        while not await done(system, worker):
-            await asyncio.sleep(0.5)
+        await everything_read(system, worker)
     worker.more_arguments, worker.restarting = (), False
     worker.kill(signal.SIGTERM)
     while worker.pid:
         await asyncio.sleep(0.05)
 
 
-async def done(system: System, worker: Worker) -> bool:
-    """Ready, nothing left to read, and nothing read for as long as gauges are old."""
-    if await system.edges.ready(worker.service):
-        return False
-    before = await system.value(worker.service, "select count(*) from inbox")
-    await asyncio.sleep(5.5)
-    lag = (await system.edges.metrics(worker.service)).get("orderbus_lag", 1)
-    return not lag and before == await system.value(worker.service, "select count(*) from inbox")
+async def everything_read(system: System, worker: Worker) -> None:
+    """Until it is ready, nothing is left to read, and nothing was read for as long as gauges are old."""
+    before, since = -1, 0.0
+    while True:
+        await asyncio.sleep(0.5)
+        if await system.edges.ready(worker.service):
+            continue
+        count = await system.value(worker.service, "select count(*) from inbox")
+        if count != before:
+            before, since = count, time.monotonic()
+        elif time.monotonic() - since > 5.5 and not (await system.edges.metrics(worker.service)).get("orderbus_lag", 1):
+            return
 
 
 async def program(name: str, *arguments: str) -> None:
