@@ -57,6 +57,8 @@ from shared.swift import replace
 
 Room = Callable[[str, str], int]
 """How many more leases this worker takes for a kind of operation and a destination."""
+Turns = Callable[[str], int]
+"""How many more calls of a kind this worker can begin at once."""
 
 
 class RetryFailed(Exception):
@@ -132,12 +134,20 @@ class _Work:
 class Batch:
     """The handling of some messages in one transaction. Used once."""
 
-    def __init__(self, wiring: Wiring, worker: str, now: datetime, room: Room, recent: Recent | None = None) -> None:
+    def __init__(
+        self,
+        wiring: Wiring,
+        worker: str,
+        now: datetime,
+        room: Room,
+        recent: Recent | None = None,
+        turns: Turns = lambda kind: 0,
+    ) -> None:
         self.wiring = wiring
         self._recent = recent or Recent(0)
         self.worker = worker
         self.now = now
-        self.room = room
+        self.room, self.turns = room, turns
         self._leases: Counter[str] = Counter()
         self.done = Done()
         self._slots: dict[Ref[Any], Slot] = {}
@@ -434,6 +444,7 @@ class Batch:
             leased_by=self.worker if lease else "",
             leased_until=self.now + timedelta(seconds=lease_seconds(operation)) if lease else None,
             expires=operation.deadline(self.now) if operation.deadline_is_strict else None,
+            begun=lease and not operation.safe_to_repeat and self._leases[kind] <= self.turns(kind),
             occurred=self._occurred(inbound),
         )
         return row, operation

@@ -15,7 +15,7 @@ from shared.contracts.envelope import Command
 from shared.shell import spans
 from shared.shell.clock import Clock, back_off
 from shared.shell.core import Refused
-from shared.shell.decisions import Batch, Done, RetryFailed, Room
+from shared.shell.decisions import Batch, Done, RetryFailed, Room, Turns
 from shared.shell.errors import describe, printable
 from shared.shell.inbound import Inbound, Undecodable
 from shared.shell.metrics import Metrics
@@ -52,6 +52,7 @@ class Handler:
         chance: random.Random,
         after: Callable[[Done], None],
         room: Room,
+        turns: Turns = lambda kind: 0,
         progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
@@ -61,7 +62,7 @@ class Handler:
         self.metrics = metrics
         self.chance = chance
         self.after = after
-        self.room = room
+        self.room, self.turns = room, turns
         self.tracer = tracer
         self._recent = Recent()
         self._queue: deque[Inbound | Mark] = deque()
@@ -166,7 +167,7 @@ class Handler:
 
     async def _transact(self, inbounds: Sequence[Inbound]) -> None:
         began = self.clock.now()
-        batch = Batch(self.wiring, self.worker, began, self.room, self._recent)
+        batch = Batch(self.wiring, self.worker, began, self.room, self._recent, self.turns)
         with self.metrics.transaction_seconds.time():
             async with self.store.begin() as tx:
                 done = await batch.run(tx, inbounds)

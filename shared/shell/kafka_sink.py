@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from aiokafka import errors
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from shared.settings import KafkaSettings
 from shared.shell.bus import BusUnavailable, Sent
@@ -20,6 +21,7 @@ from shared.shell.kafka_producer import FencedProducer, InvalidRecordError
 from shared.shell.store import OutboxRow
 
 BATCH_BYTES = 256 * 1024
+MAX_REQUEST = MAX_RECORD + 100_000
 FRAME_BYTES = 100
 """More than Kafka adds to a record, its share of the batch's own bytes included."""
 SEND_SECONDS = 20.0
@@ -51,7 +53,8 @@ OF_THE_TOPIC = (
 
 Place = tuple[str, int]
 """Topic and partition."""
-Pending = dict[Place, list[tuple[OutboxRow, "asyncio.Future[Any]"]]]
+Pending = dict[Place, tuple[list[OutboxRow], "asyncio.Future[Any]"]]
+"""A batch on its way, by its partition: its rows, and Kafka's answer to all of them."""
 
 
 @lru_cache(10_000)
@@ -84,7 +87,7 @@ class KafkaSink:
             enable_idempotence=True,
             linger_ms=0,
             max_batch_size=BATCH_BYTES,
-            max_request_size=MAX_RECORD + 100_000,
+            max_request_size=MAX_REQUEST,
             request_timeout_ms=20_000,
         )
         try:
@@ -114,7 +117,7 @@ class KafkaSink:
             self._drop()
             raise BusUnavailable(type(error).__name__) from error
         sent = _judged(producer, pending, refused, held_up)
-        if sent.trouble or len(sent.acknowledged) < sum(map(len, pending.values())):
+        if sent.trouble or len(sent.acknowledged) < sum(len(members) for members, _ in pending.values()):
             self._drop()  # its numbers are out of step
         return sent
 
@@ -123,33 +126,34 @@ class KafkaSink:
     ) -> tuple[Pending, dict[int, str]]:
         """What the producer took, at most one batch per partition; and what is too large for it."""
         room: dict[Place, int] = defaultdict(lambda: BATCH_BYTES)
-        pending: Pending = defaultdict(list)
+        batches: dict[Place, tuple[Any, list[OutboxRow]]] = defaultdict(lambda: (producer.create_batch(), []))
         refused: dict[int, str] = {}
         for row in rows:
             if not (count := partitions[row.topic]):
                 continue
-            partition = _hash(row.key) % count
-            place = (row.topic, partition)
+            place = (row.topic, _hash(row.key) % count)
             left, size = room[place], len(row.headers) + len(row.body) + len(row.key) + FRAME_BYTES
             if size > left and left < BATCH_BYTES:
                 room[place] = 0  # nor anything behind it: that would be another batch
                 continue
             room[place] = left - size
-            headers = [(name, value.encode()) for name, value in orjson.loads(row.headers)]
-            try:
-                future = await producer.send(
-                    row.topic, row.body, key=row.key.encode(), partition=partition, headers=headers
-                )
-            except FOR_GOOD as error:
-                refused[row.id] = _named(error)
+            key, headers = row.key.encode(), [(name, value.encode()) for name, value in orjson.loads(row.headers)]
+            if size > BATCH_BYTES and _size_in_bytes(key, row.body, headers) > MAX_REQUEST:
+                refused[row.id] = _named(errors.MessageSizeTooLargeError())
                 room[place] = 0
                 continue
-            pending[place].append((row, future))
+            batch, members = batches[place]
+            taken = batch.append(timestamp=None, key=key, value=row.body, headers=headers)
+            assert taken, "there is room"
+            members.append(row)
+        pending: Pending = {}
+        for (topic, partition), (batch, members) in batches.items():
+            pending[topic, partition] = members, await producer.send_batch(batch, topic, partition=partition)
         return pending, refused
 
     async def _answers(self, producer: FencedProducer, pending: Pending) -> None:
         """Until every batch is answered; no longer for topics that were deleted meanwhile, and not for ever."""
-        waiting = {rows[-1][1]: topic for (topic, _), rows in pending.items()}
+        waiting = {future: topic for (topic, _), (_, future) in pending.items()}
         until = asyncio.get_running_loop().time() + SEND_SECONDS
         while waiting:
             _, open_ones = await asyncio.wait(waiting, timeout=LOOK_SECONDS)
@@ -176,20 +180,19 @@ def _judged(producer: FencedProducer, pending: Pending, refused: dict[int, str],
     connection's."""
     acknowledged: list[int] = []
     silent, trouble = set[str](), ""
-    for (topic, _), rows in pending.items():
-        for row, future in rows:
-            if not future.done():
-                silent.add(topic)
-            elif future.cancelled():
-                trouble = "Cancelled"
-            elif (error := future.exception()) is None:
-                acknowledged.append(row.id)
-            elif isinstance(error, FOR_GOOD):
-                refused[row.id] = _named(error)
-            elif isinstance(error, OF_THE_TOPIC):
-                held_up[topic] = _named(error)
-            else:
-                trouble = _named(error)
+    for (topic, _), (rows, future) in pending.items():
+        if not future.done():
+            silent.add(topic)
+        elif future.cancelled():
+            trouble = "Cancelled"
+        elif (error := future.exception()) is None:
+            acknowledged += [row.id for row in rows]
+        elif isinstance(error, FOR_GOOD):
+            refused |= {row.id: _named(error) for row in rows}
+        elif isinstance(error, OF_THE_TOPIC):
+            held_up[topic] = _named(error)
+        else:
+            trouble = _named(error)
     for topic in silent:
         if why := producer.gone(topic):
             held_up[topic] = why
@@ -198,6 +201,9 @@ def _judged(producer: FencedProducer, pending: Pending, refused: dict[int, str],
         else:
             trouble = f"no answer within {SEND_SECONDS:g} s"
     return Sent(acknowledged, refused, held_up, trouble)
+
+
+_size_in_bytes: Callable[..., int] = DefaultRecordBatchBuilder.estimate_size_in_bytes
 
 
 def _named(error: BaseException) -> str:

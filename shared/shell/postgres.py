@@ -49,8 +49,8 @@ Part = tuple[Sql, dict[str, Any]]
 class PostgresStore(OutboxOnPostgres):
     """One service's database. See `store.Store`."""
 
-    def __init__(self, engine: AsyncEngine, notify: bool = False) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: AsyncEngine, notify: bool = False, keep: int = 0) -> None:
+        super().__init__(engine, keep)
         self.notify = notify
         """Tell the relay in another process that something was written."""
         self._relays = False
@@ -273,7 +273,7 @@ def _queueing(writes: Writes) -> Iterator[Part]:
     """Operations first: theirs is the one result among these."""
     if rows := writes.operations:
         yield (
-            statements.WANT,
+            statements.WANT_SERIAL if any(row.serial for row in rows) else statements.WANT,
             {
                 "ids": [row.id for row in rows],
                 "keys": [row.key for row in rows],
@@ -289,6 +289,7 @@ def _queueing(writes: Writes) -> Iterator[Part]:
                 "untils": [row.leased_until for row in rows],
                 "expiries": [row.expires for row in rows],
                 "occurred": [row.occurred for row in rows],
+                "begun": [row.begun for row in rows],
             },
         )
     if writes.cancelled:

@@ -3,13 +3,16 @@ the CPU time, which counts when batches are small. And what its errors mean for 
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.shell.statements import Sql
 from shared.shell.store import BatchRefused, StoreUnavailable
@@ -40,32 +43,78 @@ def translated(error: Exception) -> Exception:
     return error
 
 
+KEPT_SECONDS = 300.0
 _OUT_OF_REACH = (
     *(asyncpg.InterfaceError, sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError),
     *(OSError, TimeoutError),
 )
 
 
-class Connections:
-    """One database."""
+@dataclass
+class Held:
+    """A connection that was taken out of the pool."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    connection: AsyncConnection
+    driver: asyncpg.Connection
+    since: float = field(default_factory=time.monotonic)
+
+    async def give_back(self) -> None:
+        """To the pool; one that broke goes out of it. Goes on where the caller is cancelled."""
+        await asyncio.shield(asyncio.create_task(self._give_back()))
+
+    async def _give_back(self) -> None:
+        try:
+            if self.driver.is_closed():
+                await self.connection.invalidate()
+        finally:
+            await self.connection.close()
+
+
+class Connections:
+    """One database. Up to `keep` connections stay with us between statements: fetching one from SQLAlchemy's pool and
+    bringing it back takes about as long as a small statement. Then `close` must follow."""
+
+    def __init__(self, engine: AsyncEngine, keep: int = 0) -> None:
         self.engine = engine
+        self._keep = keep
+        self._kept: list[Held] = []
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection of the pool, as its driver sees it; one that broke goes out of the pool."""
+        """A connection of the pool, as its driver sees it."""
         try:
-            async with self.engine.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None
-                try:
-                    yield driver
-                finally:
-                    if driver.is_closed():
-                        await connection.invalidate()
+            held, well = await self._taken(), False
+            try:
+                yield held.driver
+                well = True
+            finally:
+                if well and len(self._kept) < self._keep and self._lasts(held):
+                    self._kept.append(held)
+                else:
+                    await held.give_back()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
+
+    async def _taken(self) -> Held:
+        while self._kept:
+            held = self._kept.pop()
+            if not held.driver.is_closed():
+                return held
+            await held.give_back()
+        connection = await self.engine.connect()
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        return Held(connection, driver)
+
+    def _lasts(self, held: Held) -> bool:
+        """The pool renews its connections from time to time."""
+        return not held.driver.is_closed() and time.monotonic() - held.since < KEPT_SECONDS
+
+    async def close(self) -> None:
+        """Give back what is kept. Whatever comes afterwards keeps nothing."""
+        self._keep = 0
+        while self._kept:
+            await self._kept.pop().give_back()
 
     async def fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """The rows of one statement as a transaction of its own."""

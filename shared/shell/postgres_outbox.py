@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,12 +10,17 @@ import asyncpg
 
 from shared.shell import statements
 from shared.shell.postgres_connections import Connections, execute, fetch
+from shared.shell.statements import Sql
 from shared.shell.store import MOST_PARKED, SHOWN_BYTES, OutboxRow, ParkedRow, Reach, UndeliverableRow
+
+Read = Callable[[Sql, Mapping[str, Any]], Awaitable[list[asyncpg.Record]]]
+SMALL_BYTES = 8_000
+"""A thousand rows of this size are read at once."""
 
 
 class OutboxOnPostgres(Connections):
     async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
-        return [OutboxRow(*row) for row in await self.fetch(statements.OUTBOX_HEAD, within(reach))]
+        return await head_of(self.fetch, reach)
 
     async def outbox_highest(self) -> int:
         ((highest,),) = await self.fetch(statements.OUTBOX_HIGHEST, {})
@@ -63,6 +68,18 @@ class OutboxOnPostgres(Connections):
             yield driver
 
 
-def within(reach: Reach) -> dict[str, Any]:
-    """The values of OUTBOX_HEAD."""
-    return {"after": reach.after, "limit": reach.limit, "most": reach.most_bytes, "without": list(reach.without)}
+async def head_of(read: Read, reach: Reach) -> list[OutboxRow]:
+    """The rows within reach, by two statements: one for most rows, one for the contents of large ones."""
+    values = {"after": reach.after, "limit": reach.limit, "without": list(reach.without), "small": SMALL_BYTES}
+    rows, size, large = list[OutboxRow | None](), 0, dict[int, int]()
+    for topic, key, headers, body, id, one in await read(statements.OUTBOX_HEAD, values):
+        if size >= reach.most_bytes:
+            break
+        if body is None:
+            large[id] = len(rows)
+        rows.append(None if body is None else OutboxRow(topic, key, headers, body, id))
+        size += one
+    if large:
+        for row in await read(statements.OUTBOX_ROWS, {"ids": list(large)}):
+            rows[large[row["id"]]] = OutboxRow(*row)
+    return [row for row in rows if row]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 import structlog
 
@@ -108,7 +109,10 @@ def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
 
 
 def _size(record: BusRecord) -> int:
-    return len(record.value or b"") + sum(len(value or b"") for _, value in record.headers)
+    return len(record.value or b"") + sum(map(len, filter(None, map(_value_of, record.headers))))
+
+
+_value_of: Callable[[tuple[str, bytes | None]], bytes | None] = itemgetter(1)
 
 
 class Reader:

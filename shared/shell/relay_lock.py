@@ -8,14 +8,16 @@ process is frozen) has its session ended by whoever waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import asyncpg
 import structlog
 
 from shared.shell import statements
-from shared.shell.postgres_outbox import within
+from shared.shell.postgres_outbox import head_of
+from shared.shell.statements import Sql
 from shared.shell.store import OutboxRow, Reach, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -95,17 +97,19 @@ class PostgresRelayLock:
         return self._connection is not None and not self._connection.is_closed()
 
     async def head(self, reach: Reach) -> Sequence[OutboxRow]:
-        assert self._connection is not None
-        statement = statements.OUTBOX_HEAD
         self._used = True
         try:
             async with self._busy:
-                rows = await self._connection.fetch(
-                    statement.text, *statement.arguments(within(reach)), timeout=_ANSWER_SECONDS
-                )
+                return await head_of(self._read, reach)
         except _TROUBLE as error:
             raise StoreUnavailable(type(error).__name__) from error
-        return [OutboxRow(*row) for row in rows]
+
+    async def _read(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
+        assert self._connection is not None
+        rows: list[asyncpg.Record] = await self._connection.fetch(
+            statement.text, *statement.arguments(values), timeout=_ANSWER_SECONDS
+        )
+        return rows
 
     async def close(self) -> None:
         self._tell(False)

@@ -100,6 +100,7 @@ class Shell:
             chance=chance,
             after=self._after,
             room=self.operations.room,
+            turns=self.operations.turns,
             progress=self.progress,
             tracer=tracer,
         )
@@ -229,7 +230,7 @@ async def run_worker(
     engine = create_engine(own.database_url, worker, own.pool)
     service = factory(settings, engine)
     tracer = new_tracer(settings.telemetry, name, worker)
-    store = PostgresStore(engine, notify=True)
+    store = PostgresStore(engine, notify=True, keep=own.pool // 4)
     source = (CatchUpSource if catch_up else KafkaSource)(
         settings.kafka, name, worker, [topic.name for topic in service.consumes]
     )
@@ -276,6 +277,7 @@ async def run_worker(
         await shell.stop()
         for close in service.resources:
             await close()
+        await store.close()
         await engine.dispose()
         if tracer is not None:
             await tracer.close()

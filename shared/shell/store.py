@@ -130,6 +130,8 @@ class OperationRow:
     occurred: datetime | None = None
     """Since when its key may have been used, should this be no first time (a restored database); None where nobody
     knows."""
+    begun: bool = False
+    """The beginning of its first call is committed together with it: its turn comes at once. Not stored as such."""
 
 
 @dataclass(frozen=True, slots=True)

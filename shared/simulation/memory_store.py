@@ -520,6 +520,8 @@ class MemoryTransaction:
             waits = row.serial and any(o.serial and o.key == row.key for o in (*there, *earlier))
             if waits:
                 row = dataclasses.replace(row, lease=0, leased_by="", leased_until=None)  # noqa: PLW2901
+            begun = row.begun and not waits
+            row = dataclasses.replace(row, attempts=int(begun), doubt=begun, begun=False)  # noqa: PLW2901
             if not await self.insert(OPERATIONS, row.id, row):
                 raise BatchRefused("the database refused the data: 23505")
             self.store.positions[row.id] = self.store.next_id(OPERATIONS)

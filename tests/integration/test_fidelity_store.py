@@ -55,7 +55,7 @@ TABLES = (
     *("inbox", "outbox", "undeliverable", "operations", "destinations", "timers"),
     *("parked", "answers", "boxes", "moved"),
 )
-OPERATION_COLUMNS = tuple(column.name for column in dataclasses.fields(OperationRow))
+OPERATION_COLUMNS = ", ".join(column.name for column in dataclasses.fields(OperationRow) if column.name != "begun")
 Work = Callable[[Store, Any], Awaitable[Any]]
 
 
@@ -252,7 +252,8 @@ class Author:
         if not held:
             return dataclasses.replace(row, serial=serial)
         until = NOW + timedelta(seconds=60)
-        return dataclasses.replace(row, serial=serial, lease=1, leased_by="w", leased_until=until)
+        begun = self.chance.random() < 0.5
+        return dataclasses.replace(row, serial=serial, lease=1, leased_by="w", leased_until=until, begun=begun)
 
     def _done(self, player: Player) -> tuple[str, Work]:
         """Outcomes and timers that may be somebody else's by now, and a parked message."""
@@ -483,7 +484,7 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
         "inbox": "select cast(message_id as text), seen_at, content from inbox",
         "outbox": "select topic, key, convert_from(body, 'utf8') from outbox",
         "undeliverable": "select topic, key, convert_from(body, 'utf8'), reason from undeliverable",
-        "operations": f"select {', '.join(OPERATION_COLUMNS)} from operations",
+        "operations": f"select {OPERATION_COLUMNS}, false as begun from operations",
         "destinations": "select name, paused_at, reason, paused_by, probe_at, probes from destinations",
         "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, "

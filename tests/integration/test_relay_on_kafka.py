@@ -178,12 +178,15 @@ async def test_while_our_clock_is_wrong_records_wait_and_none_is_given_up(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kafka takes no record from more than an hour ahead. Sent later the same record has another time."""
-    topic, ahead, send = await place.create("topic"), [7200.0], FencedProducer.send
+    topic, ahead, create = await place.create("topic"), [7200.0], FencedProducer.create_batch
 
-    async def wrong(self: FencedProducer, *values: Any, **named: Any) -> Any:
-        return await send(self, *values, timestamp_ms=int((time.time() + ahead[0]) * 1000), **named)
+    def wrong(self: FencedProducer) -> Any:
+        batch = create(self)
+        append = batch.append
+        batch.append = lambda **named: append(**named | {"timestamp": int((time.time() + ahead[0]) * 1000)})
+        return batch
 
-    monkeypatch.setattr(FencedProducer, "send", wrong)
+    monkeypatch.setattr(FencedProducer, "create_batch", wrong)
     async with place.relaying() as relay:
         await place.write(*((topic, f"k{n}", b"x") for n in range(10)))
         await until(lambda: _held(relay, topic))

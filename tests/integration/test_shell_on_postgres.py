@@ -220,12 +220,23 @@ async def test_a_worker_that_starts_again_takes_up_its_operations_and_asks_first
 
 async def test_a_worker_that_starts_again_performs_at_once_what_it_had_not_begun(new_toy: NewToy) -> None:
     dead = await new_toy(started=False)
+    dead.shell.handler.turns = lambda kind: 0  # others have theirs
     dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died before it called
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
     assert await dead.rows("select leased_by, lease, attempts, doubt from operations") == [("toy-0", 1, 0, False)]
     again = await new_toy(post=Post(found=[SendBox.Done("nobody asked")]))
     await again.until("select data->>'label' from boxes", ("box of 1",))
+
+
+async def test_a_call_whose_turn_came_with_its_row_is_looked_for_after_a_crash(new_toy: NewToy) -> None:
+    dead = await new_toy(started=False)
+    dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died, perhaps as it called
+    await dead.says("s", Fill(shelf="s", count=5))
+    await dead.says("b-1", Take(shelf="s"), Ship())
+    assert await dead.rows("select leased_by, lease, attempts, doubt from operations") == [("toy-0", 1, 1, True)]
+    again = await new_toy(post=Post(found=[SendBox.Done("it was called")]))
+    await again.until("select data->>'label' from boxes", ("it was called",))
 
 
 async def test_a_timer_fires_once_and_only_if_it_was_not_cancelled(new_toy: NewToy) -> None:

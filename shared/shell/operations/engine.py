@@ -70,6 +70,7 @@ class Operations:
         """Set when the shell is put together: the two need each other."""
         self.kinds: Mapping[str, type[Operation]] = {kind.__qualname__: kind for kind in self.gateways}
         self._budgets = {kind: LeaseBudget(at_once) for kind in self.kinds}
+        self._at_once = at_once
         self._slots = {kind: asyncio.Semaphore(at_once) for kind in self.kinds}
         self._held: Counter[str] = Counter()
         self._short: set[str] = set()
@@ -89,6 +90,10 @@ class Operations:
         if self._stopping or (destination and self.destinations.held(destination)):
             return 0
         return max(0, self._budgets[kind].leases - self._held[kind])
+
+    def turns(self, kind: str) -> int:
+        """How many more calls of a kind can begin at once."""
+        return 0 if self._stopping else max(0, self._at_once - self._held[kind])
 
     def start(self, leased: Sequence[tuple[OperationRow, Operation]], *, probe: bool = False) -> None:
         """Perform operations that this worker holds the lease of. `probe`: whether their destination answers again."""
@@ -293,6 +298,8 @@ class Operations:
 
     async def _begun(self, row: OperationRow, operation: Operation) -> bool:
         """Commit that a call is being begun. False where the lease does not last for it any more: no call is made."""
+        if row.begun:
+            return not self._lapsed(row, operation)
         begun = replace(row, attempts=row.attempts + 1)
         while not self._lapsed(row, operation):
             try:

@@ -24,7 +24,7 @@ from shared.contracts.values import Attempt
 from shared.shell.clock import back_off
 from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Unknown
 from shared.shell.store import OperationRow
-from shared.swift import replace
+from shared.swift import replace, swift
 
 KEPT = 20
 """How many failed calls a row remembers."""
@@ -32,11 +32,13 @@ NOT_TRIED_CEILING = 60.0
 """Seconds that the wait after a call that was not made grows to, where the gateway names none."""
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Perform:
     row: OperationRow
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Find:
     """Ask the outside's books. `last`: what they say ends the operation."""
@@ -45,6 +47,7 @@ class Find:
     last: bool = False
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Hand the outcome to the core."""
@@ -53,6 +56,7 @@ class Ended:
     outcome: Outcome
 
 
+@swift
 @dataclass(frozen=True, slots=True)
 class Waits:
     """Give the row back, to be tried again when it is due."""

@@ -253,9 +253,32 @@ async def test_beginnings_of_the_same_moment_are_one_statement(world: World) -> 
 
     world.store.pause = pause
     office = Office(world)
+    office.handler.turns = lambda kind: 0
     await office.wants(*(Ring(str(n)) for n in range(4)))
     assert statements.count("begin_calls") == 1
     assert len(world.bell.asked) == 4
+
+
+async def test_what_has_its_turn_at_once_is_begun_with_its_row(world: World) -> None:
+    statements: list[str] = []
+
+    async def pause(statement: str) -> None:
+        statements.append(statement)
+        await asyncio.sleep(0)
+
+    office = Office(world)
+    office.operations = world.operations(at_once=2)
+    office.operations.handler = office.handler
+    office.handler.room, office.handler.turns = office.operations.room, office.operations.turns
+    world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(3)]))
+    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    assert sorted((row.attempts, row.doubt) for row in world.wanted()) == [(0, False), (1, True), (1, True)]
+
+    world.store.pause = pause
+    office.operations.start(world.done[-1].leased)
+    await office.settled()
+    assert statements.count("begin_calls") == 1, "for the third, whose turn had to come"
+    assert [call for call, _ in world.bell.asked] == ["perform"] * 3
 
 
 async def test_an_attempt_that_could_outlive_its_lease_is_not_begun(world: World, office: Office) -> None:
@@ -304,7 +327,7 @@ async def test_what_has_been_due_for_long_is_looked_for_every_few_seconds(world:
     await office.settled()
     assert world.bell.asked == []
     await office.comes_back(seconds=1)
-    assert world.bell.asked == [("perform", "a")]
+    assert world.bell.asked == [("find", "a"), ("perform", "a")]
 
 
 async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:

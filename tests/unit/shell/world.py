@@ -108,6 +108,7 @@ class World:
             chance=random.Random(1),
             after=self.done.append,
             room=operations.room if operations else lambda kind, destination: 0,
+            turns=operations.turns if operations else lambda kind: 0,
             progress=progress,
         )
         if operations:
