@@ -106,8 +106,15 @@ class PostgresStore(OutboxOnPostgres):
         return bool(await self.execute(statements.RESUME, {"destination": destination}))
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
-        values = _fenced(rows) | {"attempts": [row.attempts for row in rows]}
-        return {row[0] for row in await self.fetch(statements.BEGIN_CALLS, values)}
+        groups: dict[tuple[str, int, int], list[UUID]] = {}
+        for row in rows:
+            groups.setdefault((row.leased_by, row.lease, row.attempts), []).append(row.id)
+        begun = set[UUID]()
+        async with self.driver() as driver:
+            for (worker, lease, attempts), ids in groups.items():
+                values = {"ids": ids, "worker": worker, "lease": lease, "attempts": attempts}
+                begun |= {row[0] for row in await fetch(driver, statements.BEGIN_CALLS, values)}
+        return begun
 
     async def postpone(self, rows: Sequence[OperationRow]) -> None:
         values = _fenced(rows) | {
@@ -175,9 +182,14 @@ class PostgresTransaction:
         await execute(self.driver, statements.FORGET, {"ids": list(ids)})
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
-        ids, workers, leases = zip(*operations, strict=True)
-        values = {"ids": ids, "workers": workers, "leases": leases}
-        return {row[0] for row in await self._fetch(statements.FINISH, values)}
+        groups: dict[tuple[str, int], list[UUID]] = {}
+        for id, worker, lease in operations:
+            groups.setdefault((worker, lease), []).append(id)
+        finished = set[UUID]()
+        for (worker, lease), ids in groups.items():
+            values = {"ids": ids, "worker": worker, "lease": lease}
+            finished |= {row[0] for row in await self._fetch(statements.FINISH, values)}
+        return finished
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
         values = {"keys": [t.key for t in timers], "names": [t.name for t in timers], "ids": [t.id for t in timers]}

@@ -58,15 +58,17 @@ CONTENTS = Sql("select message_id, content from inbox where message_id = any(cas
 BEHIND = Sql("""
     select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
 """)
+# Queues are full of rows that have just died, and their statistics are of another moment. Rows are therefore named as
+# arrays of ids, which the planner can only look up: a join with the values it may also do by walking through the table.
 FINISH = Sql("""
-    delete from operations o using unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]))
-        as u(id, worker, lease)
-    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease returning o.id
+    delete from operations
+    where id = any(cast(:ids as uuid[])) and leased_by = :worker and lease = :lease returning id
 """)
 FIRE = Sql("""
     delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[]), cast(:ids as uuid[]))
         as u(key, name, id)
-    where t.key = u.key and t.name = u.name and t.id = u.id returning t.key, t.name
+    where t.key = any(cast(:keys as text[])) and t.key = u.key and t.name = u.name and t.id = u.id
+    returning t.key, t.name
 """)
 PUBLISH = Sql("""
     insert into outbox (topic, key, headers, body)
@@ -102,7 +104,7 @@ WANT, WANT_SERIAL = Sql(_WANT.format(waits="false")), Sql(_WANT.format(waits=_BE
 """Where none of the operations is serial, and where some are."""
 CANCEL_TIMERS = Sql("""
     delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[])) as u(key, name)
-    where t.key = u.key and t.name = u.name
+    where t.key = any(cast(:keys as text[])) and t.key = u.key and t.name = u.name
 """)
 SET_TIMERS = Sql("""
     insert into timers (key, name, due, kind, payload, meta, id, occurred)
@@ -127,9 +129,7 @@ _OPERATION = (
 )
 _LEASE = f"""
     with due as (
-        select found.id, asked.seconds
-        from unnest(cast(:kinds as text[]), cast(:limits as int[]), cast(:seconds as float8[]))
-            as asked(kind, most, seconds)
+        select found.id from unnest(cast(:kinds as text[]), cast(:limits as int[])) as asked(kind, most)
         cross join lateral (
             select id from operations o
             where kind = asked.kind and due > :since and due <= :now
@@ -143,9 +143,10 @@ _LEASE = f"""
         %s
     )
     update operations o set lease = o.lease + 1, leased_by = :worker,
-        leased_until = cast(:now as timestamptz) + make_interval(secs => due.seconds),
+        leased_until = cast(:now as timestamptz) + make_interval(
+            secs => (cast(:seconds as float8[]))[array_position(cast(:kinds as text[]), o.kind)]),
         abandoned = o.abandoned or o.leased_by <> ''
-    from due where o.id = due.id
+    where o.id = any(array(select id from due))
     returning {_OPERATION}
 """
 _REACHABLE = """(
@@ -165,10 +166,8 @@ CLAIM_PROBE = Sql("""
 """)
 RESUME = Sql("delete from destinations where name = :destination")
 BEGIN_CALLS = Sql("""
-    update operations o set attempts = u.attempts, doubt = true
-    from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:attempts as int[]))
-        as u(id, worker, lease, attempts)
-    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease returning o.id
+    update operations set attempts = :attempts, doubt = true
+    where id = any(cast(:ids as uuid[])) and leased_by = :worker and lease = :lease returning id
 """)
 POSTPONE = Sql("""
     update operations o set due = u.due, leased_until = null, leased_by = '', attempts = u.attempts, doubt = u.doubt,
@@ -176,7 +175,7 @@ POSTPONE = Sql("""
     from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:dues as timestamptz[]),
         cast(:attempts as int[]), cast(:doubts as boolean[]), cast(:abandoned as boolean[]), cast(:errors as text[]),
         cast(:histories as text[])) as u(id, worker, lease, due, attempts, doubt, abandoned, error, history)
-    where o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
+    where o.id = any(cast(:ids as uuid[])) and o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
 """)
 RELAY_LOCK = 0x6F627573  # "obus"
 # A relay in trouble gives its session up, so a session of some age is that of one that works.
