@@ -35,6 +35,7 @@ async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
     oldest = partition_name(today - timedelta(days=keep_days))
     first_seen = now - timedelta(days=keep_days)
     for name in sorted(name for name in names - {"inbox_other"} if name < oldest):
+        await _alone(engine, _index_partition, name)
         await _alone(engine, _drop_partition, name, first_seen)
     await _alone(engine, _forget, first_seen)
 
@@ -69,6 +70,13 @@ async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high
     await connection.execute(
         sa.text(f"alter table inbox attach partition {name} for values from ('{low}') to ('{high}')")
     )
+
+
+async def _index_partition(connection: AsyncConnection, name: str) -> None:
+    """While a day's partition is dropped nobody reads the inbox, so what moves out of it must be found quickly. With an
+    index from the first day on, claiming would take a fifth longer."""
+    if await _is_partition(connection, name):
+        await connection.execute(sa.text(f"create index if not exists {name}_seen on {name} using brin (seen_at)"))
 
 
 async def _drop_partition(connection: AsyncConnection, name: str, first_seen: datetime) -> None:

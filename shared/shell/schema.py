@@ -20,8 +20,8 @@ TABLES_V1 = (
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
-    "create index inbox_seen on inbox using brin (seen_at) with (autosummarize = on)",
     "create table inbox_other partition of inbox default",
+    "create index inbox_other_seen on inbox_other (seen_at)",
     f"""create table outbox (
         id bigint generated always as identity primary key,
         topic text not null, key text not null, headers text not null, body bytea not null,
