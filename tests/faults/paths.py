@@ -154,11 +154,18 @@ class Told:
 
 
 async def tell(
-    system: System, paths: Sequence[Way], *, seconds: float = 0.0, at_once: int = 600, timeout: float = PATIENCE
+    system: System,
+    paths: Sequence[Way],
+    *,
+    seconds: float = 0.0,
+    at_once: int = 600,
+    timeout: float = PATIENCE,
+    staff: Mapping[str, Staff] | None = None,
 ) -> list[Told]:
     """Send one customer down each path, spread over so many seconds; returns when all stories are told. `timeout`:
-    seconds that each waits for one step."""
-    staff = await _staff(system, paths, timeout)
+    seconds that each waits for one step. `staff`: where `troubles` were shaped before."""
+    if staff is None:
+        staff = await troubles(system, paths, timeout)
     told: list[Told] = []
     room = asyncio.Semaphore(at_once)
 
@@ -218,7 +225,7 @@ def _scene(system: System, path: Way, staff: Mapping[str, Staff], timeout: float
     return Scene(order, customer, skus, "DE", 0, system.catalogue, system.bank, rng, timeout=timeout, staff=staff)
 
 
-async def _staff(system: System, paths: Sequence[Way], timeout: float) -> dict[str, Staff]:
+async def troubles(system: System, paths: Sequence[Way], timeout: float = PATIENCE) -> dict[str, Staff]:
     """Shape the troubles: a desk that refuses, a platform that stumbles, half of the last copies, no codes."""
     count = Counter(sku for path in paths for sku in path.skus)
     store = system.catalogue.main
