@@ -348,3 +348,13 @@ def test_ten_thousand_levels_are_one_problem(opening: bytes, kind: Any) -> None:
     with pytest.raises(BadBody) as raised:
         decode(kind, b'{"note": ' + opening * 10_000)
     assert [problem.code for problem in raised.value.problems] == ["json_invalid"]
+
+
+@pytest.mark.parametrize("levels", [253, 300, 1000, 1100])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_deep_body_is_refused_by_its_unknown_field(opening: bytes, closing: bytes, levels: int) -> None:
+    """Each reader and writer of JSON gives up at a depth of its own."""
+    deep = b'{"note": ' + opening * levels + b"1" + closing * levels + b", "
+    with pytest.raises(BadBody) as raised:
+        decode(CheckoutSubmitted, SUBMITTED.replace(b"{", deep, 1))
+    assert {problem.code for problem in raised.value.problems} <= {"extra_forbidden", "json_invalid"}
