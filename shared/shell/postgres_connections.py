@@ -64,10 +64,19 @@ class Held:
 
     async def _give_back(self) -> None:
         try:
-            if self.driver.is_closed():
+            if self.broken():
                 await self.connection.invalidate()
         finally:
             await self.connection.close()
+
+    def broken(self) -> bool:
+        """Also one in whose transaction somebody was cancelled again while it was rolled back: the pool would pass it
+        on as it is."""
+        return self.driver.is_closed() or self.driver.is_in_transaction()
+
+    def lasts(self) -> bool:
+        """The pool renews its connections from time to time, those too that nobody uses."""
+        return time.monotonic() - self.since < KEPT_SECONDS and not self.broken()
 
 
 class Connections:
@@ -88,7 +97,7 @@ class Connections:
                 yield held.driver
                 well = True
             finally:
-                if well and len(self._kept) < self._keep and self._lasts(held):
+                if well and len(self._kept) < self._keep and held.lasts():
                     self._kept.append(held)
                 else:
                     await held.give_back()
@@ -98,17 +107,13 @@ class Connections:
     async def _taken(self) -> Held:
         while self._kept:
             held = self._kept.pop()
-            if not held.driver.is_closed():
+            if held.lasts():
                 return held
             await held.give_back()
         connection = await self.engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         return Held(connection, driver)
-
-    def _lasts(self, held: Held) -> bool:
-        """The pool renews its connections from time to time."""
-        return not held.driver.is_closed() and time.monotonic() - held.since < KEPT_SECONDS
 
     async def close(self) -> None:
         """Give back what is kept. Whatever comes afterwards keeps nothing."""

@@ -1,0 +1,93 @@
+"""Connections that a store keeps between statements."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from shared.shell import postgres_connections
+from shared.shell.database import create_engine
+from shared.shell.postgres_connections import Connections
+from shared.shell.statements import PING, Sql
+from shared.shell.store import StoreUnavailable
+from tests.integration.conftest import NewDatabase
+
+SESSION = Sql("select pg_backend_pid()")
+SLEEP = Sql("select pg_sleep(30)")
+
+
+@pytest_asyncio.fixture
+async def url(new_database: NewDatabase) -> str:
+    return await new_database()
+
+
+@pytest_asyncio.fixture
+async def connections(url: str) -> AsyncIterator[Connections]:
+    engine = create_engine(url, "kept", pool=1)
+    kept = Connections(engine, keep=1)
+    yield kept
+    await kept.close()
+    await engine.dispose()
+
+
+async def session(connections: Connections) -> int:
+    ((pid,),) = await connections.fetch(SESSION, {})
+    return int(pid)
+
+
+async def test_a_kept_connection_is_renewed_like_the_pools_own(
+    connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something between us and the database may forget a connection that nobody uses for hours."""
+    connections.engine.pool._recycle = 0
+    first = await session(connections)
+    await asyncio.sleep(0.01)
+    assert await session(connections) == first, "it is kept"
+    monkeypatch.setattr(postgres_connections, "KEPT_SECONDS", 0.0)
+    assert await session(connections) != first
+
+
+async def test_after_a_session_was_ended_another_one_is_used(connections: Connections, url: str) -> None:
+    first = await session(connections)
+    other = await asyncpg.connect(url)
+    await other.execute("select pg_terminate_backend($1)", first)
+    await other.close()
+    for _ in range(10):
+        with suppress(StoreUnavailable):
+            assert await session(connections) != first
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("no other session was opened")
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+async def test_nobody_gets_a_transaction_that_another_left_open(connections: Connections, times: int) -> None:
+    """Who is cancelled again while his transaction is rolled back leaves it where it is."""
+
+    async def work() -> None:
+        async with connections.driver() as driver, driver.transaction():
+            await driver.execute("create temporary table t (n integer)")
+            await postgres_connections.fetch(driver, SLEEP, {})
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.3)
+    for _ in range(times):
+        task.cancel()
+        await asyncio.sleep(0)
+    with suppress(asyncio.CancelledError):
+        await task
+    await connections.fetch(PING, {})
+    async with connections.driver() as driver, driver.transaction():
+        await driver.execute("select 1")
+
+
+async def test_what_is_closed_while_it_is_used_is_not_kept(connections: Connections) -> None:
+    async with connections.driver():
+        await connections.close()
+    assert connections._kept == []
+    assert connections.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
