@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -21,7 +22,7 @@ from shared.shell.inbound import Inbound, Undecodable
 from shared.shell.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.recent import Recent
-from shared.shell.store import BatchRefused, Conflict, Store, StoreUnavailable
+from shared.shell.store import BatchRefused, Conflict, OperationRow, Store, StoreUnavailable
 from shared.shell.tracing import Tracer, context_of, trace_of
 from shared.shell.wiring import Wiring
 
@@ -128,10 +129,12 @@ class Handler:
     async def handle(self, inbounds: Sequence[Inbound]) -> None:
         """Handle a batch to its end: try again what can be, halve what the database refuses, park what remains."""
         conflicts = troubles = 0
+        unanswered: dict[UUID, OperationRow] = {}
         while True:
             try:
-                await self._transact(inbounds)
+                await self._transact(inbounds, unanswered)
                 self.held_up = False
+                await self._give_back(unanswered)
                 return
             except Conflict:
                 conflicts += 1
@@ -165,12 +168,28 @@ class Handler:
         await self.handle(inbounds[:middle])
         await self.handle(inbounds[middle:])
 
-    async def _transact(self, inbounds: Sequence[Inbound]) -> None:
+    async def _give_back(self, unanswered: Mapping[UUID, OperationRow]) -> None:
+        """What a commit wrote whose answer was lost: it is leased to us, perhaps as begun, and nobody performs it."""
+        if unanswered:
+            with suppress(StoreUnavailable):  # then it waits for the end of its lease, in doubt
+                await self.store.postpone(list(unanswered.values()))
+
+    async def _transact(self, inbounds: Sequence[Inbound], unanswered: dict[UUID, OperationRow] | None = None) -> None:
+        """`unanswered` gathers the operations of a transaction of which nobody knows whether it was committed, until
+        they are decided again."""
         began = self.clock.now()
         batch = Batch(self.wiring, self.worker, began, self.room, self._recent, self.turns)
         with self.metrics.transaction_seconds.time():
-            async with self.store.begin() as tx:
-                done = await batch.run(tx, inbounds)
+            try:
+                async with self.store.begin() as tx:
+                    done = await batch.run(tx, inbounds)
+            except StoreUnavailable:
+                if unanswered is not None:
+                    unanswered |= {row.id: row for row, _ in batch.done.leased}
+                raise
+        if unanswered:
+            for row, _ in done.leased:
+                unanswered.pop(row.id, None)
         batch.remember()
         self._trace(done, began)
         self._committed(inbounds, done)

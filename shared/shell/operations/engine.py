@@ -342,14 +342,16 @@ class Operations:
     # What comes of it
 
     async def _postpone(self, row: OperationRow) -> None:
-        """Give a row back, as long as its lease lives."""
-        while row.leased_until is None or row.leased_until >= self.clock.now():
+        """Give a row back: once in any case, since nobody may have taken it up after its lease, and again and again as
+        long as that lives."""
+        while True:
             try:
                 await self._give_back.add(row)
+                break
             except StoreUnavailable:
+                if row.leased_until is not None and row.leased_until < self.clock.now():
+                    break
                 await asyncio.sleep(1.0)
-                continue
-            break
         wait = (row.due - self.clock.now()).total_seconds()
         if wait < 0.25:
             asyncio.get_running_loop().call_later(max(wait, 0.0), self.nudge)
