@@ -16,6 +16,7 @@ import asyncpg
 import structlog
 
 from shared.shell import statements
+from shared.shell.database import CONNECTION_SETTINGS
 from shared.shell.postgres_outbox import head_of
 from shared.shell.statements import Sql
 from shared.shell.store import OutboxRow, Reach, StoreUnavailable
@@ -26,8 +27,7 @@ SETTINGS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    "statement_timeout": "60s",
-    "jit": "off",
+    **{name: CONNECTION_SETTINGS[name] for name in ("statement_timeout", "jit", "enable_seqscan")},
 }
 BEAT_SECONDS = 4.0
 """How often a holder that does not read says that it is there."""

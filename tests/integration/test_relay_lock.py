@@ -6,7 +6,9 @@ import asyncio
 
 import asyncpg
 
+from shared.shell import statements
 from shared.shell.relay_lock import PostgresRelayLock
+from shared.shell.schema import TABLES_V1
 from tests.integration.conftest import NewDatabase
 
 
@@ -36,3 +38,31 @@ async def test_the_server_soon_notices_that_a_relays_machine_is_gone(new_databas
     assert lock._connection is not None
     assert await lock._connection.fetchval("select current_setting('tcp_keepalives_idle')") == "10"
     await lock.close()
+
+
+async def test_plans_made_while_the_outbox_was_empty_serve_a_full_one(new_database: NewDatabase) -> None:
+    """A statement keeps its plan: a walk through an empty table, which costs nothing, would go on for 200,000 rows."""
+    url = await new_database()
+    server = await asyncpg.connect(url)
+    for table in TABLES_V1:
+        await server.execute(table)
+    await server.execute("vacuum analyze outbox")
+    lock = PostgresRelayLock(url, "relay")
+    await lock.acquire(lambda: None)
+    for name, statement, values in (
+        ("head", statements.OUTBOX_HEAD, "0, 10, '{}', 8000"),
+        ("rows", statements.OUTBOX_ROWS, "'{1}'"),
+    ):
+        plan = await plan_of(lock, f"prepare {name} as {statement.text}", f"explain execute {name}({values})")
+        assert "outbox_pkey" in plan and "Seq Scan" not in plan, plan
+    await lock.close()
+    await server.close()
+
+
+async def plan_of(lock: PostgresRelayLock, prepare: str, explain: str) -> str:
+    """What a statement becomes when it is planned once for all values."""
+    connection = lock._connection
+    assert connection is not None
+    await connection.execute("set plan_cache_mode = force_generic_plan")
+    await connection.execute(prepare)
+    return "\n".join(row[0] for row in await connection.fetch(explain))
