@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import aiohttp
@@ -154,19 +155,11 @@ class Outbound:
 
     def _checked(self, url: str) -> URL:
         """A literal IP address never meets the resolver, so it is judged here."""
-        try:
-            target = URL(url)
-            host = target.host or ""
-            if target.scheme not in ("http", "https") or not host:
-                raise ValueError
-        except ValueError:
-            raise Blocked("the URL is not a complete http or https URL") from None
-        try:
-            literal = is_public(host)
-        except ValueError:
-            return target  # a name
-        if not (literal or self._private):
-            raise Blocked(f"{host} is a private address; use a public one, or allow private addresses in the settings")
+        target, public = _parsed(url)
+        if not (public or self._private):
+            raise Blocked(
+                f"{target.host} is a private address; use a public one, or allow private addresses in the settings"
+            )
         return target
 
     def _session(self) -> aiohttp.ClientSession:
@@ -185,6 +178,22 @@ class Outbound:
                 trace_configs=[_when_sent()],
             )
         return self._opened
+
+
+@lru_cache(1000)
+def _parsed(url: str) -> tuple[URL, bool]:
+    """The URL, and whether its host may be a public one: a name may. Raises Blocked."""
+    try:
+        target = URL(url)
+        host = target.host or ""
+        if target.scheme not in ("http", "https") or not host:
+            raise ValueError
+    except ValueError:
+        raise Blocked("the URL is not a complete http or https URL") from None
+    try:
+        return target, is_public(host)
+    except ValueError:
+        return target, True
 
 
 @dataclass(slots=True)

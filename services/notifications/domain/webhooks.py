@@ -10,6 +10,7 @@ from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint, Endpoints, Fact, Posting, Thread
 from shared.money import decimal_string
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 EVENTS: dict[str, tuple[str, ...]] = {
     "placed": ("order.created", "order.updated"),
     "paid": ("order.received", "order.updated"),
@@ -37,7 +38,7 @@ def post(thread: Thread, posting: Posting) -> PostWebhook:
         "timestamp": at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "data": data(thread),
     }
-    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    payload = _JSON.encode(body)
     return PostWebhook(posting.id, thread.store.id, posting.endpoint, posting.event, payload)
 
 

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import aiosmtplib
 import structlog
@@ -251,6 +252,7 @@ async def _hand_over(client: aiosmtplib.SMTP, message: bytes, timeout: float) ->
         raise AnswerLost(f"the mail server was given the mail, and did not answer: {why}") from error
 
 
+@lru_cache(1000)
 def _envelope(address: str) -> str:
     """The address for MAIL and RCPT. Raises ValueError where it is none."""
     if not _ADDRESS.fullmatch(address):
