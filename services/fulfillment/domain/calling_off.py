@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.deliveries import Change, deliveries, everything_held
-from services.fulfillment.domain.delivering import affected, revoke_access, superseded, why
+from services.fulfillment.domain.delivering import affected, grant_access, revoke_access, superseded, why
 from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess, course_destination
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus, Stage, pool_of, row_key
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
@@ -83,6 +83,8 @@ def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Cont
         assert isinstance(context.operation, RevokeAccess)
         change.put(item.revoked_at(context.operation.url))
         return change.decision()
+    if item.status in _WANTS_ACCESS:
+        return _let_in_again(change, item)
     if item.status not in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
         return Decision(delivery)
     change.put(replace(item, status=ItemStatus.REVOKED, code="", text=""))
@@ -105,8 +107,19 @@ def not_revoked(
         failed = item.unrevoked_at(url)
     elif item.status is ItemStatus.REVOKING:
         failed = replace(item, status=ItemStatus.REVOCATION_FAILED, code=code, text=text)
+    elif item.status in _WANTS_ACCESS and isinstance(outcome, RevokeAccess.Unresolved):
+        return _let_in_again(change, item)
     else:
         return Decision(delivery)
     change.put(failed.tried(tuple(context.attempts)))
     change.events.append(RevocationFailed(item=item.id, code=code, text=text))
+    return change.decision()
+
+
+_WANTS_ACCESS = (ItemStatus.UNDER_WAY, ItemStatus.DELIVERED)
+
+
+def _let_in_again(change: Change, item: Item) -> Decision[Delivery]:
+    """The former URL of this revocation counts again: it came late, perhaps after the new grant."""
+    grant_access(change, item)
     return change.decision()

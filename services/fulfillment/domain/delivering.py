@@ -70,12 +70,9 @@ def begin(change: Change, item: Item, action: Action | None) -> None:
         case RedemptionCode():
             change.put(item)
             change.operations.append(change.take_code(item))
-        case CourseAccess(url=url):
+        case CourseAccess():
             change.put(item)
-            who = change.delivery.customer
-            change.operations.append(
-                GrantAccess(url, change.context.key, item.id, item.product, item.quantity, who),
-            )
+            grant_access(change, item)
         case None:
             text = f"no delivery configured for SKU {item.sku}: configure it and retry"
             fail(change, item, "not_configured", text)
@@ -288,6 +285,13 @@ def superseded(item: Item, context: Context) -> bool:
     operation = context.operation
     assert isinstance(operation, GrantAccess | RevokeAccess)
     return not isinstance(item.action, CourseAccess) or item.action.url != operation.url
+
+
+def grant_access(change: Change, item: Item) -> None:
+    assert isinstance(item.action, CourseAccess)
+    who = change.delivery.customer
+    grant = GrantAccess(item.action.url, change.context.key, item.id, item.product, item.quantity, who)
+    change.operations.append(grant)
 
 
 def revoke_access(change: Change, item: Item) -> None:

@@ -289,3 +289,23 @@ def test_a_call_at_an_old_url_that_nobody_wants_any_more_is_taken_back_if_it_was
     attempts = [Attempt(at=bench.clock, error="time-out")] if tried else []
     assert bench.answer(waiting, GrantAccess.Failed("called_off", "x"), *attempts) == []
     assert [o.url for _, o in bench.open if isinstance(o, RevokeAccess)] == ([COURSE.url] if tried else [])
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_an_old_url_that_counts_again_and_is_taken_back_late_lets_the_customer_in_again(delivered: bool) -> None:
+    bench = unresolved()
+    bench.product("course", CORRECTED)
+    bench.heard(RetryDelivery())
+    late = bench.wanted(RevokeAccess)
+    bench.answer(bench.wanted(GrantAccess), GrantAccess.Failed("rejected", "422"))
+    bench.product("course", COURSE)
+    bench.heard(RetryDelivery())
+    first = bench.wanted(GrantAccess)
+    if delivered:
+        bench.answer(first, GrantAccess.Done())
+    assert bench.answer(late, RevokeAccess.Done()) == []
+    again = next(o for _, o in reversed(bench.open) if isinstance(o, GrantAccess) and o is not first)
+    assert again.url == COURSE.url
+    told = bench.answer(again, GrantAccess.Done())
+    assert [type(event) for event in told] == ([] if delivered else [ItemDelivered])
+    assert bench.item("1").status is ItemStatus.DELIVERED
