@@ -44,10 +44,17 @@ def translated(error: Exception) -> Exception:
 
 
 KEPT_SECONDS = 300.0
-_OUT_OF_REACH = (
-    *(asyncpg.InterfaceError, sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError),
-    *(OSError, TimeoutError),
-)
+CLOSE_SECONDS = 2.0
+_OUT_OF_STEP = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""The driver does not know any more what the connection is at."""
+_OUT_OF_REACH = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, *_OUT_OF_STEP)
+
+
+def _ends(error: Exception) -> bool:
+    """Whether an error says that its connection is of no more use: the server ends some sessions a moment after it has
+    said why, and the driver takes statements until then."""
+    out_of_step = isinstance(error, _OUT_OF_STEP) and not isinstance(error, ValueError)  # a value it cannot encode
+    return out_of_step or str(getattr(error, "sqlstate", None)).startswith(("08", "57P"))
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Held:
     connection: AsyncConnection
     driver: asyncpg.Connection
     since: float = field(default_factory=time.monotonic)
+    in_use: bool = False
+    """Somebody uses it, or was cancelled while he did, or it failed him."""
 
     async def give_back(self) -> None:
         """To the pool; one that broke goes out of it. Goes on where the caller is cancelled."""
@@ -65,14 +74,23 @@ class Held:
     async def _give_back(self) -> None:
         try:
             if self.broken():
+                await self._end()
                 await self.connection.invalidate()
         finally:
             await self.connection.close()
 
+    async def _end(self) -> None:
+        """Whatever it is at, the server stops it."""
+        try:
+            await self.driver.close(timeout=CLOSE_SECONDS)
+        except Exception:
+            self.driver.terminate()
+
     def broken(self) -> bool:
-        """Also one in whose transaction somebody was cancelled again while it was rolled back: the pool would pass it
-        on as it is."""
-        return self.driver.is_closed() or self.driver.is_in_transaction()
+        """Who is cancelled in the middle of a statement, and again while that is cancelled, leaves the statement or the
+        transaction where it is. The pool would pass the connection on as it is, and every statement on it would fail.
+        """
+        return self.in_use or self.driver.is_closed() or self.driver.is_in_transaction()
 
     def lasts(self) -> bool:
         """The pool renews its connections from time to time, those too that nobody uses."""
@@ -93,15 +111,19 @@ class Connections:
         """A connection of the pool, as its driver sees it."""
         try:
             held, well = await self._taken(), False
+            held.in_use = True
             try:
                 yield held.driver
-                well = True
+                well, held.in_use = True, False
+            except Exception as error:
+                held.in_use = _ends(error)
+                raise
             finally:
                 if well and len(self._kept) < self._keep and held.lasts():
                     self._kept.append(held)
                 else:
                     await held.give_back()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        except (asyncpg.PostgresError, sa.exc.SQLAlchemyError, *_OUT_OF_STEP) as error:
             raise translated(error) from error
 
     async def _taken(self) -> Held:

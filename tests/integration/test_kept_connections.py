@@ -19,6 +19,7 @@ from tests.integration.conftest import NewDatabase
 
 SESSION = Sql("select pg_backend_pid()")
 SLEEP = Sql("select pg_sleep(30)")
+RUNNING = Sql("select count(*) from pg_stat_activity where state = 'active' and query like 'select pg_sleep%'")
 
 
 @pytest_asyncio.fixture
@@ -52,17 +53,26 @@ async def test_a_kept_connection_is_renewed_like_the_pools_own(
     assert await session(connections) != first
 
 
-async def test_after_a_session_was_ended_another_one_is_used(connections: Connections, url: str) -> None:
-    first = await session(connections)
+@pytest.mark.parametrize("statement", [PING, SLEEP])
+async def test_after_a_session_was_ended_another_one_is_used(
+    connections: Connections, url: str, statement: Sql
+) -> None:
+    """Also where the server has said so, and the connection is not closed yet."""
     other = await asyncpg.connect(url)
-    await other.execute("select pg_terminate_backend($1)", first)
-    await other.close()
-    for _ in range(10):
-        with suppress(StoreUnavailable):
-            assert await session(connections) != first
-            return
+    for _ in range(5):
+        first = await session(connections)
+        work = asyncio.create_task(connections.fetch(statement, {}))
         await asyncio.sleep(0.05)
-    raise AssertionError("no other session was opened")
+        await other.execute("select pg_terminate_backend($1)", first)
+        with suppress(StoreUnavailable):
+            await work
+        for _ in range(3):
+            with suppress(StoreUnavailable):
+                assert await session(connections) != first
+                break
+        else:
+            raise AssertionError("no other session was opened")
+    await other.close()
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
@@ -84,6 +94,28 @@ async def test_nobody_gets_a_transaction_that_another_left_open(connections: Con
     await connections.fetch(PING, {})
     async with connections.driver() as driver, driver.transaction():
         await driver.execute("select 1")
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+async def test_who_is_cancelled_takes_his_connection_with_him(connections: Connections, transaction: bool) -> None:
+    """What it is at by then cannot be told: later statements could become part of it, and be lost with it."""
+    first = await session(connections)
+
+    async def work() -> None:
+        async with connections.driver() as driver:
+            if transaction:
+                async with driver.transaction():
+                    await postgres_connections.fetch(driver, SLEEP, {})
+            await postgres_connections.fetch(driver, SLEEP, {})
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0.3)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert await session(connections) != first
+    ((running,),) = await connections.fetch(RUNNING, {})
+    assert running == 0, "the server has stopped it"
 
 
 async def test_what_is_closed_while_it_is_used_is_not_kept(connections: Connections) -> None:
