@@ -79,13 +79,13 @@ class Watch:
         return decide
 
     def committed(self, service: str, inbounds: Sequence[Inbound], done: Done) -> None:
-        """A batch was committed; what it set aside comes again."""
+        """A batch was committed; what it set aside comes again, and what it refused for now may."""
         for inbound, what in done.answered:
             if inbound.record and what != "handled":
                 self.said.add((service, inbound.record.topic, inbound.record.partition, inbound.record.offset))
             if inbound.operation and inbound.parked is None:
                 self.ended.append((service, inbound))
-            if what == "parked":
+            if what == "parked" or inbound.identity in done.passing:
                 continue
             place = (service, inbound.identity)
             self._committed[place] = self._committed.get(place, 0) + 1
