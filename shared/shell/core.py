@@ -40,6 +40,8 @@ class Operation:
     deadline_is_strict: ClassVar[bool] = False
     """No call is begun after the deadline, even if none was made before: the core is told `Failed("not_tried")`.
     Otherwise an operation that could not be tried in time waits until it can, and is given up after a real try."""
+    books_asked_for: ClassVar[timedelta] = timedelta(0)
+    """How long after the deadline the outside's books are asked again, where they do not answer whether it was done."""
     safe_to_repeat: ClassVar[bool] = False
     """The outside knows a repetition by its idempotency key, so an unknown outcome is settled by asking again. The
     beginning of a call that is not safe to repeat is committed before the call."""

@@ -44,6 +44,7 @@ class ChargeCard(ProviderOperation):
     key_lives: ClassVar[timedelta | None] = KEY_LIVES
     longest_retry: ClassVar[float] = 300.0
     deadline_is_strict: ClassVar[bool] = True
+    books_asked_for: ClassVar[timedelta] = timedelta(hours=1)
     order: str
     store: str
     number: str

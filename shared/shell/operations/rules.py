@@ -97,7 +97,7 @@ def after_find(
     if isinstance(answer, NotTried | OperatorFault):
         return not_called(row, operation, answer, now, chance)
     called = _called(row, answer.error, now)
-    if last or is_over(row, operation, now):
+    if (last or is_over(row, operation, now)) and not _asks_again(row, operation, now):
         return Ended(called, unresolved(operation, answer.error))
     return _waits(called, operation, getattr(answer, "after", None), now, chance)
 
@@ -132,21 +132,34 @@ def not_called(
     error = answer.error if isinstance(answer, NotTried) else answer.text
     row = replace(row, error=clean(error))
     if operation.deadline_is_strict and is_over(row, operation, now):
-        outcome = unresolved(operation, error) if in_doubt(row, operation, now) else given_up(row, operation)
-        return Ended(row, outcome)
+        if not in_doubt(row, operation, now):
+            return Ended(row, given_up(row, operation))
+        if not _asks_again(row, operation, now):
+            return Ended(row, unresolved(operation, error))
+        # It is leased although its destination is paused, so it has to wait by itself.
+        return _waits(row, operation, _not_tried_wait(row, operation, chance), now, chance)
     if isinstance(answer, OperatorFault):
         # Its destination is paused. It is due as soon as that is resumed, and the last of those to probe with.
         return Waits(replace(row, due=now))
     after = answer.after
     if after is None:
-        ceiling = min(operation.longest_retry, NOT_TRIED_CEILING)
-        after = back_off(operation.first_retry, row.lease, chance, ceiling)
+        after = _not_tried_wait(row, operation, chance)
     return _waits(row, operation, after, now, chance)
+
+
+def _not_tried_wait(row: OperationRow, operation: Operation, chance: random.Random) -> float:
+    return back_off(operation.first_retry, row.lease, chance, min(operation.longest_retry, NOT_TRIED_CEILING))
 
 
 def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
     deadline = operation.deadline(row.wanted)
     return deadline is not None and now >= deadline
+
+
+def _asks_again(row: OperationRow, operation: Operation, now: datetime) -> bool:
+    """Whether there is time to ask the books again that did not answer."""
+    deadline = operation.deadline(row.wanted)
+    return deadline is not None and now < deadline + operation.books_asked_for
 
 
 def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:

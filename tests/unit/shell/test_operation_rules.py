@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.shell.core import (
     FailedOutcome,
+    NoOutcome,
     NotDone,
     NotTried,
     Operation,
@@ -153,6 +154,7 @@ KINDS = st.fixed_dictionaries(
         "deadline_is_strict": st.booleans(),
         "give_up_after": st.sampled_from([None, timedelta(minutes=1), timedelta(hours=1)]),
         "first_retry": st.sampled_from([1.0, 60.0]),
+        "books_asked_for": st.sampled_from([timedelta(0), timedelta(minutes=5)]),
     }
 )
 
@@ -246,6 +248,28 @@ class TestGivingUp:
         assert isinstance(doubtful, Find) and doubtful.last
         waits = rules.after_find(doubtful.row, operation, NotTried("paused"), self.OVER, self.CHANCE, last=True)
         assert isinstance(waits, Ended) and waits.outcome == Unresolved("paused")
+
+    @pytest.mark.parametrize(
+        "answer", [Unknown("no answer"), Retry("busy"), NotTried("paused"), OperatorFault("wrong key")]
+    )
+    def test_books_that_do_not_answer_are_asked_again_for_a_while(self, answer: NoOutcome) -> None:
+        operation = kind(deadline_is_strict=True, books_asked_for=timedelta(minutes=30))
+        row, now, looks = new_row(operation, attempts=1, doubt=True), self.OVER, 0
+        step: rules.Step = rules.first_step(row, operation, now)
+        while isinstance(step, Find):
+            assert step.last
+            looks += 1
+            step = rules.after_find(step.row, operation, answer, now, self.CHANCE, last=True)
+            if isinstance(step, Ended):
+                break
+            assert isinstance(step, Waits) and step.row.doubt and step.row.due > now
+            row, now = replace(step.row, lease=step.row.lease + 1), step.row.due
+            step = rules.first_step(row, operation, now)
+        assert isinstance(step, Ended) and isinstance(step.outcome, Unresolved)
+        assert now >= self.OVER + timedelta(minutes=30) and looks > 3
+
+        step = rules.after_find(row, operation, NotDone(), self.OVER, self.CHANCE, last=True)
+        assert isinstance(step, Ended) and isinstance(step.outcome, Failed)
 
     def test_without_a_deadline_it_is_tried_for_ever(self) -> None:
         operation = kind(give_up_after=None, longest_retry=3600.0)
