@@ -40,8 +40,6 @@ class Operation:
     deadline_is_strict: ClassVar[bool] = False
     """No call is begun after the deadline, even if none was made before: the core is told `Failed("not_tried")`.
     Otherwise an operation that could not be tried in time waits until it can, and is given up after a real try."""
-    books_asked_for: ClassVar[timedelta] = timedelta(0)
-    """How long after the deadline the outside's books are asked again, where they do not answer whether it was done."""
     safe_to_repeat: ClassVar[bool] = False
     """The outside knows a repetition by its idempotency key, so an unknown outcome is settled by asking again. The
     beginning of a call that is not safe to repeat is committed before the call."""
@@ -68,6 +66,11 @@ class Operation:
     def deadline(self, wanted: datetime) -> datetime | None:
         """When it is given up, if nothing came of it. None: never."""
         return None if self.give_up_after is None else wanted + self.give_up_after
+
+    def books_asked_until(self, wanted: datetime) -> datetime | None:
+        """Until when the outside's books are asked again, after the deadline, where they do not answer whether it was
+        done. None or the deadline: they are asked once."""
+        return self.deadline(wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,9 @@ async def test_a_person_settles_what_nobody_could_find_out(world: World, stack: 
                 {"kind": "error", "count": None, "match": {"path": "/v1/payment_intents", "method": "GET"}}
             )
             order = await world.customer("Grace Hopper", store=world.fair).buys(sku)
-            await eventually(lambda: world.payment(order), lambda seen: seen.get("unresolved"), "that it is unknown")
+            # They are asked again for as long as there was time to pay.
+            unknown = "that it is unknown"
+            await eventually(lambda: world.payment(order), lambda seen: seen.get("unresolved"), unknown, within=90)
         await order.becomes("expired")
         (intent,) = (await world.bank.books(order=order.id))["payment_intents"]
         command = ("settle", "payment", order.number, "captured", "--reason", "Seen at Stripe.")

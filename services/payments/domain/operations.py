@@ -16,6 +16,7 @@ RefundProgress = Literal["succeeded", "pending", "failed"]
 KEY_LIVES = timedelta(hours=23)
 """Providers forget idempotency keys; Stripe after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
 UNTIL_WHERE_NOT_SAID = timedelta(days=1)
+BOOKS_ASKED_AT_LEAST, BOOKS_ASKED_AT_MOST = timedelta(seconds=20), timedelta(hours=1)
 GIVEN_UP = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
@@ -44,7 +45,6 @@ class ChargeCard(ProviderOperation):
     key_lives: ClassVar[timedelta | None] = KEY_LIVES
     longest_retry: ClassVar[float] = 300.0
     deadline_is_strict: ClassVar[bool] = True
-    books_asked_for: ClassVar[timedelta] = timedelta(hours=1)
     order: str
     store: str
     number: str
@@ -64,8 +64,13 @@ class ChargeCard(ProviderOperation):
     def idempotency_key(self, id: UUID) -> str:
         return f"{self.order}.attempt.{self.attempt}"
 
-    def deadline(self, wanted: datetime) -> datetime | None:
+    def deadline(self, wanted: datetime) -> datetime:
         return self.until or wanted + UNTIL_WHERE_NOT_SAID
+
+    def books_asked_until(self, wanted: datetime) -> datetime:
+        """For as long again as there was time to pay, but no longer than an hour."""
+        deadline = self.deadline(wanted)
+        return deadline + min(max(deadline - (self.since or wanted), BOOKS_ASKED_AT_LEAST), BOOKS_ASKED_AT_MOST)
 
     def about(self) -> str:
         return str(self.attempt)

@@ -158,8 +158,8 @@ def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
 
 def _asks_again(row: OperationRow, operation: Operation, now: datetime) -> bool:
     """Whether there is time to ask the books again that did not answer."""
-    deadline = operation.deadline(row.wanted)
-    return deadline is not None and now < deadline + operation.books_asked_for
+    until = operation.books_asked_until(row.wanted)
+    return until is not None and now < until
 
 
 def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
@@ -220,6 +220,9 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
     deadline = operation.deadline(row.wanted)
     if deadline is not None and now < deadline and (after is None or operation.deadline_is_strict):
         due = min(due, deadline)
+    until = operation.books_asked_until(row.wanted)
+    if deadline is not None and until is not None and deadline <= now < until:
+        due = min(due, until)
     return Waits(replace(row, due=due))
 
 

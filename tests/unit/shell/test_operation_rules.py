@@ -45,10 +45,16 @@ class Failed(FailedOutcome): ...
 class Unresolved(UnresolvedOutcome): ...
 
 
-def kind(**settings: Any) -> Operation:
+def kind(*, books_asked_for: timedelta = timedelta(0), **settings: Any) -> Operation:
     """An operation of a kind of its own."""
     outcomes = {"Done": Done, "Failed": Failed, "Unresolved": Unresolved}
-    made: type[Operation] = type("Made", (Operation,), {"give_up_after": timedelta(hours=1), **settings, **outcomes})
+
+    def books_asked_until(self: Operation, wanted: datetime) -> datetime | None:
+        deadline = self.deadline(wanted)
+        return deadline + books_asked_for if deadline else None
+
+    members = {"give_up_after": timedelta(hours=1), "books_asked_until": books_asked_until, **settings, **outcomes}
+    made: type[Operation] = type("Made", (Operation,), members)
     return made()
 
 
