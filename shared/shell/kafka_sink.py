@@ -139,7 +139,7 @@ class KafkaSink:
             room[place] = left - size
             key, headers = row.key.encode(), [(name, value.encode()) for name, value in orjson.loads(row.headers)]
             if size > BATCH_BYTES and _size_in_bytes(key, row.body, headers) > MAX_REQUEST:
-                refused[row.id] = _named(errors.MessageSizeTooLargeError())
+                refused[row.id] = errors.MessageSizeTooLargeError.__name__
                 room[place] = 0
                 continue
             batch, members = batches[place]

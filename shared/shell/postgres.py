@@ -7,11 +7,11 @@ transaction"). Keep `synchronous_commit` on.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -44,6 +44,7 @@ from shared.shell.store import (
 )
 
 Part = tuple[Sql, dict[str, Any]]
+G = TypeVar("G")
 
 
 class PostgresStore(OutboxOnPostgres):
@@ -106,9 +107,7 @@ class PostgresStore(OutboxOnPostgres):
         return bool(await self.execute(statements.RESUME, {"destination": destination}))
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
-        groups: dict[tuple[str, int, int], list[UUID]] = {}
-        for row in rows:
-            groups.setdefault((row.leased_by, row.lease, row.attempts), []).append(row.id)
+        groups = _grouped(((row.leased_by, row.lease, row.attempts), row.id) for row in rows)
         begun = set[UUID]()
         async with self.driver() as driver:
             for (worker, lease, attempts), ids in groups.items():
@@ -182,9 +181,7 @@ class PostgresTransaction:
         await execute(self.driver, statements.FORGET, {"ids": list(ids)})
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
-        groups: dict[tuple[str, int], list[UUID]] = {}
-        for id, worker, lease in operations:
-            groups.setdefault((worker, lease), []).append(id)
+        groups = _grouped(((worker, lease), id) for id, worker, lease in operations)
         finished = set[UUID]()
         for (worker, lease), ids in groups.items():
             values = {"ids": ids, "worker": worker, "lease": lease}
@@ -244,6 +241,14 @@ def _asked(wanted: Collection[Wanted]) -> dict[str, Any]:
         "limits": [each.limit for each in wanted],
         "seconds": [each.seconds for each in wanted],
     }
+
+
+def _grouped(ids: Iterable[tuple[G, UUID]]) -> dict[G, list[UUID]]:
+    """The ids that one statement names, by what else it says of them."""
+    groups: dict[G, list[UUID]] = {}
+    for group, id in ids:
+        groups.setdefault(group, []).append(id)
+    return groups
 
 
 def _fenced(rows: Sequence[OperationRow]) -> dict[str, Any]:

@@ -110,16 +110,16 @@ class Connections:
     async def driver(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection of the pool, as its driver sees it."""
         try:
-            held, well = await self._taken(), False
+            held = await self._taken()
             held.in_use = True
             try:
                 yield held.driver
-                well, held.in_use = True, False
+                held.in_use = False
             except Exception as error:
                 held.in_use = _ends(error)
                 raise
             finally:
-                if well and len(self._kept) < self._keep and held.lasts():
+                if len(self._kept) < self._keep and held.lasts():
                     self._kept.append(held)
                 else:
                     await held.give_back()

@@ -97,7 +97,7 @@ def after_find(
     if isinstance(answer, NotTried | OperatorFault):
         return not_called(row, operation, answer, now, chance)
     called = _called(row, answer.error, now)
-    if (last or is_over(row, operation, now)) and not _asks_again(row, operation, now):
+    if _books_are_closed(row, operation, now):
         return Ended(called, unresolved(operation, answer.error))
     return _waits(called, operation, getattr(answer, "after", None), now, chance)
 
@@ -134,7 +134,7 @@ def not_called(
     if operation.deadline_is_strict and is_over(row, operation, now):
         if not in_doubt(row, operation, now):
             return Ended(row, given_up(row, operation))
-        if not _asks_again(row, operation, now):
+        if _books_are_closed(row, operation, now):
             return Ended(row, unresolved(operation, error))
         # It is leased although its destination is paused, so it has to wait by itself.
         return _waits(row, operation, _not_tried_wait(row, operation, chance), now, chance)
@@ -156,10 +156,10 @@ def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
     return deadline is not None and now >= deadline
 
 
-def _asks_again(row: OperationRow, operation: Operation, now: datetime) -> bool:
-    """Whether there is time to ask the books again that did not answer."""
+def _books_are_closed(row: OperationRow, operation: Operation, now: datetime) -> bool:
+    """Whether the deadline is over, and the time after it in which books that do not answer are asked again."""
     until = operation.books_asked_until(row.wanted)
-    return until is not None and now < until
+    return until is not None and now >= until
 
 
 def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
@@ -217,11 +217,10 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
     """The last try comes at the deadline, not a back-off later; only what the outside asked for goes beyond."""
     seconds = back_off(operation.first_retry, row.attempts, chance, operation.longest_retry) if after is None else after
     due = now + timedelta(seconds=seconds)
-    deadline = operation.deadline(row.wanted)
+    deadline, until = operation.deadline(row.wanted), operation.books_asked_until(row.wanted)
     if deadline is not None and now < deadline and (after is None or operation.deadline_is_strict):
         due = min(due, deadline)
-    until = operation.books_asked_until(row.wanted)
-    if deadline is not None and until is not None and deadline <= now < until:
+    elif until is not None and is_over(row, operation, now) and now < until:
         due = min(due, until)
     return Waits(replace(row, due=due))
 

@@ -19,11 +19,6 @@ from tests.unit.shell.tally import Count, Counted, Knock, Late, Latest, Over, Ri
 from tests.unit.shell.world import World, notes
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 async def test_a_message_changes_its_row_and_its_event_goes_to_the_outbox(world: World) -> None:
     done = await world.counts("t-1")
 

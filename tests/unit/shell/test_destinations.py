@@ -6,24 +6,12 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from shared.shell.core import NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.operations.circuit import FAILURES, MANY
 from shared.shell.operations.destinations import LONGEST_PROBE
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Peal, Ring
 from tests.unit.shell.world import World, breathe
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def office(world: World) -> Office:
-    return Office(world)
 
 
 def value(world: World, name: str) -> float:

@@ -19,11 +19,6 @@ from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off takes no time here; everything else runs as it is."""

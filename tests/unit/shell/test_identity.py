@@ -24,11 +24,6 @@ from tests.unit.shell.world import START, World
 ID = derived_id(hashed_id("a test"), 1, START)
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def much(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
     """Something of everything that has an id."""
     return replace(

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from shared.shell.core import Decision
 from shared.shell.store import StoreUnavailable
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Count, Ring, Tally
 from tests.unit.shell.world import World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def office(world: World) -> Office:
-    return Office(world)
 
 
 async def test_what_slept_through_its_lease_is_in_no_doubt(world: World, office: Office) -> None:

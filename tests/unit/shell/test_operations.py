@@ -19,16 +19,6 @@ from tests.unit.shell.tally import Count, Found, Knock, Ring, Tally, Toll
 from tests.unit.shell.world import World, breathe
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def office(world: World) -> Office:
-    return Office(world)
-
-
 async def test_an_operation_is_performed_and_its_outcome_handled(world: World, office: Office) -> None:
     await office.wants(Ring("a"))
     assert (world.bell.asked, heard(world), world.wanted()) == ([("perform", "a")], ("rang",), [])

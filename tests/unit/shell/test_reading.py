@@ -17,11 +17,6 @@ class Muddle(Command, type="tally.muddle", topic=COMMANDS):
     """Known, and nobody's business."""
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def record(message: Message, topic: Topic, body: bytes | None = None, **headers: bytes | None) -> BusRecord:
     """A record of the message; `headers` replaces some, or with None leaves them out."""
     identity = derived_id(hashed_id("a test"), 1, START)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-import pytest
-
 from shared.shell.core import Refused, hashed_id
 from shared.shell.handler import Duplicate
 from shared.shell.inbound import Inbound
@@ -15,11 +13,6 @@ from shared.shell.parking import Parking
 from shared.swift import replace
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
 
 
 def asked(world: World, what: str, id: UUID) -> Inbound:
