@@ -44,8 +44,8 @@ clean: ## remove .venv and the tools' caches (not the stack's data, nor Kafka in
 
 # Each step leaves a stamp, so that a second run skips it; a changed lock file makes it run again.
 
-$(VENV)/.ready: $(VENV)/.installed deploy/embedded/kafka-4.4.0.lock
-	@$(BIN)/python -m deploy.embedded.kafka
+$(VENV)/.ready: $(VENV)/.installed deploy/devstack/kafka-4.4.0.lock
+	@$(BIN)/python -m deploy.devstack.kafka
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml

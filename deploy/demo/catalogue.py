@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.client import Edges, OutsideWorld
+from deploy.client.http import ApiClient, OutsideWorld
 
 FILE = Path(__file__).with_name("catalogue.toml")
 WEBHOOK_EVENTS = ("order.received", "order.refunded", "order.created", "order.updated", "order.completed")
@@ -59,7 +59,11 @@ def load(outside_url: str, codes: int | None = None) -> Catalogue:
 
 
 async def open_shop(
-    edges: Edges, outside: OutsideWorld, catalogue: Catalogue, stock: Mapping[str, int] | None = None, hook: str = HOOK
+    edges: ApiClient,
+    outside: OutsideWorld,
+    catalogue: Catalogue,
+    stock: Mapping[str, int] | None = None,
+    hook: str = HOOK,
 ) -> None:
     """Tell the services of stores, products, stock and codes, and have webhooks sent to the outside world.
 
@@ -78,7 +82,7 @@ async def open_shop(
     )
 
 
-async def offer(edges: Edges, store: str, product: Product, more: int = 0) -> None:
+async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -> None:
     """Have a store sell a product, `more` units of it than the catalogue says."""
     path = f"/stores/{store}/skus/{product.sku}"
     sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
@@ -93,14 +97,14 @@ async def offer(edges: Edges, store: str, product: Product, more: int = 0) -> No
         await _fill_pool(edges, store, product)
 
 
-async def _fill_pool(edges: Edges, store: str, product: Product) -> None:
+async def _fill_pool(edges: ApiClient, store: str, product: Product) -> None:
     codes = [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
     path = f"/stores/{store}/pools/{product.action['pool']}/codes"
     for first in range(0, len(codes), 10_000):
         await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
 
 
-async def _send_webhooks(edges: Edges, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
+async def _send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
     for store in catalogue.stores:
         receiver = f"{hook}-{store}"
         wish = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from deploy.client import ClientError, OutsideWorld, StripeSandbox
+from deploy.client.http import ClientError, OutsideWorld, StripeSandbox
+from deploy.client.storefront import KafkaUnreachable
 from deploy.demo.catalogue import DESK, HOOK
 from deploy.demo.shop import NeverHappened, Order, Shop
 from deploy.demo.stories import Story, cast, visit
-from deploy.storefront import KafkaUnreachable
 
 AT_ONCE = 400
 """Orders in flight: enough to keep every service busy, few enough to answer soon."""
@@ -160,8 +160,8 @@ class Play:
         """Half of the workshop's bookings are rejected at first, and the campus is down for a moment."""
         workshops = sum("workshop" in story.skus for story in self.people)
         if workshops:
-            await self.outside.plant(DESK, answer=422, times=(workshops + 1) // 2)
-        await self.outside.plant("course", answer=500, times=max(1, len(self.people) // 100))
+            await self.outside.inject(DESK, answer=422, times=(workshops + 1) // 2)
+        await self.outside.inject("course", answer=500, times=max(1, len(self.people) // 100))
 
     async def _count(self) -> None:
         """Mails and webhooks as their receivers count them, for the table."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-from deploy.client import Edges, StripeSandbox
+from deploy.client.http import ApiClient, StripeSandbox
 from deploy.demo.play import Life, Play
 from shared.settings import Settings
 
@@ -50,7 +50,7 @@ class Result:
 
 async def result_of(
     play: Play,
-    edges: Edges,
+    edges: ApiClient,
     bank: StripeSandbox,
     *,
     invariants: Mapping[str, bool],
@@ -78,7 +78,7 @@ async def result_of(
     )
 
 
-async def rows_of(edges: Edges, play: Play) -> dict[str, Mapping[str, Any]]:
+async def rows_of(edges: ApiClient, play: Play) -> dict[str, Mapping[str, Any]]:
     """Checkout's rows of this play's orders, by id."""
     wanted = {life.order.id for life in play.tally.lives}
     rows: dict[str, Mapping[str, Any]] = {}

@@ -17,21 +17,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from deploy.client.storefront import Follower, Published, Read, Storefront, uuid7
 from deploy.demo.catalogue import Catalogue
-from deploy.storefront import Follower, Published, Read, Storefront, uuid7
 from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, CheckoutRefused, CompleteOrder
-from shared.contracts.envelope import Command
-from shared.contracts.fulfillment import RetryDelivery, ShipItems
+from shared.contracts.fulfillment import RetryDelivery, ShipOrder
 from shared.contracts.notifications import EVENTS as NOTIFICATIONS
 from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutOpened,
+    CheckoutPaymentRetried,
     CheckoutSubmitted,
     PaymentChoice,
-    PaymentRetried,
 )
+from shared.core import Command
 from shared.settings import Settings
 
 GOOD_CARD = "pm_card_visa"
@@ -84,7 +84,9 @@ class Order:
         return published
 
     async def pays_again(self, payment_method: str = GOOD_CARD) -> Published:
-        return await self.publish(PaymentRetried(payment=PaymentChoice(payment_method=payment_method)), "customer")
+        return await self.publish(
+            CheckoutPaymentRetried(payment=PaymentChoice(payment_method=payment_method)), "customer"
+        )
 
     async def is_given_up(self) -> Published:
         return await self.publish(CheckoutAbandoned(reason="Changed my mind."), "customer")
@@ -98,7 +100,7 @@ class Order:
         return await self.publish(RefundPayment(amount=amount))
 
     async def is_shipped(self, carrier: str = "DHL") -> Published:
-        return await self.publish(ShipItems(carrier=carrier, tracking=f"JD{self.id[-12:]}"))
+        return await self.publish(ShipOrder(carrier=carrier, tracking=f"JD{self.id[-12:]}"))
 
     async def is_tried_again(self) -> Published:
         return await self.publish(RetryDelivery())

@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from deploy.client import StripeSandbox
+from deploy.client.http import StripeSandbox
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.demo.shop import GOOD_CARD, Order

@@ -1,8 +1,9 @@
-"""What must hold when a run has come to rest: the design's invariants (`shared/invariants.py`, the same functions that
-`orderbus check` asks), each service's own rules, and what only a simulation can see of the outside world.
+"""What must hold when a run has come to rest: the system's invariants (`shared/invariants/rules.py`, the same functions
+that `orderbus check` asks), each service's own rules, and what only a simulation can see of the outside world.
 
-To add an invariant of the system: write it in `shared/invariants.py`. Of one service: in its `domain/invariants.py`. Of
-the outside: a function here, in `CHECKS`, that yields (rule, order or other key, what is wrong).
+To add an invariant of the system: write it in `shared/invariants/rules.py`. Of one service: in its
+`domain/invariants.py`. Of the outside: a function here, in `CHECKS`, that yields (rule, order or other key, what is
+wrong).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from deploy.evidence import Gathered
+from deploy.check.evidence import Gathered
 from deploy.simulation.gathering import gather
 from deploy.simulation.outages import MARK
 from deploy.simulation.poison import OURS
@@ -22,10 +23,10 @@ from services.checkout.domain import invariants as checkout_rules
 from services.fulfillment.domain import invariants as fulfillment_rules
 from services.fulfillment.domain.states import CourseAccess, ItemStatus, pool_of, row_key
 from services.notifications.domain.operations import SendEmail
-from shared.contracts.checkout import OrderStatusChanged, PaymentDeclined
-from shared.contracts.payments import PaymentCancelled, PaymentFailed, RefundFailed
-from shared.invariants import violations
-from shared.shell.core import UnresolvedOutcome
+from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
+from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
+from shared.core import UnresolvedOutcome
+from shared.invariants.rules import violations
 from shared.shell.reader import inbound_of
 from shared.simulation.bus import Position
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
@@ -175,11 +176,11 @@ def nobody_told_declined_for_a_charge(world: World, gathered: Gathered) -> Itera
     refunded = {made.refund: made.id for i in world.stripe.intents.values() for made in i.refunds if made.lasts}
     for record, envelope in world.read:
         type, key = envelope.type, envelope.subject
-        if type in (PaymentFailed.type, PaymentCancelled.type):
+        if type in (PaymentDeclined.type, PaymentCancelled.type):
             attempt = str(orjson.loads(record.value or b"")["attempt"])
             if transaction := charged.get((key, attempt)):
                 yield "told_declined", key, f"{type} was told of attempt {attempt}, but {transaction} was carried out"
-        elif type == RefundFailed.type:
+        elif type == PaymentRefundFailed.type:
             refund = orjson.loads(record.value or b"")["refund"]
             if refund in refunded:
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
@@ -224,7 +225,7 @@ def texts_for_operators(world: World, gathered: Gathered) -> Iterator[Broken]:
             yield "operators_text", envelope.subject, f"{envelope.type} has a text for operators"
 
 
-FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentFailed, PaymentDeclined, OrderStatusChanged))
+FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentDeclined, OrderPaymentDeclined, OrderStatusRecord))
 
 
 def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
@@ -236,8 +237,8 @@ def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
         forged[id, (record.key or b"") + (record.value or b"")].append(place)
     for (id, _), places in forged.items():
         record = world.bus.logs[places[0][:2]][places[0][2]]
-        for name, wiring in world.wirings.items():
-            wanted = record.topic in wiring.topics and inbound_of(wiring, record) is not None
+        for name, registry in world.wirings.items():
+            wanted = record.topic in registry.topics and inbound_of(registry, record) is not None
             said = id in answered or any((name, *place) in world.watch.said for place in places)
             if wanted and not said:
                 yield "vanished", (record.key or b"").decode(), f"{name} dropped {places[0]}, whose id was used before"

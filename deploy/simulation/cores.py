@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.weather import Weather
 from services.payments.domain.invariants import broken
 from services.payments.domain.payment import Payment
 from shared.contracts.envelope import Envelope
-from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Core, Decision, Handling, hashed_id, mixed
-from shared.shell.decisions import Done
-from shared.shell.inbound import Inbound, salt_of
+from shared.core import Context, Core, Decision, Handling, hashed_id, mixed
+from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.inbound import Inbound, salt_of
+from shared.shell.ports.bus import BusRecord
 from shared.shell.service import Service
 
 BUG = "a bug of the core"
@@ -25,8 +25,8 @@ BUG = "a bug of the core"
 class Watch:
     """Sees every decision of every core. A decision that is rolled back is made again: the last one counts."""
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
-        self.weather, self.history, self.chance = weather, history, chance
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+        self.profile, self.history, self.rng = profile, history, rng
         self.on_bug: Callable[[str, str, UUID], None] = lambda service, key, message: None
         self.broken: set[UUID] = set()
         """Messages that make their core raise, until somebody mends it."""
@@ -65,7 +65,7 @@ class Watch:
             self._decided.setdefault((service, context.key), {})[id] = self._number
             if id not in self._seen:
                 self._seen.add(id)
-                if self.weather.happens(self.weather.level.core_bug):
+                if self.profile.happens(self.profile.level.core_bug):
                     self.broken.add(id)
                     self.history.fault("core_bug", f"{service} {context.key} {type(message).__name__}")
                     self.on_bug(service, context.key, id)
@@ -78,7 +78,7 @@ class Watch:
 
         return decide
 
-    def committed(self, service: str, inbounds: Sequence[Inbound], done: Done) -> None:
+    def committed(self, service: str, inbounds: Sequence[Inbound], done: BatchResult) -> None:
         """A batch was committed; what it set aside comes again, and what it refused for now may."""
         for inbound, what in done.answered:
             if inbound.record and what != "handled":

@@ -1,5 +1,5 @@
 """What a run left, as evidence for the invariants: states, what the provider did, and every record that was sent in
-earnest. `deploy/check.py` gathers the same from real databases."""
+earnest. `deploy/check/run.py` gathers the same from real databases."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from uuid import UUID
 
 import orjson
 
-from deploy.evidence import Gathered, Numbers, row_problems
+from deploy.check.evidence import Gathered, Numbers, row_problems
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.states import Delivery, Stock
-from services.notifications.domain.state import Endpoints, Thread
+from services.notifications.domain.state import Endpoints, NotificationLog
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS
-from shared.contracts.envelope import MESSAGES, Envelope, Event, from_headers
-from shared.invariants import Movement, Unhandled
-from shared.shell import codec
-from shared.shell.bus import BusRecord
-from shared.shell.inbound import Malformed
+from shared.contracts.envelope import Envelope, from_headers
+from shared.core import MESSAGES, Event, codec
+from shared.invariants.rules import Movement, Unhandled
+from shared.shell.batch.inbound import Malformed
+from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import INBOX, OPERATIONS, TIMERS
 
@@ -47,7 +47,7 @@ def _states(world: World, name: str, gathered: Gathered, counted: dict[tuple[str
         Payment: gathered.payments,
         Delivery: gathered.deliveries,
         Stock: gathered.stock,
-        Thread: gathered.threads,
+        NotificationLog: gathered.threads,
         Endpoints: gathered.endpoints,
     }
     store, storage = world.stores[name], world.service(name).storage
@@ -89,8 +89,8 @@ def _topics(world: World, gathered: Gathered, counted: dict[tuple[str, str], int
             latest[envelope.subject] = record.value or b""
         elif issubclass(kind, Event) and kind.topic.name == record.topic:
             numbers[envelope.source, envelope.subject].add(envelope.sequence, envelope.id)
-        for name, wiring in world.wirings.items():
-            wanted = record.topic in wiring.topics and wiring.handles(kind)
+        for name, registry in world.wirings.items():
+            wanted = record.topic in registry.topics and registry.handles(kind)
             if wanted and not _handled(world, name, record, alone=envelope.id not in shared):
                 gathered.unhandled.append(Unhandled(name, kind.type, envelope.subject, str(envelope.id)))
     gathered.status |= {key: orjson.loads(value) for key, value in latest.items()}

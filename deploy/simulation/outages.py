@@ -67,7 +67,7 @@ class Outages:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.chance = world.chance_of("outages")
+        self.rng = world.rng_of("outages")
         self.strikes = (
             (1, self.answers_lost),
             (1, self.unreachable),
@@ -78,34 +78,34 @@ class Outages:
 
     async def answers_lost(self) -> None:
         """Charges, refunds, mails and grants are carried out; nobody hears of it, and callbacks are held back."""
-        place = self.chance.choice(("stripe", "stripe", "stripe", "mails", "platform"))
-        await self._last(place, Outage("answers_lost"), self.chance.choice((60.0, 60.0, 300.0, 1800.0, 3600.0)))
+        place = self.rng.choice(("stripe", "stripe", "stripe", "mails", "platform"))
+        await self._last(place, Outage("answers_lost"), self.rng.choice((60.0, 60.0, 300.0, 1800.0, 3600.0)))
 
     async def unreachable(self) -> None:
-        place = self.chance.choice(("stripe", "mails", "platform", "webhook:crm"))
-        await self._last(place, Outage("down"), self.chance.choice((60.0, 300.0, 1800.0)))
+        place = self.rng.choice(("stripe", "mails", "platform", "webhook:crm"))
+        await self._last(place, Outage("down"), self.rng.choice((60.0, 300.0, 1800.0)))
 
     async def silent_endpoint(self) -> None:
         """One endpoint takes connections and never answers; the others are well."""
-        place = self.chance.choice(("webhook:shop", "webhook:crm", "mails"))
-        await self._last(place, Outage("silent"), self.chance.choice((60.0, 600.0, 3600.0)))
+        place = self.rng.choice(("webhook:shop", "webhook:crm", "mails"))
+        await self._last(place, Outage("silent"), self.rng.choice((60.0, 600.0, 3600.0)))
 
     async def slow(self) -> None:
-        place = self.chance.choice(("stripe", "mails", "platform", "webhook:shop"))
-        await self._last(place, Outage("slow"), self.chance.choice((60.0, 600.0)))
+        place = self.rng.choice(("stripe", "mails", "platform", "webhook:shop"))
+        await self._last(place, Outage("slow"), self.rng.choice((60.0, 600.0)))
 
     async def operators_fault(self) -> None:
         """A key expired, an address is wrong: a person mends it after a while."""
-        place = self.chance.choice(("stripe", "stripe", "mails", "platform"))
+        place = self.rng.choice(("stripe", "stripe", "mails", "platform"))
         fault = Outage("operator", f"{OPERATOR_TEXTS[place]} ({MARK})")
-        await self._last(place, fault, self.chance.choice((5.0, 120.0, 900.0, 5000.0)))
+        await self._last(place, fault, self.rng.choice((5.0, 120.0, 900.0, 5000.0)))
         await self.world.staff.resume_all()
 
     async def _last(self, place: str, outage: Outage, seconds: float) -> None:
-        if place in self.world.weather.outages:
+        if place in self.world.profile.outages:
             return
         self.world.history.fault(f"outage_{outage.kind}", f"{place} for {seconds:g} s")
-        self.world.weather.outages[place] = outage
-        await asyncio.sleep(seconds * (0.5 + self.chance.random()))
-        self.world.weather.outages.pop(place, None)
+        self.world.profile.outages[place] = outage
+        await asyncio.sleep(seconds * (0.5 + self.rng.random()))
+        self.world.profile.outages.pop(place, None)
         self.world.history.add("world", "", f"{place} is well again")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outages import MARK, Circuit, Outage
-from deploy.simulation.weather import Weather
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
@@ -23,10 +23,9 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoint, Thread
+from services.notifications.domain.state import Endpoint, NotificationLog
 from services.notifications.storage import storage as notifications_storage
-from shared.shell import codec
-from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
+from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown, codec
 from shared.simulation.memory_store import MemoryStore
 
 Answer = Outcome | NoOutcome
@@ -45,8 +44,8 @@ class Outside:
     longest_pause = 1800.0
     """Seconds that its gateway makes no calls, at most."""
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
-        self.weather, self.history, self.chance = weather, history, chance
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+        self.profile, self.history, self.rng = profile, history, rng
         self.waking: dict[object, float] = {}
         """Calls that have not come back, and when each goes on."""
         self.calls: dict[str, list[datetime]] = {}
@@ -90,19 +89,19 @@ class Outside:
                 circuit.failed(asyncio.get_running_loop().time())
         return answer
 
-    async def _sleep(self, call: object, seconds: float, patience: float) -> None:
-        self.waking[call] = asyncio.get_running_loop().time() + min(seconds, patience)
+    async def _sleep(self, call: object, seconds: float, timeout: float) -> None:
+        self.waking[call] = asyncio.get_running_loop().time() + min(seconds, timeout)
         await asyncio.sleep(seconds)
 
     async def _performed(self, operation: Any, key: str, call: object) -> Answer:
-        patience = operation.patience
-        outage = self.weather.outages.get(self.place(operation))
-        trouble = self.weather.provider()
+        timeout = operation.timeout
+        outage = self.profile.outages.get(self.place(operation))
+        trouble = self.profile.provider()
         if outage:
             trouble = outage.kind
         if trouble == "answers_lost":  # now and then it says that it is overloaded
-            trouble = "busy" if self.chance.random() < 0.2 else "lost_after"
-        await self._sleep(call, self.chance.random() * 0.05, patience)
+            trouble = "busy" if self.rng.random() < 0.2 else "lost_after"
+        await self._sleep(call, self.rng.random() * 0.05, timeout)
         if refused := await self._not_done(operation, key, call, trouble, outage):
             return refused
         answer = self.do(operation, key)
@@ -112,30 +111,30 @@ class Outside:
         if trouble == "lost_after":
             return Unknown("no answer (carried out)")
         if trouble == "hangs_after":
-            await self._sleep(call, patience * 2, patience)
-        await self._sleep(call, self.chance.random() * 0.05, patience)
+            await self._sleep(call, timeout * 2, timeout)
+        await self._sleep(call, self.rng.random() * 0.05, timeout)
         return answer
 
     async def _not_done(
         self, operation: Any, key: str, call: object, trouble: str, outage: Outage | None
     ) -> Answer | None:
         """What the caller gets where nothing is done (yet); None where it is."""
-        patience = operation.patience
+        timeout = operation.timeout
         match trouble:
             case "operator" if outage:
                 return OperatorFault(outage.text)
             case "down":
                 return Retry("no connection")
             case "busy":
-                return Retry("busy", after=self.chance.choice((None, 0.1, 2.0)))
+                return Retry("busy", after=self.rng.choice((None, 0.1, 2.0)))
             case "raises":
                 raise ConnectionError("a bug of the gateway")
             case "lost_before":
                 return Unknown("no answer (never arrived)")
             case "silent" | "hangs_before":
-                await self._sleep(call, patience * 2, patience)
+                await self._sleep(call, timeout * 2, timeout)
             case "slow":
-                await self._sleep(call, patience * 0.85, patience)
+                await self._sleep(call, timeout * 0.85, timeout)
             case "late" if self.can_arrive_late:
                 self._arrive_later(operation, key)
                 return Unknown("no answer (still on its way)")
@@ -149,7 +148,7 @@ class Outside:
 
     def _arrive_later(self, operation: Operation, key: str) -> None:
         async def arrive() -> None:
-            await asyncio.sleep(self.chance.random() * LATEST)
+            await asyncio.sleep(self.rng.random() * LATEST)
             answer = self.do(operation, key)
             text = f"{type(operation).__qualname__} {told(answer)} (arrived late)"
             self.history.add("outside", operation_key(operation), text)
@@ -192,8 +191,8 @@ class CoursePlatform(Outside):
 
     name = "platform"
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
-        super().__init__(weather, history, chance)
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+        super().__init__(profile, history, rng)
         self.access: dict[tuple[str, str], bool] = {}
         self.effects: Counter[str] = Counter()
         self._answers: dict[str, Outcome] = {}
@@ -201,7 +200,7 @@ class CoursePlatform(Outside):
     def do(self, operation: GrantAccess | RevokeAccess, key: str) -> Answer:
         if key in self._answers:
             return self._answers[key]
-        if self.weather.happens(self.weather.level.provider_busy):
+        if self.profile.happens(self.profile.level.provider_busy):
             return type(operation).Failed("rejected", "it rejects the customer")
         self.effects[key] += 1
         self.access[operation.order, operation.item] = isinstance(operation, GrantAccess)
@@ -213,12 +212,12 @@ class MailServer(Outside):
 
     name = "mails"
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
-        super().__init__(weather, history, chance)
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+        super().__init__(profile, history, rng)
         self.taken: Counter[str] = Counter()
 
     def do(self, operation: SendEmail, key: str) -> Answer:
-        if self.weather.happens(self.weather.level.raises):
+        if self.profile.happens(self.profile.level.raises):
             return SendEmail.Failed("550", "no such mailbox")
         if operation.audience == "customer" and MARK in str(operation.data):
             self.shown.append(f"mail {operation.template} {operation.message_id}")
@@ -235,12 +234,12 @@ class Receivers(Outside):
 
     def __init__(
         self,
-        weather: Weather,
+        profile: FaultProfile,
         history: History,
-        chance: random.Random,
+        rng: random.Random,
         endpoint: Callable[[str, str], Endpoint | None],
     ) -> None:
-        super().__init__(weather, history, chance)
+        super().__init__(profile, history, rng)
         self.taken: Counter[str] = Counter()
         self._endpoint = endpoint
 
@@ -253,7 +252,7 @@ class Receivers(Outside):
             return PostWebhook.Failed("removed", "The endpoint was removed.")
         if known.paused:
             return PostWebhook.Failed("paused", "The endpoint is paused.")
-        if self.weather.happens(self.weather.level.raises / 5):
+        if self.profile.happens(self.profile.level.raises / 5):
             return PostWebhook.Failed("gone", "The endpoint answered 410 Gone; it was paused.")
         self.taken[operation.message_id] += 1
         return PostWebhook.Done(204)
@@ -268,8 +267,8 @@ class Pool:
 class CodePools(Outside):
     """Redemption codes. In production they are a table of fulfillment's: its statements are as atomic as this."""
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random) -> None:
-        super().__init__(weather, history, chance)
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random) -> None:
+        super().__init__(profile, history, rng)
         self.pools: dict[str, Pool] = {}
         self._batches: dict[str, int] = {}
 
@@ -303,13 +302,13 @@ class StoredThreads:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
-        self._table = next(table for table in notifications_storage.states if table.kind is Thread)
+        self._table = next(table for table in notifications_storage.states if table.kind is NotificationLog)
 
-    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, Thread]]:
+    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, NotificationLog]]:
         rows = sorted(self._store.states(self._table).items())
         lost = [(key, one) for key, one in rows if key > after and one.columns.get("store") == store]
         found = [(key, one.row.data) for key, one in lost if one.columns.get(column)]
-        return [(key, codec.load(Thread, data)) for key, data in found[:limit] if data is not None]
+        return [(key, codec.load(NotificationLog, data)) for key, data in found[:limit] if data is not None]
 
 
 Waiter = Callable[[], Awaitable[None]]

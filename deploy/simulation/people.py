@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from deploy.simulation.outside import by_nobody
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
-from shared.contracts.envelope import Command
 from shared.contracts.fulfillment import (
     EVENTS,
     Action,
@@ -21,21 +20,22 @@ from shared.contracts.fulfillment import (
     ReceiveStock,
     RedemptionCode,
     RetryDelivery,
-    ShipItems,
     Shipment,
+    ShipOrder,
 )
-from shared.contracts.notifications import RegisterEndpoint, ReplayWebhooks
+from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutOpened,
+    CheckoutPaymentRetried,
     CheckoutSubmitted,
     PaymentChoice,
-    PaymentRetried,
     SubmittedItem,
 )
 from shared.contracts.values import Address, Customer
-from shared.shell.bus import BusRecord
+from shared.core import Command
+from shared.shell.ports.bus import BusRecord
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -61,7 +61,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._hurry = world.chance_of("hurry")
+        self._hurry = world.rng_of("hurry")
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
@@ -71,7 +71,7 @@ class People:
 
     async def act(self) -> None:
         await self.open_store()
-        level = self.world.weather.level
+        level = self.world.profile.level
         strikes = int(level.from_outside * self.world.orders)
         working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
         await asyncio.gather(self.world.mischief.run(strikes, over=4.0), self.world.restore.run(), *working)
@@ -88,7 +88,7 @@ class People:
         """Somebody acts on an order at the very moment at which services hear of it."""
         wishes: dict[bytes, tuple[tuple[str, Command], ...]] = {
             b"order.placed": (
-                ("fulfillment", ShipItems(carrier="Post", tracking="T")),
+                ("fulfillment", ShipOrder(carrier="Post", tracking="T")),
                 ("notifications", ReplayWebhooks()),
                 ("checkout", CompleteOrder()),
             ),
@@ -101,11 +101,11 @@ class People:
 
     async def _fill(self) -> None:
         """Add codes, until nobody waits for one."""
-        chance = self.world.chance_of(f"pool {self._fills}")
+        rng = self.world.rng_of(f"pool {self._fills}")
         for again in range(30):
-            await asyncio.sleep(chance.random() * chance.choice((5.0, 100.0)))
+            await asyncio.sleep(rng.random() * rng.choice((5.0, 100.0)))
             self._fills += 1
-            self._add_codes(f"more-{self._fills}", chance.choice((1, 3, self.world.orders)))
+            self._add_codes(f"more-{self._fills}", rng.choice((1, 3, self.world.orders)))
             await asyncio.sleep(20.0 * 2 ** min(again, 10))
             if not any(self._wants_code(key) for key in self.keys):
                 break
@@ -118,7 +118,7 @@ class People:
     # The store
 
     async def open_store(self) -> None:
-        chance, publish = self.world.chance_of("store"), self._command
+        rng, publish = self.world.rng_of("store"), self._command
         mail = "staff@store.example"
         publish(
             ConfigureStore(
@@ -128,7 +128,7 @@ class People:
                 support_email=mail,
                 order_url="https://store.example/{order}",
                 currencies=(CURRENCY,),
-                grace=chance.choice((timedelta(days=7), timedelta(minutes=10))),
+                grace=rng.choice((timedelta(days=7), timedelta(minutes=10))),
             ),
             STORE,
         )
@@ -137,11 +137,11 @@ class People:
         for sku, (action, tracked) in ACTIONS.items():
             publish(ConfigureProduct(action=action, track_stock=tracked), f"{STORE}/{sku}")
             if tracked:
-                publish(ReceiveStock(quantity=1 + int(chance.random() * self.world.orders)), f"{STORE}/{sku}")
-        self._add_codes("first", 1 + int(chance.random() * self.world.orders))
+                publish(ReceiveStock(quantity=1 + int(rng.random() * self.world.orders)), f"{STORE}/{sku}")
+        self._add_codes("first", 1 + int(rng.random() * self.world.orders))
         for endpoint, events in (("shop", ("order.received", "order.refunded")), ("crm", ("order.updated",))):
             publish(
-                RegisterEndpoint(
+                RegisterWebhook(
                     endpoint=endpoint,
                     url=f"https://{endpoint}.example",
                     events=events,  # type: ignore[arg-type]
@@ -161,28 +161,28 @@ class People:
     # Customers
 
     async def buy(self, key: str) -> None:
-        chance = self.world.chance_of(f"customer of {key}")
-        await asyncio.sleep(chance.random() * 2.0)
-        if chance.random() < 0.7:
-            self._say(CheckoutOpened(store=STORE, currency=CURRENCY), key, chance)
-            await asyncio.sleep(chance.random() * 0.2)
-        if chance.random() < 0.05:
+        rng = self.world.rng_of(f"customer of {key}")
+        await asyncio.sleep(rng.random() * 2.0)
+        if rng.random() < 0.7:
+            self._say(CheckoutOpened(store=STORE, currency=CURRENCY), key, rng)
+            await asyncio.sleep(rng.random() * 0.2)
+        if rng.random() < 0.05:
             return  # never comes back: the checkout expires
-        if chance.random() < 0.05:
-            self._say(self._checkout(chance, wrong=True), key, chance)
-        self._say(self._checkout(chance), key, chance)
-        if chance.random() < 0.05:
-            self._say(self._checkout(chance), key, chance)
-        await asyncio.gather(self._hesitate(key, chance), self._pay(key, chance))
+        if rng.random() < 0.05:
+            self._say(self._checkout(rng, wrong=True), key, rng)
+        self._say(self._checkout(rng), key, rng)
+        if rng.random() < 0.05:
+            self._say(self._checkout(rng), key, rng)
+        await asyncio.gather(self._hesitate(key, rng), self._pay(key, rng))
 
-    def _say(self, message: Command, key: str, chance: random.Random) -> None:
-        self.world.publish(message, key, times=2 if chance.random() < 0.05 else 1)
+    def _say(self, message: Command, key: str, rng: random.Random) -> None:
+        self.world.publish(message, key, times=2 if rng.random() < 0.05 else 1)
 
-    def _checkout(self, chance: random.Random, *, wrong: bool = False) -> CheckoutSubmitted:
-        skus = chance.sample(sorted(PRICES), chance.choice((1, 1, 2, 3)))
-        if "odd" in skus and chance.random() < 0.7:
+    def _checkout(self, rng: random.Random, *, wrong: bool = False) -> CheckoutSubmitted:
+        skus = rng.sample(sorted(PRICES), rng.choice((1, 1, 2, 3)))
+        if "odd" in skus and rng.random() < 0.7:
             skus = ["file"]
-        items = tuple(SubmittedItem(sku=sku, quantity=chance.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
+        items = tuple(SubmittedItem(sku=sku, quantity=rng.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
         total = sum(item.quantity * item.unit_price for item in items)
         return CheckoutSubmitted(
             store=STORE,
@@ -193,36 +193,36 @@ class People:
             tax=0,
             total=total,
             purchased=total,
-            payment=PaymentChoice(payment_method=chance.choice(CARDS)),
+            payment=PaymentChoice(payment_method=rng.choice(CARDS)),
             shipping=HOUSE,
         )
 
-    async def _hesitate(self, key: str, chance: random.Random) -> None:
-        if chance.random() < 0.08:
-            await asyncio.sleep(chance.random() * chance.choice((0.3, 3.0)))
-            self._say(CheckoutAbandoned(reason="changed my mind"), key, chance)
+    async def _hesitate(self, key: str, rng: random.Random) -> None:
+        if rng.random() < 0.08:
+            await asyncio.sleep(rng.random() * rng.choice((0.3, 3.0)))
+            self._say(CheckoutAbandoned(reason="changed my mind"), key, rng)
 
-    async def _pay(self, key: str, chance: random.Random) -> None:
+    async def _pay(self, key: str, rng: random.Random) -> None:
         """See to it that the order is paid, more or less patiently."""
-        patience = 4
-        while patience:
+        timeout = 4
+        while timeout:
             status = await self._changed(key)
             if status is None or status["status"] not in OPEN:
                 return
             url = status.get("pay_url") or ""
             if not url or status["status"] != "pending_payment":
                 continue
-            patience -= 1
-            await asyncio.sleep(chance.random() * chance.choice((0.1, 1.0, 60.0)))
-            self._try_again(key, chance, at_bank="bank." in url)
-            if chance.random() < 0.15:
+            timeout -= 1
+            await asyncio.sleep(rng.random() * rng.choice((0.1, 1.0, 60.0)))
+            self._try_again(key, rng, at_bank="bank." in url)
+            if rng.random() < 0.15:
                 return
 
-    def _try_again(self, key: str, chance: random.Random, *, at_bank: bool) -> None:
-        if at_bank and chance.random() < 0.8:
-            self.world.stripe.confirm(key, well=chance.random() < 0.7)
-        if not at_bank or chance.random() < 0.3:
-            self._say(PaymentRetried(payment=PaymentChoice(payment_method=chance.choice(CARDS))), key, chance)
+    def _try_again(self, key: str, rng: random.Random, *, at_bank: bool) -> None:
+        if at_bank and rng.random() < 0.8:
+            self.world.stripe.confirm(key, well=rng.random() < 0.7)
+        if not at_bank or rng.random() < 0.3:
+            self._say(CheckoutPaymentRetried(payment=PaymentChoice(payment_method=rng.choice(CARDS))), key, rng)
 
     async def _changed(self, key: str) -> dict[str, Any] | None:
         """The next status record of the order; None when none comes for long."""
@@ -238,14 +238,14 @@ class People:
 
     async def serve(self, key: str) -> None:
         """What staff do about one order, at good moments and bad ones."""
-        chance = self.world.chance_of(f"staff for {key}")
-        if chance.random() < 0.35:
-            await asyncio.sleep(chance.random() * chance.choice((3.0, 6.0, 86400.0)))
-            act = chance.choice((self._cancel, self._refund, self._refund, self._refund_twice, self._complete))
-            await act(key, chance)
-        if chance.random() < 0.1:
-            await asyncio.sleep(chance.random() * 6.0)
-            await self._ask(ReplayWebhooks(), "notifications", key, chance)
+        rng = self.world.rng_of(f"staff for {key}")
+        if rng.random() < 0.35:
+            await asyncio.sleep(rng.random() * rng.choice((3.0, 6.0, 86400.0)))
+            act = rng.choice((self._cancel, self._refund, self._refund, self._refund_twice, self._complete))
+            await act(key, rng)
+        if rng.random() < 0.1:
+            await asyncio.sleep(rng.random() * 6.0)
+            await self._ask(ReplayWebhooks(), "notifications", key, rng)
 
     async def _too_early(self, service: str, command: Command, key: str) -> None:
         """Just when the service hears of the order for the first time: two may want to write its first row."""
@@ -256,29 +256,29 @@ class People:
         else:
             await self.world.submit(service, command, key, actor="staff:dora")
 
-    async def _cancel(self, key: str, chance: random.Random) -> None:
-        await self._ask(CancelOrder(reason="by staff"), "checkout", key, chance)
+    async def _cancel(self, key: str, rng: random.Random) -> None:
+        await self._ask(CancelOrder(reason="by staff"), "checkout", key, rng)
 
-    async def _complete(self, key: str, chance: random.Random) -> None:
-        await self._ask(CompleteOrder(), "checkout", key, chance)
+    async def _complete(self, key: str, rng: random.Random) -> None:
+        await self._ask(CompleteOrder(), "checkout", key, rng)
 
-    async def _refund(self, key: str, chance: random.Random) -> None:
-        wish: Callable[[], RefundPayment] = chance.choice(
+    async def _refund(self, key: str, rng: random.Random) -> None:
+        wish: Callable[[], RefundPayment] = rng.choice(
             (
                 RefundPayment,
-                lambda: RefundPayment(amount=1 + int(chance.random() * 3000)),
+                lambda: RefundPayment(amount=1 + int(rng.random() * 3000)),
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
             )
         )
-        await self._ask(wish(), "payments", key, chance)
+        await self._ask(wish(), "payments", key, rng)
 
-    async def _refund_twice(self, key: str, chance: random.Random) -> None:
+    async def _refund_twice(self, key: str, rng: random.Random) -> None:
         """Two at once, who do not know of each other."""
-        await asyncio.gather(self._refund(key, chance), self._refund(key, chance))
+        await asyncio.gather(self._refund(key, rng), self._refund(key, rng))
 
-    async def _ask(self, command: Command, service: str, key: str, chance: random.Random) -> None:
-        if chance.random() < 0.5:
-            self._command(command, key, times=2 if chance.random() < 0.1 else 1)
+    async def _ask(self, command: Command, service: str, key: str, rng: random.Random) -> None:
+        if rng.random() < 0.5:
+            self._command(command, key, times=2 if rng.random() < 0.1 else 1)
         else:
             await self.world.submit(service, command, key, actor="staff:bert")
 
@@ -321,7 +321,7 @@ class People:
     async def _see_to(self, key: str) -> None:
         items = self.world.statuses[key]["items"]
         if any(item["delivery"] == "waiting" and item["shippable"] for item in items):
-            ship = ShipItems(carrier="Post", tracking=f"T-{key}")
+            ship = ShipOrder(carrier="Post", tracking=f"T-{key}")
             await self.world.submit("fulfillment", ship, key, actor="staff:carl")
         if any(item["delivery"] == "failed" for item in items):
             await self.world.submit("fulfillment", RetryDelivery(), key, actor="staff:carl")

@@ -12,8 +12,8 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.storefront import CheckoutSubmitted
-from shared.shell.bus import BusRecord
-from shared.shell.store import OperationRow, OutboxRow, ParkedRow, TimerRow
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.store import OperationRow, OutboxRow, ParkedRow, TimerRow
 from shared.simulation.bus import Position
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, TIMERS
 
@@ -30,7 +30,7 @@ Header = tuple[str, bytes | None]
 class Poison:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.chance = world.chance_of("poison")
+        self.rng = world.rng_of("poison")
         self.positions: set[Position] = set()
         """Where on the bus garbage lies."""
         self.forged: dict[Position, str] = {}
@@ -80,9 +80,9 @@ class Poison:
 
     async def garbage(self) -> None:
         """Arbitrary bytes for key, headers and value, beside some that are nearly right."""
-        headers: list[Header] = [(self._name(), self._bytes(40)) for _ in range(int(self.chance.random() * 4))]
+        headers: list[Header] = [(self._name(), self._bytes(40)) for _ in range(int(self.rng.random() * 4))]
         headers += self._nearly_right()
-        self.chance.shuffle(headers)
+        self.rng.shuffle(headers)
         self._put(self._topic(), self._key(), headers, self._bytes(200), "garbage_record")
 
     async def huge(self) -> None:
@@ -101,7 +101,7 @@ class Poison:
         self._number += 1
         record = self._known()
         if record:
-            kind = self.chance.choice((b"order.from_the_future", b"order.\x00placed", b"\xc3\x28"))
+            kind = self.rng.choice((b"order.from_the_future", b"order.\x00placed", b"\xc3\x28"))
             headers = [(n, kind if n == "ce_type" else v) for n, v in record.headers if n != "ce_dataschema"]
             self._put(record.topic, self._key(), _with_new_id(headers, self.world.new_id()), b"{}", "unknown_type")
 
@@ -113,7 +113,7 @@ class Poison:
         headers = [(n, v) for n, v in record.headers if n != "ce_subject"]
         # What a service of ours decided again, in other words, is dropped: that is no forgery.
         ours = (dict(headers).get("ce_source") or b"").decode() in self.world.names
-        if ours or self.chance.random() < 0.5:
+        if ours or self.rng.random() < 0.5:
             key, value = self._own_key(), record.value or b""
         else:
             key, value = record.key or b"", _other(record.value or b"")
@@ -147,7 +147,7 @@ class Poison:
         bus = self.world.bus
         places = sorted(place for place in bus.logs if topic in ("", place[0]) and place[0] in self._topics())
         found = [record for place in places for record in bus.records_of(place)[-20:] if not self.is_garbage(record)]
-        return self.chance.choice(found) if found else None
+        return self.rng.choice(found) if found else None
 
     def is_garbage(self, record: BusRecord) -> bool:
         return (record.topic, record.partition, record.offset) in self.positions
@@ -156,7 +156,7 @@ class Poison:
         return sorted({topic.name for name in self.world.names for topic in self.world.service(name).consumes})
 
     def _topic(self) -> str:
-        return self.chance.choice(self._topics())
+        return self.rng.choice(self._topics())
 
     def _own_key(self) -> bytes:
         self._number += 1
@@ -164,24 +164,24 @@ class Poison:
 
     def _key(self) -> bytes | None:
         """Seldom an order's: it waits then till staff dropped the garbage."""
-        drawn = self.chance.random()
+        drawn = self.rng.random()
         if drawn < 0.2 and self.world.statuses:
-            return self.chance.choice(sorted(self.world.statuses)).encode()
-        return self._own_key() if drawn < 0.6 else self.chance.choice((None, b"", b"\xff\xfe\x00", self._bytes(300)))
+            return self.rng.choice(sorted(self.world.statuses)).encode()
+        return self._own_key() if drawn < 0.6 else self.rng.choice((None, b"", b"\xff\xfe\x00", self._bytes(300)))
 
     def _name(self) -> str:
-        return self.chance.choice(("x-one", "ce_id", "ce_type", "CE_TYPE", "", "nul\x00", "\udcff\udcfe", "ce_actor"))
+        return self.rng.choice(("x-one", "ce_id", "ce_type", "CE_TYPE", "", "nul\x00", "\udcff\udcfe", "ce_actor"))
 
     def _bytes(self, most: int) -> bytes | None:
-        return None if self.chance.random() < 0.3 else self.chance.randbytes(int(self.chance.random() * most))
+        return None if self.rng.random() < 0.3 else self.rng.randbytes(int(self.rng.random() * most))
 
     def _nearly_right(self) -> list[Header]:
         """Headers of a good message, one of them without a value, or with another's."""
         record = self._known()
-        if record is None or self.chance.random() < 0.3:
+        if record is None or self.rng.random() < 0.3:
             return []
         headers: list[Header] = [*_with_new_id(record.headers, self.world.new_id())]
-        spoilt = int(self.chance.random() * len(headers))
+        spoilt = int(self.rng.random() * len(headers))
         headers[spoilt] = (headers[spoilt][0], self._bytes(40))
         return headers
 
@@ -189,8 +189,8 @@ class Poison:
 
     async def unreadable_timers(self) -> None:
         """Timers of a class that was renamed, or that only a newer build knows: sometimes more than one look takes."""
-        name = self.chance.choice(self.world.names)
-        count = self.chance.choice((1, 3, 350))
+        name = self.rng.choice(self.world.names)
+        count = self.rng.choice((1, 3, 350))
         self.world.history.fault("unreadable_timers", f"{count} in {name}")
         for _ in range(count):
             key = self._own_key().decode()
@@ -201,13 +201,13 @@ class Poison:
             self.planted.setdefault((name, TIMERS), set()).add(key)
 
     async def unreadable_operations(self) -> None:
-        name = self.chance.choice([name for name in self.world.names if self.world.service(name).gateways])
+        name = self.rng.choice([name for name in self.world.names if self.world.service(name).gateways])
         kinds = [kind.__qualname__ for kind in self.world.service(name).gateways]
-        count = self.chance.choice((1, 3, 30))
+        count = self.rng.choice((1, 3, 30))
         self.world.history.fault("unreadable_operations", f"{count} in {name}")
         for _ in range(count):
             key, id = self._own_key().decode(), self.world.new_id()
-            kind, payload = self.chance.choice((("Renamed", b"{}"), (self.chance.choice(kinds), b'{"renamed":1}')))
+            kind, payload = self.rng.choice((("Renamed", b"{}"), (self.rng.choice(kinds), b'{"renamed":1}')))
             now = self.world.now()
             row = OperationRow(id, key, kind, payload, b'["","s","","system"]', now, now, kind)
             self.world.stores[name].rows(OPERATIONS)[id] = row
@@ -215,7 +215,7 @@ class Poison:
 
     async def unsendable(self) -> None:
         """A record that no broker takes."""
-        name = self.chance.choice(self.world.names)
+        name = self.rng.choice(self.world.names)
         self.world.history.fault("unsendable_record", name)
         store, key = self.world.stores[name], self._own_key().decode()
         id = store.next_id(OUTBOX)
@@ -226,10 +226,10 @@ class Poison:
 
     async def topic_missing(self) -> None:
         """Somebody deleted a topic, and makes it again."""
-        topic = self.chance.choice((*self._topics(), "orders.status.v1"))
+        topic = self.rng.choice((*self._topics(), "orders.status.v1"))
         self.world.history.fault("topic_missing", topic)
         self.world.bus.missing.add(topic)
-        await asyncio.sleep(self.chance.random() * self.chance.choice((5.0, 120.0)))
+        await asyncio.sleep(self.rng.random() * self.rng.choice((5.0, 120.0)))
         self.world.bus.missing.discard(topic)
 
 

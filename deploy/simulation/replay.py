@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 async def replay(world: World) -> None:
     """Every record once more, from the very beginning, in good weather: nothing may come of it."""
-    world.weather.calm()
+    world.profile.calm()
     world.poison.clear_away()
     before = _everything(world)
     world.history.add("world", "", "every record is read again")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from deploy.simulation.outside import Pool, by_nobody
-from shared.contracts.envelope import Command
+from shared.core import Command
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -36,8 +36,8 @@ class Snapshot:
 class Restore:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.chance = world.chance_of("restore")
-        self.planned = world.weather.level.from_outside > 0 and world.seed % ONE_IN == ONE_IN - 1
+        self.rng = world.rng_of("restore")
+        self.planned = world.profile.level.from_outside > 0 and world.seed % ONE_IN == ONE_IN - 1
         self.restored = ""
         """The service whose store was set back."""
         self.asked: list[tuple[datetime, str, Command, str, str, str]] = []
@@ -47,11 +47,11 @@ class Restore:
         """At some moment of the run, if one is planned."""
         if not self.planned:
             return
-        await asyncio.sleep(self.chance.random() * 3.0)
-        name = self.chance.choice(self.world.names)
+        await asyncio.sleep(self.rng.random() * 3.0)
+        name = self.rng.choice(self.world.names)
         snapshot = self._snapshot(name)
         self.world.history.add("world", "", f"a snapshot of {name} is taken")
-        await asyncio.sleep(0.3 + self.chance.random() * self.chance.choice((2.0, 10.0, 400.0)))
+        await asyncio.sleep(0.3 + self.rng.random() * self.rng.choice((2.0, 10.0, 400.0)))
         await self._set_back(name, snapshot)
 
     def _snapshot(self, name: str) -> Snapshot:

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from deploy.simulation.checks import broken
+from deploy.simulation.fault_profile import LEVELS
 from deploy.simulation.people import People
-from deploy.simulation.weather import LEVELS
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
 

@@ -8,9 +8,9 @@ from functools import cache
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from deploy.run import SERVICES, factory_of
+from deploy.worker import SERVICES, factory_of
+from shared.core import Operation
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
-from shared.shell.core import Operation
 from shared.shell.service import Gateway, Service
 
 _NOWHERE = "postgresql+asyncpg://nobody@nowhere.invalid/nothing"

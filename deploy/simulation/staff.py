@@ -12,9 +12,9 @@ from deploy.simulation.cores import BUG
 from deploy.simulation.outside import by_nobody
 from deploy.simulation.workers import Gone, Worker
 from shared.contracts.payments import PaymentUnresolved, SettlePayment
-from shared.shell.bus import BusRecord
-from shared.shell.parking import Released
-from shared.shell.store import ParkedRow, StoreUnavailable
+from shared.shell.parking.parking import Released
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.store import ParkedRow, StoreUnavailable
 from shared.simulation.loop import OWNER
 from shared.simulation.memory_store import DESTINATIONS, PARKED
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Staff:
     def __init__(self, world: World) -> None:
         self.world = world
-        self.chance = world.chance_of("asking")
+        self.rng = world.rng_of("asking")
         self.dropped: set[str] = set()
         """Keys of unreadable messages that staff dropped."""
         self._at_it: dict[tuple[str, str], asyncio.Lock] = {}
@@ -35,7 +35,7 @@ class Staff:
     def see_to(self, service: str, key: str, message: UUID | None = None) -> None:
         """Somebody has a look at a parked key, soon; mostly the worker pauses in the midst of parking it."""
         self.world.keep(by_nobody(lambda: self._mend(service, key, message)))
-        if message and self.chance.random() < 0.75:
+        if message and self.rng.random() < 0.75:
             owner = OWNER.get()
             self.world.loop.at_step(1, lambda: self.world.keep(by_nobody(lambda: self._hold_up(service, owner))))
 
@@ -48,9 +48,9 @@ class Staff:
             return
         world.history.fault("freeze", f"{owner} while it parks")
         world.loop.freeze(owner)
-        await asyncio.sleep(self.chance.choice((0.1, 1.0, 5.0)))  # for later messages of the key to arrive
+        await asyncio.sleep(self.rng.choice((0.1, 1.0, 5.0)))  # for later messages of the key to arrive
         world.bus.leave(service, held.name)
-        await asyncio.sleep(self.chance.random() * 0.5)
+        await asyncio.sleep(self.rng.random() * 0.5)
         world.loop.thaw(owner)
 
     def see_to_parked(self) -> bool:
@@ -67,7 +67,7 @@ class Staff:
 
     async def _mend(self, service: str, key: str, message: UUID | None) -> None:
         """Staff see a parked key, have the bug mended, and retry until the key is free; garbage they drop."""
-        await asyncio.sleep(self.chance.random() * self.chance.choice((0.5, 20.0)))
+        await asyncio.sleep(self.rng.random() * self.rng.choice((0.5, 20.0)))
         if message:
             self.world.watch.broken.discard(message)
         async with self._at_it.setdefault((service, key), asyncio.Lock()):
@@ -103,12 +103,12 @@ class Staff:
     def read(self, record: BusRecord) -> None:
         """Somebody looks into Stripe's dashboard and says what became of a charge."""
         headers = dict(record.headers)
-        if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.chance.random() < 0.5:
+        if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.rng.random() < 0.5:
             attempt, key = orjson.loads(record.value or b"")["attempt"], (record.key or b"").decode()
             self.world.keep(by_nobody(lambda: self._settle(key, attempt)))
 
     async def _settle(self, key: str, attempt: int) -> None:
-        await asyncio.sleep(self.chance.random() * self.chance.choice((1.0, 300.0)))
+        await asyncio.sleep(self.rng.random() * self.rng.choice((1.0, 300.0)))
         found = self.world.stripe.books(key, attempt)
         if found == "too early" or (found and found.status in ("processing", "requires_action")):
             return
@@ -122,7 +122,7 @@ class Staff:
 
     async def resume_all(self) -> None:
         """What was paused for a fault of ours goes on: by hand, or by the next probe."""
-        if self.chance.random() < 0.5:
+        if self.rng.random() < 0.5:
             return
         for name in self.world.names:
             for destination in sorted(self.world.stores[name].rows(DESTINATIONS), key=str):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outside import Answer, Outside, by_nobody
-from deploy.simulation.weather import Weather
 from services.payments.domain.operations import (
     CancelIntent,
     ChargeCard,
@@ -25,7 +25,7 @@ from services.payments.domain.operations import (
     RefundReported,
 )
 from shared.contracts.values import Card
-from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
+from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
 """Posts a callback to payments: event id, order, store, report. False when nobody took it."""
@@ -96,8 +96,8 @@ class Stripe(Outside):
     longest_pause = 60.0
     can_arrive_late = True
 
-    def __init__(self, weather: Weather, history: History, chance: random.Random, deliver: Deliver) -> None:
-        super().__init__(weather, history, chance)
+    def __init__(self, profile: FaultProfile, history: History, rng: random.Random, deliver: Deliver) -> None:
+        super().__init__(profile, history, rng)
         self.intents: dict[str, Intent] = {}
         self.effects: Counter[str] = Counter()
         """How often each key had an effect."""
@@ -141,8 +141,8 @@ class Stripe(Outside):
         if wait := circuit.wait(asyncio.get_running_loop().time()):
             return NotTried("calls to Stripe are paused", after=wait)
         self.calls.setdefault(key, []).append(self.history.now())
-        trouble, outage = self.weather.provider(), self.weather.outages.get(self.name)
-        await asyncio.sleep(self.chance.random() * 0.05)
+        trouble, outage = self.profile.provider(), self.profile.outages.get(self.name)
+        await asyncio.sleep(self.rng.random() * 0.05)
         self.ended[key] = self.history.now()
         if outage and outage.kind == "operator":
             circuit.succeeded()
@@ -212,7 +212,7 @@ class Stripe(Outside):
             self._tell_intent(intent)
             return ChargeCard.Failed("insufficient_funds", "Your card has insufficient funds.", intent.id, VISA)
         if status == "processing":
-            self._later(lambda: self._settle(intent, "succeeded" if self.chance.random() < 0.7 else "failed"))
+            self._later(lambda: self._settle(intent, "succeeded" if self.rng.random() < 0.7 else "failed"))
         self._tell_intent(intent)
         return ChargeCard.Done(intent.id, _charge_status(intent), intent.captured, _url(intent), VISA)
 
@@ -260,15 +260,15 @@ class Stripe(Outside):
         intent = self.intents[wanted.intent]
         if wanted.amount > intent.captured - intent.refunded:
             return RefundCharge.Failed("charge_already_refunded", "more than is left")
-        if self.weather.happens(self.weather.level.raises):
+        if self.profile.happens(self.profile.level.raises):
             return RefundCharge.Failed("insufficient_balance", "the store's balance is too low")
-        pending = self.weather.happens(self.weather.level.webhook_late)
+        pending = self.profile.happens(self.profile.level.webhook_late)
         number = sum(len(one.refunds) for one in self.intents.values()) + 1
         made = MadeRefund(f"re_{number}", wanted.refund, wanted.amount, "pending" if pending else "succeeded")
         intent.refunds.append(made)
         self._tell_refund(intent, made)
         if pending:
-            status: RefundProgress = "succeeded" if self.chance.random() < 0.8 else "failed"
+            status: RefundProgress = "succeeded" if self.rng.random() < 0.8 else "failed"
             self._later(lambda: self._settle_refund(intent, made, status))
         return RefundCharge.Done(made.id, made.status)
 
@@ -302,15 +302,15 @@ class Stripe(Outside):
         self._events += 1
         event = f"evt_{self._events}"
         self.told.append((self.history.now(), event, intent, report))
-        level = self.weather.level
-        times = 1 + (2 if self.weather.happens(level.webhook_repeated) else 0)
+        level = self.profile.level
+        times = 1 + (2 if self.profile.happens(level.webhook_repeated) else 0)
         if times > 1:
             self.history.fault("callback_repeated", event)
         for _ in range(times):
-            late = self.weather.happens(level.webhook_late)
+            late = self.profile.happens(level.webhook_late)
             if late:
                 self.history.fault("callback_late", event)
-            delay = self.chance.random() * (300.0 if late else 0.3)
+            delay = self.rng.random() * (300.0 if late else 0.3)
             self._run(lambda delay=delay: self._post(event, intent, report, delay))  # type: ignore[misc]
 
     def tell_again(self, since: datetime) -> None:
@@ -332,13 +332,13 @@ class Stripe(Outside):
             self.callbacks -= 1
 
     def _cut_off(self) -> bool:
-        outage = self.weather.outages.get(self.name)
+        outage = self.profile.outages.get(self.name)
         return outage is not None and outage.kind in ("answers_lost", "down", "silent")
 
     def _later(self, effect: Callable[[], None]) -> None:
         async def happen() -> None:
             self.callbacks += 1
-            await asyncio.sleep(self.chance.random() * self.chance.choice((0.2, 2.0, 600.0)))
+            await asyncio.sleep(self.rng.random() * self.rng.choice((0.2, 2.0, 600.0)))
             self.callbacks -= 1
             effect()
 

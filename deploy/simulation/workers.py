@@ -11,22 +11,22 @@ from functools import cache
 from typing import Any, TypeVar
 
 from deploy.simulation.cores import Watch
+from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.weather import Weather
-from shared.shell.bus import BusUnavailable
-from shared.shell.decisions import Done
-from shared.shell.edge import ShellEdge
-from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound
-from shared.shell.metrics import Metrics
-from shared.shell.parking import Parking
-from shared.shell.runner import Shell
+from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.observability.metrics import Metrics
+from shared.shell.parking.parking import Parking
+from shared.shell.ports.bus import BusUnavailable
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
-from shared.shell.store import StoreUnavailable
+from shared.shell.worker import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.loop import OWNER, SeededLoop
 from shared.simulation.memory_store import MemoryStore
-from shared.simulation.relay_lock import Turnstile
+from shared.simulation.relay_lock import AdvisoryLock
 
 T = TypeVar("T")
 POLL = 2.0
@@ -64,18 +64,18 @@ class Worker:
         loop: SeededLoop,
         store: MemoryStore,
         bus: MemoryBus,
-        turnstile: Turnstile,
+        turnstile: AdvisoryLock,
         now: Callable[[], datetime],
-        weather: Weather,
+        profile: FaultProfile,
         history: History,
-        chance: random.Random,
+        rng: random.Random,
         watch: Watch,
     ) -> None:
         self.watch = watch
         self.service, self.name = service, f"{service.name}-{index}"
         self.loop, self.store, self.bus, self.turnstile = loop, store, bus, turnstile
-        self.weather, self.history, self.chance = weather, history, chance
-        self.clock = SkewedClock(now, (chance.random() - 0.5) * 0.1)
+        self.profile, self.history, self.rng = profile, history, rng
+        self.clock = SkewedClock(now, (rng.random() - 0.5) * 0.1)
         self.life = 0
         self.shell: Shell | None = None
         self.up = False
@@ -151,11 +151,11 @@ class Worker:
         circuit = self.shell.operations.destinations.circuits.get(destination)
         return max(circuit.open_until - self.loop.time(), 0.0) if circuit and circuit.is_open else 0.0
 
-    def edge(self) -> ShellEdge:
+    def edge(self) -> ShellHttpApi:
         assert self.shell is not None
         shell = self.shell
         no_engine: Any = None
-        return ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, no_engine)
+        return ShellHttpApi(shell.registry, shell.store, shell.handler, shell.clock, no_engine)
 
     async def resume(self, destination: str) -> None:
         """A person says that an outside system is well again."""
@@ -186,17 +186,17 @@ class Worker:
 
     def _new_shell(self) -> Shell:
         topics = [topic.name for topic in self.service.consumes]
-        self.at_once = self.chance.choice((2, 48))
+        self.at_once = self.rng.choice((2, 48))
         shell = Shell(
             self.service,
             self.name,
             store=self.store,
-            source=MemorySource(self.bus, self.service.name, self.name, topics, self.weather.source(self.name)),
-            sink=MemorySink(self.bus, self.weather.sink(self.name), fence=self.service.name),
+            source=MemorySource(self.bus, self.service.name, self.name, topics, self.profile.source(self.name)),
+            sink=MemorySink(self.bus, self.profile.sink(self.name), fence=self.service.name),
             lock=lambda: self.turnstile.lock(self.owner, self.store),
             clock=self.clock,
-            chance=random.Random(self.chance.getrandbits(64)),  # noqa: S311
-            batch=self.chance.choice((3, 20, 300)),
+            rng=random.Random(self.rng.getrandbits(64)),  # noqa: S311
+            batch=self.rng.choice((3, 20, 300)),
             at_once=self.at_once,
             poll=POLL,
             metrics=_metrics(self.service.name),
@@ -207,7 +207,7 @@ class Worker:
     def _watch_commits(self, handler: Handler) -> None:
         told = handler._committed
 
-        def committed(inbounds: Sequence[Inbound], done: Done) -> None:
+        def committed(inbounds: Sequence[Inbound], done: BatchResult) -> None:
             self.watch.committed(self.service.name, inbounds, done)
             told(inbounds, done)
 

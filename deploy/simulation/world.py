@@ -13,10 +13,10 @@ from uuid import UUID
 
 import orjson
 
-from deploy.run import SERVICES
 from deploy.simulation.cores import Watch
+from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.mischief import Mischief
+from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
 from deploy.simulation.poison import OURS, Poison
 from deploy.simulation.replay import replay
@@ -24,27 +24,26 @@ from deploy.simulation.restore import Restore
 from deploy.simulation.settings import declared, with_outside
 from deploy.simulation.staff import Staff
 from deploy.simulation.stripe import Stripe
-from deploy.simulation.weather import LEVELS, Weather
 from deploy.simulation.workers import Gone, Worker
+from deploy.worker import SERVICES
 from services.fulfillment.domain import operations as fulfilling
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint, Endpoints
 from services.notifications.gateways.lost import LostMessages
 from services.payments.domain import operations as paying
 from shared.contracts.checkout import STATUS
-from shared.contracts.envelope import Command, Envelope, encode, to_headers
-from shared.shell import codec
-from shared.shell.bus import BusRecord
-from shared.shell.core import Operation, Refused, Report
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Command, Operation, Refused, Report, codec
+from shared.shell.http.web import Accepted, ProblemResponse
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.store import OperationRow, StoreUnavailable
 from shared.shell.reader import inbound_of
+from shared.shell.registry import HandlerRegistry
 from shared.shell.service import Gateway, Service
-from shared.shell.store import OperationRow, StoreUnavailable
-from shared.shell.wiring import Wiring
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
 from shared.simulation.memory_store import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
-from shared.simulation.relay_lock import Turnstile
-from shared.web import Accepted, ProblemResponse
+from shared.simulation.relay_lock import AdvisoryLock
 
 T = TypeVar("T")
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,8 +69,8 @@ class World:
         self.loop, self.seed, self.orders = loop, seed, orders
         self._offset = timedelta(0)
         self.history = History(self.now)
-        self.weather = Weather(LEVELS[level], self.chance_of("weather"), self.history)
-        self.bus = MemoryBus(self.now, self.chance_of("bus"))
+        self.profile = FaultProfile(LEVELS[level], self.rng_of("weather"), self.history)
+        self.bus = MemoryBus(self.now, self.rng_of("bus"))
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}
         """What every order's status record says, as any staff tool sees it."""
@@ -82,22 +81,22 @@ class World:
         self._used: dict[str, list[UUID]] = {}
         """Ids of published messages, by topic."""
         self.names = SERVICES
-        self.stores = {name: MemoryStore(self.weather.store(name), self.now) for name in SERVICES}
-        self.turnstiles = {name: Turnstile() for name in SERVICES}
-        self._ids = self.chance_of("ids")
+        self.stores = {name: MemoryStore(self.profile.store(name), self.now) for name in SERVICES}
+        self.turnstiles = {name: AdvisoryLock() for name in SERVICES}
+        self._ids = self.rng_of("ids")
         self.staff = Staff(self)
         self.readers: list[Callable[[BusRecord], None]] = [self.staff.read]
         """Who else looks at every record."""
         self.poison = Poison(self)
         self.restore = Restore(self)
         self._build_outside()
-        self.watch = Watch(self.weather, self.history, self.chance_of("watch"))
+        self.watch = Watch(self.profile, self.history, self.rng_of("watch"))
         self.watch.on_bug = self.staff.see_to
         self._services = {
             name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
         }
-        self.wirings = {name: Wiring(service) for name, service in self._services.items()}
-        chance = self.chance_of("workers")
+        self.wirings = {name: HandlerRegistry(service) for name, service in self._services.items()}
+        rng = self.rng_of("workers")
         self.workers = [
             Worker(
                 self._services[name],
@@ -107,15 +106,15 @@ class World:
                 bus=self.bus,
                 turnstile=self.turnstiles[name],
                 now=self.now,
-                weather=self.weather,
+                profile=self.profile,
                 history=self.history,
-                chance=chance,
+                rng=rng,
                 watch=self.watch,
             )
             for name in SERVICES
-            for index in range(chance.choice((1, 2)))
+            for index in range(rng.choice((1, 2)))
         ]
-        self.mischief = Mischief(self)
+        self.mischief = Nemesis(self)
         self.troubles: list[str] = []
         self.read: list[tuple[BusRecord, Envelope]] = []
         """Every record that was sent in earnest, when all is at rest."""
@@ -123,13 +122,13 @@ class World:
         """What a replay of every record changed."""
 
     def _build_outside(self) -> None:
-        weather, history = self.weather, self.history
-        self.stripe = Stripe(weather, history, self.chance_of("stripe"), self._callback)
-        self.platform = CoursePlatform(weather, history, self.chance_of("platform"))
-        self.pools = CodePools(weather, history, self.chance_of("pools"))
-        self.links = Links(weather, history, self.chance_of("links"))
-        self.mails = MailServer(weather, history, self.chance_of("mails"))
-        self.receivers = Receivers(weather, history, self.chance_of("receivers"), self._endpoint)
+        profile, history = self.profile, self.history
+        self.stripe = Stripe(profile, history, self.rng_of("stripe"), self._callback)
+        self.platform = CoursePlatform(profile, history, self.rng_of("platform"))
+        self.pools = CodePools(profile, history, self.rng_of("pools"))
+        self.links = Links(profile, history, self.rng_of("links"))
+        self.mails = MailServer(profile, history, self.rng_of("mails"))
+        self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)
         self.systems = (self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers)
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
@@ -154,7 +153,9 @@ class World:
     def handled_by_all(self, record: BusRecord) -> bool:
         """Whether every service that a record is for is through with it."""
         found = [
-            (name, inbound_of(wiring, record)) for name, wiring in self.wirings.items() if record.topic in wiring.topics
+            (name, inbound_of(registry, record))
+            for name, registry in self.wirings.items()
+            if record.topic in registry.topics
         ]
         wanted = [(name, inbound) for name, inbound in found if inbound is not None]
         return bool(wanted) and all(
@@ -196,7 +197,7 @@ class World:
         """The machines' clocks are set; sleeps take no notice."""
         self._offset += timedelta(seconds=seconds)
 
-    def chance_of(self, what: str) -> random.Random:
+    def rng_of(self, what: str) -> random.Random:
         """Chance of its own for each part, so that a change in one does not shift all others."""
         return random.Random(self.seed << 32 | zlib.crc32(what.encode()))  # noqa: S311
 
@@ -217,7 +218,7 @@ class World:
             id=id, type=kind.type, source=source, subject=key, time=self.now(), store=store, actor=actor
         )
         headers: list[tuple[str, bytes | None]] = [*to_headers(envelope)]
-        if self.weather.happens(self.weather.level.odd_header):
+        if self.profile.happens(self.profile.level.odd_header):
             self.history.fault("header_without_value", key)
             headers.append(("x-tracking", None))
         for _ in range(times):
@@ -228,7 +229,7 @@ class World:
     def _identity(self, topic: str) -> tuple[UUID, str]:
         """An id and a source, now and then the id that a message of another source has already."""
         others = self._used.setdefault(topic, [])
-        if others and self.weather.happens(self.weather.level.shared_id):
+        if others and self.profile.happens(self.profile.level.shared_id):
             self.history.fault("id_of_another_source", topic)
             return others.pop(), "another-storefront"
         others.append(self.new_id())
@@ -247,7 +248,7 @@ class World:
                 if isinstance(message, Command) and not isinstance(answer, Refused):
                     self.restore.asked.append((self.now(), service, message, key, actor, identity))
                 return not isinstance(answer, Refused)
-            await asyncio.sleep(0.5 + self.staff.chance.random())
+            await asyncio.sleep(0.5 + self.staff.rng.random())
 
     async def _once(
         self, service: str, message: Command | Report, key: str, actor: str, identity: str, store: str = "s"
@@ -261,7 +262,7 @@ class World:
             return None
 
     def worker_of(self, service: str) -> Worker:
-        return self.staff.chance.choice([worker for worker in self.workers if worker.service.name == service])
+        return self.staff.rng.choice([worker for worker in self.workers if worker.service.name == service])
 
     async def _callback(self, event: str, order: str, store: str, report: Report) -> bool:
         answer = await self._once("payments", report, order, "provider:stripe", event, store)

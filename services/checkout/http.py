@@ -15,8 +15,8 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
-from shared.shell import codec
-from shared.web import Edge, add_commands, bad_request, json_response, not_found
+from shared.core import codec
+from shared.shell.http.web import HttpApi, add_commands, bad_request, json_response, not_found
 
 MOST = 200
 COMMANDS = (
@@ -27,7 +27,7 @@ COMMANDS = (
 )
 
 
-def routes(application: web.Application, edge: Edge) -> None:
+def routes(application: web.Application, edge: HttpApi) -> None:
     reads = Reads(edge)
     add_commands(application, edge, COMMANDS)
     application.router.add_get("/orders", reads.orders)
@@ -40,7 +40,7 @@ def routes(application: web.Application, edge: Edge) -> None:
 class Reads:
     """Read-only routes over the service's own database."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: HttpApi) -> None:
         self.edge = edge
 
     async def orders(self, request: web.Request) -> web.Response:

@@ -19,8 +19,8 @@ from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.storage import Shelf, storage
 from shared.contracts import checkout, fulfillment
-from shared.outbound import Outbound
 from shared.settings import Settings, WrongSettings
+from shared.shell.http.outbound import Outbound
 from shared.shell.service import Service
 
 SHORTEST_SECRET = 16

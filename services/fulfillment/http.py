@@ -20,18 +20,18 @@ from shared.contracts.fulfillment import (
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
-    ShipItems,
+    ShipOrder,
 )
-from shared.web import Edge, ProblemResponse, add_commands, json_response, not_found, public
+from shared.shell.http.web import HttpApi, ProblemResponse, add_commands, json_response, not_found, public
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
 _product: TypeAdapter[Product] = TypeAdapter(Product)
 
 
-def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, Edge], None]:
+def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
-    def routes(application: web.Application, edge: Edge) -> None:
+    def routes(application: web.Application, edge: HttpApi) -> None:
         add_commands(
             application,
             edge,
@@ -39,7 +39,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
                 ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
                 ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
-                ("POST", "/orders/{key}/ship", ShipItems),
+                ("POST", "/orders/{key}/ship", ShipOrder),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
                 ("POST", "/orders/{key}/settle", SettleDelivery),
             ],

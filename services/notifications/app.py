@@ -12,8 +12,8 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import checkout, notifications
-from shared.outbound import Outbound
 from shared.settings import Settings
+from shared.shell.http.outbound import Outbound
 from shared.shell.service import Service
 
 

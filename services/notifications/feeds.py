@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.notifications.storage import feed_entries
 from shared.contracts.envelope import problems_of
 from shared.contracts.values import Given
-from shared.web import ProblemResponse, bad_request, json_response
+from shared.shell.http.web import ProblemResponse, bad_request, json_response
 
 PAGE = 50
 MOST = 200

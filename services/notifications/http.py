@@ -16,30 +16,24 @@ from services.notifications.domain.state import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.storage import read_endpoints
 from services.notifications.views import lost_messages, order_notifications
-from shared.contracts.envelope import (
-    BadBody,
-    Command,
-    decode,
-    problems_of,
-    read_key,
-)
+from shared.contracts.envelope import BadBody, decode, problems_of, read_key
 from shared.contracts.notifications import (
-    PauseEndpoint,
-    RegisterEndpoint,
-    RemoveEndpoint,
+    PauseWebhook,
+    RegisterWebhook,
+    RemoveWebhook,
     ReplayLostWebhooks,
     ReplayWebhooks,
     ResendLostMails,
     ResendMails,
-    ResumeEndpoint,
+    ResumeWebhook,
     SettleMail,
     WebhookEvent,
 )
 from shared.contracts.values import Given, Url
-from shared.shell.core import Refused
-from shared.web import (
-    Edge,
+from shared.core import Command, Refused
+from shared.shell.http.web import (
     Handler,
+    HttpApi,
     ProblemResponse,
     actor_of,
     add_commands,
@@ -49,7 +43,7 @@ from shared.web import (
 )
 
 
-def routes(application: web.Application, edge: Edge) -> None:
+def routes(application: web.Application, edge: HttpApi) -> None:
     add_commands(
         application,
         edge,
@@ -66,9 +60,9 @@ def routes(application: web.Application, edge: Edge) -> None:
     add("GET", "/stores/{store}/lost", lost_messages(edge))
     add("GET", "/stores/{store}/webhooks", _list(edge))
     add("POST", "/stores/{store}/webhooks", _register(edge))
-    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(edge, RemoveEndpoint))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(edge, PauseEndpoint))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(edge, ResumeEndpoint))
+    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(edge, RemoveWebhook))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(edge, PauseWebhook))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(edge, ResumeWebhook))
     add_feeds(application, edge.engine)
 
 
@@ -82,7 +76,7 @@ class NewEndpoint(Given):
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
 
 
-def _register(edge: Edge) -> Handler:
+def _register(edge: HttpApi) -> Handler:
     """Makes a secret and answers it once. The endpoint's id comes of the Idempotency-Key, so a repetition finds what
     the first request made; it is answered without the secret, which nobody can show again."""
 
@@ -103,7 +97,7 @@ def _register(edge: Edge) -> Handler:
                 )
             return json_response({**_shown(known), "secret": None, "duplicate": True})
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        command = RegisterEndpoint(endpoint=endpoint, url=wish.url, events=wish.events, secret=secret)
+        command = RegisterWebhook(endpoint=endpoint, url=wish.url, events=wish.events, secret=secret)
         answer = await edge.submit(command, store, identity=identity, actor=actor_of(request), store=store)
         if isinstance(answer, Refused):
             return answered(answer)
@@ -113,7 +107,7 @@ def _register(edge: Edge) -> Handler:
     return handle
 
 
-def _list(edge: Edge) -> Handler:
+def _list(edge: HttpApi) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         known = await read_endpoints(edge.engine, _store(request))
         return json_response({"webhooks": [_shown(endpoint) for endpoint in known.endpoints]})
@@ -121,7 +115,7 @@ def _list(edge: Edge) -> Handler:
     return handle
 
 
-def _endpoint_command(edge: Edge, kind: type[Command]) -> Handler:
+def _endpoint_command(edge: HttpApi, kind: type[Command]) -> Handler:
     """A command about the path's endpoint; the body may say more (a pause's reason)."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

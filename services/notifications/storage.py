@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain.feed import recipient_of
-from services.notifications.domain.operations import FeedEntry, MailAttempt, PostingAttempt
-from services.notifications.domain.state import Endpoint, Endpoints, Thread
+from services.notifications.domain.operations import FeedEntry, MailAttempt, WebhookDeliveryAttempt
+from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
 from services.notifications.gateways.lost import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
-from shared.shell import codec
+from shared.core import codec
 from shared.shell.service import RecordTable, StateTable, Storage, state_table
 
 metadata = sa.MetaData()
@@ -71,7 +71,7 @@ posting_attempts = sa.Table(
 )
 
 
-def thread_columns(thread: Thread) -> Mapping[str, Any]:
+def thread_columns(thread: NotificationLog) -> Mapping[str, Any]:
     return {
         "number": thread.number,
         "store": thread.store.id,
@@ -86,18 +86,18 @@ storage = Storage(
     metadata=metadata,
     states=[
         StateTable(Endpoints, endpoints, store=lambda key, known: key),
-        StateTable(Thread, threads, thread_columns, lambda key, thread: thread.store.id),
+        StateTable(NotificationLog, threads, thread_columns, lambda key, thread: thread.store.id),
     ],
     records=[
         RecordTable(FeedEntry, feed_entries),
         RecordTable(MailAttempt, mail_attempts),
-        RecordTable(PostingAttempt, posting_attempts),
+        RecordTable(WebhookDeliveryAttempt, posting_attempts),
     ],
 )
 
 
-async def read_thread(engine: AsyncEngine, order: str) -> Thread | None:
-    thread: Thread | None = await _read(engine, threads, Thread, order)
+async def read_thread(engine: AsyncEngine, order: str) -> NotificationLog | None:
+    thread: NotificationLog | None = await _read(engine, threads, NotificationLog, order)
     return thread
 
 
@@ -141,7 +141,7 @@ class StoredLost:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, Thread]]:
+    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, NotificationLog]]:
         query = (
             sa.select(threads.c.key, sa.cast(threads.c.data, sa.Text))
             .where(threads.c.store == store, threads.c[column] > 0, threads.c.key > after)
@@ -153,4 +153,4 @@ class StoredLost:
                 rows = (await connection.execute(query)).all()
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise LostUnreadable(type(error).__name__) from error
-        return [(key, codec.load(Thread, data)) for key, data in rows]
+        return [(key, codec.load(NotificationLog, data)) for key, data in rows]

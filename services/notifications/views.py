@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifications.domain.feed import recipient_of, staff_of
 from services.notifications.domain.operations import FindLost
-from services.notifications.domain.state import Mail, Posting
+from services.notifications.domain.state import Mail, WebhookDelivery
 from services.notifications.gateways.lost import lost_of
 from services.notifications.storage import StoredLost, mail_attempts, posting_attempts, read_thread
+from shared.shell.http.web import Handler, HttpApi, bad_request, json_response, not_found
 from shared.shell.operations.waiting import waiting
-from shared.web import Edge, Handler, bad_request, json_response, not_found
 
 PAGE = 200
 """Orders of one page of what was lost."""
@@ -26,7 +26,7 @@ Log = Mapping[str, Sequence[Mapping[str, Any]]]
 """Tries by message id, in order."""
 
 
-def order_notifications(edge: Edge) -> Handler:
+def order_notifications(edge: HttpApi) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         thread = await read_thread(edge.engine, key)
@@ -53,7 +53,7 @@ def order_notifications(edge: Edge) -> Handler:
     return handle
 
 
-def lost_messages(edge: Edge) -> Handler:
+def lost_messages(edge: HttpApi) -> Handler:
     """What a store lost: `?what=mails` or `webhooks`, `?since=`, `?until=` (ISO 8601 with a zone), `?endpoint=`,
     `?after=<next>`."""
 
@@ -102,7 +102,7 @@ def mail_view(mail: Mail, log: Log, waits: Mapping[str, Any] | None = None) -> d
     }
 
 
-def posting_view(posting: Posting, log: Log, waits: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def posting_view(posting: WebhookDelivery, log: Log, waits: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "message": posting.id,
         "fact": posting.fact,

@@ -17,7 +17,7 @@ from services.payments.storage import storage
 from shared.contracts.checkout import ORDERS
 from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
 from shared.settings import PREFIX, Settings, WrongSettings
-from shared.shell.rate_limit import PostgresReservations, RateLimiter
+from shared.shell.operations.rate_limit import PostgresReservations, RateLimiter
 from shared.shell.service import Service
 
 

@@ -15,13 +15,11 @@ from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe_events import NotStripes, callback, verified
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
+from shared.core import codec
 from shared.settings import StripeSettings
-from shared.shell import codec
-from shared.shell.operations.waiting import waiting
-from shared.shell.service import Routes
-from shared.web import (
-    Edge,
+from shared.shell.http.web import (
     Handler,
+    HttpApi,
     ProblemResponse,
     add_commands,
     bad_request,
@@ -29,13 +27,15 @@ from shared.web import (
     not_found,
     public,
 )
+from shared.shell.operations.waiting import waiting
+from shared.shell.service import Routes
 
 MOST = 500
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
 def routes(stripe: StripeSettings) -> Routes:
-    def add(application: web.Application, edge: Edge) -> None:
+    def add(application: web.Application, edge: HttpApi) -> None:
         add_commands(application, edge, COMMANDS)
         application.router.add_post("/stripe/webhook", stripe_webhook(edge, stripe))
         application.router.add_get("/orders/{key}/payment", one_payment(edge))
@@ -45,7 +45,7 @@ def routes(stripe: StripeSettings) -> Routes:
     return add
 
 
-def stripe_webhook(edge: Edge, settings: StripeSettings) -> Handler:
+def stripe_webhook(edge: HttpApi, settings: StripeSettings) -> Handler:
     """Takes signed events. 2xx says to Stripe: never send it again; so it is given only after the commit."""
     secret = settings.webhook_secret.get_secret_value()
 
@@ -72,7 +72,7 @@ def stripe_webhook(edge: Edge, settings: StripeSettings) -> Handler:
     return public(take)
 
 
-def one_payment(edge: Edge) -> Handler:
+def one_payment(edge: HttpApi) -> Handler:
     async def show(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == key)
@@ -137,7 +137,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
     }
 
 
-def some_payments(edge: Edge) -> Handler:
+def some_payments(edge: HttpApi) -> Handler:
     """Filters: status, provider, currency, store, number, intent, unresolved=true; pages by `after` (an order key)."""
     columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
@@ -155,7 +155,7 @@ def some_payments(edge: Edge) -> Handler:
     return show
 
 
-def some_entries(edge: Edge) -> Handler:
+def some_entries(edge: HttpApi) -> Handler:
     """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
     (an entry's id). Entries are in order of time."""
     place = sa.tuple_(ledger_entries.c.at, ledger_entries.c.id)
@@ -175,7 +175,7 @@ def some_entries(edge: Edge) -> Handler:
     return show
 
 
-async def _place_of(edge: Edge, entry: UUID) -> sa.Tuple:
+async def _place_of(edge: HttpApi, entry: UUID) -> sa.Tuple:
     statement = sa.select(ledger_entries.c.at).where(ledger_entries.c.id == entry)
     async with edge.engine.connect() as connection:
         at = (await connection.execute(statement)).scalar_one_or_none()
@@ -191,7 +191,7 @@ def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str],
     return statement
 
 
-async def _rows(edge: Edge, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
+async def _rows(edge: HttpApi, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
     limit = _parsed(given, "limit", int) or 100
     if not 1 <= limit <= MOST:
         raise bad_request(f"limit must be between 1 and {MOST}.")

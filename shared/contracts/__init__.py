@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.contracts.envelope import Topic
+from shared.core import Topic
 
 TOPICS = (
     storefront.CHECKOUTS,

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from shared.contracts import READERS, TOPICS
-from shared.contracts.envelope import MESSAGES, Command, Message, Topic, encode
+from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES, OPENED, ORDER
+from shared.core import MESSAGES, Command, Message, Topic
 
 Json = dict[str, Any]
 VERSION = "1.0.0"

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
 from shared.contracts.values import (
     Address,
     Amount,
@@ -33,6 +32,7 @@ from shared.contracts.values import (
     Value,
     Wait,
 )
+from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic("checkout.commands.v1", owner="checkout", description="What staff and customers ask of an order.")
 ORDERS = Topic("orders.events.v1", owner="checkout", description="Everything that happens to an order.")
@@ -126,7 +126,7 @@ class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
     """A checkout message or a command to checkout was refused. The order stayed as it was."""
 
 
-class PaymentRequested(Event, type="order.payment_requested", topic=ORDERS):
+class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS):
     """The stock is reserved: charge the customer."""
 
     attempt: Count
@@ -147,14 +147,14 @@ class PaymentRequested(Event, type="order.payment_requested", topic=ORDERS):
     """When the order's time to pay is over: nothing is charged after it."""
 
 
-class PaymentActionRequired(Event, type="order.payment_action_required", topic=ORDERS):
+class OrderPaymentActionRequired(Event, type="order.payment_action_required", topic=ORDERS):
     """The customer must confirm the payment with the bank (3-D Secure) at `url`."""
 
     url: Url
     until: datetime
 
 
-class PaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
+class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """The payment did not go through; the customer can pay again at `url` until `until`."""
 
     attempt: Count
@@ -175,7 +175,7 @@ class OrderPaid(Event, type="order.paid", topic=ORDERS):
     """None for an order that costs nothing."""
 
 
-class ItemsDelivered(Event, type="order.items_delivered", topic=ORDERS):
+class OrderItemsDelivered(Event, type="order.items_delivered", topic=ORDERS):
     """Items reached the customer, with what is needed to use them; sent when nothing more is under way at once."""
 
     items: tuple[DeliveredItem, ...]
@@ -188,7 +188,7 @@ class DeliveredItem(Value):
     instructions: Instructions
 
 
-class DeliveryTroubled(Event, type="order.delivery_failed", topic=ORDERS):
+class OrderDeliveryFailed(Event, type="order.delivery_failed", topic=ORDERS):
     """An item could not be delivered; a person must look."""
 
     item: Id
@@ -197,7 +197,7 @@ class DeliveryTroubled(Event, type="order.delivery_failed", topic=ORDERS):
     text: Text
 
 
-class DeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
+class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
     """What had failed is tried again."""
 
     item: Id
@@ -245,7 +245,7 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     reason: Short = ""
 
 
-class RefundTroubled(Event, type="order.refund_failed", topic=ORDERS):
+class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
     """The provider did not give money back, or took a refund back later; a person must look."""
 
     refund: Id
@@ -257,7 +257,7 @@ class RefundTroubled(Event, type="order.refund_failed", topic=ORDERS):
     text: Text
 
 
-class OrderStatusChanged(Event, type="order.status", topic=STATUS):
+class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """One order, whole, as it is now. Later records of the same key replace earlier ones."""
 
     number: Short
@@ -301,20 +301,20 @@ EMITS: tuple[type[Event], ...] = (
     OrderCreated,
     OrderPlaced,
     CheckoutRefused,
-    PaymentRequested,
-    PaymentActionRequired,
-    PaymentDeclined,
+    OrderPaymentRequested,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
     OrderPaid,
-    ItemsDelivered,
-    DeliveryTroubled,
-    DeliveryResumed,
+    OrderItemsDelivered,
+    OrderDeliveryFailed,
+    OrderDeliveryResumed,
     OrderCompleted,
     OrderCancelled,
     OrderExpired,
     OrderFailed,
     OrderRefunded,
-    RefundTroubled,
-    OrderStatusChanged,
+    OrderRefundFailed,
+    OrderStatusRecord,
 )
-ItemsDelivered.model_rebuild()
-OrderStatusChanged.model_rebuild()
+OrderItemsDelivered.model_rebuild()
+OrderStatusRecord.model_rebuild()

@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from shared.swift import swift
-from shared.uuids import uuid_from
+from shared.core import MESSAGES, Event, Message, Problem
+from shared.core.fast_dataclasses import fast
+from shared.core.ids import uuid_from
 
 SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
@@ -33,76 +34,6 @@ MAX_BODY = 1_000_000
 """Bytes. Kafka's default limit for a record is a little above."""
 MAX_PROBLEMS = 100
 """As many a refusal lists."""
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A Kafka topic: its name, who owns (writes) it, and whether it is compacted to the latest record of a key."""
-
-    name: str
-    owner: str
-    compacted: bool = False
-    description: str = ""
-
-
-class Message(BaseModel):
-    """What is sent. Subclasses say type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
-
-    type: ClassVar[str] = ""
-    topic: ClassVar[Topic]
-    version: ClassVar[int] = 1
-
-    def __init_subclass__(cls, *, type: str = "", topic: Topic | None = None, version: int = 1, **config: Any) -> None:
-        super().__init_subclass__(**config)
-        if type and topic:
-            cls.type, cls.topic, cls.version = type, topic, version
-            if (type, version) in MESSAGES:
-                raise TypeError(f"{type} version {version} is declared twice")
-            MESSAGES[type, version] = cls
-
-    @classmethod
-    def schema_id(cls) -> str:
-        return f"urn:orderbus:{cls.type}:{cls.version}"
-
-
-class Event(Message):
-    """A fact, in the past tense. Readers ignore fields that they do not know."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
-
-
-class Command(Message):
-    """A wish, imperative: it may be refused. Unknown fields are an error that names them."""
-
-
-MESSAGES: dict[tuple[str, int], type[Message]] = {}
-"""Every published message by wire type and version. Importing `shared.contracts` fills it."""
-
-
-class Problem(BaseModel):
-    """One thing that is wrong with a command or a checkout."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    field: str
-    """Where: a path such as `items.0.quantity`, or empty for the whole."""
-    code: str
-    """Machine-readable, stable: `unknown_sku`."""
-    text: str
-    """For a person."""
-
-
-class Refusal(Event):
-    """A command was refused and changed nothing. Lists every problem at once."""
-
-    command: str
-    """Wire type of what was refused."""
-    command_id: str
-    code: str
-    text: str
-    problems: tuple[Problem, ...] = ()
 
 
 class BadMessage(Exception):
@@ -122,7 +53,7 @@ class BadBody(BadMessage):
         self.problems = tuple(problems)
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """Attributes of one message, beside its body. Times are UTC."""

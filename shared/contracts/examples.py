@@ -8,10 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.contracts.envelope import Message, Problem
 from shared.contracts.values import (
     Address,
-    Attempt,
     Card,
     Customer,
     DeliveryStatus,
@@ -24,6 +22,7 @@ from shared.contracts.values import (
     StoreCard,
     TaxLine,
 )
+from shared.core import Attempt, Message, Problem
 
 ORDER = "01980c5e-7a10-7c3e-9f41-5b2f0a6d1e77"
 NUMBER = "ORD-7KQ2M9XW4T"
@@ -129,7 +128,7 @@ _STOREFRONT: tuple[Message, ...] = (
         offer="spring-bundle",
         terms_accepted_at=PLACED,
     ),
-    storefront.PaymentRetried(payment=storefront.PaymentChoice(token="tok_visa")),  # noqa: S106  # Stripe's test token
+    storefront.CheckoutPaymentRetried(payment=storefront.PaymentChoice(token="tok_visa")),  # noqa: S106  # Stripe's test token
     storefront.CheckoutAbandoned(reason="changed my mind"),
 )
 
@@ -180,7 +179,7 @@ _CHECKOUT: tuple[Message, ...] = (
         text="The checkout is not right: 1 problem.",
         problems=(_REFUSED_BECAUSE,),
     ),
-    checkout.PaymentRequested(
+    checkout.OrderPaymentRequested(
         attempt=1,
         number=NUMBER,
         store=STORE,
@@ -194,8 +193,8 @@ _CHECKOUT: tuple[Message, ...] = (
         requested_at=PLACED,
         until=GRACE_ENDS,
     ),
-    checkout.PaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
-    checkout.PaymentDeclined(
+    checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
+    checkout.OrderPaymentDeclined(
         attempt=1,
         code="insufficient_funds",
         text="Your card has insufficient funds.",
@@ -203,19 +202,19 @@ _CHECKOUT: tuple[Message, ...] = (
         until=GRACE_ENDS,
     ),
     checkout.OrderPaid(amount=5380, currency="GBP", card=_CARD),
-    checkout.ItemsDelivered(
+    checkout.OrderItemsDelivered(
         items=(
             checkout.DeliveredItem(item="2", product="Printable maps", quantity=1, instructions=_LINK),
             checkout.DeliveredItem(item="1", product="Field Atlas", quantity=2, instructions=_PARCEL),
         )
     ),
-    checkout.DeliveryTroubled(
+    checkout.OrderDeliveryFailed(
         item="2",
         product="Printable maps",
         code="forbidden",
         text="The course platform answered 403: check the credentials of the action.",
     ),
-    checkout.DeliveryResumed(item="2"),
+    checkout.OrderDeliveryResumed(item="2"),
     checkout.OrderCompleted(by_hand=True),
     checkout.OrderCancelled(reason="", code="sold_out", sold_out=("atlas",)),
     checkout.OrderExpired(was=OrderStatus.PENDING_PAYMENT),
@@ -229,7 +228,7 @@ _CHECKOUT: tuple[Message, ...] = (
         items=("2",),
         reason="requested_by_customer",
     ),
-    checkout.RefundTroubled(
+    checkout.OrderRefundFailed(
         refund=REFUND,
         amount=2086,
         currency="GBP",
@@ -237,7 +236,7 @@ _CHECKOUT: tuple[Message, ...] = (
         code="expired_or_canceled_card",
         text="The bank sent the refund back: the card was closed.",
     ),
-    checkout.OrderStatusChanged(
+    checkout.OrderStatusRecord(
         number=NUMBER,
         store=STORE,
         status=OrderStatus.PROCESSING,
@@ -280,7 +279,7 @@ _PAYMENTS: tuple[Message, ...] = (
         amount=5380,
         reason="Found in Stripe's dashboard by the order's number.",
     ),
-    payments.PaymentActionNeeded(attempt=1, url=BANK_URL),
+    payments.PaymentActionRequired(attempt=1, url=BANK_URL),
     payments.PaymentCaptured(
         attempt=1,
         amount=5380,
@@ -290,7 +289,7 @@ _PAYMENTS: tuple[Message, ...] = (
         card=_CARD,
         captured_at=PAID,
     ),
-    payments.PaymentFailed(
+    payments.PaymentDeclined(
         attempt=1,
         code="insufficient_funds",
         text="Your card has insufficient funds.",
@@ -305,7 +304,7 @@ _PAYMENTS: tuple[Message, ...] = (
         reference="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
         reason="Found in Stripe's dashboard by the order's number.",
     ),
-    payments.SettlementContradicted(
+    payments.PaymentSettlementContradicted(
         attempt=1, text="Settled as not_charged by staff:anna, but the provider captured 53.80 GBP."
     ),
     payments.PaymentCancelled(attempt=1),
@@ -319,10 +318,10 @@ _PAYMENTS: tuple[Message, ...] = (
         reason="requested_by_customer",
         transaction="re_3QzX9L2eZvKYlo2C1mN4pQ5s",
     ),
-    payments.RefundFailed(
+    payments.PaymentRefundFailed(
         refund=REFUND, amount=2086, code="expired_or_canceled_card", text="The card is no longer valid."
     ),
-    payments.SurplusRefunded(
+    payments.PaymentSurplusRefunded(
         refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
     ),
     payments.PaymentsRefused(
@@ -341,8 +340,8 @@ _FULFILLMENT: tuple[Message, ...] = (
     ),
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
-    fulfillment.ShipItems(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
-    fulfillment.CodesArrived(pool="gift-cards"),
+    fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
+    fulfillment.DeliveryCodesArrived(pool="gift-cards"),
     fulfillment.RetryDelivery(items=("2",)),
     fulfillment.SettleDelivery(item="2", outcome="delivered", reason="Ada is in the course's list of members."),
     fulfillment.StockReserved(),
@@ -358,7 +357,7 @@ _FULFILLMENT: tuple[Message, ...] = (
     ),
     fulfillment.ItemRetried(item="2"),
     fulfillment.ItemRevoked(item="2"),
-    fulfillment.RevocationFailed(item="2", code="unreachable", text="The course platform does not answer."),
+    fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform does not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is in the course's list of members."),
     fulfillment.FulfillmentRefused(
         command="order.ship",
@@ -369,15 +368,15 @@ _FULFILLMENT: tuple[Message, ...] = (
 )
 
 _NOTIFICATIONS: tuple[Message, ...] = (
-    notifications.RegisterEndpoint(
+    notifications.RegisterWebhook(
         endpoint="crm",
         url="https://crm.example/in",
         events=("order.received", "order.refunded"),
         secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # noqa: S106  # from the Standard Webhooks specification
     ),
-    notifications.RemoveEndpoint(endpoint="crm"),
-    notifications.PauseEndpoint(endpoint="crm", reason="answered 410 Gone"),
-    notifications.ResumeEndpoint(endpoint="crm"),
+    notifications.RemoveWebhook(endpoint="crm"),
+    notifications.PauseWebhook(endpoint="crm", reason="answered 410 Gone"),
+    notifications.ResumeWebhook(endpoint="crm"),
     notifications.ReplayWebhooks(endpoint="crm"),
     notifications.ReplayLostWebhooks(since=PAID, endpoint="crm"),
     notifications.ResendMails(messages=(MAIL,)),

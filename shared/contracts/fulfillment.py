@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
-from shared.contracts.values import Attempt, Count, Given, Id, Instructions, Short, Text, Url, Wait
+from shared.contracts.values import Count, Given, Id, Instructions, Short, Text, Url, Wait
+from shared.core import Attempt, Command, Event, Refusal, Topic
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
 EVENTS = Topic("fulfillment.events.v1", owner="fulfillment", description="Stock and the delivery of every item.")
@@ -77,7 +77,7 @@ class AddCodes(Command, type="codes.add", topic=COMMANDS):
     codes: tuple[Short, ...] = Field(min_length=1, max_length=10_000)
 
 
-class ShipItems(Command, type="order.ship", topic=COMMANDS):
+class ShipOrder(Command, type="order.ship", topic=COMMANDS):
     """A parcel left. Without items: all that wait for shipment."""
 
     carrier: Short
@@ -85,7 +85,7 @@ class ShipItems(Command, type="order.ship", topic=COMMANDS):
     items: tuple[Id, ...] = ()
 
 
-class CodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
+class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
     """Codes were added to a pool that the order waits for: look again. Fulfillment tells itself; never refused."""
 
     pool: Id
@@ -173,7 +173,7 @@ class ItemRevoked(Event, type="item.revoked", topic=EVENTS):
     """As in `item.delivered`."""
 
 
-class RevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
+class ItemRevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
     """Access could not be taken back; a person must look."""
 
     item: Id
@@ -205,7 +205,7 @@ EMITS: tuple[type[Event], ...] = (
     ItemFailed,
     ItemRetried,
     ItemRevoked,
-    RevocationFailed,
+    ItemRevocationFailed,
     ItemSettled,
     FulfillmentRefused,
 )

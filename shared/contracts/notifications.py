@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
 from shared.contracts.values import Count, Id, Short, Text, Url
+from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic(
     "notifications.commands.v1", owner="notifications", description="Webhook endpoints, replays, lost mails."
@@ -17,7 +17,7 @@ EVENTS = Topic("notifications.events.v1", owner="notifications", description="Wh
 WebhookEvent = Literal["order.received", "order.refunded", "order.created", "order.updated", "order.completed"]
 
 
-class RegisterEndpoint(Command, type="webhook.register", topic=COMMANDS):
+class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
     """Send events of a store to a URL. Key: `<store>`. The same `endpoint` again replaces it."""
 
     endpoint: Id
@@ -27,13 +27,13 @@ class RegisterEndpoint(Command, type="webhook.register", topic=COMMANDS):
     """Standard Webhooks signing secret. The HTTP API makes it and shows it once."""
 
 
-class RemoveEndpoint(Command, type="webhook.remove", topic=COMMANDS):
+class RemoveWebhook(Command, type="webhook.remove", topic=COMMANDS):
     """Send nothing more to an endpoint. Key: `<store>`."""
 
     endpoint: Id
 
 
-class PauseEndpoint(Command, type="webhook.pause", topic=COMMANDS):
+class PauseWebhook(Command, type="webhook.pause", topic=COMMANDS):
     """Hold an endpoint's deliveries back; they are kept as paused. Key: `<store>`. Also sent by notifications itself
     when an endpoint answers 410 Gone."""
 
@@ -41,7 +41,7 @@ class PauseEndpoint(Command, type="webhook.pause", topic=COMMANDS):
     reason: Short = ""
 
 
-class ResumeEndpoint(Command, type="webhook.resume", topic=COMMANDS):
+class ResumeWebhook(Command, type="webhook.resume", topic=COMMANDS):
     """Send to a paused endpoint again. Key: `<store>`. What was held back is sent by `webhook.replay` per order."""
 
     endpoint: Id

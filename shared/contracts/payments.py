@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
 from shared.contracts.values import Amount, Card, Count, Currency, Given, Id, Short, Text, Url, Value
+from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic("payments.commands.v1", owner="payments", description="Refunds and other wishes about money.")
 EVENTS = Topic("payments.events.v1", owner="payments", description="Everything that happens to money.")
@@ -55,7 +55,7 @@ class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
 # Facts
 
 
-class PaymentActionNeeded(Event, type="payment.action_required", topic=EVENTS):
+class PaymentActionRequired(Event, type="payment.action_required", topic=EVENTS):
     """The customer must confirm at `url` (3-D Secure)."""
 
     attempt: Count
@@ -75,7 +75,7 @@ class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
     captured_at: datetime
 
 
-class PaymentFailed(Event, type="payment.declined", topic=EVENTS):
+class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):
     """An attempt failed; nothing was charged."""
 
     attempt: Count
@@ -112,7 +112,7 @@ class PaymentSettled(Event, type="payment.settled", topic=EVENTS):
     """For staff."""
 
 
-class SettlementContradicted(Event, type="payment.settlement_contradicted", topic=EVENTS):
+class PaymentSettlementContradicted(Event, type="payment.settlement_contradicted", topic=EVENTS):
     """The provider reports otherwise than a person had said; its word counts. Needs attention."""
 
     attempt: Count
@@ -151,7 +151,7 @@ class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
     """The provider's id: `re_…`."""
 
 
-class RefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
+class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
     """The provider did not give the money back; a person must look."""
 
     refund: Id
@@ -161,7 +161,7 @@ class RefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
     """For staff."""
 
 
-class SurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
+class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
     """A second charge for the same order was found and given back. The order's own payment is untouched."""
 
     refund: Id
@@ -177,15 +177,15 @@ class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
 
 
 EMITS: tuple[type[Event], ...] = (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCaptured,
-    PaymentFailed,
+    PaymentDeclined,
     PaymentUnresolved,
     PaymentSettled,
-    SettlementContradicted,
+    PaymentSettlementContradicted,
     PaymentCancelled,
     PaymentRefunded,
-    RefundFailed,
-    SurplusRefunded,
+    PaymentRefundFailed,
+    PaymentSurplusRefunded,
     PaymentsRefused,
 )

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from pydantic import Field
 
-from shared.contracts.envelope import Command, Topic
 from shared.contracts.values import (
     Address,
     Amount,
@@ -24,6 +23,7 @@ from shared.contracts.values import (
     Text,
     Url,
 )
+from shared.core import Command, Topic
 
 CHECKOUTS = Topic(
     "storefront.checkouts.v1", owner="storefront", description="What customers do on the checkout page, by order id."
@@ -99,7 +99,7 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     terms_accepted_at: datetime | None = None
 
 
-class PaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
+class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
     """The customer tries to pay again, after a declined card or an abandoned 3-D Secure step."""
 
     payment: PaymentChoice

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from shared.money import MAX_AMOUNT, exponent
+from shared.core.money import MAX_AMOUNT, exponent
 
 
 def _is_currency(code: str) -> str:
@@ -161,14 +161,6 @@ class OrderItem(Value):
     shippable: bool = False
     thumbnail: Url | None = None
     custom_fields: dict[Short, Text] = Field(default_factory=dict)
-
-
-class Attempt(Value):
-    """One try of a call to the outside that did not succeed."""
-
-    at: datetime
-    error: Text
-    """What to fix, for staff."""
 
 
 class Instructions(Value):

@@ -9,22 +9,10 @@ from operator import itemgetter
 
 import structlog
 
-from shared.contracts.envelope import (
-    BadBody,
-    BadEnvelope,
-    Command,
-    Problem,
-    decode,
-    from_headers,
-    message_type,
-    read_key,
-)
-from shared.shell.bus import BusRecord, BusUnavailable, Source
-from shared.shell.clock import back_off
-from shared.shell.core import mixed
-from shared.shell.errors import describe, printable
-from shared.shell.handler import Handler
-from shared.shell.inbound import (
+from shared.contracts.envelope import BadBody, BadEnvelope, decode, from_headers, message_type, read_key
+from shared.core import Command, Problem, mixed
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import (
     Inbound,
     Malformed,
     Meta,
@@ -35,27 +23,30 @@ from shared.shell.inbound import (
     record_id,
     salt_of,
 )
-from shared.shell.metrics import Metrics
+from shared.shell.errors import describe, printable
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.wiring import Wiring
+from shared.shell.ports.bus import BusRecord, BusUnavailable, Source
+from shared.shell.ports.clock import back_off
+from shared.shell.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 MOST_WAITING = 32_000_000
 """Bytes of records: nothing more is read while so many wait to be handled."""
 
 
-def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
+def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
     """A record as a message for the core; None for an event that this service does not care about.
 
     Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
     """
-    if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in wiring.foreign:
+    if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in registry.foreign:
         return None
     place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
     if record.unreadable:
         return _undecodable(record, place, record.unreadable)
     try:
-        return _read(wiring, record, place)
+        return _read(registry, record, place)
     except BadEnvelope as wrong:
         return _undecodable(record, place, str(wrong))
     except Exception as bug:
@@ -63,14 +54,14 @@ def inbound_of(wiring: Wiring, record: BusRecord) -> Inbound | None:
         return _undecodable(record, place, describe(bug))
 
 
-def _read(wiring: Wiring, record: BusRecord, place: RecordSource) -> Inbound | None:
+def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource) -> Inbound | None:
     envelope = from_headers(record.headers, record.key)
     kind = message_type(envelope)
     if kind.topic.name != record.topic:
         raise BadEnvelope(f"{kind.type} does not belong on this topic")
-    if not wiring.handles(kind):
+    if not registry.handles(kind):
         if issubclass(kind, Command):
-            raise BadEnvelope(f"{wiring.name} does not handle {kind.type}")
+            raise BadEnvelope(f"{registry.name} does not handle {kind.type}")
         return None
     meta = Meta(
         envelope.correlation_id or str(envelope.id),
@@ -120,17 +111,17 @@ class Reader:
 
     def __init__(
         self,
-        wiring: Wiring,
+        registry: HandlerRegistry,
         source: Source,
         handler: Handler,
         metrics: Metrics,
         limit: int,
-        chance: random.Random,
+        rng: random.Random,
         progress: Progress | None = None,
     ) -> None:
-        self.wiring, self.source, self.handler, self.metrics = wiring, source, handler, metrics
+        self.registry, self.source, self.handler, self.metrics = registry, source, handler, metrics
         self.limit = limit
-        self.chance = chance
+        self.rng = rng
         self.progress = progress or Progress()
         self._handled: dict[tuple[str, int], int] = {}
         self._waiting = 0
@@ -149,7 +140,7 @@ class Reader:
                 self.progress.waits("reader")
                 if troubles in (1, 10, 100):
                     log.warning("kafka unavailable, trying again", error=str(trouble), times=troubles)
-                await asyncio.sleep(back_off(0.1, troubles, self.chance, 5.0))
+                await asyncio.sleep(back_off(0.1, troubles, self.rng, 5.0))
                 continue
             if records:
                 self.progress.rests("reader")  # the next step is the handler's
@@ -160,7 +151,7 @@ class Reader:
                 self.progress.rests("reader")
 
     async def _take(self, records: Sequence[BusRecord]) -> None:
-        inbounds = [inbound for record in records if (inbound := inbound_of(self.wiring, record))]
+        inbounds = [inbound for record in records if (inbound := inbound_of(self.registry, record))]
         self.metrics.skipped.inc(len(records) - len(inbounds))
         for record in records:
             if record.unreadable:

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from aiohttp import web
 
-from shared.contracts.envelope import Event, Refusal, Topic
-from shared.shell.core import Core, NoOutcome, NotDone, Operation, Outcome, Record
+from shared.core import Core, Event, NoOutcome, NotDone, Operation, Outcome, Record, Refusal, Topic
 
 
 class Gateway(Protocol):

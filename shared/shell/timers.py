@@ -6,12 +6,12 @@ import asyncio
 
 import structlog
 
-from shared.shell.clock import Clock
-from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.observability.progress import Progress
-from shared.shell.store import FIRST_TIMER, Store, StoreUnavailable, TimerPlace, TimerRow
-from shared.shell.wiring import Wiring
+from shared.shell.ports.clock import Clock
+from shared.shell.ports.store import FIRST_TIMER, Store, StoreUnavailable, TimerPlace, TimerRow
+from shared.shell.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 LIMIT = 300
@@ -21,9 +21,9 @@ MOST_TOLD = 1000
 
 class Timers:
     def __init__(
-        self, wiring: Wiring, store: Store, clock: Clock, handler: Handler, progress: Progress | None = None
+        self, registry: HandlerRegistry, store: Store, clock: Clock, handler: Handler, progress: Progress | None = None
     ) -> None:
-        self.wiring, self.store, self.clock, self.handler = wiring, store, clock, handler
+        self.registry, self.store, self.clock, self.handler = registry, store, clock, handler
         self.progress = progress or Progress()
         self._unreadable: set[TimerPlace] = set()
 
@@ -55,7 +55,7 @@ class Timers:
 
     def _inbound(self, row: TimerRow) -> Inbound | None:
         try:
-            message = self.wiring.names.load(row.kind, row.payload)
+            message = self.registry.names.load(row.kind, row.payload)
             return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
         except Exception as error:
             place = (row.due, row.key, row.name)

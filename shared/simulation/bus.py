@@ -15,8 +15,8 @@ from datetime import datetime
 
 import orjson
 
-from shared.shell.bus import BusRecord, BusUnavailable, Positions, Sent
-from shared.shell.store import OutboxRow
+from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions, Sent
+from shared.shell.ports.store import OutboxRow
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -49,8 +49,8 @@ class Group:
 
 
 class MemoryBus:
-    def __init__(self, clock: Callable[[], datetime], chance: random.Random, partitions: int = 3) -> None:
-        self.clock, self.chance, self.partitions = clock, chance, partitions
+    def __init__(self, clock: Callable[[], datetime], rng: random.Random, partitions: int = 3) -> None:
+        self.clock, self.rng, self.partitions = clock, rng, partitions
         self.logs: dict[Place, list[BusRecord]] = {}
         self.groups: dict[str, Group] = {}
         self._epochs: dict[str, int] = {}
@@ -146,7 +146,7 @@ class MemoryBus:
         group.assigned = {}
         if not members:
             return
-        shift = int(self.chance.random() * len(members))
+        shift = int(self.rng.random() * len(members))
         places = [(topic, partition) for topic in group.topics for partition in range(self.partitions)]
         for number, place in enumerate(places):
             group.assigned[place] = members[(number + shift) % len(members)]
@@ -191,7 +191,7 @@ class MemorySource:
     def _found(self, limit: int) -> list[BusRecord]:
         """From a random partition on, as fetches come back in any order."""
         places = list(self._positions)
-        first = int(self.bus.chance.random() * len(places)) if places else 0
+        first = int(self.bus.rng.random() * len(places)) if places else 0
         found: list[BusRecord] = []
         for place in (*places[first:], *places[:first]):
             log = self.bus.logs.get(place, ())

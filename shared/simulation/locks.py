@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable
 
-from shared.shell.store import StoreUnavailable
+from shared.shell.ports.store import StoreUnavailable
 
 Place = tuple[str, Hashable]
 """A table and a primary key."""

@@ -196,9 +196,9 @@ class SeededLoop(asyncio.BaseEventLoop):
             heapq.heappop(self._alarms)[2]()
 
     def _shuffle(self, batch: list[asyncio.Handle]) -> None:
-        chance = self._chance.random
+        rng = self._chance.random
         for last in range(len(batch) - 1, 0, -1):
-            other = int(chance() * (last + 1))
+            other = int(rng() * (last + 1))
             batch[last], batch[other] = batch[other], batch[last]
 
     # What a loop without sockets and threads does for asyncio's own machinery

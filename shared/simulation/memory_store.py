@@ -15,9 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from shared.shell.core import Record
-from shared.shell.service import RecordTable, StateTable
-from shared.shell.store import (
+from shared.core import Record
+from shared.shell.ports.store import (
     FIRST_TIMER,
     MOST_PARKED,
     SHOWN_BYTES,
@@ -37,6 +36,7 @@ from shared.shell.store import (
     Wanted,
     Writes,
 )
+from shared.shell.service import RecordTable, StateTable
 from shared.simulation.columns import refusal
 from shared.simulation.locks import Locks
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from shared.shell.store import OutboxRow, Reach, Store, StoreUnavailable
+from shared.shell.ports.store import OutboxRow, Reach, Store, StoreUnavailable
 
 
-class Turnstile:
+class AdvisoryLock:
     """One service's advisory lock."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Turnstile:
 class MemoryRelayLock:
     """See `relay.RelayLock`."""
 
-    def __init__(self, turnstile: Turnstile, owner: str, store: Store) -> None:
+    def __init__(self, turnstile: AdvisoryLock, owner: str, store: Store) -> None:
         self.turnstile, self.owner, self.store = turnstile, owner, store
         self.lost = False
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.processes import PROJECT
+from deploy.devstack.processes import PROJECT
 from shared.settings import PREFIX
 
 KNOWN_SETTINGS = """

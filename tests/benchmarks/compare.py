@@ -22,9 +22,9 @@ import orjson
 import uvloop
 
 from deploy.demo.catalogue import HOOK
-from deploy.embedded.errors import StackError
-from deploy.embedded.stack import Stack
-from deploy.processes import PROJECT, Services
+from deploy.devstack.errors import StackError
+from deploy.devstack.processes import PROJECT, Services
+from deploy.devstack.stack import Stack
 from tests.benchmarks.code import Code, CodeFailed, checked_out, code_in, described
 from tests.benchmarks.customers import Customers, Stuck
 from tests.benchmarks.ground import INSTANT, REAL, Ground
@@ -73,7 +73,7 @@ class Comparison:
         """Tables, made by each code's own migrations, the shop, and some orders: Kafka is slow at first."""
         for side in (self.before, self.after):
             await self.ground.make_databases(side.databases)
-            await side.code.run("-m", "deploy.cli", "migrate", settings=self.ground.environment(side.databases))
+            await side.code.run("-m", "deploy.cli.main", "migrate", settings=self.ground.environment(side.databases))
             async with self._running(side) as (_, customers):
                 await self.ground.open_shop(side.databases, hook=f"{HOOK}-{side.databases}")
                 await customers.buy(self.question.orders // 2)

@@ -14,15 +14,16 @@ from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 
+from deploy.client.storefront import uuid7
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
-from deploy.storefront import uuid7
 from shared.contracts import notifications
 from shared.contracts.checkout import ORDERS
-from shared.contracts.envelope import Command, Envelope, encode, to_headers
+from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.storefront import CheckoutOpened
+from shared.core import Command
 from shared.settings import KafkaSettings
-from shared.shell.kafka import connection, new_consumer
+from shared.shell.kafka.source import connection, new_consumer
 from tests.benchmarks.settlement import COUNTED, Progress
 
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
@@ -171,9 +172,9 @@ class Customers:
 
     def _messages(self, number: int) -> tuple[str, Command, Command]:
         """Always the same baskets: of one, two or three things, 1.8 in the mean."""
-        chance = random.Random(number)
-        key, country = str(uuid7()), chance.choice(list(COUNTRIES))
-        skus = [(sku, 1) for sku in chance.sample(DIGITAL, k=chance.choice((1, 1, 2, 2, 3)))]
+        rng = random.Random(number)
+        key, country = str(uuid7()), rng.choice(list(COUNTRIES))
+        skus = [(sku, 1) for sku in rng.sample(DIGITAL, k=rng.choice((1, 1, 2, 2, 3)))]
         customer = person("Ada Lovelace", f"{number}-{key[-6:]}")
         store = self._catalogue.main
         opened = CheckoutOpened(store=store, currency=COUNTRIES[country][0], country=country)

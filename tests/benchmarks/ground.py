@@ -12,15 +12,15 @@ from unittest.mock import patch
 import asyncpg
 import psutil
 
-from deploy.client import Edges, OutsideWorld
-from deploy.commands.system import migrate_all
+from deploy.cli.system import migrate_all
+from deploy.client.http import ApiClient, OutsideWorld
 from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
-from deploy.embedded.stack import Stack
-from deploy.processes import SERVICES, Services
+from deploy.devstack.processes import SERVICES, Services
+from deploy.devstack.stack import Stack
 from shared.settings import Settings
 from tests.benchmarks.code import OURS, Code
 
-REAL, INSTANT, USUAL = "deploy.run", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
+REAL, INSTANT, USUAL = "deploy.worker", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
 """Programs that run a service: as in production; with an outside that answers at once; the usual way."""
 
 
@@ -131,7 +131,7 @@ class Ground:
         """Set up stores, products, codes and a webhook endpoint over the running services' edges."""
         settings = self.settings(of)
         async with (
-            Edges.of(settings) as edges,
+            ApiClient.of(settings) as edges,
             OutsideWorld(self.stack.outside_url, self.stack.secrets.outside_token) as world,
         ):
             await open_shop(edges, world, self.catalogue, hook=hook)

@@ -17,15 +17,15 @@ from typing import Any
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.run import factory_of
+from deploy.worker import factory_of
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.payments.domain.operations import ChargeCard
+from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings, load_settings
-from shared.shell.core import NotDone, Operation, Outcome
-from shared.shell.runner import run_worker
+from shared.shell.observability.telemetry import configure_logging
 from shared.shell.service import Gateway, Service
-from shared.telemetry import configure_logging
+from shared.shell.worker import run_worker
 from tests.benchmarks.stages import sampled
 from tests.benchmarks.usual_way import outside
 

@@ -21,9 +21,9 @@ from typing import Any
 import asyncpg
 import psutil
 
-from deploy.embedded import kafka_jars
-from deploy.embedded.stack import Stack
-from deploy.processes import Services
+from deploy.devstack import kafka_jars
+from deploy.devstack.processes import Services
+from deploy.devstack.stack import Stack
 from tests.benchmarks import growth, instant, shell_alone, stages
 from tests.benchmarks.code import OURS, Code
 from tests.benchmarks.customers import Customers, Lives, Stuck

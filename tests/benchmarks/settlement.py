@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from shared.contracts.checkout import ItemsDelivered, OrderCompleted
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered
 from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
 
 MAILS = 2
@@ -16,7 +16,7 @@ MAILS = 2
 WEBHOOKS = 6
 """Per order and endpoint that wants every event: two each when it is placed, paid and completed."""
 
-COMPLETED, DELIVERED = OrderCompleted.type, ItemsDelivered.type
+COMPLETED, DELIVERED = OrderCompleted.type, OrderItemsDelivered.type
 MAILED, POSTED = EmailSent.type, WebhookDelivered.type
 GIVEN_UP = (EmailFailed.type, WebhookExhausted.type)
 COUNTED = frozenset({COMPLETED, DELIVERED, MAILED, POSTED, *GIVEN_UP})

@@ -17,20 +17,20 @@ import asyncpg
 import orjson
 import sqlalchemy as sa
 
-from deploy.storefront import uuid7
-from shared.contracts.envelope import Command, Envelope, Event, Refusal, Topic, encode, to_headers
-from shared.shell.bus import BusRecord
-from shared.shell.clock import SystemClock
-from shared.shell.core import Context, Core, Decision
-from shared.shell.database import CONNECTION_SETTINGS, create_engine
-from shared.shell.handler import Handler
-from shared.shell.metrics import Metrics
-from shared.shell.postgres import PostgresStore
+from deploy.client.storefront import uuid7
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Command, Context, Core, Decision, Event, Refusal, Topic
+from shared.shell.batch.handler import Handler
+from shared.shell.observability.metrics import Metrics
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.clock import SystemClock
+from shared.shell.postgres.engine import CONNECTION_SETTINGS, create_engine
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
 from shared.shell.reader import inbound_of
-from shared.shell.runner import collect_seldom
-from shared.shell.schema import TABLES_V1
+from shared.shell.registry import HandlerRegistry
 from shared.shell.service import Service, StateTable, Storage, state_table
-from shared.shell.wiring import Wiring
+from shared.shell.worker import collect_seldom
 
 BATCH = 300
 KEYS = 5000
@@ -78,10 +78,10 @@ SERVICE = Service(
 
 
 def records(count: int) -> list[BusRecord]:
-    chance = random.Random(1)
+    rng = random.Random(1)
     made = []
     for offset in range(count):
-        now, key = datetime.now(UTC), f"c-{chance.randrange(KEYS)}"
+        now, key = datetime.now(UTC), f"c-{rng.randrange(KEYS)}"
         envelope = Envelope(uuid7(), Add.type, "storefront", key, now, store="lighthouse", actor="customer")
         body = encode(Add(amount=1, note="one more"))
         made.append(BusRecord(COMMANDS.name, 0, offset, key.encode(), tuple(to_headers(envelope)), body, now))
@@ -109,23 +109,23 @@ async def by_the_shell(url: str, given: Sequence[BusRecord]) -> float:
     """Handlings per second."""
     await make_tables(url)
     engine = create_engine(url, "benchmark")
-    wiring = Wiring(SERVICE)
+    registry = HandlerRegistry(SERVICE)
     collect_seldom()  # as every worker does
     handler = Handler(
-        wiring,
+        registry,
         PostgresStore(engine, notify=True),
         SystemClock(),
         "counter-0",
         batch=BATCH,
         metrics=Metrics("counter", "counter-0"),
-        chance=random.Random(),
+        rng=random.Random(),
         after=lambda done: None,
-        room=lambda kind, destination: 0,
+        lease_budget=lambda kind, destination: 0,
     )
     try:
         began = time.perf_counter()
         for first in range(0, len(given), BATCH):
-            found = [inbound_of(wiring, record) for record in given[first : first + BATCH]]
+            found = [inbound_of(registry, record) for record in given[first : first + BATCH]]
             await handler.handle([inbound for inbound in found if inbound])
         return len(given) / (time.perf_counter() - began)
     finally:

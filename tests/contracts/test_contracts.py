@@ -12,14 +12,15 @@ import jsonschema
 import pytest
 from pydantic import SecretStr
 
-from deploy.run import SERVICES, factory_of
+from deploy.worker import SERVICES, factory_of
 from shared.contracts import READERS, TOPICS
 from shared.contracts.asyncapi import document, file_name, json_schema, published
-from shared.contracts.envelope import BadBody, Command, Message, decode, encode
+from shared.contracts.envelope import BadBody, decode, encode
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.generate import DOCS, stale, write
+from shared.core import Command, Message
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
-from shared.shell.database import create_engine
+from shared.shell.postgres.engine import create_engine
 from shared.shell.service import Service
 from tests.contracts.compatibility import broken
 from tests.contracts.publish import BASELINE, GOLDEN

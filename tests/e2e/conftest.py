@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from deploy.client import Edges, OutsideWorld, StripeSandbox
-from deploy.commands.system import running_services
+from deploy.cli.system import running_services
+from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
 from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import WEBHOOK_EVENTS, open_shop
 from deploy.demo.shop import Shop
-from deploy.embedded.stack import Stack
+from deploy.devstack.stack import Stack
 from shared.settings import Settings, load_settings
 from tests.e2e.conversation import World
 
@@ -30,7 +30,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
     settings = settings_of(stack)
     async with (
         running_services(stack, workers=1) as services,
-        Edges.of(settings, actor="staff:tess") as edges,
+        ApiClient.of(settings, actor="staff:tess") as edges,
         OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
         StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
         aiohttp.ClientSession() as browser,

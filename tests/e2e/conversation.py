@@ -20,11 +20,11 @@ import aiohttp
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from deploy.client import Edges, OutsideWorld, Problem, StripeSandbox
+from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue, offer
 from deploy.demo.shop import GOOD_CARD, Order, Shop
-from deploy.processes import Services
+from deploy.devstack.processes import Services
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.contracts.values import Customer as Who
 from shared.settings import Settings
@@ -56,7 +56,7 @@ class World:
 
     settings: Settings
     services: Services
-    edges: Edges
+    edges: ApiClient
     outside: OutsideWorld
     bank: StripeSandbox
     shop: Shop

@@ -15,14 +15,14 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.check import check
-from deploy.client import Edges, OutsideWorld, StripeSandbox
-from deploy.commands.system import running_services
+from deploy.check.run import check
+from deploy.cli.system import running_services
+from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import open_shop
 from deploy.demo.shop import Order, Shop
-from deploy.embedded.stack import Stack
+from deploy.devstack.stack import Stack
 from shared.contracts.fulfillment import EVENTS
 from tests.e2e.conftest import settings_of
 
@@ -41,7 +41,7 @@ async def order(stack: Stack) -> AsyncIterator[Order]:
     catalogue, settings = shipped.load(stack.outside_url, codes=100), settings_of(stack)
     async with (
         running_services(stack, workers=1),
-        Edges.of(settings) as edges,
+        ApiClient.of(settings) as edges,
         OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
         Shop(settings, catalogue) as shop,
     ):
@@ -55,7 +55,7 @@ async def order(stack: Stack) -> AsyncIterator[Order]:
 
 def checked(stack: Stack) -> tuple[int, dict[str, list[str]]]:
     """The command's exit code, and the violations that it prints."""
-    command = [sys.executable, "-m", "deploy.cli", "check", "--json"]
+    command = [sys.executable, "-m", "deploy.cli.main", "check", "--json"]
     ended = subprocess.run(command, env=os.environ | stack.environment(), capture_output=True, text=True, check=False)
     report: dict[str, Any] = json.loads(ended.stdout)
     return ended.returncode, {name: found for name, found in report["invariants"].items() if found}

@@ -13,8 +13,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from deploy.embedded.stack import Stack
-from deploy.storefront import uuid7
+from deploy.client.storefront import uuid7
+from deploy.devstack.stack import Stack
 from shared.contracts.envelope import encode
 from shared.contracts.storefront import CheckoutOpened
 from tests.e2e.conversation import World, eventually
@@ -38,7 +38,7 @@ class CommandLine:
 
     async def __call__(self, *arguments: str, given: str = "") -> Said:
         pipe = asyncio.subprocess.PIPE
-        command = [sys.executable, "-m", "deploy.cli", *arguments]
+        command = [sys.executable, "-m", "deploy.cli.main", *arguments]
         process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._environment
         )
@@ -81,7 +81,7 @@ async def test_an_order_is_published_followed_and_refunded(orderbus: CommandLine
 
 
 async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world: World) -> None:
-    await world.outside.plant("smtp", answer=554)
+    await world.outside.inject("smtp", answer=554)
     order = await world.customer("Ada Lovelace").buys("tides")
     await order.becomes("completed")
 
@@ -91,7 +91,7 @@ async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world
 
     rows = await eventually(lost, lambda seen: len(seen) == 3, "three lost mails")
     assert {row["code"] for row in rows} == {"smtp_554"}
-    await world.outside.relent("smtp")
+    await world.outside.clear_fault("smtp")
     assert "failed" in (await orderbus("order", order.id)).out
     one = rows[0]["message"]
     assert (await orderbus("settle", "mail", order.id, "sent", "--message", one, "--reason", "Seen.")).code == 0

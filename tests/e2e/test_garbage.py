@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.storefront import Follower, Storefront, uuid7
+from deploy.client.storefront import Follower, Storefront, uuid7
 from shared.contracts import READERS, checkout, fulfillment, notifications, payments, storefront
-from shared.contracts.envelope import Command, Envelope, Message, Topic, encode, to_headers
+from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples import EXAMPLES
+from shared.core import Command, Message, Topic
 from tests.e2e.conversation import World, eventually
 
 # For each topic a message with a number in it: one to spoil.
@@ -25,7 +26,7 @@ SAMPLES: tuple[type[Message], ...] = (
     payments.PaymentCaptured,
     fulfillment.ReceiveStock,
     fulfillment.ItemDelivered,
-    notifications.RegisterEndpoint,
+    notifications.RegisterWebhook,
     notifications.WebhookDelivered,
 )
 UNINTERESTED = {(checkout.OrderPaid, "payments")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from deploy.storefront import Follower, Storefront, uuid7
+from deploy.client.storefront import Follower, Storefront, uuid7
 from shared.contracts import checkout
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.storefront import CheckoutOpened

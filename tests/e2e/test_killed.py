@@ -11,24 +11,24 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from deploy.check import check
+from deploy.check.run import check
 from deploy.demo.play import Play
 from deploy.demo.rest import comes_to_rest
 from deploy.demo.result import double_charged, lost, rows_of
 from deploy.demo.stories import STORIES
-from deploy.processes import SERVICES, Worker
+from deploy.devstack.processes import SERVICES, Worker
 from tests.e2e.conversation import World
 
 KILLS = 3
 
 
 @contextlib.asynccontextmanager
-async def killed_now_and_then(worker: Worker, chance: random.Random) -> AsyncIterator[None]:
+async def killed_now_and_then(worker: Worker, rng: random.Random) -> AsyncIterator[None]:
     """Kill the worker at random moments; its supervisor starts it again each time."""
 
     async def kill() -> None:
         for _ in range(KILLS):
-            await asyncio.sleep(chance.uniform(0.1, 1.2))
+            await asyncio.sleep(rng.uniform(0.1, 1.2))
             worker.kill()
 
     killing = asyncio.create_task(kill())

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.client import Edges, OutsideWorld
+from deploy.client.http import ApiClient, OutsideWorld
 from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import open_shop
-from deploy.embedded.kafka_jars import cache_folder
+from deploy.devstack.kafka_jars import cache_folder
 from tests.e2e.conversation import eventually
 from tests.e2e.test_up import orderbus_up, place_orders, settings_at
 
@@ -44,7 +44,7 @@ async def test_nothing_is_left_and_nothing_written_outside(tmp_path: Path, home:
         settings, environment = settings_at(folder)
         url, token = environment["ORDERBUS_DEMO__OUTSIDE_URL"], environment["ORDERBUS_DEMO__OUTSIDE_TOKEN"]
         catalogue = shipped.load(url, codes=10)
-        async with Edges.of(settings) as edges, OutsideWorld(url, token) as outside:
+        async with ApiClient.of(settings) as edges, OutsideWorld(url, token) as outside:
             await open_shop(edges, outside, catalogue)
             await place_orders(settings, catalogue, 3)
 

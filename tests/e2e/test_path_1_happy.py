@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from deploy.storefront import Follower, Read
+from deploy.client.storefront import Follower, Read
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.storefront import PaymentChoice
 from tests.e2e.conversation import Customer, World, delivery_states, eventually, link_in
@@ -54,7 +54,7 @@ async def test_every_change_is_in_the_timeline_and_in_the_customers_feed(world: 
 
 
 async def test_the_callback_completes_what_the_lost_answer_did_not(world: World) -> None:
-    await world.bank.plant({"kind": "close_after", "path": "/v1/payment_intents", "method": "POST"})
+    await world.bank.inject({"kind": "close_after", "path": "/v1/payment_intents", "method": "POST"})
 
     order = await world.customer("Alan Turing").buys("tides")
     done = await order.becomes("completed")

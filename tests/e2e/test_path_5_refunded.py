@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from deploy.client import Problem
+from deploy.client.http import Problem
 from tests.e2e.conversation import World, eventually, link_in
 
 

@@ -9,19 +9,19 @@ from tests.e2e.conversation import World, delivery_states, eventually
 
 async def test_a_platform_that_is_down_and_then_rejects_leaves_a_word_on_what_to_fix(world: World) -> None:
     sku = await world.sells("rowing", {"kind": "course", "url": world.desk("rowing")})
-    await world.outside.plant("hooks/rowing", answer=500, times=1)
+    await world.outside.inject("hooks/rowing", answer=500, times=1)
     customer = world.customer("Karen Jones")
 
     order = await customer.buys(sku, "tides")
     await eventually(lambda: world.outside.received("rowing"), lambda seen: len(seen) == 1, "the first try")
-    await world.outside.plant("hooks/rowing", answer=422)
+    await world.outside.inject("hooks/rowing", answer=422)
     failed = await order.becomes("failed")
     assert (failed["payment_status"], failed["fulfilment_status"]) == ("paid", "failed")
     trouble = (await world.edges.order(order.id))["items"][0]["trouble"]
     assert "422" in trouble
     assert "look there for the reason, then retry" in trouble
 
-    await world.outside.relent("hooks/rowing")
+    await world.outside.clear_fault("hooks/rowing")
     await world.retries(order)
     done = await order.becomes("completed")
 
@@ -35,7 +35,7 @@ async def test_a_platform_that_is_down_and_then_rejects_leaves_a_word_on_what_to
 async def test_a_wrong_url_fails_nothing_and_the_order_goes_on_where_it_is_right(world: World) -> None:
     """The operator's fault: staff see why it waits, and the customer hears nothing of it."""
     sku = await world.sells("sculling", {"kind": "course", "url": world.desk("nowhere")})
-    await world.outside.plant("hooks/nowhere", answer=404)
+    await world.outside.inject("hooks/nowhere", answer=404)
     customer = world.customer("Grace Hopper")
     order = await customer.buys(sku)
 
@@ -58,7 +58,7 @@ async def test_a_wrong_url_fails_nothing_and_the_order_goes_on_where_it_is_right
 
 async def test_a_platform_that_comes_back_needs_nobody(world: World) -> None:
     sku = await world.sells("sailing", {"kind": "course", "url": world.desk("sailing")})
-    await world.outside.plant("hooks/sailing", answer=500, times=2)
+    await world.outside.inject("hooks/sailing", answer=500, times=2)
 
     order = await world.customer("Donald Knuth").buys(sku)
     await order.becomes("completed")
@@ -81,7 +81,7 @@ async def test_an_empty_pool_is_waited_for_until_codes_are_added(world: World) -
 
 async def test_staff_may_complete_an_order_that_cannot_be_delivered(world: World) -> None:
     sku = await world.sells("diving", {"kind": "course", "url": world.desk("diving")})
-    await world.outside.plant("hooks/diving", answer=422)
+    await world.outside.inject("hooks/diving", answer=422)
     order = await world.customer().buys(sku)
     await order.becomes("failed")
 

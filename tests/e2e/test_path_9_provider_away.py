@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from deploy.client import Problem
+from deploy.client.http import Problem
 from deploy.demo.shop import Order
-from deploy.embedded.stack import Stack
+from deploy.devstack.stack import Stack
 from tests.e2e.conversation import Customer, World, eventually
 from tests.e2e.test_command_line import CommandLine
 
@@ -24,11 +24,11 @@ FOR_STAFF = ("ORDERBUS_", "API key", "sk_test", "req_", "Stripe", "pm_of_nobody"
 
 @contextlib.asynccontextmanager
 async def trouble(world: World, **fault: Any) -> AsyncIterator[None]:
-    await world.bank.plant({"count": None, **fault})
+    await world.bank.inject({"count": None, **fault})
     try:
         yield
     finally:
-        await world.bank.relent()
+        await world.bank.clear_fault()
 
 
 async def twenty_buy(world: World, name: str) -> list[tuple[Customer, Order]]:
@@ -123,7 +123,7 @@ async def test_a_person_settles_what_nobody_could_find_out(world: World, stack: 
     try:
         lost = {"kind": "close_after", "match": {"path": "/v1/payment_intents", "method": "POST"}}
         async with trouble(world, **lost):
-            await world.bank.plant(
+            await world.bank.inject(
                 {"kind": "error", "count": None, "match": {"path": "/v1/payment_intents", "method": "GET"}}
             )
             order = await world.customer("Grace Hopper", store=world.fair).buys(sku)

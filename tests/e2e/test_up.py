@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from deploy.check import check
-from deploy.client import Edges, OutsideWorld, StripeSandbox
-from deploy.commands.place import running
+from deploy.check.run import check
+from deploy.cli.place import running
+from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.storefront import Storefront, uuid7
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import Catalogue, open_shop
 from deploy.demo.shop import Shop
-from deploy.storefront import Storefront, uuid7
 from shared.contracts.storefront import CheckoutOpened
 from shared.settings import Settings, load_settings
 from tests.e2e.conversation import eventually
@@ -36,7 +36,7 @@ KEYS = (
 async def orderbus_up(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of `orderbus up`, once it is up."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ORDERBUS_")}
-    command = [sys.executable, "-m", "deploy.cli", "up", "--data", str(folder)]
+    command = [sys.executable, "-m", "deploy.cli.main", "up", "--data", str(folder)]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
     assert process.stderr is not None
     try:
@@ -78,14 +78,14 @@ async def test_up_goes_on_where_it_was_killed(tmp_path: Path) -> None:
         settings, environment = settings_at(folder)
         url, token = environment["ORDERBUS_DEMO__OUTSIDE_URL"], environment["ORDERBUS_DEMO__OUTSIDE_TOKEN"]
         catalogue = shipped.load(url, codes=10)
-        async with Edges.of(settings) as edges, OutsideWorld(url, token) as outside:
+        async with ApiClient.of(settings) as edges, OutsideWorld(url, token) as outside:
             await open_shop(edges, outside, catalogue)
         orders = await place_orders(settings, catalogue, 40)
         process.kill()
 
     async with orderbus_up(folder) as process:
         settings, environment = settings_at(folder)
-        async with Edges.of(settings) as edges, Shop(settings, catalogue):
+        async with ApiClient.of(settings) as edges, Shop(settings, catalogue):
 
             async def completed() -> set[str]:
                 page = await edges.orders(status="completed", limit=100)
@@ -105,7 +105,17 @@ async def test_up_goes_on_where_it_was_killed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_the_demo_prints_one_json_object(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "deploy.cli", "demo", "--orders", "40", "--data", str(tmp_path / "demo"), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.cli.main",
+        "demo",
+        "--orders",
+        "40",
+        "--data",
+        str(tmp_path / "demo"),
+        "--json",
+    ]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     out, err = await asyncio.wait_for(process.communicate(), 150)

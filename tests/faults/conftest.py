@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults.ordeal import Ordeal
+from tests.faults.scenario import FaultScenario
 from tests.faults.system import System, running_system
 from tests.faults.table import LONG, TABLE, Table
 
@@ -40,5 +40,5 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 
 
 @pytest.fixture
-def ordeal(system: System, table: Table, seed: int) -> Ordeal:
-    return Ordeal(system, table, seed)
+def ordeal(system: System, table: Table, seed: int) -> FaultScenario:
+    return FaultScenario(system, table, seed)

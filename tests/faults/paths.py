@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from deploy.client import SERVICES, ClientError
+from deploy.client.http import SERVICES, ClientError
 from deploy.demo import stories
 from deploy.demo.basket import person
 from deploy.demo.catalogue import DESK, HOOK
@@ -233,11 +233,11 @@ async def troubles(system: System, paths: Sequence[Way], timeout: float = PATIEN
         body = {"quantity": max(1, count[LAST_COPY] // 2)}
         await system.edges.command("fulfillment", f"/stores/{store}/stock/{LAST_COPY}", body)
     if count["workshop"]:
-        await system.outside.plant(DESK, answer=422)
-    await system.outside.plant("course", answer=500, times=1 + len(paths) // 30, every=STUMBLES)
+        await system.outside.inject(DESK, answer=422)
+    await system.outside.inject("course", answer=500, times=1 + len(paths) // 30, every=STUMBLES)
 
     async def mend() -> None:
-        await system.outside.relent(DESK)
+        await system.outside.clear_fault(DESK)
 
     async def fill() -> None:
         codes = tuple(f"RARE-{number}-{random.randbytes(6).hex()}" for number in range(count[SCARCE]))

@@ -19,14 +19,14 @@ from typing import Any
 
 import asyncpg
 
-from deploy import check
-from deploy.client import Edges, OutsideWorld, Problem, StripeSandbox
-from deploy.commands.system import running_services
+from deploy.check import run as check
+from deploy.cli.system import running_services
+from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
 from deploy.demo import catalogue
 from deploy.demo.catalogue import Catalogue, Product
 from deploy.demo.shop import Shop
-from deploy.embedded.stack import Stack
-from deploy.processes import SERVICES, Services
+from deploy.devstack.processes import SERVICES, Services
+from deploy.devstack.stack import Stack
 from shared.settings import Settings, load_settings
 from tests.faults.table import LONG
 
@@ -59,7 +59,7 @@ class System:
     stack: Stack
     services: Services
     settings: Settings
-    edges: Edges
+    edges: ApiClient
     outside: OutsideWorld
     bank: StripeSandbox
     catalogue: Catalogue
@@ -140,7 +140,7 @@ async def running_system(folder: Path, workers: int = 1) -> AsyncIterator[System
         stack = await open_things.enter_async_context(Stack(folder))
         services = await open_things.enter_async_context(running_services(stack, workers))
         settings = settings_of(stack.environment())
-        edges = await open_things.enter_async_context(Edges.of(settings))
+        edges = await open_things.enter_async_context(ApiClient.of(settings))
         outside = await open_things.enter_async_context(OutsideWorld(stack.outside_url, stack.secrets.outside_token))
         bank = await open_things.enter_async_context(Bank(stack.stripe_url, stack.secrets.stripe_control_token))
         shipped = offer(stack.outside_url)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import orjson
 import psutil
 
+from deploy.client.storefront import uuid7
 from deploy.demo.basket import checkout, person
-from deploy.processes import Services, Worker
-from deploy.storefront import uuid7
-from shared.contracts.envelope import Message, encode
+from deploy.devstack.processes import Services, Worker
+from shared.contracts.envelope import encode
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted
-from tests.faults.ordeal import Ordeal
+from shared.core import Message
 from tests.faults.paths import PATHS, tell
+from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
 from tests.faults.table import LONG
 
@@ -29,7 +30,7 @@ LIMIT_MB = 150
 DRAINED_WITHIN = 300.0
 
 
-async def test_a_service_starts_with_a_backlog(ordeal: Ordeal) -> None:
+async def test_a_service_starts_with_a_backlog(ordeal: FaultScenario) -> None:
     """Checkout's own, of checkouts opened and refused: real decisions, rows, timers and events, but no mail or webhook,
     whose receivers would set the pace (200 mails/s). Customers who buy come behind it."""
     system, began = ordeal.system, time.monotonic()

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from deploy.processes import SERVICES
-from tests.faults.ordeal import Ordeal
+from deploy.devstack.processes import SERVICES
 from tests.faults.paths import LAST_COPY, PATHS, Told, tell_one
+from tests.faults.scenario import FaultScenario
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
 
@@ -38,7 +38,7 @@ class Crowd:
         return (len(self.told) - before) / (time.monotonic() - began)
 
 
-async def test_a_backup_stays_open_in_every_database(ordeal: Ordeal) -> None:
+async def test_a_backup_stays_open_in_every_database(ordeal: FaultScenario) -> None:
     system, began = ordeal.system, time.monotonic()
     async with crowded(system, random.Random(ordeal.seed)) as crowd:
         await asyncio.sleep(WARM)
@@ -54,13 +54,13 @@ async def test_a_backup_stays_open_in_every_database(ordeal: Ordeal) -> None:
 
 
 @contextlib.asynccontextmanager
-async def crowded(system: System, chance: random.Random) -> AsyncIterator[Crowd]:
+async def crowded(system: System, rng: random.Random) -> AsyncIterator[Crowd]:
     """As many customers in the shop as it holds; the last ones finish what they have begun."""
     crowd = Crowd()
 
     async def customers() -> None:
         while not crowd.leaving:
-            crowd.told.append(await tell_one(system, chance.choice(WAYS)))
+            crowd.told.append(await tell_one(system, rng.choice(WAYS)))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from deploy.processes import Worker
-from tests.faults.ordeal import Ordeal
+from deploy.devstack.processes import Worker
+from tests.faults.scenario import FaultScenario
 from tests.faults.system import System, running_system
 from tests.faults.table import LONG
 
@@ -59,7 +59,7 @@ async def system(small_disk: Path) -> AsyncIterator[System]:
         yield system
 
 
-async def test_the_disk_is_full_for_a_while(ordeal: Ordeal, small_disk: Path) -> None:
+async def test_the_disk_is_full_for_a_while(ordeal: FaultScenario, small_disk: Path) -> None:
     system = ordeal.system
 
     async def break_it() -> None:

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
-from deploy.processes import SERVICES, Services, Worker
-from tests.faults.ordeal import charged_twice
+from deploy.devstack.processes import SERVICES, Services, Worker
 from tests.faults.paths import LAST_COPY, PATHS, End, Told, ends, tell
+from tests.faults.scenario import charged_twice
 from tests.faults.system import HESITANT, System
 from tests.faults.table import LONG, Table
 
@@ -26,7 +26,7 @@ BOTH = 0.3
 
 
 async def test_every_path_ends_as_in_peace_while_processes_are_killed(system: System, table: Table, seed: int) -> None:
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     crowd = [*PATHS, *(way for way in PATHS if LAST_COPY in way.skus)]  # two customers for one last copy
     peaceful = await tell(system, crowd)
     await system.at_rest()
@@ -37,9 +37,9 @@ async def test_every_path_ends_as_in_peace_while_processes_are_killed(system: Sy
     last_copies, struck = Counter[str](), Counter[str]()
     for _ in range(ROUNDS):
         many = [replace(way, store=HESITANT) if way.store else way for way in crowd * COPIES]
-        chance.shuffle(many)
+        rng.shuffle(many)
         many.sort(key=lambda way: not way.store)  # those who have to be waited for come first
-        async with blows(system.services, chance, struck):
+        async with blows(system.services, rng, struck):
             told = await tell(system, many, seconds=SECONDS)
         await system.at_rest()
         found = await ends(system, told)
@@ -76,17 +76,17 @@ def difference(end: End, expected: list[End]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def blows(services: Services, chance: random.Random, struck: Counter[str]) -> AsyncIterator[None]:
+async def blows(services: Services, rng: random.Random, struck: Counter[str]) -> AsyncIterator[None]:
     """SIGKILL one worker, or both of a service, again and again for SECONDS; counts the blows by service."""
     began = time.monotonic()
 
     async def strike() -> None:
-        for service in _in_turn(chance):
-            await asyncio.sleep(chance.uniform(*EVERY))
+        for service in _in_turn(rng):
+            await asyncio.sleep(rng.uniform(*EVERY))
             if time.monotonic() - began > SECONDS:
                 return
             workers = [worker for worker in services.workers if worker.service == service]
-            victims = workers if chance.random() < BOTH else [chance.choice(workers)]
+            victims = workers if rng.random() < BOTH else [rng.choice(workers)]
             _kill(victims)
             struck[service] += 1
             print(f"{time.monotonic() - began:6.1f} s  killed {', '.join(victim.name for victim in victims)}")
@@ -98,9 +98,9 @@ async def blows(services: Services, chance: random.Random, struck: Counter[str])
         striking.cancel()
 
 
-def _in_turn(chance: random.Random) -> Iterator[str]:
+def _in_turn(rng: random.Random) -> Iterator[str]:
     """Services in rounds, each round in another order: nobody is spared for long."""
-    return itertools.chain.from_iterable(chance.sample(SERVICES, k=len(SERVICES)) for _ in itertools.count())
+    return itertools.chain.from_iterable(rng.sample(SERVICES, k=len(SERVICES)) for _ in itertools.count())
 
 
 def _kill(victims: list[Worker]) -> None:

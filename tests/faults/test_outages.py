@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from deploy.processes import SERVICES
-from shared.shell.kafka import SESSION_SECONDS
-from tests.faults.ordeal import SECONDS, Ordeal
+from deploy.devstack.processes import SERVICES
+from shared.shell.kafka.source import SESSION_SECONDS
 from tests.faults.paths import PATHS
+from tests.faults.scenario import SECONDS, FaultScenario
 from tests.faults.table import LONG
 
 OUTAGE, SOON = (60.0, 6.0) if LONG else (5.0, 3.0)
 """Seconds that a receiver stays away, and after how many it goes."""
 
 
-async def test_kafka_is_killed_and_comes_back(ordeal: Ordeal) -> None:
+async def test_kafka_is_killed_and_comes_back(ordeal: FaultScenario) -> None:
     async def break_it() -> None:
         kafka = ordeal.system.stack.kafka
         assert kafka.child
@@ -30,7 +30,7 @@ async def test_kafka_is_killed_and_comes_back(ordeal: Ordeal) -> None:
     await ordeal.survives("(b) SIGKILL of Kafka, restart", break_it)
 
 
-async def test_postgresql_is_shut_down_at_once_and_comes_back(ordeal: Ordeal) -> None:
+async def test_postgresql_is_shut_down_at_once_and_comes_back(ordeal: FaultScenario) -> None:
     async def break_it() -> None:
         postgres = ordeal.system.stack.postgres
         assert postgres.child
@@ -42,7 +42,7 @@ async def test_postgresql_is_shut_down_at_once_and_comes_back(ordeal: Ordeal) ->
     await ordeal.survives("(c) immediate shutdown of PostgreSQL", break_it)
 
 
-async def test_a_worker_freezes_for_longer_than_its_session(ordeal: Ordeal) -> None:
+async def test_a_worker_freezes_for_longer_than_its_session(ordeal: FaultScenario) -> None:
     """Its partitions go to the other worker meanwhile; what it was about to write must not count twice."""
     frozen = [ordeal.system.services.worker(service, index) for index, service in enumerate(("payments", "checkout"))]
 
@@ -66,15 +66,15 @@ FAULTS = (
 )
 
 
-async def test_stripe_loses_answers_and_repeats_its_webhooks_in_disorder(ordeal: Ordeal) -> None:
+async def test_stripe_loses_answers_and_repeats_its_webhooks_in_disorder(ordeal: FaultScenario) -> None:
     system = ordeal.system
     for fault in FAULTS:  # from the first order to the last
-        await system.bank.plant(fault)
+        await system.bank.inject(fault)
 
-    await ordeal.survives("(e) Stripe: lost answers, 429, 500, webhooks", system.bank.relent, after=SECONDS + 5)
+    await ordeal.survives("(e) Stripe: lost answers, 429, 500, webhooks", system.bank.clear_fault, after=SECONDS + 5)
 
 
-async def test_mail_and_webhook_receivers_are_down_for_a_while(ordeal: Ordeal) -> None:
+async def test_mail_and_webhook_receivers_are_down_for_a_while(ordeal: FaultScenario) -> None:
     async def break_it() -> None:
         outside = ordeal.system.stack.outside
         assert outside.child
@@ -87,7 +87,7 @@ async def test_mail_and_webhook_receivers_are_down_for_a_while(ordeal: Ordeal) -
     await ordeal.survives("(f) mail and webhook receivers down", break_it, ways=ways, after=SOON)
 
 
-async def test_every_worker_is_restarted_in_turn_under_load(ordeal: Ordeal) -> None:
+async def test_every_worker_is_restarted_in_turn_under_load(ordeal: FaultScenario) -> None:
     """As a deployment does it: the first worker of every service, then the second."""
 
     async def break_it() -> None:

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 
+from deploy.client.storefront import uuid7
 from deploy.demo.basket import checkout, person
-from deploy.processes import SERVICES
-from deploy.storefront import uuid7
+from deploy.devstack.processes import SERVICES
 from shared.contracts import READERS
 from shared.contracts.checkout import OrderPaid
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.storefront import CHECKOUTS, CheckoutSubmitted
-from tests.faults.ordeal import ORDERS, SECONDS, Ordeal
+from tests.faults.scenario import ORDERS, SECONDS, FaultScenario
 from tests.faults.system import System
 from tests.kafka_bytes import GZIP, LZ4, SNAPPY, ZSTD, RawRecord, batch_of, encoded, produce, varint
 from tests.kafka_bytes import batch_around as around
@@ -51,7 +51,7 @@ def good_headers(key: str) -> Headers:
 @dataclass
 class Storm:
     system: System
-    chance: random.Random
+    rng: random.Random
     client: AIOKafkaClient
     sent: int = 0
     number: int = 0
@@ -72,22 +72,22 @@ class Storm:
 
     def _odd(self) -> RawRecord:
         """Under a key of its own, where it has one that can be read."""
-        key, value, headers = self.chance.choice(ODD)
+        key, value, headers = self.rng.choice(ODD)
         self.number += 1
         return RawRecord(key.replace(b"garbage", b"garbage-%d" % self.number) if key else key, value, headers)
 
     def _record(self) -> bytes:
-        if self.chance.random() < 0.1:  # readable, but behind garbage of the same key
-            key = f"garbage-behind-{self.chance.randrange(10)}"
+        if self.rng.random() < 0.1:  # readable, but behind garbage of the same key
+            key = f"garbage-behind-{self.rng.randrange(10)}"
             good = RawRecord(key.encode(), encode(EXAMPLES[OrderPaid]), (*good_headers(key), (b"\xff", None)))
             bad = RawRecord(key.encode(), b"{}", ((b"ce_id", None),))
-            return batch_of([bad, good], self.chance.choice(CODECS))
-        return batch_of([self._odd()], self.chance.choice(CODECS))
+            return batch_of([bad, good], self.rng.choice(CODECS))
+        return batch_of([self._odd()], self.rng.choice(CODECS))
 
     async def produce(self, batch: bytes, *, any_answer: bool = False) -> None:
-        topic = self.chance.choice(TOPICS)
+        topic = self.rng.choice(TOPICS)
         await self.client.add_topic(topic)
-        partition = self.chance.choice(sorted(self.client.cluster.partitions_for_topic(topic)))
+        partition = self.rng.choice(sorted(self.client.cluster.partitions_for_topic(topic)))
         try:
             await produce(self.client, topic, partition, batch)
             self.sent += 1
@@ -112,7 +112,7 @@ class Storm:
         await producer.stop()
 
 
-async def test_poison_pours_in_while_orders_flow(ordeal: Ordeal) -> None:
+async def test_poison_pours_in_while_orders_flow(ordeal: FaultScenario) -> None:
     system = ordeal.system
     client = AIOKafkaClient(bootstrap_servers=system.settings.kafka.bootstrap_servers)
     await client.bootstrap()

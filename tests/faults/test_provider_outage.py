@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
-from deploy.storefront import Follower, Read
-from shared.contracts.checkout import ORDERS, PaymentDeclined, RefundTroubled
-from tests.faults.ordeal import Ordeal, charged_twice
+from deploy.client.storefront import Follower, Read
+from shared.contracts.checkout import ORDERS, OrderPaymentDeclined, OrderRefundFailed
 from tests.faults.paths import PATHS, Scene, Way, tell
+from tests.faults.scenario import FaultScenario, charged_twice
 from tests.faults.system import System
 from tests.faults.table import LONG
 
@@ -55,7 +55,7 @@ class Letters:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[None]:
         """Read while the body runs."""
-        types = {PaymentDeclined.type, RefundTroubled.type}
+        types = {OrderPaymentDeclined.type, OrderRefundFailed.type}
         async with Follower(self.system.settings.kafka, [ORDERS], types=types) as follower:
             reading = asyncio.create_task(self._read(follower))
             try:
@@ -67,7 +67,7 @@ class Letters:
 
     async def _read(self, follower: Follower) -> None:
         async for record in follower.records():
-            if record.type == RefundTroubled.type:
+            if record.type == OrderRefundFailed.type:
                 self.refunds_failed.add((record.key, record.body["refund"]))
             elif record.key in self.meant:
                 await self._declined(record)
@@ -81,7 +81,7 @@ class Letters:
             await self.system.shop.orders[record.key].pays_again()
 
 
-async def test_answers_of_the_provider_are_lost_for_minutes(ordeal: Ordeal) -> None:
+async def test_answers_of_the_provider_are_lost_for_minutes(ordeal: FaultScenario) -> None:
     system, rng, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
     letters = Letters(system)
     crowd = ([letters.on(way) for way in PATHS] * (CUSTOMERS // len(PATHS) + 1))[:CUSTOMERS]
@@ -111,9 +111,9 @@ async def outage(system: System) -> None:
     await asyncio.sleep(BEFORE)
     await system.bank.hold_webhooks()
     for path in LOST:
-        await system.bank.plant({"kind": "close_after", "count": None, "match": {"method": "POST", "path": path}})
+        await system.bank.inject({"kind": "close_after", "count": None, "match": {"method": "POST", "path": path}})
     await asyncio.sleep(OUTAGE)
-    await system.bank.relent()
+    await system.bank.clear_fault()
     await system.bank.release_webhooks("shuffled")
 
 

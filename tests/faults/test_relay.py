@@ -17,7 +17,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.processes import Worker
+from deploy.devstack.processes import Worker
 from tests.faults.system import System
 from tests.faults.table import LONG, Table
 
@@ -102,12 +102,12 @@ async def status(system: System) -> AsyncIterator[Status]:
 
 async def test_a_relay_that_slept_publishes_nothing_older_last(status: Status, table: Table, seed: int) -> None:
     """It is frozen while records are under way, another takes over and sends newer ones, then it wakes."""
-    chance, began, took, stale = random.Random(seed), time.monotonic(), list[float](), dict[str, int]()
+    rng, began, took, stale = random.Random(seed), time.monotonic(), list[float](), dict[str, int]()
     for _ in range(ROUNDS):
         frozen = await status.holder()
         assert frozen.pid
         writing = asyncio.create_task(status.write(60))
-        await asyncio.sleep(chance.uniform(0.0, 0.25))
+        await asyncio.sleep(rng.uniform(0.0, 0.25))
         frozen.kill(signal.SIGSTOP)
         stopped = time.monotonic()
         try:

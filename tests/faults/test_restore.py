@@ -26,15 +26,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from deploy.check.reclaim import reclaim
+from deploy.client.storefront import Follower
 from deploy.demo.catalogue import HOOK
-from deploy.embedded.postgres import OWNER, find_programs
-from deploy.processes import SERVICES, Worker
-from deploy.reclaim import reclaim
-from deploy.storefront import Follower
+from deploy.devstack.postgres import OWNER, find_programs
+from deploy.devstack.processes import SERVICES, Worker
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
-from shared.shell.kafka import connection, left
-from tests.faults.ordeal import Ordeal, lost_of
+from shared.shell.kafka.source import connection, left
 from tests.faults.paths import PATHS, Staff, Told, Way, tell, troubles
+from tests.faults.scenario import FaultScenario, lost_of
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
 
@@ -62,18 +62,18 @@ class Effects:
     """By order and item."""
 
 
-async def test_a_restored_database_does_nothing_twice(ordeal: Ordeal, tmp_path: Path) -> None:
-    system, chance, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
+async def test_a_restored_database_does_nothing_twice(ordeal: FaultScenario, tmp_path: Path) -> None:
+    system, rng, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
     # By HTTP, which a restored database does not hear again: everything before the dump.
     staff = await troubles(system, crowd(BEFORE) + crowd(AFTER) + crowd(DURING) * len(SERVICES))
-    told = await customers(system, chance, BEFORE, staff)
+    told = await customers(system, rng, BEFORE, staff)
     dumped_at = datetime.now(UTC)
-    told += (await asyncio.gather(customers(system, chance, AFTER, staff), dump(system, tmp_path)))[0]
+    told += (await asyncio.gather(customers(system, rng, AFTER, staff), dump(system, tmp_path)))[0]
     await system.at_rest()
     failures, lost, before, statuses = list[str](), list[str](), await effects(system), await ends(system)
     for service in SERVICES:
         restoring = restore(system, service, tmp_path, dumped_at - EARLIER)
-        more = (await asyncio.gather(customers(system, chance, DURING, staff), restoring))[0]
+        more = (await asyncio.gather(customers(system, rng, DURING, staff), restoring))[0]
         await system.at_rest()
         after = await effects(system)
         failures += [f"{service} restored: {what}" for what in differences(before, after)]
@@ -91,9 +91,9 @@ def crowd(number: int) -> list[Way]:
     return (WAYS * (number // len(WAYS) + 1))[:number]
 
 
-async def customers(system: System, chance: random.Random, number: int, staff: Mapping[str, Staff]) -> list[Told]:
+async def customers(system: System, rng: random.Random, number: int, staff: Mapping[str, Staff]) -> list[Told]:
     ways = crowd(number)
-    chance.shuffle(ways)
+    rng.shuffle(ways)
     return await tell(system, ways, seconds=SECONDS, staff=staff)
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncpg
 import pytest_asyncio
 
-from deploy.embedded.children import Children
-from deploy.embedded.kafka import Kafka
-from deploy.embedded.ports import choose
-from deploy.embedded.postgres import Postgres
+from deploy.devstack.children import Children
+from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import choose
+from deploy.devstack.postgres import Postgres
 
 _numbers = itertools.count(1)
 

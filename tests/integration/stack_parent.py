@@ -7,8 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
-from deploy.embedded.errors import StackError
-from deploy.embedded.stack import Stack
+from deploy.devstack.errors import StackError
+from deploy.devstack.stack import Stack
 
 
 async def main(data: Path) -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import stripe
 from aiohttp import web
 
-from deploy.embedded.stripe_sandbox import Settings, create_app
+from deploy.sandboxes.stripe import Settings, create_app
 
 SECRET, CONTROL, KEY = "whsec_of_the_tests", "control-token", "sk_test_orderbus"
 

@@ -21,12 +21,13 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from shared.contracts.envelope import Command, Envelope, encode, to_headers
-from shared.shell.decisions import Done
-from shared.shell.inbound import Inbound
-from shared.shell.parked_rows import record_of, shown
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Command
+from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.inbound import Inbound
+from shared.shell.batch.parked_rows import record_of, shown
 from shared.shell.reader import inbound_of
-from shared.shell.runner import Shell
+from shared.shell.worker import Shell
 from tests.integration.toy import COMMANDS, Explode, Fill, Ship, Take
 from tests.integration.toy_on_kafka import World, ids, world
 from tests.kafka_bytes import RawRecord, batch_around, encoded, produce
@@ -148,7 +149,7 @@ class Fuzz:
         shell.handler.after = self._note
         shell.handler.put = self._put_and_note  # type: ignore[method-assign]
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: BatchResult) -> None:
         for inbound, outcome in done.answered:
             if inbound.record is not None:
                 self.became[inbound.record.partition, inbound.record.offset] = outcome
@@ -231,5 +232,5 @@ async def test_every_record_is_accounted_for_and_no_worker_ends(world: World) ->
     for row in await shell.store.parked(limit=100_000):
         assert shown(row)
         if row.origin == "record":
-            assert inbound_of(shell.wiring, record_of(row)) is not None
+            assert inbound_of(shell.registry, record_of(row)) is not None
     await client.close()

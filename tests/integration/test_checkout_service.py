@@ -20,19 +20,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.checkout.app import checkout_service
 from services.checkout.storage import metadata
-from shared.contracts.envelope import Message
 from shared.contracts.fulfillment import StockReserved
 from shared.contracts.values import Customer
+from shared.core import Message, derived_id
 from shared.settings import Settings
-from shared.shell.clock import SystemClock
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.inbound import Inbound, Meta
-from shared.shell.migration import migrate
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
+from shared.shell.batch.inbound import Inbound, Meta
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.ports.clock import SystemClock
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Collected, NoSource
 from tests.unit.checkout.conversation import OPENED, captured, delivered, submission
@@ -89,11 +88,11 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         sink=sink,
         lock=lambda: PostgresRelayLock(url, "checkout-0"),
         clock=SystemClock(),
-        chance=random.Random(1),
+        rng=random.Random(1),
     )
-    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
     runner = web.AppRunner(
-        application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

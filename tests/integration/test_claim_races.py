@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.postgres import PostgresStore
-from shared.shell.schema import TABLES_V1
-from shared.shell.store import ParkedRow, Store
+from shared.core import derived_id
+from shared.shell.ports.store import ParkedRow, Store
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
 from shared.simulation.memory_store import MemoryStore
 from tests.integration.conftest import NewDatabase
 

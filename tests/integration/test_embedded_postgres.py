@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded import postgres
-from deploy.embedded.children import Children
-from deploy.embedded.ports import choose
+from deploy.devstack import postgres
+from deploy.devstack.children import Children
+from deploy.devstack.ports import choose
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another account")

@@ -7,9 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.embedded.errors import PartFailed
-from deploy.embedded.ports import choose
-from deploy.processes import Services
+from deploy.devstack.errors import PartFailed
+from deploy.devstack.ports import choose
+from deploy.devstack.processes import Services
 
 TOY = "tests.integration.toy_worker"
 

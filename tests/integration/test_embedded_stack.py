@@ -22,9 +22,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from standardwebhooks.webhooks import Webhook
 
-from deploy.embedded import data_folder
-from deploy.embedded.errors import DataInUse, MissingPart, StackError
-from deploy.embedded.stack import PROJECT, Stack
+from deploy.devstack import data_folder
+from deploy.devstack.errors import DataInUse, MissingPart, StackError
+from deploy.devstack.stack import PROJECT, Stack
 
 pytestmark = pytest.mark.slow
 

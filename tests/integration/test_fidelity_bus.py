@@ -12,25 +12,25 @@ import orjson
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared.settings import KafkaSettings
-from shared.shell.bus import BusRecord, Sink, Source
-from shared.shell.kafka import KafkaSource
-from shared.shell.kafka_sink import KafkaSink
-from shared.shell.store import OutboxRow
+from shared.shell.kafka.sink import KafkaSink
+from shared.shell.kafka.source import KafkaSource
+from shared.shell.ports.bus import BusRecord, Sink, Source
+from shared.shell.ports.store import OutboxRow
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 
 TOPICS = [f"fidelity-{os.getpid()}-{number}" for number in (1, 2)]
 HEADERS = orjson.dumps([["ce_type", "x"], ["word", "ä"]])
 
 
-def batches(chance: random.Random) -> list[list[OutboxRow]]:
+def batches(rng: random.Random) -> list[list[OutboxRow]]:
     """As the relay sends them: some rows at a time, now and then the same rows again."""
     made: list[list[OutboxRow]] = []
     for number in range(40):
-        if made and chance.random() < 0.2:
-            made.append(chance.choice(made))
+        if made and rng.random() < 0.2:
+            made.append(rng.choice(made))
             continue
-        size = chance.choice((1, 2, 30))
-        rows = [(chance.choice(TOPICS), f"order-{chance.randrange(12)}") for _ in range(size)]
+        size = rng.choice((1, 2, 30))
+        rows = [(rng.choice(TOPICS), f"order-{rng.randrange(12)}") for _ in range(size)]
         made.append(
             [OutboxRow(t, key, HEADERS, b"%d/%d" % (number, n), 100 * number + n) for n, (t, key) in enumerate(rows)]
         )

@@ -21,11 +21,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.postgres import PostgresStore
-from shared.shell.schema import TABLES_V1
-from shared.shell.store import (
+from shared.core import derived_id
+from shared.shell.ports.store import (
     LONG_AGO,
     Answer,
     BatchRefused,
@@ -43,6 +40,9 @@ from shared.shell.store import (
     Wanted,
     Writes,
 )
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE, MemoryStore
 from tests.integration.conftest import NewDatabase
 from tests.integration.toy import Moved, metadata, storage
@@ -112,7 +112,7 @@ ENDS = ("committed", "Conflict", "BatchRefused", "RolledBack")
 class Author:
     """Makes a history up, against the memory."""
 
-    chance: random.Random
+    rng: random.Random
     store: MemoryStore
     serial: int = 0
     steps: list[Step] = field(default_factory=list)
@@ -120,16 +120,16 @@ class Author:
     async def write(self, length: int) -> list[Step]:
         players: dict[int, Player] = {}
         while len(self.steps) < length or players:
-            if not players and self.chance.random() < 0.4:
+            if not players and self.rng.random() < 0.4:
                 await self._alone()
                 continue
-            number = self.chance.choice((0, 1))
+            number = self.rng.choice((0, 1))
             if number not in players:
                 if len(self.steps) < length:
                     players[number] = Player(self.store)
                 else:
                     number = 1 - number
-            if len(self.steps) >= length or self.chance.random() < 0.2:
+            if len(self.steps) >= length or self.rng.random() < 0.2:
                 await self._end(players, number)
             else:
                 await self._act(players, number)
@@ -151,7 +151,7 @@ class Author:
             del players[number]
 
     async def _end(self, players: dict[int, Player], number: int) -> None:
-        how = self.chance.choice(("commit", "commit", "roll back"))
+        how = self.rng.choice(("commit", "commit", "roll back"))
         told = players.pop(number).tell(how)
         await settled()
         self.steps.append(Step(number, how, None, told.result(), False))
@@ -161,21 +161,21 @@ class Author:
             *(self._lease, self._postpone, self._destination),
             *(self._sent, self._refused, self._looks, self._again),
         )
-        text, work = self.chance.choice(calls)()
+        text, work = self.rng.choice(calls)()
         self.steps.append(Step(-1, text, work, plain(await work(self.store, None)), False))
 
     # Calls inside a transaction
 
     def _call(self, player: Player) -> tuple[str, Work]:
         calls = (self._claim, self._load, self._load, self._write, self._write, self._done, self._park, self._keep)
-        return self.chance.choice(calls)(player)
+        return self.rng.choice(calls)(player)
 
     def _claim(self, player: Player) -> tuple[str, Work]:
-        ids = {identity(number): self._next() for number in self.chance.sample(range(12), 3)}
+        ids = {identity(number): self._next() for number in self.rng.sample(range(12), 3)}
         keys = self._some()
-        if self.chance.random() < 0.3:
+        if self.rng.random() < 0.3:
             return "contents", lambda store, tx: tx.contents(ids)
-        forgets = self.chance.random() < 0.2
+        forgets = self.rng.random() < 0.2
 
         async def claims(store: Store, tx: Any) -> Any:
             claimed = await tx.claim(ids, keys, NOW)
@@ -186,8 +186,8 @@ class Author:
         return f"claim {keys}", claims
 
     def _load(self, player: Player) -> tuple[str, Work]:
-        keys, lock = self._some(), self.chance.random() < 0.8
-        known = {key: self.chance.randint(1, 4) for key in keys if self.chance.random() < 0.5}
+        keys, lock = self._some(), self.rng.random() < 0.8
+        known = {key: self.rng.randint(1, 4) for key in keys if self.rng.random() < 0.5}
 
         async def load(store: Store, tx: Transaction) -> Mapping[str, StateRow]:
             found = await tx.load(BOXES, keys, lock=lock, known=known)
@@ -199,17 +199,16 @@ class Author:
 
     def _write(self, player: Player) -> tuple[str, Work]:
         """Only of keys that were loaded: the shell decides nothing about others."""
-        keys = [key for key in sorted(player.loaded) if self.chance.random() < 0.7]
-        flaw = self.chance.choice(("", "", "", "stale", "too much", "twice"))
+        keys = [key for key in sorted(player.loaded) if self.rng.random() < 0.7]
+        flaw = self.rng.choice(("", "", "", "stale", "too much", "twice"))
         writes = Writes(
             states=[(BOXES, [self._state(key, player, flaw) for key in keys])] if keys else [],
             records=[(MOVED, [self._moved(key, flaw) for key in keys])] if keys else [],
-            timers=[self._timer(key) for key in keys if self.chance.random() < 0.4],
-            cancelled=[(key, "late") for key in keys if self.chance.random() < 0.3],
-            operations=[self._operation(key) for key in (*keys, *keys) if self.chance.random() < 0.4],
+            timers=[self._timer(key) for key in keys if self.rng.random() < 0.4],
+            cancelled=[(key, "late") for key in keys if self.rng.random() < 0.3],
+            operations=[self._operation(key) for key in (*keys, *keys) if self.rng.random() < 0.4],
             outbox=[
-                OutboxRow(self.chance.choice(("t", "topic-0")), key, b"[]", b"%d" % self._next())
-                for key in (*keys, *keys)
+                OutboxRow(self.rng.choice(("t", "topic-0")), key, b"[]", b"%d" % self._next()) for key in (*keys, *keys)
             ],
         )
         for key in keys:
@@ -238,21 +237,21 @@ class Author:
     def _operation(self, key: str) -> OperationRow:
         number = self._next()
         row = OperationRow(
-            identity(self.chance.choice((5000, 7000)) - number),
+            identity(self.rng.choice((5000, 7000)) - number),
             key,
-            self.chance.choice(("Kind", "Other")),
+            self.rng.choice(("Kind", "Other")),
             b"{}",
             b"{}",
             NOW + timedelta(seconds=number),
             NOW + timedelta(seconds=number // 3),
-            self.chance.choice(PLACES),
-            expires=self.chance.choice((None, None, NOW + timedelta(seconds=50))),
+            self.rng.choice(PLACES),
+            expires=self.rng.choice((None, None, NOW + timedelta(seconds=50))),
         )
-        serial, held = self.chance.random() < 0.6, self.chance.random() < 0.5
+        serial, held = self.rng.random() < 0.6, self.rng.random() < 0.5
         if not held:
             return dataclasses.replace(row, serial=serial)
         until = NOW + timedelta(seconds=60)
-        begun = self.chance.random() < 0.5
+        begun = self.rng.random() < 0.5
         return dataclasses.replace(row, serial=serial, lease=1, leased_by="w", leased_until=until, begun=begun)
 
     def _done(self, player: Player) -> tuple[str, Work]:
@@ -260,17 +259,17 @@ class Author:
         operations = list(self.store.rows(OPERATIONS).values())
         timers = list(self.store.rows(TIMERS).values())
         parked = list(self.store.rows(PARKED).values())
-        kind = self.chance.choice(("finish", "fire", "unpark"))
+        kind = self.rng.choice(("finish", "fire", "unpark"))
         if kind == "finish" and operations:
-            row = self.chance.choice(operations)
-            held = (row.id, row.leased_by, row.lease + self.chance.choice((0, 0, 1)))
+            row = self.rng.choice(operations)
+            held = (row.id, row.leased_by, row.lease + self.rng.choice((0, 0, 1)))
             return "finish", lambda store, tx: tx.finish([held])
         if kind == "fire" and timers:
-            timer = self.chance.choice(timers)
-            late = dataclasses.replace(timer, id=self.chance.choice((timer.id, timer.id, identity(1))))
+            timer = self.rng.choice(timers)
+            late = dataclasses.replace(timer, id=self.rng.choice((timer.id, timer.id, identity(1))))
             return "fire", lambda store, tx: tx.fire([late])
         if kind == "unpark" and parked:
-            message = self.chance.choice(parked).message_id
+            message = self.rng.choice(parked).message_id
 
             async def unpark(store: Store, tx: Transaction) -> bool:
                 return await tx.unpark(await parked_id(store, message))
@@ -279,35 +278,35 @@ class Author:
         return self._claim(player)
 
     def _park(self, player: Player) -> tuple[str, Work]:
-        key, message = self.chance.choice(KEYS), identity(9000 + self._next())
+        key, message = self.rng.choice(KEYS), identity(9000 + self._next())
         row = ParkedRow(key, message, "record", "x", "t", 0, 7, b"k", b"[]", b"\x00b", "failed", "a bug", NOW)
         return f"park {key}", lambda store, tx: tx.park([row])
 
     def _keep(self, player: Player) -> tuple[str, Work]:
-        answer = Answer(identity(self.chance.randrange(20)), "f", "", "said")
-        if self.chance.random() < 0.5:
+        answer = Answer(identity(self.rng.randrange(20)), "f", "", "said")
+        if self.rng.random() < 0.5:
             return "answer", lambda store, tx: tx.answer(answer.id)
         return "keep an answer", lambda store, tx: tx.keep_answers([answer])
 
     # Calls that are transactions of their own
 
     def _lease(self) -> tuple[str, Work]:
-        now = NOW + timedelta(seconds=self.chance.choice((0, 50, 500)))
-        worker, kinds = self.chance.choice("vw"), self.chance.choice((["Kind"], ["Kind", "Other"]))
-        wanted = [Wanted(kind, self.chance.choice((1, 3, 100)), self.chance.choice((20.0, 60.0))) for kind in kinds]
-        since = self.chance.choice((LONG_AGO, now - timedelta(seconds=60)))
-        place = self.chance.choice(PLACES)
-        if self.chance.random() < 0.2:
+        now = NOW + timedelta(seconds=self.rng.choice((0, 50, 500)))
+        worker, kinds = self.rng.choice("vw"), self.rng.choice((["Kind"], ["Kind", "Other"]))
+        wanted = [Wanted(kind, self.rng.choice((1, 3, 100)), self.rng.choice((20.0, 60.0))) for kind in kinds]
+        since = self.rng.choice((LONG_AGO, now - timedelta(seconds=60)))
+        place = self.rng.choice(PLACES)
+        if self.rng.random() < 0.2:
             return f"probe {place}", lambda store, tx: store.lease_probe(worker, now, wanted, place)
-        avoid = [place] if self.chance.random() < 0.2 else []
+        avoid = [place] if self.rng.random() < 0.2 else []
         return f"lease {wanted}", lambda store, tx: store.lease_operations(
             worker, now, wanted, since=since, avoid=avoid
         )
 
     def _destination(self) -> tuple[str, Work]:
-        place, at = self.chance.choice(PLACES), NOW + timedelta(seconds=self._next() % 3)
+        place, at = self.rng.choice(PLACES), NOW + timedelta(seconds=self._next() % 3)
         pause = DestinationPause(place, NOW, "wrong key", "w", at)
-        choice = self.chance.choice(("pause", "resume", "resume", "claim", "look"))
+        choice = self.rng.choice(("pause", "resume", "resume", "claim", "look"))
         if choice == "pause":
             return f"pause {place}", lambda store, tx: store.pause_destination(pause)
         if choice == "claim":
@@ -321,28 +320,28 @@ class Author:
         rows = list(self.store.rows(OPERATIONS).values())
         if not rows:
             return self._lease()
-        if self.chance.random() < 0.3:
+        if self.rng.random() < 0.3:
             return "release", lambda store, tx: store.release("w")
-        some = self.chance.sample(rows, min(len(rows), 2))
+        some = self.rng.sample(rows, min(len(rows), 2))
         changed = [
             dataclasses.replace(
                 row,
                 due=NOW + timedelta(seconds=1000 + self._next()),
-                lease=row.lease + self.chance.choice((0, 0, 0, 1)),
+                lease=row.lease + self.rng.choice((0, 0, 0, 1)),
                 attempts=row.attempts + 1,
-                doubt=self.chance.random() < 0.5,
-                abandoned=self.chance.random() < 0.5,
+                doubt=self.rng.random() < 0.5,
+                abandoned=self.rng.random() < 0.5,
                 error="x",
                 history=b'[{"error":"x"}]',
             )
             for row in some
         ]
-        if self.chance.random() < 0.5:
+        if self.rng.random() < 0.5:
             return "begin calls", lambda store, tx: store.begin_calls(changed)
         return "postpone", lambda store, tx: store.postpone(changed)
 
     def _sent(self) -> tuple[str, Work]:
-        bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.chance.random() < 0.5}
+        bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.rng.random() < 0.5}
 
         async def sent(store: Store, tx: None) -> None:
             await store.outbox_sent([row.id for row in await store.outbox_head(Reach()) if row.body in bodies])
@@ -351,9 +350,9 @@ class Author:
 
     def _refused(self) -> tuple[str, Work]:
         """Kafka refuses some, what is behind them waits, and a person has one of them sent again or dropped."""
-        bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.chance.random() < 0.2}
-        reach = Reach(limit=self.chance.choice((3, 1000)), most_bytes=self.chance.choice((10, 50, 1000)))
-        choice, drop = self.chance.random(), self.chance.random() < 0.5
+        bodies = {row.body for row, _ in self.store.rows(OUTBOX).values() if self.rng.random() < 0.2}
+        reach = Reach(limit=self.rng.choice((3, 1000)), most_bytes=self.rng.choice((10, 50, 1000)))
+        choice, drop = self.rng.random(), self.rng.random() < 0.5
 
         async def refused(store: Store, tx: None) -> Any:
             head = await store.outbox_head(Reach())
@@ -371,7 +370,7 @@ class Author:
         return "refused", refused
 
     def _looks(self) -> tuple[str, Work]:
-        now, key = NOW + timedelta(seconds=self.chance.randrange(6)), self.chance.choice(KEYS)
+        now, key = NOW + timedelta(seconds=self.rng.randrange(6)), self.rng.choice(KEYS)
 
         async def looks(store: Store, tx: None) -> Any:
             due = [(row.due, row.key, row.name) for row in await store.due_timers(now, 100)]
@@ -390,7 +389,7 @@ class Author:
         rows = list(self.store.rows(PARKED).values())
         if not rows:
             return self._looks()
-        message = self.chance.choice(rows).message_id
+        message = self.rng.choice(rows).message_id
 
         async def again(store: Store, tx: None) -> None:
             await store.parked_again(await parked_id(store, message), "still")
@@ -398,7 +397,7 @@ class Author:
         return "parked again", again
 
     def _some(self) -> list[str]:
-        return self.chance.sample(KEYS, self.chance.choice((1, 1, 2, 3)))
+        return self.rng.sample(KEYS, self.rng.choice((1, 1, 2, 3)))
 
     def _next(self) -> int:
         self.serial += 1

@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from deploy.embedded.children import Children
-from deploy.embedded.kafka import Kafka
-from deploy.embedded.ports import choose
+from deploy.devstack.children import Children
+from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import choose
 from tests.integration.test_relay_on_kafka import Place, place, until
 
 __all__ = ["place"]

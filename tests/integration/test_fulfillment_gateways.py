@@ -30,10 +30,10 @@ from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import BadLink, Claim, Links
 from services.fulfillment.storage import metadata
 from shared.contracts.values import Customer
-from shared.outbound import MAX_ANSWER, Blocked, NoAnswer, NotSent, Outbound, is_public
-from shared.shell.core import OperatorFault, Retry, Unknown
-from shared.shell.database import create_engine
-from shared.shell.migration import migrate
+from shared.core import OperatorFault, Retry, Unknown
+from shared.shell.http.outbound import MAX_ANSWER, Blocked, NoAnswer, NotSent, Outbound, is_public
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 
 ADA = Customer(name="Ada", email="ada@example.org")

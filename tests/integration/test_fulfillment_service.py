@@ -22,18 +22,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.app import fulfillment_service
 from services.fulfillment.gateways.links import Claim, Links
 from shared.contracts.checkout import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded
-from shared.contracts.envelope import MESSAGES, Message
 from shared.contracts.values import OrderItem
+from shared.core import MESSAGES, Message, derived_id
 from shared.settings import Settings
-from shared.shell.clock import SystemClock
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.inbound import Inbound
-from shared.shell.migration import migrate
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
+from shared.shell.batch.inbound import Inbound
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.ports.clock import SystemClock
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Collected, NoSource
 from tests.unit.fulfillment.bench import CUSTOMER, STORE, line
@@ -140,12 +139,12 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
         sink=sink,
         lock=lambda: PostgresRelayLock(url, "fulfillment-0"),
         clock=SystemClock(),
-        chance=random.Random(1),
+        rng=random.Random(1),
     )
-    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
+    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
-    edge_app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    edge_app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     runners = [web.AppRunner(edge_app), web.AppRunner(courses)]
     ports = [await _serve(runner) for runner in runners]
     platform.url = f"http://127.0.0.1:{ports[1]}/access"

@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from services.checkout.gauges import GAUGES
 from services.payments.gauges import GAUGES as PAYMENTS
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.migration import migrate
-from shared.shell.postgres import PostgresStore, read_gauges
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.store import OperationRow, StoreUnavailable, Writes
+from shared.core import derived_id
+from shared.shell.ports.store import OperationRow, StoreUnavailable, Writes
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.store import PostgresStore, read_gauges
 from tests.integration.conftest import NewDatabase
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest_asyncio
 import sqlalchemy as sa
 
-from shared.shell.core import derived_id, hashed_id
-from shared.shell.database import create_engine
-from shared.shell.postgres import PostgresStore
-from shared.shell.schema import TABLES_V1, partition_name
+from shared.core import derived_id, hashed_id
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.schema import TABLES_V1, partition_name
+from shared.shell.postgres.store import PostgresStore
 from tests.integration.conftest import NewDatabase
 
 DAY = datetime(2026, 3, 1, 12, tzinfo=UTC)

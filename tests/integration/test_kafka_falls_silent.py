@@ -11,14 +11,14 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from deploy.embedded.children import Children
-from deploy.embedded.kafka import Kafka
-from deploy.embedded.ports import choose
+from deploy.devstack.children import Children
+from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
-from shared.shell import kafka
-from shared.shell.bus import BusRecord, BusUnavailable, Positions
-from shared.shell.kafka import KafkaSource, ensure_topics
+from shared.shell.kafka import source as kafka
+from shared.shell.kafka.source import KafkaSource, ensure_topics
+from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 
 @pytest_asyncio.fixture

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from shared.shell import postgres_connections
-from shared.shell.database import create_engine
-from shared.shell.postgres_connections import Connections
-from shared.shell.statements import PING, Sql
-from shared.shell.store import StoreUnavailable
+from shared.shell.ports.store import StoreUnavailable
+from shared.shell.postgres import connections as postgres_connections
+from shared.shell.postgres.connections import Connections
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.statements import PING, Sql
 from tests.integration.conftest import NewDatabase
 
 SESSION = Sql("select pg_backend_pid()")

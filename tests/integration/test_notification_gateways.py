@@ -23,10 +23,10 @@ from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import EndpointsUnreadable, Webhooks
-from shared.outbound import Outbound, Progress
+from shared.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.settings import SmtpSettings
-from shared.shell.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.tracing import CURRENT
+from shared.shell.http.outbound import Outbound, Progress
+from shared.shell.observability.tracing import CURRENT
 from tests.unit.notifications.conversation import SECRET, START, hook, paid_order
 
 Answer = Outcome | NoOutcome

@@ -25,16 +25,15 @@ from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoints
 from services.notifications.storage import metadata, read_endpoints, read_thread
 from shared.contracts.checkout import OrderCompleted
-from shared.contracts.envelope import MESSAGES, Message
+from shared.core import MESSAGES, Message, derived_id
 from shared.settings import Settings
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.inbound import Inbound
-from shared.shell.migration import migrate
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
+from shared.shell.batch.inbound import Inbound
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_notification_gateways import Mailbox, Receiver, mail_server
 from tests.integration.test_shell_on_postgres import Collected, NoSource
@@ -129,10 +128,10 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             sink=sink,
             lock=lambda: PostgresRelayLock(url, "notifications-0"),
             clock=clock,
-            chance=random.Random(1),
+            rng=random.Random(1),
         )
-        edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-        app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+        app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)
         runners = [web.AppRunner(app), web.AppRunner(outside)]

@@ -19,7 +19,7 @@ import pytest
 import pytest_asyncio
 
 from shared.contracts.checkout import OrderCancelled
-from shared.shell.migration import migrate
+from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
 from tests.integration.stripe_sandbox_rig import KEY, Receiver, Sandbox, sandbox
 from tests.integration.test_payments_service import Running, Told, free_port, paid_with, payments_at

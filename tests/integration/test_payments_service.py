@@ -26,20 +26,19 @@ from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import reconcile
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.envelope import Message
 from shared.contracts.payments import RefundPayment
+from shared.core import Message, derived_id
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
-from shared.shell.bus import Sent
-from shared.shell.clock import Clock, SystemClock
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.inbound import Inbound
-from shared.shell.migration import migrate
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
-from shared.shell.store import OutboxRow
+from shared.shell.batch.inbound import Inbound
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.ports.bus import Sent
+from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.store import OutboxRow
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.stripe_sandbox_rig import KEY, SECRET, Receiver, Sandbox, listening, sandbox
 from tests.integration.test_shell_on_postgres import NoSource
@@ -149,10 +148,10 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
         sink=bus,
         lock=lambda: PostgresRelayLock(database, "payments-0"),
         clock=clock,
-        chance=random.Random(1),
+        rng=random.Random(1),
     )
-    edge = ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine)
-    app = application(shell.wiring, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+    app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     gateway = StripeGateway(settings.stripe)
     await shell.start()
     async with listening(app, port) as url, aiohttp.ClientSession() as http:

@@ -6,9 +6,9 @@ import asyncio
 
 import asyncpg
 
-from shared.shell import statements
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.schema import TABLES_V1
+from shared.shell.postgres import statements
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.schema import TABLES_V1
 from tests.integration.conftest import NewDatabase
 
 

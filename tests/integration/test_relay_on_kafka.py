@@ -22,15 +22,15 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import KafkaSettings
-from shared.shell.database import create_engine
-from shared.shell.kafka_producer import FencedProducer
-from shared.shell.kafka_sink import KafkaSink
-from shared.shell.metrics import Metrics
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay import Relay
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.schema import TABLES_V1
-from shared.shell.store import OutboxRow, Reach, StoreUnavailable, Writes
+from shared.shell.kafka.producer import FencedProducer
+from shared.shell.kafka.sink import KafkaSink
+from shared.shell.observability.metrics import Metrics
+from shared.shell.ports.store import OutboxRow, Reach, StoreUnavailable, Writes
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.relay.relay import Relay
 from tests.integration.conftest import NewDatabase
 
 _numbers = itertools.count(1)

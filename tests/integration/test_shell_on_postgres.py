@@ -16,19 +16,18 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.contracts.envelope import Command
-from shared.shell.bus import BusRecord, Positions, Sent
-from shared.shell.clock import SystemClock
-from shared.shell.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
-from shared.shell.database import create_engine
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.inbound import Inbound
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
-from shared.shell.schema import TABLES_V1
-from shared.shell.store import OutboxRow
-from shared.web import Accepted
+from shared.core import Command, NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
+from shared.shell.batch.inbound import Inbound
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.http.web import Accepted
+from shared.shell.ports.bus import BusRecord, Positions, Sent
+from shared.shell.ports.clock import SystemClock
+from shared.shell.ports.store import OutboxRow
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.toy import Explode, Fill, SendBox, Ship, Take, metadata, toy_service
 
@@ -94,7 +93,7 @@ class Toy:
     engine: AsyncEngine
     sink: Collected
     post: Post
-    edge: ShellEdge
+    edge: ShellHttpApi
 
     async def says(self, key: str, *commands: Command) -> None:
         await self.shell.handler.handle([Inbound(next(_ids), key, command) for command in commands])
@@ -136,9 +135,9 @@ async def new_toy(new_database: NewDatabase) -> AsyncIterator[NewToy]:
             sink=sink,
             lock=lambda: PostgresRelayLock(url, worker),
             clock=SystemClock(),
-            chance=random.Random(1),
+            rng=random.Random(1),
         )
-        toy = Toy(shell, engine, sink, gateway, ShellEdge(shell.wiring, store, shell.handler, shell.clock, engine))
+        toy = Toy(shell, engine, sink, gateway, ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine))
         if started:
             await shell.start()
             toys.append(toy)
@@ -220,7 +219,7 @@ async def test_a_worker_that_starts_again_takes_up_its_operations_and_asks_first
 
 async def test_a_worker_that_starts_again_performs_at_once_what_it_had_not_begun(new_toy: NewToy) -> None:
     dead = await new_toy(started=False)
-    dead.shell.handler.turns = lambda kind: 0  # others have theirs
+    dead.shell.handler.call_budget = lambda kind: 0  # others have theirs
     dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died before it called
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
@@ -301,7 +300,7 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
     toy = await new_toy(post=Post(answers=[fault]))
     shell = toy.shell
     ready = Readiness(notes=shell.notes)
-    app = application(shell.wiring, toy.edge, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
+    app = application(shell.registry, toy.edge, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
     headers = {"Authorization": "Bearer " + "t" * 20, "X-Actor": "staff:anna"}
     await toy.says("s", Fill(shelf="s", count=5))
     await toy.says("b-1", Take(shelf="s"), Ship())

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from deploy.embedded.children import Children
-from deploy.embedded.kafka import Kafka
-from deploy.embedded.ports import choose
-from deploy.storefront import KafkaUnreachable, Storefront
+from deploy.client.storefront import KafkaUnreachable, Storefront
+from deploy.devstack.children import Children
+from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
-from shared.shell.kafka import ensure_topics
+from shared.shell.kafka.source import ensure_topics
 
 
 async def test_a_record_that_kafka_never_saw_stops_nothing(tmp_path: Path) -> None:

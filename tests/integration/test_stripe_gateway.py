@@ -26,13 +26,13 @@ from services.payments.domain.operations import (
     RefundCharge,
     RefundReported,
 )
-from services.payments.gateways.limits import Breaker
+from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_events import callback
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import Movement, compare
+from shared.core import NotDone, NotTried, OperatorFault, Retry, Unknown
 from shared.settings import StripeSettings
-from shared.shell.core import NotDone, NotTried, OperatorFault, Retry, Unknown
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ async def stripe_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
 
 @contextlib.asynccontextmanager
 async def gateway_to(
-    url: str, key: str = KEY, breaker: Breaker | None = None, now: Callable[[], float] = time.time
+    url: str, key: str = KEY, breaker: CircuitBreaker | None = None, now: Callable[[], float] = time.time
 ) -> AsyncIterator[StripeGateway]:
     settings = StripeSettings(api_key=SecretStr(key), api_base=url, requests_per_second=500, timeout=5)
     gateway = StripeGateway(settings, breaker=breaker, now=now)
@@ -289,7 +289,7 @@ async def test_nobody_there_is_certainly_not_done() -> None:
 
 async def test_a_stripe_that_is_down_is_left_alone_for_a_while(stripe_sandbox: Sandbox) -> None:
     now = [0.0]
-    breaker = Breaker(threshold=2, pause=10, clock=lambda: now[0])
+    breaker = CircuitBreaker(threshold=2, pause=10, clock=lambda: now[0])
     await stripe_sandbox.control("POST", "faults", kind="error", count=2)
     async with gateway_to(stripe_sandbox.url, breaker=breaker) as gateway:
         for _ in range(2):

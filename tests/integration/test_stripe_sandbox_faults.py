@@ -246,7 +246,7 @@ async def test_a_half_written_last_request_is_forgotten(tmp_path: Path) -> None:
 async def start(folder: Path, receiver: Receiver) -> tuple[asyncio.subprocess.Process, str]:
     arguments = ["--data", str(folder), "--webhook-url", receiver.url, "--webhook-secret", "whsec_of_the_tests"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.embedded.stripe_sandbox", *arguments, "--control-token", CONTROL),
+        *(sys.executable, "-m", "deploy.sandboxes.stripe", *arguments, "--control-token", CONTROL),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -7,11 +7,11 @@ import contextlib
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from deploy.embedded.stripe_sandbox import intents, refunds
-from deploy.embedded.stripe_sandbox.books import Books, Transaction
-from deploy.embedded.stripe_sandbox.errors import CardDeclined, StripeError
-from deploy.embedded.stripe_sandbox.form import Form, decode
-from deploy.embedded.stripe_sandbox.objects import BalanceTransaction, Charge, PaymentIntent, Refund
+from deploy.sandboxes.stripe import intents, refunds
+from deploy.sandboxes.stripe.books import Books, Transaction
+from deploy.sandboxes.stripe.errors import CardDeclined, StripeError
+from deploy.sandboxes.stripe.form import Form, decode
+from deploy.sandboxes.stripe.objects import BalanceTransaction, Charge, PaymentIntent, Refund
 
 CARDS = ["pm_card_visa", "pm_card_refundFail", "pm_card_chargeDeclined", "pm_card_threeDSecure2Required"]
 amounts = some.integers(min_value=-5, max_value=1500)

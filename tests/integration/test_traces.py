@@ -22,20 +22,20 @@ from services.fulfillment.domain.operations import SignDownload
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.operations import ChargeCard
 from shared.contracts.checkout import STATUS, CancelOrder, ConfigureStore, DefineSku
-from shared.contracts.envelope import Command, Envelope, encode, to_headers
+from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.fulfillment import ConfigureProduct, Download
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
 from shared.contracts.values import Customer
-from shared.shell.bus import BusRecord
-from shared.shell.clock import SystemClock
-from shared.shell.core import NotDone, Operation, Outcome, Refused, Retry, derived_id
-from shared.shell.edge import ShellEdge
-from shared.shell.runner import Shell
-from shared.shell.tracing import CURRENT, key_context, trace_of
+from shared.core import Command, NotDone, Operation, Outcome, Refused, Retry, derived_id
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.observability.telemetry import SpanExport
+from shared.shell.observability.tracing import CURRENT, key_context, trace_of
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.clock import SystemClock
+from shared.shell.worker import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.memory_store import MemoryStore
-from shared.simulation.relay_lock import Turnstile
-from shared.telemetry import SpanExport
+from shared.simulation.relay_lock import AdvisoryLock
 
 SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 _ids = (derived_id(UUID(int=99), number, datetime.now(UTC)) for number in count(1))
@@ -129,7 +129,7 @@ async def town() -> AsyncIterator[Town]:
 def _shell(name: str, bus: MemoryBus, exporter: InMemorySpanExporter, outside: Outside) -> Shell:
     service = declared()[name]
     service = replace(service, gateways=dict.fromkeys(service.gateways, outside), routes=None, resources=())
-    turnstile, store = Turnstile(), MemoryStore(now=now)
+    turnstile, store = AdvisoryLock(), MemoryStore(now=now)
     return Shell(
         service,
         f"{name}-0",
@@ -138,7 +138,7 @@ def _shell(name: str, bus: MemoryBus, exporter: InMemorySpanExporter, outside: O
         sink=MemorySink(bus),
         lock=lambda: turnstile.lock(name, store),
         clock=SystemClock(),
-        chance=random.Random(1),
+        rng=random.Random(1),
         poll=0.05,
         tracer=SpanExport(SimpleSpanProcessor(exporter), name, f"{name}-0"),
     )
@@ -231,7 +231,7 @@ async def test_a_command_by_http_joins_the_trace_of_its_order(town: Town) -> Non
     await buy(town)
     shell = town.shells["checkout"]
     nothing: Any = None
-    edge = ShellEdge(shell.wiring, shell.store, shell.handler, shell.clock, nothing, shell.handler.tracer)
+    edge = ShellHttpApi(shell.registry, shell.store, shell.handler, shell.clock, nothing, shell.handler.tracer)
 
     answer = await edge.submit(CancelOrder(), "o-1", identity="once", actor="staff:anna")
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.demo.catalogue import load
 from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings
-from shared.shell.database import async_url
+from shared.shell.postgres.engine import async_url
 from tests.benchmarks.customers import Customers
 from tests.benchmarks.usual_way.messaging import PREFIX, create_topics
 from tests.benchmarks.usual_way.run import run

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
+from shared.core import derived_id
+from shared.core.fast_dataclasses import replace
 from shared.shell.operations.waiting import waiting, waiting_longest
-from shared.shell.postgres import PostgresStore
-from shared.shell.schema import TABLES_V1
-from shared.shell.store import OperationRow, Writes
-from shared.swift import replace
+from shared.shell.ports.store import OperationRow, Writes
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
 from tests.integration.conftest import NewDatabase
 
 NOW = datetime.now(UTC)

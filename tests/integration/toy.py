@@ -10,19 +10,22 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
-from shared.shell.core import (
+from shared.core import (
+    Command,
     Context,
     Core,
     Decision,
+    Event,
     FailedOutcome,
     Operation,
     Outcome,
     Record,
     Ref,
+    Refusal,
     Refused,
     Timer,
     TimerMessage,
+    Topic,
     UnresolvedOutcome,
 )
 from shared.shell.service import Gateway, RecordTable, Service, StateTable, Storage, state_table

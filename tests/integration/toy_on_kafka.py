@@ -17,17 +17,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.contracts.envelope import Command, Envelope, encode, from_headers, to_headers
+from shared.contracts.envelope import Envelope, encode, from_headers, to_headers
+from shared.core import Command, derived_id
 from shared.settings import KafkaSettings
-from shared.shell.clock import SystemClock
-from shared.shell.core import derived_id
-from shared.shell.database import create_engine
-from shared.shell.kafka import KafkaSource, dead_letters
-from shared.shell.kafka_sink import KafkaSink
-from shared.shell.postgres import PostgresStore
-from shared.shell.relay_lock import PostgresRelayLock
-from shared.shell.runner import Shell
-from shared.shell.schema import TABLES_V1
+from shared.shell.kafka.sink import KafkaSink
+from shared.shell.kafka.source import KafkaSource, dead_letters
+from shared.shell.ports.clock import SystemClock
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.schema import TABLES_V1
+from shared.shell.postgres.store import PostgresStore
+from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Post
 from tests.integration.toy import COMMANDS, EVENTS, metadata, toy_service
@@ -54,7 +54,7 @@ class World:
             sink=KafkaSink(self.settings, name, "toy"),
             lock=lambda: PostgresRelayLock(self.url, name),
             clock=SystemClock(),
-            chance=random.Random(index),
+            rng=random.Random(index),
         )
         await shell.start()
         self.shells.append(shell)

@@ -33,7 +33,7 @@ def put(file: Path, text: str, *, after: str) -> None:
 
 
 def simulate(place: Path) -> dict[str, object]:
-    command = [sys.executable, "-m", "deploy.cli", "simulate", "--seeds", "1-3", "--orders", "6", "--json"]
+    command = [sys.executable, "-m", "deploy.cli.main", "simulate", "--seeds", "1-3", "--orders", "6", "--json"]
     ran = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert ran.returncode in (0, 1), ran.stderr
     result: dict[str, object] = orjson.loads(ran.stdout)
@@ -41,12 +41,12 @@ def simulate(place: Path) -> dict[str, object]:
 
 
 def test_a_fault_of_ones_own(place: Path) -> None:
-    weather, mischief = place / "deploy/simulation/weather.py", place / "deploy/simulation/mischief.py"
-    put(weather, indent(FIELD, " " * 4), after="    store_slow: float = 0.0")
-    put(weather, "        connection_gone=0.01,", after='    "many": Level(')
-    put(weather, indent(CALL, " " * 12), after="            level, drawn = self.level, draw()")
-    put(mischief, indent(STRIKE, " " * 4), after="        return self.chance.choice(there) if there else None\n")
-    put(mischief, "            (5, self.old_positions),", after="            (6, self.crash),")
+    profile, nemesis = place / "deploy/simulation/fault_profile.py", place / "deploy/simulation/nemesis.py"
+    put(profile, indent(FIELD, " " * 4), after="    store_slow: float = 0.0")
+    put(profile, "        connection_gone=0.01,", after='    "many": Level(')
+    put(profile, indent(CALL, " " * 12), after="            level, drawn = self.level, draw()")
+    put(nemesis, indent(STRIKE, " " * 4), after="        return self.rng.choice(there) if there else None\n")
+    put(nemesis, "            (5, self.old_positions),", after="            (6, self.crash),")
 
     result = simulate(place)
 

@@ -10,19 +10,19 @@ import os
 import pytest
 
 from deploy.simulation.run import simulate
-from tests.simulation.mutants.hunt import PLANTS, hunt
-from tests.simulation.mutants.plants import Plant
+from tests.simulation.mutants.catalogue import Mutant
+from tests.simulation.mutants.hunt import MUTANTS, hunt
 
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
 
 
 @pytest.mark.parametrize(
-    "plant", [plant for plant in PLANTS.values() if LONG or not plant.slow], ids=lambda plant: plant.name
+    "mutant", [mutant for mutant in MUTANTS.values() if LONG or not mutant.slow], ids=lambda mutant: mutant.name
 )
-def test_a_planted_fault_is_found(plant: Plant) -> None:
-    hunted = hunt(plant)
+def test_a_planted_fault_is_found(mutant: Mutant) -> None:
+    hunted = hunt(mutant)
 
-    assert hunted.found, f"{plant.name} survived {hunted.seeds} seeds ({hunted.seconds:.0f} s) at level {plant.level}"
+    assert hunted.found, f"{mutant.name} survived {hunted.seeds} seeds ({hunted.seconds:.0f} s) at level {mutant.level}"
 
 
 @pytest.mark.parametrize("level", ["many", "storm"])
@@ -51,4 +51,4 @@ def test_the_faults_that_every_shell_like_this_must_fear_are_planted() -> None:
         "a dead letter is not bounded",
         "a message is known by its id alone",
         "ids come from the time of handling",
-    } <= PLANTS.keys()
+    } <= MUTANTS.keys()

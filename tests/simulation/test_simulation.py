@@ -14,11 +14,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from deploy.commands.simulate import Faults
+from deploy.cli.simulate import Faults
+from deploy.simulation.fault_profile import LEVELS
 from deploy.simulation.history import History
 from deploy.simulation.run import simulate, simulate_many, smaller
-from deploy.simulation.weather import LEVELS
-from tests.simulation.mutants.plants import PLANTS
+from tests.simulation.mutants.catalogue import MUTANTS
 
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
 ROOT = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_many_kinds_of_faults_really_happen() -> None:
 
 
 def test_a_failing_seed_says_how_to_repeat_it_and_what_happened_to_the_order() -> None:
-    with PLANTS["a retry has a new idempotency key"].put():
+    with MUTANTS["a retry has a new idempotency key"].put():
         failed = next(result for result in (simulate(seed, 20) for seed in range(1, 20)) if result.violations)
 
     charged = next(violation for violation in failed.violations if violation.rule == "charged_once")
@@ -93,7 +93,7 @@ def test_a_long_story_keeps_its_faults_in_few_lines() -> None:
 
 
 def test_a_failure_is_shown_with_the_smallest_run_that_has_it() -> None:
-    with PLANTS["a late capture after a cancellation is ignored"].put():
+    with MUTANTS["a late capture after a cancellation is ignored"].put():
         failed = next(result for result in (simulate(seed, 20) for seed in range(1, 20)) if result.violations)
         less = smaller(failed, 20, "many")
 
@@ -107,7 +107,7 @@ def test_a_replay_of_every_record_really_happens() -> None:
 
 def test_the_command_prints_one_json_document() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "deploy.cli", "simulate", "--seeds", "1-2", "--orders", "3", "--json"],
+        [sys.executable, "-m", "deploy.cli.main", "simulate", "--seeds", "1-2", "--orders", "3", "--json"],
         cwd=ROOT,
         check=True,
         capture_output=True,

@@ -6,10 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from deploy.client.storefront import Read
 from deploy.demo.play import Life, Tally
 from deploy.demo.shop import Order, Shop
 from deploy.demo.stories import STORIES
-from deploy.storefront import Read
 from shared.contracts.notifications import EmailSent, WebhookExhausted
 
 

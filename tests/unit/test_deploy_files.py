@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from services.checkout.gauges import GAUGES
 from services.payments.gauges import GAUGES as PAYMENTS
 from shared.settings import PREFIX, Settings, load_settings
-from shared.shell.metrics import Metrics
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -288,8 +288,9 @@ class TestImage:
         program = (
             "import sys\n"
             f"for name in {modules}: sys.modules[name] = None\n"
-            "import deploy.cli, deploy.run, deploy.commands.system, deploy.commands.top, shared.shell.migration\n"
-            "for name in deploy.run.SERVICES: deploy.run.factory_of(name)\n"
+            "import deploy.cli.main, deploy.worker, deploy.cli.system, deploy.cli.top\n"
+            "import shared.shell.postgres.migration\n"
+            "for name in deploy.worker.SERVICES: deploy.worker.factory_of(name)\n"
         )
         done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -16,10 +16,8 @@ from hypothesis import strategies as st
 from shared.contracts.checkout import OrderPaid
 from shared.contracts.envelope import (
     MAX_BODY,
-    MESSAGES,
     BadBody,
     BadEnvelope,
-    Command,
     Envelope,
     checked,
     decode,
@@ -32,7 +30,7 @@ from shared.contracts.envelope import (
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import CheckoutSubmitted
-from shared.shell.core import derived_id
+from shared.core import MESSAGES, Command, derived_id
 
 AT = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
 SUBMITTED = encode(EXAMPLES[CheckoutSubmitted])
@@ -83,9 +81,9 @@ def test_what_our_services_write_takes_the_quick_way() -> None:
 
 
 @given(envelopes, st.randoms(use_true_random=False))
-def test_an_envelope_survives_its_headers_in_any_order_and_case(envelope: Envelope, chance: random.Random) -> None:
-    headers = [(name.upper() if chance.random() < 0.5 else name, value) for name, value in to_headers(envelope)]
-    chance.shuffle(headers)
+def test_an_envelope_survives_its_headers_in_any_order_and_case(envelope: Envelope, rng: random.Random) -> None:
+    headers = [(name.upper() if rng.random() < 0.5 else name, value) for name, value in to_headers(envelope)]
+    rng.shuffle(headers)
     assert from_headers(headers, envelope.subject.encode()) == envelope
 
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from deploy.evidence import Gathered, Numbers
-from shared.invariants import StreamFacts
+from deploy.check.evidence import Gathered, Numbers
+from shared.invariants.rules import StreamFacts
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.invariants import (
+from shared.invariants.rules import (
     INVARIANTS,
     DeliveryFacts,
     Evidence,

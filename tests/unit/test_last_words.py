@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.embedded.children import Child
+from deploy.devstack.children import Child
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.money import CURRENCIES, MAX_AMOUNT, Money, allocate, decimal_string, exponent, parse_decimal
+from shared.core.money import CURRENCIES, MAX_AMOUNT, Money, allocate, decimal_string, exponent, parse_decimal
 
 amounts = st.integers(-MAX_AMOUNT, MAX_AMOUNT)
 weights = st.lists(st.integers(0, 10**12), min_size=1, max_size=40)

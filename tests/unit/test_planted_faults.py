@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.embedded.faults import Fault, Faults
+from deploy.sandboxes.faults import Fault, Faults
 
 
 def refusals(faults: Faults) -> int:
@@ -15,14 +15,14 @@ def refusals(faults: Faults) -> int:
 
 def test_a_fault_strikes_the_next_calls_so_many_times() -> None:
     faults = Faults()
-    faults.plant(Fault(answer=500, times=3))
+    faults.inject(Fault(answer=500, times=3))
 
     assert [refusals(faults) for _ in range(3)] == [3, 0, 0]
 
 
 def test_a_fault_of_one_call_out_of_many_strikes_nobody_twice_in_a_row() -> None:
     faults = Faults()
-    faults.plant(Fault(answer=500, times=3, every=3))
+    faults.inject(Fault(answer=500, times=3, every=3))
 
     assert [refusals(faults) for _ in range(9)] == [0, 0, 1, 0, 1, 0, 1, 0, 0]
     assert faults.struck == 3
@@ -30,8 +30,8 @@ def test_a_fault_of_one_call_out_of_many_strikes_nobody_twice_in_a_row() -> None
 
 def test_calls_are_counted_from_when_a_fault_is_planted() -> None:
     faults = Faults()
-    faults.plant(Fault(answer=500, every=2))
+    faults.inject(Fault(answer=500, every=2))
     faults.take()
-    faults.plant(Fault(answer=500, every=2))
+    faults.inject(Fault(answer=500, every=2))
 
     assert [faults.take() is None for _ in range(4)] == [True, False, True, False]

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from shared.contracts.checkout import ItemsDelivered, OrderCompleted
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered
 from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
 from tests.benchmarks.customers import Lives
 from tests.benchmarks.settlement import MAILS, WEBHOOKS, Progress
@@ -25,7 +25,7 @@ def seen(order: Progress, *types: str) -> Progress:
 
 
 def completed_order() -> Progress:
-    return seen(Progress(), ItemsDelivered.type, OrderCompleted.type)
+    return seen(Progress(), OrderItemsDelivered.type, OrderCompleted.type)
 
 
 ALL = [EmailSent.type] * (MAILS + 1) + [WebhookDelivered.type] * WEBHOOKS
@@ -40,13 +40,13 @@ def test_an_order_is_settled_with_its_last_mail_or_webhook() -> None:
 
 
 def test_mails_and_webhooks_alone_settle_nothing() -> None:
-    order = seen(Progress(), ItemsDelivered.type, *ALL)
+    order = seen(Progress(), OrderItemsDelivered.type, *ALL)
     assert not order.settled
     assert seen(order, OrderCompleted.type).settled
 
 
 def test_each_message_of_delivered_items_wants_a_mail_of_its_own() -> None:
-    order = seen(Progress(), ItemsDelivered.type, ItemsDelivered.type, OrderCompleted.type, *ALL)
+    order = seen(Progress(), OrderItemsDelivered.type, OrderItemsDelivered.type, OrderCompleted.type, *ALL)
     assert not order.settled
     assert seen(order, EmailSent.type).settled
 
@@ -69,7 +69,7 @@ def test_what_was_given_up_never_settles(event_type: str) -> None:
 def test_the_rate_ends_with_the_last_settled_order() -> None:
     lives = Lives(2, began=1.0, progress={"a": Progress(), "b": Progress()}, placed={"a": 100, "b": 100})
     for key in ("a", "b"):
-        lives.see(key, ItemsDelivered.type, new_id(), 150)
+        lives.see(key, OrderItemsDelivered.type, new_id(), 150)
         assert lives.see(key, OrderCompleted.type, new_id(), 200)
     assert lives.completed_at and not lives.settled_at
     for key, event_type in itertools.product(("a", "b"), ALL):

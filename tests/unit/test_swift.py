@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.swift import replace, swift
+from shared.core.fast_dataclasses import fast, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Loose:
     x: int
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Quick:
     x: int

@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import ValidationError
 
 from shared.settings import TelemetrySettings
-from shared.shell.tracing import (
+from shared.shell.observability.telemetry import SpanExport, new_tracer
+from shared.shell.observability.tracing import (
     Span,
     attempt_span_of,
     child_of,
@@ -31,7 +32,6 @@ from shared.shell.tracing import (
     trace_of,
     valid,
 )
-from shared.telemetry import SpanExport, new_tracer
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MESSAGE = UUID("01900000-0000-7000-8000-000000000001")
@@ -145,7 +145,7 @@ class TestExport:
 
     def test_without_a_collector_opentelemetry_is_not_even_loaded(self) -> None:
         program = (
-            "import sys; from shared.settings import TelemetrySettings; import shared.shell.runner as runner\n"
+            "import sys; from shared.settings import TelemetrySettings; import shared.shell.worker as runner\n"
             "assert runner.new_tracer(TelemetrySettings(), 'checkout', 'checkout-0') is None\n"
             "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
         )
@@ -160,7 +160,7 @@ class TestExport:
 def test_a_worker_does_not_end_because_its_log_cannot_be_written() -> None:
     program = (
         "import structlog; from shared.settings import TelemetrySettings\n"
-        "from shared.telemetry import configure_logging\n"
+        "from shared.shell.observability.telemetry import configure_logging\n"
         "configure_logging(TelemetrySettings(), 'checkout', 'checkout-0'); structlog.get_logger().warning('no room')"
     )
     with Path("/dev/full").open("wb") as full:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import generate_latest
 
-from deploy.commands.top import Row, Sample, read, row_of, services_of, table
-from shared.shell.metrics import Metrics
+from deploy.cli.top import Row, Sample, read, row_of, services_of, table
+from shared.shell.observability.metrics import Metrics
 
 
 def look(metrics: Metrics, at: float) -> Sample:

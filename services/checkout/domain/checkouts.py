@@ -14,17 +14,17 @@ from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import Note, money
 from shared.contracts.checkout import OrderCreated, OrderPlaced
-from shared.contracts.envelope import Command, Problem, encode
+from shared.contracts.envelope import encode
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutOpened,
+    CheckoutPaymentRetried,
     CheckoutSubmitted,
-    PaymentRetried,
     Source,
 )
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Context, Ref, Refused, Timer
-from shared.swift import replace
+from shared.core import Command, Context, Problem, Ref, Refused, Timer
+from shared.core.fast_dataclasses import replace
 
 UNKNOWN_STORE = Refused("unknown_store", "There is no such store.")
 BAD_ORDER_ID = Refused("bad_order_id", "The key is not an order id: 1 to 64 of letters, digits and . _ : @ -")
@@ -175,8 +175,8 @@ def _order_placed(order: Order) -> OrderPlaced:
 # Paying again, giving up
 
 
-@on_command(PaymentRetried)
-def retried(order: Order, message: PaymentRetried, context: Context) -> Answer:
+@on_command(CheckoutPaymentRetried)
+def retried(order: Order, message: CheckoutPaymentRetried, context: Context) -> Answer:
     if order.status is not OrderStatus.PENDING_PAYMENT:
         return Refused("not_payable", f"The order is {order.status}; there is nothing to pay.")
     if not order.reserved:

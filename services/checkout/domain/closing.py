@@ -9,8 +9,8 @@ from services.checkout.domain.order import Order, moved
 from services.checkout.domain.timeline import Note
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Context, Decision, Refused, Timer
-from shared.swift import replace
+from shared.core import Context, Decision, Refused, Timer
+from shared.core.fast_dataclasses import replace
 
 
 def close(

@@ -9,7 +9,7 @@ from services.checkout.domain.order import Order, moved
 from services.checkout.domain.timeline import Note
 from shared.contracts.checkout import CancelOrder, CompleteOrder, OrderCompleted
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Context, Refused
+from shared.core import Context, Refused
 
 
 @on_command(CancelOrder)

@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import Note, entry
-from shared.contracts.envelope import Event
-from shared.shell.core import Context, Core, Decision, Refused, Timer, TimerMessage
-from shared.swift import replace
+from shared.core import Context, Core, Decision, Event, Refused, Timer, TimerMessage
+from shared.core.fast_dataclasses import replace
 
 M = TypeVar("M")
 Answer = Decision[Order] | Refused

@@ -10,24 +10,23 @@ from services.checkout.domain.order import Line, Order, moved
 from services.checkout.domain.timeline import Note
 from shared.contracts.checkout import (
     DeliveredItem,
-    DeliveryResumed,
-    DeliveryTroubled,
-    ItemsDelivered,
     OrderCompleted,
+    OrderDeliveryFailed,
+    OrderDeliveryResumed,
     OrderFailed,
+    OrderItemsDelivered,
 )
-from shared.contracts.envelope import Event
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
     ItemRetried,
+    ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
-    RevocationFailed,
 )
-from shared.contracts.values import Attempt, DeliveryStatus, OrderStatus
-from shared.shell.core import Context, Decision
-from shared.swift import replace
+from shared.contracts.values import DeliveryStatus, OrderStatus
+from shared.core import Attempt, Context, Decision, Event
+from shared.core.fast_dataclasses import replace
 
 UNDER_WAY = (OrderStatus.PROCESSING, OrderStatus.FAILED)
 
@@ -68,7 +67,7 @@ def failed(order: Order, message: ItemFailed, context: Context) -> Decision[Orde
     if line is None or not order.is_deliverable:
         return too_late(order, context, note)
     line = replace(line, delivery=DeliveryStatus.FAILED, trouble=message.text)
-    trouble = DeliveryTroubled(item=message.item, product=line.item.product, code=message.code, text=message.text)
+    trouble = OrderDeliveryFailed(item=message.item, product=line.item.product, code=message.code, text=message.text)
     events = [] if line.refunded_whole else [trouble]
     return progressed(order.with_line(line), context, note, events, under_way=message.under_way)
 
@@ -79,7 +78,7 @@ def retried(order: Order, message: ItemRetried, context: Context) -> Decision[Or
     note = Note(message.type, f"{_name(line, message.item)} is tried again.", {"item": message.item})
     if line is None or not order.is_deliverable:
         return too_late(order, context, note)
-    events = [DeliveryResumed(item=message.item)] if line.delivery is DeliveryStatus.FAILED else []
+    events = [OrderDeliveryResumed(item=message.item)] if line.delivery is DeliveryStatus.FAILED else []
     line = replace(line, delivery=DeliveryStatus.PENDING, trouble="")
     return progressed(order.with_line(line), context, note, events)
 
@@ -95,8 +94,8 @@ def revoked(order: Order, message: ItemRevoked, context: Context) -> Decision[Or
     return progressed(order.with_line(line), context, note, under_way=message.under_way)
 
 
-@on_fact(RevocationFailed)
-def revocation_failed(order: Order, message: RevocationFailed, context: Context) -> Decision[Order]:
+@on_fact(ItemRevocationFailed)
+def revocation_failed(order: Order, message: ItemRevocationFailed, context: Context) -> Decision[Order]:
     text = f"Access to {_name(order.line(message.item), message.item)} could not be taken back: {message.text}"
     note = Note(message.type, text[:2000], {"item": message.item, "code": message.code})
     return progressed(order, context, note, under_way=message.under_way, message=note.text)
@@ -137,7 +136,7 @@ def tell(order: Order) -> tuple[Order, list[Event]]:
     if not items:
         return order, []
     told = tuple(replace(line, instructions=None) if line.instructions else line for line in order.lines)
-    return replace(order, lines=told), [ItemsDelivered(items=items)]
+    return replace(order, lines=told), [OrderItemsDelivered(items=items)]
 
 
 def _after(order: Order, context: Context) -> Order:

@@ -31,7 +31,7 @@ from shared.contracts.values import (
     StoreCard,
     TaxLine,
 )
-from shared.swift import replace
+from shared.core.fast_dataclasses import replace
 
 S = OrderStatus
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {

@@ -6,20 +6,20 @@ from services.checkout.domain.closing import close
 from services.checkout.domain.decisions import GraceOver, changed, noted, on_fact, too_late
 from services.checkout.domain.order import Charge, Order, moved
 from services.checkout.domain.timeline import Note, card_name, money
-from shared.contracts.checkout import OrderPaid, PaymentActionRequired, PaymentDeclined, PaymentRequested
+from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.payments import (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCancelled,
     PaymentCaptured,
-    PaymentFailed,
+    PaymentDeclined,
     PaymentSettled,
+    PaymentSettlementContradicted,
     PaymentUnresolved,
-    SettlementContradicted,
 )
 from shared.contracts.values import Card, OrderStatus, PaymentStatus
-from shared.shell.core import Context, Decision, Timer
-from shared.swift import replace
+from shared.core import Context, Decision, Timer
+from shared.core.fast_dataclasses import replace
 
 PENDING = OrderStatus.PENDING_PAYMENT
 CHECKED = "The payment is being checked with the payment provider."
@@ -49,7 +49,7 @@ def sold_out(order: Order, message: StockRefused, context: Context) -> Decision[
     return close(order, context, note, reason="Sold out.", code="sold_out", sold_out=message.skus)
 
 
-def request_payment(order: Order, context: Context) -> tuple[Order, PaymentRequested]:
+def request_payment(order: Order, context: Context) -> tuple[Order, OrderPaymentRequested]:
     """The next attempt, by the customer's choice, which is not kept."""
     assert order.customer is not None
     after = replace(
@@ -61,7 +61,7 @@ def request_payment(order: Order, context: Context) -> tuple[Order, PaymentReque
         pay_url=None,
         message=None,
     )
-    event = PaymentRequested(
+    event = OrderPaymentRequested(
         attempt=after.attempts,
         number=order.number,
         store=order.store.id,
@@ -112,8 +112,8 @@ def _paid(order: Order, context: Context, notes: list[Note], card: Card | None) 
     return changed(after, context, notes, [event], cancel=[GraceOver])
 
 
-@on_fact(PaymentFailed)
-def declined(order: Order, message: PaymentFailed, context: Context) -> Decision[Order]:
+@on_fact(PaymentDeclined)
+def declined(order: Order, message: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer gets the whole grace period again."""
     detail = {
         "attempt": message.attempt,
@@ -133,7 +133,7 @@ def declined(order: Order, message: PaymentFailed, context: Context) -> Decision
         pay_url=order.page(context.key),
         message=message.text or None,
     )
-    event = PaymentDeclined(
+    event = OrderPaymentDeclined(
         attempt=message.attempt,
         code=message.reason or "card_declined",
         text=message.text,
@@ -143,14 +143,14 @@ def declined(order: Order, message: PaymentFailed, context: Context) -> Decision
     return changed(after, context, [note], [event], [Timer(until, GraceOver())])
 
 
-@on_fact(PaymentActionNeeded)
-def action_required(order: Order, message: PaymentActionNeeded, context: Context) -> Decision[Order]:
+@on_fact(PaymentActionRequired)
+def action_required(order: Order, message: PaymentActionRequired, context: Context) -> Decision[Order]:
     note = Note(message.type, "The customer must confirm the payment with the bank.", {"attempt": message.attempt})
     if not _awaited(order, message.attempt):
         return too_late(order, context, note)
     assert order.deadline is not None
     after = replace(order, charge=Charge.ACTION_REQUIRED, pay_url=message.url, message=note.text)
-    return changed(after, context, [note], [PaymentActionRequired(url=message.url, until=order.deadline)])
+    return changed(after, context, [note], [OrderPaymentActionRequired(url=message.url, until=order.deadline)])
 
 
 @on_fact(PaymentUnresolved)
@@ -172,8 +172,8 @@ def settled(order: Order, message: PaymentSettled, context: Context) -> Decision
     return noted(order, context, note)
 
 
-@on_fact(SettlementContradicted)
-def settlement_contradicted(order: Order, message: SettlementContradicted, context: Context) -> Decision[Order]:
+@on_fact(PaymentSettlementContradicted)
+def settlement_contradicted(order: Order, message: PaymentSettlementContradicted, context: Context) -> Decision[Order]:
     note = Note(
         message.type, f"Needs attention: {message.text}", {"attempt": message.attempt, "refund": message.refund}
     )

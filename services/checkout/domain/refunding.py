@@ -6,11 +6,11 @@ from services.checkout.domain.decisions import changed, noted, on_fact, too_late
 from services.checkout.domain.delivering import progressed
 from services.checkout.domain.order import Line, Order, Refund, moved
 from services.checkout.domain.timeline import Note, money
-from shared.contracts.checkout import OrderRefunded, RefundTroubled
-from shared.contracts.payments import PaymentRefunded, RefundedLine, RefundFailed, SurplusRefunded
+from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
+from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.contracts.values import OrderStatus, PaymentStatus
-from shared.shell.core import Context, Decision
-from shared.swift import replace
+from shared.core import Context, Decision
+from shared.core.fast_dataclasses import replace
 
 
 @on_fact(PaymentRefunded)
@@ -64,22 +64,22 @@ def _with_refund(line: Line, part: RefundedLine | None, *, whole: bool) -> Line:
     return replace(line, refunded=min(line.refunded + part.amount, line.item.purchased))
 
 
-@on_fact(SurplusRefunded)
-def surplus_refunded(order: Order, message: SurplusRefunded, context: Context) -> Decision[Order]:
+@on_fact(PaymentSurplusRefunded)
+def surplus_refunded(order: Order, message: PaymentSurplusRefunded, context: Context) -> Decision[Order]:
     text = f"A second charge of {money(message.amount, message.currency)} was given back."
     detail = {"refund": message.refund, "attempt": message.attempt, "transaction": message.transaction}
     return noted(order, context, Note(message.type, text, detail))
 
 
-@on_fact(RefundFailed)
-def refund_failed(order: Order, message: RefundFailed, context: Context) -> Decision[Order]:
+@on_fact(PaymentRefundFailed)
+def refund_failed(order: Order, message: PaymentRefundFailed, context: Context) -> Decision[Order]:
     """Also of a refund that was done: the customer's bank may send it back days later. What followed from it (the
     order's end, the access that was taken back) stays for a person to decide; the sums are right again."""
     failed = f"A refund of {money(message.amount, order.currency)} failed"
     note = Note(message.type, f"{failed}: {message.text}"[:2000], {"refund": message.refund, "code": message.code})
     undone = next((refund for refund in order.refunds if refund.id == message.refund), None)
     after = _without(order, undone) if undone else order
-    event = RefundTroubled(
+    event = OrderRefundFailed(
         refund=message.refund,
         amount=message.amount,
         currency=order.currency,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.checkout.domain.store import ID
 from shared.contracts.checkout import DefineSku
-from shared.shell.core import Context, Core, Decision, Refused
+from shared.core import Context, Core, Decision, Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from services.checkout.domain.order import Line, Order
-from shared.contracts.checkout import OrderStatusChanged, StatusItem
+from shared.contracts.checkout import OrderStatusRecord, StatusItem
 
 
-def status_record(order: Order) -> OrderStatusChanged:
-    return OrderStatusChanged(
+def status_record(order: Order) -> OrderStatusRecord:
+    return OrderStatusRecord(
         number=order.number,
         store=order.store.id,
         status=order.status,

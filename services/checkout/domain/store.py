@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.contracts.checkout import ConfigureStore
-from shared.contracts.envelope import Problem
 from shared.contracts.values import StoreCard
-from shared.shell.core import Context, Core, Decision, Refused
+from shared.core import Context, Core, Decision, Problem, Refused
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 """What an id of a store, a SKU or an order looks like (`values.Id`)."""

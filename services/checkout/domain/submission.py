@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from services.checkout.domain.order import Line
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
-from shared.contracts.envelope import Problem, encode
+from shared.contracts.envelope import encode
 from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, OrderItem
-from shared.money import MAX_AMOUNT, allocate, decimal_string
+from shared.core import Problem
+from shared.core.money import MAX_AMOUNT, allocate, decimal_string
 
 MOST_UNITS = 10**9
 LARGEST_CHECKOUT = 300_000

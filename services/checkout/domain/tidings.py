@@ -5,7 +5,6 @@ from __future__ import annotations
 from services.checkout.domain.decisions import noted, on_fact
 from services.checkout.domain.order import Order
 from services.checkout.domain.timeline import Note
-from shared.contracts.envelope import Refusal
 from shared.contracts.fulfillment import FulfillmentRefused, ItemSettled, StockReleased
 from shared.contracts.notifications import (
     EmailFailed,
@@ -18,7 +17,7 @@ from shared.contracts.notifications import (
     WebhooksReplayed,
 )
 from shared.contracts.payments import PaymentsRefused
-from shared.shell.core import Context, Decision
+from shared.core import Context, Decision, Refusal
 
 
 @on_fact(EmailSent)

@@ -12,8 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.contracts.values import Card
-from shared.money import Money
-from shared.shell.core import Context, Record
+from shared.core import Context, Record
+from shared.core.money import Money
 
 LONGEST_TEXT = 500
 

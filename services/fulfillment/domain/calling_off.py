@@ -7,10 +7,10 @@ from services.fulfillment.domain.delivering import affected, grant_access, revok
 from services.fulfillment.domain.operations import LookForCodes, PutBackCodes, RevokeAccess, course_destination
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus, Stage, pool_of, row_key
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
-from shared.contracts.fulfillment import ItemRevoked, RevocationFailed
+from shared.contracts.fulfillment import ItemRevocationFailed, ItemRevoked
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Context, Decision
-from shared.swift import replace
+from shared.core import Context, Decision
+from shared.core.fast_dataclasses import replace
 
 
 @deliveries.on(OrderCancelled, OrderExpired, holds=everything_held)
@@ -112,7 +112,7 @@ def not_revoked(
     else:
         return Decision(delivery)
     change.put(failed.tried(tuple(context.attempts)))
-    change.events.append(RevocationFailed(item=item.id, code=code, text=text))
+    change.events.append(ItemRevocationFailed(item=item.id, code=code, text=text))
     return change.decision()
 
 

@@ -19,21 +19,20 @@ from services.fulfillment.domain.states import (
     pool_of,
     row_key,
 )
-from shared.contracts.envelope import Event
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
+    ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
-    RevocationFailed,
     StockReleased,
 )
-from shared.shell.core import Context, Core, Decision, Operation, Ref, Timer, TimerMessage
-from shared.swift import replace
+from shared.core import Context, Core, Decision, Event, Operation, Ref, Timer, TimerMessage
+from shared.core.fast_dataclasses import replace
 
 deliveries = Core(Delivery)
 
-Progress = ItemDelivered | ItemWaiting | ItemFailed | ItemRevoked | RevocationFailed
+Progress = ItemDelivered | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
 """Facts that say how much is still under way."""
 
 

@@ -33,10 +33,10 @@ from services.fulfillment.domain.states import (
     row_key,
 )
 from shared.contracts.checkout import OrderPaid
-from shared.contracts.fulfillment import CodesArrived, ItemDelivered, ItemFailed, ItemRevoked, ItemWaiting
+from shared.contracts.fulfillment import DeliveryCodesArrived, ItemDelivered, ItemFailed, ItemRevoked, ItemWaiting
 from shared.contracts.values import Instructions
-from shared.shell.core import Context, Decision, FailedOutcome, UnresolvedOutcome
-from shared.swift import replace
+from shared.core import Context, Decision, FailedOutcome, UnresolvedOutcome
+from shared.core.fast_dataclasses import replace
 
 WAITS_FOR_PARCEL = "waits for a parcel to be sent"
 
@@ -198,8 +198,8 @@ def look_for_codes(delivery: Delivery | None, message: LookForCodes, context: Co
     return change.decision()
 
 
-@deliveries.on(CodesArrived, holds=joined_pools)
-def codes_arrived(delivery: Delivery | None, message: CodesArrived, context: Context) -> Decision[Delivery]:
+@deliveries.on(DeliveryCodesArrived, holds=joined_pools)
+def codes_arrived(delivery: Delivery | None, message: DeliveryCodesArrived, context: Context) -> Decision[Delivery]:
     """The order looks, so it is off the pool's list; if it finds too few it enrols again."""
     if delivery is None:
         return Decision(None)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from shared.contracts.values import Customer
-from shared.shell.core import FailedOutcome, Operation, Outcome, TimerMessage, UnresolvedOutcome
+from shared.core import FailedOutcome, Operation, Outcome, TimerMessage, UnresolvedOutcome
 
 POOL_EMPTY = "pool_empty"
 OWN_DATABASE = "own database"

@@ -11,7 +11,7 @@ from services.fulfillment.domain.states import Delivery, Item, Product, Stage, S
 from shared.contracts.checkout import OrderPlaced
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.values import OrderItem
-from shared.shell.core import Context, Decision, Ref
+from shared.core import Context, Decision, Ref
 
 
 def stock_rows(message: OrderPlaced, key: str) -> Iterator[Ref[Any]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from services.fulfillment.domain.operations import StoreCodes
 from services.fulfillment.domain.states import CodePool
 from services.fulfillment.domain.stock import wrong_key
-from shared.contracts.fulfillment import AddCodes, CodesArrived
-from shared.shell.core import Context, Core, Decision, Refused
-from shared.swift import replace
+from shared.contracts.fulfillment import AddCodes, DeliveryCodesArrived
+from shared.core import Context, Core, Decision, Refused
+from shared.core.fast_dataclasses import replace
 
 MOST_WAITING = 500
 """Orders that a pool remembers. More of them only look by their timers, so that the row stays small."""
@@ -30,7 +30,7 @@ def stored(pool: CodePool | None, outcome: StoreCodes.Done, context: Context) ->
     woken, rest = known.waiting[: outcome.added], known.waiting[outcome.added :]
     name = context.key.partition("/")[2]
     return Decision(
-        CodePool(known.added + outcome.added, rest), sends=[(order, CodesArrived(pool=name)) for order in woken]
+        CodePool(known.added + outcome.added, rest), sends=[(order, DeliveryCodesArrived(pool=name)) for order in woken]
     )
 
 

@@ -12,10 +12,10 @@ from services.fulfillment.domain.deliveries import Change, deliveries
 from services.fulfillment.domain.delivering import deliver, fail, revoke_access
 from services.fulfillment.domain.staff import UNKNOWN_ORDER
 from services.fulfillment.domain.states import CourseAccess, Delivery, Item, ItemStatus
-from shared.contracts.fulfillment import ItemRevoked, ItemSettled, RevocationFailed, SettleDelivery, SettledOutcome
+from shared.contracts.fulfillment import ItemRevocationFailed, ItemRevoked, ItemSettled, SettleDelivery, SettledOutcome
 from shared.contracts.values import Instructions
-from shared.shell.core import Context, Decision, Refused
-from shared.swift import replace
+from shared.core import Context, Decision, Refused
+from shared.core.fast_dataclasses import replace
 
 SETTLED = "settled"
 GRANTING = (ItemStatus.UNDER_WAY, ItemStatus.FAILED, ItemStatus.STOPPING)
@@ -97,4 +97,4 @@ def _not_revoked(change: Change, item: Item, said: str) -> None:
     first = item.status is ItemStatus.REVOKING
     change.put(replace(item, status=ItemStatus.REVOCATION_FAILED, code=SETTLED, text=said))
     if first:  # otherwise everybody knows already
-        change.events.append(RevocationFailed(item=item.id, code=SETTLED, text=said))
+        change.events.append(ItemRevocationFailed(item=item.id, code=SETTLED, text=said))

@@ -7,18 +7,17 @@ from collections.abc import Iterable
 from services.fulfillment.domain.deliveries import Change, current_products, deliveries, joined_pools
 from services.fulfillment.domain.delivering import begin, configured, deliver, revocation, revoke_access
 from services.fulfillment.domain.states import Action, Delivery, Item, ItemStatus, Shipment, Stage
-from shared.contracts.envelope import Problem
-from shared.contracts.fulfillment import CourseAccess, ItemRetried, RetryDelivery, ShipItems
+from shared.contracts.fulfillment import CourseAccess, ItemRetried, RetryDelivery, ShipOrder
 from shared.contracts.values import Instructions
-from shared.shell.core import Context, Decision, Refused
-from shared.swift import replace
+from shared.core import Context, Decision, Problem, Refused
+from shared.core.fast_dataclasses import replace
 
 UNKNOWN_ORDER = Refused("unknown_order", "Fulfillment does not know this order; it is known once it is placed.")
 CALLED_OFF = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
 
 
-@deliveries.on(ShipItems)
-def ship(delivery: Delivery | None, command: ShipItems, context: Context) -> Decision[Delivery] | Refused:
+@deliveries.on(ShipOrder)
+def ship(delivery: Delivery | None, command: ShipOrder, context: Context) -> Decision[Delivery] | Refused:
     if delivery is None:
         return UNKNOWN_ORDER
     if delivery.stage is Stage.PLACED:

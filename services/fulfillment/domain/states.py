@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.contracts.fulfillment import Action, CourseAccess, Download, RedemptionCode, Shipment
-from shared.contracts.values import Attempt, Customer, Instructions
-from shared.swift import replace
+from shared.contracts.values import Customer, Instructions
+from shared.core import Attempt
+from shared.core.fast_dataclasses import replace
 
 MOST_ATTEMPTS = 20
 """Of an item, the latest ones that are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.states import Product, Stock
 from shared.contracts.fulfillment import ConfigureProduct, ReceiveStock
-from shared.shell.core import Context, Core, Decision, Refused
+from shared.core import Context, Core, Decision, Refused
 
 products = Core(Product)
 stocks = Core(Stock)

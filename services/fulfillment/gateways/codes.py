@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.operations import POOL_EMPTY, PutBackCodes, StoreCodes, TakeCode
-from shared.shell.core import NoOutcome, NotDone, Outcome, Retry
+from shared.core import NoOutcome, NotDone, Outcome, Retry
 
 # Those of the item already, or else exactly as many as are wanted of those that nobody else is taking right now.
 # Two at once for one item collide on the unique (key, order_key, item, unit); the loser asks again and finds them.

@@ -15,9 +15,9 @@ import aiohttp
 import orjson
 
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
-from shared.outbound import Blocked, NotSent, NoTurn, Outbound, OutboundError, Reply, retry_after
-from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.tracing import trace_headers
+from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
+from shared.shell.http.outbound import Blocked, NotSent, NoTurn, Outbound, OutboundError, Reply, retry_after
+from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 15.0
 """Seconds for everything; below the operations' patience, so that a time-out is an answer of ours."""

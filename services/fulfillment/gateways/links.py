@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import orjson
 
 from services.fulfillment.domain.operations import SignDownload
-from shared.shell.core import NoOutcome, NotDone, Outcome
+from shared.core import NoOutcome, NotDone, Outcome
 
 
 class BadLink(Exception):

@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 from services.notifications.domain import webhooks
 from services.notifications.domain.feed import Note, entry
-from services.notifications.domain.operations import PostingAttempt, PostWebhook
-from services.notifications.domain.state import NOT_DELIVERED, Posting, PostingState, Thread
+from services.notifications.domain.operations import PostWebhook, WebhookDeliveryAttempt
+from services.notifications.domain.state import NOT_DELIVERED, NotificationLog, WebhookDelivery, WebhookDeliveryState
 from services.notifications.domain.threads import threads
 from shared.contracts.notifications import (
-    PauseEndpoint,
+    PauseWebhook,
     ReplayWebhooks,
     WebhookDelivered,
     WebhookExhausted,
     WebhooksReplayed,
 )
-from shared.shell.core import Context, Decision, Refused
-from shared.swift import replace
+from shared.core import Context, Decision, Refused
+from shared.core.fast_dataclasses import replace
 
-Answer = Decision[Thread] | Refused
+Answer = Decision[NotificationLog] | Refused
 
 
-NOT_SENT: dict[str, PostingState] = {"paused": "paused", "removed": "removed"}
+NOT_SENT: dict[str, WebhookDeliveryState] = {"paused": "paused", "removed": "removed"}
 """The gateway's codes for an endpoint that was not asked at all."""
 
 
 @threads.on(PostWebhook.Done)
-def delivered(thread: Thread | None, outcome: PostWebhook.Done, context: Context) -> Answer:
+def delivered(thread: NotificationLog | None, outcome: PostWebhook.Done, context: Context) -> Answer:
     operation = _posting_of(context)
     changed = _with_posting(thread, operation.message_id, "delivered", context.calls, context)
     event = WebhookDelivered(
@@ -42,7 +42,7 @@ def delivered(thread: Thread | None, outcome: PostWebhook.Done, context: Context
 
 @threads.on(PostWebhook.Failed, PostWebhook.Unresolved)
 def not_delivered(
-    thread: Thread | None, outcome: PostWebhook.Failed | PostWebhook.Unresolved, context: Context
+    thread: NotificationLog | None, outcome: PostWebhook.Failed | PostWebhook.Unresolved, context: Context
 ) -> Answer:
     operation = _posting_of(context)
     code = outcome.code if isinstance(outcome, PostWebhook.Failed) else "unresolved"
@@ -53,7 +53,7 @@ def not_delivered(
     gone = code == "gone"
     if gone:  # the answer itself; earlier tries are in the log already
         log = [*log, _attempt(context, operation, "HTTP 410")]
-    state: PostingState = "paused" if gone else "exhausted"
+    state: WebhookDeliveryState = "paused" if gone else "exhausted"
     changed = _with_posting(thread, operation.message_id, state, context.calls, context, outcome.text)
     event = WebhookExhausted(
         message=operation.message_id,
@@ -65,12 +65,12 @@ def not_delivered(
     title = f"Webhook {operation.endpoint} did not take {operation.event}"
     note = Note("staff", "webhook_exhausted", title, outcome.text[:2000])
     alerts = [entry(changed, note, context)] if changed else []
-    pause = PauseEndpoint(endpoint=operation.endpoint, reason="It answered 410 Gone.")
+    pause = PauseWebhook(endpoint=operation.endpoint, reason="It answered 410 Gone.")
     return Decision(changed, events=[event], records=[*log, *alerts], sends=[(operation.store, pause)] if gone else [])
 
 
 @threads.on(ReplayWebhooks)
-def replay(thread: Thread | None, message: ReplayWebhooks, context: Context) -> Answer:
+def replay(thread: NotificationLog | None, message: ReplayWebhooks, context: Context) -> Answer:
     """Post again, under the same ids, what was exhausted or held back."""
     if thread is None:
         return Refused("unknown_order", "Notifications knows no such order.")
@@ -99,26 +99,31 @@ def _posting_of(context: Context) -> PostWebhook:
 
 
 def _with_posting(
-    thread: Thread | None, id: str, state: PostingState, attempts: int, context: Context, text: str = ""
-) -> Thread | None:
+    thread: NotificationLog | None,
+    id: str,
+    state: WebhookDeliveryState,
+    attempts: int,
+    context: Context,
+    text: str = "",
+) -> NotificationLog | None:
     if thread is None:
         return None
 
-    def changed(posting: Posting) -> Posting:
+    def changed(posting: WebhookDelivery) -> WebhookDelivery:
         why = text[:2000] or None
         return replace(posting, state=state, attempts=posting.attempts + attempts, at=context.at, text=why)
 
     return replace(thread, postings=tuple(changed(p) if p.id == id else p for p in thread.postings))
 
 
-def _attempts(thread: Thread | None, identity: str) -> int:
+def _attempts(thread: NotificationLog | None, identity: str) -> int:
     return next((p.attempts for p in thread.postings if p.id == identity), 0) if thread else 0
 
 
-def _log(context: Context, operation: PostWebhook, delivered: str = "") -> Sequence[PostingAttempt]:
+def _log(context: Context, operation: PostWebhook, delivered: str = "") -> Sequence[WebhookDeliveryAttempt]:
     """The round's attempts: those that did not succeed, and the one that did."""
     tries = [
-        PostingAttempt(
+        WebhookDeliveryAttempt(
             context.key,
             context.new_id(),
             operation.message_id,
@@ -133,6 +138,6 @@ def _log(context: Context, operation: PostWebhook, delivered: str = "") -> Seque
     return [*tries, _attempt(context, operation, delivered, success=True)] if delivered else tries
 
 
-def _attempt(context: Context, operation: PostWebhook, result: str, *, success: bool = False) -> PostingAttempt:
+def _attempt(context: Context, operation: PostWebhook, result: str, *, success: bool = False) -> WebhookDeliveryAttempt:
     message, endpoint, event = operation.message_id, operation.endpoint, operation.event
-    return PostingAttempt(context.key, context.new_id(), message, endpoint, event, context.at, success, result)
+    return WebhookDeliveryAttempt(context.key, context.new_id(), message, endpoint, event, context.at, success, result)

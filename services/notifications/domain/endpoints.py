@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 
 from services.notifications.domain.state import Endpoint, Endpoints
-from shared.contracts.notifications import PauseEndpoint, RegisterEndpoint, RemoveEndpoint, ResumeEndpoint
-from shared.shell.core import Context, Core, Decision, Refused
-from shared.swift import replace
+from shared.contracts.notifications import PauseWebhook, RegisterWebhook, RemoveWebhook, ResumeWebhook
+from shared.core import Context, Core, Decision, Refused
+from shared.core.fast_dataclasses import replace
 
 MAX_ENDPOINTS = 50
 """Per store: every event of the store goes to each."""
@@ -16,8 +16,8 @@ endpoints = Core(Endpoints)
 Answer = Decision[Endpoints] | Refused
 
 
-@endpoints.on(RegisterEndpoint)
-def register(state: Endpoints | None, message: RegisterEndpoint, context: Context) -> Answer:
+@endpoints.on(RegisterWebhook)
+def register(state: Endpoints | None, message: RegisterWebhook, context: Context) -> Answer:
     if not is_secret(message.secret):
         return Refused("bad_secret", "The secret is not whsec_ and the base64 of 24 to 64 bytes.")
     others = tuple(e for e in (state or Endpoints()).endpoints if e.id != message.endpoint)
@@ -28,20 +28,20 @@ def register(state: Endpoints | None, message: RegisterEndpoint, context: Contex
     return Decision(Endpoints((*others, new)))
 
 
-@endpoints.on(RemoveEndpoint)
-def remove(state: Endpoints | None, message: RemoveEndpoint, context: Context) -> Answer:
+@endpoints.on(RemoveWebhook)
+def remove(state: Endpoints | None, message: RemoveWebhook, context: Context) -> Answer:
     if state is None or state.find(message.endpoint) is None:
         return _unknown(message.endpoint)
     return Decision(Endpoints(tuple(e for e in state.endpoints if e.id != message.endpoint)))
 
 
-@endpoints.on(PauseEndpoint)
-def pause(state: Endpoints | None, message: PauseEndpoint, context: Context) -> Answer:
+@endpoints.on(PauseWebhook)
+def pause(state: Endpoints | None, message: PauseWebhook, context: Context) -> Answer:
     return _changed(state, message.endpoint, paused=True, reason=message.reason)
 
 
-@endpoints.on(ResumeEndpoint)
-def resume(state: Endpoints | None, message: ResumeEndpoint, context: Context) -> Answer:
+@endpoints.on(ResumeWebhook)
+def resume(state: Endpoints | None, message: ResumeWebhook, context: Context) -> Answer:
     return _changed(state, message.endpoint, paused=False, reason="")
 
 

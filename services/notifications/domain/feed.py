@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 
 from services.notifications.domain.operations import FeedEntry
-from services.notifications.domain.state import Audience, Person, Thread
-from shared.shell.core import Context
+from services.notifications.domain.state import Audience, NotificationLog, Person
+from shared.core import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def recipient_of(store: str, customer: Person) -> str:
     return f"{store}~guest~{hashlib.sha256(customer.email.lower().encode()).hexdigest()[:24]}"
 
 
-def entry(thread: Thread, note: Note, context: Context) -> FeedEntry:
+def entry(thread: NotificationLog, note: Note, context: Context) -> FeedEntry:
     store = thread.store.id
     return FeedEntry(
         key=staff_of(store) if note.audience == "staff" else recipient_of(store, thread.customer),

@@ -7,9 +7,8 @@ from dataclasses import replace
 from services.notifications.domain.endpoints import endpoints
 from services.notifications.domain.operations import FindLost
 from services.notifications.domain.state import Endpoints
-from shared.contracts.envelope import Command
 from shared.contracts.notifications import ReplayLostWebhooks, ReplayWebhooks, ResendLostMails, ResendMails
-from shared.shell.core import Context, Decision, Refused
+from shared.core import Command, Context, Decision, Refused
 
 Answer = Decision[Endpoints] | Refused
 

@@ -11,14 +11,13 @@ from datetime import timedelta
 
 from services.notifications.domain.feed import Note, entry
 from services.notifications.domain.operations import MailAttempt, SendAgain, SendEmail
-from services.notifications.domain.state import LOST, Mail, MailContent, Thread
+from services.notifications.domain.state import LOST, Mail, MailContent, NotificationLog
 from services.notifications.domain.threads import threads
-from shared.contracts.envelope import Problem
 from shared.contracts.notifications import EmailFailed, EmailResent, EmailSent, EmailSettled, ResendMails, SettleMail
-from shared.shell.core import Context, Decision, Refused, Timer
-from shared.swift import replace
+from shared.core import Context, Decision, Problem, Refused, Timer
+from shared.core.fast_dataclasses import replace
 
-Answer = Decision[Thread] | Refused
+Answer = Decision[NotificationLog] | Refused
 
 SEND_AGAIN_AFTER = (timedelta(seconds=10), timedelta(minutes=10), timedelta(hours=2))
 """A mail whose answer never came is sent again this often under its Message-ID: a customer would rather read a mail
@@ -30,7 +29,7 @@ UNKNOWN_ORDER = Refused("unknown_order", "Notifications knows no such order.")
 
 
 @threads.on(SendEmail.Done)
-def sent(thread: Thread | None, outcome: SendEmail.Done, context: Context) -> Answer:
+def sent(thread: NotificationLog | None, outcome: SendEmail.Done, context: Context) -> Answer:
     operation = _operation(context)
     event = EmailSent(message=operation.message_id, template=operation.template, audience=operation.audience)
     mail = _find(thread, operation.message_id)
@@ -41,12 +40,12 @@ def sent(thread: Thread | None, outcome: SendEmail.Done, context: Context) -> An
 
 
 @threads.on(SendEmail.Failed)
-def failed(thread: Thread | None, outcome: SendEmail.Failed, context: Context) -> Answer:
+def failed(thread: NotificationLog | None, outcome: SendEmail.Failed, context: Context) -> Answer:
     return _lost(thread, outcome.code, outcome.text, context)
 
 
 @threads.on(SendEmail.Unresolved)
-def in_doubt(thread: Thread | None, outcome: SendEmail.Unresolved, context: Context) -> Answer:
+def in_doubt(thread: NotificationLog | None, outcome: SendEmail.Unresolved, context: Context) -> Answer:
     """Nobody knows whether it was sent. Where no try got as far as an error, a worker died over it: that says nothing
     about the mail server, and does not count."""
     operation = _operation(context)
@@ -77,7 +76,7 @@ def in_doubt(thread: Thread | None, outcome: SendEmail.Unresolved, context: Cont
 
 
 @threads.on(SendAgain)
-def send_again(thread: Thread | None, message: SendAgain, context: Context) -> Answer:
+def send_again(thread: NotificationLog | None, message: SendAgain, context: Context) -> Answer:
     mail = _find(thread, message.message)
     if thread is None or mail is None or mail.state != "pending" or mail.next is None:
         return Decision(thread)
@@ -85,7 +84,7 @@ def send_again(thread: Thread | None, message: SendAgain, context: Context) -> A
 
 
 @threads.on(ResendMails)
-def resend(thread: Thread | None, command: ResendMails, context: Context) -> Answer:
+def resend(thread: NotificationLog | None, command: ResendMails, context: Context) -> Answer:
     """Under the same Message-IDs: who got the mail after all can tell that it is the same."""
     if thread is None:
         return UNKNOWN_ORDER
@@ -109,7 +108,7 @@ def resend(thread: Thread | None, command: ResendMails, context: Context) -> Ans
 
 
 @threads.on(SettleMail)
-def settle(thread: Thread | None, command: SettleMail, context: Context) -> Answer:
+def settle(thread: NotificationLog | None, command: SettleMail, context: Context) -> Answer:
     """Of an unknown mail both can be said; of a failed one, that it went out after all."""
     if thread is None:
         return UNKNOWN_ORDER
@@ -133,7 +132,7 @@ def settle(thread: Thread | None, command: SettleMail, context: Context) -> Answ
     return Decision(_with(thread, changed), events=[event])
 
 
-def _lost(thread: Thread | None, code: str, text: str, context: Context) -> Decision[Thread]:
+def _lost(thread: NotificationLog | None, code: str, text: str, context: Context) -> Decision[NotificationLog]:
     operation = _operation(context)
     event = EmailFailed(
         message=operation.message_id,
@@ -173,11 +172,11 @@ def _operation(context: Context) -> SendEmail:
     return context.operation
 
 
-def _find(thread: Thread | None, id: str) -> Mail | None:
+def _find(thread: NotificationLog | None, id: str) -> Mail | None:
     return next((mail for mail in thread.mails if mail.id == id), None) if thread else None
 
 
-def _with(thread: Thread, changed: Mail) -> Thread:
+def _with(thread: NotificationLog, changed: Mail) -> NotificationLog:
     return replace(thread, mails=tuple(changed if mail.id == changed.id else mail for mail in thread.mails))
 
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.notifications.domain.operations import SendEmail
-from services.notifications.domain.state import Audience, Mail, Thread
+from services.notifications.domain.state import Audience, Mail, NotificationLog
 from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded
-from shared.money import Money
-from shared.shell.core import Context
+from shared.core import Context
+from shared.core.money import Money
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
     "paid": ("order_confirmation", "new_order"),
@@ -31,7 +31,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class EmailDraft:
     """A mail to be. `data` goes to its template beside what every template gets."""
 
     template: str
@@ -40,66 +40,68 @@ class Letter:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def order_confirmation(thread: Thread) -> Letter:
-    return Letter("order_confirmation", f"Your order {thread.number}", data=totals(thread))
+def order_confirmation(thread: NotificationLog) -> EmailDraft:
+    return EmailDraft("order_confirmation", f"Your order {thread.number}", data=totals(thread))
 
 
-def new_order(thread: Thread) -> Letter:
+def new_order(thread: NotificationLog) -> EmailDraft:
     amount = money(thread, thread.purchased)
-    return Letter("new_order", f"New order {thread.number}: {amount}", "staff", totals(thread))
+    return EmailDraft("new_order", f"New order {thread.number}: {amount}", "staff", totals(thread))
 
 
-def payment_failed(thread: Thread, url: str, until: datetime, text: str) -> Letter:
+def payment_failed(thread: NotificationLog, url: str, until: datetime, text: str) -> EmailDraft:
     data = {"url": url, "until": moment(until), "reason": text, "amount": money(thread, thread.purchased)}
-    return Letter("payment_failed", f"The payment for order {thread.number} did not go through", data=data)
+    return EmailDraft("payment_failed", f"The payment for order {thread.number} did not go through", data=data)
 
 
-def confirm_payment(thread: Thread, url: str, until: datetime) -> Letter:
+def confirm_payment(thread: NotificationLog, url: str, until: datetime) -> EmailDraft:
     data = {"url": url, "until": moment(until), "amount": money(thread, thread.purchased)}
-    return Letter("confirm_payment", f"Please confirm the payment for order {thread.number}", data=data)
+    return EmailDraft("confirm_payment", f"Please confirm the payment for order {thread.number}", data=data)
 
 
-def delivery(thread: Thread, items: Sequence[DeliveredItem]) -> Letter:
-    return Letter("delivery", f"Your purchase is ready: order {thread.number}", data={"items": _delivered(items)})
+def delivery(thread: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
+    return EmailDraft("delivery", f"Your purchase is ready: order {thread.number}", data={"items": _delivered(items)})
 
 
-def shipment(thread: Thread, items: Sequence[DeliveredItem]) -> Letter:
-    return Letter("shipment", f"Your parcel is on its way: order {thread.number}", data={"items": _delivered(items)})
+def shipment(thread: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
+    return EmailDraft(
+        "shipment", f"Your parcel is on its way: order {thread.number}", data={"items": _delivered(items)}
+    )
 
 
-def refund(thread: Thread, message: OrderRefunded) -> Letter:
+def refund(thread: NotificationLog, message: OrderRefunded) -> EmailDraft:
     data = {
         "amount": money(thread, message.amount),
         "refunded": money(thread, message.refunded),
         "whole": message.whole,
     }
-    return Letter("refund", f"A refund for order {thread.number}: {data['amount']}", data=data)
+    return EmailDraft("refund", f"A refund for order {thread.number}: {data['amount']}", data=data)
 
 
-def cancellation(thread: Thread, message: OrderCancelled) -> Letter:
+def cancellation(thread: NotificationLog, message: OrderCancelled) -> EmailDraft:
     data = {"sold_out": message.code == "sold_out", "paid": thread.paid, "reason": message.reason}
-    return Letter("cancellation", f"Order {thread.number} was cancelled", data=data)
+    return EmailDraft("cancellation", f"Order {thread.number} was cancelled", data=data)
 
 
-def expiry(thread: Thread) -> Letter:
-    return Letter("expiry", f"Order {thread.number} has expired")
+def expiry(thread: NotificationLog) -> EmailDraft:
+    return EmailDraft("expiry", f"Order {thread.number} has expired")
 
 
-def delivery_failure(thread: Thread, item: str, product: str, text: str) -> Letter:
+def delivery_failure(thread: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
-    return Letter("delivery_failure", f"Delivery failed: order {thread.number}, {product}", "staff", data)
+    return EmailDraft("delivery_failure", f"Delivery failed: order {thread.number}, {product}", "staff", data)
 
 
-def refund_failure(thread: Thread, amount: int, text: str) -> Letter:
+def refund_failure(thread: NotificationLog, amount: int, text: str) -> EmailDraft:
     data = {"amount": money(thread, amount), "reason": text}
-    return Letter("refund_failure", f"Refund failed: order {thread.number}, {data['amount']}", "staff", data)
+    return EmailDraft("refund_failure", f"Refund failed: order {thread.number}, {data['amount']}", "staff", data)
 
 
-def order_failed(thread: Thread, reason: str) -> Letter:
-    return Letter("order_failed", f"Order {thread.number} needs a person", "staff", {"reason": reason})
+def order_failed(thread: NotificationLog, reason: str) -> EmailDraft:
+    return EmailDraft("order_failed", f"Order {thread.number} needs a person", "staff", {"reason": reason})
 
 
-def write(thread: Thread, fact: str, letter: Letter, context: Context) -> tuple[Mail, SendEmail]:
+def write(thread: NotificationLog, fact: str, letter: EmailDraft, context: Context) -> tuple[Mail, SendEmail]:
     """The mail as remembered and the call that sends it."""
     store, staff = thread.store, letter.audience == "staff"
     named = context.named_id("mail", fact, letter.template, letter.audience)
@@ -126,7 +128,7 @@ def write(thread: Thread, fact: str, letter: Letter, context: Context) -> tuple[
     return Mail(identity, fact, letter.template, letter.audience), operation
 
 
-def totals(thread: Thread) -> dict[str, Any]:
+def totals(thread: NotificationLog) -> dict[str, Any]:
     """The order's lines and sums for people. Sums that are zero are left out."""
     sums = [("Subtotal", thread.subtotal), ("Tax", thread.tax), ("Discount", -thread.discount)]
     return {
@@ -139,7 +141,7 @@ def totals(thread: Thread) -> dict[str, Any]:
     }
 
 
-def money(thread: Thread, amount: int) -> str:
+def money(thread: NotificationLog, amount: int) -> str:
     return str(Money(amount, thread.currency))
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from services.notifications.domain.state import Audience
-from shared.shell.core import FailedOutcome, Operation, Outcome, Record, TimerMessage, UnresolvedOutcome
+from shared.core import FailedOutcome, Operation, Outcome, Record, TimerMessage, UnresolvedOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class SendEmail(Operation):
     """Hand one mail to the mail server. Not safe to repeat, and SMTP has no books to look into: who is in doubt ends as
     `Unresolved`, and `mail_outcomes` decides about a repetition."""
 
-    patience: ClassVar[float] = 60.0
+    timeout: ClassVar[float] = 60.0
     first_retry: ClassVar[float] = 2.0
     longest_retry: ClassVar[float] = 900.0
     give_up_after: ClassVar[timedelta | None] = timedelta(hours=24)
@@ -59,7 +59,7 @@ class PostWebhook(Operation):
     """Post one event to one endpoint. The gateway reads URL and secret from the endpoint's row: they may change while
     it is tried, and a secret has no place in a queue. Receivers know repetitions by the `webhook-id`."""
 
-    patience: ClassVar[float] = 10.0
+    timeout: ClassVar[float] = 10.0
     first_retry: ClassVar[float] = 5.0
     longest_retry: ClassVar[float] = 4 * 3600.0
     give_up_after: ClassVar[timedelta | None] = timedelta(days=3)
@@ -174,7 +174,7 @@ class MailAttempt(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class PostingAttempt(Record):
+class WebhookDeliveryAttempt(Record):
     """One attempt at a webhook delivery: the delivery log. Written when a round of attempts has ended."""
 
     key: str

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from services.notifications.domain import mails, webhooks
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.state import LOST, NOT_DELIVERED, Endpoints, Thread
+from services.notifications.domain.state import LOST, NOT_DELIVERED, Endpoints, NotificationLog
 
 BESIDE = timedelta(seconds=5)
 """An endpoint registered this shortly before a fact may or may not have been seen by it."""
@@ -16,7 +16,7 @@ CLOCKS = timedelta(minutes=1)
 """By which the clocks of two workers may differ."""
 
 
-def broken(thread: Thread, endpoints: Endpoints | None, *, at_rest: bool = True) -> Iterator[str]:
+def broken(thread: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = True) -> Iterator[str]:
     """Every promise that this order's thread does not keep, in words. `at_rest`: nothing should be pending any more."""
     yield from _absent_mails(thread)
     yield from _absent_postings(thread, endpoints)
@@ -33,14 +33,14 @@ def broken(thread: Thread, endpoints: Endpoints | None, *, at_rest: bool = True)
         )
 
 
-def _absent_mails(thread: Thread) -> Iterator[str]:
+def _absent_mails(thread: NotificationLog) -> Iterator[str]:
     there = Counter((mail.fact, mail.template) for mail in thread.mails)
     wanted = Counter((fact.name, template) for fact in thread.facts for template in mails.TEMPLATES.get(fact.kind, ()))
     yield from (f"mail {template} ({fact}) is absent" for fact, template in wanted - there)
     yield from (f"mail {template} ({fact}) was sent more than once" for fact, template in there - wanted)
 
 
-def _absent_postings(thread: Thread, endpoints: Endpoints | None) -> Iterator[str]:
+def _absent_postings(thread: NotificationLog, endpoints: Endpoints | None) -> Iterator[str]:
     there = Counter((posting.fact, posting.event, posting.endpoint) for posting in thread.postings)
     for fact in thread.facts:
         for event, endpoint in webhooks.due(fact, endpoints):
@@ -49,7 +49,7 @@ def _absent_postings(thread: Thread, endpoints: Endpoints | None) -> Iterator[st
     yield from (f"{event} ({fact}) is posted twice to {to}" for (fact, event, to), n in there.items() if n > 1)
 
 
-def _given_up_early(thread: Thread) -> Iterator[str]:
+def _given_up_early(thread: NotificationLog) -> Iterator[str]:
     """What was given up was really tried, over all its time."""
     facts = {fact.name: fact.at for fact in thread.facts}
     ended = [
@@ -71,7 +71,7 @@ def _given_up_early(thread: Thread) -> Iterator[str]:
             yield f"{what} was given up before its time"
 
 
-def _without_reason(thread: Thread) -> Iterator[str]:
+def _without_reason(thread: NotificationLog) -> Iterator[str]:
     """Whatever did not arrive, or waits for another try, says why; and a lost mail can be sent again."""
     for mail in thread.mails:
         if (mail.state in LOST or mail.next) and not (mail.text and mail.content):

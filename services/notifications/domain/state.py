@@ -9,11 +9,11 @@ from typing import Any, Literal
 from shared.contracts.values import StoreCard
 
 Audience = Literal["customer", "staff"]
-PostingState = Literal["pending", "delivered", "exhausted", "paused", "removed"]
+WebhookDeliveryState = Literal["pending", "delivered", "exhausted", "paused", "removed"]
 MailState = Literal["pending", "sent", "failed", "unknown"]
 """`failed`: certainly not sent. `unknown`: nobody could find out; a person can settle it."""
 LOST: tuple[MailState, ...] = ("failed", "unknown")
-NOT_DELIVERED: tuple[PostingState, ...] = ("exhausted", "paused")
+NOT_DELIVERED: tuple[WebhookDeliveryState, ...] = ("exhausted", "paused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +89,14 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class WebhookDelivery:
     """One event for one webhook endpoint. `id` is the `webhook-id`, the same in every attempt and replay."""
 
     id: str
     fact: str
     event: str
     endpoint: str
-    state: PostingState = "pending"
+    state: WebhookDeliveryState = "pending"
     attempts: int = 0
     """Of all rounds, counted when a round ends."""
     at: datetime | None = None
@@ -106,7 +106,7 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
+class NotificationLog:
     """One order's conversation with its customer and its store: what was placed, what was told, and what came of it."""
 
     number: str
@@ -125,7 +125,7 @@ class Thread:
     failed: bool = False
     facts: tuple[Fact, ...] = ()
     mails: tuple[Mail, ...] = ()
-    postings: tuple[Posting, ...] = ()
+    postings: tuple[WebhookDelivery, ...] = ()
 
     def told(self, fact: str) -> bool:
         return any(known.name == fact for known in self.facts)

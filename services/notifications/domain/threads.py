@@ -12,27 +12,35 @@ from dataclasses import dataclass
 
 from services.notifications.domain import mails, webhooks
 from services.notifications.domain.feed import Note, entry
-from services.notifications.domain.mails import Letter
-from services.notifications.domain.state import Endpoint, Endpoints, Fact, Line, Person, Posting, Thread
+from services.notifications.domain.mails import EmailDraft
+from services.notifications.domain.state import (
+    Endpoint,
+    Endpoints,
+    Fact,
+    Line,
+    NotificationLog,
+    Person,
+    WebhookDelivery,
+)
 from shared.contracts.checkout import (
-    DeliveryResumed,
-    DeliveryTroubled,
-    ItemsDelivered,
     OrderCancelled,
     OrderCompleted,
+    OrderDeliveryFailed,
+    OrderDeliveryResumed,
     OrderExpired,
     OrderFailed,
+    OrderItemsDelivered,
     OrderPaid,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
     OrderPlaced,
     OrderRefunded,
-    PaymentActionRequired,
-    PaymentDeclined,
-    RefundTroubled,
+    OrderRefundFailed,
 )
-from shared.shell.core import Context, Core, Decision, Operation, Ref
-from shared.swift import replace
+from shared.core import Context, Core, Decision, Operation, Ref
+from shared.core.fast_dataclasses import replace
 
-threads = Core(Thread)
+threads = Core(NotificationLog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,11 @@ class Telling:
     """What one fact brings, beside the webhooks that `webhooks.EVENTS` names."""
 
     fact: str
-    letters: Sequence[Letter] = ()
+    letters: Sequence[EmailDraft] = ()
     notes: Sequence[Note] = ()
 
 
-def store_endpoints(message: object, thread: Thread | None) -> Iterable[Ref[Endpoints]]:
+def store_endpoints(message: object, thread: NotificationLog | None) -> Iterable[Ref[Endpoints]]:
     return [Ref(Endpoints, thread.store.id)] if thread else []
 
 
@@ -53,10 +61,10 @@ def placed_at(message: OrderPlaced, key: str) -> Iterable[Ref[Endpoints]]:
 
 
 @threads.on(OrderPlaced, reads=placed_at)
-def placed(thread: Thread | None, message: OrderPlaced, context: Context) -> Decision[Thread]:
+def placed(thread: NotificationLog | None, message: OrderPlaced, context: Context) -> Decision[NotificationLog]:
     if thread is not None:
         return Decision(thread)
-    thread = Thread(
+    thread = NotificationLog(
         number=message.number,
         store=message.store,
         customer=Person(message.customer.name, message.customer.email, message.customer.id),
@@ -74,7 +82,7 @@ def placed(thread: Thread | None, message: OrderPlaced, context: Context) -> Dec
 
 
 @threads.on(OrderPaid, looks_up=store_endpoints)
-def paid(thread: Thread | None, message: OrderPaid, context: Context) -> Decision[Thread]:
+def paid(thread: NotificationLog | None, message: OrderPaid, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     amount = mails.money(thread, thread.purchased)
@@ -89,8 +97,10 @@ def paid(thread: Thread | None, message: OrderPaid, context: Context) -> Decisio
     return tell(replace(thread, paid=True), telling, context)
 
 
-@threads.on(PaymentDeclined)
-def declined(thread: Thread | None, message: PaymentDeclined, context: Context) -> Decision[Thread]:
+@threads.on(OrderPaymentDeclined)
+def declined(
+    thread: NotificationLog | None, message: OrderPaymentDeclined, context: Context
+) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     until = mails.moment(message.until)
@@ -103,8 +113,10 @@ def declined(thread: Thread | None, message: PaymentDeclined, context: Context) 
     return tell(thread, telling, context)
 
 
-@threads.on(PaymentActionRequired)
-def action_required(thread: Thread | None, message: PaymentActionRequired, context: Context) -> Decision[Thread]:
+@threads.on(OrderPaymentActionRequired)
+def action_required(
+    thread: NotificationLog | None, message: OrderPaymentActionRequired, context: Context
+) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     title = f"Please confirm the payment for order {thread.number}"
@@ -117,8 +129,10 @@ def action_required(thread: Thread | None, message: PaymentActionRequired, conte
     return tell(thread, telling, context)
 
 
-@threads.on(ItemsDelivered)
-def delivered(thread: Thread | None, message: ItemsDelivered, context: Context) -> Decision[Thread]:
+@threads.on(OrderItemsDelivered)
+def delivered(
+    thread: NotificationLog | None, message: OrderItemsDelivered, context: Context
+) -> Decision[NotificationLog]:
     """Parcels and what can be used at once are told apart: two facts, two mails."""
     if thread is None:
         return Decision(None)
@@ -138,8 +152,10 @@ def delivered(thread: Thread | None, message: ItemsDelivered, context: Context) 
     return decision
 
 
-@threads.on(DeliveryTroubled)
-def delivery_failed(thread: Thread | None, message: DeliveryTroubled, context: Context) -> Decision[Thread]:
+@threads.on(OrderDeliveryFailed)
+def delivery_failed(
+    thread: NotificationLog | None, message: OrderDeliveryFailed, context: Context
+) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     title = f"Delivery failed: order {thread.number}, {message.product}"
@@ -152,7 +168,7 @@ def delivery_failed(thread: Thread | None, message: DeliveryTroubled, context: C
 
 
 @threads.on(OrderFailed, looks_up=store_endpoints)
-def failed(thread: Thread | None, message: OrderFailed, context: Context) -> Decision[Thread]:
+def failed(thread: NotificationLog | None, message: OrderFailed, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     text = "Our staff are looking at it; you need not do anything."
@@ -167,8 +183,10 @@ def failed(thread: Thread | None, message: OrderFailed, context: Context) -> Dec
     return tell(replace(thread, failed=True), telling, context)
 
 
-@threads.on(DeliveryResumed, looks_up=store_endpoints)
-def resumed(thread: Thread | None, message: DeliveryResumed, context: Context) -> Decision[Thread]:
+@threads.on(OrderDeliveryResumed, looks_up=store_endpoints)
+def resumed(
+    thread: NotificationLog | None, message: OrderDeliveryResumed, context: Context
+) -> Decision[NotificationLog]:
     """A change of status only where the order had failed."""
     if thread is None or not thread.failed:
         return Decision(thread)
@@ -176,7 +194,7 @@ def resumed(thread: Thread | None, message: DeliveryResumed, context: Context) -
 
 
 @threads.on(OrderCompleted, looks_up=store_endpoints)
-def completed(thread: Thread | None, message: OrderCompleted, context: Context) -> Decision[Thread]:
+def completed(thread: NotificationLog | None, message: OrderCompleted, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     note = _customer(
@@ -186,7 +204,7 @@ def completed(thread: Thread | None, message: OrderCompleted, context: Context) 
 
 
 @threads.on(OrderCancelled, looks_up=store_endpoints)
-def cancelled(thread: Thread | None, message: OrderCancelled, context: Context) -> Decision[Thread]:
+def cancelled(thread: NotificationLog | None, message: OrderCancelled, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     sold_out = message.code == "sold_out"
@@ -204,7 +222,7 @@ def cancelled(thread: Thread | None, message: OrderCancelled, context: Context) 
 
 
 @threads.on(OrderExpired, looks_up=store_endpoints)
-def expired(thread: Thread | None, message: OrderExpired, context: Context) -> Decision[Thread]:
+def expired(thread: NotificationLog | None, message: OrderExpired, context: Context) -> Decision[NotificationLog]:
     if thread is None:  # opened and never submitted: nobody to tell
         return Decision(None)
     note = _customer(thread, context, "order_expired", f"Order {thread.number} has expired", "It was not paid in time.")
@@ -212,7 +230,7 @@ def expired(thread: Thread | None, message: OrderExpired, context: Context) -> D
 
 
 @threads.on(OrderRefunded, looks_up=store_endpoints)
-def refunded(thread: Thread | None, message: OrderRefunded, context: Context) -> Decision[Thread]:
+def refunded(thread: NotificationLog | None, message: OrderRefunded, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     title = f"{mails.money(thread, message.amount)} of order {thread.number} was refunded"
@@ -224,8 +242,10 @@ def refunded(thread: Thread | None, message: OrderRefunded, context: Context) ->
     return tell(thread, telling, context)
 
 
-@threads.on(RefundTroubled)
-def refund_failed(thread: Thread | None, message: RefundTroubled, context: Context) -> Decision[Thread]:
+@threads.on(OrderRefundFailed)
+def refund_failed(
+    thread: NotificationLog | None, message: OrderRefundFailed, context: Context
+) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
     title = f"Refund failed: order {thread.number}, {mails.money(thread, message.amount)}"
@@ -237,7 +257,7 @@ def refund_failed(thread: Thread | None, message: RefundTroubled, context: Conte
     return tell(thread, telling, context)
 
 
-def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]:
+def tell(thread: NotificationLog, telling: Telling, context: Context) -> Decision[NotificationLog]:
     """Send what a fact brings, unless it was told before."""
     if thread.told(telling.fact):
         return Decision(thread)
@@ -256,15 +276,15 @@ def tell(thread: Thread, telling: Telling, context: Context) -> Decision[Thread]
     return Decision(told, operations=[*sends, *posts], records=[entry(thread, note, context) for note in telling.notes])
 
 
-def _posting(fact: Fact, event: str, endpoint: Endpoint, context: Context) -> Posting:
+def _posting(fact: Fact, event: str, endpoint: Endpoint, context: Context) -> WebhookDelivery:
     named = context.named_id("webhook", fact.name, event, endpoint.id)
-    posting = Posting(f"msg_{named.hex}", fact.name, event, endpoint.id)
+    posting = WebhookDelivery(f"msg_{named.hex}", fact.name, event, endpoint.id)
     if endpoint.paused:
         return replace(posting, state="paused", at=context.at, text=endpoint.reason or "The endpoint is paused.")
     return posting
 
 
-def _customer(thread: Thread, context: Context, kind: str, title: str, text: str = "") -> Note:
+def _customer(thread: NotificationLog, context: Context, kind: str, title: str, text: str = "") -> Note:
     return Note("customer", kind, title, text, thread.store.order_url.replace("{order}", context.key))
 
 
@@ -273,7 +293,7 @@ def _once(kind: str, context: Context) -> str:
     return f"{kind}:{context.message_id.hex}"
 
 
-def _both(first: Decision[Thread], second: Decision[Thread]) -> Decision[Thread]:
+def _both(first: Decision[NotificationLog], second: Decision[NotificationLog]) -> Decision[NotificationLog]:
     return Decision(
         second.state,
         operations=[*first.operations, *second.operations],

@@ -7,8 +7,8 @@ from datetime import UTC
 from typing import Any
 
 from services.notifications.domain.operations import PostWebhook
-from services.notifications.domain.state import Endpoint, Endpoints, Fact, Posting, Thread
-from shared.money import decimal_string
+from services.notifications.domain.state import Endpoint, Endpoints, Fact, NotificationLog, WebhookDelivery
+from shared.core.money import decimal_string
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 EVENTS: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,7 @@ def due(fact: Fact, endpoints: Endpoints | None) -> list[tuple[str, Endpoint]]:
     return [(event, endpoint) for event in EVENTS.get(fact.kind, ()) for endpoint in known if event in endpoint.events]
 
 
-def post(thread: Thread, posting: Posting) -> PostWebhook:
+def post(thread: NotificationLog, posting: WebhookDelivery) -> PostWebhook:
     """The call for a posting. Made of what never changes, so a replay has the same bytes."""
     at = next(fact.at for fact in thread.facts if fact.name == posting.fact)
     body = {
@@ -42,7 +42,7 @@ def post(thread: Thread, posting: Posting) -> PostWebhook:
     return PostWebhook(posting.id, thread.store.id, posting.endpoint, posting.event, payload)
 
 
-def data(thread: Thread) -> dict[str, Any]:
+def data(thread: NotificationLog) -> dict[str, Any]:
     """The order as receivers know it: amounts are decimal strings; `total` is what is charged, `price` per unit."""
     return {
         "order_number": thread.number,

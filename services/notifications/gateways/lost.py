@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from services.notifications.domain.operations import FindLost
-from services.notifications.domain.state import LOST, NOT_DELIVERED, Thread
-from shared.shell.core import NoOutcome, NotDone, Outcome, Retry
+from services.notifications.domain.state import LOST, NOT_DELIVERED, NotificationLog
+from shared.core import NoOutcome, NotDone, Outcome, Retry
 
 PAGE = 200
 """Orders of one page."""
@@ -21,7 +21,7 @@ class LostUnreadable(Exception):
 class LostBook(Protocol):
     """Orders that lost something, by key."""
 
-    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, Thread]]:
+    async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, NotificationLog]]:
         """Of the store, with a number above 0 in the column `lost_mails` or `lost_postings`, and a key above `after`.
         Raises LostUnreadable."""
         ...
@@ -47,7 +47,7 @@ class LostMessages:
         return NotDone()
 
 
-def lost_of(thread: Thread, wanted: FindLost) -> Iterator[str]:
+def lost_of(thread: NotificationLog, wanted: FindLost) -> Iterator[str]:
     """The message ids of an order that were lost in the period."""
 
     def then(at: datetime | None) -> bool:

@@ -14,9 +14,9 @@ from typing import Protocol
 
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint
-from shared.outbound import Blocked, NoAnswer, NoTurn, Outbound, OutboundError, Reply, retry_after
-from shared.shell.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.tracing import trace_headers
+from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
+from shared.shell.http.outbound import Blocked, NoAnswer, NoTurn, Outbound, OutboundError, Reply, retry_after
+from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 9.0
 """Seconds for everything; below PostWebhook.patience, so that a time-out is an answer of ours."""

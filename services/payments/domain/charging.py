@@ -18,23 +18,23 @@ from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt,
 from services.payments.domain.providers import DEFAULT
 from services.payments.domain.refunding import drop_requests, give_back, give_back_surplus, payments
 from services.payments.domain.turn import Turn
-from shared.contracts.checkout import OrderCancelled, OrderExpired, PaymentRequested
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
 from shared.contracts.payments import (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCancelled,
     PaymentCaptured,
-    PaymentFailed,
+    PaymentDeclined,
+    PaymentSettlementContradicted,
     PaymentUnresolved,
-    SettlementContradicted,
 )
-from shared.money import Money
-from shared.shell.core import Context, Decision, UnresolvedOutcome
+from shared.core import Context, Decision, UnresolvedOutcome
+from shared.core.money import Money
 
 # What the order wants
 
 
-@payments.on(PaymentRequested)
-def payment_requested(payment: Payment | None, request: PaymentRequested, context: Context) -> Decision[Payment]:
+@payments.on(OrderPaymentRequested)
+def payment_requested(payment: Payment | None, request: OrderPaymentRequested, context: Context) -> Decision[Payment]:
     known = payment or Payment(
         number=request.number,
         store=request.store,
@@ -72,7 +72,7 @@ def _latest(payment: Payment) -> int:
     return max([waiting, *(attempt.number for attempt in payment.attempts)])
 
 
-def _charge(payment: Payment, request: PaymentRequested, context: Context) -> ChargeCard:
+def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
     return ChargeCard(
         provider=payment.provider,
         order=context.key,
@@ -228,7 +228,7 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
     text = f"Settled as {settled} by {attempt.settled_by}; the provider reports {said.intent} as {said.status}"
     if said.status == "succeeded":
         text += f", {Money(said.amount or attempt.amount, turn.payment.currency)} captured"
-    turn.tell(SettlementContradicted(attempt=attempt.number, text=f"{text}."))
+    turn.tell(PaymentSettlementContradicted(attempt=attempt.number, text=f"{text}."))
     drop_requests(turn, attempt)
     return turn.put_attempt(
         attempt,
@@ -291,7 +291,7 @@ def _action_required(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -
     card = said.card or attempt.card
     turn.put_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, intent=said.intent, card=card)
     if not _unwanted(turn.payment):
-        turn.tell(PaymentActionNeeded(attempt=attempt.number, url=said.url))
+        turn.tell(PaymentActionRequired(attempt=attempt.number, url=said.url))
 
 
 def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
@@ -304,7 +304,7 @@ def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
         text=said.text,
     )
     turn.tell(
-        PaymentFailed(
+        PaymentDeclined(
             attempt=attempt.number,
             code=said.code,
             text=customer_text(said.reason),

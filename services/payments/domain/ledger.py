@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from shared.shell.core import Record
+from shared.core import Record
 
 Kind = Literal["capture", "refund", "refund_returned", "correction"]
 PROVIDER_BALANCE = "provider_balance"

@@ -11,8 +11,8 @@ from services.payments.domain.operations import FindIntent, IntentReported, Look
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment
 from services.payments.domain.refunding import payments
 from services.payments.domain.turn import Turn
-from shared.contracts.payments import SettlementContradicted
-from shared.shell.core import Context, Decision
+from shared.contracts.payments import PaymentSettlementContradicted
+from shared.core import Context, Decision
 
 
 @payments.on(LookAgain)
@@ -72,7 +72,7 @@ def not_found_out(
         text = (
             f"Settled as {attempt.status} by {attempt.settled_by}; {looked.intent} is not to be found: {outcome.text}"
         )
-        turn.tell(SettlementContradicted(attempt=attempt.number, text=text[:2000]))
+        turn.tell(PaymentSettlementContradicted(attempt=attempt.number, text=text[:2000]))
         look(turn, attempt, "")
     else:
         return Decision(payment)

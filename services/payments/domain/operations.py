@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.payments.domain.declines import DeclineReason
 from shared.contracts.values import Card
-from shared.shell.core import FailedOutcome, Operation, Outcome, Report, TimerMessage, UnresolvedOutcome
+from shared.core import FailedOutcome, Operation, Outcome, Report, TimerMessage, UnresolvedOutcome
 
 ChargeStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
 RefundProgress = Literal["succeeded", "pending", "failed"]

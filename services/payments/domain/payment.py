@@ -19,7 +19,7 @@ from enum import StrEnum
 
 from services.payments.domain.operations import ChargeCard
 from shared.contracts.values import Card, PaymentStatus
-from shared.swift import replace
+from shared.core.fast_dataclasses import replace
 
 
 class AttemptStatus(StrEnum):

@@ -6,19 +6,18 @@ from services.payments.domain.operations import FindRefund, LookForRefund, Refun
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share
 from services.payments.domain.providers import PROVIDERS
 from services.payments.domain.turn import Turn
-from shared.contracts.envelope import Problem
 from shared.contracts.payments import (
     PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentSettlementContradicted,
+    PaymentSurplusRefunded,
     PaymentUnresolved,
     RefundedLine,
-    RefundFailed,
     RefundLine,
     RefundPayment,
-    SettlementContradicted,
-    SurplusRefunded,
 )
-from shared.money import Money, allocate
-from shared.shell.core import Context, Core, Decision, Refused, hashed_id
+from shared.core import Context, Core, Decision, Problem, Refused, hashed_id
+from shared.core.money import Money, allocate
 
 payments = Core(Payment)
 
@@ -311,7 +310,7 @@ def _compared(turn: Turn, refund: Refund, said: RefundReported) -> Refund:
     text = (
         f"Settled as {refund.status} by {refund.settled_by}; the provider reports {said.transaction} as {said.status}."
     )
-    turn.tell(SettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
+    turn.tell(PaymentSettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
     if refund.status is RefundStatus.DONE and said.transaction != refund.transaction:
         turn.move("correction", refund.amount, refund.transaction)
         turn.move("refund", -refund.amount, said.transaction)
@@ -326,7 +325,7 @@ def _done(turn: Turn, refund: Refund, transaction: str) -> None:
     payment = turn.payment
     if payment.paid is None or refund.attempt != payment.paid.number:
         turn.tell(
-            SurplusRefunded(
+            PaymentSurplusRefunded(
                 refund=refund.id,
                 attempt=refund.attempt,
                 amount=refund.amount,
@@ -358,7 +357,7 @@ def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
 
 def _failed(turn: Turn, refund: Refund, code: str, text: str, transaction: str = "") -> None:
     turn.put_refund(refund, status=RefundStatus.FAILED, code=code, text=text, transaction=transaction)
-    turn.tell(RefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text))
+    turn.tell(PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text))
 
 
 def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:

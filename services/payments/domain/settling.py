@@ -15,10 +15,9 @@ from services.payments.domain.operations import IntentReported
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
 from services.payments.domain.refunding import look_for, payments, settle_refund
 from services.payments.domain.turn import Turn
-from shared.contracts.envelope import Problem
 from shared.contracts.payments import PaymentSettled, SettlePayment
-from shared.money import Money
-from shared.shell.core import Context, Decision, Refused
+from shared.core import Context, Decision, Problem, Refused
+from shared.core.money import Money
 
 OUTCOMES = {"attempt": ("captured", "not_charged"), "refund": ("refunded", "not_refunded")}
 WITH_REFERENCE = ("captured", "refunded")

@@ -7,9 +7,8 @@ from typing import Any
 
 from services.payments.domain.ledger import AttemptRecord, Kind, Movement, RefundRecord, entries
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
-from shared.contracts.envelope import Event
-from shared.shell.core import Context, Decision, Operation, Record, Timer, TimerMessage
-from shared.swift import replace
+from shared.core import Context, Decision, Event, Operation, Record, Timer, TimerMessage
+from shared.core.fast_dataclasses import replace
 
 LOOK_AGAIN = timedelta(minutes=10)
 """After an outcome stayed unknown; doubled each time."""

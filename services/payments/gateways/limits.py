@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Breaker:
+class CircuitBreaker:
     """Opens after `threshold` failures in a row; after `pause` seconds one call may try (half open).
 
     Its success closes the breaker, its failure opens it for another pause.
@@ -16,12 +16,12 @@ class Breaker:
         self,
         threshold: int = 8,
         pause: float = 5.0,
-        patience: float = 60.0,
+        timeout: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._threshold = threshold
         self._pause = pause
-        self._patience = patience
+        self._patience = timeout
         self._clock = clock
         self._failures = 0
         self._closed_until = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from shared.shell.core import NoOutcome, NotDone, Outcome
+from shared.core import NoOutcome, NotDone, Outcome
 from shared.shell.service import Gateway
 
 

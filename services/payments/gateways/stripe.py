@@ -30,7 +30,7 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
 )
-from services.payments.gateways.limits import Breaker
+from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
 from services.payments.gateways.stripe_errors import (
     charge_refused_for,
@@ -42,9 +42,9 @@ from services.payments.gateways.stripe_errors import (
     words_of,
 )
 from services.payments.gateways.stripe_objects import Json, Standing, decline, is_of_another, refund_progress, standing
+from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.settings import StripeSettings
-from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.rate_limit import RateLimiter
+from shared.shell.operations.rate_limit import RateLimiter
 
 Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
 CALLED_OFF = {"cancellation_reason": "abandoned"}
@@ -68,11 +68,11 @@ class StripeGateway(StripeApi):
         settings: StripeSettings,
         *,
         limiter: RateLimiter | None = None,
-        breaker: Breaker | None = None,
+        breaker: CircuitBreaker | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(settings, limiter)
-        self._breaker = breaker or Breaker(clock=now)
+        self._breaker = breaker or CircuitBreaker(clock=now)
         self._now = now
 
     # The port

@@ -13,7 +13,7 @@ import stripe
 
 from services.payments.gateways.stripe_objects import Json
 from shared.settings import StripeSettings
-from shared.shell.rate_limit import LocalReservations, RateLimiter
+from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
 INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
 CONNECT_TIMEOUT = 5.0

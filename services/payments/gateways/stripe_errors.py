@@ -24,7 +24,7 @@ import aiohttp
 import stripe
 
 from services.payments.domain.declines import DeclineReason
-from shared.shell.core import OperatorFault, Retry, Unknown
+from shared.core import OperatorFault, Retry, Unknown
 
 LONGEST_RETRY_AFTER = 600.0
 BASE_SETTING, KEY_SETTING = "ORDERBUS_STRIPE__API_BASE", "ORDERBUS_STRIPE__API_KEY"

@@ -11,7 +11,7 @@ import stripe
 from services.payments.domain.operations import IntentReported, RefundReported
 from services.payments.gateways.stripe_objects import Json, charge_card, refund_progress, standing
 from shared.contracts.envelope import read_key
-from shared.shell.core import Report
+from shared.core import Report
 
 INTENT_EVENTS = frozenset(
     {

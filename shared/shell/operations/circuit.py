@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from shared.shell.clock import back_off
+from shared.shell.ports.clock import back_off
 
 FAILURES = 8
 """Calls without an answer, in a row, after which the circuit opens."""
@@ -59,20 +59,20 @@ class Circuit:
         """It answered, or refused to be called: `Retry`. Says nothing about the next call."""
         self._answered(now)
 
-    def failed(self, now: float, chance: random.Random) -> None:
+    def failed(self, now: float, rng: random.Random) -> None:
         """There was no answer. Those that were under way when the circuit opened do not prolong its pause."""
         self._answered(now)
         was_open = self.is_open
         self.failures += 1
         if self.is_open and (not was_open or self.probing):
             self.pauses += 1
-            self.open_until = now + back_off(FIRST_PAUSE, self.pauses, chance, LONGEST_PAUSE)
+            self.open_until = now + back_off(FIRST_PAUSE, self.pauses, rng, LONGEST_PAUSE)
 
-    def probed(self, now: float, chance: random.Random) -> None:
+    def probed(self, now: float, rng: random.Random) -> None:
         """The probe has ended, whatever came of it."""
         self.probing = False
         if self.is_open and self.open_until <= now:
-            self.open_until = now + back_off(FIRST_PAUSE, self.pauses, chance, LONGEST_PAUSE)
+            self.open_until = now + back_off(FIRST_PAUSE, self.pauses, rng, LONGEST_PAUSE)
 
     def left(self) -> None:
         """No call was made after all, or it was broken off."""

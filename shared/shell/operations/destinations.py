@@ -14,12 +14,12 @@ from typing import Any
 
 import structlog
 
-from shared.shell.clock import Clock, back_off
-from shared.shell.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.metrics import Metrics
+from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown
+from shared.shell.observability.metrics import Metrics
 from shared.shell.operations.circuit import Circuit
 from shared.shell.operations.rules import clean
-from shared.shell.store import DestinationPause, Store, StoreUnavailable
+from shared.shell.ports.clock import Clock, back_off
+from shared.shell.ports.store import DestinationPause, Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 FIRST_PROBE = 15.0
@@ -28,9 +28,9 @@ LONGEST_PROBE = 300.0
 
 
 class Destinations:
-    def __init__(self, store: Store, clock: Clock, worker: str, metrics: Metrics, chance: random.Random) -> None:
+    def __init__(self, store: Store, clock: Clock, worker: str, metrics: Metrics, rng: random.Random) -> None:
         self.store, self.clock, self.worker = store, clock, worker
-        self.metrics, self.chance = metrics, chance
+        self.metrics, self.rng = metrics, rng
         self.pauses: dict[str, DestinationPause] = {}
         """As they were when last looked at."""
         self.circuits: dict[str, Circuit] = {}
@@ -58,7 +58,7 @@ class Destinations:
     async def may_probe(self, destination: str) -> bool:
         """Whether it is this worker's turn to probe; then `probed` must follow."""
         if pause := self.pauses.get(destination):
-            wait = back_off(FIRST_PROBE, pause.probes + 2, self.chance, LONGEST_PROBE)
+            wait = back_off(FIRST_PROBE, pause.probes + 2, self.rng, LONGEST_PROBE)
             if not await self.store.claim_probe(pause, self.clock.now() + timedelta(seconds=wait)):
                 return False
         if circuit := self.circuits.get(destination):
@@ -67,7 +67,7 @@ class Destinations:
 
     def probed(self, destination: str) -> None:
         if circuit := self.circuits.get(destination):
-            circuit.probed(_now(), self.chance)
+            circuit.probed(_now(), self.rng)
 
     def began(self, destination: str) -> None:
         circuit = self.circuits.get(destination)
@@ -82,7 +82,7 @@ class Destinations:
             circuit.succeeded(now)
         elif isinstance(answer, Unknown):
             was_open = circuit.is_open
-            circuit.failed(now, self.chance)
+            circuit.failed(now, self.rng)
             if circuit.is_open and not was_open:
                 log.warning("destination does not answer", destination=destination)
         elif isinstance(answer, Retry | OperatorFault):
@@ -101,7 +101,7 @@ class Destinations:
         if destination in self.pauses:
             return
         now = self.clock.now()
-        probe_at = now + timedelta(seconds=back_off(FIRST_PROBE, 1, self.chance))
+        probe_at = now + timedelta(seconds=back_off(FIRST_PROBE, 1, self.rng))
         pause = DestinationPause(destination, now, clean(reason), self.worker, probe_at)
         try:
             is_new = await self.store.pause_destination(pause)

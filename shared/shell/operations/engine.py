@@ -14,23 +14,23 @@ from typing import TypeVar
 
 import structlog
 
-from shared.shell import spans
-from shared.shell.clock import Clock
-from shared.shell.core import NoOutcome, NotDone, Operation, OperatorFault, Outcome, Unknown, UnresolvedOutcome
-from shared.shell.decisions import lease_seconds
-from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta
-from shared.shell.metrics import Metrics
+from shared.core import NoOutcome, NotDone, Operation, OperatorFault, Outcome, Unknown, UnresolvedOutcome
+from shared.core.fast_dataclasses import replace
+from shared.shell.batch import spans
+from shared.shell.batch.batch import lease_seconds
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound, Meta
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
+from shared.shell.observability.tracing import CURRENT, Tracer, trace_of
 from shared.shell.operations import rules
 from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
+from shared.shell.ports.clock import Clock
+from shared.shell.ports.store import LONG_AGO, OperationRow, Store, StoreUnavailable, Wanted
+from shared.shell.registry import HandlerRegistry
 from shared.shell.service import Gateway
-from shared.shell.store import LONG_AGO, OperationRow, Store, StoreUnavailable, Wanted
-from shared.shell.tracing import CURRENT, Tracer, trace_of
-from shared.shell.wiring import Wiring
-from shared.swift import replace
 
 Answer = TypeVar("Answer", bound=Outcome | NotDone | NoOutcome)
 log = structlog.get_logger(__name__)
@@ -49,22 +49,22 @@ class Operations:
 
     def __init__(
         self,
-        wiring: Wiring,
+        registry: HandlerRegistry,
         store: Store,
         clock: Clock,
         worker: str,
         *,
         at_once: int,
         metrics: Metrics,
-        chance: random.Random,
+        rng: random.Random,
         progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
         self.progress = progress or Progress()
-        self.wiring, self.store, self.clock, self.worker = wiring, store, clock, worker
-        self.gateways: Mapping[type[Operation], Gateway] = wiring.service.gateways
+        self.registry, self.store, self.clock, self.worker = registry, store, clock, worker
+        self.gateways: Mapping[type[Operation], Gateway] = registry.service.gateways
         self.metrics = metrics
-        self.chance = chance
+        self.rng = rng
         self.tracer = tracer
         self.handler: Handler | None = None
         """Set when the shell is put together: the two need each other."""
@@ -81,17 +81,17 @@ class Operations:
         self._nudge = asyncio.Event()
         self._swept = NEVER
         self._stopping = False
-        self.destinations = Destinations(store, clock, worker, metrics, chance)
+        self.destinations = Destinations(store, clock, worker, metrics, rng)
         self._begin_calls = Grouped(store.begin_calls)
         self._give_back = Grouped(store.postpone)
 
-    def room(self, kind: str, destination: str = "") -> int:
+    def lease_budget(self, kind: str, destination: str = "") -> int:
         """How many more leases of a kind this worker takes; none for a destination that is not called right now."""
         if self._stopping or (destination and self.destinations.held(destination)):
             return 0
         return max(0, self._budgets[kind].leases - self._held[kind])
 
-    def turns(self, kind: str) -> int:
+    def call_budget(self, kind: str) -> int:
         """How many more calls of a kind can begin at once."""
         return 0 if self._stopping else max(0, self._at_once - self._held[kind])
 
@@ -212,15 +212,15 @@ class Operations:
 
     def _has_room(self, kind: str) -> bool:
         """Not for every place that becomes free: a statement should bring many rows."""
-        return self.room(kind) >= max(1, self._budgets[kind].leases // 4)
+        return self.lease_budget(kind) >= max(1, self._budgets[kind].leases // 4)
 
     def _wanted(self, kind: str) -> Wanted:
-        return Wanted(kind, min(self.room(kind), MOST_LEASED), lease_seconds(self.kinds[kind]))
+        return Wanted(kind, min(self.lease_budget(kind), MOST_LEASED), lease_seconds(self.kinds[kind]))
 
     async def _read(self, row: OperationRow) -> Operation | None:
         """None for what this version of the service cannot read: it waits for one that can."""
         try:
-            operation: Operation = self.wiring.operations.load(row.kind, row.payload)
+            operation: Operation = self.registry.operations.load(row.kind, row.payload)
         except Exception as error:
             log.error("operation cannot be read", operation=row.kind, id=str(row.id), error=type(error).__name__)
             due = self.clock.now() + timedelta(seconds=UNREADABLE_SECONDS)
@@ -269,7 +269,7 @@ class Operations:
     def _lapsed(self, row: OperationRow, operation: Operation) -> bool:
         """Whether the lease could end before the call does: then it is somebody else's."""
         ends = row.leased_until
-        return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.patience)
+        return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.timeout)
 
     async def _try(self, row: OperationRow, operation: Operation, *, probe: bool) -> Ended | Waits:
         """One try: what the rules ask for, until it has ended or waits."""
@@ -281,13 +281,13 @@ class Operations:
         while isinstance(step, Perform | Find):
             if isinstance(step, Find):
                 answer = await self._ask(step.row, operation, gateway.find(operation, key), probe=probe)
-                step = rules.after_find(step.row, operation, answer, self.clock.now(), self.chance, last=step.last)
+                step = rules.after_find(step.row, operation, answer, self.clock.now(), self.rng, last=step.last)
             elif not operation.safe_to_repeat and not await self._begun(step.row, operation):
                 step = Waits(step.row)
             else:
                 called = await self._ask(step.row, operation, gateway.perform(operation, key), probe=probe)
                 answer = called
-                step = rules.after_perform(step.row, operation, called, self.clock.now(), self.chance)
+                step = rules.after_perform(step.row, operation, called, self.clock.now(), self.rng)
         if answer is not None:
             said = step.outcome if isinstance(answer, NotDone) and isinstance(step, Ended) else answer
             self._tell(row, operation, said, began, asyncio.get_running_loop().time() - started)
@@ -316,10 +316,10 @@ class Operations:
         answer: Answer | Unknown | None = None
         self.destinations.began(row.destination)
         try:
-            async with asyncio.timeout(operation.patience):
+            async with asyncio.timeout(operation.timeout):
                 answer = await call
         except TimeoutError:
-            answer = Unknown(f"no answer within {operation.patience:g} s")
+            answer = Unknown(f"no answer within {operation.timeout:g} s")
         except Exception as bug:
             log.exception("gateway raised", operation=row.kind, id=str(row.id), error=type(bug).__name__)
             answer = Unknown(type(bug).__name__)
@@ -392,5 +392,5 @@ class LeaseBudget:
 
     def took(self, seconds: float) -> None:
         self._seconds += (seconds - self._seconds) / 16
-        turns = 16.0 if self._seconds * 16 <= QUEUE_SECONDS else max(1.0, QUEUE_SECONDS / self._seconds)
-        self.leases = int(self._at_once * turns)
+        call_budget = 16.0 if self._seconds * 16 <= QUEUE_SECONDS else max(1.0, QUEUE_SECONDS / self._seconds)
+        self.leases = int(self._at_once * call_budget)

@@ -10,10 +10,10 @@ import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.shell.http.web import actor_of, bad_request, json_response
 from shared.shell.operations.engine import Operations
 from shared.shell.operations.waiting import PAGE, Waiting, waiting, waiting_longest
-from shared.shell.store import DestinationPause
-from shared.web import actor_of, bad_request, json_response
+from shared.shell.ports.store import DestinationPause
 
 log = structlog.get_logger(__name__)
 

@@ -20,11 +20,10 @@ from typing import Any
 
 import orjson
 
-from shared.contracts.values import Attempt
-from shared.shell.clock import back_off
-from shared.shell.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Unknown
-from shared.shell.store import OperationRow
-from shared.swift import replace, swift
+from shared.core import Attempt, NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Unknown
+from shared.core.fast_dataclasses import fast, replace
+from shared.shell.ports.clock import back_off
+from shared.shell.ports.store import OperationRow
 
 KEPT = 20
 """How many failed calls a row remembers."""
@@ -32,13 +31,13 @@ NOT_TRIED_CEILING = 60.0
 """Seconds that the wait after a call that was not made grows to, where the gateway names none."""
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Perform:
     row: OperationRow
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Find:
     """Ask the outside's books. `last`: what they say ends the operation."""
@@ -47,7 +46,7 @@ class Find:
     last: bool = False
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Ended:
     """Hand the outcome to the core."""
@@ -56,7 +55,7 @@ class Ended:
     outcome: Outcome
 
 
-@swift
+@fast
 @dataclass(frozen=True, slots=True)
 class Waits:
     """Give the row back, to be tried again when it is due."""
@@ -85,7 +84,7 @@ def after_find(
     operation: Operation,
     answer: Outcome | NotDone | NoOutcome,
     now: datetime,
-    chance: random.Random,
+    rng: random.Random,
     *,
     last: bool,
 ) -> Step:
@@ -95,27 +94,27 @@ def after_find(
         row = replace(row, doubt=False, abandoned=False)
         return Ended(row, given_up(row, operation)) if last else Perform(row)
     if isinstance(answer, NotTried | OperatorFault):
-        return not_called(row, operation, answer, now, chance)
+        return not_called(row, operation, answer, now, rng)
     called = _called(row, answer.error, now)
     if _books_are_closed(row, operation, now):
         return Ended(called, unresolved(operation, answer.error))
-    return _waits(called, operation, getattr(answer, "after", None), now, chance)
+    return _waits(called, operation, getattr(answer, "after", None), now, rng)
 
 
 def after_perform(
-    row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, now: datetime, chance: random.Random
+    row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, now: datetime, rng: random.Random
 ) -> Step:
     """`row` as it was before the call."""
     if isinstance(answer, Outcome):
         return Ended(replace(row, attempts=row.attempts + 1), answer)
     if isinstance(answer, NotTried | OperatorFault):
-        return not_called(row, operation, answer, now, chance)
+        return not_called(row, operation, answer, now, rng)
     called = _called(row, answer.error, now)
     if isinstance(answer, Unknown):
         # Not asked about at once, not even after the deadline: the call may still be under way at the other end.
-        return _waits(replace(called, doubt=True), operation, None, now, chance)
+        return _waits(replace(called, doubt=True), operation, None, now, rng)
     if not is_over(row, operation, now):
-        return _waits(called, operation, answer.after, now, chance)
+        return _waits(called, operation, answer.after, now, rng)
     if in_doubt(called, operation, now):
         return Find(called, last=True)
     return Ended(called, given_up(called, operation))
@@ -126,7 +125,7 @@ def not_called(
     operation: Operation,
     answer: NotTried | OperatorFault,
     now: datetime,
-    chance: random.Random,
+    rng: random.Random,
 ) -> Ended | Waits:
     """No call was made, or none that counts: it waits, unless its deadline is strict."""
     error = answer.error if isinstance(answer, NotTried) else answer.text
@@ -137,18 +136,18 @@ def not_called(
         if _books_are_closed(row, operation, now):
             return Ended(row, unresolved(operation, error))
         # It is leased although its destination is paused, so it has to wait by itself.
-        return _waits(row, operation, _not_tried_wait(row, operation, chance), now, chance)
+        return _waits(row, operation, _not_tried_wait(row, operation, rng), now, rng)
     if isinstance(answer, OperatorFault):
         # Its destination is paused. It is due as soon as that is resumed, and the last of those to probe with.
         return Waits(replace(row, due=now))
     after = answer.after
     if after is None:
-        after = _not_tried_wait(row, operation, chance)
-    return _waits(row, operation, after, now, chance)
+        after = _not_tried_wait(row, operation, rng)
+    return _waits(row, operation, after, now, rng)
 
 
-def _not_tried_wait(row: OperationRow, operation: Operation, chance: random.Random) -> float:
-    return back_off(operation.first_retry, row.lease, chance, min(operation.longest_retry, NOT_TRIED_CEILING))
+def _not_tried_wait(row: OperationRow, operation: Operation, rng: random.Random) -> float:
+    return back_off(operation.first_retry, row.lease, rng, min(operation.longest_retry, NOT_TRIED_CEILING))
 
 
 def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
@@ -213,9 +212,9 @@ def _called(row: OperationRow, error: str, now: datetime) -> OperationRow:
     return replace(row, attempts=row.attempts + 1, error=error, history=orjson.dumps([*history, entry][-KEPT:]))
 
 
-def _waits(row: OperationRow, operation: Operation, after: float | None, now: datetime, chance: random.Random) -> Waits:
+def _waits(row: OperationRow, operation: Operation, after: float | None, now: datetime, rng: random.Random) -> Waits:
     """The last try comes at the deadline, not a back-off later; only what the outside asked for goes beyond."""
-    seconds = back_off(operation.first_retry, row.attempts, chance, operation.longest_retry) if after is None else after
+    seconds = back_off(operation.first_retry, row.attempts, rng, operation.longest_retry) if after is None else after
     due = now + timedelta(seconds=seconds)
     deadline, until = operation.deadline(row.wanted), operation.books_asked_until(row.wanted)
     if deadline is not None and now < deadline and (after is None or operation.deadline_is_strict):

@@ -11,8 +11,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.shell.postgres import PostgresStore
-from shared.shell.statements import Sql
+from shared.shell.postgres.statements import Sql
+from shared.shell.postgres.store import PostgresStore
 
 PAGE = 100
 _FIRST_ID = UUID(int=0)

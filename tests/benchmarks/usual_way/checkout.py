@@ -15,21 +15,20 @@ from shared.contracts import fulfillment, notifications, payments, storefront
 from shared.contracts.checkout import (
     CheckoutRefused,
     DeliveredItem,
-    ItemsDelivered,
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
+    OrderItemsDelivered,
     OrderPaid,
+    OrderPaymentDeclined,
+    OrderPaymentRequested,
     OrderPlaced,
-    OrderStatusChanged,
-    PaymentDeclined,
-    PaymentRequested,
+    OrderStatusRecord,
     StatusItem,
 )
-from shared.contracts.envelope import Problem
 from shared.contracts.fulfillment import ItemDelivered, StockRefused, StockReserved
 from shared.contracts.notifications import EmailSent, WebhookDelivered
-from shared.contracts.payments import PaymentCaptured, PaymentFailed
+from shared.contracts.payments import PaymentCaptured, PaymentDeclined
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted
 from shared.contracts.values import (
     Customer,
@@ -41,7 +40,8 @@ from shared.contracts.values import (
     PaymentStatus,
     StoreCard,
 )
-from shared.money import allocate
+from shared.core import Problem
+from shared.core.money import allocate
 from tests.benchmarks.usual_way.messaging import Handlers, Incoming
 from tests.benchmarks.usual_way.tables import Base
 
@@ -247,7 +247,7 @@ async def reserved(message: StockReserved, incoming: Incoming) -> None:
     order.attempts = 1
     assert order.email is not None
     incoming.emit(
-        PaymentRequested(
+        OrderPaymentRequested(
             attempt=order.attempts,
             number=order.number,
             store=order.store,
@@ -281,13 +281,15 @@ async def captured(message: PaymentCaptured, incoming: Incoming) -> None:
     changed(order, incoming, "order.paid", "Paid in full: delivery begins.")
 
 
-async def declined(message: PaymentFailed, incoming: Incoming) -> None:
+async def declined(message: PaymentDeclined, incoming: Incoming) -> None:
     order = await locked(incoming.session, incoming.key)
     if order is None or order.status != OrderStatus.PENDING_PAYMENT:
         return
     order.payment_status = PaymentStatus.FAILED
     url = f"https://shop.example/orders/{order.id}"
-    decline = PaymentDeclined(attempt=message.attempt, code=message.code, text=message.text, url=url, until=incoming.at)
+    decline = OrderPaymentDeclined(
+        attempt=message.attempt, code=message.code, text=message.text, url=url, until=incoming.at
+    )
     incoming.emit(decline)
     changed(order, incoming, message.type, f"Attempt {message.attempt} was declined.")
 
@@ -301,7 +303,7 @@ async def delivered(message: ItemDelivered, incoming: Incoming) -> None:
     line.instructions = message.instructions.model_dump(mode="json")
     note(order, incoming, message.type, f"{line.product} was delivered.")
     if message.under_way == 0:
-        incoming.emit(ItemsDelivered(items=tuple(told(order.lines))))
+        incoming.emit(OrderItemsDelivered(items=tuple(told(order.lines))))
     if all(line.delivery == DeliveryStatus.DELIVERED for line in order.lines):
         order.status, order.completed_at = OrderStatus.COMPLETED, incoming.at
         incoming.emit(OrderCompleted())
@@ -338,7 +340,7 @@ HANDLERS: Handlers = {
     StockReserved: reserved,
     StockRefused: sold_out,
     PaymentCaptured: captured,
-    PaymentFailed: declined,
+    PaymentDeclined: declined,
     ItemDelivered: delivered,
     EmailSent: mail_sent,
     WebhookDelivered: webhook_delivered,
@@ -394,12 +396,12 @@ def refuse(incoming: Incoming, command: str, problems: list[Problem]) -> None:
     )
 
 
-def status_record(order: Order, at: datetime) -> OrderStatusChanged:
+def status_record(order: Order, at: datetime) -> OrderStatusRecord:
     done = bool(order.lines) and all(line.delivery == DeliveryStatus.DELIVERED for line in order.lines)
     items = tuple(
         StatusItem(**line.as_item().model_dump(), delivery=DeliveryStatus(line.delivery)) for line in order.lines
     )
-    return OrderStatusChanged(
+    return OrderStatusRecord(
         number=order.number,
         store=order.store,
         status=OrderStatus(order.status),

@@ -15,11 +15,12 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from deploy.storefront import uuid7
+from deploy.client.storefront import uuid7
 from shared.contracts import TOPICS
-from shared.contracts.envelope import Envelope, Message, Topic, decode, encode, from_headers, message_type, to_headers
+from shared.contracts.envelope import Envelope, decode, encode, from_headers, message_type, to_headers
+from shared.core import Message, Topic
 from shared.settings import KafkaSettings
-from shared.shell.kafka import connection
+from shared.shell.kafka.source import connection
 from tests.benchmarks.usual_way.tables import OutboxMessage, ProcessedMessage
 
 PREFIX = "usual."

@@ -9,11 +9,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from deploy.storefront import uuid7
+from deploy.client.storefront import uuid7
 from shared.contracts import checkout
-from shared.contracts.checkout import ItemsDelivered, OrderCompleted, OrderPaid, OrderPlaced
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderPaid, OrderPlaced
 from shared.contracts.notifications import EmailSent, WebhookDelivered
-from shared.money import decimal_string
+from shared.core.money import decimal_string
 from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import Handlers, Incoming
 from tests.benchmarks.usual_way.tables import Base
@@ -112,7 +112,7 @@ async def paid(message: OrderPaid, incoming: Incoming) -> None:
     await post(thread, incoming, "paid")
 
 
-async def delivered(message: ItemsDelivered, incoming: Incoming) -> None:
+async def delivered(message: OrderItemsDelivered, incoming: Incoming) -> None:
     thread = await incoming.session.get(Thread, incoming.key, with_for_update=True)
     if thread is None:
         return
@@ -128,7 +128,7 @@ async def completed(message: OrderCompleted, incoming: Incoming) -> None:
     await post(thread, incoming, "completed")
 
 
-HANDLERS: Handlers = {OrderPlaced: placed, OrderPaid: paid, ItemsDelivered: delivered, OrderCompleted: completed}
+HANDLERS: Handlers = {OrderPlaced: placed, OrderPaid: paid, OrderItemsDelivered: delivered, OrderCompleted: completed}
 
 
 async def mail(thread: Thread, incoming: Incoming, template: str, subject: str, *, staff: bool = False) -> None:

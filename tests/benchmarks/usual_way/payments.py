@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.contracts import checkout
-from shared.contracts.checkout import PaymentRequested
+from shared.contracts.checkout import OrderPaymentRequested
 from shared.contracts.payments import PaymentCaptured
 from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import Handlers, Incoming
@@ -53,7 +53,7 @@ class LedgerEntry(Base):
     at: Mapped[datetime]
 
 
-async def requested(message: PaymentRequested, incoming: Incoming) -> None:
+async def requested(message: OrderPaymentRequested, incoming: Incoming) -> None:
     session, key = incoming.session, incoming.key
     payment = await session.get(Payment, key, with_for_update=True)
     if payment is not None and payment.captured:
@@ -91,4 +91,4 @@ async def requested(message: PaymentRequested, incoming: Incoming) -> None:
     )
 
 
-HANDLERS: Handlers = {PaymentRequested: requested}
+HANDLERS: Handlers = {OrderPaymentRequested: requested}

@@ -13,7 +13,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from shared.settings import Settings, load_settings
-from shared.shell.database import async_url
+from shared.shell.postgres.engine import async_url
 from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import consume, publish
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from deploy.demo.catalogue import WEBHOOK_EVENTS, Catalogue
 from shared.contracts.values import StoreCard
-from shared.shell.database import async_url
+from shared.shell.postgres.engine import async_url
 from tests.benchmarks.usual_way.checkout import Sku, Store
 from tests.benchmarks.usual_way.fulfillment import Product, Stock
 from tests.benchmarks.usual_way.notifications import Endpoint

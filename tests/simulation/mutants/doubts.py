@@ -11,38 +11,34 @@ from uuid import UUID
 
 import orjson
 
-from shared.shell import claims, core, decisions, parked_rows, reader
-from shared.shell.core import (
-    NoOutcome,
-    NotTried,
-    Operation,
-    OperatorFault,
-    Outcome,
-    Retry,
-)
-from shared.shell.decisions import Batch
-from shared.shell.inbound import Inbound
+from shared import core
+from shared.core import NoOutcome, NotTried, Operation, OperatorFault, Outcome, Retry
+from shared.shell import reader
+from shared.shell.batch import batch as decisions
+from shared.shell.batch import claims, parked_rows
+from shared.shell.batch.batch import Batch
+from shared.shell.batch.inbound import Inbound
 from shared.shell.operations import rules
-from shared.shell.store import OperationRow, OutboxRow, ParkedRow
+from shared.shell.ports.store import OperationRow, OutboxRow, ParkedRow
 from shared.simulation.bus import MemorySource
-from tests.simulation.mutants.plants import instead, plant
+from tests.simulation.mutants.catalogue import instead, mutant
 
 # Operations
 
 
-@plant("a pause counts as a try")
+@mutant("a pause counts as a try")
 def pause_counts() -> Iterator[None]:
     def counted(
-        row: OperationRow, operation: Operation, answer: NotTried | OperatorFault, now: datetime, chance: random.Random
+        row: OperationRow, operation: Operation, answer: NotTried | OperatorFault, now: datetime, rng: random.Random
     ) -> rules.Step:
         error = answer.error if isinstance(answer, NotTried) else answer.text
-        return rules.after_perform(row, operation, Retry(error, getattr(answer, "after", None)), now, chance)
+        return rules.after_perform(row, operation, Retry(error, getattr(answer, "after", None)), now, rng)
 
     with instead(rules, "not_called", counted):
         yield
 
 
-@plant("doubt is cleared by a retry", level="storm", slow=True)
+@mutant("doubt is cleared by a retry", level="storm", slow=True)
 def doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
@@ -55,7 +51,7 @@ def doubt_forgotten() -> Iterator[None]:
         yield
 
 
-@plant("giving up in doubt says failed", level="storm", slow=True)
+@mutant("giving up in doubt says failed", level="storm", slow=True)
 def doubt_is_failure() -> Iterator[None]:
     def failed(operation: Operation, error: str) -> Outcome:
         kind: Any = type(operation)
@@ -69,7 +65,7 @@ def doubt_is_failure() -> Iterator[None]:
 # What nobody can read, and what comes again
 
 
-@plant("parking raises")
+@mutant("parking raises")
 def parking_raises() -> Iterator[None]:
     """At a header without a value, also where only the place and the error are kept."""
 
@@ -88,7 +84,7 @@ def parking_raises() -> Iterator[None]:
         yield
 
 
-@plant("a dead letter is not bounded")
+@mutant("a dead letter is not bounded")
 def dead_letter_unbounded() -> Iterator[None]:
     def whole(
         service: str, key: str, origin: str, headers: Sequence[tuple[str, bytes | None]], body: bytes | None, error: str
@@ -100,7 +96,7 @@ def dead_letter_unbounded() -> Iterator[None]:
         yield
 
 
-@plant("a message is known by its id alone")
+@mutant("a message is known by its id alone")
 def id_alone() -> Iterator[None]:
     """Whoever has an id that was there before is dropped, whoever sent it and whatever it says."""
 
@@ -111,7 +107,7 @@ def id_alone() -> Iterator[None]:
         yield
 
 
-@plant("ids come from the time of handling", slow=True)
+@mutant("ids come from the time of handling", slow=True)
 def ids_of_the_moment() -> Iterator[None]:
     """What a restored database decides again has other ids than the first time."""
     real, decide = core.effect_id, Batch._decide
@@ -132,7 +128,7 @@ def ids_of_the_moment() -> Iterator[None]:
         yield
 
 
-@plant("a record of an aborted transaction is read")
+@mutant("a record of an aborted transaction is read")
 def uncommitted_read() -> Iterator[None]:
     with instead(MemorySource, "_visible", lambda self, record: True):
         yield

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
 from tests.simulation.mutants import doubts
-from tests.simulation.mutants.plants import PLANTS, Plant
+from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
-__all__ = ["PLANTS", "SECONDS", "Hunt", "doubts", "hunt"]
+__all__ = ["MUTANTS", "SECONDS", "Hunt", "doubts", "hunt"]
 
 SECONDS = 60.0
 """Of CPU time, in which each must be found."""
@@ -25,23 +25,23 @@ class Hunt:
     found: Violation | None
 
 
-def hunt(plant: Plant) -> Hunt:
+def hunt(mutant: Mutant) -> Hunt:
     began = time.process_time()
     seed, found = 0, None
-    with plant.put():
+    with mutant.put():
         while not found and time.process_time() - began < SECONDS:
             seed += 1
-            found = next(iter(simulate(seed, plant.orders, plant.level).violations), None)
+            found = next(iter(simulate(seed, mutant.orders, mutant.level).violations), None)
     return Hunt(seed, time.process_time() - began, found)
 
 
 def main(words: list[str]) -> None:
     print("| fault | level | seeds | seconds | seen as |\n|---|---|---:|---:|---|")
-    for plant in PLANTS.values():
-        if all(word in plant.name for word in words):
-            hunted = hunt(plant)
+    for mutant in MUTANTS.values():
+        if all(word in mutant.name for word in words):
+            hunted = hunt(mutant)
             seen = hunted.found.rule if hunted.found else "SURVIVED"
-            print(f"| {plant.name} | {plant.level} | {hunted.seeds} | {hunted.seconds:.1f} | {seen} |", flush=True)
+            print(f"| {mutant.name} | {mutant.level} | {hunted.seeds} | {hunted.seconds:.1f} | {seen} |", flush=True)
 
 
 if __name__ == "__main__":

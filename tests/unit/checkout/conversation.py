@@ -13,14 +13,13 @@ from services.checkout.domain.order import TRANSITIONS, Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from services.checkout.domain.timeline import TimelineEntry
-from shared.contracts.checkout import ConfigureStore, DefineSku, OrderStatusChanged
-from shared.contracts.envelope import Event, encode
+from shared.contracts.checkout import ConfigureStore, DefineSku, OrderStatusRecord
+from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, Card, Customer, Instructions, OrderStatus, TaxLine
-from shared.shell import codec
-from shared.shell.core import Context, Decision, Ref, Refused, Timer, TimerMessage
+from shared.core import Context, Decision, Event, Ref, Refused, Timer, TimerMessage, codec
 
 START = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
 KEY = "o-1"
@@ -123,7 +122,7 @@ class Conversation:
         """A message that is not refused; the events it brings, without the status record."""
         answer = self.answer(message, actor=actor)
         assert isinstance(answer, Decision), answer
-        return [event for event in answer.events if not isinstance(event, OrderStatusChanged)]
+        return [event for event in answer.events if not isinstance(event, OrderStatusRecord)]
 
     def refused(self, message: object) -> Refused:
         before = self.state
@@ -138,9 +137,9 @@ class Conversation:
         self.at = max(self.at, timer.due)
         return self.tell(timer.message, actor="system")
 
-    def record(self) -> OrderStatusChanged:
+    def record(self) -> OrderStatusRecord:
         """The order as any staff tool sees it."""
-        return next(event for event in reversed(self.events) if isinstance(event, OrderStatusChanged))
+        return next(event for event in reversed(self.events) if isinstance(event, OrderStatusRecord))
 
     def all(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -167,7 +166,7 @@ ASKS_THE_CUSTOMER = {"order.payment_requested", "order.payment_declined", "order
 def check_step(before: Order | None, decision: Decision[Order]) -> None:
     """What holds for every decision about an order."""
     after = decision.state
-    statuses = [event for event in decision.events if isinstance(event, OrderStatusChanged)]
+    statuses = [event for event in decision.events if isinstance(event, OrderStatusRecord)]
     if after is before or after is None:
         assert after is before
         assert not decision.events

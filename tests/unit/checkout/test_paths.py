@@ -8,33 +8,33 @@ from services.checkout.domain.decisions import AbandonOver, GraceOver
 from shared.contracts.checkout import (
     CancelOrder,
     CompleteOrder,
-    DeliveryResumed,
-    DeliveryTroubled,
-    ItemsDelivered,
     OrderCancelled,
     OrderCompleted,
     OrderCreated,
+    OrderDeliveryFailed,
+    OrderDeliveryResumed,
     OrderExpired,
     OrderFailed,
+    OrderItemsDelivered,
     OrderPaid,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
+    OrderPaymentRequested,
     OrderPlaced,
     OrderRefunded,
-    PaymentActionRequired,
-    PaymentDeclined,
-    PaymentRequested,
-    RefundTroubled,
+    OrderRefundFailed,
 )
 from shared.contracts.fulfillment import ItemFailed, ItemRetried, ItemRevoked, ItemWaiting, StockRefused, StockReserved
 from shared.contracts.payments import (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCancelled,
-    PaymentFailed,
+    PaymentDeclined,
+    PaymentRefundFailed,
+    PaymentSurplusRefunded,
     PaymentUnresolved,
     RefundedLine,
-    RefundFailed,
-    SurplusRefunded,
 )
-from shared.contracts.storefront import CheckoutAbandoned, PaymentChoice, PaymentRetried
+from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import DeliveryStatus, FulfilmentStatus, Instructions, OrderStatus, PaymentStatus
 from tests.unit.checkout.conversation import (
     OPENED,
@@ -48,7 +48,7 @@ from tests.unit.checkout.conversation import (
     submission,
 )
 
-DECLINED = PaymentFailed(
+DECLINED = PaymentDeclined(
     attempt=1,
     code="insufficient_funds",
     text="Your card has insufficient funds.",
@@ -57,7 +57,7 @@ DECLINED = PaymentFailed(
     detail="Request req_1 of sk_live_1.",
 )
 PAGE = "https://northwind.example/orders/o-1"
-AGAIN = PaymentRetried(payment=PaymentChoice(payment_method="pm_card_mastercard"))
+AGAIN = CheckoutPaymentRetried(payment=PaymentChoice(payment_method="pm_card_mastercard"))
 
 
 # 1. Happy
@@ -86,7 +86,7 @@ def test_a_submission_places_the_order_and_waits_for_its_stock() -> None:
     assert [item.item for item in placed.items] == ["1", "2"]
     assert order.order.status is OrderStatus.PENDING_PAYMENT
     assert set(order.timers) == {"GraceOver"}
-    assert not order.all(PaymentRequested)
+    assert not order.all(OrderPaymentRequested)
 
 
 def test_a_submission_whose_opening_was_never_told_makes_the_order_as_well() -> None:
@@ -99,7 +99,7 @@ def test_reserved_stock_has_the_customer_charged_once() -> None:
     order = placed_order("course")
 
     (request,) = order.tell(StockReserved())
-    assert isinstance(request, PaymentRequested)
+    assert isinstance(request, OrderPaymentRequested)
     assert (request.attempt, request.amount, request.payment_method) == (1, 1000, "pm_card_visa")
     assert request.return_url == PAGE
     assert order.order.choice is None
@@ -120,7 +120,7 @@ def test_an_order_that_costs_nothing_is_paid_at_once() -> None:
     order = placed_order("gift", payment=PaymentChoice())
 
     assert order.tell(StockReserved()) == [OrderPaid(amount=0, currency="USD")]
-    assert [type(event) for event in order.tell(delivered("1"))] == [ItemsDelivered, OrderCompleted]
+    assert [type(event) for event in order.tell(delivered("1"))] == [OrderItemsDelivered, OrderCompleted]
 
 
 def test_the_customer_is_told_of_all_that_arrived_when_nothing_more_is_under_way() -> None:
@@ -129,7 +129,7 @@ def test_the_customer_is_told_of_all_that_arrived_when_nothing_more_is_under_way
     assert order.tell(delivered("1", under_way=1)) == []
     assert order.tell(ItemWaiting(item="3", code="shipment", text="Ship it.", under_way=1)) == []
     (told,) = order.tell(delivered("2"))
-    assert isinstance(told, ItemsDelivered)
+    assert isinstance(told, OrderItemsDelivered)
     assert [item.item for item in told.items] == ["1", "2"]
     assert order.record().fulfilment_status is FulfilmentStatus.PARTIALLY_FULFILLED
     assert order.record().message == "Atlas: Ship it."
@@ -140,7 +140,7 @@ def test_the_last_delivered_item_completes_the_order_by_itself() -> None:
     order.tell(delivered("1"))
 
     (told, completed) = order.tell(delivered("2"))
-    assert isinstance(told, ItemsDelivered)
+    assert isinstance(told, OrderItemsDelivered)
     assert [item.item for item in told.items] == ["2"]
     assert completed == OrderCompleted()
     assert order.record().fulfilment_status is FulfilmentStatus.FULFILLED
@@ -176,7 +176,9 @@ def test_a_declined_card_leaves_the_order_waiting_with_a_page_to_pay_again() -> 
 
     (event,) = order.tell(DECLINED)
     until = order.at + timedelta(days=7)
-    assert event == PaymentDeclined(attempt=1, code="insufficient_funds", text=DECLINED.text, url=PAGE, until=until)
+    assert event == OrderPaymentDeclined(
+        attempt=1, code="insufficient_funds", text=DECLINED.text, url=PAGE, until=until
+    )
     assert order.order.status is OrderStatus.PENDING_PAYMENT
     assert order.record().payment_status is PaymentStatus.FAILED
     assert order.record().pay_url == PAGE
@@ -191,7 +193,7 @@ def test_another_card_pays_after_a_decline() -> None:
     order.tell(DECLINED)
 
     (request,) = order.tell(AGAIN)
-    assert isinstance(request, PaymentRequested)
+    assert isinstance(request, OrderPaymentRequested)
     assert (request.attempt, request.payment_method) == (2, "pm_card_mastercard")
     assert order.record().pay_url is None
     order.tell(captured(1000, attempt=2))
@@ -275,8 +277,8 @@ def test_the_customer_is_sent_to_the_bank() -> None:
     order = placed_order("course")
     order.tell(StockReserved())
 
-    (event,) = order.tell(PaymentActionNeeded(attempt=1, url="https://bank.example/3ds"))
-    assert isinstance(event, PaymentActionRequired)
+    (event,) = order.tell(PaymentActionRequired(attempt=1, url="https://bank.example/3ds"))
+    assert isinstance(event, OrderPaymentActionRequired)
     assert event.until == order.order.deadline
     assert order.record().pay_url == "https://bank.example/3ds"
     order.tell(captured(1000))
@@ -287,10 +289,10 @@ def test_the_customer_is_sent_to_the_bank() -> None:
 def test_an_abandoned_3d_secure_step_can_be_paid_otherwise() -> None:
     order = placed_order("course")
     order.tell(StockReserved())
-    order.tell(PaymentActionNeeded(attempt=1, url="https://bank.example/3ds"))
+    order.tell(PaymentActionRequired(attempt=1, url="https://bank.example/3ds"))
 
     (request,) = order.tell(AGAIN)
-    assert isinstance(request, PaymentRequested)
+    assert isinstance(request, OrderPaymentRequested)
     assert order.tell(PaymentCancelled(attempt=1)) == []
     assert order.refused(AGAIN).code == "payment_under_way"
 
@@ -298,7 +300,7 @@ def test_an_abandoned_3d_secure_step_can_be_paid_otherwise() -> None:
 def test_a_step_that_was_called_off_can_be_paid_again() -> None:
     order = placed_order("course")
     order.tell(StockReserved())
-    order.tell(PaymentActionNeeded(attempt=1, url="https://bank.example/3ds"))
+    order.tell(PaymentActionRequired(attempt=1, url="https://bank.example/3ds"))
     order.tell(PaymentCancelled(attempt=1))
 
     assert order.record().pay_url == PAGE
@@ -426,7 +428,7 @@ def test_a_refund_of_a_second_capture_is_not_the_orders() -> None:
 
 def test_a_second_charge_that_was_given_back_is_only_noted() -> None:
     order = paid_order("course")
-    assert order.tell(SurplusRefunded(refund="r-9", attempt=2, amount=1000, currency="USD")) == []
+    assert order.tell(PaymentSurplusRefunded(refund="r-9", attempt=2, amount=1000, currency="USD")) == []
     assert order.said()[-1] == "payment.surplus_refunded"
 
 
@@ -437,9 +439,9 @@ def test_a_refund_that_the_bank_sends_back_is_not_counted_any_more() -> None:
     assert order.order.status is OrderStatus.REFUNDED
 
     (told,) = order.tell(
-        RefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed.")
+        PaymentRefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed.")
     )
-    assert isinstance(told, RefundTroubled)
+    assert isinstance(told, OrderRefundFailed)
     assert (told.amount, told.refunded, told.text) == (2500, 1000, "The account is closed.")
     assert order.record().refunded == 1000
     assert [item.refunded for item in order.record().items] == [1000, 0]
@@ -469,11 +471,11 @@ def test_a_failed_delivery_fails_the_order_until_it_is_tried_again() -> None:
     order.tell(delivered("1", under_way=1))
 
     told, troubled, failed = order.tell(ItemFailed(item="2", code="http_403", text="Check the credentials."))[:3]
-    assert {type(told), type(troubled), type(failed)} == {ItemsDelivered, DeliveryTroubled, OrderFailed}
+    assert {type(told), type(troubled), type(failed)} == {OrderItemsDelivered, OrderDeliveryFailed, OrderFailed}
     assert order.record().fulfilment_status is FulfilmentStatus.FAILED
     assert order.record().message == "Game: Check the credentials."
 
-    assert order.tell(ItemRetried(item="2"), actor="staff:anna") == [DeliveryResumed(item="2")]
+    assert order.tell(ItemRetried(item="2"), actor="staff:anna") == [OrderDeliveryResumed(item="2")]
     assert order.order.status is OrderStatus.PROCESSING
     assert OrderCompleted() in order.tell(delivered("2"))
 
@@ -482,7 +484,7 @@ def test_an_order_stays_failed_while_another_item_is_stuck() -> None:
     order = paid_order("course", "game")
     order.tell(ItemFailed(item="1", code="x", text="First.", under_way=1))
     assert order.tell(ItemFailed(item="2", code="x", text="Second.")) == [
-        DeliveryTroubled(item="2", product="Game", code="x", text="Second.")
+        OrderDeliveryFailed(item="2", product="Game", code="x", text="Second.")
     ]
 
     order.tell(ItemRetried(item="1"))
@@ -505,9 +507,9 @@ def test_staff_complete_an_order_by_hand_and_its_deliveries_go_on() -> None:
     order.tell(delivered("1", under_way=1))
 
     told, completed = order.tell(CompleteOrder(note="Handed over."), actor="staff:anna")
-    assert isinstance(told, ItemsDelivered)
+    assert isinstance(told, OrderItemsDelivered)
     assert completed == OrderCompleted(by_hand=True)
-    assert [type(event) for event in order.tell(delivered("2"))] == [ItemsDelivered]
+    assert [type(event) for event in order.tell(delivered("2"))] == [OrderItemsDelivered]
     assert order.refused(CompleteOrder()).code == "not_completable"
 
 
@@ -535,4 +537,4 @@ def test_an_order_that_is_sold_out_is_cancelled_and_not_charged() -> None:
     (event,) = order.tell(StockRefused(skus=("game",)))
     assert event == OrderCancelled(reason="Sold out.", code="sold_out", sold_out=("game",))
     assert order.order.status is OrderStatus.CANCELLED
-    assert not order.all(PaymentRequested)
+    assert not order.all(OrderPaymentRequested)

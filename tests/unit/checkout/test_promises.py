@@ -18,33 +18,33 @@ from shared.contracts.checkout import (
     OrderCompleted,
     OrderExpired,
     OrderPaid,
+    OrderPaymentRequested,
     OrderPlaced,
-    OrderStatusChanged,
-    PaymentRequested,
+    OrderStatusRecord,
 )
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
     ItemRetried,
+    ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
-    RevocationFailed,
     StockRefused,
     StockReleased,
     StockReserved,
 )
 from shared.contracts.notifications import EmailSent
 from shared.contracts.payments import (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCancelled,
-    PaymentFailed,
+    PaymentDeclined,
+    PaymentRefundFailed,
     PaymentUnresolved,
     RefundedLine,
-    RefundFailed,
 )
-from shared.contracts.storefront import CheckoutAbandoned, PaymentChoice, PaymentRetried
+from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
-from shared.shell.core import Decision
+from shared.core import Decision
 from tests.unit.checkout.conversation import OPENED, Conversation, captured, refunded, submission
 
 amounts = st.sampled_from([0, 1, 1000, 2500, 3500, 7000])
@@ -63,20 +63,20 @@ checkouts = st.one_of(
     st.just(submission()),
     st.just(submission(discount=3500)),
     st.just(submission("gift", payment=PaymentChoice())),
-    st.just(PaymentRetried(payment=PaymentChoice(token="tok_visa"))),
+    st.just(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))),
     st.just(CheckoutAbandoned()),
 )
 commands = st.sampled_from([CancelOrder(), CompleteOrder(), AbandonOver(), GraceOver()])
 money = st.one_of(
     st.builds(captured, amounts, attempts),
     st.builds(captured, st.just(3500), attempts, st.sampled_from(["USD", "JPY"])),
-    st.builds(PaymentFailed, attempt=attempts, code=st.just("declined"), text=st.just("No.")),
-    st.builds(PaymentActionNeeded, attempt=attempts, url=st.just("https://bank.example")),
+    st.builds(PaymentDeclined, attempt=attempts, code=st.just("declined"), text=st.just("No.")),
+    st.builds(PaymentActionRequired, attempt=attempts, url=st.just("https://bank.example")),
     st.builds(PaymentUnresolved, attempt=attempts, text=st.just("Time-out.")),
     st.builds(PaymentCancelled, attempt=attempts),
     refunds,
     st.builds(
-        RefundFailed,
+        PaymentRefundFailed,
         refund=st.sampled_from(["r-1", "r-1000", "r-3500"]),
         amount=amounts,
         code=st.just("x"),
@@ -89,7 +89,7 @@ deliveries = st.one_of(
     st.builds(ItemFailed, item=items, code=st.just("x"), text=st.just("y"), under_way=counts),
     st.builds(ItemRetried, item=items),
     st.builds(ItemRevoked, item=items, under_way=counts),
-    st.builds(RevocationFailed, item=items, code=st.just("x"), text=st.just("y")),
+    st.builds(ItemRevocationFailed, item=items, code=st.just("x"), text=st.just("y")),
 )
 rest = st.sampled_from(
     [
@@ -129,9 +129,9 @@ def test_no_sequence_of_messages_breaks_an_order(prelude: Sequence[object], mess
 
 
 def check_history(order: Conversation) -> None:
-    records = order.all(OrderStatusChanged)
+    records = order.all(OrderStatusRecord)
     assert [record.revision for record in records] == list(range(1, len(records) + 1))
-    requests = order.all(PaymentRequested)
+    requests = order.all(OrderPaymentRequested)
     assert [request.attempt for request in requests] == list(range(1, len(requests) + 1))
     if requests:
         assert {request.amount for request in requests} == {order.order.purchased}

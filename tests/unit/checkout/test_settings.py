@@ -19,10 +19,8 @@ from services.checkout.domain.store import Store, stores
 from services.checkout.queries import read_cursor, write_cursor
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
 from shared.contracts.checkout import ConfigureStore, DefineSku
-from shared.contracts.envelope import MESSAGES
 from shared.contracts.values import OrderStatus
-from shared.shell import codec
-from shared.shell.core import Context, Decision, Refused
+from shared.core import MESSAGES, Context, Decision, Refused, codec
 from tests.unit.checkout.conversation import SETTINGS, START, configured, paid_order, placed_order, sku
 
 

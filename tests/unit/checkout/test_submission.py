@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 
 from shared.contracts.checkout import CancelOrder, OrderPlaced
-from shared.contracts.storefront import CheckoutAbandoned, CheckoutOpened, PaymentChoice, PaymentRetried, SubmittedItem
+from shared.contracts.storefront import (
+    CheckoutAbandoned,
+    CheckoutOpened,
+    CheckoutPaymentRetried,
+    PaymentChoice,
+    SubmittedItem,
+)
 from shared.contracts.values import OrderStatus, TaxLine
-from shared.shell.core import Refused
+from shared.core import Refused
 from tests.unit.checkout.conversation import (
     ADA,
     HOME,
@@ -150,7 +156,7 @@ def test_an_order_stays_in_its_store() -> None:
         (CheckoutOpened(store="nowhere", currency="USD"), "unknown_store"),
         (submission(store="nowhere"), "unknown_store"),
         (CheckoutOpened(store="northwind", currency="EUR"), "invalid_submission"),
-        (PaymentRetried(payment=PaymentChoice(token="tok_visa")), "unknown_order"),
+        (CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa")), "unknown_order"),
         (CheckoutAbandoned(), "unknown_order"),
         (CancelOrder(), "unknown_order"),
     ],
@@ -168,4 +174,4 @@ def test_an_order_id_that_no_address_can_carry_is_refused() -> None:
 
 def test_paying_again_needs_reserved_stock_and_a_card() -> None:
     order = placed_order("course")
-    assert order.refused(PaymentRetried(payment=PaymentChoice(token="tok_visa"))).code == "not_reserved"
+    assert order.refused(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))).code == "not_reserved"

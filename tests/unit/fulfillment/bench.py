@@ -16,11 +16,9 @@ from shared.contracts.checkout import (
     OrderPlaced,
     OrderRefunded,
 )
-from shared.contracts.envelope import Event
 from shared.contracts.fulfillment import Action, AddCodes, ConfigureProduct, ReceiveStock
-from shared.contracts.values import Attempt, Customer, OrderItem, OrderStatus, StoreCard
-from shared.shell import codec
-from shared.shell.core import Core, Decision, Operation, Outcome, Ref, Refused, context_at
+from shared.contracts.values import Customer, OrderItem, OrderStatus, StoreCard
+from shared.core import Attempt, Core, Decision, Event, Operation, Outcome, Ref, Refused, codec, context_at
 
 Op = TypeVar("Op", bound=Operation)
 

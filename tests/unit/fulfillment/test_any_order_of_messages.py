@@ -23,20 +23,19 @@ from services.fulfillment.domain.states import CodePool, Delivery, ItemStatus, S
 from shared.contracts.fulfillment import (
     Action,
     AddCodes,
-    CodesArrived,
     CourseAccess,
+    DeliveryCodesArrived,
     Download,
     ItemDelivered,
     ItemRevoked,
     RedemptionCode,
     RetryDelivery,
     SettleDelivery,
-    ShipItems,
     Shipment,
+    ShipOrder,
     StockReleased,
 )
-from shared.contracts.values import Attempt
-from shared.shell.core import Decision, Operation, Outcome
+from shared.core import Attempt, Decision, Operation, Outcome
 from tests.unit.fulfillment.bench import Bench, line
 
 ACTIONS: dict[str, Action] = {
@@ -113,14 +112,14 @@ class World:
             case "wake" if (order, "LookForCodes") in self.bench.timers:
                 self.bench.say(self.bench.timers.pop((order, "LookForCodes")), order)
             case "arrive":
-                self.bench.say(CodesArrived(pool="keys"), order)
+                self.bench.say(DeliveryCodesArrived(pool="keys"), order)
 
     def say_of_items(self, word: str, order: str, items: tuple[str, ...]) -> None:
         match word:
             case "refund":
                 self.bench.refund(*items, key=order)
             case "ship":
-                self.bench.say(ShipItems(carrier="DHL", tracking="T", items=items), order)
+                self.bench.say(ShipOrder(carrier="DHL", tracking="T", items=items), order)
             case "retry":
                 self.bench.say(RetryDelivery(items=items), order)
 

@@ -15,24 +15,24 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from services.fulfillment.domain.states import ItemStatus
-from shared.contracts.envelope import Event
 from shared.contracts.fulfillment import (
     AddCodes,
-    CodesArrived,
     CourseAccess,
+    DeliveryCodesArrived,
     Download,
     ItemDelivered,
     ItemFailed,
     ItemRetried,
+    ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
     RedemptionCode,
     RetryDelivery,
-    RevocationFailed,
-    ShipItems,
     Shipment,
+    ShipOrder,
 )
-from shared.contracts.values import Attempt, Instructions
+from shared.contracts.values import Instructions
+from shared.core import Attempt, Event
 from tests.unit.fulfillment.bench import CUSTOMER, Bench, line
 
 LINK = "https://shop.example/downloads/t"
@@ -67,7 +67,7 @@ def test_nothing_is_delivered_before_payment() -> None:
     bench.place(line("1", "ebook"), line("2", "poster"))
 
     assert bench.open == []
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="1")).code == "not_paid"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="1")).code == "not_paid"
     assert bench.refusal(RetryDelivery()).code == "nothing_to_retry"
 
 
@@ -206,7 +206,7 @@ def test_a_cancelled_order_waits_no_more() -> None:
     assert bench.cancel() == [ItemRevoked(item="1")]
     assert bench.pool("keys").waiting == ()
     assert bench.timers == {}
-    assert bench.heard(CodesArrived(pool="keys")) == []
+    assert bench.heard(DeliveryCodesArrived(pool="keys")) == []
     assert bench.heard(LookForCodes()) == []
     assert bench.open == []
 
@@ -308,7 +308,7 @@ def test_a_revocation_that_fails_is_told_and_can_be_retried_although_the_order_i
     bench.cancel()
 
     (failed,) = bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Failed("not_found", "404: check the URL"))
-    assert failed == RevocationFailed(item="1", code="not_found", text="404: check the URL")
+    assert failed == ItemRevocationFailed(item="1", code="not_found", text="404: check the URL")
     assert bench.heard(RetryDelivery(items=("1",))) == []
     assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == [ItemRevoked(item="1")]
 
@@ -321,8 +321,8 @@ def test_a_shipment_waits_for_the_parcel() -> None:
     bench.place(line("1", "poster"), line("2", "poster"))
 
     assert [type(event) for event in bench.pay()] == [ItemWaiting, ItemWaiting]
-    (first,) = bench.heard(ShipItems(carrier="DHL", tracking="T1", items=("2",)))
-    (second,) = bench.heard(ShipItems(carrier="UPS", tracking="T2"))
+    (first,) = bench.heard(ShipOrder(carrier="DHL", tracking="T1", items=("2",)))
+    (second,) = bench.heard(ShipOrder(carrier="UPS", tracking="T2"))
 
     assert isinstance(first, ItemDelivered)
     assert isinstance(second, ItemDelivered)
@@ -332,22 +332,22 @@ def test_a_shipment_waits_for_the_parcel() -> None:
 
 def test_what_cannot_be_shipped_is_refused_with_every_reason() -> None:
     bench = paid("poster", "ebook")
-    bench.heard(ShipItems(carrier="DHL", tracking="T1"))
+    bench.heard(ShipOrder(carrier="DHL", tracking="T1"))
 
-    refused = bench.refusal(ShipItems(carrier="DHL", tracking="T2", items=("1", "2", "3")))
+    refused = bench.refusal(ShipOrder(carrier="DHL", tracking="T2", items=("1", "2", "3")))
 
     assert [problem.code for problem in refused.problems] == ["already_shipped", "not_a_shipment", "unknown_item"]
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="T2")).code == "nothing_to_ship"
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="T2"), "o-9").code == "unknown_order"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="T2")).code == "nothing_to_ship"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="T2"), "o-9").code == "unknown_order"
     bench.cancel()
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="T2")).code == "order_cancelled"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="T2")).code == "order_cancelled"
 
 
 def test_a_refunded_parcel_is_not_sent() -> None:
     bench = paid("poster")
     assert bench.refund("1") == [ItemRevoked(item="1")]
 
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="T", items=("1",))).code == "item_revoked"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="T", items=("1",))).code == "item_revoked"
 
 
 # Products that nobody configured
@@ -418,13 +418,13 @@ def test_the_last_of_several_items_says_that_nothing_more_is_under_way() -> None
     assert left(bench.pay()) == [2]
     assert left(bench.answer(bench.wanted(SignDownload), SignDownload.Done(LINK))) == [1]
     assert left(bench.answer(bench.wanted(GrantAccess), GrantAccess.Failed("x", "x"))) == [0]
-    assert left(bench.heard(ShipItems(carrier="DHL", tracking="T"))) == [0]
+    assert left(bench.heard(ShipOrder(carrier="DHL", tracking="T"))) == [0]
 
 
 def test_items_of_one_parcel_count_down() -> None:
     bench = paid("poster", "poster", "poster")
 
-    assert left(bench.heard(ShipItems(carrier="DHL", tracking="T"))) == [2, 1, 0]
+    assert left(bench.heard(ShipOrder(carrier="DHL", tracking="T"))) == [2, 1, 0]
 
 
 def test_a_refund_of_the_last_item_under_way_says_so() -> None:

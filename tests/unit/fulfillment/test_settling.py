@@ -13,14 +13,15 @@ from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
     ItemRetried,
+    ItemRevocationFailed,
     ItemRevoked,
     ItemSettled,
     RetryDelivery,
-    RevocationFailed,
     SettleDelivery,
-    ShipItems,
+    ShipOrder,
 )
-from shared.contracts.values import Attempt, Instructions
+from shared.contracts.values import Instructions
+from shared.core import Attempt
 from tests.unit.fulfillment.bench import Bench, line
 
 COURSE = CourseAccess(url="https://courses.example/access", enter="https://courses.example/enter")
@@ -118,7 +119,7 @@ def test_a_revocation_that_waits_is_settled_and_its_late_success_counts() -> Non
     bench = revoking()
     waiting = bench.wanted(RevokeAccess)
     settled, failed = bench.heard(said("not_revoked"))
-    assert isinstance(settled, ItemSettled) and isinstance(failed, RevocationFailed)
+    assert isinstance(settled, ItemSettled) and isinstance(failed, ItemRevocationFailed)
     assert bench.answer(waiting, RevokeAccess.Done()) == [ItemRevoked(item="1")]
 
 
@@ -148,7 +149,7 @@ def test_what_is_known_and_what_no_other_system_delivers_is_not_settled() -> Non
     bench.place(line("1", "mug", shippable=True), key="o-2")
     bench.pay("o-2")
     assert bench.refusal(said("delivered"), "o-2").code == "nothing_to_settle"
-    assert bench.heard(ShipItems(carrier="DHL", tracking="T"), "o-2")
+    assert bench.heard(ShipOrder(carrier="DHL", tracking="T"), "o-2")
 
 
 # A wrong URL: the call waits, and goes on at the corrected one
@@ -214,7 +215,7 @@ def left_at_the_old_url(outcome: RevokeAccess.Failed | RevokeAccess.Unresolved) 
     bench.heard(RetryDelivery())
     bench.answer(bench.wanted(GrantAccess), GrantAccess.Done())
     (failed,) = bench.answer(bench.wanted(RevokeAccess), outcome)
-    assert isinstance(failed, RevocationFailed)
+    assert isinstance(failed, ItemRevocationFailed)
     assert (failed.item, failed.text) == ("1", AT_THE_OLD_URL)
     assert (bench.item("1").status, bench.item("1").unrevoked) == (ItemStatus.DELIVERED, (COURSE.url,))
     return bench
@@ -230,7 +231,7 @@ def test_what_could_not_be_taken_back_at_an_old_url_is_told_and_retried(outcome:
     assert again.url == COURSE.url and not bench.item("1").unrevoked
     assert bench.refusal(RetryDelivery()).code == "nothing_to_retry"
     (failed,) = bench.answer(again, outcome)
-    assert isinstance(failed, RevocationFailed)
+    assert isinstance(failed, ItemRevocationFailed)
 
     bench.heard(RetryDelivery(items=("1",)))
     assert bench.answer(bench.wanted(RevokeAccess), RevokeAccess.Done()) == []

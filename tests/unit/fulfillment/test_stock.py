@@ -8,14 +8,14 @@ from shared.contracts.checkout import OrderExpired
 from shared.contracts.fulfillment import (
     Download,
     ReceiveStock,
-    ShipItems,
     Shipment,
+    ShipOrder,
     StockRefused,
     StockReleased,
     StockReserved,
 )
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Decision, Ref
+from shared.core import Decision, Ref
 from tests.unit.fulfillment.bench import Bench, line
 
 POSTER = Shipment()
@@ -156,7 +156,7 @@ def test_paid_without_a_reservation_delivers_nothing() -> None:
 
     assert bench.pay() == []
     assert bench.delivery().stage is Stage.REFUSED
-    assert bench.refusal(ShipItems(carrier="DHL", tracking="1")).code == "order_cancelled"
+    assert bench.refusal(ShipOrder(carrier="DHL", tracking="1")).code == "order_cancelled"
 
 
 def test_an_item_refunded_before_payment_is_not_delivered_afterwards() -> None:

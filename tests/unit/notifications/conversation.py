@@ -8,12 +8,11 @@ from uuid import UUID
 
 from services.notifications.domain import endpoints, threads
 from services.notifications.domain.operations import FeedEntry, PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoints, Thread
+from services.notifications.domain.state import Endpoints, NotificationLog
 from shared.contracts.checkout import OrderPaid, OrderPlaced
-from shared.contracts.envelope import Event
-from shared.contracts.notifications import RegisterEndpoint
-from shared.contracts.values import Attempt, Customer, OrderItem, StoreCard
-from shared.shell.core import Context, Decision, Operation, Outcome, Record, Ref, Refused, UnresolvedOutcome
+from shared.contracts.notifications import RegisterWebhook
+from shared.contracts.values import Customer, OrderItem, StoreCard
+from shared.core import Attempt, Context, Decision, Event, Operation, Outcome, Record, Ref, Refused, UnresolvedOutcome
 
 START = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -53,10 +52,10 @@ PAID = OrderPaid(amount=2700, currency="EUR")
 class Conversation:
     """One order and its store's endpoints. Keeps everything that was ever wanted."""
 
-    def __init__(self, *registered: RegisterEndpoint, key: str = "o-1") -> None:
+    def __init__(self, *registered: RegisterWebhook, key: str = "o-1") -> None:
         self.key = key
         self.at = START
-        self.thread: Thread | None = None
+        self.thread: NotificationLog | None = None
         self.endpoints: Endpoints | None = None
         self.operations: list[Operation] = []
         self.records: list[Record] = []
@@ -80,18 +79,18 @@ class Conversation:
         assert isinstance(answer, Decision)
         return answer
 
-    def told(self, message: object) -> Decision[Thread]:
+    def told(self, message: object) -> Decision[NotificationLog]:
         """A fact or an accepted command; what it brings about."""
         answer = self.answer(message)
         assert isinstance(answer, Decision), answer
         return answer
 
-    def answer(self, message: object, identity: UUID | None = None) -> Decision[Thread] | Refused:
+    def answer(self, message: object, identity: UUID | None = None) -> Decision[NotificationLog] | Refused:
         return self._take(message, self._context(self.key, identity))
 
     def came(
         self, operation: Operation, outcome: Outcome, *errors: str, at: datetime | None = None
-    ) -> Decision[Thread]:
+    ) -> Decision[NotificationLog]:
         """The outcome of an operation, after tries that did not succeed."""
         context = self._context(self.key)
         context.operation = operation
@@ -111,7 +110,7 @@ class Conversation:
     def feed(self, recipient: str) -> list[FeedEntry]:
         return [one for one in self.records if isinstance(one, FeedEntry) and one.key == recipient]
 
-    def _take(self, message: object, context: Context) -> Decision[Thread] | Refused:
+    def _take(self, message: object, context: Context) -> Decision[NotificationLog] | Refused:
         answer = threads.decide(self.thread, message, context)
         if isinstance(answer, Decision):
             self.thread = answer.state
@@ -129,13 +128,11 @@ class Conversation:
 
 def hook(
     endpoint: str = "crm", events: Sequence[str] = ALL_EVENTS, url: str = "https://crm.example/in"
-) -> RegisterEndpoint:
-    return RegisterEndpoint.model_validate(
-        {"endpoint": endpoint, "url": url, "events": tuple(events), "secret": SECRET}
-    )
+) -> RegisterWebhook:
+    return RegisterWebhook.model_validate({"endpoint": endpoint, "url": url, "events": tuple(events), "secret": SECRET})
 
 
-def paid_order(*registered: RegisterEndpoint) -> Conversation:
+def paid_order(*registered: RegisterWebhook) -> Conversation:
     order = Conversation(*registered)
     order.told(placed())
     order.told(PAID)

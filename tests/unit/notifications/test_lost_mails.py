@@ -20,7 +20,7 @@ from shared.contracts.notifications import (
     ResendMails,
     SettleMail,
 )
-from shared.shell.core import Decision, Refused
+from shared.core import Decision, Refused
 from tests.unit.notifications.conversation import START, STORE, Conversation, paid_order
 
 NO_ANSWER = SendEmail.Unresolved("the mail server was given the mail, and its answer never came")

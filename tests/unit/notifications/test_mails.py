@@ -10,16 +10,16 @@ from services.notifications.domain.operations import SendEmail
 from services.notifications.domain.state import Person
 from shared.contracts.checkout import (
     DeliveredItem,
-    DeliveryTroubled,
-    ItemsDelivered,
     OrderCancelled,
     OrderCompleted,
+    OrderDeliveryFailed,
     OrderExpired,
     OrderFailed,
+    OrderItemsDelivered,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
     OrderRefunded,
-    PaymentActionRequired,
-    PaymentDeclined,
-    RefundTroubled,
+    OrderRefundFailed,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
@@ -72,7 +72,7 @@ def test_the_same_fact_is_told_once() -> None:
 def test_a_declined_card_brings_a_link_to_pay_again_for_each_attempt() -> None:
     order = Conversation()
     order.told(placed())
-    decline = PaymentDeclined(
+    decline = OrderPaymentDeclined(
         attempt=1, code="card_declined", text="Your card was declined.", url="https://pay.example/1", until=UNTIL
     )
     order.told(decline)
@@ -89,7 +89,7 @@ def test_a_declined_card_brings_a_link_to_pay_again_for_each_attempt() -> None:
 def test_a_payment_to_confirm_brings_the_banks_link() -> None:
     order = Conversation()
     order.told(placed())
-    order.told(PaymentActionRequired(url="https://bank.example/3ds", until=UNTIL))
+    order.told(OrderPaymentActionRequired(url="https://bank.example/3ds", until=UNTIL))
 
     assert templates(order) == ["confirm_payment"]
     assert order.mails()[0].data["url"] == "https://bank.example/3ds"
@@ -112,7 +112,7 @@ def test_parcels_and_instructions_go_out_as_two_mails() -> None:
         ),
         DeliveredItem(item="3", product="Gift card", quantity=1, instructions=Instructions(kind="code", code="AB-12")),
     )
-    order.told(ItemsDelivered(items=items))
+    order.told(OrderItemsDelivered(items=items))
 
     delivery, shipment = order.mails()[2:]
     assert (delivery.template, shipment.template) == ("delivery", "shipment")
@@ -167,7 +167,7 @@ def test_an_expired_order_is_told_and_a_merely_opened_one_is_not() -> None:
 
 def test_staff_hear_of_a_failed_delivery_and_of_the_failed_order() -> None:
     order = paid_order()
-    order.told(DeliveryTroubled(item="1", product="Field Atlas", code="http_403", text="Give the key access."))
+    order.told(OrderDeliveryFailed(item="1", product="Field Atlas", code="http_403", text="Give the key access."))
     order.told(OrderFailed(reason="Field Atlas could not be delivered."))
 
     failure, failed = order.mails()[2:]
@@ -181,7 +181,7 @@ def test_staff_hear_of_a_refund_that_failed_each_time() -> None:
     order = paid_order()
     for code in ("declined", "account_closed"):
         text = f"The bank says: {code}."
-        order.told(RefundTroubled(refund="r-1", amount=990, currency="EUR", refunded=0, code=code, text=text))
+        order.told(OrderRefundFailed(refund="r-1", amount=990, currency="EUR", refunded=0, code=code, text=text))
 
     first, second = order.mails()[2:]
     assert (first.template, first.to, first.data["reason"]) == (
@@ -244,7 +244,7 @@ def test_customers_are_recipients_by_id_where_they_have_one_and_by_a_hash_of_the
 
 
 def test_facts_about_an_order_that_was_never_placed_tell_nobody_anything() -> None:
-    for fact in (PAID, OrderCompleted(), OrderCancelled(), OrderFailed(reason="x"), ItemsDelivered(items=())):
+    for fact in (PAID, OrderCompleted(), OrderCancelled(), OrderFailed(reason="x"), OrderItemsDelivered(items=())):
         decision = Conversation().told(fact)
         assert decision.state is None and not decision.operations and not decision.records
 
@@ -253,9 +253,9 @@ def test_what_is_for_staff_reaches_no_customer() -> None:
     """What a provider or a course platform said is about how we are set up, or about others."""
     secret = "courses.example answers 403: the credentials lack the permission"
     order = paid_order()
-    order.told(DeliveryTroubled(item="1", product="Field Atlas", code="x", text=secret))
+    order.told(OrderDeliveryFailed(item="1", product="Field Atlas", code="x", text=secret))
     order.told(OrderFailed(reason=secret))
-    order.told(RefundTroubled(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text=secret))
+    order.told(OrderRefundFailed(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text=secret))
     order.came(order.mails()[0], SendEmail.Failed("smtp_554", secret))
     order.came(order.mails()[1], SendEmail.Failed("gave_up", secret), secret)
     assert order.thread

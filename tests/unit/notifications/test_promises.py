@@ -13,25 +13,24 @@ from pydantic import TypeAdapter
 from services.notifications.domain import webhooks
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.promises import broken
-from services.notifications.domain.state import Endpoints, Thread
+from services.notifications.domain.state import Endpoints, NotificationLog
 from shared.contracts.checkout import (
     DeliveredItem,
-    DeliveryResumed,
-    DeliveryTroubled,
-    ItemsDelivered,
     OrderCancelled,
     OrderCompleted,
+    OrderDeliveryFailed,
+    OrderDeliveryResumed,
     OrderExpired,
     OrderFailed,
+    OrderItemsDelivered,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
     OrderRefunded,
-    PaymentActionRequired,
-    PaymentDeclined,
-    RefundTroubled,
+    OrderRefundFailed,
 )
-from shared.contracts.notifications import PauseEndpoint, RemoveEndpoint, ReplayWebhooks, ResumeEndpoint
+from shared.contracts.notifications import PauseWebhook, RemoveWebhook, ReplayWebhooks, ResumeWebhook
 from shared.contracts.values import Instructions, OrderStatus
-from shared.shell import codec
-from shared.shell.core import Outcome
+from shared.core import Outcome, codec
 from tests.unit.notifications.conversation import ALL_EVENTS, PAID, Conversation, hook, paid_order, placed
 
 UNTIL = datetime(2026, 3, 10, tzinfo=UTC)
@@ -45,20 +44,20 @@ facts = st.one_of(
     st.just(placed()),
     st.just(PAID),
     st.builds(
-        PaymentDeclined,
+        OrderPaymentDeclined,
         attempt=st.integers(1, 2),
         code=st.just("declined"),
         text=st.just("Declined."),
         url=st.just("https://pay.example"),
         until=st.just(UNTIL),
     ),
-    st.just(PaymentActionRequired(url="https://bank.example", until=UNTIL)),
+    st.just(OrderPaymentActionRequired(url="https://bank.example", until=UNTIL)),
     st.lists(st.sampled_from(["shipment", "download", "code"]).map(parcel), max_size=3).map(
-        lambda items: ItemsDelivered(items=tuple(items))
+        lambda items: OrderItemsDelivered(items=tuple(items))
     ),
-    st.just(DeliveryTroubled(item="1", product="Field Atlas", code="x", text="y")),
-    st.just(DeliveryResumed(item="1")),
-    st.just(RefundTroubled(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text="y")),
+    st.just(OrderDeliveryFailed(item="1", product="Field Atlas", code="x", text="y")),
+    st.just(OrderDeliveryResumed(item="1")),
+    st.just(OrderRefundFailed(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text="y")),
     st.just(OrderFailed(reason="x")),
     st.just(OrderCompleted()),
     st.sampled_from([OrderCancelled(), OrderCancelled(code="sold_out")]),
@@ -69,9 +68,9 @@ facts = st.one_of(
 )
 store_commands = st.one_of(
     st.builds(hook, st.sampled_from(["crm", "books"]), st.lists(st.sampled_from(ALL_EVENTS), min_size=1, unique=True)),
-    st.sampled_from(["crm", "books"]).map(lambda endpoint: PauseEndpoint(endpoint=endpoint)),
-    st.sampled_from(["crm", "books"]).map(lambda endpoint: ResumeEndpoint(endpoint=endpoint)),
-    st.sampled_from(["crm", "books"]).map(lambda endpoint: RemoveEndpoint(endpoint=endpoint)),
+    st.sampled_from(["crm", "books"]).map(lambda endpoint: PauseWebhook(endpoint=endpoint)),
+    st.sampled_from(["crm", "books"]).map(lambda endpoint: ResumeWebhook(endpoint=endpoint)),
+    st.sampled_from(["crm", "books"]).map(lambda endpoint: RemoveWebhook(endpoint=endpoint)),
 )
 outcomes: st.SearchStrategy[Outcome] = st.sampled_from(
     [
@@ -107,13 +106,13 @@ def test_every_matching_endpoint_gets_every_event_once_and_every_mail_goes_out_o
 def test_promises_hold_while_endpoints_come_pause_and_go(told: list[Any], data: st.DataObject) -> None:
     order = Conversation(hook("crm"))
     for message in told:
-        if isinstance(message, PauseEndpoint | ResumeEndpoint | RemoveEndpoint | type(hook())):
+        if isinstance(message, PauseWebhook | ResumeWebhook | RemoveWebhook | type(hook())):
             order.store(message)
         else:
             order.answer(message)
         if order.thread:
             assert list(broken(order.thread, order.endpoints, at_rest=False)) == []
-            assert codec.load(Thread, codec.dump(order.thread)) == order.thread
+            assert codec.load(NotificationLog, codec.dump(order.thread)) == order.thread
         if order.endpoints:
             assert codec.load(Endpoints, codec.dump(order.endpoints)) == order.endpoints
     _bring_to_rest(order, data)
@@ -147,7 +146,7 @@ def test_operations_survive_the_queue() -> None:
 def test_plain_pydantic_reads_a_thread_back_too() -> None:
     thread = paid_order(hook()).thread
     assert thread
-    adapter = TypeAdapter(Thread)
+    adapter = TypeAdapter(NotificationLog)
     assert adapter.validate_json(adapter.dump_json(thread)) == thread
 
 

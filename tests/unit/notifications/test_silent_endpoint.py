@@ -15,20 +15,19 @@ from uuid import UUID
 from services.notifications.domain import endpoints, threads
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.promises import broken
-from services.notifications.domain.state import Endpoint, Endpoints, Thread
+from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.storage import storage
 from shared.contracts import checkout, notifications
-from shared.outbound import NoAnswer, Outbound, Reply
-from shared.shell import codec
-from shared.shell.core import NotDone, Outcome, derived_id
-from shared.shell.inbound import Inbound, Meta
-from shared.shell.runner import Shell
+from shared.core import NotDone, Outcome, codec, derived_id
+from shared.shell.batch.inbound import Inbound, Meta
+from shared.shell.http.outbound import NoAnswer, Outbound, Reply
 from shared.shell.service import Service
+from shared.shell.worker import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.loop import SeededLoop, run
 from shared.simulation.memory_store import MemoryStore
-from shared.simulation.relay_lock import Turnstile
+from shared.simulation.relay_lock import AdvisoryLock
 from tests.unit.notifications.conversation import START, STORE, hook, placed
 
 ORDERS = 60
@@ -104,9 +103,9 @@ class Store:
             store=self.memory,
             source=MemorySource(bus, "notifications", "notifications-0", ["notifications.commands.v1"]),
             sink=MemorySink(bus),
-            lock=lambda: Turnstile().lock("notifications-0", self.memory),
+            lock=lambda: AdvisoryLock().lock("notifications-0", self.memory),
             clock=self.clock,
-            chance=random.Random(1),
+            rng=random.Random(1),
             poll=5.0,
         )
         self.hooks = hooks
@@ -125,8 +124,8 @@ class Store:
     async def until(self, **time: float) -> None:
         await asyncio.sleep(timedelta(**time).total_seconds() - self.loop.time())
 
-    def threads(self) -> list[Thread]:
-        return self._states(Thread)
+    def threads(self) -> list[NotificationLog]:
+        return self._states(NotificationLog)
 
     def states(self, endpoint: str) -> dict[str, int]:
         found: defaultdict[str, int] = defaultdict(int)

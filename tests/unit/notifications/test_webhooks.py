@@ -6,26 +6,26 @@ import json
 
 import pytest
 
-from services.notifications.domain.operations import PostingAttempt, PostWebhook
+from services.notifications.domain.operations import PostWebhook, WebhookDeliveryAttempt
 from services.notifications.domain.promises import broken
 from shared.contracts.checkout import (
-    DeliveryResumed,
     OrderCancelled,
     OrderCompleted,
+    OrderDeliveryResumed,
     OrderExpired,
     OrderFailed,
     OrderRefunded,
 )
 from shared.contracts.notifications import (
-    PauseEndpoint,
-    RemoveEndpoint,
+    PauseWebhook,
+    RemoveWebhook,
     ReplayWebhooks,
-    ResumeEndpoint,
+    ResumeWebhook,
     WebhookDelivered,
     WebhookExhausted,
 )
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Decision, Refused
+from shared.core import Decision, Refused
 from tests.unit.notifications.conversation import PAID, STORE, Conversation, hook, paid_order, placed
 
 
@@ -91,9 +91,9 @@ def test_every_change_of_status_is_an_update(fact: object, events: list[str]) ->
 
 def test_going_on_is_an_update_only_after_a_failure() -> None:
     order = paid_order(hook())
-    assert not order.told(DeliveryResumed(item="1")).operations
+    assert not order.told(OrderDeliveryResumed(item="1")).operations
     order.told(OrderFailed(reason="x"))
-    assert len(order.told(DeliveryResumed(item="1")).operations) == 1
+    assert len(order.told(OrderDeliveryResumed(item="1")).operations) == 1
 
 
 def test_a_secret_is_in_no_operation_and_in_no_repr() -> None:
@@ -109,7 +109,7 @@ def test_a_delivery_is_logged_attempt_by_attempt() -> None:
     assert order.events == [
         WebhookDelivered(message=post.message_id, endpoint="crm", event="order.created", attempts=3)
     ]
-    log = [record for record in order.records if isinstance(record, PostingAttempt)]
+    log = [record for record in order.records if isinstance(record, WebhookDeliveryAttempt)]
     assert [(line.result, line.delivered) for line in log] == [
         ("HTTP 500", False),
         ("no answer within 10 s", False),
@@ -151,21 +151,21 @@ def test_an_endpoint_that_is_gone_is_paused() -> None:
 
     ((key, command),) = decision.sends
     assert (key, command.endpoint) == (STORE.id, "crm")
-    assert isinstance(command, PauseEndpoint)
+    assert isinstance(command, PauseWebhook)
     assert order.thread and order.thread.postings[0].state == "paused"
 
 
 def test_what_happens_while_an_endpoint_is_paused_is_kept_and_can_be_replayed() -> None:
     order = Conversation(hook("crm", ["order.received"]))
     order.told(placed())
-    order.store(PauseEndpoint(endpoint="crm", reason="moving house"))
+    order.store(PauseWebhook(endpoint="crm", reason="moving house"))
     order.told(PAID)
 
     assert order.posts() == []
     assert order.thread and [p.state for p in order.thread.postings] == ["paused"]
     assert list(broken(order.thread, order.endpoints, at_rest=False)) == []
 
-    order.store(ResumeEndpoint(endpoint="crm"))
+    order.store(ResumeWebhook(endpoint="crm"))
     order.told(ReplayWebhooks())
     assert [post.event for post in order.posts()] == ["order.received"]
 
@@ -184,8 +184,8 @@ def test_endpoints_are_replaced_removed_and_bounded() -> None:
     order = Conversation(hook("crm"), hook("crm", ["order.received"]))
     assert order.endpoints and [e.events for e in order.endpoints.endpoints] == [("order.received",)]
 
-    assert isinstance(order.store(RemoveEndpoint(endpoint="crm")), Decision)
-    again = order.store(RemoveEndpoint(endpoint="crm"))
+    assert isinstance(order.store(RemoveWebhook(endpoint="crm")), Decision)
+    again = order.store(RemoveWebhook(endpoint="crm"))
     assert isinstance(again, Refused) and again.code == "unknown_endpoint"
 
     for number in range(50):
@@ -196,9 +196,9 @@ def test_endpoints_are_replaced_removed_and_bounded() -> None:
 
 def test_pausing_twice_changes_nothing_and_an_unknown_endpoint_is_refused() -> None:
     order = Conversation(hook("crm"))
-    order.store(PauseEndpoint(endpoint="crm"))
+    order.store(PauseWebhook(endpoint="crm"))
     once = order.endpoints
-    order.store(PauseEndpoint(endpoint="crm"))
+    order.store(PauseWebhook(endpoint="crm"))
 
     assert order.endpoints is once
-    assert isinstance(order.store(ResumeEndpoint(endpoint="nobody")), Refused)
+    assert isinstance(order.store(ResumeWebhook(endpoint="nobody")), Refused)

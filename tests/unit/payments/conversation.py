@@ -11,10 +11,9 @@ from services.payments.domain import payments
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, RefundCharge
 from services.payments.domain.payment import Payment
-from shared.contracts.checkout import PaymentRequested
-from shared.contracts.envelope import Event
+from shared.contracts.checkout import OrderPaymentRequested
 from shared.contracts.values import Card, OrderItem
-from shared.shell.core import Context, Operation, Record, Refused, Timer
+from shared.core import Context, Event, Operation, Record, Refused, Timer
 
 E = TypeVar("E")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,9 +32,9 @@ def item(id: str, purchased: int) -> OrderItem:
     )
 
 
-def requested(attempt: int = 1, items: tuple[OrderItem, ...] | None = None, **more: Any) -> PaymentRequested:
+def requested(attempt: int = 1, items: tuple[OrderItem, ...] | None = None, **more: Any) -> OrderPaymentRequested:
     items = items or (item("1", 3000), item("2", 2000))
-    return PaymentRequested(
+    return OrderPaymentRequested(
         attempt=attempt,
         number="ORD-ABCDEFGHIJ",
         store="s-1",

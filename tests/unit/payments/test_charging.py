@@ -17,13 +17,13 @@ from services.payments.domain.payment import AttemptStatus, Payment
 from services.payments.storage import payment_columns
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.payments import (
-    PaymentActionNeeded,
+    PaymentActionRequired,
     PaymentCancelled,
     PaymentCaptured,
-    PaymentFailed,
+    PaymentDeclined,
     PaymentRefunded,
+    PaymentSurplusRefunded,
     PaymentUnresolved,
-    SurplusRefunded,
 )
 from shared.contracts.values import OrderStatus, PaymentStatus
 from tests.unit.payments.conversation import START, VISA, Conversation, requested
@@ -80,7 +80,7 @@ def test_old_news_of_a_failure_changes_no_capture_and_no_call_off() -> None:
 def test_a_declined_card_and_another_that_is_good() -> None:
     talk = Conversation(requested()).declined()
     (failed,) = talk.events
-    assert isinstance(failed, PaymentFailed)
+    assert isinstance(failed, PaymentDeclined)
     assert (failed.code, failed.card) == ("insufficient_funds", VISA)
     assert talk.state.status is PaymentStatus.FAILED
     talk.hear(requested(2)).paid()
@@ -90,13 +90,13 @@ def test_a_declined_card_and_another_that_is_good() -> None:
 
 def test_the_failure_is_told_once_by_callback_and_answer() -> None:
     talk = Conversation(requested(), IntentReported(1, "pi_1", "failed", code="card_declined", text="No."))
-    assert isinstance(talk.events[0], PaymentFailed)
+    assert isinstance(talk.events[0], PaymentDeclined)
     assert talk.declined().events == []
 
 
 def test_the_customer_must_confirm_and_does() -> None:
     talk = Conversation(requested()).asked_for_3ds()
-    assert talk.events == [PaymentActionNeeded(attempt=1, url="https://bank.example/1")]
+    assert talk.events == [PaymentActionRequired(attempt=1, url="https://bank.example/1")]
     talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
     (captured,) = talk.events
     assert isinstance(captured, PaymentCaptured)
@@ -106,7 +106,7 @@ def test_the_customer_must_confirm_and_does() -> None:
 def test_the_customer_fails_to_confirm() -> None:
     talk = Conversation(requested()).asked_for_3ds()
     talk.hear(IntentReported(1, "pi_1", "failed", code="payment_intent_authentication_failure", text="No."))
-    assert isinstance(talk.events[0], PaymentFailed)
+    assert isinstance(talk.events[0], PaymentDeclined)
 
 
 def test_a_new_attempt_calls_the_open_one_off_first() -> None:
@@ -158,7 +158,7 @@ def test_a_second_capture_for_the_order_is_given_back() -> None:
     assert (refund.intent, refund.amount) == ("pi_1", 5000)
     talk.refunded()
     (surplus,) = talk.events
-    assert isinstance(surplus, SurplusRefunded)
+    assert isinstance(surplus, PaymentSurplusRefunded)
     assert talk.ledger() == {"provider_balance": 5000, "sales": -5000}
     assert talk.state.status is PaymentStatus.PAID
     assert talk.state.left == 5000
@@ -228,7 +228,7 @@ def test_nobody_knows_then_the_provider_is_asked_again() -> None:
     assert talk.timers[0].message == LookAgain(1, 2)
     talk.hear(talk.timers[0].message)
     talk.looked_up(FindIntent.Done("", "failed", code="not_charged", text="The provider has no such payment."))
-    assert isinstance(talk.events[0], PaymentFailed)
+    assert isinstance(talk.events[0], PaymentDeclined)
     assert talk.hear(LookAgain(1, 3)).operations == []
 
 

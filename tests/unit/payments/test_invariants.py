@@ -25,7 +25,7 @@ from services.payments.domain.payment import AttemptStatus, Payment, RefundStatu
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
-from shared.shell.core import Operation, Outcome, Report, Timer
+from shared.core import Operation, Outcome, Report, Timer
 from tests.unit.payments.conversation import Conversation, item, requested
 
 ITEMS = (item("1", 3000), item("2", 1999), item("3", 1))

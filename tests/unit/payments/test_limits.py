@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services.payments.gateways.limits import Breaker
+from services.payments.gateways.limits import CircuitBreaker
 
 
 def test_the_breaker_opens_tries_once_and_closes() -> None:
     now = [0.0]
-    breaker = Breaker(threshold=3, pause=5, clock=lambda: now[0])
+    breaker = CircuitBreaker(threshold=3, pause=5, clock=lambda: now[0])
     breaker.failed()
     breaker.failed()
     breaker.succeeded()
@@ -28,7 +28,7 @@ def test_the_breaker_opens_tries_once_and_closes() -> None:
 
 def test_a_trial_that_never_reports_does_not_block_for_ever() -> None:
     now = [0.0]
-    breaker = Breaker(threshold=1, pause=5, patience=60, clock=lambda: now[0])
+    breaker = CircuitBreaker(threshold=1, pause=5, timeout=60, clock=lambda: now[0])
     breaker.failed()
     now[0] = 6
     assert breaker.wait() == 0

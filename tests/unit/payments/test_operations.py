@@ -17,7 +17,7 @@ from services.payments.domain.operations import (
     RefundCharge,
 )
 from shared.contracts.checkout import OrderCancelled, OrderExpired
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentFailed
+from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentDeclined
 from shared.contracts.values import OrderStatus, PaymentStatus
 from tests.unit.payments.conversation import START, Conversation, requested
 
@@ -90,7 +90,7 @@ def test_a_customer_is_told_a_reason_of_the_list_and_never_the_providers_words(r
     words = "No such PaymentMethod: 'pm_1' (request req_1)"
     talk.hear(ChargeCard.Failed("resource_missing", words, reason=reason), talk.charge())
     (failed,) = talk.events
-    assert isinstance(failed, PaymentFailed)
+    assert isinstance(failed, PaymentDeclined)
     assert (failed.reason, failed.text) == (reason.value, CUSTOMER_TEXTS[reason])
     assert (failed.code, failed.detail) == ("resource_missing", words)
 

@@ -7,7 +7,7 @@ import pytest
 from services.payments.domain.operations import FindRefund, RefundCharge, RefundReported
 from services.payments.domain.payment import RefundStatus
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.payments import PaymentRefunded, PaymentUnresolved, RefundFailed, RefundLine, RefundPayment
+from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentUnresolved, RefundLine, RefundPayment
 from shared.contracts.values import PaymentStatus
 from tests.unit.payments.conversation import Conversation, item, requested
 
@@ -116,7 +116,7 @@ def test_of_two_that_race_the_second_sees_the_first() -> None:
 def test_a_refund_that_the_provider_refuses_frees_its_money() -> None:
     talk = paid().hear(RefundPayment()).refund_failed()
     (failed,) = talk.events
-    assert isinstance(failed, RefundFailed)
+    assert isinstance(failed, PaymentRefundFailed)
     assert (talk.state.pending, talk.state.left) == (0, 5000)
     assert talk.hear(RefundPayment()).latest(RefundCharge).amount == 5000
 
@@ -142,7 +142,7 @@ def test_the_bank_sends_a_refund_back() -> None:
     talk = paid().hear(RefundPayment()).refunded()
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_1", "failed", "expired_or_canceled_card"))
     (failed,) = talk.events
-    assert isinstance(failed, RefundFailed)
+    assert isinstance(failed, PaymentRefundFailed)
     assert failed.code == "expired_or_canceled_card"
     assert talk.ledger() == {"provider_balance": 5000, "sales": -5000}
     assert talk.state.left == 5000
@@ -172,7 +172,7 @@ def test_a_refund_that_was_never_made_frees_its_money() -> None:
     talk.hear(RefundCharge.Unresolved("no answer"), talk.latest(RefundCharge))
     talk.hear(talk.timers[0].message)
     talk.hear(FindRefund.Done("", "failed", "not_refunded"), talk.latest(FindRefund))
-    assert isinstance(talk.events[0], RefundFailed)
+    assert isinstance(talk.events[0], PaymentRefundFailed)
     assert talk.state.left == 5000
 
 

@@ -16,19 +16,19 @@ from services.payments.domain.operations import (
 )
 from services.payments.domain.payment import AttemptStatus, RefundStatus
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.envelope import Event
 from shared.contracts.payments import (
     PaymentCancelled,
     PaymentCaptured,
-    PaymentFailed,
+    PaymentDeclined,
     PaymentRefunded,
+    PaymentRefundFailed,
     PaymentSettled,
-    RefundFailed,
+    PaymentSettlementContradicted,
     RefundPayment,
-    SettlementContradicted,
     SettlePayment,
 )
 from shared.contracts.values import PaymentStatus
+from shared.core import Event
 from tests.unit.payments.conversation import Conversation, requested
 
 WHY = "Looked up in the dashboard."
@@ -74,7 +74,7 @@ def test_it_was_captured() -> None:
 def test_it_was_not_charged_and_the_customer_may_pay_again() -> None:
     talk = unknown().hear(attempt_is("not_charged"))
     told = talk.events[1]
-    assert isinstance(told, PaymentFailed)
+    assert isinstance(told, PaymentDeclined)
     assert (told.reason, told.detail) == ("not_charged", WHY)
     assert WHY not in told.text
     assert talk.hear(requested(2)).paid().state.status is PaymentStatus.PAID
@@ -101,14 +101,14 @@ def test_the_provider_confirms_what_was_settled() -> None:
 
 def test_the_provider_captured_what_was_settled_as_not_charged() -> None:
     talk = unknown().hear(attempt_is("not_charged")).hear(IntentReported(1, "pi_1", "succeeded", 5000))
-    assert types(talk) == [SettlementContradicted, PaymentCaptured]
+    assert types(talk) == [PaymentSettlementContradicted, PaymentCaptured]
     assert talk.ledger()["provider_balance"] == 5000
     assert talk.state.status is PaymentStatus.PAID
 
 
 def test_the_provider_captured_under_another_reference() -> None:
     talk = unknown().hear(captured("pi_typo")).hear(IntentReported(1, "pi_1", "succeeded", 5000))
-    assert types(talk)[0] is SettlementContradicted
+    assert types(talk)[0] is PaymentSettlementContradicted
     assert "pi_1" in talk.events[0].text  # type: ignore[attr-defined]
     assert talk.balance_by_reference() == {"pi_1": 5000}
     assert talk.state.captured == 5000
@@ -117,7 +117,7 @@ def test_the_provider_captured_under_another_reference() -> None:
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_the_provider_never_captured_what_was_settled_as_captured(status: Any) -> None:
     talk = unknown().hear(captured("pi_1")).hear(IntentReported(1, "pi_1", status))
-    assert types(talk)[0] is SettlementContradicted
+    assert types(talk)[0] is PaymentSettlementContradicted
     assert talk.balance_by_reference() == {}
     assert (talk.state.captured, talk.state.status) == (0, PaymentStatus.FAILED)
 
@@ -136,14 +136,14 @@ def test_it_was_refunded() -> None:
     assert talk.balance_by_reference() == {"pi_1": 5000, "re_9": -5000}
     assert talk.hear(RefundReported(talk.state.refunds[0].id, "re_9", "succeeded")).events == []
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_9", "failed", "expired_or_canceled_card"))
-    assert types(talk) == [RefundFailed]
+    assert types(talk) == [PaymentRefundFailed]
 
 
 def test_it_was_refunded_under_another_reference() -> None:
     talk = refund_unknown()
     talk.hear(refund_is(talk, "refunded", reference="re_typo"))
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_1", "succeeded"))
-    assert types(talk) == [SettlementContradicted]
+    assert types(talk) == [PaymentSettlementContradicted]
     assert talk.balance_by_reference() == {"pi_1": 5000, "re_1": -5000}
     assert talk.state.refunds[0].transaction == "re_1"
 
@@ -151,10 +151,10 @@ def test_it_was_refunded_under_another_reference() -> None:
 def test_it_was_not_refunded_and_may_be_asked_for_again() -> None:
     talk = refund_unknown()
     talk.hear(refund_is(talk, "not_refunded"))
-    assert types(talk) == [PaymentSettled, RefundFailed]
+    assert types(talk) == [PaymentSettled, PaymentRefundFailed]
     assert talk.state.left == 5000
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_1", "succeeded"))
-    assert types(talk) == [SettlementContradicted, PaymentRefunded]
+    assert types(talk) == [PaymentSettlementContradicted, PaymentRefunded]
     assert talk.state.refunds[0].status is RefundStatus.DONE
 
 
@@ -202,7 +202,7 @@ def test_what_a_person_says_is_looked_up_once_more() -> None:
     talk = unknown().hear(attempt_is("not_charged"))
     assert looks(talk) == [""]
     talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
-    assert types(talk) == [SettlementContradicted, PaymentCaptured]
+    assert types(talk) == [PaymentSettlementContradicted, PaymentCaptured]
     talk = refund_unknown()
     talk.hear(refund_is(talk, "not_refunded"))
     assert [type(operation) for operation in talk.operations] == [FindRefund]
@@ -211,7 +211,7 @@ def test_what_a_person_says_is_looked_up_once_more() -> None:
 def test_a_reference_that_is_not_to_be_found_is_told_and_the_right_one_looked_for() -> None:
     talk = unknown().hear(captured("pi_typo"))
     talk.hear(FindIntent.Failed("resource_missing", "No such payment_intent."), talk.latest(FindIntent))
-    assert types(talk) == [SettlementContradicted]
+    assert types(talk) == [PaymentSettlementContradicted]
     assert looks(talk) == [""]
     talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
     assert talk.balance_by_reference() == {"pi_1": 5000}
@@ -222,7 +222,7 @@ def test_what_was_to_be_refunded_of_a_wrong_payment_is_refunded_of_the_right_one
     wrong = talk.latest(RefundCharge)
     assert (wrong.intent, wrong.unconfirmed) == ("pi_typo", True)
     talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
-    assert types(talk) == [SettlementContradicted, RefundFailed, PaymentCaptured]
+    assert types(talk) == [PaymentSettlementContradicted, PaymentRefundFailed, PaymentCaptured]
     right = talk.latest(RefundCharge)
     assert (right.intent, right.amount, right.unconfirmed) == ("pi_1", 5000, False)
     assert right.refund != wrong.refund
@@ -232,5 +232,5 @@ def test_what_was_to_be_refunded_of_a_wrong_payment_is_refunded_of_the_right_one
 
 def test_what_was_to_be_refunded_of_a_payment_that_never_came_about_is_owed_no_more() -> None:
     talk = unknown().hear(OrderCancelled()).hear(captured("pi_1")).hear(IntentReported(1, "pi_1", "failed"))
-    assert types(talk)[:2] == [SettlementContradicted, RefundFailed]
+    assert types(talk)[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
     assert (talk.state.captured, talk.state.pending, talk.balance_by_reference()) == (0, 0, {})

@@ -17,10 +17,9 @@ from pydantic import SecretStr
 
 from services.payments.domain.operations import IntentReported, RefundReported
 from services.payments.http import routes
-from shared.contracts.envelope import Command
+from shared.core import Command, Report
 from shared.settings import StripeSettings
-from shared.shell.core import Report
-from shared.web import Accepted, protection
+from shared.shell.http.web import Accepted, protection
 
 SECRET = "whsec_test"
 CREATED = datetime.fromtimestamp(1_780_000_000, UTC)

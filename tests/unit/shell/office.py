@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.shell.core import Decision, Operation
-from shared.shell.handler import Handler
+from shared.core import Decision, Operation
+from shared.shell.batch.handler import Handler
 from shared.shell.operations import NEVER, Operations
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe

@@ -10,11 +10,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.contracts.envelope import Command, Event, Refusal, Topic
-from shared.shell.core import (
+from shared.core import (
+    Command,
     Context,
     Core,
     Decision,
+    Event,
     FailedOutcome,
     NoOutcome,
     NotDone,
@@ -22,8 +23,10 @@ from shared.shell.core import (
     Outcome,
     Record,
     Ref,
+    Refusal,
     Refused,
     TimerMessage,
+    Topic,
     UnresolvedOutcome,
 )
 from shared.shell.service import RecordTable, Service, StateTable, Storage, state_table
@@ -85,7 +88,7 @@ class Ring(Operation):
 
     note: str
     give_up_after = timedelta(seconds=15)
-    patience = 30.0
+    timeout = 30.0
     first_retry = 8.0
 
     @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 
-from shared.contracts.envelope import MAX_BODY, Problem
-from shared.shell.core import Context, Decision, Ref, Refused, Timer, derived_id
-from shared.shell.decisions import RetryFailed
-from shared.shell.inbound import Inbound, Malformed, Meta, Undecodable
-from shared.shell.store import Conflict
-from shared.shell.tracing import trace_of
+from shared.contracts.envelope import MAX_BODY
+from shared.core import Context, Decision, Problem, Ref, Refused, Timer, derived_id
+from shared.shell.batch.batch import RetryFailed
+from shared.shell.batch.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.observability.tracing import trace_of
+from shared.shell.ports.store import Conflict
 from tests.unit.shell.tally import Count, Counted, Knock, Late, Latest, Over, Ring, Tally, TallyRefused, Total, one_more
 from tests.unit.shell.world import World, notes
 
@@ -352,11 +352,11 @@ class TestOperationsAtBirth:
         assert [operation for _, operation in done.leased] == [Ring("a"), Ring("b")]
         for row in world.wanted():
             assert (row.leased_by, row.lease, row.attempts, row.doubt) == ("tally-0", 1, 0, False)
-            assert row.leased_until and row.leased_until > world.clock.at + timedelta(seconds=Ring.patience)
+            assert row.leased_until and row.leased_until > world.clock.at + timedelta(seconds=Ring.timeout)
 
     async def test_a_worker_without_room_leaves_them_to_others(self, world: World) -> None:
         world.when("ring", Decision(Tally(), operations=[Ring("a"), Ring("b"), Ring("c")]))
-        done = await world.batch(world.message("t-1", Count(what="ring")), room=1)
+        done = await world.batch(world.message("t-1", Count(what="ring")), lease_budget=1)
 
         assert (len(done.leased), done.unleased) == (1, 2)
         leased = await world.leased()

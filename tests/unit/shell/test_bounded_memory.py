@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.shell.bus import BusRecord, Positions
-from shared.shell.parking import Parking
+from shared.shell.parking.parking import Parking
+from shared.shell.ports.bus import BusRecord, Positions
 from shared.shell.reader import MOST_WAITING, Reader, inbound_of
 from tests.unit.shell.tally import COMMANDS
 from tests.unit.shell.world import START, World
@@ -53,7 +53,7 @@ class Endless:
 async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
     world, source = World(), Endless()
     handler = world.handler()
-    reader = Reader(world.wiring, source, handler, world.metrics, 100, random.Random(1))
+    reader = Reader(world.registry, source, handler, world.metrics, 100, random.Random(1))
     tasks = [asyncio.create_task(reader.run())]
     try:
         for _ in range(3):
@@ -73,14 +73,14 @@ async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
 
 async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
     world = World()
-    parking = Parking(world.wiring, world.store, world.handler(), world.clock)
-    garbage = [inbound_of(world.wiring, record) for first in (0, 2, 4) for record in records(first)]
+    parking = Parking(world.registry, world.store, world.handler(), world.clock)
+    garbage = [inbound_of(world.registry, record) for first in (0, 2, 4) for record in records(first)]
     await world.batch(*filter(None, garbage))
 
     assert [(row.headers, row.body) for row in await parking.list()] == [(b"", None)] * 6
     assert len(await parking.show("t-1")) == 2
     assert len(await world.store.parked("t-1", most_bytes=1)) == 1
 
-    world.wiring.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
+    world.registry.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
     released = await parking.retry("t-1")
     assert (released.handled, world.parked()) == (6, [])

@@ -8,8 +8,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shell.bus import BusRecord
-from shared.shell.catch_up import InOrderOfTime
+from shared.shell.kafka.catch_up import InOrderOfTime
+from shared.shell.ports.bus import BusRecord
 from tests.unit.shell.world import START
 
 

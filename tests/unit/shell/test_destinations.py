@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from shared.shell.core import NotTried, OperatorFault, Outcome, Retry, Unknown
+from shared.core import NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.operations.circuit import FAILURES, MANY
 from shared.shell.operations.destinations import LONGEST_PROBE
 from tests.unit.shell.office import Office, heard
@@ -173,7 +173,7 @@ class TestCircuit:
         office = Office(world)
         office.operations = world.operations(at_once=48)
         office.operations.handler = office.handler
-        office.handler.room = office.operations.room
+        office.handler.lease_budget = office.operations.lease_budget
         calls: list[str] = []
 
         async def perform(operation: Peal, key: str) -> Outcome:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from shared.contracts.envelope import BadEnvelope
-from shared.shell.core import Decision, Refused
-from shared.shell.decisions import RetryFailed
-from shared.shell.handler import Duplicate
-from shared.shell.inbound import Inbound
-from shared.shell.store import Conflict, StoreUnavailable
+from shared.core import Decision, Refused
+from shared.shell.batch.batch import RetryFailed
+from shared.shell.batch.handler import Duplicate
+from shared.shell.batch.inbound import Inbound
+from shared.shell.ports.store import Conflict, StoreUnavailable
 from shared.simulation.memory_store import MemoryStore
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
@@ -27,7 +27,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float, result: Any = None) -> Any:
         return await sleep(0, result)
 
-    monkeypatch.setattr("shared.shell.handler.asyncio.sleep", at_once)
+    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", at_once)
 
 
 def failing(times: int, error: Exception, at: str = "commit") -> Any:

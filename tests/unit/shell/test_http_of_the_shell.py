@@ -9,11 +9,11 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
-from shared.shell.edge import Readiness, ShellEdge, application
-from shared.shell.metrics import Metrics
+from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.parking import Parking
-from shared.shell.store import OutboxRow, Writes
+from shared.shell.parking.parking import Parking
+from shared.shell.ports.store import OutboxRow, Writes
 from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE
 from tests.unit.shell.world import World
 
@@ -24,10 +24,10 @@ STAFF = {"Authorization": f"Bearer {TOKEN}"}
 @asynccontextmanager
 async def edge_of(world: World, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
     handler, no_engine = world.handler(), None
-    edge = ShellEdge(world.wiring, world.store, handler, world.clock, no_engine)  # type: ignore[arg-type]
-    parking = Parking(world.wiring, world.store, handler, world.clock)
+    edge = ShellHttpApi(world.registry, world.store, handler, world.clock, no_engine)  # type: ignore[arg-type]
+    parking = Parking(world.registry, world.store, handler, world.clock)
     operations = world.operations()
-    app = application(world.wiring, edge, parking, operations, world.metrics, TOKEN, ready or Readiness())
+    app = application(world.registry, edge, parking, operations, world.metrics, TOKEN, ready or Readiness())
     async with TestClient(TestServer(app)) as client:
         yield client
 

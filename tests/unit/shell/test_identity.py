@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.envelope import Envelope, Message, encode, to_headers
-from shared.shell.bus import BusRecord
-from shared.shell.core import Context, Decision, Timer, derived_id, effect_id, hashed_id, mixed
-from shared.shell.inbound import Inbound, Undecodable
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Context, Decision, Message, Timer, derived_id, effect_id, hashed_id, mixed
+from shared.shell.batch.inbound import Inbound, Undecodable
 from shared.shell.operations import rules
-from shared.shell.parking import Parking
+from shared.shell.parking.parking import Parking
+from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import INBOX
 from tests.unit.shell.tally import Count, Counted, Late, Ring, Struck, Tally, TallyRefused, Toll, one_more
@@ -123,7 +123,7 @@ def record(
     envelope = Envelope(id=id, type=message.type, source=source, subject=key, time=START)
     headers = tuple(to_headers(envelope))
     found = inbound_of(
-        world.wiring, BusRecord(message.topic.name, 0, offset, key.encode(), headers, encode(message), START)
+        world.registry, BusRecord(message.topic.name, 0, offset, key.encode(), headers, encode(message), START)
     )
     assert found is not None
     assert not isinstance(found.message, Undecodable)
@@ -169,7 +169,7 @@ async def test_a_repetition_is_no_other_message(world: World) -> None:
 async def test_what_our_own_services_tell_again_in_other_words_is_dropped_and_counted(world: World) -> None:
     for what in "ab":
         world.when(what, one_more)
-    world.wiring.siblings = frozenset({"shop"})
+    world.registry.siblings = frozenset({"shop"})
     await world.batch(record(world))
     other_words = record(world, what="b")
     handler = world.handler()
@@ -194,7 +194,7 @@ async def test_a_fact_with_the_id_of_another_is_parked_and_handled_when_staff_sa
     assert world.parked() == [("t-1", "failed")]
     assert world.tally("t-1") == Tally(heard=("a",))
 
-    released = await Parking(world.wiring, world.store, world.handler(), world.clock).retry("t-1")
+    released = await Parking(world.registry, world.store, world.handler(), world.clock).retry("t-1")
     assert (released.handled, released.error) == (1, "")
     assert world.tally("t-1") == Tally(heard=("a", "b"))
     assert len({one.envelope.id for one in world.sent("t-1") if one.envelope.type == "tally.counted"}) == 2

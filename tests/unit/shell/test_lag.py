@@ -10,8 +10,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.settings import KafkaSettings
-from shared.shell.catch_up import _behind
-from shared.shell.kafka import KafkaSource
+from shared.shell.kafka.catch_up import _behind
+from shared.shell.kafka.source import KafkaSource
 
 PLACE = TopicPartition("t", 0)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from shared.shell.core import Decision
-from shared.shell.store import StoreUnavailable
+from shared.core import Decision
+from shared.shell.ports.store import StoreUnavailable
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Count, Ring, Tally
 from tests.unit.shell.world import World

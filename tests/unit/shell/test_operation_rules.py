@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.shell.core import (
+from shared.core import (
     FailedOutcome,
     NoOutcome,
     NotDone,
@@ -25,10 +25,10 @@ from shared.shell.core import (
     UnresolvedOutcome,
     derived_id,
 )
+from shared.core.fast_dataclasses import replace
 from shared.shell.operations import rules
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
-from shared.shell.store import OperationRow
-from shared.swift import replace
+from shared.shell.ports.store import OperationRow
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
 
@@ -121,7 +121,7 @@ def lives(
     operation: Operation, outside: Outside, crashes: list[bool], *, tries: int = 60
 ) -> tuple[Outcome | None, OperationRow, datetime]:
     """The engine's loop over time, with crashes in the middle of calls. Returns the outcome (None: it still waits)."""
-    row, chance = new_row(operation, lease=1), random.Random(1)
+    row, rng = new_row(operation, lease=1), random.Random(1)
     now = START
     for number in range(tries):
         now = max(now + timedelta(microseconds=1), row.due)
@@ -131,7 +131,7 @@ def lives(
         while isinstance(step, Perform | Find):
             begun = step.row
             if isinstance(step, Find):
-                step = rules.after_find(begun, operation, outside.find(), now, chance, last=step.last)
+                step = rules.after_find(begun, operation, outside.find(), now, rng, last=step.last)
                 continue
             if not operation.safe_to_repeat:
                 row = replace(begun, attempts=begun.attempts + 1, doubt=True)  # as it is committed
@@ -139,7 +139,7 @@ def lives(
             if number < len(crashes) and crashes[number]:
                 crashed = True
                 break
-            step = rules.after_perform(begun, operation, answer, now, chance)
+            step = rules.after_perform(begun, operation, answer, now, rng)
         if crashed:
             row = replace(row, abandoned=True, due=now + timedelta(seconds=90))
         elif isinstance(step, Ended):

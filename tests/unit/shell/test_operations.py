@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shell.clock import back_off
-from shared.shell.core import Decision, NotDone, NotTried, Operation, Outcome, Retry, Unknown
-from shared.shell.inbound import Meta
+from shared.core import Decision, NotDone, NotTried, Operation, Outcome, Retry, Unknown
+from shared.shell.batch.inbound import Meta
 from shared.shell.operations.rules import Ended
+from shared.shell.ports.clock import back_off
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Count, Found, Knock, Ring, Tally, Toll
 from tests.unit.shell.world import World, breathe
@@ -243,7 +243,7 @@ async def test_beginnings_of_the_same_moment_are_one_statement(world: World) -> 
 
     world.store.pause = pause
     office = Office(world)
-    office.handler.turns = lambda kind: 0
+    office.handler.call_budget = lambda kind: 0
     await office.wants(*(Ring(str(n)) for n in range(4)))
     assert statements.count("begin_calls") == 1
     assert len(world.bell.asked) == 4
@@ -259,7 +259,10 @@ async def test_what_has_its_turn_at_once_is_begun_with_its_row(world: World) -> 
     office = Office(world)
     office.operations = world.operations(at_once=2)
     office.operations.handler = office.handler
-    office.handler.room, office.handler.turns = office.operations.room, office.operations.turns
+    office.handler.lease_budget, office.handler.call_budget = (
+        office.operations.lease_budget,
+        office.operations.call_budget,
+    )
     world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(3)]))
     await office.handler.handle([world.message("t-1", Count(what="want"))])
     assert sorted((row.attempts, row.doubt) for row in world.wanted()) == [(0, False), (1, True), (1, True)]
@@ -343,10 +346,10 @@ async def test_a_kind_that_hangs_takes_no_room_from_others(world: World, office:
     world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(100)]))
     await office.handler.handle([world.message("t-1", Count(what="want"))])
     office.operations.start(world.done[-1].leased)
-    assert office.operations.room("Ring") == 0
-    assert office.operations.room("Knock") == 64
+    assert office.operations.lease_budget("Ring") == 0
+    assert office.operations.lease_budget("Knock") == 64
     await office.operations.drain(0)
-    assert office.operations.room("Knock") == 0, "a worker that stops takes nothing more"
+    assert office.operations.lease_budget("Knock") == 0, "a worker that stops takes nothing more"
 
 
 async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_does(
@@ -356,7 +359,7 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
     async with world.store.begin() as tx:
         row = world.wanted()
         assert row == []
-        from shared.shell.store import OperationRow, Writes  # noqa: PLC0415
+        from shared.shell.ports.store import OperationRow, Writes  # noqa: PLC0415
 
         strange = OperationRow(
             id=world.message("x", Count()).id,

@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.shell import codec
-from shared.shell.bus import BusRecord
-from shared.shell.core import Outcome, Report, derived_id, hashed_id
-from shared.shell.inbound import Inbound, Meta, RecordSource, Undecodable
-from shared.shell.parked_rows import bare_row, message_of, parked_row, record_of, shown
+from shared.core import Outcome, Report, codec, derived_id, hashed_id
+from shared.shell.batch.inbound import Inbound, Meta, RecordSource, Undecodable
+from shared.shell.batch.parked_rows import bare_row, message_of, parked_row, record_of, shown
+from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
 from shared.shell.reader import inbound_of
-from shared.shell.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
 from shared.simulation.memory_store import PARKED
 from tests.unit.shell.tally import Count, Late, Ring
 from tests.unit.shell.test_handler import failing
@@ -47,7 +46,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float, result: Any = None) -> Any:
         return await sleep(0, result)
 
-    monkeypatch.setattr("shared.shell.handler.asyncio.sleep", at_once)
+    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", at_once)
 
 
 def storable(row: Any) -> bool:
@@ -58,7 +57,7 @@ def storable(row: Any) -> bool:
 @given(record=records)
 @settings(max_examples=500, deadline=None)
 def test_any_record_is_parked_and_comes_back_byte_by_byte(record: BusRecord) -> None:
-    inbound = inbound_of(World().wiring, record)
+    inbound = inbound_of(World().registry, record)
     assert inbound is not None
     row = parked_row(inbound, "failed", "why", START)
     assert storable(row)
@@ -118,7 +117,7 @@ async def test_every_origin_is_set_aside(origin: str) -> None:
             await tx.want([inbound.operation[0]])
         if inbound.timer:
             await tx.set_timers([inbound.timer], [])
-    world.wiring._handlers.clear()  # nothing can be decided here
+    world.registry._handlers.clear()  # nothing can be decided here
 
     await asyncio.wait_for(world.handler().handle([inbound]), 5)
 
@@ -137,7 +136,7 @@ def test_a_parked_outcome_comes_back_with_the_number_of_calls() -> None:
     operation = (replace(row(codec.dump(Ring("x"))), attempts=7), Ring("x"))
     inbound = Inbound(ID, "t-1", Ring.Done(), Meta(), operation=operation)
 
-    again = message_of(World().wiring, parked_row(inbound, "failed", "a bug", START))
+    again = message_of(World().registry, parked_row(inbound, "failed", "a bug", START))
 
     assert again.operation is not None
     assert again.operation[0].attempts == 7
@@ -171,7 +170,7 @@ async def test_what_comes_later_for_the_key_of_a_message_noted_by_its_place_wait
 def test_a_time_that_cannot_be_is_no_obstacle() -> None:
     from aiokafka.structs import ConsumerRecord  # noqa: PLC0415
 
-    from shared.shell.kafka import bus_record  # noqa: PLC0415
+    from shared.shell.kafka.source import bus_record  # noqa: PLC0415
 
     for at in (-1, None, 2**62, -(2**62)):
         record = ConsumerRecord("t", 0, 1, at, 0, b"k", b"v", None, 1, 1, ())

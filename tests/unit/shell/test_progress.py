@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from shared.shell.bus import BusRecord, BusUnavailable, Positions
-from shared.shell.metrics import Metrics
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import PARTS, STANDSTILL_SECONDS, Progress
 from shared.shell.operations import Operations
+from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.reader import Reader
-from shared.shell.relay import Relay
-from shared.shell.runner import Shell
-from shared.shell.store import StoreUnavailable
+from shared.shell.relay.relay import Relay
 from shared.shell.timers import Timers
+from shared.shell.worker import Shell
 from shared.simulation.memory_store import MemoryStore
-from shared.simulation.relay_lock import Turnstile
+from shared.simulation.relay_lock import AdvisoryLock
 from tests.unit.shell.tally import Count
 from tests.unit.shell.test_relay_troubles import Broker, relaying, write
 from tests.unit.shell.world import World
@@ -120,7 +120,7 @@ class TestRelay:
             raise StoreUnavailable("gone")
 
         store.pause = pause
-        lock = Turnstile().lock("w", store)
+        lock = AdvisoryLock().lock("w", store)
         relay = Relay(store, Broker(), lambda: lock, Metrics("t", "w"), random.Random(1), progress, idle=0.01)
         running = asyncio.create_task(relay.run())
         await a_moment()
@@ -170,7 +170,7 @@ class Kafka:
 async def test_a_reader(progress: Progress, hands: Hands, kafka: Kafka, stands_still: list[str]) -> None:
     world = World()
     handler = world.handler(progress=progress)
-    reader = Reader(world.wiring, kafka, handler, world.metrics, 10, random.Random(1), progress)
+    reader = Reader(world.registry, kafka, handler, world.metrics, 10, random.Random(1), progress)
     running = asyncio.create_task(reader.run())
     await a_moment()
     hands.at += STANDSTILL_SECONDS
@@ -215,15 +215,15 @@ async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, ha
 
     world.store.pause = pause
     handler = world.handler()
-    timers = Timers(world.wiring, world.store, world.clock, handler, progress)
+    timers = Timers(world.registry, world.store, world.clock, handler, progress)
     operations = Operations(
-        world.wiring,
+        world.registry,
         world.store,
         world.clock,
         "tally-0",
         at_once=4,
         metrics=world.metrics,
-        chance=random.Random(1),
+        rng=random.Random(1),
         progress=progress,
     )
     running = asyncio.create_task(timers.run(0.01) if part == "timers" else operations.run(0.01))
@@ -257,14 +257,14 @@ def test_a_worker_that_had_trouble_and_does_not_relay_now(
 ) -> None:
     world = World()
     shell = Shell(
-        world.wiring.service,
+        world.registry.service,
         "tally-1",
         store=world.store,
         source=Kafka(),
         sink=Broker(),
-        lock=lambda: Turnstile().lock("w", world.store),
+        lock=lambda: AdvisoryLock().lock("w", world.store),
         clock=world.clock,
-        chance=random.Random(1),
+        rng=random.Random(1),
     )
     shell.progress._now = hands
     shell.progress.waits("relay")

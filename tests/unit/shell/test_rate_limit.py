@@ -7,8 +7,8 @@ from collections.abc import Coroutine
 from itertools import pairwise
 from typing import Any
 
-from shared.shell.rate_limit import LocalReservations, RateLimiter
-from shared.shell.store import StoreUnavailable
+from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
+from shared.shell.ports.store import StoreUnavailable
 from shared.simulation.loop import SeededLoop
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from shared.contracts.envelope import Command, Envelope, Message, Topic, encode, to_headers
-from shared.shell.bus import BusRecord
-from shared.shell.core import derived_id, hashed_id
-from shared.shell.inbound import Inbound, Malformed, Undecodable
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Command, Message, Topic, derived_id, hashed_id
+from shared.shell.batch.inbound import Inbound, Malformed, Undecodable
+from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import COMMANDS, EVENTS, Count, Counted
 from tests.unit.shell.world import START, World
@@ -27,7 +27,7 @@ def record(message: Message, topic: Topic, body: bytes | None = None, **headers:
 
 
 def read(world: World, found: BusRecord) -> Inbound | None:
-    return inbound_of(world.wiring, found)
+    return inbound_of(world.registry, found)
 
 
 def test_a_message_of_ours_is_read(world: World) -> None:
@@ -88,14 +88,14 @@ class Order(Command, type="tally.order", topic=COMMANDS):
 
 @pytest.mark.parametrize("header", [None, b"north"])
 def test_the_header_may_say_the_store_of_the_body_or_nothing(world: World, header: bytes | None) -> None:
-    world.wiring._handlers[Order] = world.wiring.handler(Count)
+    world.registry._handlers[Order] = world.registry.handler(Count)
     inbound = read(world, record(Order(), COMMANDS, ce_store=header))
     assert inbound is not None
     assert inbound.message == Order()
 
 
 def test_a_command_whose_header_names_another_store_than_its_body_is_to_be_refused(world: World) -> None:
-    world.wiring._handlers[Order] = world.wiring.handler(Count)
+    world.registry._handlers[Order] = world.registry.handler(Count)
     inbound = read(world, record(Order(), COMMANDS, ce_store=b"south"))
     assert inbound is not None
     assert isinstance(inbound.message, Malformed)

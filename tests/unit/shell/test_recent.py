@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from shared.shell.core import Ref
-from shared.shell.recent import SIZE, Recent
-from shared.shell.store import StoreUnavailable
+from shared.core import Ref
+from shared.shell.batch.state_cache import SIZE, Recent
+from shared.shell.ports.store import StoreUnavailable
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
 
@@ -79,7 +79,7 @@ async def test_nothing_is_remembered_of_a_batch_that_was_rolled_back(monkeypatch
         if seconds:
             await other.handle([world.message("t-1", Count())])
 
-    monkeypatch.setattr("shared.shell.handler.asyncio.sleep", another_is_quicker)
+    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", another_is_quicker)
     world.store.pause = cut_off
     await handler.handle([world.message("t-1", Count())])
 

@@ -17,8 +17,8 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.shell.decompression import LIMIT
-from shared.shell.record_batches import Batches, BoundedResult, TolerantRecords, Unreadable, at_most
+from shared.shell.kafka.decompression import LIMIT
+from shared.shell.kafka.record_batches import Batches, BoundedResult, TolerantRecords, Unreadable, at_most
 from tests.kafka_bytes import GZIP, LZ4, SNAPPY, ZSTD, RawRecord, batch_around, batch_of, encoded, varint
 
 PLACE = TopicPartition("t", 0)

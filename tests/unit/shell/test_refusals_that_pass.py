@@ -6,11 +6,11 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from shared.shell.core import Refused, hashed_id
-from shared.shell.handler import Duplicate
-from shared.shell.inbound import Inbound
-from shared.shell.parking import Parking
-from shared.swift import replace
+from shared.core import Refused, hashed_id
+from shared.core.fast_dataclasses import replace
+from shared.shell.batch.handler import Duplicate
+from shared.shell.batch.inbound import Inbound
+from shared.shell.parking.parking import Parking
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World
 
@@ -28,7 +28,7 @@ async def told(inbound: Inbound) -> object:
 
 async def test_it_is_not_kept(world: World) -> None:
     world.when("boom", RuntimeError("boom"))
-    handler, parking = world.handler(), Parking(world.wiring, world.store, world.handler(), world.clock)
+    handler, parking = world.handler(), Parking(world.registry, world.store, world.handler(), world.clock)
     first, key = world.message("t-1", Count(what="boom")), hashed_id("key")
     await world.batch(first)
     for _ in range(2):

@@ -12,10 +12,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.shell.bus import BusUnavailable, Sent
-from shared.shell.relay import Relay
-from shared.shell.relay_marks import SWEEP_SECONDS, LowMark
-from shared.shell.store import OutboxRow, Reach, StoreUnavailable
+from shared.shell.ports.bus import BusUnavailable, Sent
+from shared.shell.ports.store import OutboxRow, Reach, StoreUnavailable
+from shared.shell.relay.marks import SWEEP_SECONDS, LowMark
+from shared.shell.relay.relay import Relay
 from shared.simulation.memory_store import OUTBOX, MemoryStore
 from tests.unit.shell.tally import Count
 from tests.unit.shell.world import World, breathe

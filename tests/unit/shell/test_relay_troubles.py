@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.shell.bus import BusUnavailable, Sent, Sink
-from shared.shell.metrics import Metrics
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.relay import MOST_BYTES, Relay
-from shared.shell.store import OutboxRow, Reach, Writes
+from shared.shell.ports.bus import BusUnavailable, Sent, Sink
+from shared.shell.ports.store import OutboxRow, Reach, Writes
+from shared.shell.relay.relay import MOST_BYTES, Relay
 from shared.simulation.bus import MemoryBus, MemorySink
 from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE, MemoryStore
-from shared.simulation.relay_lock import Turnstile
+from shared.simulation.relay_lock import AdvisoryLock
 
 EVENTS, STATUS = "events", "status"
 TOO_LARGE, UNKNOWN_TOPIC = "MessageSizeTooLargeError", "UnknownTopicOrPartitionError"
@@ -72,9 +72,9 @@ async def write(store: MemoryStore, *rows: tuple[str, str, bytes]) -> None:
 
 @asynccontextmanager
 async def relaying(
-    store: MemoryStore, broker: Sink, turnstile: Turnstile | None = None, progress: Progress | None = None
+    store: MemoryStore, broker: Sink, turnstile: AdvisoryLock | None = None, progress: Progress | None = None
 ) -> AsyncIterator[Relay]:
-    lock = (turnstile or Turnstile()).lock("w", store)
+    lock = (turnstile or AdvisoryLock()).lock("w", store)
     relay = Relay(store, broker, lambda: lock, Metrics("tally", "w"), random.Random(1), progress, idle=0.005)
     running = asyncio.create_task(relay.run())
     try:
@@ -152,8 +152,8 @@ class TestARecordThatKafkaRefuses:
 class TestATopicThatIsMissing:
     async def test_its_rows_are_not_walked_over_at_every_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A million of them took two thirds of a core, with nothing else to do."""
-        monkeypatch.setattr("shared.shell.relay_marks.SWEEP_SECONDS", 0.05)
-        monkeypatch.setattr("shared.shell.relay_marks.LONGEST_HOLD", 0.2)
+        monkeypatch.setattr("shared.shell.relay.marks.SWEEP_SECONDS", 0.05)
+        monkeypatch.setattr("shared.shell.relay.marks.LONGEST_HOLD", 0.2)
         store, broker, starts = MemoryStore(), Broker(missing={STATUS}), list[int]()
         head = store.outbox_head
 
@@ -216,22 +216,22 @@ written = st.tuples(st.sampled_from([EVENTS, STATUS, "dead"]), st.sampled_from("
 async def test_order_per_key_holds_whatever_is_refused_missing_away_or_sent_again(
     wanted: list[tuple[str, str, bool]], seed: int
 ) -> None:
-    chance, store, broker = random.Random(seed), MemoryStore(), Broker(poison={b"bad"})
+    rng, store, broker = random.Random(seed), MemoryStore(), Broker(poison={b"bad"})
     lines: dict[tuple[str, str], list[bytes]] = {}
-    turnstile = Turnstile()
+    turnstile = AdvisoryLock()
     async with relaying(store, broker, turnstile) as relay:
         for number, (topic, key, bad) in enumerate(wanted):
             body = (b"bad%d" if bad else b"%d") % number
             lines.setdefault((topic, key), []).append(body)
             await write(store, (topic, key, body))
-            broker.missing ^= {topic} if chance.random() < 0.2 else set()
-            broker.away = chance.random() < 0.1
+            broker.missing ^= {topic} if rng.random() < 0.2 else set()
+            broker.away = rng.random() < 0.1
             relay.wake()
-            for _ in range(chance.randrange(30)):
+            for _ in range(rng.randrange(30)):
                 await asyncio.sleep(0)
             aside = await store.undeliverable()
-            if aside and chance.random() < 0.3:
-                await store.send_again(chance.choice(aside).id, drop=False)
+            if aside and rng.random() < 0.3:
+                await store.send_again(rng.choice(aside).id, drop=False)
         broker.away, broker.missing, broker.poison = False, set(), set()
         async with asyncio.timeout(20):
             while store.rows(OUTBOX) or store.rows(UNDELIVERABLE):
@@ -271,7 +271,7 @@ class SleepySink(MemorySink):
 @pytest.mark.parametrize("sleeps_at", range(1, 7))
 async def test_a_relay_that_slept_publishes_nothing_older_last(sleeps_at: int) -> None:
     """It loses its lock while it sleeps; the next one sends newer records; then it wakes."""
-    store, turnstile = MemoryStore(), Turnstile()
+    store, turnstile = MemoryStore(), AdvisoryLock()
     bus = MemoryBus(lambda: datetime(2026, 1, 1, tzinfo=UTC), random.Random(1))
     sleepy = SleepySink(bus, "fence", sleeps_at)
     await write(store, *((STATUS, f"k{n}", b"1") for n in range(5)))

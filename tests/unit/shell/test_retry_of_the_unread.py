@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.contracts.envelope import Envelope, Message, encode, to_headers
-from shared.shell.bus import BusRecord
-from shared.shell.inbound import Inbound, Undecodable
-from shared.shell.parking import Parking, Released
+from shared.contracts.envelope import Envelope, encode, to_headers
+from shared.core import Message
+from shared.shell.batch.inbound import Inbound, Undecodable
+from shared.shell.parking.parking import Parking, Released
+from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import Count, Struck, Tally, TallyRefused, one_more
 from tests.unit.shell.test_identity import ID
@@ -32,7 +33,7 @@ def inbounds(world: World, *messages: Message, first: int = 0) -> list[Inbound]:
         envelope = Envelope(id=ID, type=message.type, source="shop", subject="t-1", time=START)
         headers = tuple(to_headers(envelope))
         record = BusRecord(message.topic.name, 0, offset, b"t-1", headers, encode(message), START)
-        inbound = inbound_of(world.wiring, record)
+        inbound = inbound_of(world.registry, record)
         assert inbound is not None
         found.append(inbound)
     return found
@@ -53,7 +54,7 @@ async def parked(world: World, monkeypatch: pytest.MonkeyPatch, *messages: Messa
 
 
 async def retried(world: World) -> Released:
-    return await Parking(world.wiring, world.store, world.handler(), world.clock).retry("t-1")
+    return await Parking(world.registry, world.store, world.handler(), world.clock).retry("t-1")
 
 
 async def test_two_copies_of_a_command_are_handled_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +103,7 @@ async def test_one_that_somebody_else_released_meanwhile_is_left_alone(
 ) -> None:
     await parked(world, monkeypatch, Count(what="a"))
     (row,) = await world.store.parked("t-1")
-    parking = Parking(world.wiring, world.store, world.handler(), world.clock)
+    parking = Parking(world.registry, world.store, world.handler(), world.clock)
     again = parking._inbound(row)
     assert again is not None
     await parking.retry("t-1")

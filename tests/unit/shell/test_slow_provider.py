@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.shell.core import Decision, NoOutcome, Outcome, Retry, Unknown
-from shared.shell.handler import Handler
+from shared.core import Decision, NoOutcome, Outcome, Retry, Unknown
+from shared.shell.batch.handler import Handler
 from shared.shell.operations import Operations
 from shared.simulation.loop import SeededLoop
 from tests.unit.shell.tally import Count, Peal, Ring, Tally, Toll
@@ -173,10 +173,10 @@ def test_a_kind_that_is_nearly_full_does_not_throttle_the_others() -> None:
         world.bell.perform = perform  # type: ignore[method-assign, assignment]
         world.store.pause = pause
         worker = Running(world, at_once=8)
-        room = worker.operations.room("Ring")
-        await worker.wants("t-0", [Ring(str(n)) for n in range(room - 1)])
-        assert worker.operations.room("Ring") == 1
-        worker.handler.room = lambda kind, destination: 0  # as if other workers had written them
+        lease_budget = worker.operations.lease_budget("Ring")
+        await worker.wants("t-0", [Ring(str(n)) for n in range(lease_budget - 1)])
+        assert worker.operations.lease_budget("Ring") == 1
+        worker.handler.lease_budget = lambda kind, destination: 0  # as if other workers had written them
         for number in range(1, 6):
             await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(100)])
         began = asyncio.get_running_loop().time()

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from shared.shell.inbound import Meta
-from shared.shell.parking import Parking
-from shared.shell.store import TimerRow
+from shared.shell.batch.inbound import Meta
+from shared.shell.parking.parking import Parking
+from shared.shell.ports.store import TimerRow
 from shared.shell.timers import LIMIT, Timers
 from tests.unit.shell.world import START, World
 
@@ -36,11 +36,11 @@ async def test_timers_that_nobody_can_read_hold_nothing_up_and_stay_visible(what
     handler = world.handler()
     running = asyncio.create_task(handler.run())
 
-    await asyncio.wait_for(Timers(world.wiring, world.store, world.clock, handler).hand_over(), 20)
+    await asyncio.wait_for(Timers(world.registry, world.store, world.clock, handler).hand_over(), 20)
     running.cancel()
 
     assert all(world.tally(row.key) for row in good)
     assert len(world.store.rows("timers")) == count
     world.later(minutes=20)
-    late = await Parking(world.wiring, world.store, handler, world.clock).late_timers(5000)
+    late = await Parking(world.registry, world.store, handler, world.clock).late_timers(5000)
     assert {row.key for row in late} == {row.key for row in strange}

@@ -12,17 +12,16 @@ from uuid import UUID
 
 import orjson
 
-from shared.contracts.envelope import Envelope, Event, decode, from_headers, message_type
-from shared.shell import codec
-from shared.shell.core import Context, Decision, Refused, derived_id
-from shared.shell.decisions import Batch, Done
-from shared.shell.handler import Handler
-from shared.shell.inbound import Inbound, Meta, RecordSource
-from shared.shell.metrics import Metrics
+from shared.contracts.envelope import Envelope, decode, from_headers, message_type
+from shared.core import Context, Decision, Event, Refused, codec, derived_id
+from shared.shell.batch.batch import Batch, BatchResult
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound, Meta, RecordSource
+from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.operations import Operations
-from shared.shell.store import LONG_AGO, OperationRow, OutboxRow, TimerRow, Wanted
-from shared.shell.wiring import Wiring
+from shared.shell.ports.store import LONG_AGO, OperationRow, OutboxRow, TimerRow, Wanted
+from shared.shell.registry import HandlerRegistry
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
 
@@ -60,7 +59,7 @@ class World:
     numbers: int = 0
 
     def __post_init__(self) -> None:
-        self.wiring = Wiring(tally_service(self.answers, self.bell))
+        self.registry = HandlerRegistry(tally_service(self.answers, self.bell))
         self.metrics = Metrics("tally", "tally-0")
 
     def when(self, what: str, answer: Decision[Tally] | Refused | Exception | Answer) -> None:
@@ -84,31 +83,33 @@ class World:
         return self.message(key, message, record=source)
 
     def due(self, row: TimerRow) -> Inbound:
-        message = self.wiring.names.load(row.kind, row.payload)
+        message = self.registry.names.load(row.kind, row.payload)
         return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
 
-    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", room: int = 100) -> Done:
+    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", lease_budget: int = 100) -> BatchResult:
         async with self.store.begin() as tx:
-            return await Batch(self.wiring, worker, self.clock.now(), lambda kind, destination: room).run(tx, inbounds)
+            return await Batch(self.registry, worker, self.clock.now(), lambda kind, destination: lease_budget).run(
+                tx, inbounds
+            )
 
-    async def counts(self, key: str, *whats: str, **more: Any) -> Done:
+    async def counts(self, key: str, *whats: str, **more: Any) -> BatchResult:
         return await self.batch(*(self.message(key, Count(what=what, **more)) for what in whats or ("one more",)))
 
     def handler(
         self, operations: Operations | None = None, batch: int = 100, progress: Progress | None = None
     ) -> Handler:
-        self.done: list[Done] = []
+        self.done: list[BatchResult] = []
         handler = Handler(
-            self.wiring,
+            self.registry,
             self.store,
             self.clock,
             "tally-0",
             batch=batch,
             metrics=self.metrics,
-            chance=random.Random(1),
+            rng=random.Random(1),
             after=self.done.append,
-            room=operations.room if operations else lambda kind, destination: 0,
-            turns=operations.turns if operations else lambda kind: 0,
+            lease_budget=operations.lease_budget if operations else lambda kind, destination: 0,
+            call_budget=operations.call_budget if operations else lambda kind: 0,
             progress=progress,
         )
         if operations:
@@ -117,13 +118,13 @@ class World:
 
     def operations(self, worker: str = "tally-0", at_once: int = 4) -> Operations:
         return Operations(
-            self.wiring,
+            self.registry,
             self.store,
             self.clock,
             worker,
             at_once=at_once,
             metrics=self.metrics,
-            chance=random.Random(1),
+            rng=random.Random(1),
         )
 
     async def leased(self, worker: str = "tally-1") -> list[OperationRow]:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from shared.shell.migration import drop_shell_tables, shell_tables
+from shared.shell.postgres.migration import drop_shell_tables, shell_tables
 
 revision = "0001"
 down_revision = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from shared.shell.migration import drop_shell_tables, shell_tables
+from shared.shell.postgres.migration import drop_shell_tables, shell_tables
 
 revision = "0001"
 down_revision = None

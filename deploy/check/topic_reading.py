@@ -1,0 +1,115 @@
+"""Topics as they are, from the beginning to where they ended when the reading began."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.contracts.envelope import BadEnvelope, from_headers, message_type
+from shared.core import Message, mixed
+from shared.settings import KafkaSettings
+from shared.shell.batch.inbound import salt_of
+from shared.shell.kafka.source import connection, left, new_consumer
+from shared.shell.ports.bus import BusUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One record that is a message; the body only where somebody asked for it."""
+
+    topic: str
+    key: str
+    id: UUID
+    kind: type[Message]
+    source: str
+    sequence: int
+    at: datetime
+    body: bytes
+
+    @property
+    def identity(self) -> UUID:
+        """What an inbox knows it by."""
+        return mixed(self.id, salt_of(self.source))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found. `cut`: topics whose beginning is gone, by retention or by somebody."""
+
+    records: Sequence[Read]
+    missing: Sequence[str]
+    cut: frozenset[str]
+
+
+async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
+    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is left out.
+
+    Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
+    """
+    consumer = new_consumer(settings, auto_offset_reset="earliest", max_partition_fetch_bytes=4_000_000)
+    try:
+        async with asyncio.timeout(seconds):
+            await consumer.start()
+            places = await _places(settings, topics)
+            there = {place.topic for place in places}
+            consumer.assign(places)
+            first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+            for place in places:  # not by seek_to_beginning, which the reset after an assignment may overtake
+                consumer.seek(place, first[place])
+            records = [read async for record in _until(consumer, first, ends) if (read := _read(record, bodies))]
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
+    finally:
+        await left(consumer)
+    cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
+    return Reading(records, [topic for topic in topics if topic not in there], cut)
+
+
+async def _places(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]
+
+
+async def _until(
+    consumer: AIOKafkaConsumer, first: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> AsyncIterator[Any]:
+    open_places = {place for place, end in ends.items() if first[place] < end}
+    while open_places:
+        found = await consumer.getmany(*open_places, timeout_ms=500)
+        for place, records in found.items():
+            for record in records:
+                if record.offset < ends[place]:
+                    yield record
+        for place in list(open_places):
+            if await consumer.position(place) >= ends[place]:
+                open_places.discard(place)
+
+
+def _read(record: Any, bodies: str) -> Read | None:
+    try:
+        envelope = from_headers(record.headers, record.key)
+        kind = message_type(envelope)
+    except BadEnvelope:
+        return None
+    if kind.topic.name != record.topic:
+        return None
+    at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
+    body = (record.value or b"") if record.topic == bodies else b""
+    return Read(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)

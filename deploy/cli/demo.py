@@ -1,0 +1,170 @@
+"""`orderbus demo`: the whole system, and customers who try everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli import console, system
+from deploy.cli.check import gathered, show_report
+from deploy.cli.order_page import show_order
+from deploy.cli.orders import whole_order
+
+if TYPE_CHECKING:
+    from deploy.demo.play import Life, Play
+    from deploy.demo.result import Result
+    from deploy.devstack.stack import Stack
+
+FAVOURITES = ("pays with another card", "corrects a mistake", "wants some money back", "buys a print")
+"""Whose order's timeline is worth showing, best first."""
+
+
+def demo(
+    number: Annotated[int, typer.Option("--orders", min=1, max=1_000_000, help="How many customers come.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed brings the same customers.")] = 1,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Orders per second; 0: as fast as they are taken.")] = 0,
+    workers: system.Workers = 1,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Play on this folder instead of an emptied one.")
+    ] = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Play a shop's day: start everything, let customers buy, pay, decline, refund and cancel, and say what came of it.
+
+    Ends by itself. Exit code 1 when an order was lost, charged twice, or an invariant broken.
+    """
+    console.run(_demo(number, seed, rate, workers, data, as_json))
+
+
+async def _demo(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
+    playing = asyncio.create_task(_play(number, seed, rate, workers, data, as_json))
+    stopped = asyncio.create_task(system.stop_event().wait())
+    await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not playing.done():
+        console.say("Stopping …")
+        playing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await playing
+        raise console.Failure("The demo was stopped before its end.", 130)
+    stopped.cancel()
+    await playing
+
+
+async def _play(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
+    from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox  # noqa: PLC0415
+    from deploy.demo import board, catalogue, play, rest, result  # noqa: PLC0415
+    from deploy.demo.shop import Shop  # noqa: PLC0415
+    from deploy.devstack import kafka_jars  # noqa: PLC0415
+    from deploy.devstack.stack import Stack  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    started = time.monotonic()
+    console.say("Starting Kafka, PostgreSQL, the Stripe sandbox and the outside world …")
+    async with Stack(data or demo_folder(), fresh=data is None) as stack:
+        console.say(f"The stack is ready after {stack.seconds_to_ready:.1f} s; starting the services …")
+        async with system.running_services(stack, workers):
+            os.environ.update(stack.environment())
+            settings, shipped = load_settings(), catalogue.load(stack.outside_url)
+            people = play.casting(number, seed)
+            async with (
+                ApiClient.of(settings) as edges,
+                OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
+                StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
+            ):
+                await catalogue.open_shop(edges, outside, shipped, play.stock_for(people))
+                async with Shop(settings, shipped) as shop:
+                    the_play = play.Play(shop, outside, bank, people, seed=seed, rate=rate)
+                    await the_play.count()
+                    before = (the_play.tally.mails, the_play.tally.webhooks)
+                    console.say(f"The shop is open: {number} customers come.")
+                    async with board.shown(the_play.tally):
+                        await the_play.run()
+                        await rest.comes_to_rest(settings, the_play)
+                    first = the_play.tally.first_completed
+                    if first is not None:
+                        console.say(f"The first order was completed {first - started:.1f} s after the start.")
+                    console.say("Checking the invariants …")
+                    report = await gathered(settings)
+                    final = await result.result_of(
+                        the_play,
+                        edges,
+                        bank,
+                        invariants={name: not violations for name, violations in report.invariants.items()},
+                        versions=await result.versions_of(settings, kafka_jars.VERSION),
+                        before=before,
+                        waiting=await rest.unsettled(settings),
+                    )
+                    if as_json:
+                        console.show_json(final.document())
+                    else:
+                        chosen = _favourite(the_play)
+                        show_order(await whole_order(edges, chosen.order.id))
+                        print(_summary(final))
+                        print(_where_to_look(stack, chosen, keep=data))
+                    _say_troubles(the_play)
+                    if not report.ok and not as_json:
+                        show_report(report)
+    if not final.good:
+        raise console.Failure("Something is not as it should be: see above.")
+
+
+def demo_folder() -> Path:
+    """A folder of its own beside that of `orderbus up`; each demo begins with it emptied."""
+    from deploy.devstack.data_folder import default_folder  # noqa: PLC0415
+
+    return default_folder().with_name("demo")
+
+
+def _favourite(play: Play) -> Life:
+    """The order with the best story."""
+    for name in FAVOURITES:
+        for life in play.tally.lives:
+            if life.story.name == name and life.ended_at:
+                return life
+    return play.tally.lives[0]
+
+
+def _summary(final: Result) -> str:
+    statuses = ", ".join(f"{count} {status}" for status, count in final.by_status.items())
+    broken = [name for name, holds in final.invariants.items() if not holds]
+    return (
+        f"\n{final.orders} orders: {statuses}\n"
+        f"  {final.orders_per_second} settled orders/s, every mail and webhook counted "
+        f"({final.orders_per_second_until_ended}/s until they ended)\n"
+        f"  placed to completed: half within {final.latency_ms['p50']} ms, 99 % within {final.latency_ms['p99']} ms\n"
+        f"  {final.lost} lost, {final.double_charged} charged twice; {final.emails} mails, {final.webhooks} webhooks"
+        f"{f'; {final.unsettled} orders unsettled' if final.unsettled else ''}\n"
+        f"  invariants: {'broken: ' + ', '.join(broken) if broken else f'all {len(final.invariants)} hold'}\n"
+        f"  {', '.join(f'{name} {value}' for name, value in final.versions.items())}"
+    )
+
+
+def _where_to_look(stack: Stack, chosen: Life, keep: Path | None) -> str:
+    folder = stack.data
+    return (
+        f"\nWhere to look (everything is kept{'' if keep else ' until the next demo'}):\n"
+        f"  mails     {folder / 'outside' / 'mails'}\n"
+        f"  webhooks  {folder / 'outside' / 'hooks'}\n"
+        f"  logs      {folder / 'logs'}\n"
+        f"  all else  orderbus up --data {folder}   and then, in another terminal:\n"
+        f"            orderbus orders --data {folder}\n"
+        f"            orderbus order {chosen.order.number} --data {folder}\n"
+        f"            orderbus watch --all --data {folder}   (topic orders.status.v1)\n"
+        f"            the customer's feed: GET /feeds/{stack_feed(chosen)} of notifications"
+    )
+
+
+def stack_feed(chosen: Life) -> str:
+    customer = (chosen.order.latest.get("customer") or {}).get("id", "")
+    return f"{chosen.order.store}~customer~{customer}"
+
+
+def _say_troubles(play: Play) -> None:
+    for life in [life for life in play.tally.lives if life.trouble][:10]:
+        console.say(f"{life.story.name}: {life.trouble}")

@@ -1,0 +1,120 @@
+"""One order on the terminal: head, items, payments, mails and webhooks, timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.cli.console import clock, day_and_clock, details, money
+
+Body = Mapping[str, Any]
+
+
+def show_order(order: Body) -> None:
+    """`order` as `whole_order` made it."""
+    for line in lines(order):
+        print(line)
+
+
+def lines(order: Body) -> list[str]:
+    return [
+        *_head(order),
+        "",
+        *_items(order),
+        *_payments(order),
+        *_told(order),
+        "",
+        "Timeline",
+        *(
+            f"  {clock(entry['at'])}  {entry['actor']:<18} {entry['what']:<24} {entry['text']}"
+            for entry in order["timeline"]
+        ),
+    ]
+
+
+def _head(order: Body) -> list[str]:
+    customer = order.get("customer") or {}
+    currency = order["currency"]
+    head = [
+        f"{order['number']}  {order['status']}  (payment {order['payment_status']}, "
+        f"delivery {order['fulfilment_status']})",
+        f"  id        {order['key']}, store {order['store']}, created {day_and_clock(order['created_at'])}",
+    ]
+    if customer:
+        head.append(f"  customer  {customer['name']} <{customer['email']}>")
+        head.append(
+            f"  amounts   total {money(order['total'], currency)}, charged {money(order['purchased'], currency)}, "
+            f"refunded {money(order['refunded'], currency)}"
+        )
+    if order.get("message"):
+        head.append(f"  message   {order['message']}")
+    if order.get("pay_url"):
+        head.append(f"  pay at    {order['pay_url']}")
+    return head
+
+
+def _items(order: Body) -> list[str]:
+    if not order["items"]:
+        return ["Nothing in it yet."]
+    deliveries = {item["id"]: item for item in (order.get("deliveries") or {}).get("items", ())}
+    found = ["Items"]
+    for item in order["items"]:
+        price = money(item["line_total"], order["currency"])
+        delivery = deliveries.get(item["item"], {})
+        how = details(delivery.get("instructions") or {}, "code", "carrier", "tracking", "note", "link")
+        trouble = item.get("trouble") or ""
+        what = f"{item['quantity']} × {item['product']}"
+        found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
+        found += _waits(delivery)
+    return found
+
+
+def _payments(order: Body) -> list[str]:
+    payment = order.get("payment")
+    if not payment:
+        return []
+    currency, found = payment["currency"], ["", "Payments"]
+    for attempt in payment["attempts"]:
+        card = attempt.get("card") or {}
+        name = f"{card['brand']} ending {card['last4']}" if card else ""
+        found.append(
+            f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
+            f"{money(attempt['amount'], currency):>14}  {name}  {attempt['transaction']}  {attempt['text']}".rstrip()
+        )
+    for refund in payment["refunds"]:
+        found.append(
+            f"  {clock(refund['at'])}  refund     {refund['status']:<14} {money(refund['amount'], currency):>14}  "
+            f"{refund['reason']}  {refund['transaction']}  {refund['text']}".rstrip()
+        )
+    for call in payment.get("waiting", ()):
+        found += [f"  {call['kind']}:", *waits] if (waits := _waits({"waiting": call})) else []
+    return found
+
+
+def _told(order: Body) -> list[str]:
+    told = order.get("notifications")
+    if not told:
+        return []
+    mails = [f"{mail['template']} to {mail['audience']} ({mail['state']})" for mail in told["mails"]]
+    hooks = [f"{hook['event']} ({hook['state']})" for hook in told["webhooks"]]
+    found = ["", f"Mails     {', '.join(mails) or 'none'}", f"Webhooks  {', '.join(hooks) or 'none'}"]
+    for one in (*told["mails"], *told["webhooks"]):
+        name = one["template"] if "template" in one else f"{one['event']} to {one['endpoint']}"
+        if one["state"] in ("failed", "unknown", "exhausted", "paused"):
+            found.append(f"  {name}: {one['state']} {clock(one['at'])}, attempts {one['attempts']}: {one['text']}")
+            found.append(f"    {one['message']}")
+        found += [f"  {name}:", *waits] if (waits := _waits(one)) else []
+    feed = told["feeds"].get("customer")
+    return [*found, f"Feed      {feed}"] if feed else found
+
+
+def _waits(one: Body) -> list[str]:
+    """Since when a call has waited, why, and when it is made next; nothing for one that goes its way."""
+    call = one.get("waiting")
+    if not call or not (call["error"] or call.get("paused")):
+        return []
+    following = f"next {day_and_clock(call['next_try'])}" if call.get("next_try") else "under way"
+    if call.get("paused"):
+        following = f"paused: {call['paused']}"
+    why = "" if call["error"] == call.get("paused") else f": {call['error']}"
+    return [f"    waits since {day_and_clock(call['since'])}, attempts {call['attempts']}, {following}{why}"]

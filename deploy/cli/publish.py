@@ -1,0 +1,157 @@
+"""`orderbus publish`: checkout messages from a file, checked whole, then published as a storefront would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli import console
+from deploy.cli.place import settings_of
+
+if TYPE_CHECKING:
+    from deploy.client.storefront import Published
+    from shared.core import Message
+    from shared.settings import KafkaSettings
+
+FIELDS = {"type", "order", "data"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    order: str
+    message: Message
+
+
+def publish(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON or JSON lines; - reads standard input.")],
+    data: console.Data = None,
+    as_json: console.AsJson = False,
+) -> None:
+    """Publish checkout messages as a storefront would.
+
+    FILE holds objects {"type", "order", "data"}: one, an array, or one a line. `type` is checkout.opened,
+    checkout.submitted, checkout.payment_retried or checkout.abandoned, `order` the id that the storefront chose.
+    Nothing is published unless everything is right.
+    """
+    entries = checked(read(file))
+    settings = settings_of(data)
+
+    async def work() -> None:
+        sent = await _published(settings.kafka, entries)
+        rows = [
+            {
+                "order": entry.order,
+                "type": entry.message.type,
+                "id": at.id,
+                "partition": at.partition,
+                "offset": at.offset,
+            }
+            for entry, at in zip(entries, sent, strict=True)
+        ]
+        if as_json:
+            console.show_json({"published": rows})
+            return
+        for row in rows:
+            console.say(
+                f"published {row['type']} for {row['order']} (partition {row['partition']}, offset {row['offset']})"
+            )
+
+    console.run(work())
+
+
+async def _published(settings: KafkaSettings, entries: Sequence[Entry]) -> list[Published]:
+    from deploy.client.storefront import Storefront  # noqa: PLC0415
+
+    by_order: dict[str, list[int]] = {}
+    for index, entry in enumerate(entries):
+        by_order.setdefault(entry.order, []).append(index)
+    sent: dict[int, Published] = {}
+    async with Storefront(settings) as storefront:
+
+        async def send(indices: list[int]) -> None:
+            for index in indices:
+                sent[index] = await storefront.publish(entries[index].message, entries[index].order)
+
+        await asyncio.gather(*(send(indices) for indices in by_order.values()))
+    return [sent[index] for index in range(len(entries))]
+
+
+def read(file: str) -> list[tuple[str, Any]]:
+    """The file's objects, each with where it stands. Raises Failure."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+    except OSError as trouble:
+        raise console.Failure(f"{file} cannot be read: {trouble.strerror}", console.WRONG) from None
+    except UnicodeDecodeError:
+        raise console.Failure(f"{file} is not UTF-8.", console.WRONG) from None
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        return list(_lines(text))
+    return (
+        [(f"entry {number}", entry) for number, entry in enumerate(whole, 1)]
+        if isinstance(whole, list)
+        else [("entry 1", whole)]
+    )
+
+
+def _lines(text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except ValueError as wrong:
+                yield f"line {number}", wrong
+
+
+def checked(found: Sequence[tuple[str, Any]]) -> list[Entry]:
+    """Every entry as a message. Raises Failure that names everything that is wrong, wherever it stands."""
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for place, given in found:
+        entry, wrong = _entry(given)
+        problems += [f"{place}: {problem}" for problem in wrong]
+        if entry:
+            entries.append(entry)
+    if problems:
+        raise console.Failure("Nothing was published:\n" + "\n".join(problems), console.WRONG)
+    if not entries:
+        raise console.Failure("There is no message in it.", console.WRONG)
+    return entries
+
+
+def _entry(given: Any) -> tuple[Entry | None, list[str]]:
+    from shared.contracts import storefront  # noqa: PLC0415
+    from shared.contracts.envelope import BadBody, decode, read_key  # noqa: PLC0415
+    from shared.core import MESSAGES  # noqa: PLC0415
+
+    if isinstance(given, ValueError):
+        return None, [f"is not JSON: {given}"]
+    if not isinstance(given, dict):
+        return None, ['is not an object {"type", "order", "data"}']
+    problems = [f"unknown field {name!r}" for name in sorted(given.keys() - FIELDS)]
+    problems += [f"{name} is missing" for name in sorted(FIELDS - given.keys())]
+    kinds = {kind.type: kind for kind in MESSAGES.values() if kind.topic is storefront.CHECKOUTS}
+    kind = kinds.get(str(given.get("type")))
+    if kind is None and "type" in given:
+        problems.append(f"type: there is no {str(given['type'])[:60]!r}; there are {', '.join(sorted(kinds))}")
+    order = given.get("order", "")
+    wrong_key = read_key(order.encode("utf-8", "replace"))[1] if isinstance(order, str) else "is not text"
+    if wrong_key and "order" in given:
+        problems.append(f"order: {wrong_key}")
+    if kind is None or "data" not in given:
+        return None, problems
+    try:
+        message = decode(kind, json.dumps(given["data"]).encode())
+    except BadBody as wrong:
+        return None, problems + [
+            f"data.{one.field}: {one.text}" if one.field else f"data: {one.text}" for one in wrong.problems
+        ]
+    return (None, problems) if problems else (Entry(order, message), [])

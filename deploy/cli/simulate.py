@@ -1,0 +1,82 @@
+"""`orderbus simulate`: all services in one process, on a seeded clock, with faults; every seed repeats exactly."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli import console
+
+if TYPE_CHECKING:
+    from deploy.simulation.run import Result, Summary
+
+MOST = 40
+"""Violations that are printed; --json has them all."""
+
+
+class Faults(StrEnum):
+    """How bad the weather is. The levels are in `deploy/simulation/fault_profile.py`; a test compares."""
+
+    NONE = "none"
+    SOME = "some"
+    MANY = "many"
+    STORM = "storm"
+
+
+def simulate(
+    seeds: Annotated[str, typer.Option(metavar="A-B", help="From seed A to seed B, or one seed.")] = "1-20",
+    orders: Annotated[int, typer.Option(min=1, max=1000, help="Order lives per seed.")] = 20,
+    faults: Annotated[Faults, typer.Option(help="How many faults are injected.")] = Faults.MANY,
+    history: Annotated[bool, typer.Option("--history", help="Print everything that happened, line by line.")] = False,
+    as_json: console.AsJson = False,
+) -> None:
+    """Run whole order lives on the real code in a simulated world, and check every invariant at rest."""
+    from deploy.simulation.run import simulate as one  # noqa: PLC0415
+    from deploy.simulation.run import simulate_many, smaller  # noqa: PLC0415
+
+    first, last = _range(seeds)
+    if history:
+        for seed in range(first, last + 1):
+            for line in one(seed, orders, faults).lines():
+                print(line)
+        return
+
+    def show(result: Result) -> None:
+        less = smaller(result, orders, faults)
+        _shown(less or result)
+        print(f"  again: {result.command}" + (f"\n  smaller: {less.command}\n" if less else "\n"))
+
+    summary = simulate_many(first, last, orders, faults, on_violation=None if as_json else show)
+    if as_json:
+        console.show_json(summary.document())
+    else:
+        _conclude(summary)
+    if summary.violations:
+        raise typer.Exit(console.FAILED)
+
+
+def _range(seeds: str) -> tuple[int, int]:
+    first, dash, last = seeds.partition("-")
+    if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+        raise console.Failure(f"--seeds must be like 1-500 or 42, not {seeds!r}", console.WRONG)
+    return int(first), int(last if dash else first)
+
+
+def _shown(result: Result) -> None:
+    """A failing seed: what is wrong, and what happened to the order."""
+    for rule, text in list(dict.fromkeys((wrong.rule, wrong.text) for wrong in result.violations))[:MOST]:
+        print(f"seed {result.seed}: {rule}: {text}")
+    told = next((violation for violation in result.violations if violation.story), None)
+    if told:
+        print(f"  what happened to {told.key}:")
+        for line in told.story:
+            print(f"    {line}")
+
+
+def _conclude(summary: Summary) -> None:
+    print(
+        f"seeds {summary.seeds}: {summary.lives} order lives, {summary.lives_per_second:.0f}/s, "
+        f"{sum(summary.faults.values())} faults, {len(summary.violations)} violations"
+    )

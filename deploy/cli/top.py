@@ -1,0 +1,280 @@
+"""`orderbus top`: each worker's rate, lag, outbox, operations, parked messages and memory, from its `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deploy.cli import console
+from deploy.cli.place import settings_of
+
+if TYPE_CHECKING:
+    import aiohttp
+    from rich.table import Table
+
+WORKERS = "ORDERBUS_DEMO__WORKERS"
+"""Set by a stack that runs here: `checkout-0=http://…,checkout-1=http://…`."""
+SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+PATIENCE = 2.0
+Url = Annotated[
+    list[str] | None, typer.Option("--url", help="HTTP edge of a worker; repeat it. All that are known where missing.")
+]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one worker said: its metrics, summed over labels that tell nothing here."""
+
+    name: str
+    url: str
+    at: float
+    state: str
+    """`ready`, what it waits for, or `unreachable`."""
+    values: Mapping[str, float]
+    service: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One worker between two samples. Rates per second, times in milliseconds or as named. None: it did not say."""
+
+    worker: str
+    service: str
+    state: str
+    handled: float | None = None
+    duplicates: float | None = None
+    relayed: float | None = None
+    lag: float | None = None
+    batch: float | None = None
+    transaction_ms: float | None = None
+    outbox: float | None = None
+    outbox_age_seconds: float | None = None
+    operations: float | None = None
+    operations_late: float | None = None
+    operations_doubtful: float | None = None
+    destinations_paused: float | None = None
+    parked: float | None = None
+    undeliverable: float | None = None
+    memory_bytes: float | None = None
+
+
+def top(
+    url: Url = None,
+    data: console.Data = None,
+    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    as_json: console.AsJson = False,
+) -> None:
+    """Watch every worker: rate, lag, outbox, operations, parked messages, memory. Ctrl-C ends it."""
+    places = known_workers(url, data)
+    if as_json or once or not sys.stdout.isatty():
+        console.run(_once(places, every, as_json))
+    else:
+        console.run(_live(places, every))
+
+
+def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, str]:
+    """URL by name: those named, all workers of the stack that runs here, or the services' configured edges."""
+    if urls:
+        return {url: url.rstrip("/") for url in urls}
+    from deploy.client.http import api_url  # noqa: PLC0415
+
+    settings = settings_of(data)
+    announced = os.environ.get(WORKERS)
+    if announced:
+        return dict(pair.split("=", 1) for pair in announced.split(","))
+    return {name: api_url(settings, name) for name in SERVICES}
+
+
+async def _once(places: Mapping[str, str], every: float, as_json: bool) -> None:
+    async for rows in watched(places, every):
+        if as_json:
+            console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
+        else:
+            from rich.console import Console  # noqa: PLC0415
+
+            Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table(rows))
+        if not any(row.handled is not None for row in rows):
+            raise console.Failure("No worker answers: are they running? (`orderbus doctor`)")
+        return
+
+
+async def _live(places: Mapping[str, str], every: float) -> None:
+    from rich.live import Live  # noqa: PLC0415
+
+    with Live(refresh_per_second=4, screen=True) as live:
+        async for rows in watched(places, every):
+            live.update(table(rows), refresh=True)
+
+
+async def watched(places: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
+    """What lies between each two looks."""
+    import aiohttp  # noqa: PLC0415
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
+        before = await _look(session, places)
+        while True:
+            await asyncio.sleep(every)
+            now = await _look(session, places)
+            yield [row_of(before[name], now[name]) for name in places]
+            before = now
+
+
+async def _look(session: aiohttp.ClientSession, places: Mapping[str, str]) -> dict[str, Sample]:
+    samples = await asyncio.gather(*(_sample(session, name, url) for name, url in places.items()))
+    return dict(zip(places, samples, strict=True))
+
+
+async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample:
+    import aiohttp  # noqa: PLC0415
+
+    try:
+        async with session.get(f"{url}/metrics") as answer:
+            answer.raise_for_status()
+            at, exposition = time.monotonic(), await answer.text()
+        async with session.get(f"{url}/ready") as answer:
+            ready: dict[str, Any] = await answer.json()
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return Sample(name, url, time.monotonic(), "unreachable", {})
+    state = "ready" if ready.get("ready") else "waits for " + ", ".join(ready.get("missing", ["?"]))
+    values, who = read(exposition)
+    return Sample(who.get("worker", name), url, at, state, values, who.get("service", ""))
+
+
+def read(exposition: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Samples of Prometheus' text format by name, added up; and who it is that says so."""
+    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
+
+    totals: dict[str, float] = {}
+    who: dict[str, str] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
+            if sample.name == "orderbus_worker_info":
+                who = sample.labels
+    return totals, who
+
+
+def row_of(before: Sample, now: Sample) -> Row:
+    if not now.values:
+        return Row(now.name, now.service, now.state)
+    seconds = max(now.at - before.at, 0.001)
+
+    def gained(name: str) -> float:
+        """A counter that starts again (a restarted worker) counts from nothing."""
+        was, is_now = before.values.get(name, 0.0), now.values.get(name, 0.0)
+        return is_now - was if is_now >= was else is_now
+
+    def rate(name: str) -> float:
+        return round(gained(name) / seconds, 1) if before.values else 0.0
+
+    def mean(name: str, factor: float = 1.0) -> float | None:
+        count = gained(f"{name}_count")
+        return round(gained(f"{name}_sum") * factor / count, 2) if count and before.values else None
+
+    def gauge(name: str) -> float | None:
+        return now.values.get(name)
+
+    return Row(
+        worker=now.name,
+        service=now.service,
+        state=now.state,
+        handled=rate("orderbus_handled_total"),
+        duplicates=rate("orderbus_duplicates_total"),
+        relayed=rate("orderbus_relayed_total"),
+        lag=gauge("orderbus_lag"),
+        batch=mean("orderbus_batch_size"),
+        transaction_ms=mean("orderbus_transaction_seconds", 1000),
+        outbox=gauge("orderbus_outbox_rows"),
+        outbox_age_seconds=gauge("orderbus_outbox_age_seconds"),
+        operations=gauge("orderbus_operations_open"),
+        operations_late=gauge("orderbus_operations_late"),
+        operations_doubtful=gauge("orderbus_operations_doubtful"),
+        destinations_paused=gauge("orderbus_destinations_paused"),
+        parked=gauge("orderbus_parked"),
+        undeliverable=gauge("orderbus_undeliverable"),
+        memory_bytes=gauge("process_resident_memory_bytes"),
+    )
+
+
+SHARED = (
+    *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_doubtful"),
+    *("destinations_paused", "parked", "undeliverable"),
+)
+"""Of the service's tables: every worker of a service tells the same."""
+ADDED = ("handled", "duplicates", "relayed", "lag", "memory_bytes")
+
+
+def services_of(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """The workers of each service together."""
+    services: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.handled is None:
+            continue
+        into = services.setdefault(row.service, {"workers": 0.0})
+        into["workers"] += 1
+        for name in ADDED:
+            into[name] = round(into.get(name, 0.0) + (getattr(row, name) or 0.0), 1)
+        for name in SHARED:
+            into[name] = max(into.get(name, 0.0), getattr(row, name) or 0.0)
+    return services
+
+
+COLUMNS = (
+    ("msg/s", "handled", "{:.0f}"),
+    ("dup/s", "duplicates", "{:.0f}"),
+    ("sent/s", "relayed", "{:.0f}"),
+    ("lag", "lag", "{:.0f}"),
+    ("batch", "batch", "{:.1f}"),
+    ("tx ms", "transaction_ms", "{:.1f}"),
+    ("outbox", "outbox", "{:.0f}"),
+    ("age s", "outbox_age_seconds", "{:.1f}"),
+    ("open", "operations", "{:.0f}"),
+    ("late", "operations_late", "{:.0f}"),
+    ("doubt", "operations_doubtful", "{:.0f}"),
+    ("paused", "destinations_paused", "{:.0f}"),
+    ("parked", "parked", "{:.0f}"),
+    ("undeliv.", "undeliverable", "{:.0f}"),
+)
+ALARMING = {
+    "outbox_age_seconds": 10.0,
+    "operations_late": 0.0,
+    "operations_doubtful": 0.0,
+    "destinations_paused": 0.0,
+    "parked": 0.0,
+    "undeliverable": 0.0,
+}
+"""Shown in red above these."""
+
+
+def table(rows: Sequence[Row]) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("worker", min_width=15, no_wrap=True)
+    shown.add_column("state", no_wrap=True)
+    for title, *_ in (*COLUMNS, ("MB",)):
+        shown.add_column(title, justify="right", min_width=4)
+    for row in rows:
+        cells = [_cell(row, name, form) for _, name, form in COLUMNS]
+        memory = "" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.0f}"
+        state = Text(row.state, "green" if row.state == "ready" else "red bold")
+        shown.add_row(row.worker, state, *(Text(text, style) for text, style in cells), memory)
+    return shown
+
+
+def _cell(row: Row, name: str, form: str) -> tuple[str, str]:
+    value: float | None = getattr(row, name)
+    if value is None:
+        return "", ""
+    alarming = name in ALARMING and value > ALARMING[name]
+    return form.format(value), "red bold" if alarming else "" if value else "dim"

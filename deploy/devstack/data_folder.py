@@ -1,0 +1,177 @@
+"""The stack's data folder: its lock, and what must be the same at the next start (ports, secrets)."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.devstack import ports
+from deploy.devstack.errors import DataInUse, MissingPart, StackError
+
+PORT_NAMES = (
+    "kafka",
+    "kafka_controller",
+    "postgres",
+    "stripe",
+    "smtp",
+    "outside",
+    "checkout",
+    "payments",
+    "fulfillment",
+    "notifications",
+)
+OURS = (
+    "kafka",
+    "postgres",
+    "postgres.new",
+    "postgres.new.password",
+    "stripe",
+    "outside",
+    "logs",
+    "stack.json",
+    "stack.part",
+    "environment.json",
+    "environment.part",
+    "lock",
+)
+STILL_ENDING = 15.0
+"""Seconds to wait for the processes of a stack whose parent was killed a moment ago."""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Made once per data folder."""
+
+    api_token: str
+    link_secret: str
+    stripe_key: str
+    stripe_webhook_secret: str
+    stripe_control_token: str
+    outside_token: str
+    postgres_password: str
+
+    @classmethod
+    def make(cls) -> "Secrets":
+        return cls(
+            api_token=secrets.token_urlsafe(24),
+            link_secret=secrets.token_urlsafe(32),
+            stripe_key=f"sk_test_{secrets.token_hex(16)}",
+            stripe_webhook_secret=f"whsec_{secrets.token_hex(16)}",
+            stripe_control_token=secrets.token_urlsafe(24),
+            outside_token=secrets.token_urlsafe(24),
+            postgres_password=secrets.token_urlsafe(24),
+        )
+
+
+@dataclass(frozen=True)
+class Remembered:
+    ports: dict[str, int]
+    secrets: Secrets
+
+
+def default_folder() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "orderbus" / "stack"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, or see that it is one of ours. Raises StackError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in folder.iterdir() if path.name not in OURS]
+        # PostgreSQL runs as another account when we are root, and must pass; what is private is closed below.
+        folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    except OSError as failure:
+        raise MissingPart(
+            f"The data folder {folder} cannot be used ({failure.strerror}): choose another with --data."
+        ) from failure
+    if strangers and not (folder / "stack.json").is_file():
+        raise StackError(
+            f"{folder} holds files that are not the stack's ({', '.join(sorted(strangers)[:3])}): "
+            "choose an empty folder with --data."
+        )
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Hold the folder for one stack; gives the lock's descriptor. The lock ends with the last process that has it open.
+
+    Raises DataInUse.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        wait_for_lock(descriptor, folder)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_lock(descriptor: int, folder: Path) -> None:
+    """Wait for a killed stack's processes to end, but never for a living stack."""
+    deadline = time.monotonic() + STILL_ENDING
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 20, 0).decode()
+            if is_running(holder) or time.monotonic() > deadline:
+                raise DataInUse(
+                    f"Another stack (process {holder or 'unknown'}) runs on {folder}: "
+                    "use that one, stop it, or choose another folder with --data."
+                ) from None
+            time.sleep(0.1)
+        else:
+            return
+
+
+def is_running(pid: str) -> bool:
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def empty(folder: Path) -> None:
+    """Remove what earlier stacks left; only while holding the lock."""
+    for name in OURS:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif name != "lock":
+            path.unlink(missing_ok=True)
+
+
+def remember(folder: Path) -> Remembered:
+    """The ports and secrets of this folder: those of the last start where usable, written back for the next."""
+    path = folder / "stack.json"
+    before: dict[str, dict[str, int]] = {}
+    secrets_now = Secrets.make()
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            before = json.loads(path.read_text())
+            secrets_now = Secrets(**before["secrets"])  # type: ignore[arg-type]
+        except (ValueError, TypeError, KeyError) as wrong:
+            raise StackError(
+                f"{path} cannot be read ({wrong}): start with --fresh to begin anew, or bring the file back."
+            ) from wrong
+    now = Remembered(ports.choose(PORT_NAMES, before.get("ports")), secrets_now)
+    part = path.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(asdict(now), file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    return now

@@ -1,0 +1,199 @@
+"""Faults, drawn from the seed: how often each happens at which level. Nothing here knows what an order is.
+
+To add a fault that strikes a call (store, bus, provider): add its name and chance to `Level`, and raise or answer it in
+`Weather`. To add one that strikes from outside (crash, outage): add it to `mischief.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from deploy.simulation.history import History
+from deploy.simulation.outages import Outage
+from shared.shell.ports.store import StoreUnavailable
+
+STATEMENT = 0.01
+"""Seconds that a statement takes, roughly: transactions overlap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Chances per call, and how many faults from outside come per order."""
+
+    store_fails: float = 0.0
+    store_slow: float = 0.0
+    answer_lost: float = 0.0
+    """A commit that succeeded, and whose answer never came."""
+    bus_fails: float = 0.0
+    reads_again: float = 0.0
+    provider_busy: float = 0.0
+    lost_before: float = 0.0
+    lost_after: float = 0.0
+    arrives_late: float = 0.0
+    hangs: float = 0.0
+    raises: float = 0.0
+    webhook_late: float = 0.0
+    webhook_repeated: float = 0.0
+    core_bug: float = 0.0
+    """A message at which its core raises, until staff have it mended."""
+    odd_header: float = 0.0
+    """A message that has a header without a value beside its own: legal in Kafka."""
+    shared_id: float = 0.0
+    """A message of another source has the same id: CloudEvents tells messages apart by source and id."""
+    from_outside: float = 0.0
+
+
+LEVELS = {
+    "none": Level(),
+    "some": Level(
+        store_fails=0.0005,
+        store_slow=0.002,
+        answer_lost=0.002,
+        bus_fails=0.002,
+        reads_again=0.002,
+        provider_busy=0.02,
+        lost_before=0.02,
+        lost_after=0.02,
+        arrives_late=0.005,
+        hangs=0.002,
+        raises=0.002,
+        webhook_late=0.05,
+        webhook_repeated=0.05,
+        core_bug=0.001,
+        odd_header=0.02,
+        shared_id=0.02,
+        from_outside=0.4,
+    ),
+    "many": Level(
+        store_fails=0.002,
+        store_slow=0.005,
+        answer_lost=0.01,
+        bus_fails=0.01,
+        reads_again=0.01,
+        provider_busy=0.05,
+        lost_before=0.05,
+        lost_after=0.08,
+        arrives_late=0.02,
+        hangs=0.005,
+        raises=0.005,
+        webhook_late=0.2,
+        webhook_repeated=0.2,
+        core_bug=0.004,
+        odd_header=0.05,
+        shared_id=0.05,
+        from_outside=1.4,
+    ),
+    "storm": Level(
+        store_fails=0.01,
+        store_slow=0.03,
+        answer_lost=0.05,
+        bus_fails=0.05,
+        reads_again=0.05,
+        provider_busy=0.1,
+        lost_before=0.15,
+        lost_after=0.2,
+        arrives_late=0.05,
+        hangs=0.02,
+        raises=0.02,
+        webhook_late=0.4,
+        webhook_repeated=0.4,
+        core_bug=0.02,
+        odd_header=0.1,
+        shared_id=0.1,
+        from_outside=5.5,
+    ),
+}
+
+
+class FaultProfile:
+    """Says, call by call, what goes wrong."""
+
+    def __init__(self, level: Level, chance: random.Random, history: History) -> None:
+        self.level, self.chance, self.history = level, chance, history
+        self.stores_down: set[str] = set()
+        self.bus_down = False
+        self.outages: dict[str, Outage] = {}
+        """Outside systems that are not well for longer, by name."""
+
+    def calm(self) -> None:
+        """No faults from now on."""
+        self.level = replace(LEVELS["none"])
+        self.stores_down.clear()
+        self.outages.clear()
+        self.bus_down = False
+
+    def happens(self, chance: float) -> bool:
+        return chance > 0 and self.chance.random() < chance
+
+    def store(self, service: str) -> Callable[[str], Awaitable[None]]:
+        """What a service's store awaits before each statement."""
+        draw = self.chance.random
+
+        async def pause(statement: str) -> None:
+            if service in self.stores_down:
+                await asyncio.sleep(0)
+                raise StoreUnavailable("the database is down")
+            level, drawn = self.level, draw()
+            if statement == "committed":
+                if drawn < level.answer_lost:
+                    self.history.fault("commit_answer_lost", service)
+                    raise StoreUnavailable("the commit's answer was lost")
+                return
+            if drawn < level.store_fails:
+                self.history.fault("store_error", f"{service} {statement}")
+                raise StoreUnavailable("the connection broke")
+            if drawn < level.store_fails + level.store_slow:
+                self.history.fault("store_slow", f"{service} {statement}")
+                await asyncio.sleep(0.001 + draw() * 0.2)
+            elif drawn > 0.6:
+                await asyncio.sleep((drawn - 0.6) * STATEMENT)
+
+        return pause
+
+    def source(self, worker: str) -> Callable[[str], str]:
+        def trouble(call: str) -> str:
+            if self.bus_down:
+                return "refused"
+            if self.happens(self.level.bus_fails):
+                self.history.fault("broker_error", f"{worker} {call}")
+                return "refused"
+            if call == "read" and self.happens(self.level.reads_again):
+                self.history.fault("redelivery", worker)
+                return "again"
+            return ""
+
+        return trouble
+
+    def sink(self, worker: str) -> Callable[[str], str]:
+        def trouble(call: str) -> str:
+            if self.bus_down:
+                return "refused"
+            if self.happens(self.level.bus_fails):
+                kind = self.chance.choice(("refused", "half", "unheard"))
+                self.history.fault(f"send_{kind}", worker)
+                return kind
+            return ""
+
+        return trouble
+
+    def provider(self) -> str:
+        """What goes wrong with one call to the outside: `busy`, `lost_before`, `lost_after`, `late`, `hangs_before`,
+        `hangs_after`, `raises`; empty for nothing."""
+        drawn, level = self.chance.random(), self.level
+        for kind, chance in (
+            ("busy", level.provider_busy),
+            ("lost_before", level.lost_before),
+            ("lost_after", level.lost_after),
+            ("late", level.arrives_late),
+            ("hangs_before", level.hangs),
+            ("hangs_after", level.hangs),
+            ("raises", level.raises),
+        ):
+            if drawn < chance:
+                self.history.fault(f"provider_{kind}")
+                return kind
+            drawn -= chance
+        return ""

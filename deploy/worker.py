@@ -1,0 +1,49 @@
+"""Runs one worker of one service: `python -m deploy.worker checkout --worker 0 --port 8081`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from importlib import import_module
+
+from shared.settings import WrongSettings, load_settings
+from shared.shell.observability.telemetry import configure_logging
+from shared.shell.worker import ServiceFactory, run_worker
+
+SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+
+
+def factory_of(name: str) -> ServiceFactory:
+    """The composition root of a service, imported only when it is to run."""
+    factory: ServiceFactory = getattr(import_module(f"services.{name}.app"), f"{name}_service")
+    return factory
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="orderbus run", description="Run one worker of one service.")
+    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("--worker", type=int, default=0, help="index of this worker: its name in the consumer group")
+    parser.add_argument("--port", type=int, default=None, help="HTTP port, instead of the configured one (0: any free)")
+    parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except WrongSettings as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
+    work = run_worker(
+        *(given.service, factory_of(given.service), settings, given.worker, given.port), catch_up=given.catch_up
+    )
+    try:
+        import uvloop  # noqa: PLC0415  # not there on Windows
+
+        uvloop.run(work)
+    except ImportError:
+        asyncio.run(work)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What messages are: topics, events, commands, refusals. The messages themselves are in `shared/contracts`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic: its name, who owns (writes) it, and whether it is compacted to the latest record of a key."""
+
+    name: str
+    owner: str
+    compacted: bool = False
+    description: str = ""
+
+
+class Message(BaseModel):
+    """What is sent. Subclasses say type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+
+    type: ClassVar[str] = ""
+    topic: ClassVar[Topic]
+    version: ClassVar[int] = 1
+
+    def __init_subclass__(cls, *, type: str = "", topic: Topic | None = None, version: int = 1, **config: Any) -> None:
+        super().__init_subclass__(**config)
+        if type and topic:
+            cls.type, cls.topic, cls.version = type, topic, version
+            if (type, version) in MESSAGES:
+                raise TypeError(f"{type} version {version} is declared twice")
+            MESSAGES[type, version] = cls
+
+    @classmethod
+    def schema_id(cls) -> str:
+        return f"urn:orderbus:{cls.type}:{cls.version}"
+
+
+class Event(Message):
+    """A fact, in the past tense. Readers ignore fields that they do not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+
+
+class Command(Message):
+    """A wish, imperative: it may be refused. Unknown fields are an error that names them."""
+
+
+MESSAGES: dict[tuple[str, int], type[Message]] = {}
+"""Every published message by wire type and version. Importing `shared.contracts` fills it."""
+
+
+class Problem(BaseModel):
+    """One thing that is wrong with a command or a checkout."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    field: str
+    """Where: a path such as `items.0.quantity`, or empty for the whole."""
+    code: str
+    """Machine-readable, stable: `unknown_sku`."""
+    text: str
+    """For a person."""
+
+
+class Refusal(Event):
+    """A command was refused and changed nothing. Lists every problem at once."""
+
+    command: str
+    """Wire type of what was refused."""
+    command_id: str
+    code: str
+    text: str
+    problems: tuple[Problem, ...] = ()
+
+
+class Attempt(BaseModel):
+    """One try of a call to the outside that did not succeed."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
+
+    at: datetime
+    error: Annotated[str, StringConstraints(max_length=2000)]
+    """What to fix, for staff."""

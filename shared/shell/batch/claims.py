@@ -1,0 +1,147 @@
+"""Claiming: which messages of a batch are handled now. A message is handled once, however often it comes.
+
+What comes by Kafka or HTTP is entered into the inbox; outcomes, timers and parked messages are claimed by deleting
+their row. CloudEvents identifies a message by its source and id: one that has the identity of an earlier message and
+says something else is a message of its own, which is refused or parked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from shared.core import Command, Message
+from shared.core.fast_dataclasses import replace
+from shared.shell.batch.inbound import Inbound, Repeated, same_subject
+from shared.shell.ports.store import Transaction
+from shared.shell.registry import HandlerRegistry
+
+
+@dataclass(slots=True)
+class Claimed:
+    fresh: list[Inbound] = field(default_factory=list)
+    """What is to be handled, in the order in which it came."""
+    duplicates: list[Inbound] = field(default_factory=list)
+    reworded: list[Inbound] = field(default_factory=list)
+    """Those duplicates from our own services whose body is another one: decided again by a database that was set
+    back."""
+    blocked: set[str] = field(default_factory=set)
+    """Keys of which messages are parked."""
+
+
+async def claim(
+    tx: Transaction,
+    registry: HandlerRegistry,
+    worker: str,
+    inbounds: Sequence[Inbound],
+    now: datetime,
+    *,
+    by_key: bool = True,
+) -> Claimed:
+    """`by_key`: ask which keys are blocked as well."""
+    claimed = Claimed()
+    if any(inbound.parked for inbound in inbounds):
+        inbounds = await _unparked(tx, inbounds, claimed)
+    boxed: dict[UUID, int] = {}
+    for inbound in inbounds:
+        if inbound.in_inbox:
+            boxed.setdefault(inbound.identity, inbound.content)
+    keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
+    new, claimed.blocked = await tx.claim(boxed, keys, now) if boxed or keys else (set[UUID](), set[str]())
+    rows = _Rows(await _finished(tx, worker, inbounds), await _fired(tx, inbounds))
+    mine: list[Inbound | None] = []
+    for inbound in inbounds:
+        if inbound.in_inbox:
+            is_new = inbound.identity in new
+            new.discard(inbound.identity)
+        else:
+            is_new = rows.take(inbound)
+        mine.append(inbound if is_new else None)
+    if None in mine:
+        await _compare(tx, registry, inbounds, mine, boxed, claimed, now)
+    claimed.fresh = [inbound for inbound in mine if inbound]
+    return claimed
+
+
+async def _unparked(tx: Transaction, inbounds: Sequence[Inbound], claimed: Claimed) -> list[Inbound]:
+    """Without parked messages whose row somebody else has deleted."""
+    there = []
+    for inbound in inbounds:
+        if inbound.parked is None or await tx.unpark(inbound.parked.id):
+            there.append(inbound)
+        else:
+            claimed.duplicates.append(inbound)
+    return there
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows that were deleted, each for the one who asked for it."""
+
+    finished: set[UUID]
+    fired: set[tuple[str, str]]
+
+    def take(self, inbound: Inbound) -> bool:
+        if inbound.parked:
+            return True
+        if inbound.operation:
+            mine = inbound.operation[0].id in self.finished
+            self.finished.discard(inbound.operation[0].id)
+            return mine
+        assert inbound.timer is not None
+        mine = (inbound.timer.key, inbound.timer.name) in self.fired
+        self.fired.discard((inbound.timer.key, inbound.timer.name))
+        return mine
+
+
+async def _finished(tx: Transaction, worker: str, inbounds: Sequence[Inbound]) -> set[UUID]:
+    rows = [inbound.operation[0] for inbound in inbounds if inbound.operation and not inbound.parked]
+    return await tx.finish([(row.id, worker, row.lease) for row in rows]) if rows else set()
+
+
+async def _fired(tx: Transaction, inbounds: Sequence[Inbound]) -> set[tuple[str, str]]:
+    timers = [inbound.timer for inbound in inbounds if inbound.timer]
+    return await tx.fire(timers) if timers else set()
+
+
+async def _compare(
+    tx: Transaction,
+    registry: HandlerRegistry,
+    inbounds: Sequence[Inbound],
+    mine: list[Inbound | None],
+    boxed: dict[UUID, int],
+    claimed: Claimed,
+    now: datetime,
+) -> None:
+    """Sort out what was claimed before: what says the same is dropped, what says something else becomes ours."""
+    here = {inbound.identity for inbound in mine if inbound}
+    known = [(place, inbound) for place, inbound in enumerate(inbounds) if mine[place] is None]
+    asked = {inbound.identity for _, inbound in known if inbound.content} - here
+    first = boxed | dict(await tx.contents(asked) if asked else {})
+    others = {place: other for place, inbound in known if (other := _other(registry, inbound, first, claimed))}
+    news = {other.identity: other.content for other in others.values()}
+    new, _ = await tx.claim(news, (), now) if news else (set[UUID](), set[str]())
+    for place, inbound in known:
+        other = others.get(place)
+        if other and other.identity in new:
+            new.discard(other.identity)
+            mine[place] = other
+        else:
+            claimed.duplicates.append(inbound)
+
+
+def _other(registry: HandlerRegistry, inbound: Inbound, first: dict[UUID, int], claimed: Claimed) -> Inbound | None:
+    """A message that has the identity of an earlier one and says something else, under an identity of its own."""
+    content = first.get(inbound.identity, inbound.content) if inbound.content else 0
+    if content in (0, inbound.content):
+        return None
+    if inbound.source in registry.siblings and same_subject(content, inbound.content):
+        claimed.reworded.append(inbound)
+        return None
+    message = inbound.message
+    asked_for = inbound.parked is not None and not isinstance(message, Command)  # by whoever tries a fact again
+    if isinstance(message, Message) and not asked_for:
+        message = Repeated(type(message))
+    return replace(inbound, message=message, claim=inbound.apart)

@@ -1,0 +1,270 @@
+"""The loop that takes what waits, handles it in one transaction, and goes on. One per worker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from shared.core import Command, Refused
+from shared.shell.batch import spans
+from shared.shell.batch.batch import Batch, BatchResult, CallBudget, LeaseBudget, RetryFailed
+from shared.shell.batch.inbound import Inbound, Undecodable
+from shared.shell.batch.state_cache import Recent
+from shared.shell.errors import describe, printable
+from shared.shell.observability.metrics import Metrics
+from shared.shell.observability.progress import Progress
+from shared.shell.observability.tracing import Tracer, context_of, trace_of
+from shared.shell.ports.clock import Clock, back_off
+from shared.shell.ports.store import BatchRefused, Conflict, OperationRow, Store, StoreUnavailable
+from shared.shell.registry import HandlerRegistry
+
+log = structlog.get_logger(__name__)
+Mark = Callable[[], None]
+CONFLICTS_BEFORE_HALVING = 5
+
+
+class Duplicate:
+    """The reply to an HTTP command whose id was known: its first answer is in the store."""
+
+
+class Handler:
+    """Queues messages of all sources and handles them in batches.
+
+    `put` waits while the queue is full: a slow database stops the reading, and memory stays bounded.
+    """
+
+    def __init__(
+        self,
+        registry: HandlerRegistry,
+        store: Store,
+        clock: Clock,
+        worker: str,
+        *,
+        batch: int,
+        metrics: Metrics,
+        rng: random.Random,
+        after: Callable[[BatchResult], None],
+        lease_budget: LeaseBudget,
+        call_budget: CallBudget = lambda kind: 0,
+        progress: Progress | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
+        self.progress = progress or Progress()
+        self.registry, self.store, self.clock, self.worker = registry, store, clock, worker
+        self.batch = batch
+        self.metrics = metrics
+        self.rng = rng
+        self.after = after
+        self.lease_budget, self.call_budget = lease_budget, call_budget
+        self.tracer = tracer
+        self._recent = Recent()
+        self._queue: deque[Inbound | Mark] = deque()
+        self._filled = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._taken.set()
+        self._busy = False
+        self.held_up = False
+        """The database does not take the batch in hand: it is away, or answers but may not write (a full disk)."""
+
+    async def put(self, inbounds: Sequence[Inbound], mark: Mark | None = None) -> None:
+        """Queue messages in their order; `mark` is called when all before it are committed."""
+        while len(self._queue) >= 2 * self.batch:
+            self._taken.clear()
+            await self._taken.wait()
+        self._queue.extend(inbounds)
+        if mark:
+            self._queue.append(mark)
+        self._filled.set()
+
+    def put_now(self, inbound: Inbound) -> None:
+        """Queue without waiting: outcomes, whose number the operations in flight bound."""
+        self._queue.append(inbound)
+        self._filled.set()
+
+    async def run(self) -> None:
+        while True:
+            self._filled.clear()
+            if not self._queue:
+                await self._filled.wait()
+            inbounds, marks = self._take()
+            self._busy = True
+            if inbounds:
+                self.progress.waits("handler")
+                await self.handle(inbounds)
+            self._busy = False
+            if not self._queue:
+                self.progress.rests("handler")
+            for mark in marks:
+                mark()
+
+    def idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        return not (self._queue or self._busy)
+
+    async def drained(self) -> None:
+        """Returns when nothing waits and nothing is under way."""
+        while not self.idle():
+            await asyncio.sleep(0.01)
+
+    def _take(self) -> tuple[list[Inbound], list[Mark]]:
+        inbounds: list[Inbound] = []
+        marks: list[Mark] = []
+        while self._queue and len(inbounds) < self.batch:
+            entry = self._queue.popleft()
+            if isinstance(entry, Inbound):
+                inbounds.append(entry)
+            else:
+                marks.append(entry)
+        self._taken.set()
+        return inbounds, marks
+
+    async def handle(self, inbounds: Sequence[Inbound]) -> None:
+        """Handle a batch to its end: try again what can be, halve what the database refuses, park what remains."""
+        conflicts = troubles = 0
+        unanswered: dict[UUID, OperationRow] = {}
+        while True:
+            try:
+                await self._transact(inbounds, unanswered)
+                self.held_up = False
+                await self._give_back(unanswered)
+                return
+            except Conflict:
+                conflicts += 1
+                self.metrics.conflicts.inc()
+                if conflicts > CONFLICTS_BEFORE_HALVING and len(inbounds) > 1:
+                    await self._halve(inbounds)
+                    return
+                await asyncio.sleep(back_off(0.005, conflicts, self.rng, 1.0))
+            except StoreUnavailable as trouble:
+                troubles += 1
+                self.held_up = True
+                if troubles in (1, 10, 100):
+                    log.warning("database unavailable, trying again", error=str(trouble), times=troubles)
+                await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
+            except BatchRefused as refused:
+                if len(inbounds) == 1:
+                    await self._set_aside(inbounds[0], str(refused))
+                else:
+                    await self._halve(inbounds)
+                return
+            except Exception as bug:
+                log.exception("a batch failed", size=len(inbounds), error=type(bug).__name__)
+                if len(inbounds) == 1:
+                    await self._set_aside(inbounds[0], describe(bug))
+                else:
+                    await self._halve(inbounds)
+                return
+
+    async def _halve(self, inbounds: Sequence[Inbound]) -> None:
+        middle = len(inbounds) // 2
+        await self.handle(inbounds[:middle])
+        await self.handle(inbounds[middle:])
+
+    async def _give_back(self, unanswered: Mapping[UUID, OperationRow]) -> None:
+        """What a commit wrote whose answer was lost: it is leased to us, perhaps as begun, and nobody performs it."""
+        if unanswered:
+            with suppress(StoreUnavailable):  # then it waits for the end of its lease, in doubt
+                await self.store.postpone(list(unanswered.values()))
+
+    async def _transact(self, inbounds: Sequence[Inbound], unanswered: dict[UUID, OperationRow] | None = None) -> None:
+        """`unanswered` gathers the operations of a transaction of which nobody knows whether it was committed, until
+        they are decided again."""
+        began = self.clock.now()
+        batch = Batch(self.registry, self.worker, began, self.lease_budget, self._recent, self.call_budget)
+        with self.metrics.transaction_seconds.time():
+            try:
+                async with self.store.begin() as tx:
+                    done = await batch.run(tx, inbounds)
+            except StoreUnavailable:
+                if unanswered is not None:
+                    unanswered |= {row.id: row for row, _ in batch.done.leased}
+                raise
+        if unanswered:
+            for row, _ in done.leased:
+                unanswered.pop(row.id, None)
+        batch.remember()
+        self._trace(done, began)
+        self._committed(inbounds, done)
+
+    def _trace(self, done: BatchResult, began: datetime) -> None:
+        if self.tracer is None:
+            return
+        try:
+            for span in spans.of_batch(self.registry, done, began, self.clock.now()):
+                self.tracer.record(span)
+        except Exception as bug:  # the batch is committed: what comes after must not undo that
+            log.exception("a batch cannot be traced", error=type(bug).__name__)
+
+    async def retry_parked(self, inbound: Inbound) -> None:
+        """Handle one parked message again, in a transaction of its own. Raises RetryFailed and leaves it parked."""
+        try:
+            await self._transact([inbound])
+        except RetryFailed:
+            raise
+        except (BatchRefused, Conflict, StoreUnavailable) as trouble:
+            raise RetryFailed(str(trouble)) from None
+        except Exception as bug:
+            raise RetryFailed(describe(bug)) from None
+
+    async def _set_aside(self, inbound: Inbound, error: str) -> None:
+        if inbound.reply is not None and isinstance(inbound.message, Command):
+            with suppress(asyncio.InvalidStateError):
+                inbound.reply.set_result(Refused("internal", error))
+            return
+        if isinstance(inbound.message, Undecodable):
+            error = f"{inbound.message.error}; {error}"
+        whole = True
+        while True:
+            began = self.clock.now()
+            batch = Batch(self.registry, self.worker, began, lambda kind, destination: 0)
+            try:
+                async with self.store.begin() as tx:
+                    done = await (batch.set_aside if whole else batch.note_place)(tx, inbound, error)
+                self.held_up = False
+                break
+            except StoreUnavailable:
+                self.held_up = True
+                await asyncio.sleep(1.0)
+            except Exception as refused:
+                error = printable(f"{error}; it cannot be stored whole: {describe(refused)}")
+                if not whole:
+                    self.held_up = True
+                    log.error("a message cannot even be noted, trying again", id=str(inbound.id), error=error)
+                    await asyncio.sleep(1.0)
+                whole = False
+        self._trace(done, began)
+        self._committed([inbound], done)
+
+    def _committed(self, inbounds: Sequence[Inbound], done: BatchResult) -> None:
+        self.progress.advanced("handler")
+        self.metrics.batch_size.observe(len(inbounds))
+        self.metrics.handled.inc(done.handled)
+        self.metrics.duplicates.inc(done.duplicates)
+        for inbound in done.reworded:
+            self.metrics.reworded.inc()
+            log.warning("a message came again in other words", key=inbound.key, message=str(inbound.id))
+        self.metrics.refused.inc(done.refused)
+        if done.parked:
+            self._tell_of_parked(inbounds, done)
+        for inbound, answer in done.replies:
+            if inbound.reply is not None and not inbound.reply.done():
+                inbound.reply.set_result(answer)
+        if done.duplicates:
+            for inbound in inbounds:
+                if inbound.reply is not None and not inbound.reply.done():
+                    inbound.reply.set_result(done.passing.get(inbound.identity) or Duplicate())
+        self.after(done)
+
+    def _tell_of_parked(self, inbounds: Sequence[Inbound], done: BatchResult) -> None:
+        traces = {inbound.id: trace_of(context_of(inbound.meta.traceparent, inbound.key)) for inbound in inbounds}
+        for row in done.parked:
+            self.metrics.parked_total.inc()
+            trace = traces.get(row.message_id, "")
+            log.error("message parked", key=row.key, trace=trace, message=str(row.message_id), type=row.kind)

@@ -1,0 +1,182 @@
+"""One message on its way into a core, wherever it came from: a Kafka record, an outcome, a timer, an HTTP request."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any, ClassVar
+from uuid import UUID
+from zlib import crc32
+
+import orjson
+
+from shared.contracts.envelope import BadBody
+from shared.core import Attempt, Message, Operation, Problem, derived_id, hashed_id, mixed
+from shared.core.fast_dataclasses import fast
+from shared.shell.ports.store import OperationRow, ParkedRow, TimerRow
+
+
+@fast
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What travels along: through events, operations and timers."""
+
+    correlation_id: str = ""
+    store: str = ""
+    traceparent: str = ""
+    actor: str = "system"
+
+    def dump(self) -> bytes:
+        return orjson.dumps([self.correlation_id, self.store, self.traceparent, self.actor])
+
+    @staticmethod
+    def load(data: bytes | str) -> Meta:
+        return Meta(*orjson.loads(data))
+
+
+@fast
+@dataclass(frozen=True, slots=True)
+class RecordSource:
+    """Where in Kafka it was, and its bytes, in case it must be parked."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    body: bytes | None
+
+    @property
+    def place(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A command or checkout message whose body is wrong: it is refused with all problems."""
+
+    kind: type[Message]
+    problems: tuple[Problem, ...]
+
+    @staticmethod
+    def of(wrong: BadBody) -> Malformed:
+        return Malformed(wrong.kind, wrong.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A message that has the id of an earlier one from the same source and says something else: a command is refused,
+    a fact parked."""
+
+    TEXT: ClassVar[str] = (
+        "An earlier message from this source had the same ce_id and said something else: every message needs an id of "
+        "its own, and only a repetition of the same one has it again."
+    )
+    kind: type[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A record that nobody can read; it is parked with this error."""
+
+    type: str
+    error: str
+    unparsed: bool = False
+    """Not even the Kafka client could: nothing is known but the place."""
+
+
+def type_of(message: object) -> str:
+    """Wire type of what is published, class name of what is not."""
+    if isinstance(message, Malformed | Repeated):
+        return message.kind.type
+    if isinstance(message, Undecodable):
+        return message.type
+    return message.type if isinstance(message, Message) else type(message).__qualname__
+
+
+@fast
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message and how to make sure that it is handled once (its claim)."""
+
+    id: UUID
+    """What its sender calls it."""
+    key: str
+    message: object
+    meta: Meta = field(default_factory=Meta)
+    record: RecordSource | None = None
+    operation: tuple[OperationRow, Operation] | None = None
+    """The row and the operation that an outcome answers."""
+    attempts: tuple[Attempt, ...] = ()
+    timer: TimerRow | None = None
+    parked: ParkedRow | None = None
+    """It is a parked message, tried again."""
+    reply: asyncio.Future[Any] | None = None
+    """Somebody waits for the answer (HTTP)."""
+    fingerprint: str = ""
+    claim: UUID | None = None
+    """What the inbox knows it by, where that is not its id alone: source and id in one."""
+    content: int = 0
+    """See `content_of`; 0: its repetitions are compared elsewhere, or not at all."""
+    source: str = ""
+    occurred: datetime | None = None
+    """When it became true at the latest; None where nobody knows. What it wants of the outside may have been asked for
+    since then, if this is not the first time that it is decided."""
+
+    @property
+    def identity(self) -> UUID:
+        return self.claim or self.id
+
+    @property
+    def in_inbox(self) -> bool:
+        """Its id is claimed in the inbox; others are claimed by deleting their row. A parked record that could not be
+        read was known by its place only: it does both."""
+        if self.parked is not None:
+            return self.record is not None and self.parked.identity not in (None, self.identity)
+        return self.operation is None and self.timer is None
+
+    @property
+    def apart(self) -> UUID:
+        """The identity that it has when an earlier message has its own and says something else."""
+        return mixed(self.identity, hashed_id("content", str(self.content)).int)
+
+
+def content_of(type: str, key: str, body: bytes) -> int:
+    """What two messages of one identity are compared by: 64 bits (signed), the upper half of type and key, the lower
+    one of the body."""
+    value = crc32(f"{type} {key}".encode()) << 32 | int.from_bytes(blake2b(body, digest_size=4).digest())
+    return value - (1 << 64) if value >> 63 else value
+
+
+def named_store(message: object) -> str:
+    """The id of the store that a message itself names; empty where it names none."""
+    kind: type[Any] = type(message)
+    may = _may_name_store.get(kind)
+    if may is None:
+        fields = (getattr(kind, name, ()) for name in ("model_fields", "__dataclass_fields__"))
+        may = _may_name_store[kind] = any("store" in names for names in fields)
+    named = getattr(message, "store", "") if may else ""
+    return named if isinstance(named, str) else ""
+
+
+_may_name_store: dict[type[Any], bool] = {}
+"""Asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
+
+
+def same_subject(one: int, other: int) -> bool:
+    """Whether two contents are of the same type and key."""
+    return one >> 32 == other >> 32
+
+
+@lru_cache(1024)
+def salt_of(source: str) -> int:
+    """CloudEvents identifies by source and id: what the ids of a source are mixed with."""
+    return hashed_id("source", source).int
+
+
+def record_id(topic: str, partition: int, offset: int, at: datetime) -> UUID:
+    """The id of a record that has none of its own."""
+    return derived_id(hashed_id(topic, str(partition)), offset, at)

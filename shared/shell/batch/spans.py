@@ -1,0 +1,121 @@
+"""What a worker tells a tracer: a span per message, per attempt of an operation, and per command by HTTP.
+
+Attributes are ids, types and counts. No bodies, no texts of errors: they may name persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from shared.core import Command, FailedOutcome, NoOutcome, Operation, Outcome, Report
+from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, type_of
+from shared.shell.observability.tracing import (
+    Kind,
+    Span,
+    Value,
+    attempt_span_of,
+    child_of,
+    context_of,
+    key_context,
+    parked_span_of,
+    span_of,
+    trace_of,
+)
+from shared.shell.ports.store import OperationRow
+from shared.shell.registry import HandlerRegistry
+
+
+def of_batch(registry: HandlerRegistry, done: BatchResult, began: datetime, ended: datetime) -> Iterator[Span]:
+    """A committed batch: every message that was new, and the keys that it was the first to touch."""
+    unknown_keys = set(done.begun)
+    for inbound, outcome in done.answered:
+        if inbound.key in unknown_keys:
+            unknown_keys.discard(inbound.key)
+            yield from _of_key(registry, inbound, began, ended)
+        yield _of_message(registry, inbound, outcome, began, ended, len(done.answered))
+
+
+def _of_key(registry: HandlerRegistry, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:
+    """The root of the key's trace, where the message came from outside and in no other trace. (A key that two services
+    know by messages from outside, such as a SKU, gets it from both, under the same id.)"""
+    own = key_context(inbound.key)
+    given = context_of(inbound.meta.traceparent, inbound.key)
+    if given == own or (inbound.reply is not None and trace_of(given) == trace_of(own)):
+        message = inbound.message
+        core, _ = registry.handler(message.kind if isinstance(message, Malformed | Repeated) else type(message))
+        yield Span(core.kind.__name__, "internal", own, "", began, ended, {"orderbus.key": inbound.key})
+
+
+def _of_message(
+    registry: HandlerRegistry, inbound: Inbound, outcome: str, began: datetime, ended: datetime, batch: int
+) -> Span:
+    parent = context_of(inbound.meta.traceparent, inbound.key)
+    parked = outcome == "parked"
+    identity = (parked_span_of if parked else span_of)(inbound.id, registry.salt)
+    attributes: dict[str, Value] = {
+        "orderbus.key": inbound.key,
+        "orderbus.message": type_of(inbound.message),
+        "orderbus.message_id": str(inbound.id),
+        "orderbus.outcome": outcome,
+        "orderbus.batch_size": batch,
+    }
+    if inbound.meta.store:
+        attributes["orderbus.store"] = inbound.meta.store
+    if inbound.record:
+        attributes |= {
+            "messaging.system": "kafka",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": inbound.record.topic,
+            "messaging.destination.partition.id": str(inbound.record.partition),
+            "messaging.kafka.offset": inbound.record.offset,
+        }
+    name = "undecodable" if isinstance(inbound.message, Undecodable) else type_of(inbound.message)
+    kind: Kind = "consumer" if inbound.record else "internal"
+    return Span(name, kind, child_of(parent, identity), parent, began, ended, attributes, failed=parked)
+
+
+def attempt_meta(row: OperationRow) -> Meta:
+    """What an operation's outcome comes back in: its own, in the trace context of this try."""
+    meta = Meta.load(row.meta)
+    inner = child_of(context_of(meta.traceparent, row.key), attempt_span_of(row.id, row.lease))
+    return Meta(meta.correlation_id, meta.store, inner, meta.actor)
+
+
+def attempt_context(row: OperationRow) -> str:
+    """The trace context inside one try: what the outside gets, and what the outcome comes back in."""
+    parent = context_of(Meta.load(row.meta).traceparent, row.key)
+    return child_of(parent, attempt_span_of(row.id, row.lease))
+
+
+def of_attempt(
+    row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, began: datetime, ended: datetime
+) -> Span:
+    attributes: dict[str, Value] = {
+        "orderbus.key": row.key,
+        "orderbus.operation": row.kind,
+        "orderbus.operation_id": str(row.id),
+        "orderbus.attempt": row.attempts + 1,
+        "orderbus.in_doubt": row.doubt,
+        "orderbus.outcome": type(answer).__name__.lower(),
+    }
+    if isinstance(answer, FailedOutcome):
+        attributes["orderbus.code"] = answer.code
+    parent = context_of(Meta.load(row.meta).traceparent, row.key)
+    failed = isinstance(answer, NoOutcome | FailedOutcome)
+    return Span(row.kind, "client", attempt_context(row), parent, began, ended, attributes, failed=failed)
+
+
+def of_request(
+    message: Command | Report, key: str, outcome: str, context: str, parent: str, began: datetime, ended: datetime
+) -> Span:
+    """A command or a provider's callback by HTTP, until its commit."""
+    attributes: dict[str, Value] = {
+        "orderbus.key": key,
+        "orderbus.message": type_of(message),
+        "orderbus.outcome": outcome,
+    }
+    answered = outcome in ("accepted", "duplicate", "refused")
+    name = f"HTTP {type_of(message)}"
+    return Span(name, "server", context, parent, began, ended, attributes, failed=not answered)

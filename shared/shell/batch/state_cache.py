@@ -1,0 +1,36 @@
+"""States that a worker had in its hands lately, so that it need not parse them again.
+
+A row's content changes only together with its version, which guards every save. What is remembered is used when the row
+that was loaded, and locked where it is to be changed, has the version that is remembered; the database then need not
+bring the content either. Whoever mends a row by hand raises its version.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+from shared.core import Ref
+
+SIZE = 1000
+"""Rows. Those of an order that is on its way come back within moments."""
+
+
+class Recent:
+    """The latest states by row; only what was committed may be kept."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        self._size = size
+        self._states: OrderedDict[Ref[Any], tuple[int, Any]] = OrderedDict()
+
+    def keep(self, ref: Ref[Any], version: int, state: object) -> None:
+        self._states[ref] = (version, state)
+        self._states.move_to_end(ref)
+        if len(self._states) > self._size:
+            self._states.popitem(last=False)
+
+    def states(self, kind: type[Any], keys: Iterable[str]) -> dict[str, tuple[int, Any]]:
+        """Version and state of those that are remembered, by key."""
+        found = ((key, self._states.get(Ref(kind, key))) for key in keys)
+        return {key: known for key, known in found if known is not None}

@@ -1,0 +1,112 @@
+"""Reading again what was read before, as it first happened: after a database was restored to an earlier point.
+
+A service hears several topics, and order holds within a partition only. The first time, cause came before effect by
+itself: a payment was captured after its order had been placed. Read again all at once, an effect may come first, find
+no order, and be dropped. So one worker reads all partitions in the order of their records' times, no key twice in one
+go, and goes on when the calls are answered that it brought about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.settings import KafkaSettings
+from shared.shell.kafka.record_batches import at_most
+from shared.shell.kafka.source import READ_BYTES, READ_SECONDS, KafkaSource, bus_record, end, position
+from shared.shell.ports.bus import BusRecord, BusUnavailable
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class InOrderOfTime:
+    """Merges partitions by the times of their records; within a partition the order stays."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Place, deque[tuple[datetime, BusRecord]]] = {}
+        self._latest: dict[Place, datetime] = {}
+
+    def add(self, records: Sequence[BusRecord]) -> None:
+        """A record counts as no older than those before it in its partition: producers' clocks differ."""
+        for record in records:
+            place = (record.topic, record.partition)
+            at = self._latest[place] = max(record.at, self._latest.get(place, record.at))
+            self._waiting.setdefault(place, deque()).append((at, record))
+
+    def size(self) -> int:
+        """How many records wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def empty(self, place: Place) -> bool:
+        return not self._waiting.get(place)
+
+    def keep(self, places: Collection[Place]) -> None:
+        """Forget what is of other partitions."""
+        for place in self._waiting.keys() - places:
+            del self._waiting[place], self._latest[place]
+
+    def take(self, limit: int, more: Collection[Place]) -> list[BusRecord]:
+        """The oldest records: as many as are certain to be the oldest while there is still something to be read of the
+        partitions `more`, none of a key that is among them already, and none behind one that is left."""
+        taken: list[BusRecord] = []
+        keys: set[bytes | None] = set()
+        while len(taken) < limit and not any(self.empty(place) for place in more):
+            heads = [(queue[0][0], place) for place, queue in self._waiting.items() if queue]
+            if not heads:
+                break
+            _, place = min(heads)
+            record = self._waiting[place][0][1]
+            if record.key in keys:
+                break
+            keys.add(record.key)
+            taken.append(record)
+            self._waiting[place].popleft()
+        return taken
+
+
+class CatchUpSource(KafkaSource):
+    """The only member of its group while it catches up. `settled` returns when what was handed on is handled and its
+    calls to the outside are answered."""
+
+    settled: Callable[[], Awaitable[None]]
+
+    def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
+        super().__init__(settings, group, member, topics)
+        self._merged = InOrderOfTime()
+
+    def lag(self) -> int:
+        return super().lag() + self._merged.size()
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        await self.settled()
+        consumer = await self._member()
+        assigned = {(place.topic, place.partition): place for place in consumer.assignment()}
+        self._merged.keep(assigned)
+        wanted = [place for name, place in assigned.items() if self._merged.empty(name)]
+        # What is there already comes at once; it is waited for only where nothing can be done before.
+        waits = not self._merged.size() or any(_behind(consumer, place) for place in wanted)
+        try:
+            with at_most(READ_BYTES):
+                async with asyncio.timeout(READ_SECONDS):
+                    timeout = 200 if waits else 0
+                    found = await consumer.getmany(*wanted, timeout_ms=timeout, max_records=None) if wanted else {}
+        except TimeoutError as error:
+            await self.stop()
+            raise BusUnavailable("a read did not return; joining the group again") from error
+        except (KafkaError, OSError) as error:
+            raise BusUnavailable(type(error).__name__) from error
+        for records in found.values():
+            self._merged.add([bus_record(record) for record in records])
+        return self._merged.take(limit, [name for name, place in assigned.items() if _behind(consumer, place)])
+
+
+def _behind(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:
+    """Whether there is something to be read that is not here yet, as far as is known."""
+    last, here = end(consumer, place), position(consumer, place)
+    return last is None or here is None or here < last

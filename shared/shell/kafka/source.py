@@ -1,0 +1,282 @@
+"""Reading from Kafka, by aiokafka: static group membership, offsets committed after the work; and what all its clients
+need. `kafka_sink.py` writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from shared.contracts import TOPICS
+from shared.core import Topic
+from shared.settings import KafkaSettings
+from shared.shell.kafka.record_batches import Unreadable, at_most, install
+from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
+
+log = structlog.get_logger(__name__)
+MAX_RECORD = 2_000_000
+"""Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
+FETCH_BYTES = 256_000
+READ_BYTES = 8_000_000
+"""Of batches, decompressed, that one read begins with, and a last one: a fetch of 256 KB can be gigabytes."""
+SESSION_SECONDS = 10
+COMMIT_SECONDS = 10.0
+"""How long a commit may take."""
+READ_SECONDS = 60.0
+"""How long a read may take; it waits for the group while that gives its members their shares."""
+MEMBERSHIP_SECONDS = 10.0
+"""How often a member that has nothing to commit asks the group whether it still belongs to it, by committing again."""
+REJOIN_SECONDS = 20.0
+"""A member whose commits have failed for so long is no member any more and joins anew."""
+STOP_SECONDS = 5.0
+SEGMENT = timedelta(days=1)
+"""How long records are written to one segment of an event or command topic. The inbox remembers so much longer."""
+
+
+def connection(settings: KafkaSettings) -> dict[str, Any]:
+    """What every aiokafka client needs in order to reach the cluster."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "security_protocol": settings.security_protocol,
+    }
+    if "SSL" in settings.security_protocol:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.certificate_file:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+        options["ssl_context"] = context
+    if "SASL" in settings.security_protocol:
+        options["sasl_mechanism"] = settings.sasl_mechanism
+        options["sasl_plain_username"] = settings.sasl_username
+        options["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
+    return options
+
+
+def new_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer as every reader of ours is one: it sees committed transactions only, commits nothing by itself, and
+    hands on what cannot be parsed as `record_batches.Unreadable`."""
+    install()
+    fixed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
+    return AIOKafkaConsumer(*topics, **connection(settings), **fixed, **options)
+
+
+def dead_letters(service: str) -> Topic:
+    return Topic(f"{service}.dead-letter.v1", owner=service)
+
+
+async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
+    """Create the topics that are missing; returns their names. Existing ones are left as they are."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        there = set(await admin.list_topics())
+        wanted = [*TOPICS, *(dead_letters(name) for name in services)]
+        missing = [_new_topic(settings, topic) for topic in wanted if topic.name not in there]
+        if missing:
+            response = await admin.create_topics(missing, timeout_ms=20_000)
+            for name, code, *_ in response.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:
+                    raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
+        return [topic.name for topic in missing]
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
+    finally:
+        await admin.close()
+
+
+def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
+    retention = str(int(settings.retention.total_seconds() * 1000))
+    configs = {"max.message.bytes": str(MAX_RECORD)}
+    # Kafka deletes whole segments, by their youngest record: an old one lives on for as long as a segment lasts.
+    expiring = {"retention.ms": retention, "segment.ms": str(int(SEGMENT.total_seconds() * 1000))}
+    configs |= {"cleanup.policy": "compact"} if topic.compacted else expiring
+    return NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=configs)
+
+
+class KafkaSource:
+    """A static member of the service's group. See `bus.Source`."""
+
+    def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
+        self.settings, self.group, self.member, self.topics = settings, group, member, topics
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assigned = asyncio.Event()
+        self._committed: dict[TopicPartition, int] = {}
+        self._committed_at = self._failing_since = 0.0
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        consumer = new_consumer(
+            self.settings,
+            group_id=self.group,
+            group_instance_id=self.member,
+            client_id=self.member,
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_SECONDS * 1000,
+            heartbeat_interval_ms=2000,
+            # Back-pressure may hold reading up for long; a dead worker is known by its heartbeats.
+            max_poll_interval_ms=24 * 3600 * 1000,
+            fetch_max_wait_ms=500,
+            # Per partition, of which one member may have all: a larger record still comes, alone (KIP-74).
+            max_partition_fetch_bytes=FETCH_BYTES,
+            metadata_max_age_ms=30_000,
+        )
+        consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
+        await started(consumer)
+        self._consumer = consumer
+        self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
+        self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
+
+    async def _ask_for_membership(self) -> None:
+        while True:
+            await asyncio.sleep(MEMBERSHIP_SECONDS / 2)
+            with contextlib.suppress(BusUnavailable):  # remembered, and acted upon by the next read
+                await self.commit({})
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        consumer = await self._member()
+        try:
+            with at_most(READ_BYTES):
+                async with asyncio.timeout(READ_SECONDS):
+                    found = await consumer.getmany(timeout_ms=1000, max_records=limit)
+        except TimeoutError as error:
+            await self.stop()
+            raise BusUnavailable("a read did not return; joining the group again") from error
+        except (KafkaError, OSError) as error:
+            raise BusUnavailable(type(error).__name__) from error
+        return [bus_record(record) for records in found.values() for record in records]
+
+    async def _member(self) -> AIOKafkaConsumer:
+        """The consumer; a new one when the old one lost its group for good.
+
+        aiokafka was seen to go on fetching, without heartbeats and with commits that never end, after its broker had
+        been killed and started again: it stays evicted, and never says so.
+        """
+        if self._failing_since and asyncio.get_running_loop().time() - self._failing_since > REJOIN_SECONDS:
+            log.warning("commits have failed for long, joining the group again", group=self.group)
+            await self.stop()
+        if self._consumer is None:
+            await self.start()
+        assert self._consumer is not None
+        return self._consumer
+
+    async def commit(self, positions: Positions) -> None:
+        consumer, loop = self._consumer, asyncio.get_running_loop()
+        if consumer is None:
+            raise BusUnavailable("not in the group at the moment")
+        assigned = consumer.assignment()
+        wanted = {TopicPartition(*place): offset for place, offset in positions.items()}
+        mine = {place: offset for place, offset in wanted.items() if place in assigned}
+        if not mine and loop.time() - self._committed_at > MEMBERSHIP_SECONDS:
+            mine = dict([(place, at) for place, at in self._committed.items() if place in assigned][:1])
+        if not mine:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await consumer.commit(mine)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._failing_since = self._failing_since or loop.time()
+            raise BusUnavailable(type(error).__name__) from error
+        self._committed |= mine
+        self._committed_at, self._failing_since = loop.time(), 0.0
+
+    def lag(self) -> int:
+        consumer = self._consumer
+        if consumer is None:
+            return 0
+        places = [(end(consumer, place), position(consumer, place)) for place in consumer.assignment()]
+        return sum(max(0, last - here) for last, here in places if last is not None and here is not None)
+
+    def ready(self) -> bool:
+        return self._consumer is not None and self._assigned.is_set() and not self._failing_since
+
+    async def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await left(consumer)
+
+
+_LATEST = 253_402_300_799_000
+"""Milliseconds: the end of the year 9999, beyond which there are no datetimes. Producers set the time as they like."""
+
+
+def bus_record(record: Any) -> BusRecord:
+    return BusRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.headers,
+        record.value,
+        datetime.fromtimestamp(min(max(record.timestamp or 0, 0), _LATEST) / 1000, UTC),
+        record.error if isinstance(record, Unreadable) else "",
+    )
+
+
+def position(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The offset to read next, also behind records that are not handed out: those of aborted transactions, and the
+    transactions' ends. None as long as it is not known. (aiokafka's own `position` waits for it.)"""
+    assigned = consumer._subscription.subscription and consumer._subscription.subscription.assignment
+    state = assigned.state_value(place) if assigned else None
+    return state.position if state is not None and state.has_valid_position else None
+
+
+def end(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The offset behind the last record that can be read now; what open transactions wrote comes when they end. None as
+    long as it is not known."""
+    stable: int | None = consumer.last_stable_offset(place)
+    high: int | None = consumer.highwater(place)
+    return high if high is None or stable is None or stable < 0 else min(stable, high)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's base is untyped
+    def __init__(self, assigned: asyncio.Event, committed: dict[TopicPartition, int]) -> None:
+        self.assigned, self.committed = assigned, committed
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        if revoked:
+            log.info("partitions taken away", count=len(revoked))
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        self.committed.clear()  # others may have come further meanwhile
+        self.assigned.set()
+        log.info("partitions assigned", count=len(assigned))
+
+
+async def started(client: Any) -> None:
+    try:
+        await client.start()
+    except BaseException as error:
+        await left(client)
+        if isinstance(error, KafkaError | OSError):
+            raise BusUnavailable(type(error).__name__) from error
+        raise
+
+
+async def left(client: Any) -> None:
+    """Leave in good order where Kafka answers; never wait for one that does not."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await _stopped(client)
+    except (TimeoutError, KafkaError, OSError):
+        log.warning("a client did not leave Kafka in time", client=type(client).__name__)
+
+
+async def _stopped(client: Any) -> None:
+    """A consumer's fetch that waits to be tried again, as all do while the broker is gone, lets its cancellation out of
+    `stop` (aiokafka 0.14), which then closes no connection. Only a cancellation of our own goes on."""
+    try:
+        await client.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling() or not isinstance(client, AIOKafkaConsumer):
+            raise
+        await client._client.close()

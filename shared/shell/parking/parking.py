@@ -1,0 +1,96 @@
+"""Parked keys, as staff see them: list, try again, skip.
+
+A key is parked by a message that nobody could read or that made the core raise; what came later for the key waits
+behind it, in order. Retrying goes through them in that order and stops at the first that fails again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from shared.core.fast_dataclasses import replace
+from shared.shell.batch.batch import RetryFailed
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound, Undecodable
+from shared.shell.batch.parked_rows import PLACE_ONLY, message_of, record_of
+from shared.shell.errors import describe
+from shared.shell.ports.clock import Clock
+from shared.shell.ports.store import ParkedRow, Store, TimerRow
+from shared.shell.reader import inbound_of
+from shared.shell.registry import HandlerRegistry
+
+LATE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What came of a retry: how many messages were handled, and why it stopped (empty when the key is free)."""
+
+    handled: int
+    error: str = ""
+
+
+class Parking:
+    def __init__(self, registry: HandlerRegistry, store: Store, handler: Handler, clock: Clock) -> None:
+        self.registry, self.store, self.handler, self.clock = registry, store, handler, clock
+
+    async def list(self) -> Sequence[ParkedRow]:
+        """What is parked, without the messages themselves."""
+        return await self.store.parked(brief=True)
+
+    async def show(self, key: str) -> Sequence[ParkedRow]:
+        """The first ones of a key, as many as can be shown."""
+        return await self.store.parked(key)
+
+    async def late_timers(self, limit: int = 1000) -> Sequence[TimerRow]:
+        """Timers that have been due for more than a minute: as a rule those that this version cannot read."""
+        return await self.store.due_timers(self.clock.now() - LATE, limit)
+
+    async def retry(self, key: str) -> Released:
+        """Handle the key's messages in order, until one fails or none is left."""
+        handled = 0
+        while rows := await self.store.parked(key, 100):
+            for row in rows:
+                try:
+                    await self._again(row)
+                except RetryFailed as failed:
+                    await self.store.parked_again(row.id, str(failed))
+                    return Released(handled, str(failed))
+                handled += 1
+        return Released(handled)
+
+    async def skip(self, key: str) -> Released:
+        """Drop the first message of the key for good, and go on with the others."""
+        rows = await self.store.parked(key, 1)
+        if rows:
+            async with self.store.begin() as tx:
+                await tx.unpark(rows[0].id)
+        return await self.retry(key)
+
+    async def _again(self, row: ParkedRow) -> None:
+        inbound = self._inbound(row)
+        if inbound is None:
+            async with self.store.begin() as tx:
+                await tx.unpark(row.id)
+            return
+        if isinstance(inbound.message, Undecodable):
+            raise RetryFailed(inbound.message.error)
+        await self.handler.retry_parked(inbound)
+
+    def _inbound(self, row: ParkedRow) -> Inbound | None:
+        """The message as it was. None for a record that this version of the service no longer cares about."""
+        if row.origin == PLACE_ONLY:
+            raise RetryFailed(row.error)
+        try:
+            if row.origin != "record":
+                return message_of(self.registry, row)
+            found = inbound_of(self.registry, record_of(row))
+        except Exception as error:
+            raise RetryFailed(f"cannot be read: {describe(error)}") from None
+        if found is None:
+            return None
+        # What could not be read when it came was known by its place; now it has an identity.
+        own = row.identity is None or row.identity in (found.identity, found.apart)
+        return replace(found, parked=row, claim=row.identity if own else found.claim)

@@ -1,0 +1,59 @@
+"""HTTP routes for records that Kafka refuses: list, show, send again, drop. Those behind one follow in either case."""
+
+from __future__ import annotations
+
+import orjson
+from aiohttp import web
+
+from shared.shell.http.web import json_response, not_found
+from shared.shell.ports.store import SHOWN_BYTES, Store, UndeliverableRow
+
+
+def add_undeliverable(app: web.Application, store: Store) -> None:
+    async def listing(request: web.Request) -> web.Response:
+        rows, waiting = await store.undeliverable(), await store.waiting_behind()
+        listed = [_brief(row, waiting.get((row.topic, row.key), 1) - 1) for row in rows]
+        return json_response({"undeliverable": listed})
+
+    async def show(request: web.Request) -> web.Response:
+        rows = await store.undeliverable(int(request.match_info["id"]))
+        if not rows:
+            raise not_found("undeliverable record")
+        waiting = await store.waiting_behind()
+        return json_response(_whole(rows[0], waiting.get((rows[0].topic, rows[0].key), 1) - 1))
+
+    async def retry(request: web.Request) -> web.Response:
+        return await again(request, drop=False)
+
+    async def drop(request: web.Request) -> web.Response:
+        return await again(request, drop=True)
+
+    async def again(request: web.Request, *, drop: bool) -> web.Response:
+        count = await store.send_again(int(request.match_info["id"]), drop=drop)
+        if count is None:
+            raise not_found("undeliverable record")
+        return json_response({"sent_again": count})
+
+    app.router.add_get("/undeliverable", listing)
+    app.router.add_get(r"/undeliverable/{id:\d{1,18}}", show)
+    app.router.add_post(r"/undeliverable/{id:\d{1,18}}/retry", retry)
+    app.router.add_post(r"/undeliverable/{id:\d{1,18}}/drop", drop)
+
+
+def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:
+    """`waiting`: how many records wait for the same topic and key."""
+    return {
+        "id": row.id,
+        "topic": row.topic,
+        "key": row.key,
+        "type": dict(orjson.loads(row.headers)).get("ce_type", ""),
+        "bytes": row.size,
+        "error": row.reason,
+        "waiting": waiting,
+        "since": row.at.isoformat(),
+    }
+
+
+def _whole(row: UndeliverableRow, waiting: int) -> dict[str, object]:
+    headers = [[name, value[:SHOWN_BYTES]] for name, value in orjson.loads(row.headers)]
+    return _brief(row, waiting) | {"headers": headers, "body": row.body.decode("utf-8", "replace")}

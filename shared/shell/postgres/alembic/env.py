@@ -1,0 +1,32 @@
+"""Alembic's environment for every service; the versions are in `services/<name>/migrations/versions`."""
+
+import asyncio
+
+import sqlalchemy as sa
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from shared.shell.postgres.engine import async_url
+
+LOCK = 0x6F726465  # "orde": one migration at a time per database
+
+
+def run(connection: sa.Connection) -> None:
+    connection.execute(sa.text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+    connection.commit()
+    context.configure(connection=connection, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.execute(sa.text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
+    connection.commit()
+
+
+async def main() -> None:
+    engine = create_async_engine(async_url(context.config.attributes["database_url"]), poolclass=NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+asyncio.run(main())

@@ -1,0 +1,107 @@
+"""Keeping the shell's tables small: inbox partitions by day, answers and ids that nobody can repeat any more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.shell.postgres.schema import day_bounds, partition_name
+
+log = structlog.get_logger(__name__)
+DAYS_AHEAD = 3
+_LOCK = 0x696E626F  # "inbo": one housekeeper at a time
+_PATIENCE = "200ms"
+"""Whoever waits for a table's lock makes everybody behind wait as well; a dump holds one for hours."""
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
+    """Make the inbox's partitions for today and the coming days; forget ids that were first seen more than `keep_days`
+    ago. What needs a lock that somebody holds is left to the next time.
+
+    An id lies in the partition of the day that it tells, or in `inbox_other` where there is none. When a day's
+    partition is dropped, what was seen in it later than that moves to `inbox_other`.
+    """
+    names = await _partitions(engine)
+    today = now.date()
+    for day in (today + timedelta(days=n) for n in range(-1, DAYS_AHEAD + 1)):
+        if partition_name(day) not in names:
+            await _alone(engine, _add_partition, partition_name(day), *day_bounds(day))
+    oldest = partition_name(today - timedelta(days=keep_days))
+    first_seen = now - timedelta(days=keep_days)
+    for name in sorted(name for name in names - {"inbox_other"} if name < oldest):
+        await _alone(engine, _index_partition, name)
+        await _alone(engine, _drop_partition, name, first_seen)
+    await _alone(engine, _forget, first_seen)
+
+
+async def _alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
+    """One step as a transaction of its own, by one housekeeper at a time."""
+    try:
+        async with engine.begin() as connection:
+            if await connection.scalar(sa.text("select pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
+                await connection.execute(sa.text(f"set local lock_timeout = '{_PATIENCE}'"))
+                await work(connection, *values)
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        log.info("housekeeping left for later: a table is locked", step=work.__name__.lstrip("_"), of=str(values[0]))
+
+
+async def _partitions(engine: AsyncEngine) -> set[str]:
+    query = "select relname from pg_class join pg_inherits on oid = inhrelid where inhparent = 'inbox'::regclass"
+    async with engine.connect() as connection:
+        return set((await connection.execute(sa.text(query))).scalars())
+
+
+async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high: UUID) -> None:
+    """Ids of that day that came early are in the default partition; they move along. One that somebody is claiming at
+    this moment would be left behind, and the new partition refused: he finishes first, the next one waits."""
+    if await _is_partition(connection, name):
+        return
+    await connection.execute(sa.text("lock table inbox_other in access exclusive mode"))
+    await connection.execute(sa.text(f"create table if not exists {name} (like inbox including all)"))
+    await _move(connection, "inbox_other", name, "message_id >= :low and message_id < :high", low=low, high=high)
+    await connection.execute(
+        sa.text(f"alter table inbox attach partition {name} for values from ('{low}') to ('{high}')")
+    )
+
+
+async def _index_partition(connection: AsyncConnection, name: str) -> None:
+    """While a day's partition is dropped nobody reads the inbox, so what moves out of it must be found quickly. With an
+    index from the first day on, claiming would take a fifth longer."""
+    if await _is_partition(connection, name):
+        await connection.execute(sa.text(f"create index if not exists {name}_seen on {name} using brin (seen_at)"))
+
+
+async def _drop_partition(connection: AsyncConnection, name: str, first_seen: datetime) -> None:
+    """Effects of an old cause have its day: they may have been seen just now."""
+    if not await _is_partition(connection, name):
+        return
+    await connection.execute(sa.text(f"alter table inbox detach partition {name}"))
+    await _move(connection, name, "inbox_other", "seen_at >= :first_seen", first_seen=first_seen)
+    await connection.execute(sa.text(f"drop table {name}"))
+
+
+async def _is_partition(connection: AsyncConnection, name: str) -> bool:
+    """Asked again under the lock: another worker may have been here since the partitions were listed."""
+    query = "select exists (select from pg_inherits where inhrelid = to_regclass(:name))"
+    return bool(await connection.scalar(sa.text(query), {"name": name}))
+
+
+async def _move(connection: AsyncConnection, source: str, target: str, where: str, **values: Any) -> None:
+    columns = "message_id, seen_at, content"
+    moved = f"with moved as (delete from {source} where {where} returning {columns})"
+    await connection.execute(sa.text(f"{moved} insert into {target} ({columns}) select {columns} from moved"), values)
+
+
+async def _forget(connection: AsyncConnection, first_seen: datetime) -> None:
+    for table, column in (("inbox_other", "seen_at"), ("answers", "answered_at")):
+        await connection.execute(
+            sa.text(f"delete from {table} where {column} < :first_seen"), {"first_seen": first_seen}
+        )

@@ -1,0 +1,34 @@
+"""What the services' Alembic migrations share: the shell's tables, and running a service's migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+
+from shared.shell.postgres.schema import DROP_V1, TABLES_V1
+
+SERVICES = Path(__file__).parents[3] / "services"
+
+
+def shell_tables(op: Any) -> None:
+    """Create the shell's tables, as of version 1. Called by the first migration of every service."""
+    for statement in TABLES_V1:
+        op.execute(statement)
+
+
+def drop_shell_tables(op: Any) -> None:
+    for statement in DROP_V1:
+        op.execute(statement)
+
+
+def migrate(service: str, database_url: str, revision: str = "head") -> None:
+    """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
+    config.set_main_option("version_locations", str(SERVICES / service / "migrations" / "versions"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["database_url"] = database_url
+    command.upgrade(config, revision)

@@ -1,0 +1,93 @@
+"""What the relay remembers between two looks: from where to read, and which topics not to read."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from shared.shell.ports.clock import back_off
+
+SWEEP_SECONDS = 2.0
+SWEEP_SHARE = 20
+"""A sweep that takes long, because much waits for a topic, is done seldom: at most this part of the time."""
+LONGEST_HOLD = 60.0
+"""Seconds between two tries of a topic."""
+
+
+class LowMark:
+    """From where to read the outbox: above rows that were sent long enough ago that nothing below can appear but by a
+    very late commit, which the next sweep finds. Spares walking over the dead rows of a queue."""
+
+    def __init__(self) -> None:
+        self._trusted = 0
+        self._next = 0
+        """What will be trusted when it is old enough."""
+        self._highest = 0
+        self._since = 0.0
+        self._swept = float("-inf")
+        self._pause = SWEEP_SECONDS
+        self._sweeping = False
+
+    def start(self, now: float) -> int:
+        self._sweeping = now - self._swept >= self._pause
+        if self._sweeping:
+            self._swept = now
+            return 0
+        return self._trusted
+
+    def read(self, seconds: float) -> None:
+        """How long the read from `start` took."""
+        if self._sweeping:
+            self._pause = max(SWEEP_SECONDS, seconds * SWEEP_SHARE)
+
+    def sent(self, highest: int, now: float) -> None:
+        self._highest = max(self._highest, highest)
+        if now - self._since >= SWEEP_SECONDS:
+            self._trusted, self._next, self._since = self._next, self._highest, now
+
+    def left(self, lowest: int) -> None:
+        """A row that was read is still there: no read may begin above it."""
+        below = lowest - 1
+        self._trusted, self._next, self._highest = (min(x, below) for x in (self._trusted, self._next, self._highest))
+
+    def reset(self) -> None:
+        """Rows that were passed over are wanted again: the next read begins at the very beginning."""
+        self._trusted = self._next = self._highest = 0
+        self._swept = float("-inf")
+
+
+@dataclass(slots=True)
+class Hold:
+    """A topic that takes nothing: why, how often that was tried, and when it is tried next (event loop's time)."""
+
+    error: str
+    tries: int = 0
+    until: float = 0.0
+
+
+class HeldTopics:
+    """Topics that are held up. Each is tried again by itself, with a growing pause."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.holds: dict[str, Hold] = {}
+        self.count = 0
+        """How often a topic was held so far."""
+        self._chance = rng
+
+    def hold(self, topic: str, error: str, now: float) -> Hold:
+        hold = self.holds.setdefault(topic, Hold(error))
+        hold.error, hold.tries = error, hold.tries + 1
+        self.count += 1
+        hold.until = now + back_off(0.25, hold.tries, self._chance, LONGEST_HOLD)
+        return hold
+
+    def release(self, topic: str) -> Hold | None:
+        return self.holds.pop(topic, None)
+
+    def due(self, now: float) -> set[str]:
+        """Those to be tried again."""
+        return {topic for topic, hold in self.holds.items() if hold.until <= now}
+
+    def without(self, now: float) -> tuple[str, ...]:
+        """Those whose time for a try has not come."""
+        return tuple(sorted(topic for topic, hold in self.holds.items() if hold.until > now))

@@ -1,0 +1,252 @@
+"""From the outbox to Kafka, in order per key: read the lowest rows, produce, delete those acknowledged.
+
+One worker of a service relays at a time (an advisory lock). There is no cursor that a late commit could slip behind:
+each read starts at a low mark that is seconds old, and every few seconds at the very beginning.
+
+Three things can be wrong, and each stops no more than it must: Kafka refuses a record for good (it is set aside, and
+what comes later for its topic and key waits behind it), a topic takes nothing (it is left out and tried again), or
+Kafka does not answer (everything waits).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from shared.shell.observability.metrics import Metrics
+from shared.shell.observability.progress import Progress
+from shared.shell.ports.bus import BusUnavailable, Sink
+from shared.shell.ports.clock import back_off
+from shared.shell.ports.store import OutboxRow, Reach, Store, StoreUnavailable
+from shared.shell.relay.marks import HeldTopics, LowMark
+
+log = structlog.get_logger(__name__)
+LIMIT, MOST_BYTES = 1000, 4_000_000
+"""Rows, and bytes, of one read."""
+Line = tuple[str, str]
+"""Topic and key: what must stay in order."""
+ALONE_AT_ONCE = 50
+"""Suspected rows that are sent one by one before other rows have their turn again."""
+
+
+class RelayLock(Protocol):
+    """Held by the one worker of a service that relays its outbox."""
+
+    async def acquire(self, wake: Callable[[], None]) -> None:
+        """Wait until this worker is the relay. `wake` is called when another worker wrote to the outbox, and when the
+        lock is lost."""
+        ...
+
+    def held(self) -> bool:
+        """Whether this worker is still the relay, as far as it knows."""
+        ...
+
+    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
+        """As `Store.outbox_head`, but only while the lock is held: the same session reads that holds it. Raises
+        StoreUnavailable when it is lost."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Relay:
+    def __init__(
+        self,
+        store: Store,
+        sink: Sink,
+        lock: Callable[[], RelayLock],
+        metrics: Metrics,
+        rng: random.Random,
+        progress: Progress | None = None,
+        idle: float = 0.5,
+    ) -> None:
+        self.progress = progress or Progress()
+        self.holding = False
+        """Whether this worker is its service's relay."""
+        self.store, self.sink, self.metrics, self.rng = store, sink, metrics, rng
+        self.idle = idle
+        """Seconds between two looks when nobody says that there is something."""
+        self._new_lock = lock
+        self._wake = asyncio.Event()
+        self.held_up = HeldTopics(rng)
+        """Of the term that goes on, or of the last one."""
+
+    def wake(self) -> None:
+        """Something was written to the outbox by this worker."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Be the relay as soon and as long as the lock allows."""
+        troubles = 0
+        while True:
+            lock = self._new_lock()
+            try:
+                await lock.acquire(self.wake)
+                self.holding = True
+                await self.sink.start()
+                await _Term(self, lock).serve()
+            except (StoreUnavailable, BusUnavailable) as trouble:
+                troubles += 1
+                self.progress.waits("relay")
+                log.warning("relay interrupted, trying again", error=str(trouble))
+                await asyncio.sleep(back_off(0.1, min(troubles, 5), self.rng, 2.0))
+            finally:
+                self.holding = False
+                self.held_up = HeldTopics(self.rng)
+                await lock.close()
+
+    def clear(self) -> None:
+        """Forget wake-ups so far."""
+        self._wake.clear()
+
+    async def woken(self) -> None:
+        """Until this worker or another one wrote something, or the time for a look has come."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.idle):
+                await self._wake.wait()
+
+
+class _Term:
+    """What a relay knows from winning the lock until it loses it.
+
+    The order of steps keeps a relay that slept from publishing an older record after a newer one: the lock is won, then
+    the producer started, then rows are read by the session that holds the lock. A later holder starts its producer
+    after this one's last read. Kafka takes nothing of an older producer where a newer one has written, and the later
+    holder sends everything again that this one had not deleted.
+    """
+
+    def __init__(self, relay: Relay, lock: RelayLock) -> None:
+        self.relay, self.store, self.sink, self.lock = relay, relay.store, relay.sink, lock
+        self.clock = asyncio.get_running_loop()
+        self.mark = LowMark()
+        self.held_up = relay.held_up = HeldTopics(relay.rng)
+        self.blocked: set[Line] = set()
+        """Those whose next record is undeliverable."""
+        self.left = False
+        """The last look left rows in the outbox that no topic holds up."""
+        self.suspects: set[int] = set()
+        """Rows of refused batches: each is sent alone, to find the culprit."""
+
+    async def serve(self) -> None:
+        self.blocked = set(await self.store.waiting_behind())
+        while True:
+            if not self.lock.held():
+                raise StoreUnavailable("the relay's lock is lost")
+            if not self.sink.started():
+                await self.sink.start()
+            # Clear first, then look: a wake-up in between is not lost.
+            self.relay.clear()
+            began = self.clock.time()
+            due = self.held_up.due(began)
+            highest = await self.store.outbox_highest() if self.held_up.holds else 0
+            start = 0 if due else self.mark.start(began)
+            rows = await self.lock.head(Reach(start, LIMIT, MOST_BYTES, self.held_up.without(began)))
+            self.mark.read(self.clock.time() - began)
+            if due and not _full(rows):
+                self._release(due - {row.topic for row in rows})  # nothing waits for them any more
+            if not rows:
+                self.mark.sent(highest, self.clock.time())  # below are rows of topics that are held up alone
+            self.left = False
+            if not (rows and await self._relay(rows)):
+                if not self.left:
+                    self.relay.progress.rests("relay")
+                await self.relay.woken()
+
+    async def _relay(self, rows: Sequence[OutboxRow]) -> bool:
+        """Send what can be sent. Returns whether to look again at once."""
+        self.relay.progress.waits("relay")
+        left = {row.id: row for row in rows}
+        holds, suspects = self.held_up.count, len(self.suspects)
+        ready = await self._ready(rows, left) if self.blocked or self.suspects else rows
+        if ready:
+            await self._send(ready, left)
+        if self.suspects:
+            await self._one_by_one(rows, left)
+        gone = len(rows) - len(left)
+        if gone:
+            self.relay.progress.advanced("relay")
+        left = {id: row for id, row in left.items() if row.topic not in self.held_up.holds}
+        self.left = bool(left)
+        if left:
+            self.mark.left(min(left))
+        else:
+            self.mark.sent(rows[-1].id, self.clock.time())
+        news = self.held_up.count > holds or len(self.suspects) > suspects
+        return news or (gone > 0 and (bool(left) or _full(rows)))
+
+    async def _ready(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> Sequence[OutboxRow]:
+        """Without those that must wait for another one of their line; moves those behind an undeliverable one."""
+        behind = [row for row in rows if _line(row) in self.blocked]
+        if behind:
+            moved = await self.store.wait_behind([row.id for row in behind])
+            self.suspects -= moved
+            for row in behind:
+                if row.id in moved:
+                    del left[row.id]
+                elif _line(row) in self.blocked:  # somebody had it sent again: first what was set aside, then this
+                    self.blocked.discard(_line(row))
+                    self.mark.reset()
+        wait = {_line(row) for row in rows if row.id in self.suspects} | {_line(row) for row in behind}
+        return [row for row in rows if _line(row) not in wait]
+
+    async def _one_by_one(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> None:
+        """Send suspects alone: innocent ones pass, and a culprit is known for good."""
+        alone = [row for row in rows if row.id in self.suspects and row.id in left]
+        for row in alone[:ALONE_AT_ONCE]:
+            if not self.sink.started():
+                return  # rows that were read before the next start must be read again
+            if _line(row) in self.blocked or row.topic in self.held_up.holds:
+                continue
+            await self._send([row], left)
+
+    async def _send(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> None:
+        sent = await self.sink.send(rows)
+        if sent.acknowledged:
+            await self.store.outbox_sent(sent.acknowledged)
+            self.relay.metrics.relayed.inc(len(sent.acknowledged))
+            for id in sent.acknowledged:
+                del left[id]
+            self.suspects.difference_update(sent.acknowledged)
+            if self.held_up.holds:
+                self._release({row.topic for row in rows if row.id not in left})
+        if len(rows) == 1 and sent.refused:
+            await self._set_aside(rows[0], sent.refused[rows[0].id], left)
+        else:
+            self.suspects.update(sent.refused)
+        for topic, error in sent.held_up.items():
+            self._hold(topic, error)
+        if sent.trouble or not (sent.acknowledged or sent.refused or sent.held_up):
+            raise BusUnavailable(sent.trouble or f"{len(rows)} records were not acknowledged")
+
+    async def _set_aside(self, row: OutboxRow, error: str, left: dict[int, OutboxRow]) -> None:
+        await self.store.set_aside({row.id: error})
+        self.blocked.add(_line(row))
+        self.suspects.discard(row.id)
+        del left[row.id]
+        size = len(row.headers) + len(row.body)
+        log.error("record undeliverable", topic=row.topic, key=row.key, id=row.id, bytes=size, error=error)
+
+    def _hold(self, topic: str, error: str) -> None:
+        hold = self.held_up.hold(topic, error, self.clock.time())
+        if hold.tries in (2, 10, 100, 1000):  # a new topic is often not there for a moment
+            log.error("topic held up, trying again", topic=topic, error=error, times=hold.tries)
+
+    def _release(self, topics: set[str]) -> None:
+        for topic in topics:
+            if self.held_up.release(topic):
+                self.mark.reset()
+                log.info("topic takes records again", topic=topic)
+
+
+def _line(row: OutboxRow) -> Line:
+    return row.topic, row.key
+
+
+def _full(rows: Sequence[OutboxRow]) -> bool:
+    """Whether a read ended because it had enough, so that there may be more."""
+    return len(rows) == LIMIT or sum(len(row.headers) + len(row.body) for row in rows) >= MOST_BYTES

@@ -1,0 +1,298 @@
+"""Each mutant is a context manager that puts one known fault into the real code and takes it out again.
+
+To add one: write a function that yields with the fault in place, and decorate it with `@mutant("what it is")`; give the
+level of faults at which it is looked for where that is not `many`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.fulfillment.domain.deliveries import Change
+from services.fulfillment.domain.states import Item, StockHold
+from services.payments.domain import payments
+from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported
+from services.payments.domain.payment import Payment, Refund
+from shared.contracts.payments import RefundPayment
+from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
+from shared.shell.batch.batch import Batch
+from shared.shell.batch.handler import Handler
+from shared.shell.batch.inbound import Inbound
+from shared.shell.operations import Operations, rules
+from shared.shell.ports.bus import BusRecord, Sent
+from shared.shell.ports.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
+from shared.shell.reader import Reader, inbound_of
+from shared.shell.relay.marks import LowMark
+from shared.simulation.bus import MemorySink
+from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A known fault, and the weather in which it is looked for."""
+
+    name: str
+    put: Callable[[], AbstractContextManager[None]]
+    level: str
+    orders: int
+    slow: bool
+    """Looked for only with ORDERBUS_LONG=1: it takes more than about three seconds."""
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(
+    name: str, *, level: str = "many", orders: int = 20, slow: bool = False
+) -> Callable[[Callable[[], Iterator[None]]], Mutant]:
+    def register(function: Callable[[], Iterator[None]]) -> Mutant:
+        made = MUTANTS[name] = Mutant(name, contextmanager(function), level, orders, slow)
+        return made
+
+    return register
+
+
+@contextmanager
+def instead(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+    """An attribute exchanged for a while."""
+    before = owner.__dict__[name]
+    setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
+def handlers_around(kinds: Collection[type[Any]], wrap: Callable[[Any], Any]) -> Iterator[None]:
+    """Some handlers of payments wrapped for a while."""
+    before = dict(payments.handlers)
+    for kind in kinds:
+        payments.handlers[kind] = replace(before[kind], function=wrap(before[kind].function))
+    try:
+        yield
+    finally:
+        payments.handlers.update(before)
+
+
+# The shell's one transaction
+
+
+@mutant("the inbox is skipped")
+def no_inbox() -> Iterator[None]:
+    async def claim(
+        self: MemoryTransaction, ids: Collection[UUID], keys: Collection[str]
+    ) -> tuple[set[UUID], set[str]]:
+        for id in ids:
+            self.put(INBOX, id, True)
+        return set(ids), await self.parked_keys(set(keys))
+
+    with instead(MemoryTransaction, "claim", claim):
+        yield
+
+
+@mutant("offsets are committed before the work")
+def offsets_first() -> Iterator[None]:
+    async def take(self: Reader, records: Sequence[BusRecord]) -> None:
+        inbounds = [inbound for record in records if (inbound := inbound_of(self.registry, record))]
+        self._handled.update({(record.topic, record.partition): record.offset + 1 for record in records})
+        await self.commit()
+        await self.handler.put(inbounds)
+
+    with instead(Reader, "_take", take):
+        yield
+
+
+@mutant("the outbox is written in another transaction")
+def outbox_apart() -> Iterator[None]:
+    write = Batch._write
+
+    async def without_outbox(self: Batch, tx: Any) -> None:
+        rows, self._outbox = self._outbox, []
+        await write(self, tx)
+        self._outbox = rows
+
+    async def transact(self: Handler, inbounds: Sequence[Inbound]) -> None:
+        batch = Batch(self.registry, self.worker, self.clock.now(), self.lease_budget)
+        async with self.store.begin() as tx:
+            done = await batch.run(tx, inbounds)
+        if batch._outbox:
+            async with self.store.begin() as tx:
+                await tx.write(Writes(outbox=batch._outbox))
+            done.published = len(batch._outbox)
+        self._committed(inbounds, done)
+
+    with instead(Batch, "_write", without_outbox), instead(Handler, "_transact", transact):
+        yield
+
+
+@mutant("the state is saved without the version guard", slow=True)
+def no_version_guard() -> Iterator[None]:
+    """Rows that exist are locked from load to commit, so that the guard decides only where two write the first row of a
+    key: a row that is not there cannot be locked."""
+
+    async def save(self: MemoryTransaction, table: Any, rows: Sequence[StateWrite]) -> None:
+        await self.store.pause("save")
+        for write in rows:
+            data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
+            await self.store.locks.take((table.table.name, write.row.key), self)
+            row = Stored(replace(write.row, data=data), dict(write.columns), write.at)
+            self.put(table.table.name, write.row.key, row)
+
+    with instead(MemoryTransaction, "save", save):
+        yield
+
+
+@mutant("a parked key is overtaken by its later messages")
+def parked_overtaken() -> Iterator[None]:
+    async def nothing_parked(self: MemoryTransaction, keys: set[str]) -> set[str]:
+        return set()
+
+    with instead(MemoryTransaction, "parked_keys", nothing_parked):
+        yield
+
+
+@mutant("a claim does not see what was parked while it waited", level="storm", slow=True)
+def parked_unseen() -> Iterator[None]:
+    """As it was before a test in tests/integration/test_claim_races.py held it."""
+    real = MemoryTransaction.claim
+
+    async def claim(
+        self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
+    ) -> tuple[set[UUID], set[str]]:
+        before = {row.key for row in self.scan(PARKED)}
+        new, behind = await real(self, messages, keys, at)
+        return new, behind & before
+
+    with instead(MemoryTransaction, "claim", claim):
+        yield
+
+
+# The relay
+
+
+@mutant("the relay has a cursor", slow=True)
+def relay_cursor() -> Iterator[None]:
+    def start(self: LowMark, now: float) -> int:
+        return self._highest
+
+    with instead(LowMark, "start", start):
+        yield
+
+
+@mutant("the relay deletes what was not acknowledged")
+def relay_trusts() -> Iterator[None]:
+    send = MemorySink.send
+
+    async def all_taken(self: MemorySink, rows: Sequence[OutboxRow]) -> Sent:
+        await send(self, rows)
+        return Sent([row.id for row in rows])
+
+    with instead(MemorySink, "send", all_taken):
+        yield
+
+
+# Operations
+
+
+@mutant("a time-out is treated as failed")
+def timeout_is_failure() -> Iterator[None]:
+    judge = rules.after_perform
+
+    def judged(row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, *more: Any) -> rules.Step:
+        if isinstance(answer, Unknown):
+            kind: Any = type(operation)
+            answer = kind.Failed("timeout", answer.error)
+        return judge(row, operation, answer, *more)
+
+    with instead(rules, "after_perform", judged):
+        yield
+
+
+@mutant("a retry has a new idempotency key")
+def key_per_attempt() -> Iterator[None]:
+    def key(self: Operations, row: OperationRow, operation: Operation) -> str:
+        return f"{row.id}.{row.lease}"
+
+    with instead(Operations, "_key", key):
+        yield
+
+
+@mutant("an outcome is taken from a worker whose lease ran out", level="storm")
+def stale_outcome() -> Iterator[None]:
+    async def finish(self: MemoryTransaction, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
+        for id, _, _ in operations:
+            self.delete("operations", id)
+        return {id for id, _, _ in operations}
+
+    with instead(MemoryTransaction, "finish", finish):
+        yield
+
+
+@mutant("a timer is fired twice")
+def timer_twice() -> Iterator[None]:
+    async def fire(self: MemoryTransaction, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
+        """Deleted without looking whether it is still there."""
+        for timer in timers:
+            await self.store.pause("fire")
+            self.delete("timers", (timer.key, timer.name))
+        return {(timer.key, timer.name) for timer in timers}
+
+    with instead(MemoryTransaction, "fire", fire):
+        yield
+
+
+# The cores
+
+
+@mutant("a refund is checked without the lock", level="storm", slow=True)
+def refund_unlocked() -> Iterator[None]:
+    """What is on its way by another request is not seen."""
+
+    def wrap(function: Any) -> Any:
+        def refund(payment: Payment | None, command: Any, context: Context) -> Decision[Payment] | Refused:
+            if payment is None:
+                return Refused("not_paid", "")
+            seen = replace(payment, refunds=tuple(r for r in payment.refunds if not r.is_pending))
+            answer: Decision[Payment] | Refused = function(seen, command, context)
+            if isinstance(answer, Refused) or answer.state is None:
+                return answer
+            new: list[Refund] = [r for r in answer.state.refunds if payment.refund(r.id) is None]
+            return replace(answer, state=replace(payment, refunds=(*payment.refunds, *new)))
+
+        return refund
+
+    with handlers_around([RefundPayment], wrap):
+        yield
+
+
+@mutant("a late capture after a cancellation is ignored")
+def late_capture_ignored() -> Iterator[None]:
+    def wrap(function: Any) -> Any:
+        def heard(payment: Payment | None, said: Any, context: Context) -> Any:
+            if payment and payment.closed and said.status == "succeeded":
+                return Decision(payment)
+            return function(payment, said, context)
+
+        return heard
+
+    with handlers_around([IntentReported, ChargeCard.Done, CancelIntent.Done, FindIntent.Done], wrap):
+        yield
+
+
+@mutant("stock is released twice")
+def stock_twice() -> Iterator[None]:
+    real = Change.give_back
+
+    def give_back(self: Change, item: Item) -> Item:
+        """Cancelling puts it back, and so does the refund that follows."""
+        given = real(self, item)
+        return replace(given, stock=item.stock) if item.stock is StockHold.TAKEN else given
+
+    with instead(Change, "give_back", give_back):
+        yield
