@@ -1,6 +1,8 @@
 """What domains are made of: cores, decisions, operations, messages. See README.md."""
 
-from shared.core.core import Core, Handling, LookUp, Rows, context_at
+from shared.core.change import Change
+from shared.core.checks import Step
+from shared.core.core import Core, Handling, Rows, context_at
 from shared.core.decision import Context, Decision, Record, Ref, Refused, Report, Timer, TimerMessage
 from shared.core.ids import derived_id, effect_id, hashed_id, mixed
 from shared.core.messages import MESSAGES, Attempt, Command, Event, Message, Problem, Refusal, Topic
@@ -16,10 +18,14 @@ from shared.core.operation import (
     Unknown,
     UnresolvedOutcome,
 )
+from shared.core.scenario import Brought, Scenario, Sent
+from shared.core.struct import Struct
 
 __all__ = [
     "MESSAGES",
     "Attempt",
+    "Brought",
+    "Change",
     "Command",
     "Context",
     "Core",
@@ -27,7 +33,6 @@ __all__ = [
     "Event",
     "FailedOutcome",
     "Handling",
-    "LookUp",
     "Message",
     "NoOutcome",
     "NotDone",
@@ -43,6 +48,10 @@ __all__ = [
     "Report",
     "Retry",
     "Rows",
+    "Scenario",
+    "Sent",
+    "Step",
+    "Struct",
     "Timer",
     "TimerMessage",
     "Topic",

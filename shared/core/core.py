@@ -10,69 +10,193 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 from uuid import UUID
 
 from shared.core.decision import Context, Decision, Ref, Refused
-from shared.core.messages import Attempt
-from shared.core.operation import Operation
+from shared.core.messages import Attempt, Command
+from shared.core.operation import Operation, Outcome
 
 S = TypeVar("S")
 M = TypeVar("M")
+P = TypeVar("P", bound=Operation)
+Q = TypeVar("Q", bound=Outcome)
 
-Handler = Callable[[S | None, Any, Context], Decision[S] | Refused]
-Rows = Callable[[Any, str], Iterable[Ref[Any]]]
-"""Which other rows a message needs, from the message and its key."""
-LookUp = Callable[[Any, Any], Iterable[Ref[Any]]]
-"""Which other rows a message wants to see, from the message and the state that it meets (None: there is none)."""
+Refs = Iterable[Ref[Any]]
+Rows = Callable[[M, str, S], Refs]
+"""Which other rows a message needs, from the message, its key and the state that it meets."""
+Begins = Callable[[S | None, M, Context], Decision[S] | Refused]
+Hears = Callable[[S, M, Context], Decision[S] | Refused]
+Answers = Callable[[S, P, Q, Context], Decision[S] | Refused]
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """One registered handler and the rows that it wants beside its own."""
+    """One registered handler, and the rows that it wants beside its own. Called with whatever state there is."""
 
-    function: Handler[Any]
-    touches: Rows | None = None
-    reads: Rows | None = None
-    looks_up: LookUp | None = None
-    holds: LookUp | None = None
+    function: Callable[[Any, Any, Context], Decision[Any] | Refused]
+    locks: Callable[[Any, str, Any], Refs] | None = None
+    reads: Callable[[Any, str, Any], Refs] | None = None
 
 
 class Core(Generic[S]):
-    """The decisions about one kind of state. `core = Core(Order)`, then `@core.on(MessageType)` on each handler."""
+    """The decisions about one kind of state. `core = Core(Order)`, then `@core.begins(…)`, `@core.on(…)` and
+    `@core.answers(…)` on the handlers, which stay plain functions.
 
-    def __init__(self, kind: type[S]) -> None:
+    Each takes two declarations of other rows, both functions of message, key and state: `locks`, rows to lock and
+    perhaps change; `reads`, rows to look at.
+    """
+
+    def __init__(self, kind: type[S], *, missing: Refused | None = None) -> None:
+        """`missing`: what a command is told for whose key there is no row."""
         self.kind = kind
+        self.missing = missing
         self.handlers: dict[type[Any], Handling] = {}
 
-    def on(
-        self,
-        *messages: type[Any],
-        touches: Rows | None = None,
-        reads: Rows | None = None,
-        looks_up: LookUp | None = None,
-        holds: LookUp | None = None,
-    ) -> Callable[[Callable[[S | None, M, Context], Decision[S] | Refused]], Callable[..., Decision[S] | Refused]]:
-        """Register the handler of messages. `touches`: rows to lock and perhaps change; `reads`: rows to look at;
-        `looks_up`: rows to look at that only the state knows (the endpoints of an order's store); `holds`: rows to lock
-        and perhaps change that only the state knows (the stock of an order's SKUs)."""
+    @overload
+    def begins(
+        self, message: type[M], /, *, locks: Rows[M, S | None] | None = None, reads: Rows[M, S | None] | None = None
+    ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
-        def register(
-            function: Callable[[S | None, M, Context], Decision[S] | Refused],
-        ) -> Callable[..., Decision[S] | Refused]:
-            for message in messages:
-                if message in self.handlers:
-                    raise TypeError(f"{message.__qualname__} has two handlers")
-                self.handlers[message] = Handling(function, touches, reads, looks_up, holds)
+    @overload
+    def begins(
+        self, *messages: type[Any], locks: Rows[Any, S | None] | None = None, reads: Rows[Any, S | None] | None = None
+    ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
+
+    def begins(self, *messages: type[Any], locks: Any = None, reads: Any = None) -> Any:
+        """Register the handler of messages that may meet no row: `handler(state or None, message, context)`."""
+
+        def register(function: Begins[S, Any]) -> Begins[S, Any]:
+            for message in _checked(messages):
+                self._add(message, Handling(function, locks, reads))
+            return function
+
+        return register
+
+    @overload
+    def on(
+        self, message: type[M], /, *, locks: Rows[M, S] | None = None, reads: Rows[M, S] | None = None
+    ) -> Callable[[Hears[S, M]], Hears[S, M]]: ...
+
+    @overload
+    def on(
+        self, *messages: type[Any], locks: Rows[Any, S] | None = None, reads: Rows[Any, S] | None = None
+    ) -> Callable[[Hears[S, M]], Hears[S, M]]: ...
+
+    def on(self, *messages: type[Any], locks: Any = None, reads: Any = None) -> Any:
+        """Register the handler of messages that meet a row: `handler(state, message, context)`. Without a row a command
+        is refused as `missing` says; facts, timers and reports change nothing."""
+
+        def register(function: Hears[S, Any]) -> Hears[S, Any]:
+            for message in _checked(messages):
+                handle = _with_row(function, self._refusal_of(message))
+                self._add(message, Handling(handle, _of_row(locks), _of_row(reads)))
+            return function
+
+        return register
+
+    @overload
+    def answers(
+        self, outcome: type[Q], /, *, locks: Rows[Q, S] | None = None, reads: Rows[Q, S] | None = None
+    ) -> Callable[[Answers[S, P, Q]], Answers[S, P, Q]]: ...
+
+    @overload
+    def answers(
+        self, *outcomes: type[Any], locks: Rows[Any, S] | None = None, reads: Rows[Any, S] | None = None
+    ) -> Callable[[Answers[S, P, Q]], Answers[S, P, Q]]: ...
+
+    def answers(self, *outcomes: type[Any], locks: Any = None, reads: Any = None) -> Any:
+        """Register the handler of operations' outcomes: `handler(state, operation, outcome, context)`. Without a row
+        they change nothing."""
+
+        def register(function: Answers[S, Any, Any]) -> Answers[S, Any, Any]:
+            for outcome in outcomes:
+                if not issubclass(outcome, Outcome) or outcome.answers is None:
+                    raise TypeError(f"{outcome.__qualname__} is no outcome of an operation: use `on` or `begins`")
+                self._add(outcome, Handling(_with_operation(function), _of_row(locks), _of_row(reads)))
             return function
 
         return register
 
     def decide(self, state: S | None, message: object, context: Context) -> Decision[S] | Refused:
         """Answer one message. Pure: the same arguments give the same answer."""
-        handling = self.handlers[type(message)]
-        answer: Decision[S] | Refused = handling.function(state, message, context)
+        answer: Decision[S] | Refused = self.handlers[type(message)].function(state, message, context)
         return answer
+
+    def _refusal_of(self, message: type[Any]) -> Refused | None:
+        if not issubclass(message, Command):
+            return None
+        if self.missing is None:
+            name = self.kind.__qualname__
+            raise TypeError(f"{message.__qualname__} is a command: say Core({name}, missing=…), or let it begin a row")
+        return self.missing
+
+    def _add(self, message: type[Any], handling: Handling) -> None:
+        if message in self.handlers:
+            raise TypeError(f"{message.__qualname__} has two handlers")
+        self.handlers[message] = handling
+
+    # Until every handler is registered by one of the three above
+
+    def on_old(
+        self,
+        *messages: type[Any],
+        touches: Callable[[Any, str], Refs] | None = None,
+        reads: Callable[[Any, str], Refs] | None = None,
+        looks_up: Callable[[Any, Any], Refs] | None = None,
+        holds: Callable[[Any, Any], Refs] | None = None,
+    ) -> Callable[[Begins[S, M]], Callable[..., Decision[S] | Refused]]:
+        def register(function: Begins[S, M]) -> Callable[..., Decision[S] | Refused]:
+            for message in messages:
+                self._add(message, Handling(function, _both(touches, holds), _both(reads, looks_up)))
+            return function
+
+        return register
+
+
+def _both(
+    by_key: Callable[[Any, str], Refs] | None, by_state: Callable[[Any, Any], Refs] | None
+) -> Callable[[Any, str, Any], Refs] | None:
+    if by_key is None and by_state is None:
+        return None
+    return lambda message, key, state: [
+        *(by_key(message, key) if by_key else ()),
+        *(by_state(message, state) if by_state else ()),
+    ]
+
+
+def _checked(messages: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
+    for message in messages:
+        if issubclass(message, Outcome):
+            raise TypeError(f"{message.__qualname__} is the outcome of an operation: use `answers`")
+    return messages
+
+
+def _with_row(
+    function: Callable[[Any, Any, Context], Decision[Any] | Refused], missing: Refused | None
+) -> Callable[[Any, Any, Context], Decision[Any] | Refused]:
+    def handle(state: Any, message: Any, context: Context) -> Decision[Any] | Refused:
+        if state is None:
+            return missing or Decision(None)
+        return function(state, message, context)
+
+    return handle
+
+
+def _with_operation(
+    function: Callable[[Any, Any, Any, Context], Decision[Any] | Refused],
+) -> Callable[[Any, Any, Context], Decision[Any] | Refused]:
+    def handle(state: Any, outcome: Any, context: Context) -> Decision[Any] | Refused:
+        return Decision(None) if state is None else function(state, context.operation, outcome, context)
+
+    return handle
+
+
+def _of_row(rows: Callable[[Any, str, Any], Refs] | None) -> Callable[[Any, str, Any], Refs] | None:
+    """What nobody handles needs no rows."""
+    if rows is None:
+        return None
+    return lambda message, key, state: () if state is None else rows(message, key, state)
 
 
 def context_at(

@@ -12,19 +12,18 @@ from shared.core.fast_dataclasses import fast
 from shared.core.ids import effect_id
 from shared.core.messages import Attempt, Event, Problem
 from shared.core.operation import Operation
+from shared.core.struct import Struct
 
 S = TypeVar("S")
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class TimerMessage:
-    """Base of what a timer says when it is due: a frozen dataclass."""
+class TimerMessage(Struct):
+    """Base of what a timer says when it is due."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Base of what an outside system tells by a callback (a provider's webhook): a frozen dataclass."""
+class Report(Struct):
+    """Base of what an outside system tells by a callback (a provider's webhook)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,8 @@ class Timer:
         return self.name or type(self.message).__name__
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Base of a row of an append-only table (timeline, ledger): a frozen dataclass. Its table is in `storage`."""
+class Record(Struct):
+    """Base of a row of an append-only table (timeline, ledger). Its table is in `storage`."""
 
 
 class Ref(NamedTuple, Generic[R]):
@@ -64,9 +62,9 @@ class Decision(Generic[S]):
     cancel: Sequence[type[TimerMessage] | str] = ()
     """Timers that are no longer wanted, by message class or name."""
     records: Sequence[Record] = ()
-    beside: Mapping[Ref[Any], object] = field(default_factory=dict)
-    """New states of other rows; the handler must have named them with `touches`."""
-    sends: Sequence[tuple[str, Any]] = ()
+    other_states: Mapping[Ref[Any], object] = field(default_factory=dict)
+    """New states of other rows; the handler must have named them in `locks`."""
+    commands: Sequence[tuple[str, Any]] = ()
     """Commands to other keys: (key, Command). They go through the outbox to the command's topic."""
 
 
@@ -112,7 +110,7 @@ class Context:
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:
-        """The state of a row that the handler named (`touches`, `reads`, …); None when there is no such row."""
+        """The state of a row that the handler named (`locks`, `reads`); None when there is no such row."""
         return cast("R | None", self.rows[Ref(kind, key)])
 
     def new_id(self) -> UUID:

@@ -20,18 +20,37 @@ T = TypeVar("T")
 
 def fast(kind: type[T]) -> type[T]:
     """Give a class that `@dataclass(frozen=True, slots=True)` made the `__init__` of an ordinary dataclass."""
-    fields = dataclasses.fields(kind)  # type: ignore[arg-type]  # the decorator below made it a dataclass
-    ordinary: Any = dataclasses.make_dataclass(
-        kind.__name__,
-        [
-            (field.name, field.type, dataclasses.field(default=field.default, default_factory=field.default_factory))
-            for field in fields
-        ],
-    )
     changed: Any = kind
     del changed.__setattr__, changed.__delattr__
-    changed.__init__ = ordinary.__init__
+    changed.__init__ = _init_of(kind)
     return kind
+
+
+def _init_of(kind: type[Any]) -> Callable[..., None]:
+    """As dataclasses writes it for a class that is not frozen."""
+    space: dict[str, Any] = {"MISSING": dataclasses.MISSING}
+    parameters, lines = ["self"], []
+    for field in sorted(dataclasses.fields(kind), key=lambda field: bool(field.kw_only)):
+        name = value = field.name
+        if field.kw_only and "*" not in parameters:
+            parameters.append("*")
+        if field.default is not dataclasses.MISSING:
+            space[f"default_{name}"] = field.default
+            parameters.append(f"{name}=default_{name}")
+        elif field.default_factory is not dataclasses.MISSING:
+            space[f"make_{name}"] = field.default_factory
+            parameters.append(f"{name}=MISSING")
+            value = f"make_{name}() if {name} is MISSING else {name}"
+        else:
+            parameters.append(name)
+        lines.append(f"self.{name} = {value}")
+    if hasattr(kind, "__post_init__"):
+        lines.append("self.__post_init__()")
+    code = f"def __init__({', '.join(parameters)}):\n    " + "\n    ".join(lines or ["pass"])
+    exec(code, space)  # noqa: S102  # of names that are fields
+    init: Callable[..., None] = space["__init__"]
+    init.__qualname__ = f"{kind.__qualname__}.__init__"
+    return init
 
 
 if TYPE_CHECKING:
@@ -49,7 +68,8 @@ def _copier(kind: type[Any]) -> Callable[[Any, dict[str, Any]], Any] | None:
     """A function written for one class, as dataclasses writes `__init__`: it fills an object of an ordinary class with
     the same slots, which then becomes one of `kind`. None where that cannot be (slots of a base, no slots)."""
     names = [field.name for field in dataclasses.fields(kind) if field.init]
-    if names != list(kind.__dict__.get("__slots__", ())):
+    quick = vars(object)["__setattr__"] is kind.__setattr__
+    if not quick and names != list(kind.__dict__.get("__slots__", ())):
         return None
     lines = [
         "def copy(value, changes):",
@@ -63,7 +83,7 @@ def _copier(kind: type[Any]) -> Callable[[Any, dict[str, Any]], Any] | None:
         "    new.__post_init__()" if hasattr(kind, "__post_init__") else "",
         "    return new",
     ]
-    ordinary = type(kind.__name__, (), {"__slots__": names})
+    ordinary = kind if quick else type(kind.__name__, (), {"__slots__": names})
     space: dict[str, Any] = {"create": object.__new__, "ordinary": ordinary, "kind": kind, "names": frozenset(names)}
     exec("\n".join(lines), space)  # noqa: S102  # of names that are fields
     copier: Callable[[Any, dict[str, Any]], Any] = space["copy"]

@@ -4,14 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, TypedDict, Unpack
 from uuid import UUID
 
+from shared.core.struct import Struct
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """A call to the outside, wanted by a core; a gateway performs it. Subclasses are frozen dataclasses that nest
-    their outcomes: `Done`, `Failed`, and `Unresolved` when nobody could find out what became of it."""
+
+class Outcome(Struct):
+    """How an operation ended, handed to the core as a message."""
+
+    answers: ClassVar[type[Operation] | None] = None
+    """The class of operations that ends so."""
+
+
+class FailedOutcome(Outcome):
+    """The outside said no, for good. `text` says what to fix."""
+
+    code: str
+    text: str
+
+
+class UnresolvedOutcome(Outcome):
+    """Nobody could find out whether it was done. `text` is the last error."""
+
+    text: str
+
+
+class Settings(TypedDict, total=False):
+    """What a class of operations says of itself: `class HoldDeposit(Operation, safe_to_repeat=True)`."""
+
+    timeout: float
+    first_retry: float
+    longest_retry: float
+    give_up_after: timedelta | None
+    deadline_is_strict: bool
+    safe_to_repeat: bool
+    key_lives: timedelta | None
+    serial: bool
+
+
+class Operation(Struct):
+    """A call to the outside, requested by a core; a gateway performs it.
+
+        class HoldDeposit(Operation, safe_to_repeat=True, timeout=10.0):
+            card: str
+
+            class Done(Outcome):
+                hold: str
+
+    Each class has outcomes of its own: `Done`, which it declares, and `Failed` and `Unresolved`, which it declares only
+    to add fields.
+    """
 
     timeout: ClassVar[float] = 30.0
     """Seconds that one attempt may take."""
@@ -32,6 +75,23 @@ class Operation:
     operation that is safe to repeat is looked for (`find`) before it is performed. None: for ever."""
     serial: ClassVar[bool] = False
     """One at a time per key, in the order in which they were wanted."""
+
+    class Failed(FailedOutcome): ...
+
+    class Unresolved(UnresolvedOutcome): ...
+
+    def __init_subclass__(cls, **settings: Unpack[Settings]) -> None:
+        super().__init_subclass__()
+        if unknown := settings.keys() - Settings.__annotations__.keys():
+            raise TypeError(f"{cls.__qualname__}: an operation has no setting {', '.join(sorted(unknown))}")
+        for name, value in settings.items():
+            setattr(cls, name, value)
+        for name, outcome in _nested_outcomes(cls):
+            if name in vars(cls):
+                outcome.answers = vars(outcome).get("answers") or cls
+            else:
+                names = {"__module__": cls.__module__, "__qualname__": f"{cls.__qualname__}.{name}", "answers": cls}
+                setattr(cls, name, type(name, (outcome,), names))
 
     def destination(self) -> str:
         """The outside system that the call goes to: what is paused, and limited in its rate, as one."""
@@ -56,25 +116,15 @@ class Operation:
         done. None or the deadline: they are asked once."""
         return self.deadline(wanted)
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an operation ended, handed to the core as a message. `context.operation` is the operation itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class FailedOutcome(Outcome):
-    """The outside said no, for good. `text` says what to fix."""
-
-    code: str
-    text: str
+    @classmethod
+    def outcomes(cls) -> tuple[type[Outcome], ...]:
+        """All ways in which it can end."""
+        return tuple(outcome for _, outcome in _nested_outcomes(cls))
 
 
-@dataclass(frozen=True, slots=True)
-class UnresolvedOutcome(Outcome):
-    """Nobody could find out whether it was done. `text` is the last error."""
-
-    text: str
+def _nested_outcomes(operation: type[Operation]) -> list[tuple[str, type[Outcome]]]:
+    found = {name: value for kind in reversed(operation.__mro__) for name, value in vars(kind).items()}
+    return [(name, value) for name, value in found.items() if isinstance(value, type) and issubclass(value, Outcome)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ class Counter:
 counters = Core(Counter)
 
 
-@counters.on(Add)
+@counters.on_old(Add)
 def add(counter: Counter | None, message: Add, context: Context) -> Decision[Counter]:
     total = (counter.total if counter else 0) + message.amount
     return Decision(Counter(total, message.note), events=[Added(total=total)])

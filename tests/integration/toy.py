@@ -77,7 +77,6 @@ class Shelf:
     things: int
 
 
-@dataclass(frozen=True, slots=True)
 class Moved(Record):
     key: str
     id: UUID
@@ -85,27 +84,22 @@ class Moved(Record):
     detail: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
 class SendBox(Operation):
     things: int
     serial = True
     give_up_after = timedelta(seconds=0.3)
     first_retry = 0.05
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         label: str
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class Forgotten(TimerMessage):
     pass
 
@@ -118,12 +112,12 @@ def shelf_of(message: Take, key: str) -> list[Ref[Any]]:
     return [Ref(Shelf, message.shelf)]
 
 
-@shelves.on(Fill)
+@shelves.on_old(Fill)
 def fill(shelf: Shelf | None, message: Fill, context: Context) -> Decision[Shelf] | Refused:
     return Decision(Shelf((shelf.things if shelf else 0) + message.count))
 
 
-@boxes.on(Take, touches=shelf_of)
+@boxes.on_old(Take, touches=shelf_of)
 def take(box: Box | None, message: Take, context: Context) -> Decision[Box] | Refused:
     shelf = context.row(Shelf, message.shelf)
     if shelf is None or shelf.things < message.count:
@@ -132,35 +126,35 @@ def take(box: Box | None, message: Take, context: Context) -> Decision[Box] | Re
     return Decision(
         replace(box, things=box.things + message.count),
         events=[Taken(count=message.count)],
-        beside={Ref(Shelf, message.shelf): Shelf(shelf.things - message.count)},
+        other_states={Ref(Shelf, message.shelf): Shelf(shelf.things - message.count)},
         records=[Moved(context.key, context.new_id(), message.count, {"note": message.note})],
         timers=[Timer(context.at + timedelta(seconds=0.2), Forgotten())],
     )
 
 
-@boxes.on(Ship)
+@boxes.on_old(Ship)
 def ship(box: Box | None, message: Ship, context: Context) -> Decision[Box] | Refused:
     if box is None:
         return Refused("no_box", "There is no such box.")
     return Decision(box, operations=[SendBox(box.things)], cancel=[Forgotten])
 
 
-@boxes.on(Explode)
+@boxes.on_old(Explode)
 def explode(box: Box | None, message: Explode, context: Context) -> Decision[Box]:
     raise RuntimeError("boom")
 
 
-@boxes.on(SendBox.Done)
+@boxes.on_old(SendBox.Done)
 def sent(box: Box | None, outcome: SendBox.Done, context: Context) -> Decision[Box]:
     return Decision(replace(box or Box(), label=outcome.label), events=[Shipped(label=outcome.label)])
 
 
-@boxes.on(SendBox.Failed, SendBox.Unresolved)
+@boxes.on_old(SendBox.Failed, SendBox.Unresolved)
 def not_sent(box: Box | None, outcome: SendBox.Failed | SendBox.Unresolved, context: Context) -> Decision[Box]:
     return Decision(replace(box or Box(), label=f"failed after {len(context.attempts)}"))
 
 
-@boxes.on(Forgotten)
+@boxes.on_old(Forgotten)
 def forgotten(box: Box | None, message: Forgotten, context: Context) -> Decision[Box]:
     return Decision(replace(box or Box(), forgotten=True))
 

@@ -37,7 +37,7 @@ def store_of(message: CheckoutOpened, key: str) -> Iterable[Ref[Store]]:
     return [Ref(Store, message.store)]
 
 
-@orders.on(CheckoutOpened, reads=store_of)
+@orders.on_old(CheckoutOpened, reads=store_of)
 def opened(order: Order | None, message: CheckoutOpened, context: Context) -> Answer:
     if order is not None:
         return Refused("already_opened", "This checkout is open already.")
@@ -81,7 +81,7 @@ def rows_of(message: CheckoutSubmitted, key: str) -> Iterable[Ref[Store] | Ref[S
     return [Ref(Store, message.store), *(Ref(Sku, sku_key(message.store, sku)) for sku in sorted(skus))]
 
 
-@orders.on(CheckoutSubmitted, reads=rows_of)
+@orders.on_old(CheckoutSubmitted, reads=rows_of)
 def submitted(order: Order | None, message: CheckoutSubmitted, context: Context) -> Answer:
     """Place the order, or say everything that is wrong with it. The page may never have said that it was opened."""
     refused = _not_open(order)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from services.checkout.domain.order import Order
@@ -18,12 +17,10 @@ Answer = Decision[Order] | Refused
 orders = Core(Order)
 
 
-@dataclass(frozen=True, slots=True)
 class AbandonOver(TimerMessage):
     """An opened checkout was never submitted."""
 
 
-@dataclass(frozen=True, slots=True)
 class GraceOver(TimerMessage):
     """The order was not paid in time."""
 
@@ -65,7 +62,7 @@ def on_fact(*messages: type[Any]) -> Callable[[Callable[[Order, M, Context], Dec
         def handle(order: Order | None, message: M, context: Context) -> Answer:
             return Decision(None) if order is None else function(order, message, context)
 
-        return orders.on(*messages)(handle)
+        return orders.on_old(*messages)(handle)
 
     return register
 
@@ -79,6 +76,6 @@ def on_command(*messages: type[Any]) -> Callable[[Callable[[Order, M, Context], 
                 return Refused("unknown_order", "There is no such order.")
             return function(order, message, context)
 
-        return orders.on(*messages)(handle)
+        return orders.on_old(*messages)(handle)
 
     return register

@@ -29,7 +29,7 @@ def sku_key(store: str, sku: str) -> str:
     return f"{store}/{sku}"
 
 
-@skus.on(DefineSku)
+@skus.on_old(DefineSku)
 def defined(sku: Sku | None, message: DefineSku, context: Context) -> Decision[Sku] | Refused:
     store, _, name = context.key.partition("/")
     if not (ID.fullmatch(store) and ID.fullmatch(name)):

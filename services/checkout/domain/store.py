@@ -32,7 +32,7 @@ class Store:
 stores = Core(Store)
 
 
-@stores.on(ConfigureStore)
+@stores.on_old(ConfigureStore)
 def configured(store: Store | None, message: ConfigureStore, context: Context) -> Decision[Store] | Refused:
     problems = _problems(message, context.key)
     if problems:

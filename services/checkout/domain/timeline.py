@@ -18,7 +18,6 @@ from shared.core.money import Money
 LONGEST_TEXT = 500
 
 
-@dataclass(frozen=True, slots=True)
 class TimelineEntry(Record):
     """One row. `what` is the wire type of what happened (`payment.captured`)."""
 

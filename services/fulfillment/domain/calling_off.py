@@ -13,7 +13,7 @@ from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
 
 
-@deliveries.on(OrderCancelled, OrderExpired, holds=everything_held)
+@deliveries.on_old(OrderCancelled, OrderExpired, holds=everything_held)
 def closed(delivery: Delivery | None, message: OrderCancelled | OrderExpired, context: Context) -> Decision[Delivery]:
     if delivery is None:
         if isinstance(message, OrderExpired) and message.was is OrderStatus.CREATED:
@@ -28,7 +28,7 @@ def closed(delivery: Delivery | None, message: OrderCancelled | OrderExpired, co
     return change.decision()
 
 
-@deliveries.on(OrderRefunded, holds=everything_held)
+@deliveries.on_old(OrderRefunded, holds=everything_held)
 def refunded(delivery: Delivery | None, message: OrderRefunded, context: Context) -> Decision[Delivery]:
     if delivery is None:
         return Decision(None)
@@ -74,7 +74,7 @@ def _revoke_at_once(change: Change, item: Item) -> None:
     change.events.append(ItemRevoked(item=item.id))
 
 
-@deliveries.on(RevokeAccess.Done)
+@deliveries.on_old(RevokeAccess.Done)
 def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Context) -> Decision[Delivery]:
     """Also after a person had given it up: the customer has no access now."""
     delivery, item = affected(delivery, context)
@@ -92,7 +92,7 @@ def revoked(delivery: Delivery | None, outcome: RevokeAccess.Done, context: Cont
     return change.decision()
 
 
-@deliveries.on(RevokeAccess.Failed, RevokeAccess.Unresolved)
+@deliveries.on_old(RevokeAccess.Failed, RevokeAccess.Unresolved)
 def not_revoked(
     delivery: Delivery | None, outcome: RevokeAccess.Failed | RevokeAccess.Unresolved, context: Context
 ) -> Decision[Delivery]:

@@ -112,7 +112,7 @@ class Change:
             operations=self.operations,
             timers=self.timers,
             cancel=self.cancel,
-            beside=self._beside,
+            other_states=self._beside,
         )
 
     def _row(self, ref: Ref[CodePool]) -> CodePool | None:

@@ -41,7 +41,7 @@ from shared.core.fast_dataclasses import replace
 WAITS_FOR_PARCEL = "waits for a parcel to be sent"
 
 
-@deliveries.on(OrderPaid, holds=held_stock, looks_up=current_products)
+@deliveries.on_old(OrderPaid, holds=held_stock, looks_up=current_products)
 def paid(delivery: Delivery | None, message: OrderPaid, context: Context) -> Decision[Delivery]:
     if delivery is None or delivery.stage is not Stage.PLACED:
         return Decision(delivery)
@@ -115,7 +115,7 @@ def why(outcome: FailedOutcome | UnresolvedOutcome) -> tuple[str, str]:
 # Downloads
 
 
-@deliveries.on(SignDownload.Done)
+@deliveries.on_old(SignDownload.Done)
 def signed(delivery: Delivery | None, outcome: SignDownload.Done, context: Context) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     if item.status is not ItemStatus.UNDER_WAY:  # called off meanwhile: nobody gets to see the link
@@ -126,7 +126,7 @@ def signed(delivery: Delivery | None, outcome: SignDownload.Done, context: Conte
     return change.decision()
 
 
-@deliveries.on(SignDownload.Failed, SignDownload.Unresolved)
+@deliveries.on_old(SignDownload.Failed, SignDownload.Unresolved)
 def not_signed(
     delivery: Delivery | None, outcome: SignDownload.Failed | SignDownload.Unresolved, context: Context
 ) -> Decision[Delivery]:
@@ -141,7 +141,7 @@ def not_signed(
 # Codes
 
 
-@deliveries.on(TakeCode.Done, holds=joined_pools)
+@deliveries.on_old(TakeCode.Done, holds=joined_pools)
 def code_taken(delivery: Delivery | None, outcome: TakeCode.Done, context: Context) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     change = Change(delivery, context)
@@ -159,7 +159,7 @@ def code_instructions(codes: tuple[str, ...]) -> Instructions:
     return Instructions(kind="code", code=joined if len(joined) <= 200 else f"{len(codes)} codes", codes=several)
 
 
-@deliveries.on(TakeCode.Failed, holds=asked_pools)
+@deliveries.on_old(TakeCode.Failed, holds=asked_pools)
 def no_code(delivery: Delivery | None, outcome: TakeCode.Failed, context: Context) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     if not item.may_get_a_code:
@@ -177,7 +177,7 @@ def no_code(delivery: Delivery | None, outcome: TakeCode.Failed, context: Contex
     return change.decision()
 
 
-@deliveries.on(TakeCode.Unresolved, holds=asked_pools)
+@deliveries.on_old(TakeCode.Unresolved, holds=asked_pools)
 def code_unresolved(delivery: Delivery | None, outcome: TakeCode.Unresolved, context: Context) -> Decision[Delivery]:
     delivery, item = affected(delivery, context)
     if not item.may_get_a_code:
@@ -187,7 +187,7 @@ def code_unresolved(delivery: Delivery | None, outcome: TakeCode.Unresolved, con
     return change.decision()
 
 
-@deliveries.on(LookForCodes)
+@deliveries.on_old(LookForCodes)
 def look_for_codes(delivery: Delivery | None, message: LookForCodes, context: Context) -> Decision[Delivery]:
     if delivery is None or delivery.stage is not Stage.PAID:
         return Decision(delivery)
@@ -198,7 +198,7 @@ def look_for_codes(delivery: Delivery | None, message: LookForCodes, context: Co
     return change.decision()
 
 
-@deliveries.on(DeliveryCodesArrived, holds=joined_pools)
+@deliveries.on_old(DeliveryCodesArrived, holds=joined_pools)
 def codes_arrived(delivery: Delivery | None, message: DeliveryCodesArrived, context: Context) -> Decision[Delivery]:
     """The order looks, so it is off the pool's list; if it finds too few it enrols again."""
     if delivery is None:
@@ -213,7 +213,7 @@ def codes_arrived(delivery: Delivery | None, message: DeliveryCodesArrived, cont
     return change.decision()
 
 
-@deliveries.on(PutBackCodes.Done, PutBackCodes.Failed, PutBackCodes.Unresolved)
+@deliveries.on_old(PutBackCodes.Done, PutBackCodes.Failed, PutBackCodes.Unresolved)
 def codes_put_back(
     delivery: Delivery | None,
     outcome: PutBackCodes.Done | PutBackCodes.Failed | PutBackCodes.Unresolved,
@@ -225,7 +225,7 @@ def codes_put_back(
 # Courses
 
 
-@deliveries.on(GrantAccess.Done)
+@deliveries.on_old(GrantAccess.Done)
 def granted(delivery: Delivery | None, outcome: GrantAccess.Done, context: Context) -> Decision[Delivery]:
     """Also after a person had given it up, or it was called off: the customer has access now."""
     delivery, item = affected(delivery, context)
@@ -241,7 +241,7 @@ def granted(delivery: Delivery | None, outcome: GrantAccess.Done, context: Conte
     return change.decision()
 
 
-@deliveries.on(GrantAccess.Failed)
+@deliveries.on_old(GrantAccess.Failed)
 def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context: Context) -> Decision[Delivery]:
     """After several tries one of them may have been carried out although its answer never came."""
     delivery, item = affected(delivery, context)
@@ -261,7 +261,7 @@ def not_granted(delivery: Delivery | None, outcome: GrantAccess.Failed, context:
     return change.decision()
 
 
-@deliveries.on(GrantAccess.Unresolved)
+@deliveries.on_old(GrantAccess.Unresolved)
 def grant_unresolved(
     delivery: Delivery | None, outcome: GrantAccess.Unresolved, context: Context
 ) -> Decision[Delivery]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -14,7 +13,6 @@ OWN_DATABASE = "own database"
 """The destination of what is done in the service's own database: never given up, since it comes back."""
 
 
-@dataclass(frozen=True, slots=True)
 class SignDownload(Operation):
     """Make the link to a file that works until `expires`. Nothing leaves the process."""
 
@@ -28,20 +26,16 @@ class SignDownload(Operation):
     def about(self) -> str:
         return self.item
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         link: str
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class TakeCode(Operation):
     """Take `quantity` codes out of a pool for an item: all or none, and the same ones when asked again."""
 
@@ -61,22 +55,18 @@ class TakeCode(Operation):
     def about(self) -> str:
         return self.item
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         codes: tuple[str, ...]
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         """`pool_empty`: wait, and look again after `look_again`."""
 
         look_again: timedelta = timedelta(seconds=30)
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class PutBackCodes(Operation):
     """Give the codes of an item back to the pool. Only for codes that the customer was never told."""
 
@@ -94,20 +84,16 @@ class PutBackCodes(Operation):
     def about(self) -> str:
         return self.item
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class StoreCodes(Operation):
     """Put codes into a pool; those already there are left alone."""
 
@@ -121,20 +107,16 @@ class StoreCodes(Operation):
     def destination(self) -> str:
         return OWN_DATABASE
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         added: int
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class GrantAccess(Operation):
     """Have a course platform let the customer in. It knows a repetition by its Idempotency-Key."""
 
@@ -155,20 +137,16 @@ class GrantAccess(Operation):
     def about(self) -> str:
         return self.item
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class RevokeAccess(Operation):
     """Have a course platform shut the customer out again. It knows a repetition by its Idempotency-Key."""
 
@@ -189,15 +167,12 @@ class RevokeAccess(Operation):
     def about(self) -> str:
         return self.item
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
@@ -210,6 +185,5 @@ def course_destination(url: str) -> str:
     return (host.rpartition("@")[2].lower() + slash + path)[:200]
 
 
-@dataclass(frozen=True, slots=True)
 class LookForCodes(TimerMessage):
     """Time to look again for the codes that an order waits for."""

@@ -22,7 +22,7 @@ def product_rows(message: OrderPlaced, key: str) -> Iterator[Ref[Any]]:
     return (Ref(Product, row_key(message.store.id, item.sku)) for item in message.items)
 
 
-@deliveries.on(OrderPlaced, touches=stock_rows, reads=product_rows)
+@deliveries.on_old(OrderPlaced, touches=stock_rows, reads=product_rows)
 def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) -> Decision[Delivery]:
     if delivery is not None:  # cancelled before it was known here, or known already
         return Decision(delivery)

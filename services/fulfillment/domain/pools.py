@@ -15,7 +15,7 @@ MOST_WAITING = 500
 pools = Core(CodePool)
 
 
-@pools.on(AddCodes)
+@pools.on_old(AddCodes)
 def add(pool: CodePool | None, command: AddCodes, context: Context) -> Decision[CodePool] | Refused:
     if not all(code.strip() for code in command.codes):
         return Refused("empty_code", "A code has at least one character that is not a blank.")
@@ -23,18 +23,19 @@ def add(pool: CodePool | None, command: AddCodes, context: Context) -> Decision[
     return wrong_key(context.key, "<store>/<pool>") or Decision(pool or CodePool(), operations=[store])
 
 
-@pools.on(StoreCodes.Done)
+@pools.on_old(StoreCodes.Done)
 def stored(pool: CodePool | None, outcome: StoreCodes.Done, context: Context) -> Decision[CodePool]:
     """An order needs at least one code, so no more orders than codes need to look."""
     known = pool or CodePool()
     woken, rest = known.waiting[: outcome.added], known.waiting[outcome.added :]
     name = context.key.partition("/")[2]
     return Decision(
-        CodePool(known.added + outcome.added, rest), sends=[(order, DeliveryCodesArrived(pool=name)) for order in woken]
+        CodePool(known.added + outcome.added, rest),
+        commands=[(order, DeliveryCodesArrived(pool=name)) for order in woken],
     )
 
 
-@pools.on(StoreCodes.Failed, StoreCodes.Unresolved)
+@pools.on_old(StoreCodes.Failed, StoreCodes.Unresolved)
 def not_stored(
     pool: CodePool | None, outcome: StoreCodes.Failed | StoreCodes.Unresolved, context: Context
 ) -> Decision[CodePool]:

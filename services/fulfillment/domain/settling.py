@@ -28,7 +28,7 @@ FITTING: dict[SettledOutcome, tuple[ItemStatus, ...]] = {
 }
 
 
-@deliveries.on(SettleDelivery)
+@deliveries.on_old(SettleDelivery)
 def settle(delivery: Delivery | None, command: SettleDelivery, context: Context) -> Decision[Delivery] | Refused:
     if delivery is None:
         return UNKNOWN_ORDER

@@ -16,7 +16,7 @@ UNKNOWN_ORDER = Refused("unknown_order", "Fulfillment does not know this order; 
 CALLED_OFF = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
 
 
-@deliveries.on(ShipOrder)
+@deliveries.on_old(ShipOrder)
 def ship(delivery: Delivery | None, command: ShipOrder, context: Context) -> Decision[Delivery] | Refused:
     if delivery is None:
         return UNKNOWN_ORDER
@@ -50,7 +50,7 @@ def _why_not_shippable(item: Item | None, id: str) -> Problem | None:
     return _problem(id, "already_shipped", "it was shipped already")
 
 
-@deliveries.on(RetryDelivery, looks_up=current_products, holds=joined_pools)
+@deliveries.on_old(RetryDelivery, looks_up=current_products, holds=joined_pools)
 def retry(delivery: Delivery | None, command: RetryDelivery, context: Context) -> Decision[Delivery] | Refused:
     """With what the products say today; the settings of the failed attempt are replaced for good."""
     if delivery is None:

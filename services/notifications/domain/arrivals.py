@@ -26,7 +26,7 @@ NOT_SENT: dict[str, WebhookDeliveryState] = {"paused": "paused", "removed": "rem
 """The gateway's codes for an endpoint that was not asked at all."""
 
 
-@threads.on(PostWebhook.Done)
+@threads.on_old(PostWebhook.Done)
 def delivered(thread: NotificationLog | None, outcome: PostWebhook.Done, context: Context) -> Answer:
     operation = _posting_of(context)
     changed = _with_posting(thread, operation.message_id, "delivered", context.calls, context)
@@ -40,7 +40,7 @@ def delivered(thread: NotificationLog | None, outcome: PostWebhook.Done, context
     return Decision(changed, events=[event], records=log)
 
 
-@threads.on(PostWebhook.Failed, PostWebhook.Unresolved)
+@threads.on_old(PostWebhook.Failed, PostWebhook.Unresolved)
 def not_delivered(
     thread: NotificationLog | None, outcome: PostWebhook.Failed | PostWebhook.Unresolved, context: Context
 ) -> Answer:
@@ -66,10 +66,12 @@ def not_delivered(
     note = Note("staff", "webhook_exhausted", title, outcome.text[:2000])
     alerts = [entry(changed, note, context)] if changed else []
     pause = PauseWebhook(endpoint=operation.endpoint, reason="It answered 410 Gone.")
-    return Decision(changed, events=[event], records=[*log, *alerts], sends=[(operation.store, pause)] if gone else [])
+    return Decision(
+        changed, events=[event], records=[*log, *alerts], commands=[(operation.store, pause)] if gone else []
+    )
 
 
-@threads.on(ReplayWebhooks)
+@threads.on_old(ReplayWebhooks)
 def replay(thread: NotificationLog | None, message: ReplayWebhooks, context: Context) -> Answer:
     """Post again, under the same ids, what was exhausted or held back."""
     if thread is None:

@@ -16,7 +16,7 @@ endpoints = Core(Endpoints)
 Answer = Decision[Endpoints] | Refused
 
 
-@endpoints.on(RegisterWebhook)
+@endpoints.on_old(RegisterWebhook)
 def register(state: Endpoints | None, message: RegisterWebhook, context: Context) -> Answer:
     if not is_secret(message.secret):
         return Refused("bad_secret", "The secret is not whsec_ and the base64 of 24 to 64 bytes.")
@@ -28,19 +28,19 @@ def register(state: Endpoints | None, message: RegisterWebhook, context: Context
     return Decision(Endpoints((*others, new)))
 
 
-@endpoints.on(RemoveWebhook)
+@endpoints.on_old(RemoveWebhook)
 def remove(state: Endpoints | None, message: RemoveWebhook, context: Context) -> Answer:
     if state is None or state.find(message.endpoint) is None:
         return _unknown(message.endpoint)
     return Decision(Endpoints(tuple(e for e in state.endpoints if e.id != message.endpoint)))
 
 
-@endpoints.on(PauseWebhook)
+@endpoints.on_old(PauseWebhook)
 def pause(state: Endpoints | None, message: PauseWebhook, context: Context) -> Answer:
     return _changed(state, message.endpoint, paused=True, reason=message.reason)
 
 
-@endpoints.on(ResumeWebhook)
+@endpoints.on_old(ResumeWebhook)
 def resume(state: Endpoints | None, message: ResumeWebhook, context: Context) -> Answer:
     return _changed(state, message.endpoint, paused=False, reason="")
 

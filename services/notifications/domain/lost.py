@@ -13,19 +13,19 @@ from shared.core import Command, Context, Decision, Refused
 Answer = Decision[Endpoints] | Refused
 
 
-@endpoints.on(ResendLostMails)
+@endpoints.on_old(ResendLostMails)
 def resend_lost_mails(state: Endpoints | None, command: ResendLostMails, context: Context) -> Answer:
     until = command.until or context.at
     return _look(state, FindLost(context.key, "mails", command.since, until))
 
 
-@endpoints.on(ReplayLostWebhooks)
+@endpoints.on_old(ReplayLostWebhooks)
 def replay_lost_webhooks(state: Endpoints | None, command: ReplayLostWebhooks, context: Context) -> Answer:
     until = command.until or context.at
     return _look(state, FindLost(context.key, "webhooks", command.since, until, command.endpoint))
 
 
-@endpoints.on(FindLost.Done)
+@endpoints.on_old(FindLost.Done)
 def found(state: Endpoints | None, outcome: FindLost.Done, context: Context) -> Answer:
     """A page of orders: each is told, and the next page looked for. Mails one by one, for one that somebody has sent
     again meanwhile is refused, and with it all that it is named with."""
@@ -38,10 +38,10 @@ def found(state: Endpoints | None, outcome: FindLost.Done, context: Context) -> 
         else:
             sends.append((order, ReplayWebhooks(messages=messages)))
     more = [] if outcome.next is None else [replace(looked, after=outcome.next)]
-    return Decision(state, operations=more, sends=sends)
+    return Decision(state, operations=more, commands=sends)
 
 
-@endpoints.on(FindLost.Failed, FindLost.Unresolved)
+@endpoints.on_old(FindLost.Failed, FindLost.Unresolved)
 def not_found(state: Endpoints | None, outcome: FindLost.Failed | FindLost.Unresolved, context: Context) -> Answer:
     """Never: the own database comes back, and is asked until it does."""
     return Decision(state)

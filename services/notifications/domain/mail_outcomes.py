@@ -28,7 +28,7 @@ TOO_OLD = timedelta(hours=24)
 UNKNOWN_ORDER = Refused("unknown_order", "Notifications knows no such order.")
 
 
-@threads.on(SendEmail.Done)
+@threads.on_old(SendEmail.Done)
 def sent(thread: NotificationLog | None, outcome: SendEmail.Done, context: Context) -> Answer:
     operation = _operation(context)
     event = EmailSent(message=operation.message_id, template=operation.template, audience=operation.audience)
@@ -39,12 +39,12 @@ def sent(thread: NotificationLog | None, outcome: SendEmail.Done, context: Conte
     return Decision(_with(thread, done), events=[event], records=_log(context, operation))
 
 
-@threads.on(SendEmail.Failed)
+@threads.on_old(SendEmail.Failed)
 def failed(thread: NotificationLog | None, outcome: SendEmail.Failed, context: Context) -> Answer:
     return _lost(thread, outcome.code, outcome.text, context)
 
 
-@threads.on(SendEmail.Unresolved)
+@threads.on_old(SendEmail.Unresolved)
 def in_doubt(thread: NotificationLog | None, outcome: SendEmail.Unresolved, context: Context) -> Answer:
     """Nobody knows whether it was sent. Where no try got as far as an error, a worker died over it: that says nothing
     about the mail server, and does not count."""
@@ -75,7 +75,7 @@ def in_doubt(thread: NotificationLog | None, outcome: SendEmail.Unresolved, cont
     return Decision(_with(thread, waiting), timers=[timer], records=_log(context, operation))
 
 
-@threads.on(SendAgain)
+@threads.on_old(SendAgain)
 def send_again(thread: NotificationLog | None, message: SendAgain, context: Context) -> Answer:
     mail = _find(thread, message.message)
     if thread is None or mail is None or mail.state != "pending" or mail.next is None:
@@ -83,7 +83,7 @@ def send_again(thread: NotificationLog | None, message: SendAgain, context: Cont
     return Decision(_with(thread, replace(mail, next=None)), operations=[_again(mail)])
 
 
-@threads.on(ResendMails)
+@threads.on_old(ResendMails)
 def resend(thread: NotificationLog | None, command: ResendMails, context: Context) -> Answer:
     """Under the same Message-IDs: who got the mail after all can tell that it is the same."""
     if thread is None:
@@ -107,7 +107,7 @@ def resend(thread: NotificationLog | None, command: ResendMails, context: Contex
     )
 
 
-@threads.on(SettleMail)
+@threads.on_old(SettleMail)
 def settle(thread: NotificationLog | None, command: SettleMail, context: Context) -> Answer:
     """Of an unknown mail both can be said; of a failed one, that it went out after all."""
     if thread is None:

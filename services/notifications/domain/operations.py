@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -11,7 +11,6 @@ from services.notifications.domain.state import Audience
 from shared.core import FailedOutcome, Operation, Outcome, Record, TimerMessage, UnresolvedOutcome
 
 
-@dataclass(frozen=True, slots=True)
 class SendEmail(Operation):
     """Hand one mail to the mail server. Not safe to repeat, and SMTP has no books to look into: who is in doubt ends as
     `Unresolved`, and `mail_outcomes` decides about a repetition."""
@@ -41,20 +40,16 @@ class SendEmail(Operation):
     def about(self) -> str:
         return self.message_id
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The mail server took it."""
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         """The mail server refused it for good, or did not take it in all its time."""
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         """An attempt got no answer; it may have been sent."""
 
 
-@dataclass(frozen=True, slots=True)
 class PostWebhook(Operation):
     """Post one event to one endpoint. The gateway reads URL and secret from the endpoint's row: they may change while
     it is tried, and a secret has no place in a queue. Receivers know repetitions by the `webhook-id`."""
@@ -80,22 +75,18 @@ class PostWebhook(Operation):
     def about(self) -> str:
         return self.message_id
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The endpoint answered 2xx."""
 
         status: int
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         """`gone` (it answered 410), `paused` or `removed` (nothing was sent); else it was not taken in all its time."""
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         """An attempt got no answer, and none later was taken."""
 
 
-@dataclass(frozen=True, slots=True)
 class FindLost(Operation):
     """Find the lost mails, or the webhook deliveries that did not arrive, of a store and a period: a page of orders."""
 
@@ -116,23 +107,19 @@ class FindLost(Operation):
     def destination(self) -> str:
         return "own database"
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         orders: tuple[tuple[str, tuple[str, ...]], ...]
         """Each order's key, and the message ids."""
         next: str | None = None
         """`after` of the next page; None: this was the last one."""
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         pass
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome):
         pass
 
 
-@dataclass(frozen=True, slots=True)
 class SendAgain(TimerMessage):
     """Time to send a mail again of which nobody knows whether it went out."""
 
@@ -144,7 +131,6 @@ def endpoint_destination(store: str, endpoint: str) -> str:
     return f"webhook:{store}:{endpoint}"
 
 
-@dataclass(frozen=True, slots=True)
 class FeedEntry(Record):
     """One entry of a recipient's in-app feed."""
 
@@ -160,7 +146,6 @@ class FeedEntry(Record):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class MailAttempt(Record):
     """One try to send a mail that did not succeed. Written when a round of tries has ended."""
 
@@ -173,7 +158,6 @@ class MailAttempt(Record):
     result: str
 
 
-@dataclass(frozen=True, slots=True)
 class WebhookDeliveryAttempt(Record):
     """One attempt at a webhook delivery: the delivery log. Written when a round of attempts has ended."""
 

@@ -60,7 +60,7 @@ def placed_at(message: OrderPlaced, key: str) -> Iterable[Ref[Endpoints]]:
     return [Ref(Endpoints, message.store.id)]
 
 
-@threads.on(OrderPlaced, reads=placed_at)
+@threads.on_old(OrderPlaced, reads=placed_at)
 def placed(thread: NotificationLog | None, message: OrderPlaced, context: Context) -> Decision[NotificationLog]:
     if thread is not None:
         return Decision(thread)
@@ -81,7 +81,7 @@ def placed(thread: NotificationLog | None, message: OrderPlaced, context: Contex
     return tell(thread, Telling("placed", notes=[note]), context)
 
 
-@threads.on(OrderPaid, looks_up=store_endpoints)
+@threads.on_old(OrderPaid, looks_up=store_endpoints)
 def paid(thread: NotificationLog | None, message: OrderPaid, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
@@ -97,7 +97,7 @@ def paid(thread: NotificationLog | None, message: OrderPaid, context: Context) -
     return tell(replace(thread, paid=True), telling, context)
 
 
-@threads.on(OrderPaymentDeclined)
+@threads.on_old(OrderPaymentDeclined)
 def declined(
     thread: NotificationLog | None, message: OrderPaymentDeclined, context: Context
 ) -> Decision[NotificationLog]:
@@ -113,7 +113,7 @@ def declined(
     return tell(thread, telling, context)
 
 
-@threads.on(OrderPaymentActionRequired)
+@threads.on_old(OrderPaymentActionRequired)
 def action_required(
     thread: NotificationLog | None, message: OrderPaymentActionRequired, context: Context
 ) -> Decision[NotificationLog]:
@@ -129,7 +129,7 @@ def action_required(
     return tell(thread, telling, context)
 
 
-@threads.on(OrderItemsDelivered)
+@threads.on_old(OrderItemsDelivered)
 def delivered(
     thread: NotificationLog | None, message: OrderItemsDelivered, context: Context
 ) -> Decision[NotificationLog]:
@@ -152,7 +152,7 @@ def delivered(
     return decision
 
 
-@threads.on(OrderDeliveryFailed)
+@threads.on_old(OrderDeliveryFailed)
 def delivery_failed(
     thread: NotificationLog | None, message: OrderDeliveryFailed, context: Context
 ) -> Decision[NotificationLog]:
@@ -167,7 +167,7 @@ def delivery_failed(
     return tell(thread, telling, context)
 
 
-@threads.on(OrderFailed, looks_up=store_endpoints)
+@threads.on_old(OrderFailed, looks_up=store_endpoints)
 def failed(thread: NotificationLog | None, message: OrderFailed, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
@@ -183,7 +183,7 @@ def failed(thread: NotificationLog | None, message: OrderFailed, context: Contex
     return tell(replace(thread, failed=True), telling, context)
 
 
-@threads.on(OrderDeliveryResumed, looks_up=store_endpoints)
+@threads.on_old(OrderDeliveryResumed, looks_up=store_endpoints)
 def resumed(
     thread: NotificationLog | None, message: OrderDeliveryResumed, context: Context
 ) -> Decision[NotificationLog]:
@@ -193,7 +193,7 @@ def resumed(
     return tell(replace(thread, failed=False), Telling(_once("resumed", context)), context)
 
 
-@threads.on(OrderCompleted, looks_up=store_endpoints)
+@threads.on_old(OrderCompleted, looks_up=store_endpoints)
 def completed(thread: NotificationLog | None, message: OrderCompleted, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
@@ -203,7 +203,7 @@ def completed(thread: NotificationLog | None, message: OrderCompleted, context: 
     return tell(replace(thread, failed=False), Telling("completed", notes=[note]), context)
 
 
-@threads.on(OrderCancelled, looks_up=store_endpoints)
+@threads.on_old(OrderCancelled, looks_up=store_endpoints)
 def cancelled(thread: NotificationLog | None, message: OrderCancelled, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
@@ -221,7 +221,7 @@ def cancelled(thread: NotificationLog | None, message: OrderCancelled, context: 
     return tell(thread, telling, context)
 
 
-@threads.on(OrderExpired, looks_up=store_endpoints)
+@threads.on_old(OrderExpired, looks_up=store_endpoints)
 def expired(thread: NotificationLog | None, message: OrderExpired, context: Context) -> Decision[NotificationLog]:
     if thread is None:  # opened and never submitted: nobody to tell
         return Decision(None)
@@ -229,7 +229,7 @@ def expired(thread: NotificationLog | None, message: OrderExpired, context: Cont
     return tell(thread, Telling("expired", [mails.expiry(thread)], [note]), context)
 
 
-@threads.on(OrderRefunded, looks_up=store_endpoints)
+@threads.on_old(OrderRefunded, looks_up=store_endpoints)
 def refunded(thread: NotificationLog | None, message: OrderRefunded, context: Context) -> Decision[NotificationLog]:
     if thread is None:
         return Decision(None)
@@ -242,7 +242,7 @@ def refunded(thread: NotificationLog | None, message: OrderRefunded, context: Co
     return tell(thread, telling, context)
 
 
-@threads.on(OrderRefundFailed)
+@threads.on_old(OrderRefundFailed)
 def refund_failed(
     thread: NotificationLog | None, message: OrderRefundFailed, context: Context
 ) -> Decision[NotificationLog]:

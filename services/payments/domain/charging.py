@@ -33,7 +33,7 @@ from shared.core.money import Money
 # What the order wants
 
 
-@payments.on(OrderPaymentRequested)
+@payments.on_old(OrderPaymentRequested)
 def payment_requested(payment: Payment | None, request: OrderPaymentRequested, context: Context) -> Decision[Payment]:
     known = payment or Payment(
         number=request.number,
@@ -55,7 +55,7 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     return turn.decision()
 
 
-@payments.on(OrderCancelled, OrderExpired)
+@payments.on_old(OrderCancelled, OrderExpired)
 def order_closed(payment: Payment | None, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
     """Nothing known of the order: nothing was asked for, and its topic brings no request after this."""
     if payment is None or payment.closed:
@@ -93,7 +93,7 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
 # What the provider says
 
 
-@payments.on(ChargeCard.Done)
+@payments.on_old(ChargeCard.Done)
 def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, ChargeCard)
     said = IntentReported(
@@ -107,7 +107,7 @@ def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: 
     return heard(payment, said, context, look=1)
 
 
-@payments.on(ChargeCard.Failed)
+@payments.on_old(ChargeCard.Failed)
 def charge_declined(payment: Payment | None, outcome: ChargeCard.Failed, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, ChargeCard)
     attempt = payment.attempt(context.operation.attempt)
@@ -135,7 +135,7 @@ def _given_up(turn: Turn, attempt: ChargeAttempt, outcome: ChargeCard.Failed) ->
     return turn.decision()
 
 
-@payments.on(ChargeCard.Unresolved)
+@payments.on_old(ChargeCard.Unresolved)
 def charge_unresolved(payment: Payment | None, outcome: UnresolvedOutcome, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, ChargeCard)
     attempt = payment.attempt(context.operation.attempt)
@@ -144,7 +144,7 @@ def charge_unresolved(payment: Payment | None, outcome: UnresolvedOutcome, conte
     return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
-@payments.on(CancelIntent.Done)
+@payments.on_old(CancelIntent.Done)
 def called_off(payment: Payment | None, outcome: CancelIntent.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, CancelIntent)
     said = IntentReported(
@@ -157,7 +157,7 @@ def called_off(payment: Payment | None, outcome: CancelIntent.Done, context: Con
     return heard(payment, said, context)
 
 
-@payments.on(CancelIntent.Failed, CancelIntent.Unresolved)
+@payments.on_old(CancelIntent.Failed, CancelIntent.Unresolved)
 def not_called_off(
     payment: Payment | None, outcome: CancelIntent.Failed | CancelIntent.Unresolved, context: Context
 ) -> Decision[Payment]:
@@ -168,7 +168,7 @@ def not_called_off(
     return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
-@payments.on(IntentReported)
+@payments.on_old(IntentReported)
 def intent_reported(payment: Payment | None, said: IntentReported, context: Context) -> Decision[Payment]:
     return heard(payment, said, context)
 

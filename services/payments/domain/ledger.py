@@ -20,7 +20,6 @@ PROVIDER_BALANCE = "provider_balance"
 SALES = "sales"
 
 
-@dataclass(frozen=True, slots=True)
 class LedgerEntry(Record):
     """One side of a movement. Amount in minor units of `currency`."""
 
@@ -38,7 +37,6 @@ class LedgerEntry(Record):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class AttemptRecord(Record):
     """An attempt after one of its changes."""
 
@@ -57,7 +55,6 @@ class AttemptRecord(Record):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
 class RefundRecord(Record):
     """A refund after one of its changes."""
 

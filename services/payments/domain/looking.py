@@ -15,7 +15,7 @@ from shared.contracts.payments import PaymentSettlementContradicted
 from shared.core import Context, Decision
 
 
-@payments.on(LookAgain)
+@payments.on_old(LookAgain)
 def look_again(payment: Payment | None, due: LookAgain, context: Context) -> Decision[Payment]:
     """One look at a time: the next is set when this one has ended without an answer."""
     attempt = payment.attempt(due.attempt) if payment else None
@@ -39,7 +39,7 @@ def _outcome_open(attempt: ChargeAttempt) -> bool:
     )
 
 
-@payments.on(FindIntent.Done)
+@payments.on_old(FindIntent.Done)
 def found(payment: Payment | None, outcome: FindIntent.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindIntent)
     said = IntentReported(
@@ -56,7 +56,7 @@ def found(payment: Payment | None, outcome: FindIntent.Done, context: Context) -
     return heard(payment, said, context, look=context.operation.tries + 1)
 
 
-@payments.on(FindIntent.Failed, FindIntent.Unresolved)
+@payments.on_old(FindIntent.Failed, FindIntent.Unresolved)
 def not_found_out(
     payment: Payment | None, outcome: FindIntent.Failed | FindIntent.Unresolved, context: Context
 ) -> Decision[Payment]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -21,7 +20,6 @@ GIVEN_UP = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
 
-@dataclass(frozen=True, slots=True)
 class ProviderOperation(Operation):
     """A call to a payment provider. Safe to repeat: what changes anything has a key that the provider knows, or does
     no harm the second time. Tried until it is done, unless a subclass says otherwise."""
@@ -34,7 +32,6 @@ class ProviderOperation(Operation):
         return self.provider
 
 
-@dataclass(frozen=True, slots=True)
 class ChargeCard(ProviderOperation):
     """Charge a card, once. Amount in minor units.
 
@@ -75,7 +72,6 @@ class ChargeCard(ProviderOperation):
     def about(self) -> str:
         return str(self.attempt)
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """The provider has it: paid, or the customer must confirm at `url`, or it is still at work."""
 
@@ -86,7 +82,6 @@ class ChargeCard(ProviderOperation):
         url: str = ""
         card: Card | None = None
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome):
         """Declined, or not possible as asked. Nothing was charged. `code` and `text` are the provider's, for staff."""
 
@@ -95,11 +90,9 @@ class ChargeCard(ProviderOperation):
         reason: DeclineReason = DeclineReason.CARD_DECLINED
         """For the customer."""
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class CancelIntent(ProviderOperation):
     """Call an open attempt off. Done says how the attempt ended: called off, or paid before."""
 
@@ -110,21 +103,17 @@ class CancelIntent(ProviderOperation):
     def about(self) -> str:
         return str(self.attempt)
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         status: Literal["cancelled", "succeeded"]
         amount: int = 0
         """What was captured, when it succeeded."""
         card: Card | None = None
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class RefundCharge(ProviderOperation):
     """Give money back, once. Amount in minor units. What the store owes is tried until it is paid, at least daily."""
 
@@ -146,7 +135,6 @@ class RefundCharge(ProviderOperation):
     def idempotency_key(self, id: UUID) -> str:
         return f"refund.{self.refund}"
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """`pending`: the provider will tell later."""
 
@@ -155,14 +143,11 @@ class RefundCharge(ProviderOperation):
         code: str = ""
         """Why, when it failed."""
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class FindIntent(ProviderOperation):
     """Look up what became of an attempt, where its answer never came or a person told it. Changes nothing at the
     provider. Fails where `intent` is not to be found, or is another attempt's."""
@@ -179,7 +164,6 @@ class FindIntent(ProviderOperation):
     def about(self) -> str:
         return str(self.attempt)
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """`intent` is empty when the provider has no such attempt."""
 
@@ -192,14 +176,11 @@ class FindIntent(ProviderOperation):
         text: str = ""
         reason: DeclineReason = DeclineReason.CARD_DECLINED
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class FindRefund(ProviderOperation):
     """Look up what became of a refund whose answer never came. Changes nothing at the provider."""
 
@@ -212,7 +193,6 @@ class FindRefund(ProviderOperation):
     def about(self) -> str:
         return self.refund
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         """`transaction` is empty, and the status `failed`, when the provider has no such refund."""
 
@@ -220,14 +200,11 @@ class FindRefund(ProviderOperation):
         status: RefundProgress
         code: str = ""
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class LookForRefund(TimerMessage):
     """A refund's outcome is unknown: ask the provider once more."""
 
@@ -235,7 +212,6 @@ class LookForRefund(TimerMessage):
     tries: int = 1
 
 
-@dataclass(frozen=True, slots=True)
 class LookAgain(TimerMessage):
     """An attempt's outcome is unknown: ask the provider once more."""
 
@@ -243,7 +219,6 @@ class LookAgain(TimerMessage):
     tries: int = 1
 
 
-@dataclass(frozen=True, slots=True)
 class IntentReported(Report):
     """A provider's callback about an attempt."""
 
@@ -261,7 +236,6 @@ class IntentReported(Report):
     """For the customer, when it failed."""
 
 
-@dataclass(frozen=True, slots=True)
 class RefundReported(Report):
     """A provider's callback about a refund of ours."""
 

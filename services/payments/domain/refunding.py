@@ -28,7 +28,7 @@ NEVER_MADE = "The provider has no such refund; ask for it again."
 # What may be asked
 
 
-@payments.on(RefundPayment)
+@payments.on_old(RefundPayment)
 def refund_payment(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
     if payment is None or payment.paid is None:
         return Refused("not_paid", "Nothing was paid that could be refunded.")
@@ -163,14 +163,14 @@ def drop_requests(turn: Turn, attempt: ChargeAttempt) -> None:
 # How refunds end
 
 
-@payments.on(RefundCharge.Done)
+@payments.on_old(RefundCharge.Done)
 def refund_answered(payment: Payment | None, outcome: RefundCharge.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, RefundCharge)
     said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
     return heard(payment, said, context)
 
 
-@payments.on(RefundCharge.Failed)
+@payments.on_old(RefundCharge.Failed)
 def refund_refused(payment: Payment | None, outcome: RefundCharge.Failed, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, RefundCharge)
     refund = payment.refund(context.operation.refund)
@@ -181,7 +181,7 @@ def refund_refused(payment: Payment | None, outcome: RefundCharge.Failed, contex
     return turn.decision()
 
 
-@payments.on(RefundCharge.Unresolved)
+@payments.on_old(RefundCharge.Unresolved)
 def refund_unresolved(payment: Payment | None, outcome: RefundCharge.Unresolved, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, RefundCharge)
     refund = payment.refund(context.operation.refund)
@@ -198,7 +198,7 @@ def _look_later(turn: Turn, refund: Refund, tries: int) -> None:
     turn.look_later(LookForRefund(refund.id, tries), f"look_for_refund_{refund.id}", tries)
 
 
-@payments.on(LookForRefund)
+@payments.on_old(LookForRefund)
 def look_for_refund(payment: Payment | None, due: LookForRefund, context: Context) -> Decision[Payment]:
     refund = payment.refund(due.refund) if payment else None
     if payment is None or refund is None or not _looked_for(refund):
@@ -214,14 +214,14 @@ def look_for(turn: Turn, refund: Refund, tries: int = 1) -> None:
         turn.want(FindRefund(turn.payment.provider, turn.context.key, refund.id, attempt.intent, tries))
 
 
-@payments.on(FindRefund.Done)
+@payments.on_old(FindRefund.Done)
 def refund_found(payment: Payment | None, outcome: FindRefund.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindRefund)
     said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
     return heard(payment, said, context, tries=context.operation.tries + 1)
 
 
-@payments.on(FindRefund.Failed, FindRefund.Unresolved)
+@payments.on_old(FindRefund.Failed, FindRefund.Unresolved)
 def refund_not_found_out(payment: Payment | None, outcome: object, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindRefund)
     refund = payment.refund(context.operation.refund) if payment else None
@@ -232,7 +232,7 @@ def refund_not_found_out(payment: Payment | None, outcome: object, context: Cont
     return turn.decision()
 
 
-@payments.on(RefundReported)
+@payments.on_old(RefundReported)
 def refund_reported(payment: Payment | None, said: RefundReported, context: Context) -> Decision[Payment]:
     return heard(payment, said, context)
 

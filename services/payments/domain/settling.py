@@ -23,7 +23,7 @@ OUTCOMES = {"attempt": ("captured", "not_charged"), "refund": ("refunded", "not_
 WITH_REFERENCE = ("captured", "refunded")
 
 
-@payments.on(SettlePayment)
+@payments.on_old(SettlePayment)
 def settle(payment: Payment | None, command: SettlePayment, context: Context) -> Decision[Payment] | Refused:
     """Refused with every problem at once when it does not apply."""
     if payment is None:

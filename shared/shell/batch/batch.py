@@ -119,7 +119,7 @@ class _Work:
     inbound: Inbound
     handling: Handling | None
     main: Ref[Any] | None
-    touches: tuple[Ref[Any], ...] = ()
+    locks: tuple[Ref[Any], ...] = ()
     reads: tuple[Ref[Any], ...] = ()
 
     def name_rows(self, state: Any) -> None:
@@ -127,11 +127,10 @@ class _Work:
         message, key, handling = self.inbound.message, self.inbound.key, self.handling
         if handling is None or isinstance(message, Malformed | Repeated):
             return
-        touched = [*(handling.touches(message, key) if handling.touches else ())]
-        touched += handling.holds(message, state) if handling.holds else ()
-        read = [*(handling.reads(message, key) if handling.reads else ())]
-        read += handling.looks_up(message, state) if handling.looks_up else ()
-        self.touches, self.reads = tuple(touched), tuple(read)
+        if handling.locks:
+            self.locks = tuple(handling.locks(message, key, state))
+        if handling.reads:
+            self.reads = tuple(handling.reads(message, key, state))
 
 
 class Batch:
@@ -226,7 +225,7 @@ class Batch:
         await self._fetch_named(tx, work)
 
     async def _fetch_named(self, tx: Transaction, work: Sequence[_Work]) -> None:
-        await self._fetch(tx, {ref for item in work for ref in item.touches}, lock=True)
+        await self._fetch(tx, {ref for item in work for ref in item.locks}, lock=True)
         await self._fetch(tx, {ref for item in work for ref in item.reads}, lock=False)
 
     async def _fetch(self, tx: Transaction, refs: set[Ref[Any]], *, lock: bool) -> None:
@@ -264,7 +263,7 @@ class Batch:
         try:
             # The state may have changed since loading, by an earlier message of this batch, and name more rows.
             item.name_rows(self._main(item).current())
-            if item.touches or item.reads:
+            if item.locks or item.reads:
                 await self._fetch_named(tx, [item])
             self._decide(item)
         except (Conflict, BatchRefused, StoreUnavailable):
@@ -289,7 +288,7 @@ class Batch:
             seed,
             actor=inbound.meta.actor,
             store=self._store_of(inbound, loaded, loaded.current()),
-            rows={ref: self._rows[ref].current() for ref in (*item.touches, *item.reads)},
+            rows={ref: self._rows[ref].current() for ref in (*item.locks, *item.reads)},
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
             calls=inbound.operation[0].attempts if inbound.operation else 0,
@@ -305,9 +304,9 @@ class Batch:
 
     def _accept(self, item: _Work, seed: UUID, decision: Decision[Any]) -> None:
         inbound, loaded = item.inbound, self._main(item)
-        for ref in decision.beside:
-            if ref not in item.touches:
-                raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not touch it")
+        for ref in decision.other_states:
+            if ref not in item.locks:
+                raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not lock it")
         meta = self._meta_after(inbound, self._store_of(inbound, loaded, decision.state))
         outbox, sequence = self._outbox_rows(inbound, seed, loaded, decision, meta)
         counts: dict[str, int] = {}
@@ -316,7 +315,7 @@ class Batch:
         # Nothing above changed the batch, so a core that raised has left no trace.
         if decision.state is not loaded.current() or sequence != loaded.sequence:
             loaded.state, loaded.sequence, loaded.dirty = decision.state, sequence, True
-        for ref, state in decision.beside.items():
+        for ref, state in decision.other_states.items():
             beside = self._rows[ref]
             beside.state, beside.dirty = state, True
         self._outbox += outbox
@@ -399,7 +398,7 @@ class Batch:
         rows = []
         counts: dict[str, int] = {}
         messages: Iterable[tuple[str, Message]] = [(inbound.key, event) for event in decision.events]
-        for key, message in [*messages, *decision.sends]:
+        for key, message in [*messages, *decision.commands]:
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted
             name = f"{message.type} {key}"

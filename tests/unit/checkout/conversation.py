@@ -111,7 +111,7 @@ class Conversation:
         self._messages += 1
         self.at += timedelta(seconds=1)
         handling = orders.handlers[type(message)]
-        rows = {ref: self.rows.get(ref) for ref in (handling.reads(message, key) if handling.reads else ())}
+        rows = {ref: self.rows.get(ref) for ref in (handling.reads(message, key, self.state) if handling.reads else ())}
         context = Context(self.at, key, UUID(int=(0x0190 << 112) + self._messages), actor=actor, rows=rows)
         answer = orders.decide(self.state, message, context)
         if isinstance(answer, Decision):

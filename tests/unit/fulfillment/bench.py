@@ -58,10 +58,8 @@ class Bench:
         handling = core.handlers[type(message)]
         main: Ref[Any] = Ref(core.kind, key)
         state = self.rows.get(main)
-        held = [*(handling.touches(message, key) if handling.touches else ())]
-        held += handling.holds(message, state) if handling.holds else ()
-        seen = [*(handling.reads(message, key) if handling.reads else ())]
-        seen += handling.looks_up(message, state) if handling.looks_up else ()
+        held = [*(handling.locks(message, key, state) if handling.locks else ())]
+        seen = [*(handling.reads(message, key, state) if handling.reads else ())]
         context = context_at(
             self.clock,
             key,
@@ -72,12 +70,12 @@ class Bench:
         )
         answer = core.decide(state, message, context)
         if isinstance(answer, Decision):
-            assert set(answer.beside) <= set(held)
+            assert set(answer.other_states) <= set(held)
             self._carry_out(main, key, answer)
         return answer
 
     def _carry_out(self, main: Ref[Any], key: str, decision: Decision[Any]) -> None:
-        for ref, state in {main: decision.state, **decision.beside}.items():
+        for ref, state in {main: decision.state, **decision.other_states}.items():
             if state is not None:
                 stored = codec.load(ref.kind, codec.dump(state))
                 assert stored == state, "a state survives JSON"
@@ -92,7 +90,7 @@ class Bench:
             self.timers.pop((key, name if isinstance(name, str) else name.__name__), None)
         for timer in decision.timers:
             self.timers[key, timer.named()] = timer.message
-        for order, command in decision.sends:
+        for order, command in decision.commands:
             self.say(command, order)
 
     # Shorter words for what is said most

@@ -147,7 +147,7 @@ def test_all_lost_mails_of_a_period_are_looked_for_and_every_order_is_told() -> 
 
     page = FindLost.Done((("o-1", ("<1@x>",)), ("o-2", ("<2@x>", "<3@x>"))), next="o-2")
     decision = order.found(decision.operations[0], page)
-    assert decision.sends == [
+    assert decision.commands == [
         ("o-1", ResendMails(messages=("<1@x>",))),
         ("o-2", ResendMails(messages=("<2@x>",))),
         ("o-2", ResendMails(messages=("<3@x>",))),
@@ -165,7 +165,7 @@ def test_a_mail_that_a_person_has_sent_again_meanwhile_keeps_no_other_from_being
     order.told(ResendMails(messages=ids[:1]))
     decision = order.store(ResendLostMails(since=START))
     assert isinstance(decision, Decision)
-    for _, command in order.found(decision.operations[0], FindLost.Done((("o-1", ids),))).sends:
+    for _, command in order.found(decision.operations[0], FindLost.Done((("o-1", ids),))).commands:
         order.answer(command)
     assert [mail.state for mail in order.thread.mails] == ["pending", "pending"]
 
@@ -178,7 +178,7 @@ def test_webhook_deliveries_of_one_endpoint_and_a_period_are_replayed() -> None:
     (wanted,) = decision.operations
     assert wanted == FindLost(STORE.id, "webhooks", START, until, "crm")
     decision = order.found(wanted, FindLost.Done((("o-1", ("msg_1",)),)))
-    assert decision.sends == [("o-1", ReplayWebhooks(messages=("msg_1",)))]
+    assert decision.commands == [("o-1", ReplayWebhooks(messages=("msg_1",)))]
 
 
 def test_a_period_that_ends_before_it_begins_is_refused() -> None:

@@ -149,7 +149,7 @@ def test_an_endpoint_that_is_gone_is_paused() -> None:
     order = paid_order(hook())
     decision = order.came(order.posts()[0], PostWebhook.Failed("gone", "HTTP 410"))
 
-    ((key, command),) = decision.sends
+    ((key, command),) = decision.commands
     assert (key, command.endpoint) == (STORE.id, "crm")
     assert isinstance(command, PauseWebhook)
     assert order.thread and order.thread.postings[0].state == "paused"

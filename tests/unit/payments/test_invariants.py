@@ -168,14 +168,14 @@ class Life:
         """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done; `misjudge`: it was
         done, but the last of several tries says failed (a key that was revoked between them)."""
         if action == "lose":
-            self.hear(type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
+            self.hear(type(wish).Unresolved("no answer"), wish)
             return
         if action == "misjudge":
             self.perform(wish, 3)
-            self.hear(type(wish).Failed("api_key_expired", "The key has expired."), wish)  # type: ignore[attr-defined]
+            self.hear(type(wish).Failed("api_key_expired", "The key has expired."), wish)
             return
         outcome = self.perform(wish, pick)
-        self.hear(outcome if action == "answer" else type(wish).Unresolved("no answer"), wish)  # type: ignore[attr-defined]
+        self.hear(outcome if action == "answer" else type(wish).Unresolved("no answer"), wish)
 
     def perform(self, wish: Operation, pick: int) -> Outcome:
         match wish:

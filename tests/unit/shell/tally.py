@@ -75,14 +75,12 @@ class Total:
     sum: int = 0
 
 
-@dataclass(frozen=True, slots=True)
 class Step(Record):
     key: str
     id: UUID
     count: int
 
 
-@dataclass(frozen=True, slots=True)
 class Ring(Operation):
     """Ring a bell, any number at once."""
 
@@ -91,35 +89,27 @@ class Ring(Operation):
     timeout = 30.0
     first_retry = 8.0
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         text: str = "rang"
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Knock(Operation):
     """Knock at a door, one after the other."""
 
     note: str
     serial = True
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Toll(Operation):
     """Toll a bell that knows a repetition by its key, for an hour."""
 
@@ -129,18 +119,14 @@ class Toll(Operation):
     key_lives = timedelta(hours=1)
     first_retry = 8.0
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         text: str = "tolled"
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Peal(Operation):
     """Ring the bells of a tower; not after the wedding."""
 
@@ -152,23 +138,18 @@ class Peal(Operation):
     def destination(self) -> str:
         return f"tower {self.tower}"
 
-    @dataclass(frozen=True, slots=True)
     class Done(Outcome):
         text: str = "pealed"
 
-    @dataclass(frozen=True, slots=True)
     class Failed(FailedOutcome): ...
 
-    @dataclass(frozen=True, slots=True)
     class Unresolved(UnresolvedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Late(TimerMessage):
     text: str = "late"
 
 
-@dataclass(frozen=True, slots=True)
 class Over(TimerMessage): ...
 
 
@@ -180,7 +161,7 @@ def one_more(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
     after = replace(tally, count=tally.count + 1)
     beside = {Ref(Total, key): _added(context.row(Total, key)) for key in message.totals}
     step = Step(context.key, context.new_id(), after.count)
-    return Decision(after, events=[Counted(count=after.count)], beside=beside, records=[step])
+    return Decision(after, events=[Counted(count=after.count)], other_states=beside, records=[step])
 
 
 def _added(total: Total | None) -> Total:
@@ -247,11 +228,11 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
     """`answers` by the commands' `what`; looked up when the command is handled."""
     core = Core(Tally)
 
-    @core.on(Count, touches=_totals, reads=_seen)
+    @core.on_old(Count, touches=_totals, reads=_seen)
     def count(tally: Tally | None, message: Count, context: Context) -> Decision[Tally] | Refused:
         return answers.get(message.what, one_more)(tally or Tally(), message, context)
 
-    @core.on(
+    @core.on_old(
         *(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved),
         *(Toll.Done, Toll.Failed, Toll.Unresolved, Peal.Done, Peal.Failed, Peal.Unresolved, Late, Over, Struck),
     )

@@ -47,7 +47,7 @@ async def test_latest_records_and_commands_to_others_are_not_counted(world: Worl
     world.when(
         "tell",
         lambda tally, message, context: Decision(
-            tally, events=[Latest(count=1), Counted(count=1)], sends=[("t-2", Count(what="hello"))]
+            tally, events=[Latest(count=1), Counted(count=1)], commands=[("t-2", Count(what="hello"))]
         ),
     )
     await world.counts("t-1", "tell")
@@ -220,15 +220,15 @@ class TestParking:
 
 class TestRowsBeside:
     async def test_a_row_that_was_not_named_may_not_be_changed(self, world: World) -> None:
-        world.when("sneak", Decision(Tally(1), events=[Counted(count=1)], beside={Ref(Total, "all"): Total(99)}))
+        world.when("sneak", Decision(Tally(1), events=[Counted(count=1)], other_states={Ref(Total, "all"): Total(99)}))
         done = await world.counts("t-1", "sneak")
 
-        assert "does not touch it" in done.parked[0].error
+        assert "does not lock it" in done.parked[0].error
         assert (world.tally("t-1"), world.total("all"), world.events()) == (None, 0, [])
 
     async def test_a_row_that_is_only_read_may_not_be_changed(self, world: World) -> None:
         def sneak(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
-            return Decision(tally, beside={Ref(Total, "all"): Total(99)})
+            return Decision(tally, other_states={Ref(Total, "all"): Total(99)})
 
         world.when("sneak", sneak)
         await world.batch(world.message("t-1", Count(what="sneak", seen=("all",))))
@@ -418,7 +418,7 @@ async def test_the_same_decision_made_again_gives_the_same_ids(world: World) -> 
     world.when(
         "much",
         lambda tally, message, context: replace(
-            one_more(tally, message, context), operations=[Ring("a"), Ring("b")], sends=[("x", Count())]
+            one_more(tally, message, context), operations=[Ring("a"), Ring("b")], commands=[("x", Count())]
         ),
     )
     message = world.message("t-1", Count(what="much"))

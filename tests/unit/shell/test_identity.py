@@ -29,7 +29,7 @@ def much(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
     return replace(
         one_more(tally, message, context),
         operations=[Ring("a"), Ring("b")],
-        sends=[("x", Count())],
+        commands=[("x", Count())],
         timers=[Timer(context.at + timedelta(hours=1), Late())],
     )
 
@@ -87,7 +87,7 @@ async def test_a_fact_has_its_id_whatever_else_is_told_with_it() -> None:
     told = []
     for more in ([], [Counted(count=7)]):
         world = World()
-        world.when("x", Decision(Tally(), events=[*more], sends=[("t-9", Count())]))
+        world.when("x", Decision(Tally(), events=[*more], commands=[("t-9", Count())]))
         await world.counts("t-1", "x")
         told.append(world.sent("t-9")[0].envelope.id)
     assert told[0] == told[1]

@@ -33,15 +33,12 @@ from shared.shell.ports.store import OperationRow
 START = datetime(2026, 3, 3, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
 class Done(Outcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Failed(FailedOutcome): ...
 
 
-@dataclass(frozen=True, slots=True)
 class Unresolved(UnresolvedOutcome): ...
 
 

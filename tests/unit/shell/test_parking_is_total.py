@@ -4,7 +4,7 @@ holds that up."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,12 +80,10 @@ def test_the_last_resort_takes_any_text(key: str, kind: str, error: str) -> None
         assert storable(bare_row(inbound, error + "\x00\udcff", START))
 
 
-@dataclass(frozen=True, slots=True)
 class Odd(Report):
     text: str = "\ud800"
 
 
-@dataclass(frozen=True, slots=True)
 class OddOutcome(Outcome):
     text: str = "\ud800"
 
