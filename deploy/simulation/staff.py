@@ -12,7 +12,7 @@ from deploy.simulation.cores import BUG
 from deploy.simulation.outside import by_nobody
 from deploy.simulation.workers import Gone, Worker
 from shared.contracts.payments import PaymentUnresolved, SettlePayment
-from shared.shell.parking.parking import Released
+from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.store import ParkedRow, StoreUnavailable
 from shared.simulation.loop import OWNER

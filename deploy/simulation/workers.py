@@ -18,7 +18,7 @@ from shared.shell.batch.handler import Handler
 from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.observability.metrics import Metrics
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service

@@ -34,8 +34,9 @@ from services.payments.domain import operations as paying
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Operation, Refused, Report, codec
-from shared.shell.http.web import Accepted, ProblemResponse
+from shared.shell.http.web import ProblemResponse
 from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.http_api import Accepted
 from shared.shell.ports.store import OperationRow, StoreUnavailable
 from shared.shell.reader import inbound_of
 from shared.shell.registry import HandlerRegistry

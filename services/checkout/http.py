@@ -16,7 +16,8 @@ from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
-from shared.shell.http.web import HttpApi, add_commands, bad_request, json_response, not_found
+from shared.shell.http.web import add_commands, bad_request, json_response, not_found
+from shared.shell.ports.http_api import HttpApi
 
 MOST = 200
 COMMANDS = (

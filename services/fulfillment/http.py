@@ -22,7 +22,8 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.web import HttpApi, ProblemResponse, add_commands, json_response, not_found, public
+from shared.shell.http.web import ProblemResponse, add_commands, json_response, not_found, public
+from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
 _product: TypeAdapter[Product] = TypeAdapter(Product)

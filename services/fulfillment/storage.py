@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.states import CodePool, CourseAccess, Delivery, ItemStatus, Product, Stock
 from shared.core import codec
-from shared.shell.operations.waiting import Waiting, waiting
+from shared.shell.postgres.waiting import Waiting, waiting
 from shared.shell.service import StateTable, Storage, state_table
 
 metadata = sa.MetaData()

@@ -32,15 +32,15 @@ from shared.contracts.notifications import (
 from shared.contracts.values import Given, Url
 from shared.core import Command, Refused
 from shared.shell.http.web import (
-    Handler,
-    HttpApi,
     ProblemResponse,
+    RequestHandler,
     actor_of,
     add_commands,
     answered,
     bad_request,
     json_response,
 )
+from shared.shell.ports.http_api import HttpApi
 
 
 def routes(application: web.Application, edge: HttpApi) -> None:
@@ -76,7 +76,7 @@ class NewEndpoint(Given):
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
 
 
-def _register(edge: HttpApi) -> Handler:
+def _register(edge: HttpApi) -> RequestHandler:
     """Makes a secret and answers it once. The endpoint's id comes of the Idempotency-Key, so a repetition finds what
     the first request made; it is answered without the secret, which nobody can show again."""
 
@@ -107,7 +107,7 @@ def _register(edge: HttpApi) -> Handler:
     return handle
 
 
-def _list(edge: HttpApi) -> Handler:
+def _list(edge: HttpApi) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         known = await read_endpoints(edge.engine, _store(request))
         return json_response({"webhooks": [_shown(endpoint) for endpoint in known.endpoints]})
@@ -115,7 +115,7 @@ def _list(edge: HttpApi) -> Handler:
     return handle
 
 
-def _endpoint_command(edge: HttpApi, kind: type[Command]) -> Handler:
+def _endpoint_command(edge: HttpApi, kind: type[Command]) -> RequestHandler:
     """A command about the path's endpoint; the body may say more (a pause's reason)."""
 
     async def handle(request: web.Request) -> web.StreamResponse:

@@ -16,8 +16,9 @@ from services.notifications.domain.operations import FindLost
 from services.notifications.domain.state import Mail, WebhookDelivery
 from services.notifications.gateways.lost import lost_of
 from services.notifications.storage import StoredLost, mail_attempts, posting_attempts, read_thread
-from shared.shell.http.web import Handler, HttpApi, bad_request, json_response, not_found
-from shared.shell.operations.waiting import waiting
+from shared.shell.http.web import RequestHandler, bad_request, json_response, not_found
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.postgres.waiting import waiting
 
 PAGE = 200
 """Orders of one page of what was lost."""
@@ -26,7 +27,7 @@ Log = Mapping[str, Sequence[Mapping[str, Any]]]
 """Tries by message id, in order."""
 
 
-def order_notifications(edge: HttpApi) -> Handler:
+def order_notifications(edge: HttpApi) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         thread = await read_thread(edge.engine, key)
@@ -53,7 +54,7 @@ def order_notifications(edge: HttpApi) -> Handler:
     return handle
 
 
-def lost_messages(edge: HttpApi) -> Handler:
+def lost_messages(edge: HttpApi) -> RequestHandler:
     """What a store lost: `?what=mails` or `webhooks`, `?since=`, `?until=` (ISO 8601 with a zone), `?endpoint=`,
     `?after=<next>`."""
 

@@ -17,7 +17,8 @@ from services.payments.storage import storage
 from shared.contracts.checkout import ORDERS
 from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
 from shared.settings import PREFIX, Settings, WrongSettings
-from shared.shell.operations.rate_limit import PostgresReservations, RateLimiter
+from shared.shell.operations.rate_limit import RateLimiter
+from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Service
 
 

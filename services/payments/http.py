@@ -18,16 +18,16 @@ from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.core import codec
 from shared.settings import StripeSettings
 from shared.shell.http.web import (
-    Handler,
-    HttpApi,
     ProblemResponse,
+    RequestHandler,
     add_commands,
     bad_request,
     json_response,
     not_found,
     public,
 )
-from shared.shell.operations.waiting import waiting
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.postgres.waiting import waiting
 from shared.shell.service import Routes
 
 MOST = 500
@@ -45,7 +45,7 @@ def routes(stripe: StripeSettings) -> Routes:
     return add
 
 
-def stripe_webhook(edge: HttpApi, settings: StripeSettings) -> Handler:
+def stripe_webhook(edge: HttpApi, settings: StripeSettings) -> RequestHandler:
     """Takes signed events. 2xx says to Stripe: never send it again; so it is given only after the commit."""
     secret = settings.webhook_secret.get_secret_value()
 
@@ -72,7 +72,7 @@ def stripe_webhook(edge: HttpApi, settings: StripeSettings) -> Handler:
     return public(take)
 
 
-def one_payment(edge: HttpApi) -> Handler:
+def one_payment(edge: HttpApi) -> RequestHandler:
     async def show(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == key)
@@ -137,7 +137,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
     }
 
 
-def some_payments(edge: HttpApi) -> Handler:
+def some_payments(edge: HttpApi) -> RequestHandler:
     """Filters: status, provider, currency, store, number, intent, unresolved=true; pages by `after` (an order key)."""
     columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
@@ -155,7 +155,7 @@ def some_payments(edge: HttpApi) -> Handler:
     return show
 
 
-def some_entries(edge: HttpApi) -> Handler:
+def some_entries(edge: HttpApi) -> RequestHandler:
     """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
     (an entry's id). Entries are in order of time."""
     place = sa.tuple_(ledger_entries.c.at, ledger_entries.c.id)

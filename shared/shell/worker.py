@@ -13,31 +13,32 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
 from shared.shell.batch.batch import BatchResult
 from shared.shell.batch.handler import Handler
-from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.application import Readiness, application, serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import SEGMENT, KafkaSource, ensure_topics
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
 from shared.shell.observability.telemetry import new_tracer
-from shared.shell.observability.tracing import Tracer
 from shared.shell.operations import Operations
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusUnavailable, Sink, Source
 from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.relay_lock import RelayLock
 from shared.shell.ports.store import Reach, Store, StoreUnavailable
+from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.reader import Reader
 from shared.shell.registry import HandlerRegistry
-from shared.shell.relay.relay import Relay, RelayLock
+from shared.shell.relay.relay import Relay
 from shared.shell.service import Service
 from shared.shell.timers import Timers
 
@@ -263,7 +264,7 @@ async def run_worker(
     readiness = Readiness(missing, shell.progress.ages, shell.notes)
     token = settings.api_token.get_secret_value()
     app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, token, readiness)
-    server = await _serve(app, own.http_host, own.http_port if port is None else port)
+    server = await serve(app, own.http_host, own.http_port if port is None else port)
     try:
         await _prepared(shell, settings, name, stopping)
         if not stopping.is_set():
@@ -297,15 +298,6 @@ class _Alive:
 
     def __init__(self) -> None:
         self.missing: list[str] = ["database"]
-
-
-async def _serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=5)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    for address in runner.addresses:
-        log.info("listening", host=address[0], port=address[1])
-    return runner
 
 
 async def _prepared(shell: Shell, settings: Settings, name: str, stopping: asyncio.Event) -> None:

@@ -31,7 +31,7 @@ class AdvisoryLock:
 
 
 class MemoryRelayLock:
-    """See `relay.RelayLock`."""
+    """See `ports.relay_lock`."""
 
     def __init__(self, turnstile: AdvisoryLock, owner: str, store: Store) -> None:
         self.turnstile, self.owner, self.store = turnstile, owner, store

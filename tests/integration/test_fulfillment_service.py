@@ -26,7 +26,8 @@ from shared.contracts.values import OrderItem
 from shared.core import MESSAGES, Message, derived_id
 from shared.settings import Settings
 from shared.shell.batch.inbound import Inbound
-from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.application import Readiness, application
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate

@@ -6,8 +6,9 @@ import asyncio
 
 import sqlalchemy as sa
 
-from shared.shell.operations.rate_limit import PostgresReservations, RateLimiter
+from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.postgres.schema import TABLES_V1
 from tests.integration.conftest import NewDatabase
 

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core import Command, NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
 from shared.shell.batch.inbound import Inbound
-from shared.shell.http.api import Readiness, ShellHttpApi, application
-from shared.shell.http.web import Accepted
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.application import Readiness, application
 from shared.shell.ports.bus import BusRecord, Positions, Sent
 from shared.shell.ports.clock import SystemClock
+from shared.shell.ports.http_api import Accepted
 from shared.shell.ports.store import OutboxRow
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock

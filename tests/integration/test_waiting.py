@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from shared.core import derived_id
 from shared.core.fast_dataclasses import replace
-from shared.shell.operations.waiting import waiting, waiting_longest
 from shared.shell.ports.store import OperationRow, Writes
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore
+from shared.shell.postgres.waiting import waiting, waiting_longest
 from tests.integration.conftest import NewDatabase
 
 NOW = datetime.now(UTC)

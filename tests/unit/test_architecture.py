@@ -170,6 +170,39 @@ def test_the_core_library_is_the_bottom_and_contracts_stand_on_it() -> None:
     assert problems == []
 
 
+DRIVERS = {
+    "asyncpg": ("shared/shell/postgres", "shared/core/ids.py"),  # the ids: only its UUID type, for speed
+    "alembic": ("shared/shell/postgres",),
+    "aiokafka": ("shared/shell/kafka",),
+    "aiohttp": ("shared/shell/http", "shared/shell/service.py"),
+    "prometheus_client": ("shared/shell/observability", "shared/shell/http"),
+    "opentelemetry": ("shared/shell/observability",),
+}
+"""Which parts of `shared` may know a driver: everything else knows its port."""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_driver_is_known_to_its_own_part_alone(driver: str) -> None:
+    users = {
+        file.relative_to(ROOT).as_posix()
+        for file in sources("shared")
+        if any(within(module, driver) for module in imports_of(file))
+    }
+    assert users, "nobody uses it: take it off the list"
+    assert sorted(user for user in users if not user.startswith(DRIVERS[driver])) == []
+
+
+def test_a_port_imports_no_implementation() -> None:
+    """Ports know the core library and each other."""
+    problems = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in sources("shared/shell/ports")
+        for module in imports_of(file)
+        if within(module, "shared.shell") and not within(module, "shared.shell.ports", "shared.shell.service")
+    ]
+    assert problems == []
+
+
 def test_nothing_is_called_utils() -> None:
     files = sources("services", "shared", "deploy", "tests")
     folders = {folder for file in files for folder in file.relative_to(ROOT).parents}

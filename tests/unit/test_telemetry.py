@@ -22,7 +22,6 @@ from pydantic import ValidationError
 from shared.settings import TelemetrySettings
 from shared.shell.observability.telemetry import SpanExport, new_tracer
 from shared.shell.observability.tracing import (
-    Span,
     attempt_span_of,
     child_of,
     context_of,
@@ -32,6 +31,7 @@ from shared.shell.observability.tracing import (
     trace_of,
     valid,
 )
+from shared.shell.ports.tracer import Span
 
 GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 MESSAGE = UUID("01900000-0000-7000-8000-000000000001")

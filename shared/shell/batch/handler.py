@@ -20,9 +20,10 @@ from shared.shell.batch.state_cache import Recent
 from shared.shell.errors import describe, printable
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.observability.tracing import Tracer, context_of, trace_of
+from shared.shell.observability.tracing import context_of, trace_of
 from shared.shell.ports.clock import Clock, back_off
 from shared.shell.ports.store import BatchRefused, Conflict, OperationRow, Store, StoreUnavailable
+from shared.shell.ports.tracer import Tracer
 from shared.shell.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)

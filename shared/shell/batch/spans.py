@@ -12,9 +12,6 @@ from shared.core import Command, FailedOutcome, NoOutcome, Operation, Outcome, R
 from shared.shell.batch.batch import BatchResult
 from shared.shell.batch.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, type_of
 from shared.shell.observability.tracing import (
-    Kind,
-    Span,
-    Value,
     attempt_span_of,
     child_of,
     context_of,
@@ -24,6 +21,7 @@ from shared.shell.observability.tracing import (
     trace_of,
 )
 from shared.shell.ports.store import OperationRow
+from shared.shell.ports.tracer import Kind, Span, Value
 from shared.shell.registry import HandlerRegistry
 
 

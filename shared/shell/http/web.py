@@ -9,56 +9,21 @@ from __future__ import annotations
 import functools
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Protocol
-from uuid import UUID
+from typing import Any
 
 import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import BadBody, decode, read_key
-from shared.core import Command, Problem, Refused, Report
+from shared.core import Command, Problem, Refused
+from shared.shell.ports.http_api import Accepted, HttpApi
 
 MAX_REQUEST = 1_000_000
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The command is committed. `duplicate` when an earlier request with the same key had done it."""
-
-    id: str
-    duplicate: bool = False
-
-
-class HttpApi(Protocol):
-    """What a service's routes may use of the running shell."""
-
-    @property
-    def engine(self) -> AsyncEngine:
-        """The service's own database, for reading."""
-        ...
-
-    async def submit(
-        self,
-        message: Command | Report,
-        key: str,
-        *,
-        identity: UUID | str,
-        actor: str,
-        store: str = "",
-        occurred: datetime | None = None,
-    ) -> Accepted | Refused:
-        """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets
-        the first answer. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
-        identity was used for another message."""
-        ...
 
 
 class ProblemResponse(Exception):
@@ -107,7 +72,7 @@ def bad_request(title: str, problems: Sequence[Problem] = ()) -> ProblemResponse
     return ProblemResponse(HTTPStatus.BAD_REQUEST, title, "bad_request", problems)
 
 
-def public(handler: Handler) -> Handler:
+def public(handler: RequestHandler) -> RequestHandler:
     """Mark a route that needs no bearer token, because it proves its right in another way."""
 
     @functools.wraps(handler)
@@ -123,7 +88,7 @@ def protection(token: str) -> Middleware:
     expected = f"Bearer {token}".encode()
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def guard(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         try:
             if not _is_public(request):
                 given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
@@ -163,7 +128,7 @@ def add_commands(application: web.Application, edge: HttpApi, routes: Iterable[t
         application.router.add_route(method, path, _command_handler(edge, kind))
 
 
-def _command_handler(edge: HttpApi, kind: type[Command]) -> Handler:
+def _command_handler(edge: HttpApi, kind: type[Command]) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key, wrong = read_key("/".join(request.match_info.values()).encode())
         if wrong:

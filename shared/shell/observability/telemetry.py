@@ -16,7 +16,7 @@ import orjson
 import structlog
 
 from shared.settings import TelemetrySettings
-from shared.shell.observability.tracing import Span
+from shared.shell.ports.tracer import Span
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource

@@ -18,11 +18,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Literal, Protocol
 from uuid import UUID
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
@@ -82,29 +78,3 @@ def new_span() -> str:
 def trace_of(traceparent: str) -> str:
     """The trace id, for logs; empty when there is none."""
     return traceparent[3:35] if valid(traceparent) else ""
-
-
-Value = str | int | bool
-Kind = Literal["internal", "server", "client", "consumer"]
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Something that was done, told when it is over. Attributes are ids, types and counts: no personal data."""
-
-    name: str
-    kind: Kind
-    context: str
-    """Trace context whose span id is this span's."""
-    parent: str
-    """Trace context whose span id is the parent's; empty for the root."""
-    start: datetime
-    end: datetime
-    attributes: Mapping[str, Value] = field(default_factory=dict)
-    failed: bool = False
-
-
-class Tracer(Protocol):
-    """Takes spans, never waits, never raises. Where there is none, no span is made."""
-
-    def record(self, span: Span) -> None: ...

@@ -22,13 +22,14 @@ from shared.shell.batch.handler import Handler
 from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.observability.tracing import CURRENT, Tracer, trace_of
+from shared.shell.observability.tracing import CURRENT, trace_of
 from shared.shell.operations import rules
 from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.store import LONG_AGO, OperationRow, Store, StoreUnavailable, Wanted
+from shared.shell.ports.tracer import Tracer
 from shared.shell.registry import HandlerRegistry
 from shared.shell.service import Gateway
 

@@ -15,43 +15,12 @@ import asyncio
 import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from typing import Protocol
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from shared.shell.ports.reservations import Reservations
 from shared.shell.ports.store import StoreUnavailable
-from shared.shell.postgres.statements import Sql
-from shared.shell.postgres.store import PostgresStore
 
 BLOCK_SECONDS = 0.25
 """How far ahead turns are reserved. A worker that dies takes no more than twice that with it."""
-RESERVE = Sql("""
-    insert into rate_limits as stored (name, next_at)
-    values (:name, clock_timestamp() + make_interval(secs => cast(:length as float8)))
-    on conflict (name) do update set
-        next_at = greatest(stored.next_at, clock_timestamp()) + make_interval(secs => cast(:length as float8))
-    returning extract(epoch from next_at - clock_timestamp()) - cast(:length as float8) as seconds
-""")
-
-
-class Reservations(Protocol):
-    """Where the turns of all workers are kept."""
-
-    async def reserve(self, name: str, length: float) -> float:
-        """Take the next `length` seconds of a name. Returns how many seconds from now they begin, 0 or more. Raises
-        StoreUnavailable."""
-        ...
-
-
-class PostgresReservations:
-    """In the table `rate_limits`. It is unlogged: after a crash of the database the limit begins anew."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._store = PostgresStore(engine)
-
-    async def reserve(self, name: str, length: float) -> float:
-        ((seconds,),) = await self._store.fetch(RESERVE, {"name": name, "length": length})
-        return max(0.0, float(seconds))
 
 
 class LocalReservations:

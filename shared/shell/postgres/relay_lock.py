@@ -46,7 +46,7 @@ _END_SILENT_HOLDER = """
 
 
 class PostgresRelayLock:
-    """See `relay.RelayLock`."""
+    """See `ports.relay_lock`."""
 
     def __init__(
         self, url: str, name: str, held: Callable[[bool], None] = lambda held: None, silent: float = SILENT_SECONDS

@@ -14,7 +14,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
@@ -22,6 +21,7 @@ from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.ports.bus import BusUnavailable, Sink
 from shared.shell.ports.clock import back_off
+from shared.shell.ports.relay_lock import RelayLock
 from shared.shell.ports.store import OutboxRow, Reach, Store, StoreUnavailable
 from shared.shell.relay.marks import HeldTopics, LowMark
 
@@ -32,26 +32,6 @@ Line = tuple[str, str]
 """Topic and key: what must stay in order."""
 ALONE_AT_ONCE = 50
 """Suspected rows that are sent one by one before other rows have their turn again."""
-
-
-class RelayLock(Protocol):
-    """Held by the one worker of a service that relays its outbox."""
-
-    async def acquire(self, wake: Callable[[], None]) -> None:
-        """Wait until this worker is the relay. `wake` is called when another worker wrote to the outbox, and when the
-        lock is lost."""
-        ...
-
-    def held(self) -> bool:
-        """Whether this worker is still the relay, as far as it knows."""
-        ...
-
-    async def head(self, reach: Reach) -> Sequence[OutboxRow]:
-        """As `Store.outbox_head`, but only while the lock is held: the same session reads that holds it. Raises
-        StoreUnavailable when it is lost."""
-        ...
-
-    async def close(self) -> None: ...
 
 
 class Relay:

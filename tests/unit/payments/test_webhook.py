@@ -19,7 +19,8 @@ from services.payments.domain.operations import IntentReported, RefundReported
 from services.payments.http import routes
 from shared.core import Command, Report
 from shared.settings import StripeSettings
-from shared.shell.http.web import Accepted, protection
+from shared.shell.http.web import protection
+from shared.shell.ports.http_api import Accepted
 
 SECRET = "whsec_test"
 CREATED = datetime.fromtimestamp(1_780_000_000, UTC)

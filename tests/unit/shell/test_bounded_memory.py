@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord, Positions
 from shared.shell.reader import MOST_WAITING, Reader, inbound_of
 from tests.unit.shell.tally import COMMANDS

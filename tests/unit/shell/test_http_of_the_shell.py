@@ -9,10 +9,11 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
 
-from shared.shell.http.api import Readiness, ShellHttpApi, application
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.application import Readiness, application
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.store import OutboxRow, Writes
 from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE
 from tests.unit.shell.world import World

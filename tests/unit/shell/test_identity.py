@@ -14,7 +14,7 @@ from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Context, Decision, Message, Timer, derived_id, effect_id, hashed_id, mixed
 from shared.shell.batch.inbound import Inbound, Undecodable
 from shared.shell.operations import rules
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import INBOX

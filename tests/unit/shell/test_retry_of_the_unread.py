@@ -10,7 +10,7 @@ import pytest
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Message
 from shared.shell.batch.inbound import Inbound, Undecodable
-from shared.shell.parking.parking import Parking, Released
+from shared.shell.parking import Parking, Released
 from shared.shell.ports.bus import BusRecord
 from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import Count, Struck, Tally, TallyRefused, one_more

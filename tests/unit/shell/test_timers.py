@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.shell.batch.inbound import Meta
-from shared.shell.parking.parking import Parking
+from shared.shell.parking import Parking
 from shared.shell.ports.store import TimerRow
 from shared.shell.timers import LIMIT, Timers
 from tests.unit.shell.world import START, World

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.shell.http.web import actor_of, bad_request, json_response
 from shared.shell.operations.engine import Operations
-from shared.shell.operations.waiting import PAGE, Waiting, waiting, waiting_longest
 from shared.shell.ports.store import DestinationPause
+from shared.shell.postgres.waiting import PAGE, Waiting, waiting, waiting_longest
 
 log = structlog.get_logger(__name__)
 

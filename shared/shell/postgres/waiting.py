@@ -11,8 +11,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.statements import Sql
-from shared.shell.postgres.store import PostgresStore
 
 PAGE = 100
 _FIRST_ID = UUID(int=0)
@@ -82,7 +82,7 @@ async def waiting_longest(engine: AsyncEngine, after: UUID = _FIRST_ID, limit: i
 
 
 async def _read(engine: AsyncEngine, statement: Sql, values: Mapping[str, Any]) -> list[Waiting]:
-    rows = await PostgresStore(engine).fetch(statement, values)
+    rows = await Connections(engine).fetch(statement, values)
     return [Waiting(*_fields(row)) for row in rows]
 
 
