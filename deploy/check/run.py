@@ -272,7 +272,7 @@ def _gather_topics(
 
 
 def _counted_topics(part: Part) -> frozenset[str]:
-    return frozenset(kind.topic.name for kind in part.registry.service.emits if not kind.topic.compacted)
+    return frozenset(kind.topic.name for kind in part.registry.service.emitted if not kind.topic.compacted)
 
 
 def _old_enough(gathered: Gathered, key: str, retention: timedelta) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,13 +56,21 @@ def check_decision(step: Step) -> None:
 
 def check_json(value: Any) -> None:
     """Raises AssertionError where a value is another one after it was stored."""
-    stored = codec.load(type(value), codec.dump(value))
-    assert stored == value, f"{value} comes back from JSON as {stored}"
+    _check_same(value, lambda: codec.load(type(value), codec.dump(value)))
 
 
 def _check_message(message: Event | Command) -> None:
-    received = type(message).model_validate_json(message.model_dump_json(exclude_none=True))
-    assert received == message, f"{message!r} arrives as {received!r}"
+    _check_same(message, lambda: type(message).model_validate_json(message.model_dump_json(exclude_none=True)))
+
+
+def _check_same(value: Any, through_json: Callable[[], Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # pydantic only warns of what it writes against the types
+        try:
+            after = through_json()
+        except (ValueError, UserWarning) as error:
+            raise AssertionError(f"{value!r} does not survive JSON: {error}") from error
+    assert after == value, f"{value!r} is {after!r} after JSON"
 
 
 def _check_kind(value: object, kind: type[Any]) -> None:

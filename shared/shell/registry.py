@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from shared.core import (
@@ -10,11 +12,11 @@ from shared.core import (
     Event,
     Handling,
     Message,
-    Operation,
     Outcome,
     Record,
     Report,
     TimerMessage,
+    Topic,
     hashed_id,
 )
 from shared.core.codec import TypeRegistry
@@ -39,8 +41,10 @@ class HandlerRegistry:
         internal = [kind for kind in self._handlers if issubclass(kind, INTERNAL)]
         self.names = TypeRegistry(internal)
         self.operations = TypeRegistry(service.gateways)
-        for operation in service.gateways:
-            self._check_outcomes(operation)
+        self._check_outcomes()
+        check_topics(service, {kind for kind in self._handlers if issubclass(kind, Message)})
+        self.emitted = service.emitted if isinstance(service.emits, Mapping) else None
+        """What a decision may publish or send. None: anything, until every service lists it by topic."""
         self.siblings = frozenset(kind.topic.owner for kind in MESSAGES.values()) - {OUTSIDE}
         """The sources whose messages our own services make: the same decision made again may tell it in other words."""
         self.topics = frozenset(topic.name for topic in service.consumes)
@@ -66,8 +70,43 @@ class HandlerRegistry:
                 raise TypeError(f"two cores of {self.name} handle {kind.__qualname__}")
             self._handlers[kind] = (core, handling)
 
-    def _check_outcomes(self, operation: type[Operation]) -> None:
-        for name in ("Done", "Failed", "Unresolved"):
-            outcome = getattr(operation, name, None)
-            if outcome is None or outcome not in self._handlers:
-                raise TypeError(f"{self.name} does not handle {operation.__qualname__}.{name}")
+    def _check_outcomes(self) -> None:
+        for operation in self.service.gateways:
+            if not hasattr(operation, "Done"):
+                raise TypeError(f"{operation.__qualname__} declares no outcome Done")
+            for outcome in operation.outcomes():
+                if outcome not in self._handlers:
+                    raise TypeError(f"{self.name} does not handle {outcome.__qualname__}")
+
+
+def check_topics(service: Service, handled: set[type[Message]]) -> None:
+    """Raises TypeError with all that does not fit: what is consumed is handled and the other way round, and every type
+    is listed under its topic, what is emitted under one of the service's own."""
+    problems: list[str] = []
+    if isinstance(service.consumes, Mapping):
+        consumed = set(chain.from_iterable(service.consumes.values()))
+        problems += [f"consumes {kind.__qualname__}, which no core handles" for kind in _sorted(consumed - handled)]
+        problems += [f"handles {kind.__qualname__}, but does not consume it" for kind in _sorted(handled - consumed)]
+        problems += _misplaced(service.consumes)
+    if isinstance(service.emits, Mapping):
+        problems += _misplaced(service.emits)
+        problems += [
+            f"emits {kind.__qualname__}, but {kind.topic.name} belongs to {kind.topic.owner}"
+            for kind in _sorted(service.emitted)
+            if issubclass(kind, Event) and kind.topic.owner != service.name
+        ]
+    if problems:
+        raise TypeError("; ".join(f"{service.name} {problem}" for problem in problems))
+
+
+def _misplaced(listed: Mapping[Topic, Collection[type[Message]]]) -> list[str]:
+    return [
+        f"lists {kind.__qualname__} under {topic.name}, but it is on {kind.topic.name}"
+        for topic, kinds in listed.items()
+        for kind in kinds
+        if kind.topic != topic
+    ]
+
+
+def _sorted(kinds: Iterable[type[Message]]) -> list[type[Message]]:
+    return sorted(kinds, key=lambda kind: kind.__qualname__)

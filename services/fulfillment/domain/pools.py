@@ -6,7 +6,7 @@ from services.fulfillment.domain.operations import StoreCodes
 from services.fulfillment.domain.states import CodePool
 from services.fulfillment.domain.stock import wrong_key
 from shared.contracts.fulfillment import AddCodes, DeliveryCodesArrived
-from shared.core import Context, Core, Decision, Refused
+from shared.core import Context, Core, Decision, Outcome, Refused
 from shared.core.fast_dataclasses import replace
 
 MOST_WAITING = 500
@@ -15,7 +15,7 @@ MOST_WAITING = 500
 pools = Core(CodePool)
 
 
-@pools.on_old(AddCodes)
+@pools.begins(AddCodes)
 def add(pool: CodePool | None, command: AddCodes, context: Context) -> Decision[CodePool] | Refused:
     if not all(code.strip() for code in command.codes):
         return Refused("empty_code", "A code has at least one character that is not a blank.")
@@ -23,22 +23,19 @@ def add(pool: CodePool | None, command: AddCodes, context: Context) -> Decision[
     return wrong_key(context.key, "<store>/<pool>") or Decision(pool or CodePool(), operations=[store])
 
 
-@pools.on_old(StoreCodes.Done)
-def stored(pool: CodePool | None, outcome: StoreCodes.Done, context: Context) -> Decision[CodePool]:
+@pools.answers(StoreCodes.Done)
+def stored(pool: CodePool, store: StoreCodes, outcome: StoreCodes.Done, context: Context) -> Decision[CodePool]:
     """An order needs at least one code, so no more orders than codes need to look."""
-    known = pool or CodePool()
-    woken, rest = known.waiting[: outcome.added], known.waiting[outcome.added :]
+    woken, rest = pool.waiting[: outcome.added], pool.waiting[outcome.added :]
     name = context.key.partition("/")[2]
     return Decision(
-        CodePool(known.added + outcome.added, rest),
+        CodePool(pool.added + outcome.added, rest),
         commands=[(order, DeliveryCodesArrived(pool=name)) for order in woken],
     )
 
 
-@pools.on_old(StoreCodes.Failed, StoreCodes.Unresolved)
-def not_stored(
-    pool: CodePool | None, outcome: StoreCodes.Failed | StoreCodes.Unresolved, context: Context
-) -> Decision[CodePool]:
+@pools.answers(StoreCodes.Failed, StoreCodes.Unresolved)
+def not_stored(pool: CodePool, store: StoreCodes, outcome: Outcome, context: Context) -> Decision[CodePool]:
     """Only after days without the own database; the codes are in its log of operations."""
     return Decision(pool)
 

@@ -10,12 +10,12 @@ products = Core(Product)
 stocks = Core(Stock)
 
 
-@products.on_old(ConfigureProduct)
+@products.begins(ConfigureProduct)
 def configure(product: Product | None, command: ConfigureProduct, context: Context) -> Decision[Product] | Refused:
     return wrong_key(context.key, "<store>/<sku>") or Decision(Product(command.action, command.track_stock))
 
 
-@stocks.on_old(ReceiveStock)
+@stocks.begins(ReceiveStock)
 def receive(stock: Stock | None, command: ReceiveStock, context: Context) -> Decision[Stock] | Refused:
     if not command.quantity:
         return Refused("no_quantity", "Say how many units arrived: at least one.")

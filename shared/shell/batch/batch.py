@@ -398,7 +398,10 @@ class Batch:
         rows = []
         counts: dict[str, int] = {}
         messages: Iterable[tuple[str, Message]] = [(inbound.key, event) for event in decision.events]
+        emitted = self.registry.emitted
         for key, message in [*messages, *decision.commands]:
+            if emitted is not None and type(message) not in emitted:
+                raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted
             name = f"{message.type} {key}"

@@ -244,8 +244,8 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
     return Service(
         name="tally",
         cores=[core],
-        consumes=[COMMANDS, STRUCK],
-        emits=[Counted, Latest],
+        consumes={COMMANDS: [Count], STRUCK: [Struck]},
+        emits={EVENTS: [Counted], LATEST: [Latest], COMMANDS: [Count]},
         refusal=TallyRefused,
         storage=Storage(metadata, states=[tallies, totals], records=[steps]),
         gateways={Ring: bell, Knock: bell, Toll: bell, Peal: bell},
