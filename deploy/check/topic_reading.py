@@ -14,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import BadEnvelope, from_headers, message_type
-from shared.core import Message, mixed
+from shared.core import Message
 from shared.settings import KafkaSettings
-from shared.shell.batch.inbound import salt_of
+from shared.shell.batch.inbound import identity_of
 from shared.shell.kafka.source import connection, left, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
@@ -37,7 +37,7 @@ class Read:
     @property
     def identity(self) -> UUID:
         """What an inbox knows it by."""
-        return mixed(self.id, salt_of(self.source))
+        return identity_of(self.source, self.id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from aiokafka.errors import (
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Message, Topic
+from shared.core.ids import RANDOM_BITS, random_id
 from shared.settings import KafkaSettings
 from shared.shell.kafka.source import connection, left, new_consumer
 
@@ -38,8 +39,7 @@ class KafkaUnreachable(Exception):
 
 def uuid7() -> UUID:
     """A new id that sorts by time (RFC 9562)."""
-    value = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62
-    return UUID(int=value | secrets.randbits(62))
+    return random_id(time.time_ns() // 1_000_000, secrets.randbits(RANDOM_BITS))
 
 
 @dataclass(frozen=True, slots=True)

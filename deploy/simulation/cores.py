@@ -13,9 +13,10 @@ from deploy.simulation.history import History
 from services.payments.domain.invariants import broken
 from services.payments.domain.payment import Payment
 from shared.contracts.envelope import Envelope
-from shared.core import Context, Core, Decision, Handling, hashed_id, mixed
+from shared.core import Context, Core, Decision, Handling, mixed
+from shared.core.ids import salt_of
 from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.inbound import Inbound, salt_of
+from shared.shell.batch.inbound import Inbound, identity_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.service import Service
 
@@ -47,7 +48,7 @@ class Watch:
         """The same service, its cores watched."""
         for topic in service.consumes:
             self.consumers.setdefault(topic.name, []).append(service.name)
-        salt = hashed_id("service", service.name).int
+        salt = salt_of("service", service.name)
         return replace(service, cores=[self._watched(service.name, salt, core) for core in service.cores])
 
     def _watched(self, service: str, salt: int, core: Core[Any]) -> Core[Any]:
@@ -118,4 +119,4 @@ class Watch:
 
 def message_id(envelope: Envelope) -> UUID:
     """What the shell knows a message by."""
-    return mixed(envelope.id, salt_of(envelope.source))
+    return identity_of(envelope.source, envelope.id)

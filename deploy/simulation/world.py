@@ -34,6 +34,7 @@ from services.payments.domain import operations as paying
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Operation, Refused, Report, codec
+from shared.core.ids import RANDOM_BITS, random_id
 from shared.shell.http.web import ProblemResponse
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.http_api import Accepted
@@ -204,10 +205,7 @@ class World:
 
     def new_id(self) -> UUID:
         """A UUIDv7 of now."""
-        milliseconds = int(self.now().timestamp() * 1000)
-        return UUID(
-            int=milliseconds << 80 | 7 << 76 | self._ids.getrandbits(12) << 64 | 2 << 62 | self._ids.getrandbits(62)
-        )
+        return random_id(int(self.now().timestamp() * 1000), self._ids.getrandbits(RANDOM_BITS))
 
     # What people do
 

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.notifications.storage import feed_entries
 from shared.contracts.envelope import problems_of
 from shared.contracts.values import Given
+from shared.core.ids import NIL
 from shared.shell.http.web import ProblemResponse, bad_request, json_response
 
 PAGE = 50
@@ -98,7 +99,7 @@ class Feeds:
             raise ProblemResponse(status, "Too many followers right now.", "busy", retry_after=5)
         last = request.headers.get("Last-Event-ID") or request.query.get("after")
         recipient = request.match_info["recipient"]
-        began = (datetime.now(UTC) - HEAD_START, _NO_ID)
+        began = (datetime.now(UTC) - HEAD_START, NIL)
         if last and (at := await _at(self._engine, recipient, _uuid(last))):
             began = (at, _uuid(last))
         follower = Follower(self._engine, recipient, began)
@@ -146,7 +147,7 @@ class Follower:
     async def look(self) -> bytes:
         """What is new, as server-sent events. Looks back a little each time, for commits that come late."""
         table = feed_entries
-        floor = max(self._began, (self._last - LATE, _NO_ID))
+        floor = max(self._began, (self._last - LATE, NIL))
         self._seen = {place for place in self._seen if place > floor}
         query = sa.select(table).where(table.c.key == self._recipient, _place(*floor) < _PLACE).order_by(*_PLACE)
         async with self._engine.connect() as connection:
@@ -167,7 +168,6 @@ class Follower:
 
 _PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)
 """Entries are in order of time; ids only tell those of one moment apart."""
-_NO_ID = UUID(int=0)
 
 
 def _place(at: datetime, id: UUID) -> sa.Tuple:

@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from shared.core import MESSAGES, Event, Message, Problem
 from shared.core.fast_dataclasses import fast
-from shared.core.ids import uuid_from
+from shared.core.ids import message_id, plain_message_id, time_of
 
 SPEC_VERSION = "1.0"
 KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
@@ -117,7 +117,7 @@ def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) 
     try:
         names, values = zip(*headers, strict=True)
         joined: str = b"|".join(values).decode()
-        identity = _plain_uuid(texts["ce_id"]) if (texts := _texts(names, joined)) else None
+        identity = plain_message_id(texts["ce_id"]) if (texts := _texts(names, joined)) else None
         if identity is None or not key or len(key) > MAX_KEY or texts["ce_specversion"] != SPEC_VERSION:
             return None
         subject, wrong_key = _known_key(key)
@@ -160,14 +160,6 @@ _LOWER: dict[tuple[str, ...], tuple[str, ...]] = {}
 """A sender writes the same names into every message."""
 
 
-def _plain_uuid(value: str) -> UUID | None:
-    """A UUID of version 7 or 8 in its usual form."""
-    identity = uuid_from(value)
-    if identity is None or value[19] not in "89ab":
-        return None
-    return identity if value[14] == "8" or (value[14] == "7" and value[:13] <= _LAST_TIME) else None
-
-
 def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
     """The envelope of any headers. Raises BadEnvelope naming every problem."""
     text: dict[str, str] = {}
@@ -185,22 +177,23 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
         problems.append("header ce_subject is not the record's key")
     if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
         problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
-    identity = _parsed(problems, "ce_id", text, _identity)
-    if identity and identity.version == 8 and not text.get("ce_time"):
+    identity = _parsed(problems, "ce_id", text, message_id)
+    told = time_of(identity) if identity else None
+    if identity and told is None and not text.get("ce_time"):
         problems.append("header ce_time is missing, and a ce_id of version 8 tells no time")
     if _CONTROL.search("".join(text.values())) or max(map(len, text.values()), default=0) > MAX_HEADER:
         problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
-    time = _parsed(problems, "ce_time", text, _time)
+    time = _parsed(problems, "ce_time", text, _time) or told
     sequence = _parsed(problems, "ce_sequence", text, _sequence)
     version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
-    if problems or identity is None:
+    if problems or identity is None or time is None:
         raise BadEnvelope("; ".join(problems))
     return Envelope(
         id=identity,
         type=text["ce_type"],
         source=text["ce_source"],
         subject=subject,
-        time=time or datetime.fromtimestamp(_milliseconds(identity) / 1000, UTC),
+        time=time,
         version=version or 1,
         store=text.get("ce_store", ""),
         sequence=sequence or 0,
@@ -252,28 +245,6 @@ def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) ->
     except (ValueError, OverflowError) as wrong:
         problems.append(f"header {name}: {wrong}")
         return None
-
-
-def _identity(value: str) -> UUID:
-    try:
-        identity = UUID(value)
-    except ValueError:
-        raise ValueError("is not a UUID") from None
-    version = identity.int >> 76 & 0xF
-    if version not in (0x7, 0x8) or identity.int >> 62 & 0x3 != 0x2:  # version and variant, RFC 9562
-        raise ValueError("is not a UUID of version 7")
-    if version == 0x7 and _milliseconds(identity) > _YEAR_9999:
-        raise ValueError("tells a time beyond the year 9999")
-    return identity
-
-
-_YEAR_9999 = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
-_LAST_TIME = f"{_YEAR_9999 >> 16:08x}-{_YEAR_9999 & 0xFFFF:04x}"
-"""… as a UUIDv7 begins with it."""
-
-
-def _milliseconds(identity: UUID) -> int:
-    return identity.int >> 80
 
 
 def _time(value: str) -> datetime:

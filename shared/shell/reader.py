@@ -10,7 +10,7 @@ from operator import itemgetter
 import structlog
 
 from shared.contracts.envelope import BadBody, BadEnvelope, decode, from_headers, message_type, read_key
-from shared.core import Command, Problem, mixed
+from shared.core import Command, Problem
 from shared.shell.batch.handler import Handler
 from shared.shell.batch.inbound import (
     Inbound,
@@ -19,9 +19,9 @@ from shared.shell.batch.inbound import (
     RecordSource,
     Undecodable,
     content_of,
+    identity_of,
     named_store,
     record_id,
-    salt_of,
 )
 from shared.shell.errors import describe, printable
 from shared.shell.observability.metrics import Metrics
@@ -83,7 +83,7 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource) -> 
         message,
         meta,
         place,
-        claim=mixed(envelope.id, salt_of(envelope.source)),
+        claim=identity_of(envelope.source, envelope.id),
         content=content_of(envelope.type, envelope.subject, record.value or b""),
         source=envelope.source,
         occurred=envelope.time,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -32,6 +33,7 @@ from services.payments.gateways.stripe_events import callback
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import Movement, compare
 from shared.core import NotDone, NotTried, OperatorFault, Retry, Unknown
+from shared.core.ids import RANDOM_BITS, random_id
 from shared.settings import StripeSettings
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox
 
@@ -78,8 +80,7 @@ def charge(method: str = "pm_card_visa", **changes: object) -> ChargeCard:
 
 def key_of(age: float = 0.0) -> str:
     """An operation's id: a UUIDv7 made `age` seconds ago."""
-    milliseconds = int((time.time() - age) * 1000)
-    return str(UUID(int=(milliseconds << 80) | (7 << 76) | (2 << 62) | (uuid4().int & ((1 << 62) - 1))))
+    return str(random_id(int((time.time() - age) * 1000), secrets.randbits(RANDOM_BITS)))
 
 
 async def paid(gateway: StripeGateway, wish: ChargeCard | None = None) -> ChargeCard.Done:

@@ -203,6 +203,14 @@ def test_a_port_imports_no_implementation() -> None:
     assert problems == []
 
 
+def test_one_module_knows_the_bits_of_an_id() -> None:
+    bits = re.compile(r"(<<|>>) ?(62|76|80)\b")
+    users = [
+        file.relative_to(ROOT).as_posix() for file in sources(*OWN) if bits.search(file.read_text(encoding="utf-8"))
+    ]
+    assert users == ["shared/core/ids.py"]
+
+
 def test_nothing_is_called_utils() -> None:
     files = sources("services", "shared", "deploy", "tests")
     folders = {folder for file in files for folder in file.relative_to(ROOT).parents}

@@ -43,6 +43,7 @@ from services.payments.gateways.stripe_errors import (
 )
 from services.payments.gateways.stripe_objects import Json, Standing, decline, is_of_another, refund_progress, standing
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
+from shared.core.ids import time_of
 from shared.settings import StripeSettings
 from shared.shell.operations.rate_limit import RateLimiter
 
@@ -354,7 +355,7 @@ def _declined(error: stripe.CardError) -> ChargeCard.Failed:
 def _made_at(id: str, otherwise: float) -> float:
     """When an id was made, in Unix seconds, where it is a UUIDv7."""
     try:
-        parsed = UUID(id)
+        made_at = time_of(UUID(id))
     except ValueError:
         return otherwise
-    return (parsed.int >> 80) / 1000 if parsed.version == 7 else otherwise
+    return made_at.timestamp() if made_at else otherwise

@@ -16,6 +16,7 @@ import orjson
 from shared.contracts.envelope import BadBody
 from shared.core import Attempt, Message, Operation, Problem, derived_id, hashed_id, mixed
 from shared.core.fast_dataclasses import fast
+from shared.core.ids import salt_of
 from shared.shell.ports.store import OperationRow, ParkedRow, TimerRow
 
 
@@ -141,7 +142,7 @@ class Inbound:
     @property
     def apart(self) -> UUID:
         """The identity that it has when an earlier message has its own and says something else."""
-        return mixed(self.identity, hashed_id("content", str(self.content)).int)
+        return mixed(self.identity, salt_of("content", str(self.content)))
 
 
 def content_of(type: str, key: str, body: bytes) -> int:
@@ -171,10 +172,14 @@ def same_subject(one: int, other: int) -> bool:
     return one >> 32 == other >> 32
 
 
+def identity_of(source: str, id: UUID) -> UUID:
+    """What the inbox knows a message by: CloudEvents identifies a message by its source and its id."""
+    return mixed(id, _salt_of(source))
+
+
 @lru_cache(1024)
-def salt_of(source: str) -> int:
-    """CloudEvents identifies by source and id: what the ids of a source are mixed with."""
-    return hashed_id("source", source).int
+def _salt_of(source: str) -> int:
+    return salt_of("source", source)
 
 
 def record_id(topic: str, partition: int, offset: int, at: datetime) -> UUID:

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.core.ids import NIL
 from shared.shell.http.web import actor_of, bad_request, json_response
 from shared.shell.operations.engine import Operations
 from shared.shell.ports.store import DestinationPause
@@ -25,7 +26,7 @@ def add_operations(app: web.Application, engine: AsyncEngine, operations: Operat
         if key is not None:
             return json_response(_page(await waiting(engine, key)))
         try:
-            after = UUID(request.query.get("after", str(UUID(int=0))))
+            after = UUID(request.query.get("after", str(NIL)))
         except ValueError:
             raise bad_request("`after` is not the id of an operation.") from None
         return json_response(_page(await waiting_longest(engine, after)))

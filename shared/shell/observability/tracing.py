@@ -21,8 +21,11 @@ import secrets
 from contextvars import ContextVar
 from uuid import UUID
 
+from shared.core.ids import last_64_bits
+
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _PARKED = 0x5061726B6564
+_64_BITS = 0xFFFFFFFFFFFFFFFF
 
 CURRENT: ContextVar[str] = ContextVar("traceparent", default="")
 """The trace context of what is being done: of the HTTP request that came in, or of the call to the outside. Gateways
@@ -58,7 +61,7 @@ def child_of(context: str, span: str) -> str:
 
 def span_of(identity: UUID, salt: int = 0) -> str:
     """The span id (16 hex digits) of the handling of a message; `salt` tells the services apart that handle it."""
-    return f"{(identity.int ^ salt) & 0xFFFFFFFFFFFFFFFF or 1:016x}"
+    return f"{last_64_bits(identity) ^ salt & _64_BITS or 1:016x}"
 
 
 def parked_span_of(identity: UUID, salt: int) -> str:

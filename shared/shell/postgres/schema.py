@@ -7,8 +7,10 @@ its day moves to `inbox_other`, where all ids without a partition are.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
+
+from shared.core.ids import lowest_id
 
 QUEUE_STORAGE = (
     "with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, "
@@ -75,13 +77,9 @@ DROP_V1 = tuple(
 
 
 def day_bounds(day: date) -> tuple[UUID, UUID]:
-    """The UUIDv7 values that bound a day (UTC): from (inclusive), to (exclusive). Version bits stay zero in bounds."""
-    return _first_id(day), _first_id(day + timedelta(days=1))
-
-
-def _first_id(day: date) -> UUID:
-    milliseconds = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
-    return UUID(int=milliseconds << 80)
+    """What bounds the ids that tell a time of that day (UTC): from (inclusive), to (exclusive)."""
+    midnight = datetime.combine(day, time(), UTC)
+    return lowest_id(midnight), lowest_id(midnight + timedelta(days=1))
 
 
 def partition_name(day: date) -> str:

@@ -11,11 +11,11 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.core.ids import NIL
 from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.statements import Sql
 
 PAGE = 100
-_FIRST_ID = UUID(int=0)
 _COLUMNS = """
     select o.id, o.key, o.kind, o.destination, o.wanted, o.attempts, o.error, o.due,
         coalesce(o.leased_until >= clock_timestamp(), false), o.doubt, coalesce(d.reason, ''), o.history, o.payload
@@ -76,7 +76,7 @@ async def waiting(engine: AsyncEngine, key: str, limit: int = 1000) -> list[Wait
     return await _read(engine, OF_KEY, {"key": key, "limit": limit})
 
 
-async def waiting_longest(engine: AsyncEngine, after: UUID = _FIRST_ID, limit: int = PAGE) -> list[Waiting]:
+async def waiting_longest(engine: AsyncEngine, after: UUID = NIL, limit: int = PAGE) -> list[Waiting]:
     """A page of everything that waits, what has waited longest first; `after` is the last id of the page before."""
     return await _read(engine, LONGEST, {"after": after, "limit": limit})
 
