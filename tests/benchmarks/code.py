@@ -40,6 +40,11 @@ class Code:
     folder: Path
     known: frozenset[str] | None = None
 
+    def module(self, name: str) -> str:
+        """What it calls a module of ours, where it was laid out before `deploy/worker.py` was."""
+        former = {"deploy.worker": "deploy.run", "deploy.cli.main": "deploy.cli"}
+        return former.get(name, name) if (self.folder / "deploy" / "run.py").exists() else name
+
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
         """The settings that it knows, and where Python finds it."""
         kept = {name: value for name, value in settings.items() if self.known is None or name in self.known}

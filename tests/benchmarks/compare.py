@@ -73,7 +73,9 @@ class Comparison:
         """Tables, made by each code's own migrations, the shop, and some orders: Kafka is slow at first."""
         for side in (self.before, self.after):
             await self.ground.make_databases(side.databases)
-            await side.code.run("-m", "deploy.cli.main", "migrate", settings=self.ground.environment(side.databases))
+            await side.code.run(
+                "-m", side.code.module("deploy.cli.main"), "migrate", settings=self.ground.environment(side.databases)
+            )
             async with self._running(side) as (_, customers):
                 await self.ground.open_shop(side.databases, hook=f"{HOOK}-{side.databases}")
                 await customers.buy(self.question.orders // 2)

@@ -122,7 +122,7 @@ class Ground:
             code.environment(self.environment(of)) | anywhere | dict(extra or {}),
             logs=logs,
             children=self.stack.children,
-            program=program,
+            program=code.module(program),
             project=code.folder,
         ) as services:
             yield services
