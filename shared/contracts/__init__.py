@@ -1,4 +1,4 @@
-"""The messages that the services share: one file per owning service. Importing this package knows them all."""
+"""The messages that services exchange, one file per owner. Importing this package registers all of them."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ TOPICS = (
     notifications.COMMANDS,
     notifications.EVENTS,
 )
-"""Every topic that carries messages; dead-letter topics are the shell's."""
+"""All topics with messages. Dead-letter topics belong to the shell."""
 
 READERS: Mapping[str, tuple[Topic, ...]] = {
     "checkout": (

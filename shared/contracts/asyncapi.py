@@ -1,4 +1,4 @@
-"""The contracts as documents: a JSON Schema per message (draft 2020-12) and one AsyncAPI 3.0 document over them all."""
+"""Generates documents from the contracts: a JSON Schema per message (draft 2020-12) and one AsyncAPI 3.0 document."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pydantic.json_schema import models_json_schema
 
 from shared.contracts import READERS, TOPICS
 from shared.contracts.envelope import encode
-from shared.contracts.examples import EXAMPLES, OPENED, ORDER
+from shared.contracts.examples import EXAMPLES
+from shared.contracts.examples.order import OPENED, ORDER
 from shared.core import MESSAGES, Command, Message, Topic
 
 Json = dict[str, Any]
 VERSION = "1.0.0"
-"""Of the document; grows when a message is added (minor) or a topic's major version changes (major)."""
+"""The document's version: minor for a new message, major for a new version of a topic."""
 OUTSIDE = ("storefront", "staff")
-"""Who takes part but is no service of ours."""
+"""Participants that are not services of this project."""
 
 _ENVELOPE: Json = {
     "type": "object",
@@ -26,20 +27,27 @@ _ENVELOPE: Json = {
     "properties": {
         "content-type": {"type": "string", "const": "application/json"},
         "ce_specversion": {"type": "string", "const": "1.0"},
-        "ce_id": {"type": "string", "format": "uuid", "description": "A UUIDv7; the same for every repetition."},
+        "ce_id": {
+            "type": "string",
+            "format": "uuid",
+            "description": "A UUIDv7; the same if the message is sent again.",
+        },
         "ce_source": {"type": "string", "description": "The service that sent it."},
         "ce_type": {"type": "string", "description": "The message's wire type."},
-        "ce_subject": {"type": "string", "description": "Whose message this is; equal to the record's key."},
+        "ce_subject": {"type": "string", "description": "What the message is about; equal to the record's key."},
         "ce_time": {"type": "string", "format": "date-time"},
-        "ce_dataschema": {"type": "string", "description": "`urn:orderbus:<type>:<version>`; version 1 where missing."},
+        "ce_dataschema": {"type": "string", "description": "`urn:orderbus:<type>:<version>`; version 1 if missing."},
         "ce_store": {"type": "string", "description": "The store's id."},
         "ce_sequence": {
             "type": "string",
             "pattern": "^[0-9]{1,18}$",
-            "description": "Counts the events of one subject from one source from 1 without a gap.",
+            "description": "Counts the events of one subject from one source, from 1 and without gaps.",
         },
-        "ce_correlationid": {"type": "string", "description": "The id of the message that all this began with."},
-        "ce_causationid": {"type": "string", "description": "The id of the message that this one answers."},
+        "ce_correlationid": {
+            "type": "string",
+            "description": "The id of the message that started the chain of messages.",
+        },
+        "ce_causationid": {"type": "string", "description": "The id of the message that caused this one."},
         "ce_actor": {
             "type": "string",
             "description": "Who caused it.",
@@ -51,7 +59,7 @@ _ENVELOPE: Json = {
 
 
 def published() -> list[type[Message]]:
-    """Every message of the contracts (tests have messages of their own), by type and version."""
+    """All messages of the contracts, by type and version. (Tests define further messages.)"""
     kinds = (MESSAGES[identity] for identity in sorted(MESSAGES))
     return [kind for kind in kinds if kind.__module__.startswith("shared.contracts.")]
 
@@ -61,7 +69,7 @@ def file_name(kind: type[Message]) -> str:
 
 
 def json_schema(kind: type[Message]) -> Json:
-    """What a reader accepts as the body of this message."""
+    """The bodies that a reader accepts for this message."""
     schema = kind.model_json_schema(mode="validation")
     if not issubclass(kind, Command):
         schema = _open(schema)
@@ -86,10 +94,10 @@ def document() -> Json:
             "title": "orderbus",
             "version": VERSION,
             "description": (
-                "The messages that carry an order from the checkout page to the customer's inbox. Events are facts; "
-                "readers ignore fields that they do not know, also in parts that commands share. Commands may be "
-                "refused; a field that is not known is an error that names it, also in parts that events share. A new "
-                "incompatible shape is a new version of the message."
+                "The messages that carry an order from the checkout page to the customer's inbox. Events are facts: "
+                "readers ignore unknown fields, also in parts that commands use. Commands are requests and may be "
+                "refused: an unknown field is an error that names it, also in parts that events use. An incompatible "
+                "change is published as a new version of the message."
             ),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -147,7 +155,7 @@ def _dead_letter_channels() -> Iterable[tuple[str, Json]]:
             {
                 "address": name,
                 "title": name,
-                "description": f"Copies of records that {service} could not read or handle; it parked them.",
+                "description": f"Copies of records that {service} could not read or handle and has parked.",
                 "servers": [{"$ref": "#/servers/kafka"}],
                 "messages": {"dead-letter": {"$ref": "#/components/messages/dead-letter"}},
                 "bindings": {"kafka": {"topic": name}},
@@ -161,10 +169,10 @@ def _operations() -> Iterable[tuple[str, Json]]:
         if topic.name.endswith(".commands.v1"):
             senders = ["staff"]
         for sender in senders:
-            yield f"{sender}.sends.{topic.name}", _operation("send", topic, f"{sender} sends these.")
+            yield f"{sender}.sends.{topic.name}", _operation("send", topic, f"Messages that {sender} sends.")
     for reader, topics in READERS.items():
         for topic in topics:
-            yield f"{reader}.receives.{topic.name}", _operation("receive", topic, f"{reader} reads these.")
+            yield f"{reader}.receives.{topic.name}", _operation("receive", topic, f"Messages that {reader} reads.")
     for service in _services():
         name = f"{service}.dead-letter.v1"
         yield (
@@ -172,7 +180,7 @@ def _operations() -> Iterable[tuple[str, Json]]:
             {
                 "action": "send",
                 "channel": {"$ref": f"#/channels/{channel_id(name)}"},
-                "summary": f"{service} sets records aside.",
+                "summary": f"Copies of records that {service} has parked.",
                 "messages": [{"$ref": f"#/channels/{channel_id(name)}/messages/dead-letter"}],
             },
         )
@@ -198,7 +206,7 @@ def _message(kind: type[Message]) -> Json:
         "headers": {"$ref": "#/components/schemas/Envelope"},
         "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
         "correlationId": {"location": "$message.header#/ce_correlationid"},
-        "bindings": {"kafka": {"key": {"type": "string", "description": "The subject: an order id, mostly."}}},
+        "bindings": {"kafka": {"key": {"type": "string", "description": "The subject, usually an order id."}}},
         "tags": [{"name": "command" if issubclass(kind, Command) else "event"}, {"name": kind.topic.owner}],
         "examples": [{"name": kind.type, "headers": _headers(kind), "payload": _example(kind)}],
     }
@@ -220,23 +228,23 @@ def _headers(kind: type[Message]) -> Json:
 
 
 def _dead_letter() -> Json:
-    origin = {"type": "string", "description": "Where it was: `<topic>/<partition>/<offset>`."}
-    error = {"type": "string", "description": "Why it was set aside."}
+    origin = {"type": "string", "description": "Where the record was: `<topic>/<partition>/<offset>`."}
+    error = {"type": "string", "description": "Why the record was parked."}
     cut = {
         "type": "string",
-        "description": "Where something was left out, JSON of what the record had: `headers` (their number), "
+        "description": "If parts were left out, JSON about the whole record: `headers` (their number), "
         "`header_bytes`, `body_bytes`, `body_sha256`.",
     }
     return {
         "name": "dead-letter",
         "title": "DeadLetter",
-        "summary": "A copy of a record as it came, whatever it is, never larger than a topic takes",
+        "summary": "A copy of the original record, shortened if it is larger than a topic accepts",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
             "properties": {"orderbus_origin": origin, "orderbus_error": error, "orderbus_cut": cut},
         },
-        "payload": {"description": "The bytes of the record, as far as they fit."},
+        "payload": {"description": "The bytes of the record, shortened if necessary."},
     }
 
 
@@ -245,14 +253,14 @@ def _example(kind: type[Message]) -> Any:
 
 
 def _open(schema: Any) -> Any:
-    """Without `additionalProperties: false`: readers of events ignore what they do not know."""
+    """Without `additionalProperties: false`, since readers of events ignore unknown fields."""
     if isinstance(schema, dict):
         return {k: _open(v) for k, v in schema.items() if not (k == "additionalProperties" and v is False)}
     return [_open(part) for part in schema] if isinstance(schema, list) else schema
 
 
 def _tolerant(schemas: Json, kinds: Iterable[type[Message]]) -> Json:
-    """With everything opened that an event reaches."""
+    """Open every schema that an event uses."""
     todo = [kind.__name__ for kind in kinds if not issubclass(kind, Command)]
     reached: set[str] = set()
     while todo:
@@ -275,7 +283,7 @@ def _references(schema: Any) -> Iterable[str]:
 
 
 def _plain(schema: Any) -> Any:
-    """As AsyncAPI's schema dialect has it: `discriminator` is only the property's name."""
+    """In AsyncAPI's schema dialect, where `discriminator` is only the property's name."""
     if isinstance(schema, dict):
         plain = {name: _plain(value) for name, value in schema.items()}
         if isinstance(plain.get("discriminator"), dict):

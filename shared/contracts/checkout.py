@@ -1,4 +1,4 @@
-"""Checkout owns the order: its facts, its status record, and the commands that it takes. Key: the order id."""
+"""Messages of checkout, which owns the order: its commands, facts and status record. Key: the order id."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ from shared.contracts.values import (
 )
 from shared.core import Command, Event, Refusal, Topic
 
-COMMANDS = Topic("checkout.commands.v1", owner="checkout", description="What staff and customers ask of an order.")
-ORDERS = Topic("orders.events.v1", owner="checkout", description="Everything that happens to an order.")
+COMMANDS = Topic(
+    "checkout.commands.v1", owner="checkout", description="Requests by staff and customers about an order."
+)
+ORDERS = Topic("orders.events.v1", owner="checkout", description="All facts about orders.")
 STATUS = Topic(
     "orders.status.v1",
     owner="checkout",
     compacted=True,
-    description="The latest state of every order, whole, for any staff tool.",
+    description="The latest complete state of every order, for staff tools.",
 )
 
 
@@ -48,25 +50,25 @@ STATUS = Topic(
 
 
 class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
-    """Set a store's settings, whole. Key: the store's id."""
+    """Replace all settings of a store. Key: the store's id."""
 
     name: Short
     sender: Email
     staff_email: Email
     support_email: Email
     order_url: Url
-    """Where a customer sees an order and pays again; `{order}` stands for the order id."""
+    """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
     currencies: tuple[Currency, ...] = Field(min_length=1)
     grace: Wait = timedelta(days=7)
-    """How long an unpaid order waits for another payment (ISO 8601 duration)."""
+    """How long an unpaid order stays open for payment (ISO 8601 duration)."""
     abandon_after: Wait = timedelta(days=1)
-    """How long a merely opened checkout lives."""
+    """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: Short | None = None
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
-    """Set what can be bought, whole. Key: `<store>/<sku>`."""
+    """Define a product that can be bought; replaces an earlier definition. Key: `<store>/<sku>`."""
 
     product: Short
     prices: dict[Currency, Amount]
@@ -77,13 +79,13 @@ class DefineSku(Command, type="sku.define", topic=COMMANDS):
 
 
 class CancelOrder(Command, type="order.cancel", topic=COMMANDS):
-    """Cancel before completion. Money already taken is refunded automatically."""
+    """Cancel an order that is not completed yet. A captured payment is refunded automatically."""
 
     reason: Text = ""
 
 
 class CompleteOrder(Command, type="order.complete", topic=COMMANDS):
-    """Mark a paid order as completed by hand, whatever is left to deliver."""
+    """Mark a paid order as completed manually, even if items are still undelivered."""
 
     note: Text = ""
 
@@ -100,7 +102,7 @@ class OrderCreated(Event, type="order.created", topic=ORDERS):
 
 
 class OrderPlaced(Event, type="order.placed", topic=ORDERS):
-    """Submitted and found right: everything about the order, for those who will work on it. Its stock is wanted."""
+    """The order was submitted and is valid. Carries everything that other services need; fulfillment reserves stock."""
 
     number: Short
     store: StoreCard
@@ -113,7 +115,7 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     total: Amount
     """Before discounts."""
     purchased: Amount
-    """What is charged."""
+    """After discounts: the amount to charge."""
     discounts: tuple[Discount, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     billing: Address | None = None
@@ -123,14 +125,14 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
-    """A checkout message or a command to checkout was refused. The order stayed as it was."""
+    """A checkout message or a command to checkout was refused. The order is unchanged."""
 
 
 class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS):
-    """The stock is reserved: charge the customer."""
+    """Stock is reserved; payments charges the customer."""
 
     attempt: Count
-    """1 for the first try, 2 for the customer's second, …"""
+    """Counts from 1: the customer's first payment attempt, the second, …"""
     number: Short
     store: Id
     amount: Amount
@@ -142,9 +144,9 @@ class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS)
     token: Short | None = None
     statement_descriptor: Short | None = None
     requested_at: datetime | None = None
-    """When this attempt was asked for: nothing can have been charged for it earlier."""
+    """When this attempt was requested. It cannot have been charged earlier."""
     until: datetime | None = None
-    """When the order's time to pay is over: nothing is charged after it."""
+    """Deadline for payment. Nothing is charged after it."""
 
 
 class OrderPaymentActionRequired(Event, type="order.payment_action_required", topic=ORDERS):
@@ -155,11 +157,11 @@ class OrderPaymentActionRequired(Event, type="order.payment_action_required", to
 
 
 class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
-    """The payment did not go through; the customer can pay again at `url` until `until`."""
+    """The payment was declined. The customer can pay again at `url` until `until`."""
 
     attempt: Count
     code: Short
-    """Why, of the closed list of `payment.declined`."""
+    """One of the reasons listed at `payment.declined`, field `reason`."""
     text: Text
     """For the customer."""
     url: Url
@@ -167,16 +169,16 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
 
 
 class OrderPaid(Event, type="order.paid", topic=ORDERS):
-    """Paid in full: deliver."""
+    """The order is paid in full; fulfillment delivers its items."""
 
     amount: Amount
     currency: Currency
     card: Card | None = None
-    """None for an order that costs nothing."""
+    """Missing if the order was free."""
 
 
 class OrderItemsDelivered(Event, type="order.items_delivered", topic=ORDERS):
-    """Items reached the customer, with what is needed to use them; sent when nothing more is under way at once."""
+    """Items were delivered, with the instructions for using them. Sent once no delivery of the order is in progress."""
 
     items: tuple[DeliveredItem, ...]
 
@@ -189,7 +191,7 @@ class DeliveredItem(Value):
 
 
 class OrderDeliveryFailed(Event, type="order.delivery_failed", topic=ORDERS):
-    """An item could not be delivered; a person must look."""
+    """An item could not be delivered and needs attention."""
 
     item: Id
     product: Short
@@ -198,67 +200,68 @@ class OrderDeliveryFailed(Event, type="order.delivery_failed", topic=ORDERS):
 
 
 class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
-    """What had failed is tried again."""
+    """The delivery of a failed item is being retried."""
 
     item: Id
 
 
 class OrderCompleted(Event, type="order.completed", topic=ORDERS):
-    """Every item is delivered, or staff said so."""
+    """All items are delivered, or staff completed the order manually."""
 
     by_hand: bool = False
 
 
 class OrderCancelled(Event, type="order.cancelled", topic=ORDERS):
-    """Cancelled: deliver nothing more, take back what was granted, release the stock, give back the money."""
+    """The order was cancelled: deliveries stop, access is revoked, stock is released and payments are refunded."""
 
     reason: Text = ""
     code: Short = "cancelled"
     """`cancelled` or `sold_out`."""
     sold_out: tuple[Id, ...] = ()
-    """The SKUs that were not there."""
+    """The SKUs that were out of stock."""
 
 
 class OrderExpired(Event, type="order.expired", topic=ORDERS):
-    """Not paid in time."""
+    """The order was not paid in time."""
 
     was: OrderStatus
 
 
 class OrderFailed(Event, type="order.failed", topic=ORDERS):
-    """Payment or delivery failed for good; a person must look."""
+    """Payment or delivery failed permanently. The order needs attention."""
 
     reason: Text
 
 
 class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
-    """Money went back. `whole` when nothing is left to refund."""
+    """A refund was made."""
 
     refund: Id
     amount: Amount
     currency: Currency
     refunded: Amount
-    """All refunds so far."""
+    """Sum of all refunds so far."""
     whole: bool
+    """True if nothing is left to refund."""
     items: tuple[Id, ...] = ()
-    """Items that are now refunded wholly: their access is to be revoked."""
+    """Items that are now fully refunded; access to them is revoked."""
     reason: Short = ""
 
 
 class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
-    """The provider did not give money back, or took a refund back later; a person must look."""
+    """The provider did not make a refund, or reversed it later. It needs attention."""
 
     refund: Id
     amount: Amount
     currency: Currency
     refunded: Amount
-    """All refunds that stand."""
+    """Sum of all refunds that are in effect."""
     code: Short
     text: Text
 
 
 class OrderStatusRecord(Event, type="order.status", topic=STATUS):
-    """One order, whole, as it is now. Later records of the same key replace earlier ones."""
+    """The complete current state of one order. Later records of the same key replace earlier ones."""
 
     number: Short
     store: Id
@@ -266,7 +269,7 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     payment_status: PaymentStatus
     fulfilment_status: FulfilmentStatus
     revision: Count
-    """Grows with every change of the order."""
+    """Increases with every change of the order."""
     currency: Currency
     created_at: datetime
     updated_at: datetime
@@ -279,14 +282,14 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     refunded: Amount = 0
     items: tuple[StatusItem, ...] = ()
     pay_url: Url | None = None
-    """Where the customer must act: 3-D Secure or paying again."""
+    """Where the customer can act: confirm by 3-D Secure, or pay again."""
     message: Text | None = None
-    """Why the order is where it is, for a person."""
+    """Why the order is in this status, for people to read."""
     placed_at: datetime | None = None
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     closed_at: datetime | None = None
-    """When it was cancelled, expired or refunded."""
+    """When the order was cancelled, expired or fully refunded."""
     country: Country | None = None
     source: Short | None = None
     tags: tuple[Short, ...] = ()

@@ -1,11 +1,11 @@
 """The envelope of every message: CloudEvents 1.0 in Kafka's binary mode.
 
-Attributes travel in `ce_*` headers, the JSON body in the value, the key is the subject (an order id, mostly).
+Attributes travel in `ce_*` headers, the JSON body in the value. The record's key is the subject, usually an order id.
 Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
 
-    BadMessage                      what is wrong with a record, in words
-    ├── BadEnvelope                 headers, key or type: nobody can tell what it is; it is parked
-    └── BadBody                     a known type whose body is wrong: every problem by field; a command is refused
+    BadMessage                      a record that is not a valid message; its text says why
+    ├── BadEnvelope                 invalid headers, key or type: the record is parked
+    └── BadBody                     a known type with an invalid body, every problem by field: a command is refused
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ KEY_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 MAX_BODY = 1_000_000
 """Bytes. Kafka's default limit for a record is a little above."""
 MAX_PROBLEMS = 100
-"""As many a refusal lists."""
+"""The most problems that a refusal lists."""
 
 
 class BadMessage(Exception):
-    """A record that cannot become a message. The text never contains the body."""
+    """A record that is not a valid message. The text never contains the body."""
 
 
 class BadEnvelope(BadMessage):
-    """Headers, key or type are wrong: nobody can say what this was meant to be."""
+    """Headers, key or type are invalid, so the message cannot be identified."""
 
 
 class BadBody(BadMessage):
-    """The type is known, the body is not right. `problems` lists everything at once."""
+    """The type is known, but the body is invalid. `problems` lists everything that is wrong."""
 
     def __init__(self, kind: type[Message], problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{p.field or 'body'}: {p.text}" for p in problems[:20]))
@@ -56,22 +56,22 @@ class BadBody(BadMessage):
 @fast
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Attributes of one message, beside its body. Times are UTC."""
+    """The attributes of one message, without its body. Times are UTC."""
 
     id: UUID
     type: str
     source: str
     subject: str
-    """The record's key: whose message this is."""
+    """The record's key: what the message is about, usually an order id."""
     time: datetime
     version: int = 1
     store: str = ""
     sequence: int = 0
-    """Counts the messages of one subject from one source from 1 without a gap; 0 where the source does not count."""
+    """Counts the messages of one subject from one source, from 1 and without gaps; 0 if the source does not count."""
     correlation_id: str = ""
-    """The id of the message that all this began with."""
+    """The id of the message that started the chain of messages."""
     causation_id: str = ""
-    """The id of the message that this one answers."""
+    """The id of the message that caused this one."""
     actor: str = ""
     """Who caused it: `customer`, `staff:anna`, `system`, `provider:stripe`."""
     traceparent: str = ""
@@ -86,7 +86,7 @@ def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
 
 
 def attributes(envelope: Envelope) -> list[tuple[str, str]]:
-    """… as text."""
+    """The same as text."""
     pairs = [
         ("content-type", "application/json"),
         ("ce_specversion", SPEC_VERSION),
@@ -107,13 +107,14 @@ def attributes(envelope: Envelope) -> list[tuple[str, str]]:
 
 
 def from_headers(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
-    """Read and check the headers and the key. Raises BadEnvelope naming every problem."""
+    """Read and check headers and key. Raises BadEnvelope with every problem."""
     return well_formed(headers, key) or checked(headers, key)
 
 
 def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope | None:
-    """The envelope of headers as our own services write them; None for any that need a closer look. Reading headers
-    one by one is a third of the time that decoding a small message takes."""
+    """The envelope of headers as orderbus writes them; None for others, which `checked` reads.
+
+    Reading headers one by one takes a third of the time of decoding a small message."""
     try:
         names, values = zip(*headers, strict=True)
         joined: str = b"|".join(values).decode()
@@ -144,7 +145,7 @@ def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) 
 
 
 def _texts(names: tuple[str, ...], joined: str) -> dict[str, str]:
-    """Values by name in lower case; empty where a value is long, or has a bar or a character that cannot be printed."""
+    """Values by lower-case name; empty if a value is too long, or has a bar or an unprintable character."""
     values = joined.split("|")
     if len(values) != len(names) or not joined.isprintable() or max(map(len, values)) > MAX_HEADER:
         return {}
@@ -157,11 +158,11 @@ def _texts(names: tuple[str, ...], joined: str) -> dict[str, str]:
 
 
 _LOWER: dict[tuple[str, ...], tuple[str, ...]] = {}
-"""A sender writes the same names into every message."""
+"""Lower-case names by names: a sender writes the same names into every message."""
 
 
 def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
-    """The envelope of any headers. Raises BadEnvelope naming every problem."""
+    """The envelope of any headers. Raises BadEnvelope with every problem."""
     text: dict[str, str] = {}
     problems: list[str] = []
     for name, value in headers:
@@ -178,12 +179,12 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
     if text.get("ce_specversion", SPEC_VERSION) != SPEC_VERSION:
         problems.append(f"CloudEvents version {text['ce_specversion'][:20]!r} is not {SPEC_VERSION}")
     identity = _parsed(problems, "ce_id", text, message_id)
-    told = time_of(identity) if identity else None
-    if identity and told is None and not text.get("ce_time"):
-        problems.append("header ce_time is missing, and a ce_id of version 8 tells no time")
+    id_time = time_of(identity) if identity else None
+    if identity and id_time is None and not text.get("ce_time"):
+        problems.append("header ce_time is required when ce_id is a UUID of version 8")
     if _CONTROL.search("".join(text.values())) or max(map(len, text.values()), default=0) > MAX_HEADER:
         problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
-    time = _parsed(problems, "ce_time", text, _time) or told
+    time = _parsed(problems, "ce_time", text, _time) or id_time
     sequence = _parsed(problems, "ce_sequence", text, _sequence)
     version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
     if problems or identity is None or time is None:
@@ -206,7 +207,7 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
 
 _REQUIRED = ("ce_specversion", "ce_id", "ce_source", "ce_type")
 _CARRIED = ("ce_source", "ce_type", "ce_store", "ce_correlationid", "ce_causationid", "ce_actor")
-"""What goes on with every message that this one causes, and into tables."""
+"""Headers whose values are stored and copied into the messages that this one causes."""
 MAX_HEADER = 256
 
 
@@ -220,7 +221,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def read_key(key: bytes | None) -> tuple[str, str]:
-    """The key as text and what is wrong with it (empty when nothing is)."""
+    """The key as text, and what is wrong with it (empty if it is valid)."""
     if not key:
         return "", "the record has no key"
     try:
@@ -228,13 +229,13 @@ def read_key(key: bytes | None) -> tuple[str, str]:
     except UnicodeDecodeError:
         return "", "the key is not UTF-8"
     if not KEY_PATTERN.fullmatch(subject):
-        return "", "the key is not an id: 1 to 128 of letters, digits and . _ : / @ -"
+        return "", "the key is not an id (1 to 128 letters, digits or . _ : / @ -, beginning with a letter or digit)"
     return subject, ""
 
 
 MAX_KEY = 128
 _known_key = lru_cache(10_000)(read_key)
-"""The messages of a key come close together."""
+"""Cached, since the messages of a key arrive close together."""
 
 
 def _parsed(problems: list[str], name: str, text: dict[str, str], parse: Any) -> Any:
@@ -273,7 +274,7 @@ def _schema_version(value: str, type: str) -> int:
 
 
 def message_type(envelope: Envelope) -> type[Message]:
-    """The class of the envelope's type and version. Raises BadEnvelope for one that was never published."""
+    """The class of the envelope's type and version. Raises BadEnvelope if there is none."""
     kind = MESSAGES.get((envelope.type, envelope.version))
     if kind is None:
         known = sorted(version for type, version in MESSAGES if type == envelope.type)
@@ -283,7 +284,7 @@ def message_type(envelope: Envelope) -> type[Message]:
 
 
 def decode(kind: type[Message], body: bytes | None) -> Message:
-    """The message of a JSON body. Raises BadBody listing every problem."""
+    """The message of a JSON body. Raises BadBody with every problem."""
     if not body:
         raise BadBody(kind, [Problem(field="", code="empty", text="the body is empty")])
     if len(body) > MAX_BODY:
@@ -292,7 +293,7 @@ def decode(kind: type[Message], body: bytes | None) -> Message:
         raise BadBody(kind, [Problem(field="", code="nul", text="the body contains a NUL character")])
     if issubclass(kind, Event):
         try:
-            # Also parts that are strict in commands (an address) are read tolerantly in events.
+            # Parts that are strict in commands, such as an address, are read tolerantly in events, too.
             return kind.model_validate_json(body, extra="ignore")
         except ValidationError as wrong:
             raise BadBody(kind, problems_of(wrong)) from None
@@ -313,7 +314,7 @@ def encode(message: Message) -> bytes:
 
 
 def problems_of(wrong: ValidationError) -> list[Problem]:
-    """Pydantic's errors as problems, without the input that caused them; a crowd of them is cut short."""
+    """Pydantic's errors as problems, at most MAX_PROBLEMS of them, without the input that caused them."""
     errors = wrong.errors(include_url=False, include_input=False, include_context=False)
     problems = [
         Problem(field=".".join(str(part) for part in e["loc"])[:200], code=e["type"], text=e["msg"][:500])
@@ -325,7 +326,7 @@ def problems_of(wrong: ValidationError) -> list[Problem]:
 
 
 def _repeated_names(body: bytes) -> list[Problem]:
-    """Names that an object of the body has twice: one of the two values would win in silence."""
+    """Names that occur twice in one object of the body. JSON readers would silently drop one of the values."""
     if _has_all(body):
         return []
     repeated: dict[str, None] = {}
@@ -335,7 +336,7 @@ def _repeated_names(body: bytes) -> list[Problem]:
             counted = Counter(name for name, _ in pairs)
             repeated.update((name, None) for name, count in counted.items() if count > 1)
 
-    with contextlib.suppress(ValueError, RecursionError):  # no JSON: that is said already
+    with contextlib.suppress(ValueError, RecursionError):  # invalid JSON is reported already
         json.JSONDecoder(object_pairs_hook=note).decode(body.decode())
     return [
         Problem(field=name[:200], code="repeated", text="occurs more than once in one object")
@@ -344,13 +345,14 @@ def _repeated_names(body: bytes) -> list[Problem]:
 
 
 def _has_all(body: bytes) -> bool:
-    """Whether a body without escapes has as many texts, names among them, as are left when it has been read: a quick
-    look, which most bodies pass."""
+    """Whether a body without escapes has as many strings, names included, as remain once it is parsed.
+
+    A quick check that most bodies pass."""
     if b"\\" in body:
         return False
     try:
         return body.count(b'"') == orjson.dumps(orjson.loads(body)).count(b'"')
-    except (ValueError, orjson.JSONEncodeError):  # what is nested deeply it reads, and does not write
+    except (ValueError, orjson.JSONEncodeError):  # orjson reads deeper nesting than it writes
         return False
 
 

@@ -1,4 +1,4 @@
-"""Fulfillment owns stock and what is delivered. Key: the order id, unless a message says otherwise."""
+"""Messages of fulfillment, which owns stock and delivery. Key: the order id, unless a message says otherwise."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from shared.contracts.values import Count, Given, Id, Instructions, Short, Text,
 from shared.core import Attempt, Command, Event, Refusal, Topic
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
-EVENTS = Topic("fulfillment.events.v1", owner="fulfillment", description="Stock and the delivery of every item.")
+EVENTS = Topic("fulfillment.events.v1", owner="fulfillment", description="Facts about stock and the delivery of items.")
 
 
-# What is done for a product after the purchase
+# How a product is delivered
 
 
 class Download(Given):
-    """A file behind a signed link that expires."""
+    """A file, behind a signed link that expires."""
 
     kind: Literal["download"] = "download"
     file: Url | Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+$")]
-    """A URL to redirect to, or a path below the service's file folder."""
+    """A URL to redirect to, or a path within the folder set by `ORDERBUS_FULFILLMENT__FILES`."""
     expires_after: Wait = timedelta(days=7)
 
 
 class RedemptionCode(Given):
-    """One code out of a pool, per unit."""
+    """One code from a pool for each unit."""
 
     kind: Literal["code"] = "code"
     pool: Id
 
 
 class CourseAccess(Given):
-    """Access granted, and revoked, by HTTP."""
+    """Access to a course platform, granted and revoked over HTTP."""
 
     kind: Literal["course"] = "course"
     url: Url
-    """POST `{"order", "item", "customer": "<email>", "name", "product", "quantity", "grant": true|false}`, with an
-    `Idempotency-Key`."""
+    """Receives POST requests with `{"order", "item", "customer": "<email>", "name", "product", "quantity", "grant":
+    true|false}` and an `Idempotency-Key`."""
     enter: Url | None = None
-    """Where the customer enters."""
+    """Where the customer opens the course."""
 
 
 class Shipment(Given):
-    """A parcel that staff send."""
+    """A parcel that staff ship."""
 
     kind: Literal["shipment"] = "shipment"
 
@@ -59,26 +59,26 @@ SettledOutcome = Literal["delivered", "not_delivered", "revoked", "not_revoked"]
 
 
 class ConfigureProduct(Command, type="product.configure", topic=COMMANDS):
-    """What buying a SKU brings, and whether its stock is counted. Key: `<store>/<sku>`."""
+    """Set how a SKU is delivered and whether its stock is tracked. Key: `<store>/<sku>`."""
 
     action: Action
     track_stock: bool = False
 
 
 class ReceiveStock(Command, type="stock.receive", topic=COMMANDS):
-    """Units arrived. Key: `<store>/<sku>`."""
+    """Add units to the stock. Key: `<store>/<sku>`."""
 
     quantity: Count
 
 
 class AddCodes(Command, type="codes.add", topic=COMMANDS):
-    """Codes for a pool; those already there are left alone. Key: `<store>/<pool>`."""
+    """Add codes to a pool; codes that it already has are ignored. Key: `<store>/<pool>`."""
 
     codes: tuple[Short, ...] = Field(min_length=1, max_length=10_000)
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
-    """A parcel left. Without items: all that wait for shipment."""
+    """Record that a parcel was shipped. Without `items`: all items that are waiting for shipment."""
 
     carrier: Short
     tracking: Short
@@ -86,60 +86,59 @@ class ShipOrder(Command, type="order.ship", topic=COMMANDS):
 
 
 class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
-    """Codes were added to a pool that the order waits for: look again. Fulfillment tells itself; never refused."""
+    """A pool that the order is waiting for has new codes. Sent by fulfillment to itself; never refused."""
 
     pool: Id
 
 
 class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
-    """Try again what failed or waits for a code. Without items: all such."""
+    """Retry items that failed or are waiting for a code. Without `items`: all of them."""
 
     items: tuple[Id, ...] = ()
 
 
 class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
-    """A person says what became of an item's delivery, or of taking it back, where nobody could find out; or that it
-    was done by hand."""
+    """Record the outcome of an item's delivery or revocation manually, if it is unknown or staff did it themselves."""
 
     item: Id
     outcome: SettledOutcome
     reason: Short = Field(min_length=1)
-    """How that was found out: for the order's timeline."""
+    """How the outcome was established. Appears in the order's timeline."""
 
 
 # Facts
 
 
 class StockReserved(Event, type="stock.reserved", topic=EVENTS):
-    """All units of the order are set aside."""
+    """All units of the order are reserved."""
 
 
 class StockRefused(Event, type="stock.refused", topic=EVENTS):
-    """Not everything is there; nothing was set aside."""
+    """Some SKUs are out of stock; nothing was reserved."""
 
     skus: tuple[Id, ...]
 
 
 class StockReleased(Event, type="stock.released", topic=EVENTS):
-    """What was set aside or taken is back."""
+    """Reserved or taken units were returned to the stock."""
 
     skus: dict[Id, Count]
 
 
 class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
-    """One item reached the customer."""
+    """An item was delivered."""
 
     item: Id
     instructions: Instructions
     under_way: Count
-    """How many items of the order are still being delivered after this (not those that wait or failed). Of all messages
-    of an order that carry it, the last one says 0: then nothing more is under way, and the customer can be told."""
+    """How many items of the order are still being delivered, not counting those that wait or failed. At 0 no delivery
+    is in progress: the customer can be notified of everything that has arrived."""
     attempts: tuple[Attempt, ...] = ()
-    """Tries that did not succeed before."""
+    """Earlier attempts that failed."""
 
 
 class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
-    """One item waits: for a parcel (`shipment`) or a code (`pool_empty`)."""
+    """An item is waiting for a parcel (code `shipment`) or a redemption code (`pool_empty`)."""
 
     item: Id
     code: Short
@@ -149,7 +148,7 @@ class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
 
 
 class ItemFailed(Event, type="item.failed", topic=EVENTS):
-    """One item could not be delivered; a person must look. `text` says what to fix."""
+    """An item could not be delivered and needs attention. `text` says what to fix."""
 
     item: Id
     code: Short
@@ -160,13 +159,13 @@ class ItemFailed(Event, type="item.failed", topic=EVENTS):
 
 
 class ItemRetried(Event, type="item.retried", topic=EVENTS):
-    """Staff had a failed or waiting item tried again."""
+    """Staff retried a failed or waiting item."""
 
     item: Id
 
 
 class ItemRevoked(Event, type="item.revoked", topic=EVENTS):
-    """Access was taken back."""
+    """Access to an item was revoked."""
 
     item: Id
     under_way: Count = 0
@@ -174,7 +173,7 @@ class ItemRevoked(Event, type="item.revoked", topic=EVENTS):
 
 
 class ItemRevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
-    """Access could not be taken back; a person must look."""
+    """Access to an item could not be revoked. It needs attention."""
 
     item: Id
     code: Short
@@ -184,8 +183,8 @@ class ItemRevocationFailed(Event, type="item.revocation_failed", topic=EVENTS):
 
 
 class ItemSettled(Event, type="item.settled", topic=EVENTS):
-    """A person said what became of an item's delivery or revocation. What follows from it (`item.delivered`,
-    `item.failed`, `item.revoked`) comes after it."""
+    """Staff recorded the outcome of a delivery or revocation. The resulting `item.delivered`, `item.failed` or
+    `item.revoked` follows."""
 
     item: Id
     outcome: SettledOutcome

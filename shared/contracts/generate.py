@@ -1,5 +1,5 @@
-"""`python -m shared.contracts.generate [--check]`: writes the documents of the contracts into `docs/`, or says whether
-those there are stale (exit code 1)."""
+"""`python -m shared.contracts.generate [--check]`: writes the contracts' documents into `docs/`, or checks whether they
+are up to date (exit code 1 if not)."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def documents() -> dict[str, str]:
-    """Every generated file by its path below `docs/`."""
+    """The text of every generated file, by its path within `docs/`."""
     schemas = {f"schemas/{file_name(kind)}": _text(json_schema(kind)) for kind in published()}
     return schemas | {"asyncapi.json": _text(document())}
 
 
 def stale(folder: Path) -> list[str]:
-    """What is missing, outdated, or no longer generated, in words."""
-    wanted = documents()
+    """The files that are missing, outdated or no longer generated, one sentence each."""
+    expected = documents()
     problems = []
-    for name, text in wanted.items():
+    for name, text in expected.items():
         file = folder / name
         if not file.is_file():
             problems.append(f"{name} is missing")
         elif file.read_text(encoding="utf-8") != text:
             problems.append(f"{name} is stale")
-    return problems + [f"{name} belongs to no message" for name in _left_over(folder, wanted)]
+    return problems + [f"{name} belongs to no message" for name in _left_over(folder, expected)]
 
 
 def write(folder: Path) -> int:
-    """Write every file, remove what is no longer generated. Returns how many there are."""
-    wanted = documents()
-    for name, text in wanted.items():
+    """Write all files and remove those that are no longer generated. Returns the number of files."""
+    expected = documents()
+    for name, text in expected.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8", newline="\n")
-    for name in _left_over(folder, wanted):
+    for name in _left_over(folder, expected):
         (folder / name).unlink()
-    return len(wanted)
+    return len(expected)
 
 
-def _left_over(folder: Path, wanted: dict[str, str]) -> list[str]:
-    there = (f"schemas/{file.name}" for file in sorted((folder / "schemas").glob("*.json")))
-    return [name for name in there if name not in wanted]
+def _left_over(folder: Path, expected: dict[str, str]) -> list[str]:
+    found = (f"schemas/{file.name}" for file in sorted((folder / "schemas").glob("*.json")))
+    return [name for name in found if name not in expected]
 
 
 def _text(content: dict[str, Any]) -> str:
@@ -56,14 +56,14 @@ def _text(content: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m shared.contracts.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the files are stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
     given = parser.parse_args(arguments)
     if not given.check:
-        sys.stdout.write(f"{write(DOCS)} files written to docs/\n")
+        sys.stdout.write(f"Wrote {write(DOCS)} files to docs/.\n")
         return 0
     problems = stale(DOCS)
     for problem in problems:
-        sys.stderr.write(f"docs/{problem}: run python -m shared.contracts.generate\n")
+        sys.stderr.write(f"docs/{problem}. Run: python -m shared.contracts.generate\n")
     return 1 if problems else 0
 
 

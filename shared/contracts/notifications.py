@@ -1,4 +1,5 @@
-"""Notifications owns who is told, how, and whether it arrived. Key: the order id, unless a message says otherwise."""
+"""Messages of notifications, which owns emails, webhooks and feeds. Key: the order id, unless a message says
+otherwise."""
 
 from __future__ import annotations
 
@@ -10,54 +11,57 @@ from shared.contracts.values import Count, Id, Short, Text, Url
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic(
-    "notifications.commands.v1", owner="notifications", description="Webhook endpoints, replays, lost mails."
+    "notifications.commands.v1", owner="notifications", description="Webhook endpoints, replays, lost emails."
 )
-EVENTS = Topic("notifications.events.v1", owner="notifications", description="What was told to whom, and what failed.")
+EVENTS = Topic(
+    "notifications.events.v1", owner="notifications", description="Facts about emails and webhook deliveries."
+)
 
 WebhookEvent = Literal["order.received", "order.refunded", "order.created", "order.updated", "order.completed"]
 
 
 class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
-    """Send events of a store to a URL. Key: `<store>`. The same `endpoint` again replaces it."""
+    """Send a store's events to a URL. Registering the same `endpoint` again replaces it. Key: `<store>`."""
 
     endpoint: Id
     url: Url
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
     secret: Short = Field(repr=False, pattern=r"^whsec_[A-Za-z0-9+/=]{32,120}$")
-    """Standard Webhooks signing secret. The HTTP API makes it and shows it once."""
+    """Signing secret as in Standard Webhooks. The HTTP API generates it and shows it once."""
 
 
 class RemoveWebhook(Command, type="webhook.remove", topic=COMMANDS):
-    """Send nothing more to an endpoint. Key: `<store>`."""
+    """Stop sending to an endpoint and remove it. Key: `<store>`."""
 
     endpoint: Id
 
 
 class PauseWebhook(Command, type="webhook.pause", topic=COMMANDS):
-    """Hold an endpoint's deliveries back; they are kept as paused. Key: `<store>`. Also sent by notifications itself
-    when an endpoint answers 410 Gone."""
+    """Keep an endpoint's deliveries as paused instead of sending them. Key: `<store>`. Notifications also sends this to
+    itself when an endpoint answers 410 Gone."""
 
     endpoint: Id
     reason: Short = ""
 
 
 class ResumeWebhook(Command, type="webhook.resume", topic=COMMANDS):
-    """Send to a paused endpoint again. Key: `<store>`. What was held back is sent by `webhook.replay` per order."""
+    """Start sending to a paused endpoint again. Key: `<store>`. Use `webhook.replay` or `webhook.replay_lost` for the
+    deliveries that were paused."""
 
     endpoint: Id
 
 
 class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
-    """Send an order's exhausted and paused webhook deliveries again, under their old message ids. Of one endpoint where
-    it is named, and only `messages` where they are."""
+    """Send an order's exhausted and paused webhook deliveries again, under their original message ids. `endpoint` and
+    `messages` narrow the selection."""
 
     endpoint: Id | None = None
     messages: tuple[Short, ...] | None = Field(default=None, max_length=1000)
 
 
 class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
-    """Send again what a store's endpoints did not get: all deliveries that ended exhausted or paused at or after
-    `since` and before `until` (now where missing), of one endpoint where it is named. Key: `<store>`."""
+    """Send a store's lost webhook deliveries again: those that were exhausted or paused from `since` until before
+    `until` (default: now). `endpoint` narrows the selection. Key: `<store>`."""
 
     since: AwareDatetime
     until: AwareDatetime | None = None
@@ -65,14 +69,14 @@ class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
 
 
 class ResendMails(Command, type="mail.resend", topic=COMMANDS):
-    """Send an order's lost mails again, under their old Message-IDs: those that failed, and those of which nobody knows
-    whether they went out. Only `messages` (Message-IDs) where there are any."""
+    """Send an order's lost emails again, under their original Message-IDs: those that failed and those whose outcome is
+    unknown. `messages` (Message-IDs) narrows the selection."""
 
     messages: tuple[Short, ...] = Field(default=(), max_length=1000)
 
 
 class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
-    """Send again all mails of a store that were lost at or after `since` and before `until` (now where missing). Key:
+    """Send all emails of a store again that were lost from `since` until before `until` (default: now). Key:
     `<store>`."""
 
     since: AwareDatetime
@@ -80,17 +84,17 @@ class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
 
 
 class SettleMail(Command, type="mail.settle", topic=COMMANDS):
-    """A person says what became of a mail of which nobody could find out whether it went out."""
+    """Record manually whether an email was sent, if its outcome is unknown."""
 
     message: Short
     """The Message-ID."""
     outcome: Literal["sent", "not_sent"]
     reason: Short = Field(min_length=1)
-    """How that was found out: for the order's timeline."""
+    """How the outcome was established. Appears in the order's timeline."""
 
 
 class EmailSent(Event, type="email.sent", topic=EVENTS):
-    """The mail server took a mail. The text itself is never here."""
+    """The mail server accepted an email. The message never contains the email's text."""
 
     message: Short
     """The Message-ID."""
@@ -99,8 +103,8 @@ class EmailSent(Event, type="email.sent", topic=EVENTS):
 
 
 class EmailFailed(Event, type="email.failed", topic=EVENTS):
-    """A mail was lost: refused for good, not sent in all its time, or (`unresolved`) nobody knows. It can be sent again
-    by `mail.resend`. `text` is for staff."""
+    """An email was lost: rejected, not sent within the time limit, or of unknown outcome (code `unresolved`). Use
+    `mail.resend` to send it again. `text` is for staff."""
 
     message: Short
     template: Short
@@ -110,7 +114,7 @@ class EmailFailed(Event, type="email.failed", topic=EVENTS):
 
 
 class EmailResent(Event, type="email.resent", topic=EVENTS):
-    """Staff had a lost mail sent again; `email.sent` or `email.failed` follows."""
+    """Staff had a lost email sent again. `email.sent` or `email.failed` follows."""
 
     message: Short
     template: Short
@@ -118,7 +122,7 @@ class EmailResent(Event, type="email.resent", topic=EVENTS):
 
 
 class EmailSettled(Event, type="email.settled", topic=EVENTS):
-    """A person said what became of a mail."""
+    """Staff recorded whether an email was sent."""
 
     message: Short
     template: Short
@@ -128,17 +132,17 @@ class EmailSettled(Event, type="email.settled", topic=EVENTS):
 
 
 class WebhookDelivered(Event, type="webhook.delivered", topic=EVENTS):
-    """An endpoint took an event."""
+    """An endpoint accepted an event."""
 
     message: Short
-    """The `webhook-id`: the same for every repetition."""
+    """The `webhook-id`; the same for every attempt."""
     endpoint: Id
     event: Short
     attempts: Count
 
 
 class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
-    """An endpoint did not take an event in all the time that it was tried."""
+    """An endpoint did not accept an event within the time limit."""
 
     message: Short
     endpoint: Id
@@ -148,7 +152,7 @@ class WebhookExhausted(Event, type="webhook.exhausted", topic=EVENTS):
 
 
 class WebhooksReplayed(Event, type="webhook.replayed", topic=EVENTS):
-    """Staff had deliveries sent again; `webhook.delivered` or `webhook.exhausted` follows for each."""
+    """Staff had webhook deliveries sent again. `webhook.delivered` or `webhook.exhausted` follows for each."""
 
     messages: tuple[Short, ...]
 

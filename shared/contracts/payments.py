@@ -1,4 +1,4 @@
-"""Payments owns how money moves. Key: the order id."""
+"""Messages of payments, which owns charges and refunds. Key: the order id."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from pydantic import Field
 from shared.contracts.values import Amount, Card, Count, Currency, Given, Id, Short, Text, Url, Value
 from shared.core import Command, Event, Refusal, Topic
 
-COMMANDS = Topic("payments.commands.v1", owner="payments", description="Refunds and other wishes about money.")
-EVENTS = Topic("payments.events.v1", owner="payments", description="Everything that happens to money.")
+COMMANDS = Topic("payments.commands.v1", owner="payments", description="Requests for refunds, and manual settlement.")
+EVENTS = Topic("payments.events.v1", owner="payments", description="Facts about charges and refunds.")
 
 
 # Commands
 
 
 class RefundLine(Given):
-    """How much of one item; all that is left of it where the amount is missing."""
+    """The amount to refund for one item. Without `amount`: everything that is left of it."""
 
     item: Id
     amount: Amount | None = None
 
 
 class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
-    """Give money back: by items, by an amount, or (neither given) all that is left. Refused when more than is left."""
+    """Refund a payment by items, by an amount or, with neither, everything that is left. Refused if more than that."""
 
     amount: Amount | None = None
     items: tuple[RefundLine, ...] = Field(default=(), max_length=200)
     reason: Short = "requested_by_customer"
-    """requested_by_customer, duplicate, fraudulent, not_as_described or other."""
+    """One of requested_by_customer, duplicate, fraudulent, not_as_described, other."""
     note: Text = ""
 
 
 class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
-    """Say what became of an attempt or a refund whose outcome nobody could find out. What the provider reports later
-    counts for more. Refused for anything whose outcome is known."""
+    """Record the outcome of an unresolved attempt or refund manually. A later report by the provider overrides it.
+    Refused if the outcome is known."""
 
     attempt: Count | None = None
-    """Either an attempt …"""
+    """The attempt to settle; give this or `refund`."""
     refund: Id | None = None
-    """… or a refund."""
+    """The id of the refund to settle; give this or `attempt`."""
     outcome: Literal["captured", "not_charged", "refunded", "not_refunded"]
-    """`captured` or `not_charged` of an attempt, `refunded` or `not_refunded` of a refund."""
+    """`captured` or `not_charged` for an attempt, `refunded` or `not_refunded` for a refund."""
     reference: Short = ""
-    """The provider's id (`pi_…`, `re_…`) of what was captured or refunded."""
+    """The provider's id (`pi_…`, `re_…`) of the charge or refund. Required if money moved."""
     amount: Amount | None = None
-    """What was captured or refunded, to be compared with what was asked for."""
+    """The amount that moved, if known. Refused if it is not the requested amount."""
     reason: Text = Field(min_length=1)
-    """How it was found out."""
+    """How the outcome was established. Appears in the order's timeline."""
 
 
 # Facts
 
 
 class PaymentActionRequired(Event, type="payment.action_required", topic=EVENTS):
-    """The customer must confirm at `url` (3-D Secure)."""
+    """The customer must confirm the payment at `url` (3-D Secure)."""
 
     attempt: Count
     url: Url
 
 
 class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
-    """The money is here."""
+    """A payment was captured."""
 
     attempt: Count
     amount: Amount
@@ -76,23 +76,23 @@ class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
 
 
 class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):
-    """An attempt failed; nothing was charged."""
+    """A payment attempt was declined. Nothing was charged."""
 
     attempt: Count
     code: Short
-    """For staff: the provider's decline code where there is one (`do_not_honor`)."""
+    """For staff: the provider's decline code, if it has one (`do_not_honor`)."""
     text: Text
     """For the customer."""
     card: Card | None = None
     reason: Short | None = None
-    """For the customer, of a closed list: card_declined, insufficient_funds, expired_card, incorrect_details,
-    limit_exceeded, not_supported, not_confirmed, try_again, payment_method_unusable, not_chargeable, not_charged."""
+    """For the customer, one of card_declined, insufficient_funds, expired_card, incorrect_details, limit_exceeded,
+    not_supported, not_confirmed, try_again, payment_method_unusable, not_chargeable, not_charged."""
     detail: Text | None = None
-    """For staff: what the provider said. Never shown to a customer."""
+    """For staff: the provider's message. Never shown to customers."""
 
 
 class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
-    """The outcome of a call to the provider is unknown. It is looked for; a person may settle it."""
+    """The outcome of a call to the provider is unknown. Payments keeps checking; staff can settle it."""
 
     attempt: Count
     text: Text
@@ -100,30 +100,30 @@ class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
 
 
 class PaymentSettled(Event, type="payment.settled", topic=EVENTS):
-    """A person said how an attempt or a refund ended whose outcome was unknown. What follows is told beside it."""
+    """Staff recorded the outcome of an unresolved attempt or refund. The resulting facts are published with it."""
 
     attempt: Count
     refund: Short = ""
-    """Empty for the attempt itself."""
+    """The refund's id; empty if the attempt itself is meant."""
     outcome: Short
-    """captured, not_charged, refunded or not_refunded."""
+    """One of captured, not_charged, refunded, not_refunded."""
     reference: Short = ""
     reason: Text
     """For staff."""
 
 
 class PaymentSettlementContradicted(Event, type="payment.settlement_contradicted", topic=EVENTS):
-    """The provider reports otherwise than a person had said; its word counts. Needs attention."""
+    """The provider's report differs from a manual settlement and overrides it. Needs attention."""
 
     attempt: Count
     refund: Short = ""
-    """Empty for the attempt itself."""
+    """The refund's id; empty if the attempt itself is meant."""
     text: Text
     """For staff."""
 
 
 class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
-    """An open attempt was called off; nothing was or will be charged."""
+    """An open payment attempt was cancelled. Nothing was or will be charged."""
 
     attempt: Count
 
@@ -132,27 +132,27 @@ class RefundedLine(Value):
     item: Id
     amount: Amount
     whole: bool
-    """Nothing of the item is left to refund."""
+    """True if nothing of the item is left to refund."""
 
 
 class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
-    """Money went back."""
+    """A refund was made."""
 
     refund: Id
     amount: Amount
     currency: Currency
     captured: Amount
     refunded: Amount
-    """All refunds so far."""
+    """Sum of all refunds so far."""
     items: tuple[RefundedLine, ...] = ()
-    """Empty where only an amount was given and something is left."""
+    """Empty for a partial refund that names no items."""
     reason: Short = ""
     transaction: Short = ""
     """The provider's id: `re_…`."""
 
 
 class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
-    """The provider did not give the money back; a person must look."""
+    """The provider did not make the refund. It needs attention."""
 
     refund: Id
     amount: Amount
@@ -162,7 +162,7 @@ class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
 
 
 class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
-    """A second charge for the same order was found and given back. The order's own payment is untouched."""
+    """A duplicate charge for the order was found and refunded. The order's own payment is unaffected."""
 
     refund: Id
     attempt: Count

@@ -1,4 +1,4 @@
-"""What the checkout page publishes. The record's key is the order id, which the storefront chooses (a UUIDv7, say)."""
+"""Messages of the storefront's checkout page. Key: the order id, which the storefront chooses (such as a UUIDv7)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ from shared.contracts.values import (
 )
 from shared.core import Command, Topic
 
-CHECKOUTS = Topic(
-    "storefront.checkouts.v1", owner="storefront", description="What customers do on the checkout page, by order id."
-)
+CHECKOUTS = Topic("storefront.checkouts.v1", owner="storefront", description="Customers' actions on the checkout page.")
 
 
 class Source(Given):
@@ -42,7 +40,7 @@ class Source(Given):
 
 
 class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
-    """A customer opened the checkout page. The order exists from here on."""
+    """A customer opened the checkout page. This creates the order."""
 
     store: Id
     currency: Currency
@@ -53,7 +51,7 @@ class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
 
 
 class SubmittedItem(Given):
-    """One line as the customer saw it. Prices are checked against the SKU."""
+    """One line as shown to the customer. Prices are checked against the SKU."""
 
     sku: Id
     quantity: int = Field(ge=-(2**31), lt=2**31)
@@ -63,7 +61,7 @@ class SubmittedItem(Given):
 
 
 class PaymentChoice(Given):
-    """How the customer pays. Never a card number: a token or payment method that the provider made of it."""
+    """The customer's payment method, as a token or id issued by the provider. Never a card number."""
 
     payment_method: Short | None = None
     """Stripe's `pm_…`."""
@@ -72,7 +70,7 @@ class PaymentChoice(Given):
 
 
 class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
-    """The customer pressed "buy"."""
+    """The customer submitted the checkout."""
 
     store: Id
     customer: Customer
@@ -85,13 +83,13 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     total: Amount
     """subtotal + tax: before discounts."""
     purchased: Amount
-    """total - discounts: what is charged."""
+    """total - discounts: the amount to charge."""
     payment: PaymentChoice = PaymentChoice()
     discounts: tuple[Discount, ...] = Field(default=(), max_length=20)
     taxes: tuple[TaxLine, ...] = Field(default=(), max_length=50)
     billing: Address | None = None
     shipping: Address | None = None
-    """Required exactly when an item is shippable."""
+    """Required if an item is shippable."""
     country: Country | None = None
     locale: Locale | None = None
     offer: Id | None = None
@@ -100,12 +98,12 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
 
 
 class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
-    """The customer tries to pay again, after a declined card or an abandoned 3-D Secure step."""
+    """The customer pays again after a declined card or an unfinished 3-D Secure step."""
 
     payment: PaymentChoice
 
 
 class CheckoutAbandoned(Command, type="checkout.abandoned", topic=CHECKOUTS):
-    """The customer gave the order up before it was paid."""
+    """The customer abandoned the order before paying."""
 
     reason: Text = ""

@@ -27,7 +27,7 @@ Text = Annotated[str, StringConstraints(max_length=2000)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
-"""How long something waits: more than nothing, ten years at most (ISO 8601 duration)."""
+"""A duration (ISO 8601): more than zero, at most about ten years."""
 
 
 class Value(BaseModel):
@@ -37,13 +37,13 @@ class Value(BaseModel):
 
 
 class Given(BaseModel):
-    """A part of what a storefront or a person sends. Unknown fields are an error that names them."""
+    """A part of what a storefront or staff send. Unknown fields are an error that names them."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class OrderStatus(StrEnum):
-    """Where an order is in its life (REQUIREMENTS, section 1)."""
+    """The status of an order. services/checkout/README.md shows the transitions."""
 
     CREATED = "created"
     RECEIVED = "received"
@@ -81,7 +81,7 @@ class FulfilmentStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """Of one item. `waiting`: for a parcel, a code or a person."""
+    """The delivery status of one item. `waiting`: for a parcel, a redemption code or staff."""
 
     PENDING = "pending"
     WAITING = "waiting"
@@ -94,12 +94,12 @@ ItemKind = Literal["product", "order_bump", "pre_upsell"]
 
 
 class Customer(Given):
-    """Who buys."""
+    """The buyer."""
 
     name: Short
     email: Email
     id: Id | None = None
-    """The storefront's id of the customer, if signed in."""
+    """The storefront's id for the customer, if signed in."""
     phone: Short | None = None
     signed_in: bool = False
     account_link: Url | None = None
@@ -119,14 +119,14 @@ class Address(Given):
 
 
 class Discount(Given):
-    """A reduction of the whole order."""
+    """A discount on the whole order."""
 
     code: Short
     amount: Amount
 
 
 class TaxLine(Given):
-    """One tax, by rate and country."""
+    """One tax, with its rate and country."""
 
     rate: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,4})?$")]
     """Per cent as a decimal string."""
@@ -136,7 +136,7 @@ class TaxLine(Given):
 
 
 class Card(Value):
-    """What may be known of a card."""
+    """The displayable details of a card."""
 
     brand: Short
     last4: Annotated[str, StringConstraints(pattern=r"^\d{4}$")]
@@ -156,7 +156,7 @@ class OrderItem(Value):
     line_total: Amount
     """quantity × unit price, before discounts and tax."""
     purchased: Amount
-    """This line's exact part of the order's purchased amount: the most that can be refunded for it."""
+    """This line's exact share of the order's purchased amount; at most this can be refunded for it."""
     kind: ItemKind = "product"
     shippable: bool = False
     thumbnail: Url | None = None
@@ -164,30 +164,30 @@ class OrderItem(Value):
 
 
 class Instructions(Value):
-    """What the customer needs in order to use an item."""
+    """How the customer gets or uses an item."""
 
     kind: Literal["download", "code", "course", "shipment", "manual"]
     link: Url | None = None
-    """Where to download or to enter. A download link is signed and expires."""
+    """Where to download the file or open the course. Download links are signed and expire."""
     expires: datetime | None = None
     code: Short | None = None
-    """The redemption code; several are joined by a comma and a blank, or only counted where that is too long."""
+    """The redemption code. Several codes are separated by commas, or only counted (`40 codes`) if that is too long."""
     codes: tuple[Short, ...] = ()
-    """Every redemption code, where there are several."""
+    """All redemption codes, if there are several."""
     carrier: Short | None = None
     tracking: Short | None = None
     note: Text | None = None
 
 
 class StoreCard(Value):
-    """What other services need to know of the store."""
+    """What other services need to know about the store."""
 
     id: Id
     name: Short
     sender: Email
-    """From address of mails to customers."""
+    """The From address of emails to customers."""
     staff_email: Email
-    """Where alerts to staff go."""
+    """Receives alerts to staff."""
     support_email: Email
     order_url: Url
-    """Where a customer sees an order and pays again; `{order}` stands for the order id."""
+    """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""

@@ -136,7 +136,7 @@ def message_id(text: str) -> UUID:
     if version not in (7, 8):
         raise ValueError("is not a UUID of version 7")
     if version == 7 and time_of(id) is None:
-        raise ValueError("tells a time beyond the year 9999")
+        raise ValueError("has a time after the year 9999")
     return id
 
 

@@ -1,8 +1,7 @@
-"""Whether a schema still accepts all that it once accepted, and still promises all that it once promised.
+"""Full compatibility of a message's schema with the shape that was first published.
 
-Full compatibility, against the shape as first published: whoever was written to any earlier shape of the same version
-can read what is sent now, and what was sent then can be read now. Values that are added to an enumeration of an event
-are left to a person: upgrade the readers first.
+Readers written for any earlier shape of the same version can read what is sent now, and today's readers can read what
+was sent then. New values of an event's enumeration are allowed: upgrade the readers first.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties
 
 
 def broken(published: Json, now: Json) -> list[str]:
-    """What changed that must not, in words, by path."""
+    """The incompatible changes, one sentence each, by path."""
     return list(_broken(_resolved(published, published), _resolved(now, now), "body"))
 
 
 def _resolved(schema: Any, whole: Json) -> Any:
-    """Without references (our messages are not recursive), names and texts."""
+    """Without references (messages are not recursive)."""
     if isinstance(schema, list):
         return [_resolved(part, whole) for part in schema]
     if not isinstance(schema, dict):

@@ -1,7 +1,7 @@
-"""`python -m tests.contracts.publish`: keeps the shape and one body of every message that has none yet.
+"""`python -m tests.contracts.publish`: stores the schema (`baseline/`) and one body (`golden/`) of each new message.
 
-What is once kept is never written again: it is what the world has seen. Until a message was released, delete its two
-files and publish it anew.
+Existing files are never overwritten: they are what other systems rely on. While a message is not released yet, delete
+its two files and run the command again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is published stays readable, and the documents say what the code does."""
+"""Published messages stay readable, and the generated documents are up to date."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_every_message_has_an_example() -> None:
 @each_message
 def test_a_published_body_stays_readable_and_loses_nothing(kind: type[Message]) -> None:
     file = GOLDEN / file_name(kind)
-    assert file.is_file(), "publish it: python -m tests.contracts.publish"
+    assert file.is_file(), "store it: python -m tests.contracts.publish"
 
     message = decode(kind, file.read_bytes())
 
@@ -63,7 +63,7 @@ def test_the_schema_accepts_the_example_and_the_golden_body(kind: type[Message])
 
 @each_message
 def test_unknown_fields_are_named_in_commands_and_ignored_in_events(kind: type[Message]) -> None:
-    for path, body in _with_a_stranger(json.loads(encode(EXAMPLES[kind]))):
+    for path, body in _with_an_unknown_field(json.loads(encode(EXAMPLES[kind]))):
         text = json.dumps(body).encode()
         if issubclass(kind, Command):
             with pytest.raises(BadBody) as wrong:
@@ -73,8 +73,8 @@ def test_unknown_fields_are_named_in_commands_and_ignored_in_events(kind: type[M
             assert decode(kind, text) == EXAMPLES[kind]
 
 
-def _with_a_stranger(body: Any) -> Iterator[tuple[list[str], Any]]:
-    """The body with an unknown field at the top, and in each part of it that has fields of its own."""
+def _with_an_unknown_field(body: Any) -> Iterator[tuple[list[str], Any]]:
+    """The body with an unknown field at the top, and in each of its parts that is an object."""
     yield [], body | {"x-unheard-of": 1}
     for name in ("customer", "origin", "shipping", "payment"):
         if body.get(name):
@@ -82,7 +82,7 @@ def _with_a_stranger(body: Any) -> Iterator[tuple[list[str], Any]]:
 
 
 def test_the_documents_are_fresh() -> None:
-    assert stale(DOCS) == [], "run python -m shared.contracts.generate"
+    assert stale(DOCS) == [], "run: python -m shared.contracts.generate"
 
 
 def test_a_stale_a_missing_and_a_left_over_document_are_named(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ class TestAsyncApi:
 
 
 async def _service(name: str) -> Service:
-    """A service as its composition root makes it, on settings that lead nowhere."""
-    nowhere = ServiceSettings(database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    """A service as its app.py builds it, with settings that reach no other system."""
+    nowhere = ServiceSettings(database_url="postgresql://test@127.0.0.1:1/test")
     settings = Settings(
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         api_token=SecretStr("t" * 32),
@@ -186,7 +186,7 @@ def _references(part: Any) -> Iterator[str]:
 
 
 class TestCompatibility:
-    """The judge is judged: each of these changes must be seen."""
+    """Each of these changes must be detected."""
 
     THEN: ClassVar[dict[str, Any]] = {
         "type": "object",

@@ -113,7 +113,7 @@ async def test_a_decline_fits_with_the_payment_inside_it(call: Caller, card: str
 
 async def test_errors_fit(call: Caller, shop: Sandbox) -> None:
     await call.pay(form={"amount": "1"}, status=400)
-    await call.pay("pm_nobody", status=404)
+    await call.pay("pm_unknown", status=404)
     paid = await call.pay()
     await call.post(f"{INTENT}/capture", paid["id"], status=400)
     await call.post("/v1/refunds", form={"payment_intent": paid["id"], "amount": "1001"}, status=400)

@@ -1,0 +1,41 @@
+"""Examples of the messages in `shared/contracts/fulfillment.py`."""
+
+from __future__ import annotations
+
+from shared.contracts import fulfillment
+from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK
+from shared.core import Message
+
+EXAMPLES: tuple[Message, ...] = (
+    fulfillment.ConfigureProduct(
+        action=fulfillment.CourseAccess(url="https://courses.example/grants", enter="https://courses.example/enter"),
+        track_stock=True,
+    ),
+    fulfillment.ReceiveStock(quantity=40),
+    fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
+    fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
+    fulfillment.DeliveryCodesArrived(pool="gift-cards"),
+    fulfillment.RetryDelivery(items=("2",)),
+    fulfillment.SettleDelivery(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
+    fulfillment.StockReserved(),
+    fulfillment.StockRefused(skus=("atlas",)),
+    fulfillment.StockReleased(skus={"atlas": 2}),
+    fulfillment.ItemDelivered(item="2", instructions=LINK, under_way=0, attempts=(FAILED_ATTEMPT,)),
+    fulfillment.ItemWaiting(item="1", code="shipment", text="Waiting for a parcel.", under_way=1),
+    fulfillment.ItemFailed(
+        item="2",
+        code="forbidden",
+        text="The course platform answered 403: check the credentials of the action.",
+        attempts=(FAILED_ATTEMPT,),
+    ),
+    fulfillment.ItemRetried(item="2"),
+    fulfillment.ItemRevoked(item="2"),
+    fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
+    fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
+    fulfillment.FulfillmentRefused(
+        command="order.ship",
+        command_id=COMMAND,
+        code="nothing_to_ship",
+        text="No item of this order is waiting for a parcel.",
+    ),
+)

@@ -1,0 +1,74 @@
+"""Examples of the messages in `shared/contracts/payments.py`."""
+
+from __future__ import annotations
+
+from shared.contracts import payments
+from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, PAID, REFUND
+from shared.core import Message, Problem
+
+EXAMPLES: tuple[Message, ...] = (
+    payments.RefundPayment(
+        items=(payments.RefundLine(item="1", amount=1500), payments.RefundLine(item="2")),
+        reason="not_as_described",
+        note="One atlas arrived torn.",
+    ),
+    payments.SettlePayment(
+        attempt=1,
+        outcome="captured",
+        reference="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
+        amount=5380,
+        reason="Found in Stripe's dashboard by the order's number.",
+    ),
+    payments.PaymentActionRequired(attempt=1, url=BANK_URL),
+    payments.PaymentCaptured(
+        attempt=1,
+        amount=5380,
+        currency="GBP",
+        provider="stripe",
+        transaction="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
+        card=CARD,
+        captured_at=PAID,
+    ),
+    payments.PaymentDeclined(
+        attempt=1,
+        code="insufficient_funds",
+        text="Your card has insufficient funds.",
+        card=CARD,
+        reason="insufficient_funds",
+        detail="Your card has insufficient funds.",
+    ),
+    payments.PaymentUnresolved(attempt=1, text="No answer within 30 s."),
+    payments.PaymentSettled(
+        attempt=1,
+        outcome="captured",
+        reference="pi_3QzX9L2eZvKYlo2C1b7Qw8Rt",
+        reason="Found in Stripe's dashboard by the order's number.",
+    ),
+    payments.PaymentSettlementContradicted(
+        attempt=1, text="Settled as not_charged by staff:anna, but the provider has captured 53.80 GBP."
+    ),
+    payments.PaymentCancelled(attempt=1),
+    payments.PaymentRefunded(
+        refund=REFUND,
+        amount=2086,
+        currency="GBP",
+        captured=5380,
+        refunded=2086,
+        items=(payments.RefundedLine(item="2", amount=2086, whole=True),),
+        reason="requested_by_customer",
+        transaction="re_3QzX9L2eZvKYlo2C1mN4pQ5s",
+    ),
+    payments.PaymentRefundFailed(
+        refund=REFUND, amount=2086, code="expired_or_canceled_card", text="The card is no longer valid."
+    ),
+    payments.PaymentSurplusRefunded(
+        refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
+    ),
+    payments.PaymentsRefused(
+        command="payment.refund",
+        command_id=COMMAND,
+        code="too_much",
+        text="At most 32.94 GBP can be refunded.",
+        problems=(Problem(field="amount", code="too_much", text="5380 is more than 3294."),),
+    ),
+)

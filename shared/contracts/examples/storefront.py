@@ -1,0 +1,50 @@
+"""Examples of the messages in `shared/contracts/storefront.py`."""
+
+from __future__ import annotations
+
+from shared.contracts import storefront
+from shared.contracts.examples.order import ADDRESS, CUSTOMER, DISCOUNT, PLACED, STORE, TAX
+from shared.core import Message
+
+EXAMPLES: tuple[Message, ...] = (
+    storefront.CheckoutOpened(
+        store=STORE,
+        currency="GBP",
+        country="GB",
+        locale="en-GB",
+        email="ada@example.com",
+        origin=storefront.Source(
+            link="https://northwind.example/c/spring", source="newsletter", tags=("spring",), client_ip="203.0.113.7"
+        ),
+    ),
+    storefront.CheckoutSubmitted(
+        store=STORE,
+        customer=CUSTOMER,
+        items=(
+            storefront.SubmittedItem(sku="atlas", quantity=2, unit_price=1500),
+            storefront.SubmittedItem(
+                sku="maps",
+                quantity=1,
+                unit_price=1900,
+                kind="order_bump",
+                custom_fields={"dedication": "For Charles"},
+            ),
+        ),
+        currency="GBP",
+        subtotal=4900,
+        tax=980,
+        total=5880,
+        purchased=5380,
+        payment=storefront.PaymentChoice(payment_method="pm_card_visa"),
+        discounts=(DISCOUNT,),
+        taxes=(TAX,),
+        billing=ADDRESS,
+        shipping=ADDRESS,
+        country="GB",
+        locale="en-GB",
+        offer="spring-bundle",
+        terms_accepted_at=PLACED,
+    ),
+    storefront.CheckoutPaymentRetried(payment=storefront.PaymentChoice(token="tok_visa")),  # noqa: S106  # Stripe's test token
+    storefront.CheckoutAbandoned(reason="changed my mind"),
+)
