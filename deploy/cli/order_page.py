@@ -79,12 +79,12 @@ def _payments(order: Body) -> list[str]:
         name = f"{card['brand']} ending {card['last4']}" if card else ""
         found.append(
             f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
-            f"{money(attempt['amount'], currency):>14}  {name}  {attempt['transaction']}  {attempt['text']}".rstrip()
+            f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {attempt['text']}".rstrip()
         )
     for refund in payment["refunds"]:
         found.append(
             f"  {clock(refund['at'])}  refund     {refund['status']:<14} {money(refund['amount'], currency):>14}  "
-            f"{refund['reason']}  {refund['transaction']}  {refund['text']}".rstrip()
+            f"{refund['reason']}  {refund['reference']}  {refund['text']}".rstrip()
         )
     for call in payment.get("waiting", ()):
         found += [f"  {call['kind']}:", *waits] if (waits := _waits({"waiting": call})) else []

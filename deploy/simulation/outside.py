@@ -182,7 +182,7 @@ def operation_key(operation: Any) -> str:
 
 
 def told(answer: object) -> str:
-    parts = [f"{n}={getattr(answer, n)}" for n in ("status", "code", "error", "intent") if getattr(answer, n, "")]
+    parts = [f"{n}={getattr(answer, n)}" for n in ("status", "code", "error", "reference") if getattr(answer, n, "")]
     return f"→ {type(answer).__name__} {' '.join(parts)}".rstrip()
 
 

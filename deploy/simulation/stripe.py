@@ -14,12 +14,12 @@ from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outside import Answer, Outside, by_nobody
 from services.payments.domain.operations import (
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
+    ChargeReported,
     ChargeStatus,
-    FindIntent,
+    FindCharge,
     FindRefund,
-    IntentReported,
     RefundCharge,
     RefundProgress,
     RefundReported,
@@ -120,7 +120,7 @@ class Stripe(Outside):
                 self._keys[operation.order, operation.refund] = key
         return await super().perform(operation, key)
 
-    def do(self, operation: ChargeCard | CancelIntent | RefundCharge | FindIntent | FindRefund, key: str) -> Answer:
+    def do(self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindRefund, key: str) -> Answer:
         match operation:
             case ChargeCard() | RefundCharge() if known := self._remembered(key):
                 return self._now(operation, known)
@@ -128,9 +128,9 @@ class Stripe(Outside):
                 return self._once(operation, key, self._charge(operation))
             case RefundCharge():
                 return self._once(operation, key, self._refund(operation))
-            case CancelIntent():
+            case CancelCharge():
                 return self._cancel(operation)
-            case FindIntent():
+            case FindCharge():
                 return self._find(operation)
             case FindRefund():
                 return self._find_refund(operation)
@@ -159,7 +159,7 @@ class Stripe(Outside):
     def _on_record(self, operation: object) -> Outcome | None:
         match operation:
             case RefundCharge():
-                made = self._made(operation.intent, operation.refund)
+                made = self._made(operation.charge, operation.refund)
                 return RefundCharge.Done(made.id, made.status) if made else None
             case ChargeCard():
                 intent = self._intent(operation.order, operation.attempt)
@@ -234,30 +234,30 @@ class Stripe(Outside):
         self._tell_intent(intent)
         return True
 
-    def _cancel(self, cancel: CancelIntent) -> Outcome:
-        intent = self.intents[cancel.intent]
+    def _cancel(self, cancel: CancelCharge) -> Outcome:
+        intent = self.intents[cancel.reference]
         if intent.status == "succeeded":
-            return CancelIntent.Done("succeeded", intent.captured, VISA)
+            return CancelCharge.Done("succeeded", intent.captured, VISA)
         if intent.status == "processing":
-            return CancelIntent.Failed("unexpected_state", "The payment is processing at Stripe; look there.")
+            return CancelCharge.Failed("unexpected_state", "The payment is processing at Stripe; look there.")
         if intent.status != "cancelled":
             intent.status = "cancelled"
             self._tell_intent(intent)
-        return CancelIntent.Done("cancelled")
+        return CancelCharge.Done("cancelled")
 
-    def _find(self, wanted: FindIntent) -> Answer:
-        intent = self.intents.get(wanted.intent) or self._intent(wanted.order, wanted.attempt)
+    def _find(self, wanted: FindCharge) -> Answer:
+        intent = self.intents.get(wanted.reference) or self._intent(wanted.order, wanted.attempt)
         if intent is None and self._asked(wanted.order, wanted.attempt):
             return Unknown(TOO_EARLY)
         if intent is None:
-            return FindIntent.Done("", "failed", code="not_charged", text="Stripe has no such payment.")
+            return FindCharge.Done("", "failed", code="not_charged", text="Stripe has no such payment.")
         status = _charge_status(intent)
-        return FindIntent.Done(intent.id, status, intent.captured, _url(intent), VISA, intent.code, intent.code)
+        return FindCharge.Done(intent.id, status, intent.captured, _url(intent), VISA, intent.code, intent.code)
 
     # Refunds
 
     def _refund(self, wanted: RefundCharge) -> Outcome:
-        intent = self.intents[wanted.intent]
+        intent = self.intents[wanted.charge]
         if wanted.amount > intent.captured - intent.refunded:
             return RefundCharge.Failed("charge_already_refunded", "more than is left")
         if self.profile.happens(self.profile.level.raises):
@@ -280,7 +280,7 @@ class Stripe(Outside):
         return next((made for made in self.intents[intent].refunds if made.refund == refund), None)
 
     def _find_refund(self, wanted: FindRefund) -> Answer:
-        made = self._made(wanted.intent, wanted.refund)
+        made = self._made(wanted.charge, wanted.refund)
         if made is None and self._asked(wanted.order, wanted.refund):
             return Unknown(TOO_EARLY)
         return FindRefund.Done(made.id, made.status) if made else FindRefund.Done("", "failed", "not_refunded")
@@ -290,7 +290,7 @@ class Stripe(Outside):
     def _tell_intent(self, intent: Intent) -> None:
         if intent.status == "processing":
             return
-        report = IntentReported(
+        report = ChargeReported(
             intent.attempt, intent.id, _charge_status(intent), intent.captured, _url(intent), VISA, intent.code, ""
         )
         self._tell(intent, report)

@@ -134,9 +134,9 @@ class World:
         self.systems = (self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers)
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
-            paying.CancelIntent: self.stripe,
+            paying.CancelCharge: self.stripe,
             paying.RefundCharge: self.stripe,
-            paying.FindIntent: self.stripe,
+            paying.FindCharge: self.stripe,
             paying.FindRefund: self.stripe,
             fulfilling.GrantAccess: self.platform,
             fulfilling.RevokeAccess: self.platform,

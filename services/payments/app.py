@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain import payments
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, FindRefund, RefundCharge
+from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
 from services.payments.gateways.providers import Providers
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gauges import GAUGES
@@ -37,9 +37,9 @@ def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], 
         storage=storage,
         gateways={
             ChargeCard: providers,
-            CancelIntent: providers,
+            CancelCharge: providers,
             RefundCharge: providers,
-            FindIntent: providers,
+            FindCharge: providers,
             FindRefund: providers,
         },
         gauges=GAUGES,

@@ -107,7 +107,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
                 "attempt": attempt.number,
                 "status": attempt.status,
                 "amount": attempt.amount,
-                "transaction": attempt.intent,
+                "reference": attempt.reference,
                 "card": attempt.card.model_dump() if attempt.card else None,
                 "code": attempt.code,
                 "text": attempt.text,
@@ -126,7 +126,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
                 "items": [{"item": share.item, "amount": share.amount} for share in refund.shares],
                 "reason": refund.reason,
                 "note": refund.note,
-                "transaction": refund.transaction,
+                "reference": refund.reference,
                 "code": refund.code,
                 "text": refund.text,
                 "settled_by": refund.settled_by,
@@ -138,13 +138,13 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
 
 
 def some_payments(edge: HttpApi) -> RequestHandler:
-    """Filters: status, provider, currency, store, number, intent, unresolved=true; pages by `after` (an order key)."""
+    """Filters: status, provider, currency, store, number, reference, unresolved=true; `after` (an order) pages."""
     columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
 
     async def show(request: web.Request) -> web.StreamResponse:
         query = _equal(
-            statement, payments, request.query, "status", "provider", "currency", "store", "number", "intent"
+            statement, payments, request.query, "status", "provider", "currency", "store", "number", "reference"
         )
         if request.query.get("unresolved") == "true":
             query = query.where(payments.c.unresolved)

@@ -76,7 +76,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
         .join(sums, sums.c.key == row.key, isouter=True)
         .where(row.data.is_not(None), row.captured - row.refunded != sa.func.coalesce(sums.c.amount, 0))
     )
-    unknown = sa.select(row.key, row.intent).where(row.unresolved)
+    unknown = sa.select(row.key, row.reference).where(row.unresolved)
     async with engine.connect() as connection:
         found = [
             Difference("unbalanced", key, transaction, "The entries of this transaction do not sum to zero.")
@@ -90,10 +90,10 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
             Difference(
                 "unresolved",
                 key,
-                intent or "",
+                reference or "",
                 "Outcome of a call to the provider unknown: look there, then settle it.",
             )
-            for key, intent in await connection.execute(unknown)
+            for key, reference in await connection.execute(unknown)
         ]
     return found
 

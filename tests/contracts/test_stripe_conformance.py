@@ -13,7 +13,7 @@ import stripe
 from aiohttp import web
 from pydantic import SecretStr
 
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, RefundCharge
+from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, RefundCharge
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_records import stripe_movements
 from shared.settings import StripeSettings
@@ -286,13 +286,13 @@ async def gateway_calls(url: str) -> None:
         by_token = replace(charge, attempt=2, payment_method="", token="tok_visa")
         assert isinstance(await gateway.perform(by_token, "gateway-2"), ChargeCard.Done)
         assert isinstance(await gateway.find(charge, FORGOTTEN), ChargeCard.Done)
-        await gateway.perform(FindIntent("stripe", "o-1", 1, paid.intent, datetime.now(UTC)), "gateway-3")
-        refund = RefundCharge("stripe", "o-1", "s-1", "r-1", paid.intent, 99, "USD", "requested_by_customer")
+        await gateway.perform(FindCharge("stripe", "o-1", 1, paid.reference, datetime.now(UTC)), "gateway-3")
+        refund = RefundCharge("stripe", "o-1", "s-1", "r-1", paid.reference, 99, "USD", "requested_by_customer")
         assert isinstance(await gateway.perform(refund, "gateway-4"), RefundCharge.Done)
         assert isinstance(await gateway.find(refund, "gateway-4"), RefundCharge.Done)
         waiting = await gateway.perform(replace(charge, payment_method="pm_card_threeDSecureRequired"), "gateway-5")
         assert isinstance(waiting, ChargeCard.Done)
-        await gateway.perform(CancelIntent("stripe", "o-1", 1, waiting.intent), "gateway-6")
+        await gateway.perform(CancelCharge("stripe", "o-1", 1, waiting.reference), "gateway-6")
         assert await stripe_movements(gateway, since=datetime(2026, 1, 1, tzinfo=UTC))
     finally:
         await gateway.close()

@@ -114,7 +114,7 @@ async def test_money_that_is_owed_for_long_and_what_nobody_knows_are_counted(new
         identity = derived_id(UUID(int=3), number, now)
         return OperationRow(identity, "o-1", kind, b"{}", b"[]", now + HOUR, now - age, "stripe")
 
-    rows = [row(1, "RefundCharge", HOUR), row(2, "RefundCharge", 2 * DAY), row(3, "FindIntent", 2 * DAY)]
+    rows = [row(1, "RefundCharge", HOUR), row(2, "RefundCharge", 2 * DAY), row(3, "FindCharge", 2 * DAY)]
     async with store.begin() as tx:
         await tx.write(Writes(operations=rows))
     payment = sa.text(

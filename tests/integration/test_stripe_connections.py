@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 from pydantic import SecretStr
 
-from services.payments.domain.operations import FindIntent
+from services.payments.domain.operations import FindCharge
 from services.payments.gateways.stripe import StripeGateway
 from shared.settings import StripeSettings
 
@@ -38,7 +38,7 @@ async def test_no_call_waits_for_the_connections_of_others() -> None:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     settings = StripeSettings(api_key=SecretStr("sk_test_x"), api_base=url, requests_per_second=500, timeout=60)
     gateway, since = StripeGateway(settings), datetime.now(UTC)
-    looks = (gateway.perform(FindIntent("stripe", f"o-{n}", 1, "pi_x", since), "key") for n in range(CALLS))
+    looks = (gateway.perform(FindCharge("stripe", f"o-{n}", 1, "pi_x", since), "key") for n in range(CALLS))
     answers = asyncio.gather(*looks)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(20):
@@ -49,4 +49,4 @@ async def test_no_call_waits_for_the_connections_of_others() -> None:
     await gateway.close()
     await runner.cleanup()
     assert at_once == CALLS
-    assert {type(one) for one in found} == {FindIntent.Failed}
+    assert {type(one) for one in found} == {FindCharge.Failed}

@@ -19,11 +19,11 @@ from pydantic import SecretStr
 
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    FindIntent,
+    ChargeReported,
+    FindCharge,
     FindRefund,
-    IntentReported,
     RefundCharge,
     RefundReported,
 )
@@ -90,7 +90,7 @@ async def paid(gateway: StripeGateway, wish: ChargeCard | None = None) -> Charge
 
 
 def refund_of(done: ChargeCard.Done, amount: int = 1999) -> RefundCharge:
-    return RefundCharge("stripe", "o-1", "s-1", "r-1", done.intent, amount, "USD", "requested_by_customer")
+    return RefundCharge("stripe", "o-1", "s-1", "r-1", done.reference, amount, "USD", "requested_by_customer")
 
 
 async def test_a_good_card_pays(gateway: StripeGateway) -> None:
@@ -120,7 +120,7 @@ async def test_a_declined_card_says_why(gateway: StripeGateway, card: str, code:
     failed = await gateway.perform(charge(card), key_of())
     assert isinstance(failed, ChargeCard.Failed)
     assert (failed.code, failed.reason) == (code, reason)
-    assert failed.intent.startswith("pi_")
+    assert failed.reference.startswith("pi_")
     assert failed.card is not None
     assert failed.text
 
@@ -154,9 +154,9 @@ async def test_what_is_wrong_with_our_key_is_nobodys_decline(
     for operation in (
         charge(attempt=2),
         refund_of(done),
-        CancelIntent("stripe", "o-1", 1, done.intent),
-        FindIntent("stripe", "o-1", 1, "", EARLIER),
-        FindRefund("stripe", "o-1", "r-1", done.intent),
+        CancelCharge("stripe", "o-1", 1, done.reference),
+        FindCharge("stripe", "o-1", 1, "", EARLIER),
+        FindRefund("stripe", "o-1", "r-1", done.reference),
     ):
         answer = await gateway.perform(operation, key_of())
         assert isinstance(answer, OperatorFault), operation
@@ -182,15 +182,15 @@ async def test_3ds_hands_over_to_the_customer_and_can_be_called_off(gateway: Str
     done = await paid(gateway, charge("pm_card_threeDSecureRequired"))
     assert done.status == "requires_action"
     assert done.url.startswith("http")
-    cancel = CancelIntent("stripe", "o-1", 1, done.intent)
-    assert await gateway.perform(cancel, key_of()) == CancelIntent.Done("cancelled")
-    assert await gateway.perform(cancel, key_of()) == CancelIntent.Done("cancelled")
+    cancel = CancelCharge("stripe", "o-1", 1, done.reference)
+    assert await gateway.perform(cancel, key_of()) == CancelCharge.Done("cancelled")
+    assert await gateway.perform(cancel, key_of()) == CancelCharge.Done("cancelled")
 
 
 async def test_what_is_paid_cannot_be_called_off(gateway: StripeGateway) -> None:
     done = await paid(gateway)
-    answer = await gateway.perform(CancelIntent("stripe", "o-1", 1, done.intent), key_of())
-    assert answer == CancelIntent.Done("succeeded", 1999, done.card)
+    answer = await gateway.perform(CancelCharge("stripe", "o-1", 1, done.reference), key_of())
+    assert answer == CancelCharge.Done("succeeded", 1999, done.card)
 
 
 async def test_the_same_key_charges_once(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
@@ -213,7 +213,7 @@ async def test_a_lost_answer_is_unknown_and_asking_again_charges_once(
     assert done.status == "succeeded"
     assert found == (done if fault.endswith("_after") else NotDone())
     books = await stripe_sandbox.control("GET", "books")
-    assert [intent["id"] for intent in books["payment_intents"]] == [done.intent]
+    assert [intent["id"] for intent in books["payment_intents"]] == [done.reference]
 
 
 async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(
@@ -256,7 +256,7 @@ async def test_a_key_that_was_used_otherwise_leads_to_what_was_done_under_it(
     assert isinstance(declined, ChargeCard.Failed)
     again = await gateway.perform(charge(attempt=2), "k-2")
     assert isinstance(again, ChargeCard.Failed)
-    assert again.intent == declined.intent
+    assert again.reference == declined.reference
     assert len((await stripe_sandbox.control("GET", "books"))["payment_intents"]) == 2
 
 
@@ -271,7 +271,7 @@ async def test_a_call_under_a_key_that_is_still_running_is_in_doubt(
 
 
 async def test_a_refund_that_somebody_can_make_possible_stays_owed(gateway: StripeGateway) -> None:
-    answer = await gateway.perform(replace(refund_of(await paid(gateway)), intent="pi_of_another_account"), "k")
+    answer = await gateway.perform(replace(refund_of(await paid(gateway)), charge="pi_of_another_account"), "k")
     assert isinstance(answer, Retry)
     assert answer.after == 3600
 
@@ -324,17 +324,17 @@ async def test_a_refund_of_unknown_outcome_is_made_once(
     again = await gateway.perform(wish, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
     refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
-    assert refunds == [Movement(again.transaction, -1999, "USD", "o-1")]
+    assert refunds == [Movement(again.reference, -1999, "USD", "o-1")]
 
 
 async def test_looking_for_what_nobody_heard_of(gateway: StripeGateway) -> None:
     done = await paid(gateway)
-    found = await gateway.perform(FindIntent("stripe", "o-1", 1, "", EARLIER), key_of())
-    assert found == FindIntent.Done(done.intent, "succeeded", 1999, card=done.card)
-    missing = await gateway.perform(FindIntent("stripe", "o-1", 2, "", EARLIER), key_of())
-    assert isinstance(missing, FindIntent.Done)
-    assert (missing.intent, missing.status, missing.code) == ("", "failed", "not_charged")
-    refund = await gateway.perform(FindRefund("stripe", "o-1", "r-1", done.intent), key_of())
+    found = await gateway.perform(FindCharge("stripe", "o-1", 1, "", EARLIER), key_of())
+    assert found == FindCharge.Done(done.reference, "succeeded", 1999, card=done.card)
+    missing = await gateway.perform(FindCharge("stripe", "o-1", 2, "", EARLIER), key_of())
+    assert isinstance(missing, FindCharge.Done)
+    assert (missing.reference, missing.status, missing.code) == ("", "failed", "not_charged")
+    refund = await gateway.perform(FindRefund("stripe", "o-1", "r-1", done.reference), key_of())
     assert refund == FindRefund.Done("", "failed", "not_refunded")
 
 
@@ -349,11 +349,11 @@ async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, strip
     told = [said for event in stripe_sandbox.receiver.events if (said := callback(event.to_dict()))]
     reports = [said.report for said in told]
     assert {(said.order, said.store) for said in told} == {("o-1", "s-1")}
-    assert IntentReported(1, done.intent, "succeeded", 1999) in reports
+    assert ChargeReported(1, done.reference, "succeeded", 1999) in reports
     assert (
-        IntentReported(
+        ChargeReported(
             2,
-            declined.intent,
+            declined.reference,
             "failed",
             card=declined.card,
             code=declined.code,
@@ -362,7 +362,7 @@ async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, strip
         )
         in reports
     )
-    assert RefundReported("r-1", refund.transaction, "succeeded") in reports
+    assert RefundReported("r-1", refund.reference, "succeeded") in reports
 
 
 async def test_a_refund_that_bounces_is_told(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
@@ -376,7 +376,7 @@ async def test_a_refund_that_bounces_is_told(gateway: StripeGateway, stripe_sand
 
 async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway)
-    ours = [Movement(done.intent, 1999, "USD", "o-1")]
+    ours = [Movement(done.reference, 1999, "USD", "o-1")]
     assert compare(ours, await stripe_movements(gateway)) == []
     added = await stripe_sandbox.control("POST", "charges", amount=700, metadata={"order": "o-1"})
     problems = compare(ours, await stripe_movements(gateway))
@@ -390,11 +390,11 @@ async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, s
 async def test_what_a_person_named_wrongly_is_not_taken_for_ours(gateway: StripeGateway) -> None:
     other = await gateway.perform(charge(), key_of())
     assert isinstance(other, ChargeCard.Done)
-    found = await gateway.perform(FindIntent("stripe", "o-2", 1, other.intent, EARLIER), key_of())
-    assert isinstance(found, FindIntent.Failed)
-    found = await gateway.perform(FindIntent("stripe", "o-2", 1, "pi_typo", EARLIER), key_of())
-    assert isinstance(found, FindIntent.Failed)
-    wish = RefundCharge("stripe", "o-2", "s-1", "r-2", other.intent, 1, "USD", unconfirmed=True)
+    found = await gateway.perform(FindCharge("stripe", "o-2", 1, other.reference, EARLIER), key_of())
+    assert isinstance(found, FindCharge.Failed)
+    found = await gateway.perform(FindCharge("stripe", "o-2", 1, "pi_typo", EARLIER), key_of())
+    assert isinstance(found, FindCharge.Failed)
+    wish = RefundCharge("stripe", "o-2", "s-1", "r-2", other.reference, 1, "USD", unconfirmed=True)
     refused = await gateway.perform(wish, key_of())
     assert isinstance(refused, RefundCharge.Failed)
     assert refused.code == "not_ours"

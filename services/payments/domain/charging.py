@@ -9,9 +9,9 @@ from __future__ import annotations
 from services.payments.domain.declines import customer_text
 from services.payments.domain.operations import (
     GIVEN_UP,
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    IntentReported,
+    ChargeReported,
     LookAgain,
 )
 from services.payments.domain.payment import OPEN, AttemptStatus, ChargeAttempt, Payment, RefundStatus, Share
@@ -96,9 +96,9 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
 @payments.on_old(ChargeCard.Done)
 def charge_answered(payment: Payment | None, outcome: ChargeCard.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, ChargeCard)
-    said = IntentReported(
+    said = ChargeReported(
         attempt=context.operation.attempt,
-        intent=outcome.intent,
+        reference=outcome.reference,
         status=outcome.status,
         amount=outcome.amount,
         url=outcome.url,
@@ -115,9 +115,9 @@ def charge_declined(payment: Payment | None, outcome: ChargeCard.Failed, context
         return Decision(payment)  # a callback knew better
     if outcome.code in GIVEN_UP:
         return _given_up(Turn(payment, context), attempt, outcome)
-    said = IntentReported(
+    said = ChargeReported(
         attempt=attempt.number,
-        intent=outcome.intent,
+        reference=outcome.reference,
         status="failed",
         card=outcome.card,
         code=outcome.code,
@@ -144,12 +144,12 @@ def charge_unresolved(payment: Payment | None, outcome: UnresolvedOutcome, conte
     return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
-@payments.on_old(CancelIntent.Done)
-def called_off(payment: Payment | None, outcome: CancelIntent.Done, context: Context) -> Decision[Payment]:
-    assert isinstance(context.operation, CancelIntent)
-    said = IntentReported(
+@payments.on_old(CancelCharge.Done)
+def called_off(payment: Payment | None, outcome: CancelCharge.Done, context: Context) -> Decision[Payment]:
+    assert isinstance(context.operation, CancelCharge)
+    said = ChargeReported(
         attempt=context.operation.attempt,
-        intent=context.operation.intent,
+        reference=context.operation.reference,
         status=outcome.status,
         amount=outcome.amount,
         card=outcome.card,
@@ -157,23 +157,23 @@ def called_off(payment: Payment | None, outcome: CancelIntent.Done, context: Con
     return heard(payment, said, context)
 
 
-@payments.on_old(CancelIntent.Failed, CancelIntent.Unresolved)
+@payments.on_old(CancelCharge.Failed, CancelCharge.Unresolved)
 def not_called_off(
-    payment: Payment | None, outcome: CancelIntent.Failed | CancelIntent.Unresolved, context: Context
+    payment: Payment | None, outcome: CancelCharge.Failed | CancelCharge.Unresolved, context: Context
 ) -> Decision[Payment]:
-    assert payment is not None and isinstance(context.operation, CancelIntent)
+    assert payment is not None and isinstance(context.operation, CancelCharge)
     attempt = payment.attempt(context.operation.attempt)
     if attempt is None or attempt.status is not AttemptStatus.CANCELLING:
         return Decision(payment)
     return _unresolved(Turn(payment, context), attempt, outcome.text)
 
 
-@payments.on_old(IntentReported)
-def intent_reported(payment: Payment | None, said: IntentReported, context: Context) -> Decision[Payment]:
+@payments.on_old(ChargeReported)
+def charge_reported(payment: Payment | None, said: ChargeReported, context: Context) -> Decision[Payment]:
     return heard(payment, said, context)
 
 
-def heard(payment: Payment | None, said: IntentReported, context: Context, look: int = 0) -> Decision[Payment]:
+def heard(payment: Payment | None, said: ChargeReported, context: Context, look: int = 0) -> Decision[Payment]:
     """The provider told how an attempt stands. Whatever is known already changes nothing. `look`: what is still
     processing is looked at again later, which is then this look."""
     attempt = payment.attempt(said.attempt) if payment else None
@@ -188,13 +188,15 @@ def heard(payment: Payment | None, said: IntentReported, context: Context, look:
         case "requires_action" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
             _action_required(turn, attempt, said)
         case "processing" if attempt.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
-            turn.put_attempt(attempt, status=AttemptStatus.CHARGING, intent=said.intent, card=said.card or attempt.card)
+            turn.put_attempt(
+                attempt, status=AttemptStatus.CHARGING, reference=said.reference, card=said.card or attempt.card
+            )
             if look:
                 look_later(turn, attempt.number, look)
         case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
             _declined(turn, attempt, said)
         case "cancelled" if attempt.is_open:
-            turn.put_attempt(attempt, status=AttemptStatus.CANCELLED, intent=said.intent)
+            turn.put_attempt(attempt, status=AttemptStatus.CANCELLED, reference=said.reference)
             turn.tell(PaymentCancelled(attempt=attempt.number))
         case _ if turn.payment == payment:
             return Decision(payment)
@@ -202,7 +204,7 @@ def heard(payment: Payment | None, said: IntentReported, context: Context, look:
     return turn.decision() if turn.payment != payment or turn.looks_later else Decision(payment)
 
 
-def settle_attempt(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+def settle_attempt(turn: Turn, attempt: ChargeAttempt, said: ChargeReported) -> None:
     """A person tells how an unresolved attempt ended: captured, or not charged."""
     attempt = turn.put_attempt(attempt, settled_by=turn.context.actor)
     if said.status == "succeeded":
@@ -212,20 +214,24 @@ def settle_attempt(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> 
     proceed(turn)
 
 
-def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> ChargeAttempt:
+def _compared(turn: Turn, attempt: ChargeAttempt, said: ChargeReported) -> ChargeAttempt:
     """What a person had said of the attempt, against what the provider says. Where they differ, the person's word is
     undone, and the attempt open again for the provider's."""
     settled = attempt.status
     if settled is AttemptStatus.CAPTURED:
         if said.status == "succeeded":
-            if (said.intent, said.amount or attempt.captured) == (attempt.intent, attempt.captured):
+            if (said.reference, said.amount or attempt.captured) == (attempt.reference, attempt.captured):
                 return turn.put_attempt(attempt, settled_by="")
-        elif said.status not in ("failed", "cancelled") or said.intent != attempt.intent or _went_back(turn, attempt):
+        elif (
+            said.status not in ("failed", "cancelled")
+            or said.reference != attempt.reference
+            or _went_back(turn, attempt)
+        ):
             return attempt
-        turn.move("correction", -attempt.captured, attempt.intent)
+        turn.move("correction", -attempt.captured, attempt.reference)
     elif said.status != "succeeded":
         return attempt
-    text = f"Settled as {settled} by {attempt.settled_by}; the provider reports {said.intent} as {said.status}"
+    text = f"Settled as {settled} by {attempt.settled_by}; the provider reports {said.reference} as {said.status}"
     if said.status == "succeeded":
         text += f", {Money(said.amount or attempt.amount, turn.payment.currency)} captured"
     turn.tell(PaymentSettlementContradicted(attempt=attempt.number, text=f"{text}."))
@@ -233,7 +239,7 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
     return turn.put_attempt(
         attempt,
         status=AttemptStatus.UNRESOLVED,
-        intent=said.intent,
+        reference=said.reference,
         authorised=0,
         captured=0,
         surplus=False,
@@ -243,14 +249,14 @@ def _compared(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> Charg
 
 def _went_back(turn: Turn, attempt: ChargeAttempt) -> bool:
     """The provider made a refund of it, so it was captured."""
-    return any(r.attempt == attempt.number and r.transaction for r in turn.payment.refunds)
+    return any(r.attempt == attempt.number and r.reference for r in turn.payment.refunds)
 
 
 def _given_back(turn: Turn, attempt: ChargeAttempt) -> bool:
     return any(r.attempt == attempt.number and r.status is not RefundStatus.FAILED for r in turn.payment.refunds)
 
 
-def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+def _captured(turn: Turn, attempt: ChargeAttempt, said: ChargeReported) -> None:
     if attempt.status is AttemptStatus.CAPTURED:
         if attempt.card is None and said.card:
             turn.put_attempt(attempt, card=said.card)
@@ -259,7 +265,7 @@ def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
     attempt = turn.put_attempt(
         attempt,
         status=AttemptStatus.CAPTURED,
-        intent=said.intent,
+        reference=said.reference,
         authorised=max(amount, attempt.amount),
         captured=amount,
         card=said.card or attempt.card,
@@ -267,7 +273,7 @@ def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
         code="",
         text="",
     )
-    turn.move("capture", amount, said.intent)
+    turn.move("capture", amount, said.reference)
     if attempt.surplus:
         if not _given_back(turn, attempt):
             give_back_surplus(turn, attempt)
@@ -278,7 +284,7 @@ def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
             amount=amount,
             currency=turn.payment.currency,
             provider=turn.payment.provider,
-            transaction=said.intent,
+            transaction=said.reference,
             card=attempt.card,
             captured_at=turn.context.at,
         )
@@ -287,18 +293,18 @@ def _captured(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
         give_back(turn)
 
 
-def _action_required(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+def _action_required(turn: Turn, attempt: ChargeAttempt, said: ChargeReported) -> None:
     card = said.card or attempt.card
-    turn.put_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, intent=said.intent, card=card)
+    turn.put_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, reference=said.reference, card=card)
     if not _unwanted(turn.payment):
         turn.tell(PaymentActionRequired(attempt=attempt.number, url=said.url))
 
 
-def _declined(turn: Turn, attempt: ChargeAttempt, said: IntentReported) -> None:
+def _declined(turn: Turn, attempt: ChargeAttempt, said: ChargeReported) -> None:
     attempt = turn.put_attempt(
         attempt,
         status=AttemptStatus.DECLINED,
-        intent=said.intent or attempt.intent,
+        reference=said.reference or attempt.reference,
         card=said.card or attempt.card,
         code=said.code,
         text=said.text,
@@ -339,7 +345,7 @@ def proceed(turn: Turn) -> None:
         for attempt in payment.attempts:
             if attempt.status is AttemptStatus.ACTION_REQUIRED:
                 turn.put_attempt(attempt, status=AttemptStatus.CANCELLING)
-                turn.want(CancelIntent(payment.provider, turn.context.key, attempt.number, attempt.intent))
+                turn.want(CancelCharge(payment.provider, turn.context.key, attempt.number, attempt.reference))
     waiting = payment.waiting
     if waiting is None:
         return

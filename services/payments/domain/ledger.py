@@ -47,7 +47,7 @@ class AttemptRecord(Record):
     amount: int
     currency: str
     provider: str
-    intent: str
+    reference: str
     card_brand: str
     card_last4: str
     code: str
@@ -66,7 +66,7 @@ class RefundRecord(Record):
     amount: int
     currency: str
     provider: str
-    transaction: str
+    reference: str
     reason: str
     note: str
     actor: str

@@ -75,7 +75,7 @@ class ChargeCard(ProviderOperation):
     class Done(Outcome):
         """The provider has it: paid, or the customer must confirm at `url`, or it is still at work."""
 
-        intent: str
+        reference: str
         status: ChargeStatus
         amount: int = 0
         """What was captured."""
@@ -85,7 +85,7 @@ class ChargeCard(ProviderOperation):
     class Failed(FailedOutcome):
         """Declined, or not possible as asked. Nothing was charged. `code` and `text` are the provider's, for staff."""
 
-        intent: str = ""
+        reference: str = ""
         card: Card | None = None
         reason: DeclineReason = DeclineReason.CARD_DECLINED
         """For the customer."""
@@ -93,12 +93,12 @@ class ChargeCard(ProviderOperation):
     class Unresolved(UnresolvedOutcome): ...
 
 
-class CancelIntent(ProviderOperation):
+class CancelCharge(ProviderOperation):
     """Call an open attempt off. Done says how the attempt ended: called off, or paid before."""
 
     order: str
     attempt: int
-    intent: str
+    reference: str
 
     def about(self) -> str:
         return str(self.attempt)
@@ -122,7 +122,8 @@ class RefundCharge(ProviderOperation):
     order: str
     store: str
     refund: str
-    intent: str
+    charge: str
+    """The provider's reference of the charge."""
     amount: int
     currency: str
     reason: str = ""
@@ -138,7 +139,7 @@ class RefundCharge(ProviderOperation):
     class Done(Outcome):
         """`pending`: the provider will tell later."""
 
-        transaction: str
+        reference: str
         status: RefundProgress = "succeeded"
         code: str = ""
         """Why, when it failed."""
@@ -148,13 +149,13 @@ class RefundCharge(ProviderOperation):
     class Unresolved(UnresolvedOutcome): ...
 
 
-class FindIntent(ProviderOperation):
+class FindCharge(ProviderOperation):
     """Look up what became of an attempt, where its answer never came or a person told it. Changes nothing at the
-    provider. Fails where `intent` is not to be found, or is another attempt's."""
+    provider. Fails where `reference` is not to be found, or is another attempt's."""
 
     order: str
     attempt: int
-    intent: str
+    reference: str
     """The provider's id, empty where it is not known."""
     since: datetime
     """When the attempt was asked for."""
@@ -165,9 +166,9 @@ class FindIntent(ProviderOperation):
         return str(self.attempt)
 
     class Done(Outcome):
-        """`intent` is empty when the provider has no such attempt."""
+        """`reference` is empty when the provider has no such attempt."""
 
-        intent: str
+        reference: str
         status: ChargeStatus
         amount: int = 0
         url: str = ""
@@ -186,7 +187,8 @@ class FindRefund(ProviderOperation):
 
     order: str
     refund: str
-    intent: str
+    charge: str
+    """The provider's reference of the charge."""
     tries: int = 1
     """How often it was looked for, this time included."""
 
@@ -194,9 +196,9 @@ class FindRefund(ProviderOperation):
         return self.refund
 
     class Done(Outcome):
-        """`transaction` is empty, and the status `failed`, when the provider has no such refund."""
+        """`reference` is empty, and the status `failed`, when the provider has no such refund."""
 
-        transaction: str
+        reference: str
         status: RefundProgress
         code: str = ""
 
@@ -219,11 +221,11 @@ class LookAgain(TimerMessage):
     tries: int = 1
 
 
-class IntentReported(Report):
+class ChargeReported(Report):
     """A provider's callback about an attempt."""
 
     attempt: int
-    intent: str
+    reference: str
     status: ChargeStatus
     amount: int = 0
     """What was captured."""
@@ -240,6 +242,6 @@ class RefundReported(Report):
     """A provider's callback about a refund of ours."""
 
     refund: str
-    transaction: str
+    reference: str
     status: RefundProgress
     code: str = ""

@@ -46,7 +46,7 @@ class ChargeAttempt:
     amount: int
     at: datetime
     status: AttemptStatus = AttemptStatus.CHARGING
-    intent: str = ""
+    reference: str = ""
     """The provider's id, empty until it is known."""
     authorised: int = 0
     captured: int = 0
@@ -91,7 +91,7 @@ class Refund:
     shares: tuple[Share, ...] = ()
     reason: str = ""
     note: str = ""
-    transaction: str = ""
+    reference: str = ""
     """The provider's id, empty until it is known."""
     code: str = ""
     text: str = ""

@@ -121,7 +121,7 @@ def _own_id(turn: Turn, attempt: ChargeAttempt, reason: str) -> str:
     """The id of a refund that nobody asked for, from what is given back and why. Whichever message brings it about (a
     callback the first time, an answer when it is decided again), it is the same refund to the provider."""
     before = sum(refund.attempt == attempt.number and refund.reason == reason for refund in turn.payment.refunds)
-    return str(hashed_id("refund", turn.context.key, str(attempt.number), attempt.intent, reason, str(before)))
+    return str(hashed_id("refund", turn.context.key, str(attempt.number), attempt.reference, reason, str(before)))
 
 
 def _refund(
@@ -144,7 +144,7 @@ def _refund(
             order=turn.context.key,
             store=payment.store,
             refund=refund.id,
-            intent=attempt.intent,
+            charge=attempt.reference,
             amount=amount,
             currency=payment.currency,
             reason=reason,
@@ -156,8 +156,8 @@ def _refund(
 def drop_requests(turn: Turn, attempt: ChargeAttempt) -> None:
     """The payment is not the one that a person had named: what was asked of that one, and not made, fails."""
     for refund in turn.payment.refunds:
-        if refund.attempt == attempt.number and refund.is_pending and not refund.transaction:
-            _failed(turn, refund, "other_payment", f"It was asked of {attempt.intent}; ask for it again.")
+        if refund.attempt == attempt.number and refund.is_pending and not refund.reference:
+            _failed(turn, refund, "other_payment", f"It was asked of {attempt.reference}; ask for it again.")
 
 
 # How refunds end
@@ -166,7 +166,7 @@ def drop_requests(turn: Turn, attempt: ChargeAttempt) -> None:
 @payments.on_old(RefundCharge.Done)
 def refund_answered(payment: Payment | None, outcome: RefundCharge.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, RefundCharge)
-    said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
+    said = RefundReported(context.operation.refund, outcome.reference, outcome.status, outcome.code)
     return heard(payment, said, context)
 
 
@@ -174,7 +174,7 @@ def refund_answered(payment: Payment | None, outcome: RefundCharge.Done, context
 def refund_refused(payment: Payment | None, outcome: RefundCharge.Failed, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, RefundCharge)
     refund = payment.refund(context.operation.refund)
-    if refund is None or not refund.is_pending or refund.transaction:
+    if refund is None or not refund.is_pending or refund.reference:
         return Decision(payment)  # a callback knew better
     turn = Turn(payment, context)
     _failed(turn, refund, outcome.code, outcome.text)
@@ -185,7 +185,7 @@ def refund_refused(payment: Payment | None, outcome: RefundCharge.Failed, contex
 def refund_unresolved(payment: Payment | None, outcome: RefundCharge.Unresolved, context: Context) -> Decision[Payment]:
     assert payment is not None and isinstance(context.operation, RefundCharge)
     refund = payment.refund(context.operation.refund)
-    if refund is None or refund.status is not RefundStatus.PENDING or refund.transaction:
+    if refund is None or refund.status is not RefundStatus.PENDING or refund.reference:
         return Decision(payment)
     turn = Turn(payment, context)
     turn.put_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
@@ -211,13 +211,13 @@ def look_for_refund(payment: Payment | None, due: LookForRefund, context: Contex
 def look_for(turn: Turn, refund: Refund, tries: int = 1) -> None:
     attempt = turn.payment.attempt(refund.attempt)
     if attempt is not None:
-        turn.want(FindRefund(turn.payment.provider, turn.context.key, refund.id, attempt.intent, tries))
+        turn.want(FindRefund(turn.payment.provider, turn.context.key, refund.id, attempt.reference, tries))
 
 
 @payments.on_old(FindRefund.Done)
 def refund_found(payment: Payment | None, outcome: FindRefund.Done, context: Context) -> Decision[Payment]:
     assert isinstance(context.operation, FindRefund)
-    said = RefundReported(context.operation.refund, outcome.transaction, outcome.status, outcome.code)
+    said = RefundReported(context.operation.refund, outcome.reference, outcome.status, outcome.code)
     return heard(payment, said, context, tries=context.operation.tries + 1)
 
 
@@ -245,11 +245,11 @@ def heard(payment: Payment | None, said: RefundReported, context: Context, tries
         return Decision(payment)
     turn = Turn(payment, context)
     if refund.status is RefundStatus.FAILED and said.status == "failed":
-        turn.put_refund(refund, transaction=said.transaction, settled_by="")
+        turn.put_refund(refund, reference=said.reference, settled_by="")
         return turn.decision()
     if refund.amount > _free(payment, refund):
         if tries == 1:
-            text = f"Refund {refund.id} was made after all ({said.transaction}), but its money is spoken for again."
+            text = f"Refund {refund.id} was made after all ({said.reference}), but its money is spoken for again."
             turn.tell(PaymentUnresolved(attempt=refund.attempt, text=text))
         _look_later(turn, refund, tries)
         return turn.decision()
@@ -257,22 +257,22 @@ def heard(payment: Payment | None, said: RefundReported, context: Context, tries
         refund = _compared(turn, refund, said)
     if said.status == "succeeded":
         if refund.status is not RefundStatus.DONE:
-            _done(turn, refund, said.transaction)
+            _done(turn, refund, said.reference)
     elif said.status == "pending":
-        turn.put_refund(refund, status=RefundStatus.PENDING, transaction=said.transaction)
+        turn.put_refund(refund, status=RefundStatus.PENDING, reference=said.reference)
     else:
         if refund.status is RefundStatus.DONE:
-            turn.move("refund_returned", refund.amount, said.transaction)
-        text = SENT_BACK if said.transaction else NEVER_MADE
-        _failed(turn, refund, said.code or "failed", text, said.transaction)
+            turn.move("refund_returned", refund.amount, said.reference)
+        text = SENT_BACK if said.reference else NEVER_MADE
+        _failed(turn, refund, said.code or "failed", text, said.reference)
     return turn.decision()
 
 
-def settle_refund(turn: Turn, refund: Refund, transaction: str, text: str) -> None:
-    """A person tells how an unresolved refund ended: done as `transaction`, or (empty) not done."""
+def settle_refund(turn: Turn, refund: Refund, reference: str, text: str) -> None:
+    """A person tells how an unresolved refund ended: done as `reference`, or (empty) not done."""
     refund = turn.put_refund(refund, settled_by=turn.context.actor)
-    if transaction:
-        _done(turn, refund, transaction)
+    if reference:
+        _done(turn, refund, reference)
     else:
         _failed(turn, refund, "not_refunded", text)
 
@@ -281,13 +281,13 @@ def _is_old_news(refund: Refund, said: RefundReported) -> bool:
     """At the provider `failed` is the last word. What only our own call reported as failed may still turn out done."""
     match refund.status:
         case RefundStatus.FAILED:
-            return bool(refund.transaction) or said.status == "pending" or not said.transaction
+            return bool(refund.reference) or said.status == "pending" or not said.reference
         case RefundStatus.DONE if refund.settled_by:
-            return said.status == "pending" or not said.transaction
+            return said.status == "pending" or not said.reference
         case RefundStatus.DONE:
             return said.status != "failed"
         case _:
-            return said.status == "pending" and bool(refund.transaction)
+            return said.status == "pending" and bool(refund.reference)
 
 
 def _free(payment: Payment, refund: Refund) -> int:
@@ -299,29 +299,27 @@ def _free(payment: Payment, refund: Refund) -> int:
 
 
 def _looked_for(refund: Refund) -> bool:
-    return refund.status is RefundStatus.UNRESOLVED or (refund.status is RefundStatus.FAILED and not refund.transaction)
+    return refund.status is RefundStatus.UNRESOLVED or (refund.status is RefundStatus.FAILED and not refund.reference)
 
 
 def _compared(turn: Turn, refund: Refund, said: RefundReported) -> Refund:
     """What a person had said of the refund, against what the provider says. A refund that went back under another
-    transaction is corrected at once."""
-    if refund.status is RefundStatus.DONE and (said.status, said.transaction) == ("succeeded", refund.transaction):
+    reference is corrected at once."""
+    if refund.status is RefundStatus.DONE and (said.status, said.reference) == ("succeeded", refund.reference):
         return turn.put_refund(refund, settled_by="")
-    text = (
-        f"Settled as {refund.status} by {refund.settled_by}; the provider reports {said.transaction} as {said.status}."
-    )
+    text = f"Settled as {refund.status} by {refund.settled_by}; the provider reports {said.reference} as {said.status}."
     turn.tell(PaymentSettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
-    if refund.status is RefundStatus.DONE and said.transaction != refund.transaction:
-        turn.move("correction", refund.amount, refund.transaction)
-        turn.move("refund", -refund.amount, said.transaction)
-    return turn.put_refund(refund, transaction=said.transaction if refund.transaction else "", settled_by="")
+    if refund.status is RefundStatus.DONE and said.reference != refund.reference:
+        turn.move("correction", refund.amount, refund.reference)
+        turn.move("refund", -refund.amount, said.reference)
+    return turn.put_refund(refund, reference=said.reference if refund.reference else "", settled_by="")
 
 
-def _done(turn: Turn, refund: Refund, transaction: str) -> None:
+def _done(turn: Turn, refund: Refund, reference: str) -> None:
     before = turn.payment
     shares = _shares_that_fit(before, refund)
-    refund = turn.put_refund(refund, status=RefundStatus.DONE, transaction=transaction, shares=shares, code="", text="")
-    turn.move("refund", -refund.amount, transaction)
+    refund = turn.put_refund(refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text="")
+    turn.move("refund", -refund.amount, reference)
     payment = turn.payment
     if payment.paid is None or refund.attempt != payment.paid.number:
         turn.tell(
@@ -330,7 +328,7 @@ def _done(turn: Turn, refund: Refund, transaction: str) -> None:
                 attempt=refund.attempt,
                 amount=refund.amount,
                 currency=payment.currency,
-                transaction=transaction,
+                transaction=reference,
             )
         )
         return
@@ -343,7 +341,7 @@ def _done(turn: Turn, refund: Refund, transaction: str) -> None:
             refunded=payment.paid_back,
             items=_lines(before, payment, refund),
             reason=refund.reason,
-            transaction=transaction,
+            transaction=reference,
         )
     )
 
@@ -355,8 +353,8 @@ def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
     return () if late and any(share.amount > left[share.item] for share in refund.shares) else refund.shares
 
 
-def _failed(turn: Turn, refund: Refund, code: str, text: str, transaction: str = "") -> None:
-    turn.put_refund(refund, status=RefundStatus.FAILED, code=code, text=text, transaction=transaction)
+def _failed(turn: Turn, refund: Refund, code: str, text: str, reference: str = "") -> None:
+    turn.put_refund(refund, status=RefundStatus.FAILED, code=code, text=text, reference=reference)
     turn.tell(PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from services.payments.domain.charging import settle_attempt
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.looking import look
-from services.payments.domain.operations import IntentReported
+from services.payments.domain.operations import ChargeReported
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
 from services.payments.domain.refunding import look_for, payments, settle_refund
 from services.payments.domain.turn import Turn
@@ -43,7 +43,7 @@ def settle(payment: Payment | None, command: SettlePayment, context: Context) ->
     assert attempt is not None
     _told(turn, command, attempt.number)
     settle_attempt(turn, attempt, _said(attempt, command))
-    look(turn, attempt, command.reference or attempt.intent)
+    look(turn, attempt, command.reference or attempt.reference)
     return turn.decision()
 
 
@@ -59,10 +59,10 @@ def _told(turn: Turn, command: SettlePayment, attempt: int) -> None:
     )
 
 
-def _said(attempt: ChargeAttempt, command: SettlePayment) -> IntentReported:
+def _said(attempt: ChargeAttempt, command: SettlePayment) -> ChargeReported:
     if command.outcome == "captured":
-        return IntentReported(attempt.number, command.reference, "succeeded", attempt.amount)
-    return IntentReported(
+        return ChargeReported(attempt.number, command.reference, "succeeded", attempt.amount)
+    return ChargeReported(
         attempt.number, "", "failed", code="not_charged", text=command.reason, reason=DeclineReason.NOT_CHARGED
     )
 
@@ -111,5 +111,5 @@ def _wrong_proof(payment: Payment, command: SettlePayment, found: ChargeAttempt 
 
 
 def _other_references(payment: Payment, found: ChargeAttempt | Refund) -> set[str]:
-    others = {attempt.intent for attempt in payment.attempts if attempt is not found}
-    return others | {refund.transaction for refund in payment.refunds if refund is not found}
+    others = {attempt.reference for attempt in payment.attempts if attempt is not found}
+    return others | {refund.reference for refund in payment.refunds if refund is not found}

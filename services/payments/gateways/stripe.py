@@ -24,9 +24,9 @@ from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
     KEY_LIVES,
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    FindIntent,
+    FindCharge,
     FindRefund,
     RefundCharge,
 )
@@ -82,12 +82,12 @@ class StripeGateway(StripeApi):
         match operation:
             case ChargeCard():
                 return await self._guarded(_charge_refused, lambda: self._charge(operation, key))
-            case CancelIntent():
+            case CancelCharge():
                 return await self._guarded(_cancel_refused, lambda: self._cancel(operation))
             case RefundCharge():
                 return await self._guarded(_refund_refused, lambda: self._refund(operation, key))
-            case FindIntent():
-                return await self._guarded(_look_refused(FindIntent.Failed), lambda: self._find_intent(operation))
+            case FindCharge():
+                return await self._guarded(_look_refused(FindCharge.Failed), lambda: self._find_charge(operation))
             case FindRefund():
                 return await self._guarded(_look_refused(FindRefund.Failed), lambda: self._find_refund(operation))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
@@ -178,24 +178,24 @@ class StripeGateway(StripeApi):
                     return found
         raise AssertionError("the last key's answer is returned or raised")
 
-    async def _cancel(self, cancel: CancelIntent) -> Outcome:
+    async def _cancel(self, cancel: CancelCharge) -> Outcome:
         """Cancelling twice does no harm, so it needs no key."""
         try:
-            intent = await self.call("post", INTENTS + "/{}/cancel", CALLED_OFF, of=cancel.intent)
+            intent = await self.call("post", INTENTS + "/{}/cancel", CALLED_OFF, of=cancel.reference)
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
-            intent = await self.intent(cancel.intent)
+            intent = await self.intent(cancel.reference)
         said = standing(intent)
         if said.status == "succeeded":
-            return CancelIntent.Done("succeeded", said.amount, said.card)
+            return CancelCharge.Done("succeeded", said.amount, said.card)
         if said.status == "cancelled":
-            return CancelIntent.Done("cancelled")
-        return CancelIntent.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
+            return CancelCharge.Done("cancelled")
+        return CancelCharge.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
-        if refund.unconfirmed and is_of_another(await self.intent(refund.intent), refund.order):
-            return RefundCharge.Failed("not_ours", f"{refund.intent} is another order's payment: its money stays.")
+        if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
+            return RefundCharge.Failed("not_ours", f"{refund.charge} is another order's payment: its money stays.")
         if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
             found = await _looked(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
@@ -204,28 +204,28 @@ class StripeGateway(StripeApi):
         async def create(key: str) -> Json:
             return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
-        return _refund_outcome(await self._with_keys(create, key, lambda: self.refund_of(refund.intent, refund.refund)))
+        return _refund_outcome(await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund)))
 
     # Looking
 
-    async def _find_intent(self, wanted: FindIntent) -> Outcome:
+    async def _find_charge(self, wanted: FindCharge) -> Outcome:
         intent: Json | None
-        if wanted.intent:
-            intent = await self.intent(wanted.intent)
+        if wanted.reference:
+            intent = await self.intent(wanted.reference)
             if is_of_another(intent, wanted.order, wanted.attempt):
-                return FindIntent.Failed("not_ours", f"At Stripe {wanted.intent} is another order's or attempt's.")
+                return FindCharge.Failed("not_ours", f"At Stripe {wanted.reference} is another order's or attempt's.")
         else:
             intent = await self.intent_of(wanted.order, wanted.attempt, self._since(wanted.since) - CLOCKS_DIFFER)
         if intent is None:
             text = "Stripe has no such payment."
-            return FindIntent.Done("", "failed", code="not_charged", text=text, reason=DeclineReason.NOT_CHARGED)
+            return FindCharge.Done("", "failed", code="not_charged", text=text, reason=DeclineReason.NOT_CHARGED)
         said = standing(intent)
-        return FindIntent.Done(
-            said.intent, said.status, said.amount, said.url, said.card, said.code, said.text, said.reason
+        return FindCharge.Done(
+            said.reference, said.status, said.amount, said.url, said.card, said.code, said.text, said.reason
         )
 
     async def _find_refund(self, wanted: FindRefund) -> Outcome:
-        found = await self.refund_of(wanted.intent, wanted.refund)
+        found = await self.refund_of(wanted.charge, wanted.refund)
         if found is None:
             return FindRefund.Done("", "failed", "not_refunded")
         status, code = refund_progress(found)
@@ -236,7 +236,7 @@ class StripeGateway(StripeApi):
         return _charge_outcome(standing(found)) if found else NotDone()
 
     async def _refund_on_record(self, refund: RefundCharge) -> Outcome | NotDone:
-        found = await self.refund_of(refund.intent, refund.refund)
+        found = await self.refund_of(refund.charge, refund.refund)
         return _refund_outcome(found) if found else NotDone()
 
     async def _intent_of(self, charge: ChargeCard) -> Json | None:
@@ -274,8 +274,8 @@ def _charge_refused(error: stripe.StripeError) -> ChargeCard.Failed:
     return ChargeCard.Failed(code_of(error), words_of(error), reason=charge_refused_for(error))
 
 
-def _cancel_refused(error: stripe.StripeError) -> CancelIntent.Failed:
-    return CancelIntent.Failed(code_of(error), words_of(error))
+def _cancel_refused(error: stripe.StripeError) -> CancelCharge.Failed:
+    return CancelCharge.Failed(code_of(error), words_of(error))
 
 
 def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
@@ -285,7 +285,7 @@ def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
     return RefundCharge.Failed(code_of(error), words_of(error))
 
 
-def _look_refused(failed: type[FindIntent.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
+def _look_refused(failed: type[FindCharge.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
     return lambda error: failed(code_of(error), words_of(error))
 
 
@@ -324,7 +324,7 @@ def _descriptor(text: str) -> str:
 
 def _refund_params(refund: RefundCharge) -> RefundCreateParams:
     params: RefundCreateParams = {
-        "payment_intent": refund.intent,
+        "payment_intent": refund.charge,
         "amount": refund.amount,
         "metadata": {"order": refund.order, "refund": refund.refund, "store": refund.store},
     }
@@ -336,8 +336,8 @@ def _refund_params(refund: RefundCharge) -> RefundCreateParams:
 
 def _charge_outcome(said: Standing) -> ChargeCard.Done | ChargeCard.Failed:
     if said.status == "failed":
-        return ChargeCard.Failed(said.code, said.text, said.intent, said.card, said.reason)
-    return ChargeCard.Done(said.intent, said.status, said.amount, said.url, said.card)
+        return ChargeCard.Failed(said.code, said.text, said.reference, said.card, said.reason)
+    return ChargeCard.Done(said.reference, said.status, said.amount, said.url, said.card)
 
 
 def _refund_outcome(made: Json) -> RefundCharge.Done:

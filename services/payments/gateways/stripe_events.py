@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import orjson
 import stripe
 
-from services.payments.domain.operations import IntentReported, RefundReported
+from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.gateways.stripe_objects import Json, charge_card, refund_progress, standing
 from shared.contracts.envelope import read_key
 from shared.core import Report
@@ -81,9 +81,9 @@ def _report(type: str, thing: Json, metadata: Json) -> Report | None:
         return None
     if type in INTENT_EVENTS:
         said = standing(thing)
-        return IntentReported(
+        return ChargeReported(
             attempt=int(attempt),
-            intent=said.intent,
+            reference=said.reference,
             status=said.status,
             amount=said.amount,
             url=said.url,
@@ -94,5 +94,5 @@ def _report(type: str, thing: Json, metadata: Json) -> Report | None:
         )
     if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
         intent, amount = str(thing["payment_intent"]), int(thing["amount_captured"])
-        return IntentReported(int(attempt), intent, "succeeded", amount, card=charge_card(thing))
+        return ChargeReported(int(attempt), intent, "succeeded", amount, card=charge_card(thing))
     return None

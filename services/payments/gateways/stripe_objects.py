@@ -19,7 +19,7 @@ NO_WORDS = "The card could not be charged."
 class Standing:
     """How a PaymentIntent stands. `amount` is what was captured, in minor units."""
 
-    intent: str
+    reference: str
     status: ChargeStatus
     amount: int = 0
     url: str = ""

@@ -16,7 +16,7 @@ from uuid import UUID
 from services.fulfillment.domain.deliveries import Change
 from services.fulfillment.domain.states import Item, StockHold
 from services.payments.domain import payments
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, IntentReported
+from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
 from services.payments.domain.payment import Payment, Refund
 from shared.contracts.payments import RefundPayment
 from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
@@ -281,7 +281,7 @@ def late_capture_ignored() -> Iterator[None]:
 
         return heard
 
-    with handlers_around([IntentReported, ChargeCard.Done, CancelIntent.Done, FindIntent.Done], wrap):
+    with handlers_around([ChargeReported, ChargeCard.Done, CancelCharge.Done, FindCharge.Done], wrap):
         yield
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.payments.domain import payments
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
-from services.payments.domain.operations import CancelIntent, ChargeCard, FindIntent, RefundCharge
+from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, RefundCharge
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentRequested
 from shared.contracts.values import Card, OrderItem
@@ -97,8 +97,8 @@ class Conversation:
 
     def paid(self, charge: ChargeCard | None = None) -> Conversation:
         charge = charge or self.charge()
-        intent = f"pi_{charge.attempt}"
-        return self.hear(ChargeCard.Done(intent, "succeeded", charge.amount, card=VISA), charge)
+        reference = f"pi_{charge.attempt}"
+        return self.hear(ChargeCard.Done(reference, "succeeded", charge.amount, card=VISA), charge)
 
     def asked_for_3ds(self, charge: ChargeCard | None = None) -> Conversation:
         charge = charge or self.charge()
@@ -114,9 +114,9 @@ class Conversation:
         return self.hear(ChargeCard.Unresolved("no answer"), self.charge())
 
     def called_off(self, status: str = "cancelled") -> Conversation:
-        cancel = self.latest(CancelIntent)
+        cancel = self.latest(CancelCharge)
         amount = 5000 if status == "succeeded" else 0
-        return self.hear(CancelIntent.Done(status, amount), cancel)  # type: ignore[arg-type]
+        return self.hear(CancelCharge.Done(status, amount), cancel)  # type: ignore[arg-type]
 
     def refunded(self, refund: RefundCharge | None = None) -> Conversation:
         refund = refund or self.latest(RefundCharge)
@@ -125,8 +125,8 @@ class Conversation:
     def refund_failed(self) -> Conversation:
         return self.hear(RefundCharge.Failed("charge_disputed", "Disputed."), self.latest(RefundCharge))
 
-    def looked_up(self, outcome: FindIntent.Done) -> Conversation:
-        return self.hear(outcome, self.latest(FindIntent))
+    def looked_up(self, outcome: FindCharge.Done) -> Conversation:
+        return self.hear(outcome, self.latest(FindCharge))
 
     # What is known
 

@@ -6,10 +6,10 @@ from pydantic import TypeAdapter
 
 from services.payments.domain.ledger import AttemptRecord
 from services.payments.domain.operations import (
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    FindIntent,
-    IntentReported,
+    ChargeReported,
+    FindCharge,
     LookAgain,
     RefundCharge,
 )
@@ -49,12 +49,12 @@ def test_the_answer_says_paid() -> None:
 def test_the_callback_after_the_answer_changes_nothing() -> None:
     talk = Conversation(requested()).paid()
     before = talk.payment
-    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk.hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert (talk.payment, talk.events, talk.records) == (before, [], [])
 
 
 def test_the_answer_after_the_callback_adds_the_card_only() -> None:
-    talk = Conversation(requested(), IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = Conversation(requested(), ChargeReported(1, "pi_1", "succeeded", 5000))
     assert isinstance(talk.events[0], PaymentCaptured)
     talk.paid()
     assert (talk.events, talk.records) == ([], [])
@@ -62,14 +62,14 @@ def test_the_answer_after_the_callback_adds_the_card_only() -> None:
 
 
 def test_a_late_word_of_3ds_after_the_capture_is_old_news() -> None:
-    talk = Conversation(requested(), IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = Conversation(requested(), ChargeReported(1, "pi_1", "succeeded", 5000))
     talk.asked_for_3ds()
     assert talk.events == []
     assert talk.state.status is PaymentStatus.PAID
 
 
 def test_old_news_of_a_failure_changes_no_capture_and_no_call_off() -> None:
-    failed = IntentReported(1, "pi_1", "failed", code="card_declined", text="No.")
+    failed = ChargeReported(1, "pi_1", "failed", code="card_declined", text="No.")
     talk = Conversation(requested()).paid().hear(failed)
     assert (talk.events, talk.state.status) == ([], PaymentStatus.PAID)
     talk = Conversation(requested()).asked_for_3ds().hear(OrderCancelled()).hear(failed)
@@ -89,7 +89,7 @@ def test_a_declined_card_and_another_that_is_good() -> None:
 
 
 def test_the_failure_is_told_once_by_callback_and_answer() -> None:
-    talk = Conversation(requested(), IntentReported(1, "pi_1", "failed", code="card_declined", text="No."))
+    talk = Conversation(requested(), ChargeReported(1, "pi_1", "failed", code="card_declined", text="No."))
     assert isinstance(talk.events[0], PaymentDeclined)
     assert talk.declined().events == []
 
@@ -97,7 +97,7 @@ def test_the_failure_is_told_once_by_callback_and_answer() -> None:
 def test_the_customer_must_confirm_and_does() -> None:
     talk = Conversation(requested()).asked_for_3ds()
     assert talk.events == [PaymentActionRequired(attempt=1, url="https://bank.example/1")]
-    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk.hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     (captured,) = talk.events
     assert isinstance(captured, PaymentCaptured)
     assert captured.card == VISA
@@ -105,13 +105,13 @@ def test_the_customer_must_confirm_and_does() -> None:
 
 def test_the_customer_fails_to_confirm() -> None:
     talk = Conversation(requested()).asked_for_3ds()
-    talk.hear(IntentReported(1, "pi_1", "failed", code="payment_intent_authentication_failure", text="No."))
+    talk.hear(ChargeReported(1, "pi_1", "failed", code="payment_intent_authentication_failure", text="No."))
     assert isinstance(talk.events[0], PaymentDeclined)
 
 
 def test_a_new_attempt_calls_the_open_one_off_first() -> None:
     talk = Conversation(requested()).asked_for_3ds().hear(requested(2))
-    assert talk.operations == [CancelIntent("stripe", "o-1", 1, "pi_1")]
+    assert talk.operations == [CancelCharge("stripe", "o-1", 1, "pi_1")]
     talk.called_off()
     assert talk.events == [PaymentCancelled(attempt=1)]
     assert [type(operation) for operation in talk.operations] == [ChargeCard]
@@ -147,15 +147,15 @@ def test_a_third_attempt_takes_the_place_of_the_second_that_waits() -> None:
 def test_3ds_that_comes_while_another_attempt_waits_is_called_off_unseen() -> None:
     talk = Conversation(requested(), requested(2)).asked_for_3ds()
     assert talk.events == []
-    assert talk.operations == [CancelIntent("stripe", "o-1", 1, "pi_1")]
+    assert talk.operations == [CancelCharge("stripe", "o-1", 1, "pi_1")]
 
 
 def test_a_second_capture_for_the_order_is_given_back() -> None:
     talk = Conversation(requested()).declined().hear(requested(2)).paid()
-    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk.hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert talk.events == []
     refund = talk.latest(RefundCharge)
-    assert (refund.intent, refund.amount) == ("pi_1", 5000)
+    assert (refund.charge, refund.amount) == ("pi_1", 5000)
     talk.refunded()
     (surplus,) = talk.events
     assert isinstance(surplus, PaymentSurplusRefunded)
@@ -179,7 +179,7 @@ def test_cancelled_before_the_answer_the_money_goes_back() -> None:
 
 def test_cancelled_while_the_customer_should_confirm() -> None:
     talk = Conversation(requested()).asked_for_3ds().hear(OrderCancelled())
-    assert talk.operations == [CancelIntent("stripe", "o-1", 1, "pi_1")]
+    assert talk.operations == [CancelCharge("stripe", "o-1", 1, "pi_1")]
     assert talk.called_off().events == [PaymentCancelled(attempt=1)]
     assert talk.hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT)).operations == []
 
@@ -187,7 +187,7 @@ def test_cancelled_while_the_customer_should_confirm() -> None:
 def test_3ds_asked_for_after_the_cancel_is_called_off_and_never_shown() -> None:
     talk = Conversation(requested(), OrderCancelled()).asked_for_3ds()
     assert talk.events == []
-    assert talk.operations == [CancelIntent("stripe", "o-1", 1, "pi_1")]
+    assert talk.operations == [CancelCharge("stripe", "o-1", 1, "pi_1")]
 
 
 def test_cancelled_after_the_capture_what_is_left_goes_back() -> None:
@@ -196,7 +196,7 @@ def test_cancelled_after_the_capture_what_is_left_goes_back() -> None:
 
 
 def test_an_order_that_nobody_knows_is_left_alone() -> None:
-    talk = Conversation(OrderCancelled(), IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = Conversation(OrderCancelled(), ChargeReported(1, "pi_1", "succeeded", 5000))
     assert (talk.payment, talk.wanted, talk.told) == (None, [], [])
 
 
@@ -213,7 +213,7 @@ def test_nobody_knows_then_a_callback_tells() -> None:
     talk.hear(requested(2))
     assert talk.operations == []
     assert isinstance(talk.events[0], PaymentUnresolved)
-    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk.hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert [type(event) for event in talk.events] == [PaymentCaptured, PaymentCancelled]
     assert not talk.state.unresolved
 
@@ -222,23 +222,23 @@ def test_nobody_knows_then_the_provider_is_asked_again() -> None:
     talk = Conversation(requested()).charge_unknown()
     (timer,) = talk.timers
     talk.hear(timer.message)
-    assert talk.operations == [FindIntent("stripe", "o-1", 1, "", talk.state.attempts[0].at)]
+    assert talk.operations == [FindCharge("stripe", "o-1", 1, "", talk.state.attempts[0].at)]
     assert talk.timers == []
-    talk.hear(FindIntent.Failed("resource_missing", "No such payment."), talk.latest(FindIntent))
+    talk.hear(FindCharge.Failed("resource_missing", "No such payment."), talk.latest(FindCharge))
     assert talk.timers[0].message == LookAgain(1, 2)
     talk.hear(talk.timers[0].message)
-    talk.looked_up(FindIntent.Done("", "failed", code="not_charged", text="The provider has no such payment."))
+    talk.looked_up(FindCharge.Done("", "failed", code="not_charged", text="The provider has no such payment."))
     assert isinstance(talk.events[0], PaymentDeclined)
     assert talk.hear(LookAgain(1, 3)).operations == []
 
 
 def test_a_cancel_that_fails_leaves_the_attempt_unresolved() -> None:
     talk = Conversation(requested()).asked_for_3ds().hear(requested(2))
-    talk.hear(CancelIntent.Failed("api_key_expired", "The key has expired."), talk.latest(CancelIntent))
+    talk.hear(CancelCharge.Failed("api_key_expired", "The key has expired."), talk.latest(CancelCharge))
     assert talk.state.unresolved
     assert talk.operations == []
-    talk.hear(LookAgain(1)).looked_up(FindIntent.Done("pi_1", "requires_action", url="https://bank.example/1"))
-    assert talk.operations == [CancelIntent("stripe", "o-1", 1, "pi_1")]
+    talk.hear(LookAgain(1)).looked_up(FindCharge.Done("pi_1", "requires_action", url="https://bank.example/1"))
+    assert talk.operations == [CancelCharge("stripe", "o-1", 1, "pi_1")]
 
 
 def test_a_payment_survives_its_row() -> None:
@@ -246,11 +246,11 @@ def test_a_payment_survives_its_row() -> None:
     adapter = TypeAdapter(Payment)
     assert adapter.validate_json(adapter.dump_json(talk.state, exclude_none=True)) == talk.state
     columns = payment_columns(talk.state)
-    assert (columns["status"], columns["intent"], columns["captured"]) == ("pending", "pi_1", 0)
+    assert (columns["status"], columns["reference"], columns["captured"]) == ("pending", "pi_1", 0)
 
 
 def test_the_history_of_an_attempt_is_kept() -> None:
-    talk = Conversation(requested()).asked_for_3ds().hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = Conversation(requested()).asked_for_3ds().hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     statuses = [record.status for record in talk.kept if isinstance(record, AttemptRecord)]
     assert statuses == [AttemptStatus.CHARGING, AttemptStatus.ACTION_REQUIRED, AttemptStatus.CAPTURED]
     assert talk.state.attempts[0].at > START

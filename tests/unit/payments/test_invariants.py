@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from services.payments.domain.invariants import broken
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.operations import (
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    FindIntent,
+    ChargeReported,
+    FindCharge,
     FindRefund,
-    IntentReported,
     RefundCharge,
     RefundReported,
 )
@@ -62,14 +62,14 @@ class Books:
 
     def cancel(self, attempt: int) -> Outcome:
         if self.intents[attempt] == "succeeded":
-            return CancelIntent.Done("succeeded", TOTAL)
+            return CancelCharge.Done("succeeded", TOTAL)
         if self.intents[attempt] != "cancelled":
             self.intents[attempt] = "cancelled"
             self._report(attempt)
-        return CancelIntent.Done("cancelled")
+        return CancelCharge.Done("cancelled")
 
     def refund(self, wish: RefundCharge, fate: str) -> Outcome:
-        attempt = int(wish.intent.removeprefix("pi_"))
+        attempt = int(wish.charge.removeprefix("pi_"))
         if wish.refund not in self.refunds:
             mine = [amount for of, amount, status in self.refunds.values() if of == attempt and status == "succeeded"]
             if fate == "refused" or sum(mine) + wish.amount > TOTAL:
@@ -85,11 +85,11 @@ class Books:
                 self.reports.append(RefundReported(refund, f"re_{refund}", "failed"))
                 return
 
-    def find(self, attempt: int) -> FindIntent.Done:
+    def find(self, attempt: int) -> FindCharge.Done:
         status = self.intents.get(attempt)
         if status is None:
-            return FindIntent.Done("", "failed", code="not_charged")
-        return FindIntent.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
+            return FindCharge.Done("", "failed", code="not_charged")
+        return FindCharge.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
 
     def find_refund(self, refund: str) -> FindRefund.Done:
         if refund not in self.refunds:
@@ -99,7 +99,7 @@ class Books:
     def _report(self, attempt: int) -> None:
         status = self.intents[attempt]
         amount = TOTAL if status == "succeeded" else 0
-        self.reports.append(IntentReported(attempt, f"pi_{attempt}", status, amount, "https://bank.example/"))  # type: ignore[arg-type]
+        self.reports.append(ChargeReported(attempt, f"pi_{attempt}", status, amount, "https://bank.example/"))  # type: ignore[arg-type]
 
 
 class Life:
@@ -181,11 +181,11 @@ class Life:
         match wish:
             case ChargeCard():
                 return self.books.charge(wish.attempt, ("succeeded", "failed", "requires_action")[pick % 3])
-            case CancelIntent():
+            case CancelCharge():
                 return self.books.cancel(wish.attempt)
             case RefundCharge():
                 return self.books.refund(wish, "refused" if pick % 5 == 0 else "")
-            case FindIntent():
+            case FindCharge():
                 return self.books.find(wish.attempt)
             case FindRefund():
                 return self.books.find_refund(wish.refund)

@@ -9,9 +9,9 @@ import pytest
 
 from services.payments.domain.declines import CUSTOMER_TEXTS, DeclineReason
 from services.payments.domain.operations import (
-    CancelIntent,
+    CancelCharge,
     ChargeCard,
-    FindIntent,
+    FindCharge,
     FindRefund,
     ProviderOperation,
     RefundCharge,
@@ -44,11 +44,11 @@ def test_the_key_of_a_refund_is_the_refund() -> None:
 def test_a_charge_ends_with_the_orders_time_and_a_refund_never() -> None:
     assert charge().deadline(START) == UNTIL
     assert Conversation(requested()).charge().deadline(START) == START + timedelta(days=1)
-    for kind in (CancelIntent, RefundCharge, FindIntent, FindRefund):
+    for kind in (CancelCharge, RefundCharge, FindCharge, FindRefund):
         assert kind.give_up_after is None
 
 
-@pytest.mark.parametrize("kind", [ChargeCard, CancelIntent, RefundCharge, FindIntent, FindRefund])
+@pytest.mark.parametrize("kind", [ChargeCard, CancelCharge, RefundCharge, FindCharge, FindRefund])
 def test_every_call_is_safe_to_repeat_and_goes_to_its_provider(kind: type[ProviderOperation]) -> None:
     assert kind.safe_to_repeat
     assert (kind.key_lives is not None) == (kind in (ChargeCard, RefundCharge))
@@ -59,7 +59,7 @@ def test_a_charge_knows_since_when_it_can_have_been_made() -> None:
     assert charge().since == START - timedelta(hours=2)
     talk = Conversation(requested(requested_at=START - timedelta(hours=2))).charge_unknown()
     talk.hear(talk.timers[0].message)
-    assert talk.latest(FindIntent).since == START - timedelta(hours=2)
+    assert talk.latest(FindCharge).since == START - timedelta(hours=2)
 
 
 @pytest.mark.parametrize("code", ["gave_up", "not_tried"])
@@ -103,6 +103,6 @@ def test_what_is_still_processing_is_looked_at_later() -> None:
         (timer,) = talk.timers
         waits.append(timer.due - (START + timedelta(seconds=talk.turns)))
         talk.hear(timer.message)
-        talk.looked_up(FindIntent.Done("pi_1", "processing"))
+        talk.looked_up(FindCharge.Done("pi_1", "processing"))
     assert waits[:3] == [timedelta(minutes=10), timedelta(minutes=20), timedelta(minutes=40)]
     assert waits[-1] == timedelta(days=1)

@@ -29,7 +29,7 @@ def refunded_event(talk: Conversation) -> PaymentRefunded:
 def test_everything() -> None:
     talk = paid().hear(RefundPayment())
     refund = talk.latest(RefundCharge)
-    assert (refund.amount, refund.intent, talk.events) == (5000, "pi_1", [])
+    assert (refund.amount, refund.charge, talk.events) == (5000, "pi_1", [])
     event = refunded_event(talk.refunded())
     assert (event.amount, event.captured, event.refunded) == (5000, 5000, 5000)
     assert [(line.item, line.amount, line.whole) for line in event.items] == [("1", 3000, True), ("2", 2000, True)]

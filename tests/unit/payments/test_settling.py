@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from services.payments.domain.operations import (
-    FindIntent,
+    ChargeReported,
+    FindCharge,
     FindRefund,
-    IntentReported,
     LookAgain,
     RefundCharge,
     RefundReported,
@@ -90,24 +90,24 @@ def test_the_attempt_that_waited_goes_on() -> None:
 def test_what_was_captured_for_a_cancelled_order_goes_back() -> None:
     talk = unknown().hear(OrderCancelled()).hear(captured())
     refund = talk.latest(RefundCharge)
-    assert (refund.intent, refund.amount) == ("pi_9", 5000)
+    assert (refund.charge, refund.amount) == ("pi_9", 5000)
 
 
 def test_the_provider_confirms_what_was_settled() -> None:
-    talk = unknown().hear(captured()).hear(IntentReported(1, "pi_9", "succeeded", 5000))
+    talk = unknown().hear(captured()).hear(ChargeReported(1, "pi_9", "succeeded", 5000))
     assert talk.events == []
     assert talk.ledger()["provider_balance"] == 5000
 
 
 def test_the_provider_captured_what_was_settled_as_not_charged() -> None:
-    talk = unknown().hear(attempt_is("not_charged")).hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = unknown().hear(attempt_is("not_charged")).hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert types(talk) == [PaymentSettlementContradicted, PaymentCaptured]
     assert talk.ledger()["provider_balance"] == 5000
     assert talk.state.status is PaymentStatus.PAID
 
 
 def test_the_provider_captured_under_another_reference() -> None:
-    talk = unknown().hear(captured("pi_typo")).hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    talk = unknown().hear(captured("pi_typo")).hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert types(talk)[0] is PaymentSettlementContradicted
     assert "pi_1" in talk.events[0].text  # type: ignore[attr-defined]
     assert talk.balance_by_reference() == {"pi_1": 5000}
@@ -116,7 +116,7 @@ def test_the_provider_captured_under_another_reference() -> None:
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_the_provider_never_captured_what_was_settled_as_captured(status: Any) -> None:
-    talk = unknown().hear(captured("pi_1")).hear(IntentReported(1, "pi_1", status))
+    talk = unknown().hear(captured("pi_1")).hear(ChargeReported(1, "pi_1", status))
     assert types(talk)[0] is PaymentSettlementContradicted
     assert talk.balance_by_reference() == {}
     assert (talk.state.captured, talk.state.status) == (0, PaymentStatus.FAILED)
@@ -124,7 +124,7 @@ def test_the_provider_never_captured_what_was_settled_as_captured(status: Any) -
 
 def test_a_look_that_was_under_way_when_it_was_settled_does_not_undo_it() -> None:
     talk = unknown().hear(LookAgain(1))
-    talk.hear(captured()).looked_up(FindIntent.Done("", "failed", code="not_charged"))
+    talk.hear(captured()).looked_up(FindCharge.Done("", "failed", code="not_charged"))
     assert talk.events == []
     assert talk.state.status is PaymentStatus.PAID
 
@@ -145,7 +145,7 @@ def test_it_was_refunded_under_another_reference() -> None:
     talk.hear(RefundReported(talk.state.refunds[0].id, "re_1", "succeeded"))
     assert types(talk) == [PaymentSettlementContradicted]
     assert talk.balance_by_reference() == {"pi_1": 5000, "re_1": -5000}
-    assert talk.state.refunds[0].transaction == "re_1"
+    assert talk.state.refunds[0].reference == "re_1"
 
 
 def test_it_was_not_refunded_and_may_be_asked_for_again() -> None:
@@ -194,14 +194,14 @@ def test_what_is_known_cannot_be_settled() -> None:
 
 
 def looks(talk: Conversation) -> list[str]:
-    return [operation.intent for operation in talk.operations if isinstance(operation, FindIntent)]
+    return [operation.reference for operation in talk.operations if isinstance(operation, FindCharge)]
 
 
 def test_what_a_person_says_is_looked_up_once_more() -> None:
     assert looks(unknown().hear(captured("pi_9"))) == ["pi_9"]
     talk = unknown().hear(attempt_is("not_charged"))
     assert looks(talk) == [""]
-    talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
+    talk.looked_up(FindCharge.Done("pi_1", "succeeded", 5000))
     assert types(talk) == [PaymentSettlementContradicted, PaymentCaptured]
     talk = refund_unknown()
     talk.hear(refund_is(talk, "not_refunded"))
@@ -210,27 +210,27 @@ def test_what_a_person_says_is_looked_up_once_more() -> None:
 
 def test_a_reference_that_is_not_to_be_found_is_told_and_the_right_one_looked_for() -> None:
     talk = unknown().hear(captured("pi_typo"))
-    talk.hear(FindIntent.Failed("resource_missing", "No such payment_intent."), talk.latest(FindIntent))
+    talk.hear(FindCharge.Failed("resource_missing", "No such payment_intent."), talk.latest(FindCharge))
     assert types(talk) == [PaymentSettlementContradicted]
     assert looks(talk) == [""]
-    talk.looked_up(FindIntent.Done("pi_1", "succeeded", 5000))
+    talk.looked_up(FindCharge.Done("pi_1", "succeeded", 5000))
     assert talk.balance_by_reference() == {"pi_1": 5000}
 
 
 def test_what_was_to_be_refunded_of_a_wrong_payment_is_refunded_of_the_right_one() -> None:
     talk = unknown().hear(OrderCancelled()).hear(captured("pi_typo"))
     wrong = talk.latest(RefundCharge)
-    assert (wrong.intent, wrong.unconfirmed) == ("pi_typo", True)
-    talk.hear(IntentReported(1, "pi_1", "succeeded", 5000))
+    assert (wrong.charge, wrong.unconfirmed) == ("pi_typo", True)
+    talk.hear(ChargeReported(1, "pi_1", "succeeded", 5000))
     assert types(talk) == [PaymentSettlementContradicted, PaymentRefundFailed, PaymentCaptured]
     right = talk.latest(RefundCharge)
-    assert (right.intent, right.amount, right.unconfirmed) == ("pi_1", 5000, False)
+    assert (right.charge, right.amount, right.unconfirmed) == ("pi_1", 5000, False)
     assert right.refund != wrong.refund
     talk.refunded(right)
     assert talk.state.refunded == talk.state.captured == 5000
 
 
 def test_what_was_to_be_refunded_of_a_payment_that_never_came_about_is_owed_no_more() -> None:
-    talk = unknown().hear(OrderCancelled()).hear(captured("pi_1")).hear(IntentReported(1, "pi_1", "failed"))
+    talk = unknown().hear(OrderCancelled()).hear(captured("pi_1")).hear(ChargeReported(1, "pi_1", "failed"))
     assert types(talk)[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
     assert (talk.state.captured, talk.state.pending, talk.balance_by_reference()) == (0, 0, {})

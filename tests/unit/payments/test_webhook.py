@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
-from services.payments.domain.operations import IntentReported, RefundReported
+from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.http import routes
 from shared.core import Command, Report
 from shared.settings import StripeSettings
@@ -80,7 +80,7 @@ async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, s
 async def test_a_signed_event_becomes_a_report() -> None:
     core = Core()
     assert await post(core, event(INTENT)) == 200
-    assert core.heard == [(IntentReported(2, "pi_1", "succeeded", 5000), "o-1", "evt_1", "provider:stripe", "s-1")]
+    assert core.heard == [(ChargeReported(2, "pi_1", "succeeded", 5000), "o-1", "evt_1", "provider:stripe", "s-1")]
 
 
 async def test_a_refund_event_becomes_a_report() -> None:
@@ -103,7 +103,7 @@ async def test_a_charge_event_brings_the_card() -> None:
     }
     assert await post(core, event(charge, "charge.succeeded")) == 200
     report = core.heard[0][0]
-    assert isinstance(report, IntentReported)
+    assert isinstance(report, ChargeReported)
     assert report.card is not None
     assert report.card.last4 == "4242"
 

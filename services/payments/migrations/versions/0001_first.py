@@ -12,7 +12,7 @@ down_revision = None
 TABLES = (
     """create table payments (
         key text primary key, version bigint not null, sequence bigint not null,
-        number text, store text, status text, provider text, currency text, intent text,
+        number text, store text, status text, provider text, currency text, reference text,
         authorised bigint check (authorised >= 0), captured bigint check (captured >= 0),
         refunded bigint check (refunded >= 0), pending bigint check (pending >= 0), unresolved boolean,
         data jsonb, changed_at timestamptz not null,
@@ -34,15 +34,15 @@ TABLES = (
     """create table attempts (
         key text not null, id uuid not null, at timestamptz not null,
         attempt integer not null, status text not null, amount bigint not null, currency text not null,
-        provider text not null, intent text not null, card_brand text not null, card_last4 text not null,
+        provider text not null, reference text not null, card_brand text not null, card_last4 text not null,
         code text not null, text text not null,
         primary key (key, id)
     )""",
-    "create index attempts_intent on attempts (intent)",
+    "create index attempts_reference on attempts (reference)",
     """create table refunds (
         key text not null, id uuid not null, at timestamptz not null,
         refund text not null, attempt integer not null, status text not null, amount bigint not null,
-        currency text not null, provider text not null, transaction text not null, reason text not null,
+        currency text not null, provider text not null, reference text not null, reason text not null,
         note text not null, actor text not null, code text not null, text text not null,
         primary key (key, id)
     )""",
