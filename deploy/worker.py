@@ -5,19 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from importlib import import_module
 
+from services.registry import SERVICES, factory_of, settings_of
 from shared.settings import WrongSettings, load_settings
 from shared.shell.observability.telemetry import configure_logging
-from shared.shell.worker import ServiceFactory, run_worker
-
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
-
-
-def factory_of(name: str) -> ServiceFactory:
-    """The composition root of a service, imported only when it is to run."""
-    factory: ServiceFactory = getattr(import_module(f"services.{name}.app"), f"{name}_service")
-    return factory
+from shared.shell.worker import run_worker
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
     given = parser.parse_args(arguments)
     try:
-        settings = load_settings()
+        settings = load_settings(settings_of(given.service))
     except WrongSettings as wrong:
         print(wrong, file=sys.stderr)
         return 2

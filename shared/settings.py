@@ -1,16 +1,20 @@
-"""Settings, from the environment (`ORDERBUS_KAFKA__BOOTSTRAP_SERVERS`) or a file named by `ORDERBUS_CONFIG` (TOML).
+"""What all services share of their settings, and how they are loaded: from the environment
+(`ORDERBUS_KAFKA__BOOTSTRAP_SERVERS`) or from a TOML file that `ORDERBUS_CONFIG` names. Each service adds its own in
+`services/<name>/settings.py`.
 
-A wrong setting stops the start with its name, what is wrong with the value, and the remedy.
+An invalid setting stops startup; the error names it and the fix.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -28,7 +32,7 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
-    bootstrap_servers: str = Field(min_length=3)
+    bootstrap_servers: str = Field(min_length=3, examples=["kafka.example:9092"])
     """`host:port,host:port`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
@@ -48,8 +52,19 @@ class KafkaSettings(Section):
     here, and let a segment last a day (`segment.ms`)."""
 
 
+class TelemetrySettings(Section):
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+    otlp_endpoint: HttpUrl | None = None
+    """Where traces go, by OTLP over HTTP (`http://collector:4318`); none are made where missing."""
+    trace_share: float = Field(default=1.0, gt=0, le=1)
+    """Of all traces, the share that is made; by trace id, so that every service keeps the same ones."""
+
+
 class ServiceSettings(Section):
-    database_url: DatabaseUrl
+    """The section that every service has under its own name."""
+
+    database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
     """`postgresql://user:password@host:port/database`."""
     http_host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` in a container."""
@@ -65,66 +80,17 @@ class ServiceSettings(Section):
     """Database connections per worker."""
 
 
-class FulfillmentSettings(ServiceSettings):
-    link_secret: SecretStr = SecretStr("")
-    """Signs download links. Required to run fulfillment."""
-    files: Path | None = None
-    """Folder of downloadable files."""
-    pool_recheck: timedelta = timedelta(seconds=30)
-    """How often an order that waits for a code looks again by itself."""
-
-
-class StripeSettings(Section):
-    api_key: SecretStr = SecretStr("")
-    """`sk_test_…` or `sk_live_…`. Required to run payments."""
-    api_base: str = "https://api.stripe.com"
-    """Stripe, or the sandbox."""
-    webhook_secret: SecretStr = SecretStr("")
-    """`whsec_…` of the callback endpoint. Required to run payments."""
-    tolerance: int = Field(default=300, ge=1)
-    """Seconds that a callback's signature stays valid."""
-    requests_per_second: float = Field(default=25, gt=0)
-    """Per endpoint of Stripe's API, all workers together (its documented limit is 25 in test mode, 100 in live
-    mode)."""
-    timeout: float = Field(default=20, gt=0)
-    """Seconds per request."""
-
-
-class SmtpSettings(Section):
-    host: str = "127.0.0.1"
-    port: int = Field(default=25, ge=1, le=65535)
-    username: str | None = None
-    password: SecretStr | None = None
-    tls: Literal["none", "starttls", "tls"] = "none"
-    connections: int = Field(default=4, ge=1, le=100)
-    """Per worker."""
-    timeout: float = Field(default=20, gt=0)
-    """Seconds until the server must have taken sender and recipient, and again until it must have taken the mail."""
-
-
-class TelemetrySettings(Section):
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
-    otlp_endpoint: HttpUrl | None = None
-    """Where traces go, by OTLP over HTTP (`http://collector:4318`); none are made where missing."""
-    trace_share: float = Field(default=1.0, gt=0, le=1)
-    """Of all traces, the share that is made; by trace id, so that every service keeps the same ones."""
-
-
 class Settings(BaseSettings):
+    """What all services share. A service's own class adds the section of its name (a ServiceSettings), and sections of
+    the outside systems that it speaks to."""
+
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", use_attribute_docstrings=True
     )
 
     kafka: KafkaSettings
-    api_token: SecretStr = Field(min_length=16)
+    api_token: SecretStr = Field(min_length=16, examples=["at-least-16-characters"])
     """The bearer token of every HTTP edge."""
-    checkout: ServiceSettings
-    payments: ServiceSettings
-    fulfillment: FulfillmentSettings
-    notifications: ServiceSettings
-    stripe: StripeSettings = StripeSettings()
-    smtp: SmtpSettings = SmtpSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     webhooks_to_private_addresses: bool = False
     """Let webhooks and HTTP actions go to loopback and private addresses (the embedded stack does)."""
@@ -148,21 +114,76 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *toml)
 
 
+S = TypeVar("S", bound=Settings)
+
+
 class WrongSettings(Exception):
     """The settings cannot be used. The text names every setting, what is wrong, and the remedy; no secret values."""
 
 
-def load_settings() -> Settings:
+def load_settings(kind: type[S]) -> S:
     """Settings of this process. Raises WrongSettings naming everything that is missing or wrong at once."""
     file = os.environ.get(PREFIX + "CONFIG")
     if file and not Path(file).is_file():
         raise WrongSettings(f"{PREFIX}CONFIG: there is no file {file}")
     try:
-        return Settings()
+        return kind()
     except ValidationError as wrong:
-        lines = [
-            f"{PREFIX}{'__'.join(str(part) for part in e['loc']).upper()}: {e['msg']}"
-            + (" (set it in the environment, or run `orderbus up`, which sets all)" if e["type"] == "missing" else "")
-            for e in wrong.errors(include_url=False, include_input=False)
-        ]
-        raise WrongSettings("\n".join(lines)) from None
+        raise WrongSettings("\n".join(_problems(kind, wrong))) from None
+
+
+def example_settings(kind: type[S]) -> S:
+    """Settings that lead nowhere, of the examples that required ones have: enough to see what a service declares."""
+    given: dict[str, Any] = {}
+    for path, field in fields_of(kind):
+        if field.is_required():
+            assert field.examples, f"{name_of(path)} has no example"
+            section = given
+            for part in path[:-1]:
+                section = section.setdefault(part, {})
+            section[path[-1]] = field.examples[0]
+    return kind.model_validate(given)
+
+
+def name_of(path: Sequence[str | int]) -> str:
+    """A setting's name in the environment."""
+    return PREFIX + "__".join(map(str, path)).upper()
+
+
+def fields_of(model: type[BaseModel], *above: str) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Path and field of every setting, in the order in which they are declared."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields_of(field.annotation, *above, name)
+        else:
+            yield (*above, name), field
+
+
+def _problems(kind: type[Settings], wrong: ValidationError) -> Iterator[str]:
+    """Each in a line. Of a section that is missing, every setting that it requires."""
+    fields = dict(fields_of(kind))
+    for error in wrong.errors(include_url=False, include_input=False):
+        place = tuple(map(str, error["loc"]))
+        within = [path for path, field in fields.items() if path[: len(place)] == place and field.is_required()]
+        for path in within or [place]:
+            yield f"{name_of(path)}: {_said(error)}{_remedy(fields.get(path), error['type'])}"
+
+
+def _said(error: Any) -> str:
+    match error["type"], error.get("ctx", {}).get("min_length"):
+        case ("missing", _) | ("too_short", 1):
+            return "is missing"
+        case "too_short", length:
+            return f"needs at least {length} characters"
+        case "extra_forbidden", _:
+            return "there is no such setting"
+    return str(error["msg"])
+
+
+def _remedy(field: FieldInfo | None, error: str) -> str:
+    """Where to take a setting from, as its field says (`remedy`), or what sets them all."""
+    extra = field.json_schema_extra if field else None
+    said = extra.get("remedy", "") if isinstance(extra, dict) else ""
+    if not said and error != "missing":
+        return ""
+    return f" ({said or 'set it in the environment'}, or run `orderbus up`, which sets all)"

@@ -23,14 +23,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from deploy.check.evidence import Gathered, Numbers, row_problems
 from deploy.check.topic_reading import Read, Reading, read_topics
-from deploy.worker import SERVICES, factory_of
 from services.checkout.domain.order import Order
+from services.declared import declared
 from services.fulfillment.domain.states import Delivery, Stock
 from services.notifications.domain.state import Endpoints, NotificationLog
 from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_api import INTENTS, REFUNDS
+from services.payments.settings import PaymentsSettings
+from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
 from shared.core import codec
@@ -78,7 +80,8 @@ class Part:
 
 
 async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.0) -> Report:
-    """Wait up to `patience` seconds for rest, gather within `seconds`, ask. Raises CheckFailed."""
+    """Wait up to `timeout` seconds for rest, gather within `seconds`, ask. `settings`: those of all services. Raises
+    CheckFailed."""
     async with AsyncExitStack() as stack:
         parts = {name: await _part(stack, name, settings) for name in SERVICES}
         try:
@@ -98,10 +101,7 @@ async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.
 async def _part(stack: AsyncExitStack, name: str, settings: Settings) -> Part:
     engine = create_engine(settings.service(name).database_url, "check", 2)
     stack.push_async_callback(engine.dispose)
-    service = factory_of(name)(settings, engine)
-    for close in service.resources:
-        stack.push_async_callback(close)
-    return Part(HandlerRegistry(service), engine)
+    return Part(HandlerRegistry(declared()[name]), engine)
 
 
 async def _asked(parts: Mapping[str, Part], settings: Settings, seconds: float) -> Report:
@@ -144,6 +144,7 @@ async def _is_quiet(part: Part) -> bool:
 
 
 async def _gather_provider(gathered: Gathered, settings: Settings) -> None:
+    assert isinstance(settings, PaymentsSettings)
     gateway = StripeGateway(settings.stripe)
     try:
         async for intent in gateway.every(INTENTS, {}):

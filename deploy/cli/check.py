@@ -22,7 +22,7 @@ def check(data: console.Data = None, as_json: console.AsJson = False) -> None:
     """Check every invariant against databases, topics and the provider's records; exit code 1 where one fails."""
 
     async def work() -> None:
-        report = await gathered(settings_of(data))
+        report = await gathered(settings_of(data, of_workers=True))
         if as_json:
             console.show_json({"ok": report.ok, **asdict(report)})
         else:

@@ -62,7 +62,7 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
     from deploy.demo.shop import Shop  # noqa: PLC0415
     from deploy.devstack import kafka_jars  # noqa: PLC0415
     from deploy.devstack.stack import Stack  # noqa: PLC0415
-    from shared.settings import load_settings  # noqa: PLC0415
+    from deploy.settings import load_all_settings  # noqa: PLC0415
 
     started = time.monotonic()
     console.say("Starting Kafka, PostgreSQL, the Stripe sandbox and the outside world …")
@@ -70,7 +70,7 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
         console.say(f"The stack is ready after {stack.seconds_to_ready:.1f} s; starting the services …")
         async with system.running_services(stack, workers):
             os.environ.update(stack.environment())
-            settings, shipped = load_settings(), catalogue.load(stack.outside_url)
+            settings, shipped = load_all_settings(), catalogue.load(stack.outside_url)
             people = play.casting(number, seed)
             async with (
                 ApiClient.of(settings) as edges,

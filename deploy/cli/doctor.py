@@ -16,13 +16,13 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import settings_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     from shared.settings import Settings
 
 PATIENCE = 8.0
 """Seconds that each probe may take."""
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,14 @@ async def examined(data: Path | None) -> list[Finding]:
             raise
         return [*here, Finding("settings", ok=False, text=known[0])]
     _load()
-    stripe_is_local = "127.0.0.1" in settings.stripe.api_base
     probes = [
         _found("Kafka", lambda: kafka(settings)),
         *(_found(f"database {name}", partial(database, settings, name)) for name in SERVICES),
         *(_found(f"service {name}", partial(service, settings, name)) for name in SERVICES),
-        _found("Stripe" + (" (sandbox)" if stripe_is_local else ""), lambda: stripe_api(settings)),
-        _found("SMTP", lambda: smtp(settings)),
+        _found("Stripe", stripe_api),
+        _found("SMTP", smtp),
     ]
-    text = f"Kafka {settings.kafka.bootstrap_servers}, mail {settings.smtp.host}:{settings.smtp.port}"
+    text = f"Kafka {settings.kafka.bootstrap_servers}"
     return [*here, Finding("settings", ok=True, text=text), *await asyncio.gather(*probes)]
 
 
@@ -224,28 +223,35 @@ async def service(settings: Settings, name: str) -> str:
     return ", ".join([f"ready at {api_url(settings, name)}", *notes])
 
 
-async def stripe_api(settings: Settings) -> str:
+async def stripe_api() -> str:
     import stripe  # noqa: PLC0415
 
-    key = settings.stripe.api_key.get_secret_value()
-    if not key:
-        raise Trouble("ORDERBUS_STRIPE__API_KEY is missing: payments needs it (sk_test_… or sk_live_…)")
-    addresses: Any = {"api": settings.stripe.api_base}
+    from services.payments.settings import PaymentsSettings  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(PaymentsSettings).stripe
+    key = settings.api_key.get_secret_value()
+    addresses: Any = {"api": settings.api_base}
     client = stripe.StripeClient(key, base_addresses=addresses, http_client=stripe.HTTPXClient(timeout=PATIENCE))
     try:
         await client.v1.payment_intents.list_async({"limit": 1})
     except stripe.AuthenticationError:
         raise Trouble("does not take the key in ORDERBUS_STRIPE__API_KEY") from None
     except stripe.StripeError as trouble:
-        raise Trouble(f"{settings.stripe.api_base} cannot be reached ({type(trouble).__name__})") from None
-    return f"SDK {stripe.VERSION}, key accepted at {settings.stripe.api_base}"
+        raise Trouble(f"{settings.api_base} cannot be reached ({type(trouble).__name__})") from None
+    sandbox = " (sandbox)" if "127.0.0.1" in settings.api_base else ""
+    return f"SDK {stripe.VERSION}, key accepted at {settings.api_base}{sandbox}"
 
 
-async def smtp(settings: Settings) -> str:
+async def smtp() -> str:
+    from services.notifications.settings import NotificationsSettings  # noqa: PLC0415
+    from shared.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(NotificationsSettings).smtp
     try:
-        reader, writer = await asyncio.open_connection(settings.smtp.host, settings.smtp.port)
+        reader, writer = await asyncio.open_connection(settings.host, settings.port)
     except OSError as trouble:
-        raise Trouble(f"{settings.smtp.host}:{settings.smtp.port} cannot be reached: {trouble.strerror}") from trouble
-    greeting = (await reader.readline()).decode("utf-8", "replace").strip() if settings.smtp.tls != "tls" else "TLS"
+        raise Trouble(f"{settings.host}:{settings.port} cannot be reached: {trouble.strerror}") from trouble
+    greeting = (await reader.readline()).decode("utf-8", "replace").strip() if settings.tls != "tls" else "TLS"
     writer.close()
-    return f"{settings.smtp.host}:{settings.smtp.port} says {greeting!r}"
+    return f"{settings.host}:{settings.port} says {greeting!r}"

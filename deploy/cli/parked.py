@@ -10,6 +10,7 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import settings_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     from deploy.client.http import ApiClient
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Messages that were set aside, and what to do with them.")
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The parked key, mostly an order id.")]
 Service = Annotated[str, typer.Option("--service", help="One service; all of them where missing.")]
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 
 @app.command("list")

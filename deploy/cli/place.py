@@ -37,12 +37,13 @@ def announced(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def settings_of(data: Path | None) -> Settings:
-    """Raises Failure or WrongSettings when there is nothing to speak to."""
-    from shared.settings import load_settings  # noqa: PLC0415
+def settings_of(data: Path | None, *, of_workers: bool = False) -> Settings:
+    """Where the services are; `of_workers`: all that their workers need, secrets of outside systems among it. Raises
+    Failure or WrongSettings when there is nothing to speak to."""
+    from deploy.settings import load_all_settings, load_system_settings  # noqa: PLC0415
 
     os.environ.update(environment_of(data))
-    return load_settings()
+    return load_all_settings() if of_workers else load_system_settings()
 
 
 def environment_of(data: Path | None) -> dict[str, str]:

@@ -14,12 +14,12 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import announced, environment_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     from deploy.devstack.processes import Services
     from deploy.devstack.stack import Stack
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 Workers = Annotated[int, typer.Option("--workers", min=1, max=16, help="Processes of each service.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Empty the data folder first.")]
 
@@ -102,7 +102,7 @@ def _default() -> Path:
 
 
 def run(
-    service: Annotated[str, typer.Argument(help="checkout, payments, fulfillment or notifications")],
+    service: Annotated[str, typer.Argument(help=", ".join(SERVICES))],
     worker: Annotated[int, typer.Option("--worker", min=0, help="Index of this worker of the service.")] = 0,
     port: Annotated[int | None, typer.Option("--port", help="HTTP port instead of the configured one; 0: any.")] = None,
     catch_up: Annotated[

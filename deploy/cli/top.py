@@ -15,6 +15,7 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import settings_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     import aiohttp
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 WORKERS = "ORDERBUS_DEMO__WORKERS"
 """Set by a stack that runs here: `checkout-0=http://…,checkout-1=http://…`."""
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 PATIENCE = 2.0
 Url = Annotated[
     list[str] | None, typer.Option("--url", help="HTTP edge of a worker; repeat it. All that are known where missing.")

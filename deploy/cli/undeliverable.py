@@ -9,12 +9,12 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import settings_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     from deploy.client.http import ApiClient
 
 app = typer.Typer(no_args_is_help=True, help="Records that Kafka refuses, and what to do with them.")
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 Service = Annotated[str, typer.Argument(metavar="SERVICE", help="The service whose record it is.")]
 Id = Annotated[int, typer.Argument(metavar="ID", help="The record's number, as `list` shows it.")]
 

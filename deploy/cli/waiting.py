@@ -10,11 +10,11 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.place import settings_of
+from services.registry import SERVICES
 
 if TYPE_CHECKING:
     from deploy.client.http import ApiClient
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 Key = Annotated[str, typer.Argument(metavar="[KEY]", help="An order's id; what has waited longest where missing.")]
 Service = Annotated[str, typer.Option("--service", help="One service; all of them where missing.")]
 Paused = Annotated[bool, typer.Option("--paused", help="The destinations that are paused, or do not answer.")]

@@ -21,9 +21,9 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
+from services.registry import SERVICES
 from shared.settings import Settings
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 PATIENCE = aiohttp.ClientTimeout(total=30, connect=5)
 TRIES = 5
 """How often a command is sent, under one Idempotency-Key, when nobody answers or the edge is busy."""

@@ -8,9 +8,9 @@ import time
 import asyncpg
 
 from deploy.demo.play import Play
+from services.registry import SERVICES
 from shared.settings import Settings
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 STILL = 3
 """Looks in a row at which nothing moved; what is in Kafka shows at the next look."""
 PAUSE = 0.4
@@ -36,7 +36,7 @@ async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) ->
 
 async def unsettled(settings: Settings) -> set[str]:
     """Ids of the orders some of whose mails or webhooks still wait."""
-    connection = await asyncpg.connect(settings.notifications.database_url)
+    connection = await asyncpg.connect(settings.service("notifications").database_url)
     try:
         return {row["key"] for row in await connection.fetch("select key from threads where pending > 0")}
     finally:

@@ -106,7 +106,7 @@ def double_charged(lives: Sequence[Life], books: Mapping[str, Any]) -> int:
 
 
 async def versions_of(settings: Settings, kafka: str) -> dict[str, str]:
-    connection = await asyncpg.connect(settings.checkout.database_url)
+    connection = await asyncpg.connect(settings.service("checkout").database_url)
     try:
         postgresql = str(await connection.fetchval("show server_version")).split()[0]
     finally:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.devstack import ports
 from deploy.devstack.errors import DataInUse, MissingPart, StackError
+from services.registry import SERVICES
 
 PORT_NAMES = (
     "kafka",
@@ -21,10 +22,7 @@ PORT_NAMES = (
     "stripe",
     "smtp",
     "outside",
-    "checkout",
-    "payments",
-    "fulfillment",
-    "notifications",
+    *SERVICES,
 )
 OURS = (
     "kafka",

@@ -16,8 +16,8 @@ from urllib.parse import quote
 from deploy.devstack.children import Account, Child, Children
 from deploy.devstack.errors import MissingPart, PartFailed
 from deploy.devstack.ports import LOOPBACK
+from services.registry import SERVICES
 
-DATABASES = ("checkout", "payments", "fulfillment", "notifications")
 OWNER = "orderbus"
 READY_WITHIN = 60.0
 """Seconds; it takes less than one, and longer only while recovering after a power cut."""
@@ -59,7 +59,7 @@ class Postgres:
         port: int,
         password: str,
         children: Children,
-        databases: Sequence[str] = DATABASES,
+        databases: Sequence[str] = SERVICES,
     ) -> None:
         self.folder = folder
         self.log = logs / "postgres.log"

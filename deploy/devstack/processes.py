@@ -19,8 +19,8 @@ import aiohttp
 from deploy.devstack import ports
 from deploy.devstack.children import Child, Children, python_environment
 from deploy.devstack.errors import PartFailed
+from services.registry import SERVICES
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 PROJECT = Path(__file__).resolve().parents[2]
 READY_WITHIN = 60.0
 STOP_WITHIN = 15.0

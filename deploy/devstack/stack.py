@@ -19,7 +19,8 @@ from deploy.devstack.children import Child, Children, python_environment
 from deploy.devstack.errors import PartFailed, StackError
 from deploy.devstack.kafka import Kafka, accepts
 from deploy.devstack.ports import LOOPBACK
-from deploy.devstack.postgres import DATABASES, Postgres
+from deploy.devstack.postgres import Postgres
+from services.registry import SERVICES
 
 STRIPE_CALLBACK = "/stripe/webhook"
 """Where payments takes Stripe's callbacks."""
@@ -133,8 +134,8 @@ class Stack:
 
     def environment(self) -> dict[str, str]:
         """The settings of all services, and `ORDERBUS_DEMO__*` for those who drive or watch them."""
-        databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": self.postgres.url(name) for name in DATABASES}
-        edges = {f"ORDERBUS_{name.upper()}__HTTP_PORT": str(self.ports[name]) for name in DATABASES}
+        databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": self.postgres.url(name) for name in SERVICES}
+        edges = {f"ORDERBUS_{name.upper()}__HTTP_PORT": str(self.ports[name]) for name in SERVICES}
         return (
             databases
             | edges

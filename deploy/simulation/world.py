@@ -21,16 +21,17 @@ from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServ
 from deploy.simulation.poison import OURS, Poison
 from deploy.simulation.replay import replay
 from deploy.simulation.restore import Restore
-from deploy.simulation.settings import declared, with_outside
+from deploy.simulation.settings import with_outside
 from deploy.simulation.staff import Staff
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
-from deploy.worker import SERVICES
+from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint, Endpoints
 from services.notifications.gateways.lost import LostMessages
 from services.payments.domain import operations as paying
+from services.registry import SERVICES
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Operation, Refused, Report, codec

@@ -7,13 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.checkout.domain.cores import CORES
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
+from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import STORAGE
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.settings import Settings
 from shared.shell.service import Service
 
 
-def checkout_service(settings: Settings, engine: AsyncEngine) -> Service:
+def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service:
     return Service(
         name="checkout",
         cores=CORES,

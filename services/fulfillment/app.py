@@ -17,25 +17,16 @@ from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Shelf, storage
 from shared.contracts import checkout, fulfillment
-from shared.settings import Settings, WrongSettings
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Service
 
-SHORTEST_SECRET = 16
 
-
-def fulfillment_service(settings: Settings, engine: AsyncEngine) -> Service:
-    """Raises WrongSettings where a setting that only fulfillment needs is missing."""
+def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
     own = settings.fulfillment
-    secret = own.link_secret.get_secret_value()
-    if len(secret) < SHORTEST_SECRET:
-        raise WrongSettings(
-            f"ORDERBUS_FULFILLMENT__LINK_SECRET: at least {SHORTEST_SECRET} characters are needed to sign download "
-            "links (make one with `openssl rand -hex 32`)"
-        )
-    links = Links(secret, own.public_url or f"http://{own.http_host}:{own.http_port}")
+    links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Shelf(engine))
     return Service(

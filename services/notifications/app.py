@@ -10,14 +10,14 @@ from services.notifications.gateways.lost import LostMessages
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
+from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import checkout, notifications
-from shared.settings import Settings
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Service
 
 
-def notifications_service(settings: Settings, engine: AsyncEngine) -> Service:
+def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
     mails = SmtpMails(settings.smtp)
     webhooks = Webhooks(Outbound(private=settings.webhooks_to_private_addresses), StoredEndpoints(engine))
     return Service(

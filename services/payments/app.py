@@ -13,18 +13,17 @@ from services.payments.gateways.providers import Providers
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
+from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
 from shared.contracts.checkout import ORDERS
 from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
-from shared.settings import PREFIX, Settings, WrongSettings
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Service
 
 
-def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
-    """Raises WrongSettings when Stripe's key or webhook secret is missing. `now` gives Unix seconds."""
-    _require(settings)
+def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
+    """`now` gives Unix seconds."""
     limiter = RateLimiter(PostgresReservations(engine), settings.stripe.requests_per_second)
     stripe = StripeGateway(settings.stripe, limiter=limiter, now=now)
     providers = Providers({"stripe": stripe})
@@ -46,11 +45,3 @@ def payments_service(settings: Settings, engine: AsyncEngine, now: Callable[[], 
         routes=routes(settings.stripe),
         resources=[stripe.close],
     )
-
-
-def _require(settings: Settings) -> None:
-    wanted = {"API_KEY": settings.stripe.api_key, "WEBHOOK_SECRET": settings.stripe.webhook_secret}
-    missing = [f"{PREFIX}STRIPE__{name}" for name, secret in wanted.items() if not secret.get_secret_value()]
-    if missing:
-        lines = (f"{name}: is missing (take it from Stripe's dashboard, or run `orderbus up`)" for name in missing)
-        raise WrongSettings("\n".join(lines))

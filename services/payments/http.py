@@ -13,10 +13,10 @@ from aiohttp import web
 
 from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe_events import NotStripes, callback, verified
+from services.payments.settings import StripeSettings
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.core import codec
-from shared.settings import StripeSettings
 from shared.shell.http.web import (
     ProblemResponse,
     RequestHandler,

@@ -218,7 +218,7 @@ class Shell:
         return topics + [f"{name} is paused" for name in sorted(self.operations.destinations.pauses)]
 
 
-ServiceFactory = Callable[[Settings, AsyncEngine], Service]
+ServiceFactory = Callable[..., Service]
 
 
 async def run_worker(

@@ -18,8 +18,11 @@ from shared.settings import PREFIX
 
 KNOWN_SETTINGS = """
 import json
-import os
-from shared.settings import Settings
+try:
+    from deploy.settings import all_settings
+    Settings = all_settings()
+except ImportError:  # an older commit
+    from shared.settings import Settings
 names = []
 for name, field in Settings.model_fields.items():
     section = getattr(field.annotation, "model_fields", None)

@@ -15,8 +15,10 @@ import psutil
 from deploy.cli.system import migrate_all
 from deploy.client.http import ApiClient, OutsideWorld
 from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
-from deploy.devstack.processes import SERVICES, Services
+from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
+from deploy.settings import load_system_settings
+from services.registry import SERVICES
 from shared.settings import Settings
 from tests.benchmarks.code import OURS, Code
 
@@ -87,7 +89,7 @@ class Ground:
     def settings(self, of: str) -> Settings:
         """Settings for this process, over a set of databases."""
         with patch.dict(os.environ, self.environment(of)):
-            return Settings()
+            return load_system_settings()
 
     def environment(self, of: str) -> dict[str, str]:
         databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": url for name, url in self.urls(of).items()}

@@ -17,10 +17,10 @@ from typing import Any
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.worker import factory_of
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.payments.domain.operations import ChargeCard
+from services.registry import factory_of, settings_of
 from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings, load_settings
 from shared.shell.observability.telemetry import configure_logging
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
-    settings = load_settings()
+    settings = load_settings(settings_of(given.service))
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
 
     def factory(settings: Settings, engine: AsyncEngine) -> Service:

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, RefundCharge
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_records import stripe_movements
-from shared.settings import StripeSettings
+from services.payments.settings import StripeSettings
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, listening, receiving, sandbox, sdk
 
 from .stripe_description import Description, Tree, fetch, stripe_mock
@@ -278,7 +278,7 @@ async def sdk_calls(url: str) -> None:
 
 async def gateway_calls(url: str) -> None:
     """Everything that the payments gateway asks of Stripe."""
-    gateway = StripeGateway(StripeSettings(api_key=SecretStr(KEY), api_base=url))
+    gateway = StripeGateway(StripeSettings(api_key=SecretStr(KEY), webhook_secret=SecretStr("whsec_1"), api_base=url))
     charge = ChargeCard("stripe", "o-1", "s-1", "ORD-1", 1, 1999, "USD", BACK, "pm_card_visa", "", "BIKES")
     try:
         paid = await gateway.perform(charge, "gateway-1")

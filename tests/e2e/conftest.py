@@ -14,7 +14,8 @@ from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import WEBHOOK_EVENTS, open_shop
 from deploy.demo.shop import Shop
 from deploy.devstack.stack import Stack
-from shared.settings import Settings, load_settings
+from deploy.settings import load_all_settings
+from shared.settings import Settings
 from tests.e2e.conversation import World
 
 
@@ -46,4 +47,4 @@ def settings_of(stack: Stack) -> Settings:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in stack.environment().items():
             environment.setenv(name, value)
-        return load_settings()
+        return load_all_settings()

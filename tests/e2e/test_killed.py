@@ -16,7 +16,8 @@ from deploy.demo.play import Play
 from deploy.demo.rest import comes_to_rest
 from deploy.demo.result import double_charged, lost, rows_of
 from deploy.demo.stories import STORIES
-from deploy.devstack.processes import SERVICES, Worker
+from deploy.devstack.processes import Worker
+from services.registry import SERVICES
 from tests.e2e.conversation import World
 
 KILLS = 3

@@ -22,8 +22,9 @@ from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import Catalogue, open_shop
 from deploy.demo.shop import Shop
+from deploy.settings import load_all_settings
 from shared.contracts.storefront import CheckoutOpened
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 from tests.e2e.conversation import eventually
 
 KEYS = (
@@ -58,7 +59,7 @@ def settings_at(folder: Path) -> tuple[Settings, dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        return load_settings(), environment
+        return load_all_settings(), environment
 
 
 async def place_orders(settings: Settings, catalogue: Catalogue, count: int) -> list[str]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import orjson
 
-from deploy.client.http import SERVICES, ClientError
+from deploy.client.http import ClientError
 from deploy.demo import stories
 from deploy.demo.basket import person
 from deploy.demo.catalogue import DESK, HOOK
 from deploy.demo.shop import Order
 from deploy.demo.stories import DECLINED_CARD, PATIENCE, Visit
+from services.registry import SERVICES
 from shared.contracts.fulfillment import AddCodes
 from shared.contracts.payments import RefundPayment
 from tests.faults.system import HASTY, SCARCE, System

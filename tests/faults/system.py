@@ -25,9 +25,11 @@ from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
 from deploy.demo import catalogue
 from deploy.demo.catalogue import Catalogue, Product
 from deploy.demo.shop import Shop
-from deploy.devstack.processes import SERVICES, Services
+from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
-from shared.settings import Settings, load_settings
+from deploy.settings import load_all_settings
+from services.registry import SERVICES
+from shared.settings import Settings
 from tests.faults.table import LONG
 
 GRACE = {"hasty": "PT4S", "hesitant": "PT90S" if LONG else "PT60S"}
@@ -161,7 +163,7 @@ def offer(outside_url: str) -> Catalogue:
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
     with _environment(environment):
-        return load_settings()
+        return load_all_settings()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
-from deploy.devstack.processes import SERVICES
+from services.registry import SERVICES
 from tests.faults.paths import LAST_COPY, PATHS, Told, tell_one
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import SCARCE, System

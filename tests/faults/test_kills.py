@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
-from deploy.devstack.processes import SERVICES, Services, Worker
+from deploy.devstack.processes import Services, Worker
+from services.registry import SERVICES
 from tests.faults.paths import LAST_COPY, PATHS, End, Told, ends, tell
 from tests.faults.scenario import charged_twice
 from tests.faults.system import HESITANT, System

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from deploy.devstack.processes import SERVICES
+from services.registry import SERVICES
 from shared.shell.kafka.source import SESSION_SECONDS
 from tests.faults.paths import PATHS
 from tests.faults.scenario import SECONDS, FaultScenario

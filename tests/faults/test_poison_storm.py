@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 
 from deploy.client.storefront import uuid7
 from deploy.demo.basket import checkout, person
-from deploy.devstack.processes import SERVICES
+from services.registry import SERVICES
 from shared.contracts import READERS
 from shared.contracts.checkout import OrderPaid
 from shared.contracts.envelope import Envelope, encode, to_headers

@@ -30,7 +30,8 @@ from deploy.check.reclaim import reclaim
 from deploy.client.storefront import Follower
 from deploy.demo.catalogue import HOOK
 from deploy.devstack.postgres import OWNER, find_programs
-from deploy.devstack.processes import SERVICES, Worker
+from deploy.devstack.processes import Worker
+from services.registry import SERVICES
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
 from shared.shell.kafka.source import connection, left
 from tests.faults.paths import PATHS, Staff, Told, Way, tell, troubles

@@ -19,11 +19,11 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.checkout.app import checkout_service
+from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import metadata
 from shared.contracts.fulfillment import StockReserved
 from shared.contracts.values import Customer
 from shared.core import Message, derived_id
-from shared.settings import Settings
 from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -106,13 +106,12 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     await engine.dispose()
 
 
-def _settings(url: str) -> Settings:
-    services = ("checkout", "payments", "fulfillment", "notifications")
-    return Settings.model_validate(
+def _settings(url: str) -> CheckoutSettings:
+    return CheckoutSettings.model_validate(
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
             "api_token": TOKEN,
-            **{name: {"database_url": url} for name in services},
+            "checkout": {"database_url": url},
         }
     )
 

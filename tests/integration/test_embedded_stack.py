@@ -25,6 +25,7 @@ from standardwebhooks.webhooks import Webhook
 from deploy.devstack import data_folder
 from deploy.devstack.errors import DataInUse, MissingPart, StackError
 from deploy.devstack.stack import PROJECT, Stack
+from services.registry import SERVICES
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ async def test_a_record_goes_through_kafka(stack: Stack) -> None:
 
 
 async def test_each_service_has_a_durable_database_of_its_own(stack: Stack) -> None:
-    for name in ("checkout", "payments", "fulfillment", "notifications"):
+    for name in SERVICES:
         connection = await database(stack, name)
         assert await connection.fetchval("select current_database()") == name
         assert await connection.fetchval("select current_setting('synchronous_commit')") == "on"

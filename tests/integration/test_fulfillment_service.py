@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.app import fulfillment_service
 from services.fulfillment.gateways.links import Claim, Links
+from services.fulfillment.settings import FulfillmentSettings
 from shared.contracts.checkout import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.values import OrderItem
 from shared.core import MESSAGES, Message, derived_id
-from shared.settings import Settings
 from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -168,14 +168,17 @@ async def _serve(runner: web.AppRunner) -> int:
     return int(runner.addresses[0][1])
 
 
-def _settings(url: str, files: Path) -> Settings:
-    database = {"database_url": url}
-    return Settings.model_validate(
+def _settings(url: str, files: Path) -> FulfillmentSettings:
+    return FulfillmentSettings.model_validate(
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
             "api_token": TOKEN,
-            **dict.fromkeys(("checkout", "payments", "notifications"), database),
-            "fulfillment": database | {"link_secret": SECRET, "files": files, "pool_recheck": timedelta(hours=1)},
+            "fulfillment": {
+                "database_url": url,
+                "link_secret": SECRET,
+                "files": files,
+                "pool_recheck": timedelta(hours=1),
+            },
             "webhooks_to_private_addresses": True,
         }
     )

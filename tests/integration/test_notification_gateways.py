@@ -23,8 +23,8 @@ from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.domain.state import Endpoint
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import EndpointsUnreadable, Webhooks
+from services.notifications.settings import SmtpSettings
 from shared.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.settings import SmtpSettings
 from shared.shell.http.outbound import Outbound, Progress
 from shared.shell.observability.tracing import CURRENT
 from tests.unit.notifications.conversation import SECRET, START, hook, paid_order

@@ -23,10 +23,10 @@ from standardwebhooks import Webhook
 from services.notifications.app import notifications_service
 from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoints
+from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import metadata, read_endpoints, read_thread
 from shared.contracts.checkout import OrderCompleted
 from shared.core import MESSAGES, Message, derived_id
-from shared.settings import Settings
 from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -156,13 +156,12 @@ async def _serve(runner: web.AppRunner) -> int:
     return int(runner.addresses[0][1])
 
 
-def _settings(url: str, smtp_port: int) -> Settings:
-    database = {"database_url": url}
-    return Settings.model_validate(
+def _settings(url: str, smtp_port: int) -> NotificationsSettings:
+    return NotificationsSettings.model_validate(
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
             "api_token": TOKEN,
-            **dict.fromkeys(("checkout", "payments", "fulfillment", "notifications"), database),
+            "notifications": {"database_url": url},
             "smtp": {"port": smtp_port, "timeout": 5},
             "webhooks_to_private_addresses": True,
         }

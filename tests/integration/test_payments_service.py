@@ -25,10 +25,11 @@ from services.payments.app import payments_service
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import reconcile
+from services.payments.settings import PaymentsSettings, StripeSettings
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
 from shared.core import Message, derived_id
-from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings, StripeSettings
+from shared.settings import KafkaSettings, ServiceSettings
 from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -118,15 +119,11 @@ class Running:
         return [(difference.problem, difference.order) for difference in found]
 
 
-def settings_for(database: str, stripe_url: str) -> Settings:
-    own = ServiceSettings(database_url=database)
-    return Settings(
+def settings_for(database: str, stripe_url: str) -> PaymentsSettings:
+    return PaymentsSettings(
         kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         api_token=SecretStr(TOKEN),
-        checkout=own,
-        payments=own,
-        fulfillment=FulfillmentSettings(database_url=database),
-        notifications=own,
+        payments=ServiceSettings(database_url=database),
         stripe=StripeSettings(
             api_key=SecretStr(KEY), api_base=stripe_url, webhook_secret=SecretStr(SECRET), requests_per_second=500
         ),

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from services.payments.domain.operations import FindCharge
 from services.payments.gateways.stripe import StripeGateway
-from shared.settings import StripeSettings
+from services.payments.settings import StripeSettings
 
 CALLS = 150
 """Fewer than the kinds of operations of a worker may have in flight together."""
@@ -36,7 +36,13 @@ async def test_no_call_waits_for_the_connections_of_others() -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    settings = StripeSettings(api_key=SecretStr("sk_test_x"), api_base=url, requests_per_second=500, timeout=60)
+    settings = StripeSettings(
+        api_key=SecretStr("sk_test_x"),
+        webhook_secret=SecretStr("whsec_1"),
+        api_base=url,
+        requests_per_second=500,
+        timeout=60,
+    )
     gateway, since = StripeGateway(settings), datetime.now(UTC)
     looks = (gateway.perform(FindCharge("stripe", f"o-{n}", 1, "pi_x", since), "key") for n in range(CALLS))
     answers = asyncio.gather(*looks)

@@ -32,9 +32,9 @@ from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_events import callback
 from services.payments.gateways.stripe_records import stripe_movements
 from services.payments.reconciliation import Movement, compare
+from services.payments.settings import StripeSettings
 from shared.core import NotDone, NotTried, OperatorFault, Retry, Unknown
 from shared.core.ids import RANDOM_BITS, random_id
-from shared.settings import StripeSettings
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox
 
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,7 +50,9 @@ async def stripe_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
 async def gateway_to(
     url: str, key: str = KEY, breaker: CircuitBreaker | None = None, now: Callable[[], float] = time.time
 ) -> AsyncIterator[StripeGateway]:
-    settings = StripeSettings(api_key=SecretStr(key), api_base=url, requests_per_second=500, timeout=5)
+    settings = StripeSettings(
+        api_key=SecretStr(key), webhook_secret=SecretStr("whsec_1"), api_base=url, requests_per_second=500, timeout=5
+    )
     gateway = StripeGateway(settings, breaker=breaker, now=now)
     yield gateway
     await gateway.close()

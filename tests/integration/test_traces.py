@@ -17,10 +17,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from deploy.simulation.settings import declared
+from services.declared import declared
 from services.fulfillment.domain.operations import SignDownload
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.operations import ChargeCard
+from services.registry import SERVICES
 from shared.contracts.checkout import STATUS, CancelOrder, ConfigureStore, DefineSku
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.fulfillment import ConfigureProduct, Download
@@ -37,7 +38,6 @@ from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 _ids = (derived_id(UUID(int=99), number, datetime.now(UTC)) for number in count(1))
 
 

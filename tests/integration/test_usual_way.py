@@ -9,16 +9,17 @@ from importlib import import_module
 
 import pytest_asyncio
 import sqlalchemy as sa
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.demo.catalogue import load
-from shared.settings import FulfillmentSettings, KafkaSettings, ServiceSettings, Settings
+from deploy.settings import system_settings
+from services.registry import SERVICES
+from shared.settings import Settings
 from shared.shell.postgres.engine import async_url
 from tests.benchmarks.customers import Customers
 from tests.benchmarks.usual_way.messaging import PREFIX, create_topics
 from tests.benchmarks.usual_way.run import run
-from tests.benchmarks.usual_way.shop import SERVICES, open_shop
+from tests.benchmarks.usual_way.shop import open_shop
 from tests.integration.conftest import NewDatabase
 
 CATALOGUE = load("http://outside.example")
@@ -29,13 +30,12 @@ HOOKS_NOTED = "select count(*) from timeline where what = 'webhook.delivered'"
 async def settings(new_database: NewDatabase, kafka_servers: str) -> AsyncIterator[Settings]:
     """The usual way, running: four services in this process."""
     urls = {service: await new_database() for service in SERVICES}
-    given = Settings(
-        kafka=KafkaSettings(bootstrap_servers=kafka_servers),
-        api_token=SecretStr("0123456789abcdef"),
-        checkout=ServiceSettings(database_url=urls["checkout"]),
-        payments=ServiceSettings(database_url=urls["payments"]),
-        fulfillment=FulfillmentSettings(database_url=urls["fulfillment"]),
-        notifications=ServiceSettings(database_url=urls["notifications"]),
+    given = system_settings().model_validate(
+        {
+            "kafka": {"bootstrap_servers": kafka_servers},
+            "api_token": "0123456789abcdef",
+            **{service: {"database_url": url} for service, url in urls.items()},
+        }
     )
     await create_topics(given.kafka)
     await open_shop(urls, CATALOGUE)

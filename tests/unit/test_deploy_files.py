@@ -11,20 +11,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 import yaml
 from prometheus_client import generate_latest
-from pydantic import BaseModel
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
 
-from services.checkout.gauges import GAUGES
-from services.payments.gauges import GAUGES as PAYMENTS
-from shared.settings import PREFIX, Settings, load_settings
+from deploy.settings import all_settings, system_settings
+from services.declared import declared
+from services.registry import SERVICES, settings_of
+from shared.settings import PREFIX, ServiceSettings, Settings, fields_of, load_settings, name_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 
@@ -32,14 +33,12 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMAS = Path(__file__).parent / "deploy_schemas"
 KUBERNETES = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 
 def served() -> set[str]:
     """Names of all samples at `/metrics`."""
-    metrics = Metrics(
-        "checkout", "checkout-0", [(gauge.name, gauge.text) for gauge in (*GAUGES, *PAYMENTS)], Progress()
-    )
+    gauges = [(gauge.name, gauge.text) for service in declared().values() for gauge in service.gauges]
+    metrics = Metrics("checkout", "checkout-0", gauges, Progress())
     metrics.watch_process()
     metrics.operation("ChargeCard", "done", 0.1)
     lines = generate_latest(metrics.registry).decode().splitlines()
@@ -87,6 +86,14 @@ class TestDashboard:
         assert all(x < 24 for x, _ in taken)
 
 
+def test_prometheus_is_shown_a_worker_of_every_service() -> None:
+    document = yaml.safe_load((DEPLOY / "grafana/prometheus.example.yaml").read_text())
+    targets = [
+        one for job in document["scrape_configs"] for config in job["static_configs"] for one in config["targets"]
+    ]
+    assert {target.rsplit("-", 1)[0] for target in targets} == set(SERVICES)
+
+
 class TestAlerts:
     def test_every_metric_exists(self) -> None:
         assert set().union(*(named(rule["expr"]) for rule in alerts())) <= served()
@@ -126,28 +133,22 @@ class TestAlerts:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def fields_of(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[tuple[str, Any]]:
-    """Environment variable and field of every setting."""
-    for name, field in model.model_fields.items():
-        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
-        union = get_origin(field.annotation) in (Union, UnionType)
-        section = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
-        if section is not None and not union:
-            yield from fields_of(section, f"{prefix}{name}__".upper())
-        else:
-            yield f"{prefix}{name}".upper(), field
+def known(kind: type[Settings]) -> dict[str, FieldInfo]:
+    """Every setting by its name in the environment."""
+    return {name_of(path): field for path, field in fields_of(kind)}
 
 
-KNOWN = dict(fields_of(Settings))
+def required(kind: type[Settings]) -> set[str]:
+    return {name for name, field in known(kind).items() if field.is_required()}
 
 
-def loads(given: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def loads(kind: type[Settings], given: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether a process with this environment takes its settings."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    load_settings()
+    load_settings(kind)
 
 
 class TestCompose:
@@ -164,18 +165,21 @@ class TestCompose:
         commands = [service["command"] for name, service in compose["services"].items() if name[-1].isdigit()]
         assert commands == [["run", name, "--worker", index] for name in SERVICES for index in ("0", "1")]
 
-    def test_settings_exist_and_all_that_are_required_are_given(self, compose: dict[str, Any]) -> None:
-        for name, service in compose["services"].items():
-            own = {key for key in service.get("environment", {}) if key.startswith(PREFIX)}
-            assert own <= KNOWN.keys()
-            if name[-1].isdigit():
-                assert {key for key, field in KNOWN.items() if field.is_required()} <= own
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_a_worker_gets_all_required_settings_and_no_others(self, compose: dict[str, Any], service: str) -> None:
+        for name in (f"{service}-0", f"{service}-1"):
+            given = compose["services"][name]["environment"].keys()
+            assert required(settings_of(service)) <= given <= known(settings_of(service)).keys()
 
     def test_a_process_takes_them(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, service in compose["services"].items():
-            if name[-1].isdigit():
-                given = {key: _interpolated(value) for key, value in service["environment"].items()}
-                loads(given, monkeypatch)
+        for name, kind in (*((f"{name}-0", settings_of(name)) for name in SERVICES), ("migrate", system_settings())):
+            given = {key: _interpolated(value) for key, value in compose["services"][name]["environment"].items()}
+            loads(kind, given, monkeypatch)
+
+    def test_every_service_has_a_database_of_its_own(self, compose: dict[str, Any]) -> None:
+        passwords = {f"{name.upper()}_DATABASE_PASSWORD" for name in SERVICES}
+        assert {name for name in compose["services"]["postgres"]["environment"] if "DATABASE" in name} == passwords
+        assert f"for service in {' '.join(SERVICES)};" in (DEPLOY / "compose/databases.sh").read_text()
 
     def test_the_example_names_every_variable_and_no_secret(self, compose: dict[str, Any]) -> None:
         text = (DEPLOY / "compose/compose.yaml").read_text()
@@ -247,8 +251,7 @@ class TestKubernetes:
     def test_a_service_gets_all_required_settings_and_only_its_own_secrets(self, service: str) -> None:
         [container] = resource("StatefulSet", service)["spec"]["template"]["spec"]["containers"]
         given = resource("ConfigMap", "orderbus")["data"].keys() | {one["name"] for one in container["env"]}
-        assert given <= KNOWN.keys()
-        assert {key for key, field in KNOWN.items() if field.is_required()} <= given
+        assert required(settings_of(service)) <= given <= known(settings_of(service)).keys()
         for one in container["env"]:
             if "valueFrom" in one:
                 secret = one["valueFrom"]["secretKeyRef"]
@@ -257,21 +260,26 @@ class TestKubernetes:
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_a_process_takes_them(self, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        [container] = resource("StatefulSet", service)["spec"]["template"]["spec"]["containers"]
-        given = dict(resource("ConfigMap", "orderbus")["data"])
-        for one in container["env"]:
-            source = one.get("valueFrom", {}).get("secretKeyRef")
-            given[one["name"]] = (
-                resource("Secret", source["name"])["stringData"][source["key"]] if source else one["value"]
-            )
-        loads(given, monkeypatch)
-        assert "another-service" not in given[f"{PREFIX}{service.upper()}__DATABASE_URL"]
+        loads(settings_of(service), _given(resource("StatefulSet", service)), monkeypatch)
+
+    def test_the_migration_takes_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loads(system_settings(), _given(resource("Job", "orderbus-migrate")), monkeypatch)
 
     @pytest.mark.parametrize("service", SERVICES)
     def test_nothing_runs_as_root(self, service: str) -> None:
         pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
+
+
+def _given(controller: dict[str, Any]) -> dict[str, str]:
+    """The environment of its pods."""
+    [container] = controller["spec"]["template"]["spec"]["containers"]
+    given: dict[str, str] = dict(resource("ConfigMap", "orderbus")["data"])
+    for one in container["env"]:
+        source = one.get("valueFrom", {}).get("secretKeyRef")
+        given[one["name"]] = resource("Secret", source["name"])["stringData"][source["key"]] if source else one["value"]
+    return given
 
 
 class TestImage:
@@ -289,8 +297,8 @@ class TestImage:
             "import sys\n"
             f"for name in {modules}: sys.modules[name] = None\n"
             "import deploy.cli.main, deploy.worker, deploy.cli.system, deploy.cli.top\n"
-            "import shared.shell.postgres.migration\n"
-            "for name in deploy.worker.SERVICES: deploy.worker.factory_of(name)\n"
+            "import services.registry, shared.shell.postgres.migration\n"
+            "for name in services.registry.SERVICES: services.registry.factory_of(name)\n"
         )
         done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -306,27 +314,32 @@ class TestOperationsPage:
 def settings_table() -> str:
     """Every setting, its default and what it is for, as a table of the page."""
     lines = ["| setting | default | what it is |", "|---|---|---|"]
-    shared_by_all = {name.split("__")[1] for name in KNOWN if name.startswith(f"{PREFIX}CHECKOUT__")}
-    for name, field in KNOWN.items():
-        section, _, rest = name.removeprefix(PREFIX).partition("__")
-        if section.lower() in SERVICES and rest in shared_by_all:
-            if section == "CHECKOUT":
-                lines.append(f"| `{PREFIX}<SERVICE>__{rest}` | {_default(field)} | {_meaning(field)} |")
-            continue
-        lines.append(f"| `{name}` | {_default(field)} | {_meaning(field)} |")
+    lines += [_row(name_of(path), field) for path, field in fields_of(Settings)]
+    lines += [_row(name_of(("<service>", *path)), field) for path, field in fields_of(ServiceSettings)]
+    of_all = [(path, field) for path, field in fields_of(all_settings()) if path not in dict(fields_of(Settings))]
+    of_every_service = dict(fields_of(ServiceSettings))
+    lines += [
+        _row(name_of(path), field)
+        for path, field in of_all
+        if not (path[0] in SERVICES and path[1:] in of_every_service)
+    ]
     return "\n".join(lines)
 
 
-def _default(field: Any) -> str:
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{name}` | {_default(field)} | {_meaning(field)} |"
+
+
+def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
     default = field.default
-    if default is None or str(default) == "":
+    if default is None:
         return ""
-    return f"`{default}`"
+    return f"`{TypeAdapter(type(default)).dump_python(default, mode='json')}`".replace("False", "false")
 
 
-def _meaning(field: Any) -> str:
+def _meaning(field: FieldInfo) -> str:
     choices = get_args(field.annotation) if "Literal" in str(field.annotation) else ()
     said = " ".join((field.description or "").split())
     return " ".join(part for part in (", ".join(f"`{choice}`" for choice in choices), said) if part)

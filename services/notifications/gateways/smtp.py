@@ -23,8 +23,8 @@ from jinja2 import TemplateError
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.letters import Letters
 from services.notifications.gateways.mime import ascii_domain
+from services.notifications.settings import SmtpSettings
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.settings import SmtpSettings
 
 log = structlog.get_logger(__name__)
 

@@ -42,9 +42,9 @@ from services.payments.gateways.stripe_errors import (
     words_of,
 )
 from services.payments.gateways.stripe_objects import Json, Standing, decline, is_of_another, refund_progress, standing
+from services.payments.settings import StripeSettings
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.core.ids import time_of
-from shared.settings import StripeSettings
 from shared.shell.operations.rate_limit import RateLimiter
 
 Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)

@@ -12,7 +12,7 @@ import aiohttp
 import stripe
 
 from services.payments.gateways.stripe_objects import Json
-from shared.settings import StripeSettings
+from services.payments.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
 INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"

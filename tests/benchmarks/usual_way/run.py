@@ -12,7 +12,8 @@ import uvloop
 from aiohttp import web
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
-from shared.settings import Settings, load_settings
+from deploy.settings import load_system_settings
+from shared.settings import Settings
 from shared.shell.postgres.engine import async_url
 from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import consume, publish
@@ -51,7 +52,7 @@ async def serve(service: str, port: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
-    working = asyncio.create_task(run(service, load_settings(), ready))
+    working = asyncio.create_task(run(service, load_system_settings(), ready))
     stopped = asyncio.create_task(stopping.wait())
     await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if working.done():

@@ -8,14 +8,13 @@ from importlib import import_module
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from deploy.demo.catalogue import WEBHOOK_EVENTS, Catalogue
+from services.registry import SERVICES
 from shared.contracts.values import StoreCard
 from shared.shell.postgres.engine import async_url
 from tests.benchmarks.usual_way.checkout import Sku, Store
 from tests.benchmarks.usual_way.fulfillment import Product, Stock
 from tests.benchmarks.usual_way.notifications import Endpoint
 from tests.benchmarks.usual_way.tables import Base, create_tables
-
-SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 
 async def open_shop(urls: Mapping[str, str], catalogue: Catalogue) -> None:

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 
 from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.http import routes
+from services.payments.settings import StripeSettings
 from shared.core import Command, Report
-from shared.settings import StripeSettings
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import Accepted
 
@@ -66,7 +66,7 @@ def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> byte
 
 async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
     application = web.Application(middlewares=[protection("a-token-of-the-edge")])
-    routes(StripeSettings(webhook_secret=SecretStr(SECRET)))(application, core)
+    routes(StripeSettings(api_key=SecretStr("sk_test_1"), webhook_secret=SecretStr(SECRET)))(application, core)
     signature = stripe.WebhookSignature.generate_signature_header(
         body.decode("utf-8", "replace"), secret, int(time.time()) - age
     )

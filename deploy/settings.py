@@ -1,0 +1,42 @@
+"""Settings of whoever speaks to several services: the command line, the check, the demo."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import new_class
+from typing import Any
+
+from pydantic import ConfigDict, create_model
+
+from services.registry import SERVICES, settings_of
+from shared.settings import ServiceSettings, Settings, load_settings
+
+
+class ServiceAddress(ServiceSettings):
+    """Where a service and its database are. The rest, such as the secrets of outside systems, is for workers only."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def load_system_settings() -> Settings:
+    """The shared settings, and where each service is. Raises WrongSettings."""
+    return load_settings(system_settings())
+
+
+def load_all_settings() -> Settings:
+    """Everything that the workers of all services need: an instance of each service's class. Raises WrongSettings."""
+    return load_settings(all_settings())
+
+
+@cache
+def system_settings() -> type[Settings]:
+    """What all share, with an address for each service."""
+    addresses: dict[str, Any] = dict.fromkeys(SERVICES, (ServiceAddress, ...))
+    return create_model("SystemSettings", __base__=Settings, **addresses)
+
+
+@cache
+def all_settings() -> type[Settings]:
+    """Every service's class in one."""
+    kind: type[Settings] = new_class("AllSettings", tuple(settings_of(name) for name in reversed(SERVICES)))
+    return kind

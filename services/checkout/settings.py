@@ -1,0 +1,9 @@
+"""Checkout's settings."""
+
+from __future__ import annotations
+
+from shared.settings import ServiceSettings, Settings
+
+
+class CheckoutSettings(Settings):
+    checkout: ServiceSettings

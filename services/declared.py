@@ -1,0 +1,24 @@
+"""What each service declares, for those who look and do not run it: contracts, check, simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.registry import SERVICES, factory_of, settings_of
+from shared.settings import example_settings
+from shared.shell.postgres.engine import async_url
+from shared.shell.service import Service
+
+
+@cache
+def declared() -> Mapping[str, Service]:
+    """Every service as its `app.py` wires it, on settings that lead nowhere. Its gateways are never called."""
+    return {name: _declared(name) for name in SERVICES}
+
+
+def _declared(name: str) -> Service:
+    settings = example_settings(settings_of(name))
+    return factory_of(name)(settings, create_async_engine(async_url(settings.service(name).database_url)))

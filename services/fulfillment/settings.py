@@ -1,0 +1,27 @@
+"""Fulfillment's settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from shared.settings import ServiceSettings, Settings
+
+
+class FulfillmentSection(ServiceSettings):
+    link_secret: SecretStr = Field(
+        min_length=16,
+        examples=["at-least-16-characters"],
+        json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
+    )
+    """Signs download links."""
+    files: Path | None = None
+    """Folder of downloadable files."""
+    pool_recheck: timedelta = timedelta(seconds=30)
+    """How often an order that waits for a code looks again by itself."""
+
+
+class FulfillmentSettings(Settings):
+    fulfillment: FulfillmentSection

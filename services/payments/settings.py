@@ -1,0 +1,31 @@
+"""Payments' settings: its own section, and its payment provider's."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+from pydantic.config import JsonDict
+
+from shared.settings import Section, ServiceSettings, Settings
+
+DASHBOARD: JsonDict = {"remedy": "take it from Stripe's dashboard"}
+
+
+class StripeSettings(Section):
+    api_key: SecretStr = Field(min_length=1, examples=["sk_test_example"], json_schema_extra=DASHBOARD)
+    """`sk_test_…` or `sk_live_…`."""
+    api_base: str = "https://api.stripe.com"
+    """Stripe, or the sandbox."""
+    webhook_secret: SecretStr = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
+    """`whsec_…` of the callback endpoint."""
+    tolerance: int = Field(default=300, ge=1)
+    """Seconds that a callback's signature stays valid."""
+    requests_per_second: float = Field(default=25, gt=0)
+    """Per endpoint of Stripe's API, all workers together (its documented limit is 25 in test mode, 100 in live
+    mode)."""
+    timeout: float = Field(default=20, gt=0)
+    """Seconds per request."""
+
+
+class PaymentsSettings(Settings):
+    payments: ServiceSettings
+    stripe: StripeSettings

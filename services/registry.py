@@ -1,0 +1,30 @@
+"""Which services there are. To add one: its folder here, its messages in `shared/contracts`, its deployment files, and
+its name below.
+
+By convention the function `<name>_service` of `services/<name>/app.py` wires it, and the class `<Name>Settings` of
+`services/<name>/settings.py` has its settings. Nothing of a service is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+    from shared.shell.service import Service
+
+SERVICES = ("checkout", "payments", "fulfillment", "notifications")
+
+
+def factory_of(name: str) -> Callable[..., Service]:
+    """What wires a service, from its settings and its database's engine."""
+    factory: Callable[..., Service] = getattr(import_module(f"services.{name}.app"), f"{name}_service")
+    return factory
+
+
+def settings_of(name: str) -> type[Settings]:
+    """The class of a service's settings: the shared ones and its own."""
+    kind: Any = getattr(import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
+    return kind  # type: ignore[no-any-return]

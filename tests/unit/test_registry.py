@@ -1,0 +1,92 @@
+"""One registry names the services; what each needs of the settings is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.devstack.data_folder import PORT_NAMES
+from deploy.settings import all_settings, load_all_settings, load_system_settings
+from services.declared import declared
+from services.registry import SERVICES, settings_of
+from shared.contracts import READERS, TOPICS
+from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
+
+FOLDER = Path(__file__).parents[2] / "services"
+SHARED = {f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": "kafka:9092", f"{PREFIX}API_TOKEN": "a" * 16}
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, _ in fields_of(all_settings()):
+        monkeypatch.delenv(name_of(path), raising=False)
+    monkeypatch.delenv(f"{PREFIX}CONFIG", raising=False)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
+    for name, value in (SHARED | {PREFIX + name: value for name, value in settings.items()}).items():
+        monkeypatch.setenv(name, value)
+
+
+def test_every_service_is_registered() -> None:
+    assert sorted(SERVICES) == sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
+    assert set(SERVICES) <= set(PORT_NAMES)
+
+
+def test_every_service_owns_topics_and_has_its_readers_written_down() -> None:
+    assert set(SERVICES) == {topic.owner for topic in TOPICS} - {"storefront"}
+    assert set(SERVICES) == READERS.keys() - {"staff"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_declared_as_registered(name: str) -> None:
+    assert declared()[name].name == name
+    kind = settings_of(name)
+    section = kind.model_fields[name].annotation
+    assert issubclass(kind, Settings)
+    assert isinstance(section, type) and issubclass(section, ServiceSettings)
+
+
+def test_a_worker_asks_for_nothing_of_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, CHECKOUT__DATABASE_URL="postgresql://a@b/c", STRIPE__API_KEY="", FULFILLMENT__LINK_SECRET="x")
+    settings = load_settings(settings_of("checkout"))
+    assert settings.service("checkout").database_url == "postgresql://a@b/c"
+
+
+def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, STRIPE__API_KEY="", FULFILLMENT__LINK_SECRET="short", SMTP__PROT="25", NOTIFICATIONS__POOL="x")
+    with pytest.raises(WrongSettings) as wrong:
+        load_all_settings()
+    lines = dict(line.split(": ", 1) for line in str(wrong.value).splitlines())
+    assert lines.keys() == {
+        f"{PREFIX}{name}"
+        for name in (
+            "CHECKOUT__DATABASE_URL",
+            "PAYMENTS__DATABASE_URL",
+            "STRIPE__API_KEY",
+            "STRIPE__WEBHOOK_SECRET",
+            "FULFILLMENT__DATABASE_URL",
+            "FULFILLMENT__LINK_SECRET",
+            "NOTIFICATIONS__DATABASE_URL",
+            "NOTIFICATIONS__POOL",
+            "SMTP__PROT",
+        )
+    }
+    assert lines[f"{PREFIX}STRIPE__API_KEY"].startswith("is missing (take it from Stripe's dashboard")
+    assert lines[f"{PREFIX}FULFILLMENT__LINK_SECRET"].startswith("needs at least 16 characters (make one with")
+    assert "short" not in str(wrong.value)
+
+
+def test_commands_for_the_whole_system_need_no_secret_of_an_outside_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {f"{name.upper()}__DATABASE_URL": f"postgresql://a@b/{name}" for name in SERVICES}
+    given(monkeypatch, **urls, FULFILLMENT__LINK_SECRET="x" * 16)
+    settings = load_system_settings()
+    assert [settings.service(name).database_url for name in SERVICES] == [f"postgresql://a@b/{n}" for n in SERVICES]
+
+
+def test_settings_come_from_a_file_of_all_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "orderbus.toml"
+    file.write_text('[stripe]\napi_key = "sk"\n[checkout]\ndatabase_url = "postgresql://a@b/c"\nbatch = 7\n')
+    given(monkeypatch, CONFIG=str(file))
+    assert load_settings(settings_of("checkout")).service("checkout").batch == 7
