@@ -1,4 +1,4 @@
-"""Settings of whoever speaks to several services: the command line, the check, the demo."""
+"""Settings of everything that speaks to several services: the command line, the check, the demo."""
 
 from __future__ import annotations
 
