@@ -59,7 +59,7 @@ class Row:
     outbox_age_seconds: float | None = None
     operations: float | None = None
     operations_late: float | None = None
-    operations_doubtful: float | None = None
+    operations_in_doubt: float | None = None
     destinations_paused: float | None = None
     parked: float | None = None
     undeliverable: float | None = None
@@ -197,7 +197,7 @@ def row_of(before: Sample, now: Sample) -> Row:
         outbox_age_seconds=gauge("orderbus_outbox_age_seconds"),
         operations=gauge("orderbus_operations_open"),
         operations_late=gauge("orderbus_operations_late"),
-        operations_doubtful=gauge("orderbus_operations_doubtful"),
+        operations_in_doubt=gauge("orderbus_operations_in_doubt"),
         destinations_paused=gauge("orderbus_destinations_paused"),
         parked=gauge("orderbus_parked"),
         undeliverable=gauge("orderbus_undeliverable"),
@@ -206,7 +206,7 @@ def row_of(before: Sample, now: Sample) -> Row:
 
 
 SHARED = (
-    *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_doubtful"),
+    *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_in_doubt"),
     *("destinations_paused", "parked", "undeliverable"),
 )
 """Of the service's tables: every worker of a service tells the same."""
@@ -239,7 +239,7 @@ COLUMNS = (
     ("age s", "outbox_age_seconds", "{:.1f}"),
     ("open", "operations", "{:.0f}"),
     ("late", "operations_late", "{:.0f}"),
-    ("doubt", "operations_doubtful", "{:.0f}"),
+    ("doubt", "operations_in_doubt", "{:.0f}"),
     ("paused", "destinations_paused", "{:.0f}"),
     ("parked", "parked", "{:.0f}"),
     ("undeliv.", "undeliverable", "{:.0f}"),
@@ -247,7 +247,7 @@ COLUMNS = (
 ALARMING = {
     "outbox_age_seconds": 10.0,
     "operations_late": 0.0,
-    "operations_doubtful": 0.0,
+    "operations_in_doubt": 0.0,
     "destinations_paused": 0.0,
     "parked": 0.0,
     "undeliverable": 0.0,

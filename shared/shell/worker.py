@@ -194,7 +194,7 @@ class Shell:
         self.metrics.outbox_age.set(sizes["outbox_age_seconds"])
         self.metrics.open_operations.set(sizes["operations"])
         self.metrics.late_operations.set(sizes["operations_late"])
-        self.metrics.doubtful_operations.set(sizes["operations_doubtful"])
+        self.metrics.operations_in_doubt.set(sizes["operations_in_doubt"])
         self.metrics.paused_destinations.set(sizes["destinations_paused"])
         self.metrics.timers.set(sizes["timers"])
         self.metrics.late_timers.set(sizes["timers_late"])

@@ -332,7 +332,7 @@ class MemoryStore:
             "timers_late": float(
                 sum(row.due < self.now() - timedelta(minutes=1) for row in self.rows(TIMERS).values())
             ),
-            "operations_doubtful": float(len(doubtful)),
+            "operations_in_doubt": float(len(doubtful)),
             "destinations_paused": float(len(self.rows(DESTINATIONS))),
         }
 

@@ -100,7 +100,7 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
         await tx.write(Writes(operations=rows))
     await store.begin_calls([each for each in rows if each.doubt])
     sizes = await store.gauge()
-    assert (sizes["operations"], sizes["operations_doubtful"], sizes["operations_late"]) == (4, 2, 0)
+    assert (sizes["operations"], sizes["operations_in_doubt"], sizes["operations_late"]) == (4, 2, 0)
     await engine.dispose()
 
 

@@ -108,7 +108,7 @@ class TestAlerts:
             "orderbus_lag",
             "orderbus_parked",
             "orderbus_operations_late",
-            "orderbus_operations_doubtful",
+            "orderbus_operations_in_doubt",
             "orderbus_operations_unresolved_total",
             "orderbus_destinations_paused",
             "orderbus_orders_paid_unfinished_overdue",

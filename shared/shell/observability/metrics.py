@@ -53,7 +53,7 @@ class Metrics:
         self.outbox_age = gauge("outbox_age_seconds", "Age of the oldest record waiting for the relay.")
         self.open_operations = gauge("operations_open", "Calls to the outside that are wanted or under way.")
         self.late_operations = gauge("operations_late", "… and have been due for more than a minute.")
-        self.doubtful_operations = gauge("operations_doubtful", "… of whose last attempt nobody knows the outcome yet.")
+        self.operations_in_doubt = gauge("operations_in_doubt", "… of whose last attempt nobody knows the outcome yet.")
         self.unresolved = counter("operations_unresolved", "Calls given up; nobody knows whether they were done.")
         self.paused_destinations = gauge(
             "destinations_paused", "Outside systems that are not called until what is wrong with our set-up is mended."

@@ -390,7 +390,7 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_doubtful, destinations_paused, timers, timers_late, parked, undeliverable; and for how long somebody
+        operations_in_doubt, destinations_paused, timers, timers_late, parked, undeliverable; and for how long somebody
         has held the relay's lock without giving it up: relay_session_seconds."""
         ...
 

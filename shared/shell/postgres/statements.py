@@ -186,7 +186,7 @@ GAUGE = Sql("""
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute'
             and destination not in (select name from destinations)) as operations_late,
         (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
-            as operations_doubtful,
+            as operations_in_doubt,
         (select count(*) from destinations) as destinations_paused,
         (select count(*) from timers) as timers,
         (select count(*) from timers where due < clock_timestamp() - interval '1 minute') as timers_late,
