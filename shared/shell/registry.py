@@ -77,6 +77,9 @@ class HandlerRegistry:
             for outcome in operation.outcomes():
                 if outcome not in self._handlers:
                     raise TypeError(f"{self.name} does not handle {outcome.__qualname__}")
+        for kind in self._handlers:
+            if issubclass(kind, Outcome) and kind.answers not in self.service.gateways:
+                raise TypeError(f"{self.name} handles {kind.__qualname__}, but has no gateway for what it answers")
 
 
 def check_topics(service: Service, handled: set[type[Message]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from services.notifications.domain import endpoints, threads
-from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
 from services.notifications.gateways.webhook import Webhooks
@@ -94,7 +94,7 @@ class Store:
             emits=notifications.EMITS,
             refusal=notifications.NotificationsRefused,
             storage=storage,
-            gateways={SendEmail: MailServer(), PostWebhook: Webhooks(self.internet, book)},
+            gateways={SendEmail: MailServer(), PostWebhook: Webhooks(self.internet, book), FindLost: MailServer()},
         )
         bus = MemoryBus(self.clock.now, random.Random(1))
         self.shell = Shell(

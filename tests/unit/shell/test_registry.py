@@ -80,6 +80,12 @@ def test_an_operation_can_be_done() -> None:
         HandlerRegistry(replace(SERVICE, gateways={Nothing: Bell()}))
 
 
+def test_every_operation_has_a_gateway() -> None:
+    gateways = {kind: gateway for kind, gateway in SERVICE.gateways.items() if kind is not Ring}
+    with pytest.raises(TypeError, match=r"handles Ring\.Done, but has no gateway"):
+        HandlerRegistry(replace(SERVICE, gateways=gateways))
+
+
 @pytest.mark.parametrize("what", ["events", "commands"])
 async def test_a_decision_emits_only_what_the_service_lists(world: World, what: str) -> None:
     class Unlisted(Event, type=f"tally.unlisted_{what}", topic=EVENTS): ...
