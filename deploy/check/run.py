@@ -38,9 +38,9 @@ from shared.contracts.checkout import STATUS
 from shared.core import codec
 from shared.invariants.rules import Movement, Unhandled, violations
 from shared.settings import Settings
+from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.engine import create_engine
-from shared.shell.registry import HandlerRegistry
-from shared.shell.service import StateTable
+from shared.shell.service.registry import HandlerRegistry
 
 SETTLED = timedelta(seconds=2)
 """A row that did not change for so long is at rest; so are its messages on the way."""

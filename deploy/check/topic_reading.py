@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.envelope import BadEnvelope, from_headers, message_type
 from shared.core import Message
 from shared.settings import KafkaSettings
-from shared.shell.batch.inbound import identity_of
+from shared.shell.inbound.message import identity_of
 from shared.shell.kafka.source import connection, left, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 

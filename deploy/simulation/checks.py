@@ -27,7 +27,7 @@ from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
 from shared.core import UnresolvedOutcome
 from shared.invariants.rules import violations
-from shared.shell.reader import inbound_of
+from shared.shell.inbound.records import inbound_of
 from shared.simulation.bus import Position
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
 

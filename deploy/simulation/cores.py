@@ -16,7 +16,7 @@ from shared.contracts.envelope import Envelope
 from shared.core import Context, Core, Decision, Handling, mixed
 from shared.core.ids import salt_of
 from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.inbound import Inbound, identity_of
+from shared.shell.inbound.message import Inbound, identity_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.service import Service
 

@@ -19,9 +19,9 @@ from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, from_headers
 from shared.core import MESSAGES, Event, codec
 from shared.invariants.rules import Movement, Unhandled
-from shared.shell.batch.inbound import Malformed
+from shared.shell.inbound.message import Malformed
+from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
-from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import INBOX, OPERATIONS, TIMERS
 
 if TYPE_CHECKING:

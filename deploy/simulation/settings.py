@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.core import Operation
-from shared.shell.service import Gateway, Service
+from shared.shell.ports.gateway import Gateway
+from shared.shell.service import Service
 
 
 def with_outside(service: Service, outside: dict[type[Operation], Gateway]) -> Service:

@@ -15,8 +15,8 @@ from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from shared.shell.batch.batch import BatchResult
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
+from shared.shell.inbound.message import Inbound
 from shared.shell.observability.metrics import Metrics
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusUnavailable

@@ -37,12 +37,13 @@ from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Operation, Refused, Report, codec
 from shared.core.ids import RANDOM_BITS, random_id
 from shared.shell.http.web import ProblemResponse
+from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
+from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Accepted
 from shared.shell.ports.store import OperationRow, StoreUnavailable
-from shared.shell.reader import inbound_of
-from shared.shell.registry import HandlerRegistry
-from shared.shell.service import Gateway, Service
+from shared.shell.service import Service
+from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
 from shared.simulation.memory_store import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.shell.service import TableGauge
+from shared.shell.ports.tables import TableGauge
 
 STUCK = "15 minutes"
 """A delivery that waits for nobody takes seconds, with all its retries minutes."""

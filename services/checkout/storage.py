@@ -12,7 +12,8 @@ from services.checkout.domain.order import Order
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from services.checkout.domain.timeline import TimelineEntry
-from shared.shell.service import RecordTable, StateTable, Storage, state_table
+from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
 

@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.states import CodePool, CourseAccess, Delivery, ItemStatus, Product, Stock
 from shared.core import codec
+from shared.shell.ports.tables import StateTable, Storage
+from shared.shell.postgres.tables import state_table
 from shared.shell.postgres.waiting import Waiting, waiting
-from shared.shell.service import StateTable, Storage, state_table
 
 metadata = sa.MetaData()
 deliveries = state_table("deliveries", metadata, sa.Column("stage", sa.Text), sa.Column("store", sa.Text))

@@ -16,7 +16,8 @@ from services.notifications.domain.state import Endpoint, Endpoints, Notificatio
 from services.notifications.gateways.lost import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
 from shared.core import codec
-from shared.shell.service import RecordTable, StateTable, Storage, state_table
+from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.shell.service import TableGauge
+from shared.shell.ports.tables import TableGauge
 
 GAUGES = (
     TableGauge(

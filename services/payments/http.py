@@ -26,9 +26,8 @@ from shared.shell.http.web import (
     not_found,
     public,
 )
-from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.waiting import waiting
-from shared.shell.service import Routes
 
 MOST = 500
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from services.payments.domain.ledger import AttemptRecord, LedgerEntry, RefundRecord
 from services.payments.domain.payment import Payment
-from shared.shell.service import RecordTable, StateTable, Storage, state_table
+from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
 

@@ -13,13 +13,13 @@ from datetime import timedelta
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batch import RetryFailed
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound, Undecodable
-from shared.shell.batch.parked_rows import PLACE_ONLY, message_of, record_of
-from shared.shell.errors import describe
+from shared.shell.inbound.errors import describe
+from shared.shell.inbound.message import Inbound, Undecodable
+from shared.shell.inbound.parked_rows import PLACE_ONLY, message_of, record_of
+from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.store import ParkedRow, Store, TimerRow
-from shared.shell.reader import inbound_of
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 LATE = timedelta(minutes=1)
 

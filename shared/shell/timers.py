@@ -7,11 +7,11 @@ import asyncio
 import structlog
 
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound, Meta
+from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.observability.progress import Progress
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.store import FIRST_TIMER, Store, StoreUnavailable, TimerPlace, TimerRow
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 LIMIT = 300

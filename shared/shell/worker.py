@@ -37,9 +37,9 @@ from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.reader import Reader
-from shared.shell.registry import HandlerRegistry
 from shared.shell.relay.relay import Relay
 from shared.shell.service import Service
+from shared.shell.service.registry import HandlerRegistry
 from shared.shell.timers import Timers
 
 log = structlog.get_logger(__name__)

@@ -36,7 +36,7 @@ from shared.shell.ports.store import (
     Wanted,
     Writes,
 )
-from shared.shell.service import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, StateTable
 from shared.simulation.columns import refusal
 from shared.simulation.locks import Locks
 

@@ -24,7 +24,8 @@ from services.registry import factory_of, settings_of
 from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings, load_settings
 from shared.shell.observability.telemetry import configure_logging
-from shared.shell.service import Gateway, Service
+from shared.shell.ports.gateway import Gateway
+from shared.shell.service import Service
 from shared.shell.worker import run_worker
 from tests.benchmarks.stages import sampled
 from tests.benchmarks.usual_way import outside

@@ -21,15 +21,17 @@ from deploy.client.storefront import uuid7
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Context, Core, Decision, Event, Refusal, Topic
 from shared.shell.batch.handler import Handler
+from shared.shell.inbound.records import inbound_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.clock import SystemClock
+from shared.shell.ports.tables import StateTable, Storage
 from shared.shell.postgres.engine import CONNECTION_SETTINGS, create_engine
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore
-from shared.shell.reader import inbound_of
-from shared.shell.registry import HandlerRegistry
-from shared.shell.service import Service, StateTable, Storage, state_table
+from shared.shell.postgres.tables import state_table
+from shared.shell.service import Service
+from shared.shell.service.registry import HandlerRegistry
 from shared.shell.worker import collect_seldom
 
 BATCH = 300

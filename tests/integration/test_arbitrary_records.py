@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command
 from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.inbound import Inbound
-from shared.shell.batch.parked_rows import record_of, shown
-from shared.shell.reader import inbound_of
+from shared.shell.inbound.message import Inbound
+from shared.shell.inbound.parked_rows import record_of, shown
+from shared.shell.inbound.records import inbound_of
 from shared.shell.worker import Shell
 from tests.integration.toy import COMMANDS, Explode, Fill, Ship, Take
 from tests.integration.toy_on_kafka import World, ids, world

@@ -24,9 +24,9 @@ from services.checkout.storage import metadata
 from shared.contracts.fulfillment import StockReserved
 from shared.contracts.values import Customer
 from shared.core import Message, derived_id
-from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate

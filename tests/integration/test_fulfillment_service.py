@@ -25,9 +25,9 @@ from services.fulfillment.settings import FulfillmentSettings
 from shared.contracts.checkout import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.values import OrderItem
 from shared.core import MESSAGES, Message, derived_id
-from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.inbound.message import Inbound
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate

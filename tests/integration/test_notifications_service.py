@@ -27,9 +27,9 @@ from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import metadata, read_endpoints, read_thread
 from shared.contracts.checkout import OrderCompleted
 from shared.core import MESSAGES, Message, derived_id
-from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.inbound.message import Inbound
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock

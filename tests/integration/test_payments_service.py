@@ -30,9 +30,9 @@ from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
 from shared.core import Message, derived_id
 from shared.settings import KafkaSettings, ServiceSettings
-from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import Sent
 from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import OutboxRow

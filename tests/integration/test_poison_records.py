@@ -17,7 +17,7 @@ from confluent_kafka import Producer
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command
-from shared.shell.batch.parked_rows import record_of
+from shared.shell.inbound.parked_rows import record_of
 from tests.integration.toy import COMMANDS, Explode, Fill, Take
 from tests.integration.toy_on_kafka import World, ids, world
 from tests.kafka_bytes import GZIP, LZ4, SNAPPY, ZSTD, RawRecord, batch_of, produce

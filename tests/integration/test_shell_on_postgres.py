@@ -17,9 +17,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core import Command, NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
-from shared.shell.batch.inbound import Inbound
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import BusRecord, Positions, Sent
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.http_api import Accepted

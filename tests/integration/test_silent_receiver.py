@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.notifications.storage import StoredLost, read_thread
-from shared.shell.batch.inbound import Inbound
+from shared.shell.inbound.message import Inbound
 from tests.integration.test_notifications_service import Running, new_id, running
 from tests.unit.notifications.conversation import STORE, placed
 

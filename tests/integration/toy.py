@@ -28,7 +28,10 @@ from shared.core import (
     Topic,
     UnresolvedOutcome,
 )
-from shared.shell.service import Gateway, RecordTable, Service, StateTable, Storage, state_table
+from shared.shell.ports.gateway import Gateway
+from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.tables import state_table
+from shared.shell.service import Service
 
 COMMANDS = Topic("toy.commands.v1", owner="toy")
 EVENTS = Topic("toy.events.v1", owner="toy")

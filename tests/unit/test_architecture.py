@@ -174,7 +174,7 @@ DRIVERS = {
     "asyncpg": ("shared/shell/postgres", "shared/core/ids.py"),  # the ids: only its UUID type, for speed
     "alembic": ("shared/shell/postgres",),
     "aiokafka": ("shared/shell/kafka",),
-    "aiohttp": ("shared/shell/http", "shared/shell/service.py"),
+    "aiohttp": ("shared/shell/http",),
     "prometheus_client": ("shared/shell/observability", "shared/shell/http"),
     "opentelemetry": ("shared/shell/observability",),
 }
@@ -198,7 +198,7 @@ def test_a_port_imports_no_implementation() -> None:
         f"{file.relative_to(ROOT)} imports {module}"
         for file in sources("shared/shell/ports")
         for module in imports_of(file)
-        if within(module, "shared.shell") and not within(module, "shared.shell.ports", "shared.shell.service")
+        if within(module, "shared.shell") and not within(module, "shared.shell.ports")
     ]
     assert problems == []
 

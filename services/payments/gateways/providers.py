@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from shared.core import NoOutcome, NotDone, Outcome
-from shared.shell.service import Gateway
+from shared.shell.ports.gateway import Gateway
 
 
 class ForProvider(Protocol):

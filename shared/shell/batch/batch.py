@@ -36,10 +36,10 @@ from shared.core import (
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
-from shared.shell.batch.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, named_store
-from shared.shell.batch.parked_rows import bare_row, parked_row
 from shared.shell.batch.state_cache import Recent
-from shared.shell.errors import describe
+from shared.shell.inbound.errors import describe
+from shared.shell.inbound.message import Inbound, Malformed, Meta, Repeated, Undecodable, named_store
+from shared.shell.inbound.parked_rows import bare_row, parked_row
 from shared.shell.observability.tracing import child_of, context_of, span_of
 from shared.shell.ports.store import (
     Answer,
@@ -55,8 +55,8 @@ from shared.shell.ports.store import (
     Transaction,
     Writes,
 )
-from shared.shell.registry import HandlerRegistry
-from shared.shell.service import StateTable
+from shared.shell.ports.tables import StateTable
+from shared.shell.service.registry import HandlerRegistry
 
 LeaseBudget = Callable[[str, str], int]
 """How many more leases this worker takes for a kind of operation and a destination."""

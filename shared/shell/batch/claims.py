@@ -14,9 +14,9 @@ from uuid import UUID
 
 from shared.core import Command, Message
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.inbound import Inbound, Repeated, same_subject
+from shared.shell.inbound.message import Inbound, Repeated, same_subject
 from shared.shell.ports.store import Transaction
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 
 @dataclass(slots=True)

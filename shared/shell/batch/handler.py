@@ -13,18 +13,18 @@ from uuid import UUID
 import structlog
 
 from shared.core import Command, Refused
-from shared.shell.batch import spans
 from shared.shell.batch.batch import Batch, BatchResult, CallBudget, LeaseBudget, RetryFailed
-from shared.shell.batch.inbound import Inbound, Undecodable
 from shared.shell.batch.state_cache import Recent
-from shared.shell.errors import describe, printable
+from shared.shell.inbound.errors import describe, printable
+from shared.shell.inbound.message import Inbound, Undecodable
+from shared.shell.observability import spans
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.observability.tracing import context_of, trace_of
 from shared.shell.ports.clock import Clock, back_off
 from shared.shell.ports.store import BatchRefused, Conflict, OperationRow, Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 Mark = Callable[[], None]
@@ -198,7 +198,7 @@ class Handler:
         if self.tracer is None:
             return
         try:
-            for span in spans.of_batch(self.registry, done, began, self.clock.now()):
+            for span in spans.of_batch(self.registry, done.answered, done.begun, began, self.clock.now()):
                 self.tracer.record(span)
         except Exception as bug:  # the batch is committed: what comes after must not undo that
             log.exception("a batch cannot be traced", error=type(bug).__name__)

@@ -15,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.contracts.envelope import encode
 from shared.core import Command, Problem, Refused, Report, codec, derived_id, hashed_id
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch import spans
 from shared.shell.batch.handler import Duplicate, Handler
-from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.http.web import ProblemResponse
+from shared.shell.inbound.message import Inbound, Meta
+from shared.shell.observability import spans
 from shared.shell.observability.tracing import CURRENT, child_of, context_of, new_span, valid
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.http_api import Accepted
 from shared.shell.ports.store import Store
 from shared.shell.ports.tracer import Tracer
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 PATIENCE = 20.0
 """Seconds that a request waits for its commit."""

@@ -19,7 +19,7 @@ from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.tracing import CURRENT, valid
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 

@@ -16,10 +16,10 @@ import structlog
 
 from shared.core import NoOutcome, NotDone, Operation, OperatorFault, Outcome, Unknown, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch import spans
 from shared.shell.batch.batch import lease_seconds
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound, Meta
+from shared.shell.inbound.message import Inbound, Meta
+from shared.shell.observability import spans
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.observability.tracing import CURRENT, trace_of
@@ -28,10 +28,10 @@ from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
 from shared.shell.ports.clock import Clock
+from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.store import LONG_AGO, OperationRow, Store, StoreUnavailable, Wanted
 from shared.shell.ports.tracer import Tracer
-from shared.shell.registry import HandlerRegistry
-from shared.shell.service import Gateway
+from shared.shell.service.registry import HandlerRegistry
 
 Answer = TypeVar("Answer", bound=Outcome | NotDone | NoOutcome)
 log = structlog.get_logger(__name__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,3 +43,7 @@ class HttpApi(Protocol):
         the first answer. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
         identity was used for another message."""
         ...
+
+
+Routes = Callable[[Any, HttpApi], None]
+"""Adds a service's own routes: (aiohttp's application, the running worker)."""

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from shared.core import Record
 from shared.core.fast_dataclasses import fast
-from shared.shell.service import RecordTable, StateTable
+from shared.shell.ports.tables import RecordTable, StateTable
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 

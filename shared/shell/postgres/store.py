@@ -36,12 +36,12 @@ from shared.shell.ports.store import (
     Wanted,
     Writes,
 )
+from shared.shell.ports.tables import RecordTable, StateTable, TableGauge
 from shared.shell.postgres import statements
 from shared.shell.postgres.connections import execute, fetch, translated
 from shared.shell.postgres.housekeeping import housekeep
 from shared.shell.postgres.outbox import OutboxOnPostgres
 from shared.shell.postgres.statements import Sql
-from shared.shell.service import RecordTable, StateTable, TableGauge
 
 Part = tuple[Sql, dict[str, Any]]
 G = TypeVar("G")

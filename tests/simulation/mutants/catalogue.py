@@ -22,11 +22,12 @@ from shared.contracts.payments import RefundPayment
 from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound
+from shared.shell.inbound.message import Inbound
+from shared.shell.inbound.records import inbound_of
 from shared.shell.operations import Operations, rules
 from shared.shell.ports.bus import BusRecord, Sent
 from shared.shell.ports.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
-from shared.shell.reader import Reader, inbound_of
+from shared.shell.reader import Reader
 from shared.shell.relay.marks import LowMark
 from shared.simulation.bus import MemorySink
 from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored

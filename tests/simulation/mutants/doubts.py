@@ -11,13 +11,13 @@ from uuid import UUID
 
 import orjson
 
-from shared import core
-from shared.core import NoOutcome, NotTried, Operation, OperatorFault, Outcome, Retry
-from shared.shell import reader
+from shared.core import NoOutcome, NotTried, Operation, OperatorFault, Outcome, Retry, effect_id
+from shared.core import decision as core
 from shared.shell.batch import batch as decisions
-from shared.shell.batch import claims, parked_rows
+from shared.shell.batch import claims
 from shared.shell.batch.batch import Batch
-from shared.shell.batch.inbound import Inbound
+from shared.shell.inbound import parked_rows, records
+from shared.shell.inbound.message import Inbound
 from shared.shell.operations import rules
 from shared.shell.ports.store import OperationRow, OutboxRow, ParkedRow
 from shared.simulation.bus import MemorySource
@@ -103,14 +103,14 @@ def id_alone() -> Iterator[None]:
     def no_other(*asked: Any) -> None:
         return None
 
-    with instead(reader, "salt_of", lambda source: 0), instead(claims, "_other", no_other):
+    with instead(records, "identity_of", lambda source, id: id), instead(claims, "_other", no_other):
         yield
 
 
 @mutant("ids come from the time of handling", slow=True)
 def ids_of_the_moment() -> Iterator[None]:
     """What a restored database decides again has other ids than the first time."""
-    real, decide = core.effect_id, Batch._decide
+    real, decide = effect_id, Batch._decide
     moment = [""]
 
     def decided(self: Batch, *work: Any) -> None:

@@ -20,8 +20,8 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.storage import storage
 from shared.contracts import checkout, notifications
 from shared.core import NotDone, Outcome, codec, derived_id
-from shared.shell.batch.inbound import Inbound, Meta
 from shared.shell.http.outbound import NoAnswer, Outbound, Reply
+from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.service import Service
 from shared.shell.worker import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource

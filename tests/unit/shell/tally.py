@@ -29,7 +29,9 @@ from shared.core import (
     Topic,
     UnresolvedOutcome,
 )
-from shared.shell.service import RecordTable, Service, StateTable, Storage, state_table
+from shared.shell.ports.tables import RecordTable, StateTable, Storage
+from shared.shell.postgres.tables import state_table
+from shared.shell.service import Service
 
 COMMANDS = Topic("tally.commands.v1", owner="tally")
 EVENTS = Topic("tally.events.v1", owner="tally")

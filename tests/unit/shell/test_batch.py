@@ -12,7 +12,7 @@ import pytest
 from shared.contracts.envelope import MAX_BODY
 from shared.core import Context, Decision, Problem, Ref, Refused, Timer, derived_id
 from shared.shell.batch.batch import RetryFailed
-from shared.shell.batch.inbound import Inbound, Malformed, Meta, Undecodable
+from shared.shell.inbound.message import Inbound, Malformed, Meta, Undecodable
 from shared.shell.observability.tracing import trace_of
 from shared.shell.ports.store import Conflict
 from tests.unit.shell.tally import Count, Counted, Knock, Late, Latest, Over, Ring, Tally, TallyRefused, Total, one_more

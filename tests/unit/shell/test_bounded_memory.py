@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from shared.shell.inbound.records import inbound_of
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord, Positions
-from shared.shell.reader import MOST_WAITING, Reader, inbound_of
+from shared.shell.reader import MOST_WAITING, Reader
 from tests.unit.shell.tally import COMMANDS
 from tests.unit.shell.world import START, World
 

@@ -12,7 +12,7 @@ from shared.contracts.envelope import BadEnvelope
 from shared.core import Decision, Refused
 from shared.shell.batch.batch import RetryFailed
 from shared.shell.batch.handler import Duplicate
-from shared.shell.batch.inbound import Inbound
+from shared.shell.inbound.message import Inbound
 from shared.shell.ports.store import Conflict, StoreUnavailable
 from shared.simulation.memory_store import MemoryStore
 from tests.unit.shell.tally import Count, Tally

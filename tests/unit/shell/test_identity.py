@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Context, Decision, Message, Timer, derived_id, effect_id, hashed_id, mixed
-from shared.shell.batch.inbound import Inbound, Undecodable
+from shared.shell.inbound.message import Inbound, Undecodable
+from shared.shell.inbound.records import inbound_of
 from shared.shell.operations import rules
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
-from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import INBOX
 from tests.unit.shell.tally import Count, Counted, Late, Ring, Struck, Tally, TallyRefused, Toll, one_more
 from tests.unit.shell.world import START, World

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core import Decision, NotDone, NotTried, Operation, Outcome, Retry, Unknown
-from shared.shell.batch.inbound import Meta
+from shared.shell.inbound.message import Meta
 from shared.shell.operations.rules import Ended
 from shared.shell.ports.clock import back_off
 from tests.unit.shell.office import Office, heard

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core import Outcome, Report, codec, derived_id, hashed_id
-from shared.shell.batch.inbound import Inbound, Meta, RecordSource, Undecodable
-from shared.shell.batch.parked_rows import bare_row, message_of, parked_row, record_of, shown
+from shared.shell.inbound.message import Inbound, Meta, RecordSource, Undecodable
+from shared.shell.inbound.parked_rows import bare_row, message_of, parked_row, record_of, shown
+from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
-from shared.shell.reader import inbound_of
 from shared.simulation.memory_store import PARKED
 from tests.unit.shell.tally import Count, Late, Ring
 from tests.unit.shell.test_handler import failing

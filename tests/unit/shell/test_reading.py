@@ -6,9 +6,9 @@ import pytest
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Message, Topic, derived_id, hashed_id
-from shared.shell.batch.inbound import Inbound, Malformed, Undecodable
+from shared.shell.inbound.message import Inbound, Malformed, Undecodable
+from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
-from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import COMMANDS, EVENTS, Count, Counted
 from tests.unit.shell.world import START, World
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from shared.core import Refused, hashed_id
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.handler import Duplicate
-from shared.shell.batch.inbound import Inbound
+from shared.shell.inbound.message import Inbound
 from shared.shell.parking import Parking
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World

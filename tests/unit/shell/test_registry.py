@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.core import Core, Decision, Event, Message, Operation, Outcome
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 from tests.unit.shell.tally import (
     COMMANDS,
     EVENTS,

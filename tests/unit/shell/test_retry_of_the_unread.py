@@ -9,10 +9,10 @@ import pytest
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Message
-from shared.shell.batch.inbound import Inbound, Undecodable
+from shared.shell.inbound.message import Inbound, Undecodable
+from shared.shell.inbound.records import inbound_of
 from shared.shell.parking import Parking, Released
 from shared.shell.ports.bus import BusRecord
-from shared.shell.reader import inbound_of
 from tests.unit.shell.tally import Count, Struck, Tally, TallyRefused, one_more
 from tests.unit.shell.test_identity import ID
 from tests.unit.shell.world import START, World
@@ -46,7 +46,7 @@ async def parked(world: World, monkeypatch: pytest.MonkeyPatch, *messages: Messa
         raise ValueError(f"unknown message {envelope.type}")
 
     with monkeypatch.context() as old:
-        old.setattr("shared.shell.reader.message_type", unknown)
+        old.setattr("shared.shell.inbound.records.message_type", unknown)
         unread: Sequence[Inbound] = inbounds(world, *messages)
     assert all(isinstance(inbound.message, Undecodable) for inbound in unread)
     await world.batch(*unread)

@@ -9,8 +9,8 @@ from services.fulfillment.storage import storage as fulfillment
 from services.notifications.storage import storage as notifications
 from services.payments.storage import storage as payments
 from shared.core import Decision, Refused, Timer
-from shared.shell.batch.inbound import Inbound, Malformed, Meta
-from shared.shell.service import StateTable
+from shared.shell.inbound.message import Inbound, Malformed, Meta
+from shared.shell.ports.tables import StateTable
 from tests.unit.shell.tally import Count, Late, Ring, Tally
 from tests.unit.shell.world import World
 

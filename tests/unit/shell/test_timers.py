@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from shared.shell.batch.inbound import Meta
+from shared.shell.inbound.message import Meta
 from shared.shell.parking import Parking
 from shared.shell.ports.store import TimerRow
 from shared.shell.timers import LIMIT, Timers

@@ -16,12 +16,12 @@ from shared.contracts.envelope import Envelope, decode, from_headers, message_ty
 from shared.core import Context, Decision, Event, Refused, codec, derived_id
 from shared.shell.batch.batch import Batch, BatchResult
 from shared.shell.batch.handler import Handler
-from shared.shell.batch.inbound import Inbound, Meta, RecordSource
+from shared.shell.inbound.message import Inbound, Meta, RecordSource
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.operations import Operations
 from shared.shell.ports.store import LONG_AGO, OperationRow, OutboxRow, TimerRow, Wanted
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
 from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
 

@@ -20,7 +20,8 @@ from shared.core import (
     hashed_id,
 )
 from shared.core.codec import TypeRegistry
-from shared.shell.service import RecordTable, Service, StateTable
+from shared.shell.ports.tables import RecordTable, StateTable
+from shared.shell.service.service import Service
 
 INTERNAL = (Outcome, TimerMessage, Report)
 OUTSIDE = "storefront"

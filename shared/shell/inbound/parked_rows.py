@@ -13,11 +13,11 @@ import orjson
 from shared.contracts.envelope import read_key
 from shared.core import Attempt, codec
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.inbound import Inbound, Meta, Undecodable, type_of
-from shared.shell.errors import printable
+from shared.shell.inbound.errors import printable
+from shared.shell.inbound.message import Inbound, Meta, Undecodable, type_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.store import OperationRow, ParkedRow
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 PLACE_ONLY = "place"
 MAX_KIND = 100

@@ -5,12 +5,11 @@ Attributes are ids, types and counts. No bodies, no texts of errors: they may na
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 
 from shared.core import Command, FailedOutcome, NoOutcome, Operation, Outcome, Report
-from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.inbound import Inbound, Malformed, Meta, Repeated, Undecodable, type_of
+from shared.shell.inbound.message import Inbound, Malformed, Meta, Repeated, Undecodable, type_of
 from shared.shell.observability.tracing import (
     attempt_span_of,
     child_of,
@@ -22,17 +21,23 @@ from shared.shell.observability.tracing import (
 )
 from shared.shell.ports.store import OperationRow
 from shared.shell.ports.tracer import Kind, Span, Value
-from shared.shell.registry import HandlerRegistry
+from shared.shell.service.registry import HandlerRegistry
 
 
-def of_batch(registry: HandlerRegistry, done: BatchResult, began: datetime, ended: datetime) -> Iterator[Span]:
-    """A committed batch: every message that was new, and the keys that it was the first to touch."""
-    unknown_keys = set(done.begun)
-    for inbound, outcome in done.answered:
+def of_batch(
+    registry: HandlerRegistry,
+    answered: Sequence[tuple[Inbound, str]],
+    begun: Set[str],
+    began: datetime,
+    ended: datetime,
+) -> Iterator[Span]:
+    """A committed batch: every message that was new, with its outcome, and the keys that had no row before."""
+    unknown_keys = set(begun)
+    for inbound, outcome in answered:
         if inbound.key in unknown_keys:
             unknown_keys.discard(inbound.key)
             yield from _of_key(registry, inbound, began, ended)
-        yield _of_message(registry, inbound, outcome, began, ended, len(done.answered))
+        yield _of_message(registry, inbound, outcome, began, ended, len(answered))
 
 
 def _of_key(registry: HandlerRegistry, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:

@@ -1,0 +1,88 @@
+"""From a Kafka record to a message for the core."""
+
+from __future__ import annotations
+
+import structlog
+
+from shared.contracts.envelope import BadBody, BadEnvelope, decode, from_headers, message_type, read_key
+from shared.core import Command, Problem
+from shared.shell.inbound.errors import describe, printable
+from shared.shell.inbound.message import (
+    Inbound,
+    Malformed,
+    Meta,
+    RecordSource,
+    Undecodable,
+    content_of,
+    identity_of,
+    named_store,
+    record_id,
+)
+from shared.shell.ports.bus import BusRecord
+from shared.shell.service.registry import HandlerRegistry
+
+log = structlog.get_logger(__name__)
+
+
+def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
+    """A record as a message for the core; None for an event that this service does not care about.
+
+    Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
+    """
+    if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in registry.foreign:
+        return None
+    place = RecordSource(record.topic, record.partition, record.offset, record.key, record.headers, record.value)
+    if record.unreadable:
+        return _undecodable(record, place, record.unreadable)
+    try:
+        return _read(registry, record, place)
+    except BadEnvelope as wrong:
+        return _undecodable(record, place, str(wrong))
+    except Exception as bug:
+        log.exception("record cannot be read", record=place.place, error=type(bug).__name__)
+        return _undecodable(record, place, describe(bug))
+
+
+def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource) -> Inbound | None:
+    envelope = from_headers(record.headers, record.key)
+    kind = message_type(envelope)
+    if kind.topic.name != record.topic:
+        raise BadEnvelope(f"{kind.type} does not belong on this topic")
+    if not registry.handles(kind):
+        if issubclass(kind, Command):
+            raise BadEnvelope(f"{registry.name} does not handle {kind.type}")
+        return None
+    meta = Meta(
+        envelope.correlation_id or str(envelope.id),
+        envelope.store,
+        envelope.traceparent,
+        envelope.actor or ("customer" if kind.topic.owner == "storefront" else "system"),
+    )
+    message: object
+    try:
+        message = decode(kind, record.value)
+    except BadBody as wrong:
+        message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
+    if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
+        text = "The body names another store than the header ce_store."
+        message = Malformed(kind, (Problem(field="store", code="other_store", text=text),))
+    return Inbound(
+        envelope.id,
+        envelope.subject,
+        message,
+        meta,
+        place,
+        claim=identity_of(envelope.source, envelope.id),
+        content=content_of(envelope.type, envelope.subject, record.value or b""),
+        source=envelope.source,
+        occurred=envelope.time,
+    )
+
+
+def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
+    """Under its key where it has one, else under a key of its own, so that it holds nothing else up."""
+    key, wrong = read_key(record.key)
+    kind = (dict(record.headers).get("ce_type") or b"").decode("utf-8", "replace")
+    identity = record_id(record.topic, record.partition, record.offset, record.at)
+    message = Undecodable(printable(kind, 100), error, bool(record.unreadable))
+    return Inbound(identity, place.place if wrong else key, message, Meta(), place)

@@ -1,0 +1,22 @@
+"""What performs the operations of a service: one outside system, behind a closed set of answers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from shared.core import NoOutcome, NotDone, Outcome
+
+
+class Gateway(Protocol):
+    """One outside system. `key` is the operation's idempotency key, stable over all attempts.
+
+    Never raises for what the outside does; what it raises is a bug of ours and counts as `Unknown`.
+    """
+
+    async def perform(self, operation: Any, key: str) -> Outcome | NoOutcome: ...
+
+    async def find(self, operation: Any, key: str) -> Outcome | NotDone | NoOutcome:
+        """What became of an earlier attempt whose answer never came, by the outside's own books. `NotDone` only where
+        they say so for certain: it ends the doubt. Where they cannot be asked: `Unknown`. Never called for operations
+        that are safe to repeat, as long as their key lives."""
+        ...

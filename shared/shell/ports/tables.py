@@ -1,0 +1,51 @@
+"""How the states and records of a service become rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.core import Record
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """How a state becomes a row: `key`, `version`, `sequence`, `data` (the state as JSON), and columns for what SQL
+    must find or guard. `data` is null for a key that has only been refused things so far."""
+
+    kind: type[Any]
+    table: sa.Table
+    columns: Callable[[Any], Mapping[str, Any]] = lambda state: {}
+    store: Callable[[str, Any], str] = lambda key, state: ""
+    """By key and state: the store that the row belongs to. Messages about it carry this one, whatever the message that
+    caused them said."""
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """An append-only table; its columns are named like the record's fields."""
+
+    kind: type[Record]
+    table: sa.Table
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The tables of a service, in the order in which rows are locked."""
+
+    metadata: sa.MetaData
+    states: Sequence[StateTable]
+    records: Sequence[RecordTable] = ()
+
+
+@dataclass(frozen=True)
+class TableGauge:
+    """A number about the service's tables, served as the metric `orderbus_<name>`. `query` returns it as one row with
+    one column; it runs every few seconds, so an index should carry it."""
+
+    name: str
+    text: str
+    query: str

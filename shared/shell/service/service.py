@@ -1,0 +1,39 @@
+"""What a service is: its cores, what it consumes and emits, its tables and gateways. `app.py` fills this in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from shared.core import Core, Event, Message, Operation, Refusal, Topic
+from shared.shell.ports.gateway import Gateway
+from shared.shell.ports.http_api import Routes
+from shared.shell.ports.tables import Storage, TableGauge
+
+
+@dataclass(frozen=True)
+class Service:
+    """Everything that the shell needs in order to run a service."""
+
+    name: str
+    cores: Sequence[Core[Any]]
+    consumes: Mapping[Topic, Collection[type[Message]]] | Sequence[Topic]
+    """What it reads: the message types by topic. (Topics alone: until every service lists its types.)"""
+    emits: Mapping[Topic, Collection[type[Message]]] | Sequence[type[Event]]
+    """What it writes, commands to other keys too. (Event types alone: until every service says their topics.)"""
+    refusal: type[Refusal]
+    """What a refused command is answered with, on the service's own topic; need not be listed in `emits`."""
+    storage: Storage
+    gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
+    routes: Routes | None = None
+    gauges: Sequence[TableGauge] = ()
+    resources: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Closed when the service stops (HTTP sessions, SMTP connections)."""
+
+    @property
+    def emitted(self) -> frozenset[type[Message]]:
+        """Every type of message that it writes."""
+        listed = self.emits.values() if isinstance(self.emits, Mapping) else [self.emits]
+        return frozenset({self.refusal, *chain.from_iterable(listed)})
