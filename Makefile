@@ -1,6 +1,6 @@
-# Needs make and Python 3.11 or newer; everything else is fetched into .venv and the user's cache.
-# ARGS go to the command: make demo ARGS="--orders 200", make test ARGS="-k refund". PYTHON names another Python.
-# make check TESTED=yes leaves out the tests, for those who have just run them.
+# Needs make and Python 3.11 or newer; everything else is downloaded into .venv and the user's cache.
+# ARGS are passed on: make demo ARGS="--orders 200", make test ARGS="-k refund". PYTHON selects another Python.
+# make check TESTED=yes skips the tests.
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit check bench faults clean
@@ -11,45 +11,45 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 UV := $(shell command -v uv 2>/dev/null)
 
-help: ## this list
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(VENV)/.ready ## .venv with everything in it, and Kafka for the embedded stack
+setup: $(VENV)/.ready ## set up .venv, and download Kafka for the embedded stack
 
-demo: $(VENV)/.ready ## start everything and watch orders being placed, paid and delivered
+demo: $(VENV)/.ready ## start everything and simulate a shop's day
 	@$(BIN)/orderbus demo $(ARGS)
 
-test: $(VENV)/.ready ## all tests
+test: $(VENV)/.ready ## run all tests
 	@$(BIN)/pytest $(ARGS)
 
-unit: $(VENV)/.installed ## the unit tests alone, in seconds
+unit: $(VENV)/.installed ## run the unit tests only
 	@$(BIN)/pytest tests/unit $(ARGS)
 
-check: $(VENV)/.ready ## the one gate: format, lint, types, generated files, tests
+check: $(VENV)/.ready ## check everything: format, lint, types, generated files, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m shared.contracts.generate --check
 	$(if $(TESTED),,$(BIN)/pytest $(ARGS))
 
-bench: $(VENV)/.ready ## measure the speed on this machine
+bench: $(VENV)/.ready ## measure the speed of this machine
 	@$(BIN)/orderbus bench $(ARGS)
 
-faults: $(VENV)/.ready ## break what can be broken while orders flow; about 20 minutes, a table at the end
+faults: $(VENV)/.ready ## inject real faults while orders are processed; about 37 minutes, prints a table
 	@ORDERBUS_LONG=1 $(BIN)/pytest -v tests/faults $(ARGS)
 
-clean: ## remove .venv and the tools' caches (not the stack's data, nor Kafka in the user's cache)
+clean: ## remove .venv and the tools' caches, but neither the stack's data nor the downloaded Kafka
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Each step leaves a stamp, so that a second run skips it; a changed lock file makes it run again.
+# Each step leaves a stamp file, so that a second run skips it; after a change of the lock file it runs again.
 
 $(VENV)/.ready: $(VENV)/.installed deploy/devstack/kafka-4.4.0.lock
 	@$(BIN)/python -m deploy.devstack.kafka
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
-	@echo "Installing what requirements.lock names into $(VENV) …"
+	@echo "Installing requirements.lock into $(VENV) …"
 	@if [ -n "$(UV)" ]; then \
 		"$(UV)" pip install --python $(BIN)/python --require-hashes -r requirements.lock && \
 		"$(UV)" pip install --python $(BIN)/python --no-deps -e .; \
@@ -65,16 +65,16 @@ $(VENV)/.made:
 		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; \
 	done; \
 	if [ -z "$$found" ]; then \
-		echo "orderbus needs Python 3.11 or newer, and none was found: install one, or name it with make PYTHON=…" >&2; \
+		echo "orderbus needs Python 3.11 or newer. Install it, or select another Python with make PYTHON=…" >&2; \
 		exit 1; \
 	fi; \
-	echo "Making $(VENV) with $$("$$found" --version) …"; \
+	echo "Creating $(VENV) with $$("$$found" --version) …"; \
 	if [ -n "$(UV)" ]; then \
 		"$(UV)" venv --quiet --allow-existing --python "$$found" $(VENV); \
 	elif "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
 		"$$found" -m venv $(VENV); \
 	else \
-		echo "This Python cannot make virtual environments: install its venv package (Debian, Ubuntu: python3-venv) or uv." >&2; \
+		echo "This Python cannot create virtual environments. Install its venv package (Debian, Ubuntu: python3-venv) or uv." >&2; \
 		exit 1; \
 	fi
 	@touch $@

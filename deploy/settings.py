@@ -1,4 +1,4 @@
-"""Settings of everything that speaks to several services: the command line, the check, the demo."""
+"""Settings of programs that work with several services: the command line, the check, the demo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings import ServiceSettings, Settings, load_settings
 
 
 class ServiceAddress(ServiceSettings):
-    """Where a service and its database are. The rest, such as the secrets of outside systems, is for workers only."""
+    """The addresses of a service and its database. Other settings, such as outside systems' secrets, are for workers."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,13 +30,13 @@ def load_all_settings() -> Settings:
 
 @cache
 def system_settings() -> type[Settings]:
-    """What all share, with an address for each service."""
+    """The shared settings, with the address of each service."""
     addresses: dict[str, Any] = dict.fromkeys(SERVICES, (ServiceAddress, ...))
     return create_model("SystemSettings", __base__=Settings, **addresses)
 
 
 @cache
 def all_settings() -> type[Settings]:
-    """Every service's class in one."""
+    """All services' settings in one class."""
     kind: type[Settings] = new_class("AllSettings", tuple(settings_of(name) for name in reversed(SERVICES)))
     return kind

@@ -1,4 +1,4 @@
-"""What each service declares, for those who look and do not run it: contracts, check, simulation."""
+"""What each service declares, for code that does not run it: contracts, check, simulation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.shell.service import Service
 
 @cache
 def declared() -> Mapping[str, Service]:
-    """Every service as its `app.py` wires it, on settings that lead nowhere. Its gateways are never called."""
+    """Every service as its `app.py` wires it, with example settings. Its gateways are never called."""
     return {name: _declared(name) for name in SERVICES}
 
 

@@ -1,5 +1,4 @@
-"""Which services there are. To add one: its folder here, its messages in `shared/contracts`, its deployment files, and
-its name below.
+"""The names of all services. To add one, see CONTRIBUTING.md.
 
 By convention the function `<name>_service` of `services/<name>/app.py` wires it, and the class `<Name>Settings` of
 `services/<name>/settings.py` has its settings. Nothing of a service is imported before it is asked for.
@@ -19,12 +18,12 @@ SERVICES = ("checkout", "payments", "fulfillment", "notifications")
 
 
 def factory_of(name: str) -> Callable[..., Service]:
-    """What wires a service, from its settings and its database's engine."""
+    """The function that wires a service, given its settings and its database's engine."""
     factory: Callable[..., Service] = getattr(import_module(f"services.{name}.app"), f"{name}_service")
     return factory
 
 
 def settings_of(name: str) -> type[Settings]:
-    """The class of a service's settings: the shared ones and its own."""
+    """The class of a service's settings: the shared ones, and its own."""
     kind: Any = getattr(import_module(f"services.{name}.settings"), f"{name.capitalize()}Settings")
     return kind  # type: ignore[no-any-return]

@@ -39,26 +39,27 @@ class KafkaSettings(Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ca_file: Path | None = None
-    """Who signs the brokers' certificates (PEM); the system's authorities where missing."""
+    """The certificate authorities of the brokers (PEM). Default: those of the system."""
     certificate_file: Path | None = None
-    """Our own certificate (PEM), where the brokers ask for one."""
+    """The client certificate (PEM), if the brokers require one."""
     key_file: Path | None = None
+    """The client certificate's private key (PEM)."""
     partitions: int = Field(default=6, ge=1, le=1000)
-    """Of topics that orderbus creates."""
+    """The number of partitions of topics that orderbus creates."""
     replication: int = Field(default=1, ge=1, le=9)
-    """Of topics that orderbus creates: 3 in production."""
+    """The replication factor of topics that orderbus creates. Use 3 in production."""
     retention: timedelta = timedelta(days=7)
-    """Of event and command topics; the inbox remembers two days longer. Where you make the topics yourself, say theirs
-    here, and let a segment last a day (`segment.ms`)."""
+    """The retention of event and command topics; the inbox keeps message ids two days longer. If you create the topics
+    yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
 
 
 class TelemetrySettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     otlp_endpoint: HttpUrl | None = None
-    """Where traces go, by OTLP over HTTP (`http://collector:4318`); none are made where missing."""
+    """Where traces are sent, by OTLP over HTTP (`http://collector:4318`). Default: no traces."""
     trace_share: float = Field(default=1.0, gt=0, le=1)
-    """Of all traces, the share that is made; by trace id, so that every service keeps the same ones."""
+    """The share of traces to record, chosen by trace id, so that all services record the same ones."""
 
 
 class ServiceSettings(Section):
@@ -69,15 +70,15 @@ class ServiceSettings(Section):
     http_host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` in a container."""
     http_port: int = Field(default=0, ge=0, le=65535)
-    """0 picks a free one."""
+    """The port to listen on. 0: any free port."""
     public_url: str | None = None
-    """How the world reaches this service's HTTP edge; `http://<host>:<port>` where missing."""
+    """The URL under which others reach this service. Default: `http://<host>:<port>`."""
     batch: int = Field(default=300, ge=1, le=5000)
-    """The most messages of one transaction."""
+    """The maximum number of messages per transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)
-    """Calls to the outside in flight per worker."""
+    """The maximum number of concurrent calls to outside systems, per worker."""
     pool: int = Field(default=8, ge=2, le=100)
-    """Database connections per worker."""
+    """The maximum number of database connections, per worker."""
 
 
 class Settings(BaseSettings):
@@ -90,10 +91,10 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings
     api_token: SecretStr = Field(min_length=16, examples=["at-least-16-characters"])
-    """The bearer token of every HTTP edge."""
+    """The bearer token of the HTTP APIs, at least 16 characters."""
     telemetry: TelemetrySettings = TelemetrySettings()
     webhooks_to_private_addresses: bool = False
-    """Let webhooks and HTTP actions go to loopback and private addresses (the embedded stack does)."""
+    """Allow webhooks and course platforms at loopback and private addresses, as in the embedded stack."""
 
     def service(self, name: str) -> ServiceSettings:
         found = getattr(self, name)
@@ -118,14 +119,14 @@ S = TypeVar("S", bound=Settings)
 
 
 class WrongSettings(Exception):
-    """The settings cannot be used. The text names every setting, what is wrong, and the remedy; no secret values."""
+    """The settings are invalid. The text names every such setting, its problem and the fix, but no secret values."""
 
 
 def load_settings(kind: type[S]) -> S:
-    """Settings of this process. Raises WrongSettings naming everything that is missing or wrong at once."""
+    """The settings of this process. Raises WrongSettings with everything that is missing or invalid."""
     file = os.environ.get(PREFIX + "CONFIG")
     if file and not Path(file).is_file():
-        raise WrongSettings(f"{PREFIX}CONFIG: there is no file {file}")
+        raise WrongSettings(f"{PREFIX}CONFIG: file not found: {file}")
     try:
         return kind()
     except ValidationError as wrong:
@@ -133,7 +134,7 @@ def load_settings(kind: type[S]) -> S:
 
 
 def example_settings(kind: type[S]) -> S:
-    """Settings that lead nowhere, of the examples that required ones have: enough to see what a service declares."""
+    """Settings made of the required fields' examples. They reach no other system, but show what a service declares."""
     given: dict[str, Any] = {}
     for path, field in fields_of(kind):
         if field.is_required():
@@ -160,7 +161,7 @@ def fields_of(model: type[BaseModel], *above: str) -> Iterator[tuple[tuple[str, 
 
 
 def _problems(kind: type[Settings], wrong: ValidationError) -> Iterator[str]:
-    """Each in a line. Of a section that is missing, every setting that it requires."""
+    """One line for each problem. A missing section is reported by each setting that it requires."""
     fields = dict(fields_of(kind))
     for error in wrong.errors(include_url=False, include_input=False):
         place = tuple(map(str, error["loc"]))
@@ -176,14 +177,14 @@ def _said(error: Any) -> str:
         case "too_short", length:
             return f"needs at least {length} characters"
         case "extra_forbidden", _:
-            return "there is no such setting"
+            return "unknown setting"
     return str(error["msg"])
 
 
 def _remedy(field: FieldInfo | None, error: str) -> str:
-    """Where to take a setting from, as its field says (`remedy`), or what sets them all."""
+    """How to fix a setting, as its field says (`remedy`), or else which command sets all of them."""
     extra = field.json_schema_extra if field else None
     said = extra.get("remedy", "") if isinstance(extra, dict) else ""
     if not said and error != "missing":
         return ""
-    return f" ({said or 'set it in the environment'}, or run `orderbus up`, which sets all)"
+    return f" ({said or 'set it in the environment'}, or run `orderbus up`, which sets all of them)"

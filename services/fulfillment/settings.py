@@ -16,11 +16,11 @@ class FulfillmentSection(ServiceSettings):
         examples=["at-least-16-characters"],
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
     )
-    """Signs download links."""
+    """Signs download links; at least 16 characters."""
     files: Path | None = None
-    """Folder of downloadable files."""
+    """The folder with downloadable files."""
     pool_recheck: timedelta = timedelta(seconds=30)
-    """How often an order that waits for a code looks again by itself."""
+    """How often an order that waits for a code checks the pool again."""
 
 
 class FulfillmentSettings(Settings):

@@ -16,9 +16,9 @@ class SmtpSettings(Section):
     password: SecretStr | None = None
     tls: Literal["none", "starttls", "tls"] = "none"
     connections: int = Field(default=4, ge=1, le=100)
-    """Per worker."""
+    """The maximum number of connections, per worker."""
     timeout: float = Field(default=20, gt=0)
-    """Seconds until the server must have taken sender and recipient, and again until it must have taken the mail."""
+    """Seconds for the server to accept sender and recipient, and again for it to accept the email."""
 
 
 class NotificationsSettings(Settings):

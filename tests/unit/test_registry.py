@@ -73,7 +73,7 @@ def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.Monk
             "SMTP__PROT",
         )
     }
-    assert lines[f"{PREFIX}STRIPE__API_KEY"].startswith("is missing (take it from Stripe's dashboard")
+    assert lines[f"{PREFIX}STRIPE__API_KEY"].startswith("is missing (see Stripe's dashboard")
     assert lines[f"{PREFIX}FULFILLMENT__LINK_SECRET"].startswith("needs at least 16 characters (make one with")
     assert "short" not in str(wrong.value)
 
