@@ -13,7 +13,7 @@ from shared.settings import ServiceSettings, Settings, load_settings
 
 
 class ServiceAddress(ServiceSettings):
-    """The addresses of a service and its database. Other settings, such as outside systems' secrets, are for workers."""
+    """The addresses of a service and its database. Other settings, such as secrets, are for workers."""
 
     model_config = ConfigDict(extra="ignore")
 
