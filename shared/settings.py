@@ -22,6 +22,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.errors import ReportedError
+
 PREFIX = "ORDERBUS_"
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
@@ -118,8 +120,10 @@ class Settings(BaseSettings):
 S = TypeVar("S", bound=Settings)
 
 
-class WrongSettings(Exception):
+class WrongSettings(ReportedError):
     """The settings are invalid. The text names every such setting, its problem and the fix, but no secret values."""
+
+    exit_code = 2
 
 
 def load_settings(kind: type[S]) -> S:

@@ -36,6 +36,7 @@ from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
 from shared.core import codec
+from shared.errors import ReportedError
 from shared.invariants.rules import Movement, Unhandled, violations
 from shared.settings import Settings
 from shared.shell.ports.tables import StateTable
@@ -47,8 +48,11 @@ SETTLED = timedelta(seconds=2)
 CHUNK = 10_000
 
 
-class CheckFailed(Exception):
+class CheckFailed(ReportedError):
     """The evidence cannot be gathered: something cannot be reached. The text says what."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__(f"The check cannot be made: {trouble}")
 
 
 @dataclass

@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 
 from deploy.cli import console
+from deploy.cli.errors import Failure, UsageError
+from deploy.cli.options import AsJson
+from deploy.client.local_stack import default_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -19,20 +23,19 @@ def bench(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Folder for the stack; it is emptied first.")
     ] = None,
-    as_json: console.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure the speed: settled orders, the shell alone, latency, growth, CPU by process. See docs/benchmarks.md."""
+    """Measure throughput, latency and CPU time.
+
+    Takes about nine minutes; docs/benchmarks.md explains the figures.
+    """
     if not (PROJECT / "tests" / "benchmarks").is_dir():
-        raise console.Failure("The benchmarks are part of the source tree: run this from a clone.", console.WRONG)
-    import orjson  # noqa: PLC0415
-
-    from deploy.devstack.data_folder import default_folder  # noqa: PLC0415
-
+        raise UsageError("The benchmarks are part of the source tree: run this from a clone.")
     folder = (data or default_folder().with_name("bench")).expanduser().resolve()
     command = [sys.executable, "-m", "tests.benchmarks", "--data", str(folder), *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=False)
     if done.returncode:
-        raise console.Failure("The benchmarks did not come to their end: see above.", done.returncode)
+        raise Failure("The benchmarks failed: see above.", done.returncode)
     document = orjson.loads(done.stdout)
     if as_json:
         console.show_json(document)

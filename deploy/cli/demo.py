@@ -7,79 +7,80 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from deploy.cli import console, system
-from deploy.cli.check import gathered, show_report
+from deploy.check.run import check
+from deploy.cli import console
+from deploy.cli.check import show_report
+from deploy.cli.errors import Failure
+from deploy.cli.event_loop import on_event_loop, stop_event
+from deploy.cli.options import AsJson, Workers
+from deploy.cli.order import whole_order
 from deploy.cli.order_page import show_order
-from deploy.cli.orders import whole_order
-
-if TYPE_CHECKING:
-    from deploy.demo.play import Life, Play
-    from deploy.demo.result import Result
-    from deploy.devstack.stack import Stack
+from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.local_stack import default_folder
+from deploy.demo import board, catalogue, rest, result
+from deploy.demo import play as plays
+from deploy.demo.play import Life, Play
+from deploy.demo.result import Result
+from deploy.demo.shop import Shop
+from deploy.devstack import kafka_jars
+from deploy.devstack.services import running_services
+from deploy.devstack.stack import Stack
+from deploy.settings import load_all_settings
 
 FAVOURITES = ("pays with another card", "corrects a mistake", "wants some money back", "buys a print")
 """Whose order's timeline is worth showing, best first."""
 
 
-def demo(
+@on_event_loop
+async def demo(
     number: Annotated[int, typer.Option("--orders", min=1, max=1_000_000, help="How many customers come.")] = 200,
     seed: Annotated[int, typer.Option("--seed", help="The same seed brings the same customers.")] = 1,
     rate: Annotated[float, typer.Option("--rate", min=0, help="Orders per second; 0: as fast as they are taken.")] = 0,
-    workers: system.Workers = 1,
+    workers: Workers = 1,
     data: Annotated[
         Path | None, typer.Option("--data", metavar="DIR", help="Play on this folder instead of an emptied one.")
     ] = None,
-    as_json: console.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Play a shop's day: start everything, let customers buy, pay, decline, refund and cancel, and say what came of it.
+    """Simulate a shop's day, then exit (about 1 minute).
 
-    Ends by itself. Exit code 1 when an order was lost, charged twice, or an invariant broken.
+    Starts everything, lets customers buy, pay, fail to pay, cancel and get refunds, then reports the result. Exit code
+    1 when an order was lost or charged twice, or an invariant is violated.
     """
-    console.run(_demo(number, seed, rate, workers, data, as_json))
-
-
-async def _demo(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
     playing = asyncio.create_task(_play(number, seed, rate, workers, data, as_json))
-    stopped = asyncio.create_task(system.stop_event().wait())
+    stopped = asyncio.create_task(stop_event().wait())
     await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if not playing.done():
         console.say("Stopping …")
         playing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await playing
-        raise console.Failure("The demo was stopped before its end.", 130)
+        raise Failure("The demo was stopped before its end.", 130)
     stopped.cancel()
     await playing
 
 
 async def _play(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
-    from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox  # noqa: PLC0415
-    from deploy.demo import board, catalogue, play, rest, result  # noqa: PLC0415
-    from deploy.demo.shop import Shop  # noqa: PLC0415
-    from deploy.devstack import kafka_jars  # noqa: PLC0415
-    from deploy.devstack.stack import Stack  # noqa: PLC0415
-    from deploy.settings import load_all_settings  # noqa: PLC0415
-
     started = time.monotonic()
     console.say("Starting Kafka, PostgreSQL, the Stripe sandbox and the outside world …")
     async with Stack(data or demo_folder(), fresh=data is None) as stack:
         console.say(f"The stack is ready after {stack.seconds_to_ready:.1f} s; starting the services …")
-        async with system.running_services(stack, workers):
+        async with running_services(stack, workers):
             os.environ.update(stack.environment())
             settings, shipped = load_all_settings(), catalogue.load(stack.outside_url)
-            people = play.casting(number, seed)
+            people = plays.casting(number, seed)
             async with (
                 ApiClient.of(settings) as edges,
                 OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
                 StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
             ):
-                await catalogue.open_shop(edges, outside, shipped, play.stock_for(people))
+                await catalogue.open_shop(edges, outside, shipped, plays.stock_for(people))
                 async with Shop(settings, shipped) as shop:
-                    the_play = play.Play(shop, outside, bank, people, seed=seed, rate=rate)
+                    the_play = Play(shop, outside, bank, people, seed=seed, rate=rate)
                     await the_play.count()
                     before = (the_play.tally.mails, the_play.tally.webhooks)
                     console.say(f"The shop is open: {number} customers come.")
@@ -90,7 +91,7 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                     if first is not None:
                         console.say(f"The first order was completed {first - started:.1f} s after the start.")
                     console.say("Checking the invariants …")
-                    report = await gathered(settings)
+                    report = await check(settings)
                     final = await result.result_of(
                         the_play,
                         edges,
@@ -111,13 +112,11 @@ async def _play(number: int, seed: int, rate: float, workers: int, data: Path | 
                     if not report.ok and not as_json:
                         show_report(report)
     if not final.good:
-        raise console.Failure("Something is not as it should be: see above.")
+        raise Failure("Something is not as it should be: see above.")
 
 
 def demo_folder() -> Path:
     """A folder of its own beside that of `orderbus up`; each demo begins with it emptied."""
-    from deploy.devstack.data_folder import default_folder  # noqa: PLC0415
-
     return default_folder().with_name("demo")
 
 

@@ -1,126 +1,137 @@
-"""`orderbus lost`, `resend`, `replay`: mails and webhook deliveries that did not arrive, and sending them again."""
+"""`orderbus lost`, `resend`, `replay`: emails and webhook deliveries that did not arrive, and sending them again."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli import console
-from deploy.cli.place import settings_of
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import Actor, AsJson, Data
+from deploy.cli.target import api_client
+from deploy.client.http import ApiClient
 
-Order = Annotated[str, typer.Argument(metavar="[ORDER]", help="The order's number or id; or name a --store.")]
-Store = Annotated[str, typer.Option("--store", help="All that this store lost in the period, instead of one order.")]
+Order = Annotated[str, typer.Argument(metavar="[ORDER]", help="The order's number or id; or use --store.")]
+Store = Annotated[str, typer.Option("--store", help="Everything this store lost in the period, instead of one order.")]
 Since = Annotated[
-    str, typer.Option("--since", metavar="TIME", help="Lost since then: 2026-03-03, 2026-03-03T14:05Z, or 24h, 3d.")
+    str,
+    typer.Option(
+        "--since", metavar="TIME", help="Lost since this time: 2026-03-03, 2026-03-03T14:05Z, or 24h, 3d ago."
+    ),
 ]
-Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Lost before then; now if missing.")]
-Endpoint = Annotated[str, typer.Option("--endpoint", help="Only deliveries to this endpoint.")]
+Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Lost before this time. Default: now.")]
+Endpoint = Annotated[str, typer.Option("--endpoint", help="Only webhook deliveries to this endpoint.")]
 COLUMNS = ("order", "what", "to", "state", "attempts", "lost at", "why")
 
 
-def lost(
-    store: Annotated[str, typer.Argument(metavar="STORE")],
-    webhooks: Annotated[bool, typer.Option("--webhooks", help="Webhook deliveries instead of mails.")] = False,
+@on_event_loop
+async def lost(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
+    webhooks: Annotated[bool, typer.Option("--webhooks", help="List webhook deliveries instead of emails.")] = False,
     since: Since = "",
     until: Until = "",
     endpoint: Endpoint = "",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    """List a store's mails, or webhook deliveries, that did not arrive, and why."""
+    """List emails or webhook deliveries that did not arrive."""
+    query = _period(since, until) | {"what": "webhooks" if webhooks else "mails", "endpoint": endpoint}
+    found: list[dict[str, Any]] = []
+    async with api_client(data) as edges:
+        after: str | None = ""
+        while after is not None:
+            page = await edges.get("notifications", f"/stores/{store}/lost", after=after, **query)
+            found += page["lost"]
+            after = page["next"]
+    if as_json:
+        console.show_json({"lost": found})
+    elif found:
+        console.show_table(COLUMNS, map(_cells, found))
+    else:
+        console.say(f"{store} lost no {'webhook deliveries' if webhooks else 'emails'}.")
 
-    async def work() -> None:
-        query = _period(since, until) | {"what": "webhooks" if webhooks else "mails", "endpoint": endpoint}
-        found: list[dict[str, Any]] = []
-        async with _edges(data, "staff") as edges:
-            after: str | None = ""
-            while after is not None:
-                page = await edges.get("notifications", f"/stores/{store}/lost", after=after, **query)
-                found += page["lost"]
-                after = page["next"]
-        if as_json:
-            console.show_json({"lost": found})
+
+@on_event_loop
+async def resend(
+    order: Order = "",
+    mails: Annotated[
+        list[str] | None, typer.Option("--mail", help="Only the email with this Message-ID; may be repeated.")
+    ] = None,
+    store: Store = "",
+    since: Since = "",
+    until: Until = "",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send lost emails again.
+
+    Those of one order, or all that a store lost in a period.
+    """
+    scope = _scope(order, store, _period(since, until))
+    async with api_client(data, actor) as edges:
+        if scope.store:
+            answer = await scope.command(edges, "lost/mails/resend", {})
         else:
-            console.show_table(COLUMNS, [_row(one) for one in found])
-
-    console.run(work())
-
-
-def resend(
-    order: Order = "",
-    mails: Annotated[list[str] | None, typer.Option("--mail", help="Only this Message-ID; may be repeated.")] = None,
-    store: Store = "",
-    since: Since = "",
-    until: Until = "",
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """Send lost mails again: those of an order, or all of a store and a period."""
-    wish = {"messages": mails or []}
-    _send_again(
-        order, store, ("mails/resend", wish), ("lost/mails/resend", {}), _period(since, until), actor, data, as_json
-    )
+            answer = await scope.command(edges, "mails/resend", {"messages": mails or []})
+    scope.report(answer, as_json)
 
 
-def replay(
+@on_event_loop
+async def replay(
     order: Order = "",
     endpoint: Endpoint = "",
     store: Store = "",
     since: Since = "",
     until: Until = "",
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Post exhausted and paused webhook deliveries again: those of an order, or all of a store and a period."""
-    wish = {"endpoint": endpoint} if endpoint else {}
-    _send_again(
-        order,
-        store,
-        ("webhooks/replay", wish),
-        ("lost/webhooks/replay", wish),
-        _period(since, until),
-        actor,
-        data,
-        as_json,
-    )
+    """Send lost webhook deliveries again.
+
+    Those of one order, or all that a store lost in a period: deliveries that ran out of attempts or are paused.
+    """
+    scope = _scope(order, store, _period(since, until))
+    async with api_client(data, actor) as edges:
+        verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
+        answer = await scope.command(edges, verb, {"endpoint": endpoint} if endpoint else {})
+    scope.report(answer, as_json)
 
 
-def _send_again(
-    order: str,
-    store: str,
-    of_order: tuple[str, dict[str, Any]],
-    of_store: tuple[str, dict[str, Any]],
-    period: dict[str, str],
-    actor: str,
-    data: Path | None,
-    as_json: bool,
-) -> None:
-    if bool(order) == bool(store) or (store and "since" not in period):
-        raise console.Failure("Name an order, or a --store and --since when.", console.WRONG)
-    if order and period:
-        raise console.Failure("--since and --until go with a --store.", console.WRONG)
+@dataclass(frozen=True)
+class Scope:
+    """What is sent again: all of one order, or all of a store and a period."""
 
-    async def work() -> None:
-        async with _edges(data, actor) as edges:
-            if store:
-                verb, wish = of_store
-                answer = await edges.command("notifications", f"/stores/{store}/{verb}", wish | period)
-            else:
-                verb, wish = of_order
-                found = await edges.order(order)
-                answer = await edges.command("notifications", f"/orders/{found['key']}/{verb}", wish)
+    order: str
+    store: str
+    period: dict[str, str]
+
+    async def command(self, edges: ApiClient, verb: str, body: dict[str, Any]) -> Any:
+        if self.store:
+            return await edges.command("notifications", f"/stores/{self.store}/{verb}", body | self.period)
+        found = await edges.order(self.order)
+        return await edges.command("notifications", f"/orders/{found['key']}/{verb}", body)
+
+    def report(self, answer: Any, as_json: bool) -> None:
         if as_json:
             console.show_json(answer)
+        elif self.store:
+            console.say(f"Accepted. `orderbus lost {self.store}` shows what is still lost.")
         else:
-            where = f"`orderbus lost {store}` shows what is left." if store else f"`orderbus order {order}` shows them."
-            console.say(f"Accepted. {where}")
+            console.say(f"Accepted. `orderbus order {self.order}` shows the result.")
 
-    console.run(work())
+
+def _scope(order: str, store: str, period: dict[str, str]) -> Scope:
+    if bool(order) == bool(store) or (store and "since" not in period):
+        raise UsageError("Name an order, or a store with --store and --since.")
+    if order and period:
+        raise UsageError("--since and --until need --store; they do not apply to an order.")
+    return Scope(order, store, period)
 
 
 def _period(since: str, until: str) -> dict[str, str]:
@@ -136,23 +147,10 @@ def moment(text: str, now: datetime | None = None) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        raise console.Failure(f"{text!r} is no time: 2026-03-03, 2026-03-03T14:05Z, 24h, 3d.", console.WRONG) from None
+        raise UsageError(f"{text!r} is not a time; write it like 2026-03-03, 2026-03-03T14:05Z, 24h or 3d.") from None
 
 
-def _row(one: dict[str, Any]) -> list[object]:
+def _cells(one: dict[str, Any]) -> list[object]:
     what, to = (one["template"], one["audience"]) if "template" in one else (one["event"], one["endpoint"])
-    return [
-        one["number"],
-        what,
-        to,
-        one["state"],
-        one["attempts"],
-        console.day_and_clock(one["at"]),
-        one["text"] or "",
-    ]
-
-
-def _edges(data: Path | None, actor: str) -> Any:
-    from deploy.client.http import ApiClient  # noqa: PLC0415  # help comes at once
-
-    return ApiClient.of(settings_of(data), actor)
+    lost_at = console.day_and_clock(one["at"])
+    return [one["number"], what, to, one["state"], one["attempts"], lost_at, one["text"] or ""]

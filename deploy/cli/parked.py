@@ -1,117 +1,88 @@
-"""`orderbus parked`: messages that were set aside, in any service."""
+"""`orderbus parked`: messages that failed and were set aside, in any service."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from deploy.cli import console
-from deploy.cli.place import settings_of
-from services.registry import SERVICES
+from deploy.cli.errors import Failure
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.every_service import rows_of
+from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.service_names import chosen
+from deploy.cli.target import api_client
+from deploy.client.http import ApiClient
 
-if TYPE_CHECKING:
-    from deploy.client.http import ApiClient
-
-app = typer.Typer(no_args_is_help=True, help="Messages that were set aside, and what to do with them.")
-Key = Annotated[str, typer.Argument(metavar="KEY", help="The parked key, mostly an order id.")]
-Service = Annotated[str, typer.Option("--service", help="One service; all of them where missing.")]
-
-
-@app.command("list")
-def listing(service: Service = "", data: console.Data = None, as_json: console.AsJson = False) -> None:
-    """All parked messages, with the reason."""
-
-    async def work() -> None:
-        async with _edges(data) as edges:
-            rows = [
-                {"service": name} | row
-                for name in _services(service)
-                for row in (await edges.get(name, "/parked"))["parked"]
-            ]
-        if as_json:
-            console.show_json({"parked": rows})
-            return
-        columns = ("service", "key", "type", "topic", "offset", "reason", "error")
-        cells = [[row[column] for column in columns[:-1]] + [str(row["error"])[:120]] for row in rows]
-        if rows:
-            console.show_table(columns, cells)
-        else:
-            console.say("Nothing is parked.")
-
-    console.run(work())
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of the parked messages, usually an order id.")]
+COLUMNS = ("service", "key", "type", "topic", "offset", "reason", "error")
 
 
-@app.command()
-def show(key: Key, service: Service = "", data: console.Data = None, as_json: console.AsJson = False) -> None:
-    """One key's parked messages whole, with headers and body."""
-
-    async def work() -> None:
-        async with _edges(data) as edges:
-            rows = [
-                {"service": name} | row for name, rows in (await _parked(edges, service, key)).items() for row in rows
-            ]
-        if as_json:
-            console.show_json({"parked": rows})
-            return
-        for row in rows:
-            for name, value in row.items():
-                print(f"{name:<10} {value}")
-            print()
-
-    console.run(work())
+@on_event_loop
+async def listing(service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
+    """List all parked messages, with the reason."""
+    async with api_client(data) as edges:
+        rows = await rows_of(edges, chosen(service), "parked")
+    if as_json:
+        console.show_json({"parked": rows})
+    elif rows:
+        console.show_rows(COLUMNS, rows)
+    else:
+        console.say("No messages are parked.")
 
 
-@app.command()
-def retry(key: Key, service: Service = "", data: console.Data = None, as_json: console.AsJson = False) -> None:
-    """Handle a key's parked messages again, in their order."""
-    console.run(_release(key, "retry", service, data, as_json))
+@on_event_loop
+async def show(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
+    """Show a key's parked messages, with headers and body."""
+    async with api_client(data) as edges:
+        rows = [{"service": name} | row for name, rows in (await _parked(edges, service, key)).items() for row in rows]
+    if as_json:
+        console.show_json({"parked": rows})
+        return
+    for row in rows:
+        console.show_fields(row)
+        print()
 
 
-@app.command()
-def skip(key: Key, service: Service = "", data: console.Data = None, as_json: console.AsJson = False) -> None:
-    """Leave the first parked message of a key out and handle those behind it."""
-    console.run(_release(key, "skip", service, data, as_json))
+@on_event_loop
+async def retry(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
+    """Handle a key's parked messages again, in order."""
+    async with api_client(data) as edges:
+        answers = await _released(edges, service, key, "retry")
+    _report(key, answers, as_json, skipped="")
 
 
-async def _release(key: str, verb: str, service: str, data: Path | None, as_json: bool) -> None:
-    async with _edges(data) as edges:
-        services = await _parked(edges, service, key)
-        answers = {
-            name: await edges.command(name, f"/parked/{quote(key, safe='')}/{verb}", identity=f"{verb} {key}")
-            for name in services
-        }
+@on_event_loop
+async def skip(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
+    """Drop a key's first parked message, handle the rest."""
+    async with api_client(data) as edges:
+        answers = await _released(edges, service, key, "skip")
+    _report(key, answers, as_json, skipped="1 skipped, ")
+
+
+async def _released(edges: ApiClient, service: str, key: str, verb: str) -> dict[str, dict[str, Any]]:
+    path = f"/parked/{quote(key, safe='')}/{verb}"
+    return {
+        name: await edges.command(name, path, identity=f"{verb} {key}") for name in await _parked(edges, service, key)
+    }
+
+
+def _report(key: str, answers: dict[str, dict[str, Any]], as_json: bool, skipped: str) -> None:
     if as_json:
         console.show_json({"key": key, "services": answers})
     for name, answer in answers.items():
-        console.say(
-            f"{name}: {answer['handled']} handled" + (f"; still parked: {answer['error']}" if answer["error"] else "")
-        )
+        still = f"; still parked: {answer['error']}" if answer["error"] else ""
+        console.say(f"{name}: {skipped}{answer['handled']} handled{still}")
     if any(answer["error"] for answer in answers.values()):
-        raise typer.Exit(console.FAILED)
+        raise typer.Exit(Failure.exit_code)
 
 
 async def _parked(edges: ApiClient, service: str, key: str) -> dict[str, list[dict[str, Any]]]:
-    """The services in which the key is parked. Raises Failure when there is none."""
-    found = {}
-    for name in _services(service):
-        answer = await edges.part(name, f"/parked/{quote(key, safe='')}")
-        if answer:
-            found[name] = answer["parked"]
+    """A key's parked messages by service. Raises Failure when there are none."""
+    answers = {name: await edges.part(name, f"/parked/{quote(key, safe='')}") for name in chosen(service)}
+    found = {name: answer["parked"] for name, answer in answers.items() if answer}
     if not found:
-        raise console.Failure(f"Nothing is parked under {key}; `orderbus parked list` shows what is.")
+        raise Failure(f"No messages are parked under {key}. `orderbus parked list` shows all that are.")
     return found
-
-
-def _services(service: str) -> tuple[str, ...]:
-    if service and service not in SERVICES:
-        raise console.Failure(f"There is no service {service}; there are {', '.join(SERVICES)}.", console.WRONG)
-    return (service,) if service else SERVICES
-
-
-def _edges(data: Path | None) -> ApiClient:
-    from deploy.client.http import ApiClient as Client  # noqa: PLC0415
-
-    return Client.of(settings_of(data))

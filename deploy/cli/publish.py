@@ -8,17 +8,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from deploy.cli import console
-from deploy.cli.place import settings_of
-
-if TYPE_CHECKING:
-    from deploy.client.storefront import Published
-    from shared.core import Message
-    from shared.settings import KafkaSettings
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data
+from deploy.cli.target import settings_of
+from deploy.client.storefront import Published, Storefront
+from shared.contracts import storefront
+from shared.contracts.envelope import BadBody, decode, read_key
+from shared.core import MESSAGES, Message
+from shared.settings import KafkaSettings
 
 FIELDS = {"type", "order", "data"}
 
@@ -29,55 +32,43 @@ class Entry:
     message: Message
 
 
-def publish(
+@on_event_loop
+async def publish(
     file: Annotated[str, typer.Argument(metavar="FILE", help="JSON or JSON lines; - reads standard input.")],
-    data: console.Data = None,
-    as_json: console.AsJson = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Publish checkout messages as a storefront would.
+    """Publish checkout messages from a file.
 
-    FILE holds objects {"type", "order", "data"}: one, an array, or one a line. `type` is checkout.opened,
-    checkout.submitted, checkout.payment_retried or checkout.abandoned, `order` the id that the storefront chose.
-    Nothing is published unless everything is right.
+    FILE holds objects {"type", "order", "data"}: a single one, an array, or one per line. `type` is checkout.opened,
+    checkout.submitted, checkout.payment_retried or checkout.abandoned; `order` is the id that the storefront chose.
+    All messages are checked first: if any is invalid, nothing is published.
     """
     entries = checked(read(file))
-    settings = settings_of(data)
-
-    async def work() -> None:
-        sent = await _published(settings.kafka, entries)
-        rows = [
-            {
-                "order": entry.order,
-                "type": entry.message.type,
-                "id": at.id,
-                "partition": at.partition,
-                "offset": at.offset,
-            }
-            for entry, at in zip(entries, sent, strict=True)
-        ]
-        if as_json:
-            console.show_json({"published": rows})
-            return
-        for row in rows:
-            console.say(
-                f"published {row['type']} for {row['order']} (partition {row['partition']}, offset {row['offset']})"
-            )
-
-    console.run(work())
+    sent = await _published(settings_of(data).kafka, entries)
+    rows = [
+        {"order": entry.order, "type": entry.message.type, "id": at.id, "partition": at.partition, "offset": at.offset}
+        for entry, at in zip(entries, sent, strict=True)
+    ]
+    if as_json:
+        console.show_json({"published": rows})
+        return
+    for row in rows:
+        console.say(
+            f"Published {row['type']} for {row['order']} (partition {row['partition']}, offset {row['offset']})."
+        )
 
 
 async def _published(settings: KafkaSettings, entries: Sequence[Entry]) -> list[Published]:
-    from deploy.client.storefront import Storefront  # noqa: PLC0415
-
     by_order: dict[str, list[int]] = {}
     for index, entry in enumerate(entries):
         by_order.setdefault(entry.order, []).append(index)
     sent: dict[int, Published] = {}
-    async with Storefront(settings) as storefront:
+    async with Storefront(settings) as shop:
 
         async def send(indices: list[int]) -> None:
             for index in indices:
-                sent[index] = await storefront.publish(entries[index].message, entries[index].order)
+                sent[index] = await shop.publish(entries[index].message, entries[index].order)
 
         await asyncio.gather(*(send(indices) for indices in by_order.values()))
     return [sent[index] for index in range(len(entries))]
@@ -88,9 +79,9 @@ def read(file: str) -> list[tuple[str, Any]]:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
     except OSError as trouble:
-        raise console.Failure(f"{file} cannot be read: {trouble.strerror}", console.WRONG) from None
+        raise UsageError(f"{file} cannot be read: {trouble.strerror}") from None
     except UnicodeDecodeError:
-        raise console.Failure(f"{file} is not UTF-8.", console.WRONG) from None
+        raise UsageError(f"{file} is not UTF-8.") from None
     try:
         whole = json.loads(text)
     except ValueError:
@@ -121,17 +112,13 @@ def checked(found: Sequence[tuple[str, Any]]) -> list[Entry]:
         if entry:
             entries.append(entry)
     if problems:
-        raise console.Failure("Nothing was published:\n" + "\n".join(problems), console.WRONG)
+        raise UsageError("Nothing was published:\n" + "\n".join(problems))
     if not entries:
-        raise console.Failure("There is no message in it.", console.WRONG)
+        raise UsageError("There is no message in it.")
     return entries
 
 
 def _entry(given: Any) -> tuple[Entry | None, list[str]]:
-    from shared.contracts import storefront  # noqa: PLC0415
-    from shared.contracts.envelope import BadBody, decode, read_key  # noqa: PLC0415
-    from shared.core import MESSAGES  # noqa: PLC0415
-
     if isinstance(given, ValueError):
         return None, [f"is not JSON: {given}"]
     if not isinstance(given, dict):

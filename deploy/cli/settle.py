@@ -1,4 +1,4 @@
-"""`orderbus settle`: a person says what became of a call whose outcome nobody could find out."""
+"""`orderbus settle`: a person records the outcome of a call that orderbus could not find out."""
 
 from __future__ import annotations
 
@@ -6,125 +6,133 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli import console
-from deploy.cli.orders import Number, minor_units, submit
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import Actor, AsJson, Data, Number
+from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
+from deploy.client.http import ApiClient
 
-app = typer.Typer(no_args_is_help=True, help="Say what became of a call whose outcome is unknown.")
-Reference = Annotated[str, typer.Option("--reference", help="The provider's id of what moved: pi_…, re_…")]
+Reference = Annotated[str, typer.Option("--reference", help="The provider's id of the charge or refund: pi_…, re_…")]
 Amount = Annotated[
-    str | None, typer.Option("--amount", help="What moved, such as 12.50: compared with what was asked.")
+    str | None,
+    typer.Option("--amount", help="What moved, such as 12.50; it is compared with what was requested."),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="How it was found out.")]
-
-
-@app.command()
-def payment(
-    number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged.")],
-    reason: Reason,
-    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="The unresolved one if missing.")] = None,
-    reference: Reference = "",
-    amount: Amount = None,
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """An attempt to charge: look it up at the provider by the order's number first."""
-    _settle("attempts", attempt, number, outcome, reference, amount, reason, actor, data, as_json)
-
-
-@app.command()
-def refund(
-    number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="refunded or not_refunded.")],
-    reason: Reason,
-    refund: Annotated[str, typer.Option("--refund", help="Its id; the unresolved one if missing.")] = "",
-    reference: Reference = "",
-    amount: Amount = None,
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """A refund: look it up at the provider by the payment's id first."""
-    _settle("refunds", refund, number, outcome, reference, amount, reason, actor, data, as_json)
-
-
-@app.command()
-def mail(
-    number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="sent or not_sent.")],
-    reason: Reason,
-    message: Annotated[str, typer.Option("--message", help="Its Message-ID; the unknown one if missing.")] = "",
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """A mail: look for its Message-ID in the mail server's log first. One that was not sent: `orderbus resend`."""
-
-    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
-        told = await edges.part("notifications", f"/orders/{found['key']}/notifications") or {"mails": []}
-        unknown = [one["message"] for one in told["mails"] if one["state"] == "unknown"]
-        return {"message": message or _the_one(unknown, "unknown mails"), "outcome": outcome, "reason": reason}
-
-    submit("notifications", number, "mails/settle", body, actor, data, as_json)
-
-
-@app.command()
-def item(
-    number: Number,
-    outcome: Annotated[
-        str, typer.Argument(metavar="OUTCOME", help="delivered, not_delivered, revoked or not_revoked.")
-    ],
-    reason: Reason,
-    item: Annotated[
-        str, typer.Option("--item", help="Its number; the only one that did not end well if missing.")
-    ] = "",
-    actor: console.Actor = "staff",
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """A course: look at the platform whether the customer has access first."""
-
-    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
-        known = await edges.part("fulfillment", f"/orders/{found['key']}/deliveries") or {"items": []}
-        stuck = [one["id"] for one in known["items"] if one["status"] in UNSETTLED or one.get("unrevoked")]
-        return {"item": item or _the_one(stuck, "items to settle"), "outcome": outcome, "reason": reason}
-
-    submit("fulfillment", number, "settle", body, actor, data, as_json)
-
-
+Reason = Annotated[str, typer.Option("--reason", help="How you know, for the order's timeline.")]
 UNSETTLED = ("under_way", "failed", "stopping", "revoking", "revocation_failed")
 
 
-def _settle(
-    what: str,
-    name: int | str | None,
-    number: str,
-    outcome: str,
-    reference: str,
-    amount: str | None,
-    reason: str,
-    actor: str,
-    data: Any,
-    as_json: bool,
+@on_event_loop
+async def payment(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged")],
+    reason: Reason,
+    attempt: Annotated[
+        int | None, typer.Option("--attempt", min=1, help="Number of the attempt. Default: the unresolved one.")
+    ] = None,
+    reference: Reference = "",
+    amount: Amount = None,
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
-    subject = {"attempts": "attempt", "refunds": "refund"}[what]
+    """Record the outcome of an attempt to charge.
 
-    async def body(edges: Any, found: dict[str, Any]) -> dict[str, Any]:
-        wish: dict[str, Any] = {"outcome": outcome, "reference": reference, "reason": reason}
-        if amount is not None:
-            wish["amount"] = minor_units(amount, found["currency"])
-        return wish | {subject: name or await _only_unresolved(edges, found["key"], what, subject)}
-
-    submit("payments", number, "settle", body, actor, data, as_json)
+    Look it up at the provider first, by the order's number.
+    """
+    request = {"outcome": outcome, "reference": reference, "reason": reason}
+    body = _of_payment("attempts", "attempt", attempt, request, amount)
+    await submit("payments", number, "settle", body, actor, data, as_json)
 
 
-async def _only_unresolved(edges: Any, key: str, what: str, subject: str) -> Any:
-    payment = await edges.part("payments", f"/orders/{key}/payment") or {what: []}
-    return _the_one([one[subject] for one in payment[what] if one["status"] == "unresolved"], f"unresolved {what}")
+@on_event_loop
+async def refund(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="refunded or not_refunded")],
+    reason: Reason,
+    refund: Annotated[str, typer.Option("--refund", help="Id of the refund. Default: the unresolved one.")] = "",
+    reference: Reference = "",
+    amount: Amount = None,
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record the outcome of a refund.
+
+    Look it up at the provider first, by the payment's id.
+    """
+    request = {"outcome": outcome, "reference": reference, "reason": reason}
+    body = _of_payment("refunds", "refund", refund, request, amount)
+    await submit("payments", number, "settle", body, actor, data, as_json)
 
 
-def _the_one(found: list[Any], what: str) -> Any:
+@on_event_loop
+async def mail(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="sent or not_sent")],
+    reason: Reason,
+    message: Annotated[
+        str, typer.Option("--message", help="Message-ID of the email. Default: the one with an unknown outcome.")
+    ] = "",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record whether an email was sent.
+
+    Look for its Message-ID in the mail server's log first. If it was not sent, send it again with `orderbus resend`.
+    """
+
+    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+        told = await edges.part("notifications", f"/orders/{order['key']}/notifications") or {"mails": []}
+        unknown = [one["message"] for one in told["mails"] if one["state"] == "unknown"]
+        subject = message or _the_only(unknown, "emails with an unknown outcome", "--message")
+        return {"message": subject, "outcome": outcome, "reason": reason}
+
+    await submit("notifications", number, "mails/settle", body, actor, data, as_json)
+
+
+@on_event_loop
+async def item(
+    number: Number,
+    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="delivered, not_delivered, revoked or not_revoked")],
+    reason: Reason,
+    item: Annotated[
+        str, typer.Option("--item", help="Number of the item. Default: the only one that is not settled.")
+    ] = "",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record whether an item was delivered or revoked.
+
+    Check first whether the customer has access, on the course platform.
+    """
+
+    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+        known = await edges.part("fulfillment", f"/orders/{order['key']}/deliveries") or {"items": []}
+        open_items = [one["id"] for one in known["items"] if one["status"] in UNSETTLED or one.get("unrevoked")]
+        subject = item or _the_only(open_items, "items to settle", "--item")
+        return {"item": subject, "outcome": outcome, "reason": reason}
+
+    await submit("fulfillment", number, "settle", body, actor, data, as_json)
+
+
+def _of_payment(many: str, one: str, name: int | str | None, request: dict[str, Any], amount: str | None) -> BodyOf:
+    """The body of a settlement of one of the payment's attempts or refunds: the one named, or the unresolved one."""
+
+    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+        moved = {} if amount is None else {"amount": minor_units(amount, order["currency"])}
+        return request | moved | {one: name or await unresolved(edges, order["key"])}
+
+    async def unresolved(edges: ApiClient, key: str) -> Any:
+        payment = await edges.part("payments", f"/orders/{key}/payment") or {many: []}
+        found = [entry[one] for entry in payment[many] if entry["status"] == "unresolved"]
+        return _the_only(found, f"unresolved {many}", f"--{one}")
+
+    return body
+
+
+def _the_only(found: list[Any], what: str, option: str) -> Any:
     if len(found) != 1:
-        raise console.Failure(f"The order has {len(found)} {what}; name one.", console.WRONG)
+        raise UsageError(f"The order has {len(found)} {what}: name one with {option}.")
     return found[0]

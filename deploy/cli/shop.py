@@ -1,33 +1,36 @@
-"""`orderbus shop`: the shop that ships with orderbus, so that there is something to buy."""
+"""`orderbus shop`: the sample shop, so that there is something to buy."""
 
 from __future__ import annotations
 
+import os
+
 from deploy.cli import console
-from deploy.cli.place import environment_of, settings_of
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data
+from deploy.cli.target import settings_of
+from deploy.client.http import ApiClient, OutsideWorld
+from deploy.demo.catalogue import load, open_shop
 
 
-def shop(data: console.Data = None, as_json: console.AsJson = False) -> None:
-    """Set up the sample shop: its stores, products, stock and codes, and a webhook to the embedded receiver."""
+@on_event_loop
+async def shop(data: Data = None, as_json: AsJson = False) -> None:
+    """Set up the sample shop: stores, products, stock.
+
+    Also download codes, and a webhook to the embedded receiver.
+    """
     settings = settings_of(data)
-    outside = environment_of(data)
-    if "ORDERBUS_DEMO__OUTSIDE_URL" not in outside:
-        raise console.Failure("The sample shop needs the embedded stack: start it with `orderbus up`.", console.WRONG)
-
-    async def work() -> None:
-        from deploy.client.http import ApiClient, OutsideWorld  # noqa: PLC0415
-        from deploy.demo.catalogue import load, open_shop  # noqa: PLC0415
-
-        url, token = outside["ORDERBUS_DEMO__OUTSIDE_URL"], outside["ORDERBUS_DEMO__OUTSIDE_TOKEN"]
-        catalogue = load(url)
-        async with ApiClient.of(settings) as edges, OutsideWorld(url, token) as world:
-            await open_shop(edges, world, catalogue, {})
-        if as_json:
-            console.show_json({"stores": list(catalogue.stores), "skus": list(catalogue.products)})
-            return
-        rows = [
-            (product.sku, product.product, ", ".join(console.money(a, c) for c, a in product.prices.items()))
-            for product in catalogue.products.values()
-        ]
-        console.show_table(("SKU", "product", "prices"), rows, title=f"Stores: {', '.join(catalogue.stores)}")
-
-    console.run(work())
+    url, token = os.environ.get("ORDERBUS_DEMO__OUTSIDE_URL"), os.environ.get("ORDERBUS_DEMO__OUTSIDE_TOKEN")
+    if not url or not token:
+        raise UsageError("The sample shop needs the embedded stack: start it with `orderbus up`.")
+    catalogue = load(url)
+    async with ApiClient.of(settings) as edges, OutsideWorld(url, token) as world:
+        await open_shop(edges, world, catalogue, {})
+    if as_json:
+        console.show_json({"stores": list(catalogue.stores), "skus": list(catalogue.products)})
+        return
+    rows = [
+        (product.sku, product.product, ", ".join(console.money(a, c) for c, a in product.prices.items()))
+        for product in catalogue.products.values()
+    ]
+    console.show_table(("SKU", "product", "prices"), rows, title=f"Stores: {', '.join(catalogue.stores)}")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from deploy.cli import console
-
-if TYPE_CHECKING:
-    from deploy.simulation.run import Result, Summary
+from deploy.cli.errors import Failure, UsageError
+from deploy.cli.options import AsJson
+from deploy.simulation.run import Result, Summary, simulate_many, smaller
+from deploy.simulation.run import simulate as simulate_one
 
 MOST = 40
 """Violations that are printed; --json has them all."""
@@ -30,16 +31,17 @@ def simulate(
     orders: Annotated[int, typer.Option(min=1, max=1000, help="Order lives per seed.")] = 20,
     faults: Annotated[Faults, typer.Option(help="How many faults are injected.")] = Faults.MANY,
     history: Annotated[bool, typer.Option("--history", help="Print everything that happened, line by line.")] = False,
-    as_json: console.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run whole order lives on the real code in a simulated world, and check every invariant at rest."""
-    from deploy.simulation.run import simulate as one  # noqa: PLC0415
-    from deploy.simulation.run import simulate_many, smaller  # noqa: PLC0415
+    """Run seeded orders with injected faults, in one process.
 
+    The real code runs on a simulated clock, network and database; every seed repeats exactly. All invariants are
+    checked at the end. Exit code 1 when one is violated.
+    """
     first, last = _range(seeds)
     if history:
         for seed in range(first, last + 1):
-            for line in one(seed, orders, faults).lines():
+            for line in simulate_one(seed, orders, faults).lines():
                 print(line)
         return
 
@@ -54,13 +56,13 @@ def simulate(
     else:
         _conclude(summary)
     if summary.violations:
-        raise typer.Exit(console.FAILED)
+        raise typer.Exit(Failure.exit_code)
 
 
 def _range(seeds: str) -> tuple[int, int]:
     first, dash, last = seeds.partition("-")
     if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-        raise console.Failure(f"--seeds must be like 1-500 or 42, not {seeds!r}", console.WRONG)
+        raise UsageError(f"--seeds takes a range such as 1-500, or one seed such as 42, not {seeds!r}.")
     return int(first), int(last if dash else first)
 
 

@@ -9,17 +9,23 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import aiohttp
 import typer
+from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from deploy.cli import console
-from deploy.cli.place import settings_of
+from deploy.cli.errors import Failure
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data
+from deploy.cli.target import settings_of
+from deploy.client.http import api_url
 from services.registry import SERVICES
-
-if TYPE_CHECKING:
-    import aiohttp
-    from rich.table import Table
 
 WORKERS = "ORDERBUS_DEMO__WORKERS"
 """Set by a stack that runs here: `checkout-0=http://…,checkout-1=http://…`."""
@@ -66,27 +72,29 @@ class Row:
     memory_bytes: float | None = None
 
 
-def top(
+@on_event_loop
+async def top(
     url: Url = None,
-    data: console.Data = None,
+    data: Data = None,
     every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
-    as_json: console.AsJson = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Watch every worker: rate, lag, outbox, operations, parked messages, memory. Ctrl-C ends it."""
+    """Watch every worker: rates, lag, queues, memory.
+
+    Ctrl-C stops. Without a terminal it prints one table and exits.
+    """
     places = known_workers(url, data)
     if as_json or once or not sys.stdout.isatty():
-        console.run(_once(places, every, as_json))
+        await _once(places, every, as_json)
     else:
-        console.run(_live(places, every))
+        await _live(places, every)
 
 
 def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, str]:
     """URL by name: those named, all workers of the stack that runs here, or the services' configured edges."""
     if urls:
         return {url: url.rstrip("/") for url in urls}
-    from deploy.client.http import api_url  # noqa: PLC0415
-
     settings = settings_of(data)
     announced = os.environ.get(WORKERS)
     if announced:
@@ -99,17 +107,13 @@ async def _once(places: Mapping[str, str], every: float, as_json: bool) -> None:
         if as_json:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
-            from rich.console import Console  # noqa: PLC0415
-
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table(rows))
         if not any(row.handled is not None for row in rows):
-            raise console.Failure("No worker answers: are they running? (`orderbus doctor`)")
+            raise Failure("No worker answers: are they running? (`orderbus doctor`)")
         return
 
 
 async def _live(places: Mapping[str, str], every: float) -> None:
-    from rich.live import Live  # noqa: PLC0415
-
     with Live(refresh_per_second=4, screen=True) as live:
         async for rows in watched(places, every):
             live.update(table(rows), refresh=True)
@@ -117,8 +121,6 @@ async def _live(places: Mapping[str, str], every: float) -> None:
 
 async def watched(places: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
     """What lies between each two looks."""
-    import aiohttp  # noqa: PLC0415
-
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
         before = await _look(session, places)
         while True:
@@ -134,8 +136,6 @@ async def _look(session: aiohttp.ClientSession, places: Mapping[str, str]) -> di
 
 
 async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample:
-    import aiohttp  # noqa: PLC0415
-
     try:
         async with session.get(f"{url}/metrics") as answer:
             answer.raise_for_status()
@@ -151,8 +151,6 @@ async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample
 
 def read(exposition: str) -> tuple[dict[str, float], dict[str, str]]:
     """Samples of Prometheus' text format by name, added up; and who it is that says so."""
-    from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415
-
     totals: dict[str, float] = {}
     who: dict[str, str] = {}
     for family in text_string_to_metric_families(exposition):
@@ -256,9 +254,6 @@ ALARMING = {
 
 
 def table(rows: Sequence[Row]) -> Table:
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("worker", min_width=15, no_wrap=True)
     shown.add_column("state", no_wrap=True)

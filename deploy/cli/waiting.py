@@ -1,78 +1,81 @@
-"""`orderbus waiting` and `orderbus resume`: calls to the outside that have no outcome yet, and what they wait for."""
+"""`orderbus waiting` and `orderbus resume`: external calls that have no outcome yet, and what they wait for."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from deploy.cli import console
-from deploy.cli.place import settings_of
-from services.registry import SERVICES
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.every_service import rows_of
+from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.service_names import chosen, known
+from deploy.cli.target import api_client
+from deploy.client.http import ApiClient
 
-if TYPE_CHECKING:
-    from deploy.client.http import ApiClient
+Key = Annotated[
+    str, typer.Argument(metavar="[KEY]", help="An order's id. Default: the calls that have waited longest.")
+]
+Paused = Annotated[bool, typer.Option("--paused", help="List destinations that are paused or do not answer.")]
+Destination = Annotated[
+    str, typer.Argument(metavar="DESTINATION", help="Its name, as `orderbus waiting --paused` shows it.")
+]
+OPERATION_COLUMNS = ("service", "key", "kind", "destination", "since", "attempts", "next try", "why")
+DESTINATION_COLUMNS = ("service", "destination", "since", "next probe", "why")
 
-Key = Annotated[str, typer.Argument(metavar="[KEY]", help="An order's id; what has waited longest where missing.")]
-Service = Annotated[str, typer.Option("--service", help="One service; all of them where missing.")]
-Paused = Annotated[bool, typer.Option("--paused", help="The destinations that are paused, or do not answer.")]
 
-
-def waiting(
-    key: Key = "",
-    service: Service = "",
-    paused: Paused = False,
-    data: console.Data = None,
-    as_json: console.AsJson = False,
+@on_event_loop
+async def waiting(
+    key: Key = "", service: Service = "", paused: Paused = False, data: Data = None, as_json: AsJson = False
 ) -> None:
-    """What waits at the outside: charges, mails, webhooks, deliveries. Since when, why, and when it is tried next."""
-    console.run(_destinations(service, data, as_json) if paused else _operations(key, service, data, as_json))
+    """List external calls with no outcome yet, and why.
 
-
-def resume(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="payments, notifications, …")],
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="As `orderbus waiting --paused` names it.")],
-    data: console.Data = None,
-    as_json: console.AsJson = False,
-) -> None:
-    """Call a paused destination again, once what was wrong is mended."""
-
-    async def work() -> None:
-        (name,) = _services(service)
-        async with _edges(data) as edges:
-            answer = await edges.command(name, f"/destinations/{quote(destination, safe='')}/resume")
-        if as_json:
-            console.show_json(answer)
-        elif answer["resumed"]:
-            console.say(f"{destination} is called again by {name}.")
+    Charges, emails, webhooks, deliveries: since when each has waited, why, and when it is tried next.
+    """
+    async with api_client(data) as edges:
+        if paused:
+            await _list_destinations(edges, service, as_json)
         else:
-            console.say(f"{destination} was not paused at {name}; `orderbus waiting --paused` shows what is.")
-
-    console.run(work())
+            await _list_operations(edges, key, service, as_json)
 
 
-async def _operations(key: str, service: str, data: Path | None, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = []
-    async with _edges(data) as edges:
-        for name in _services(service):
-            query = {"key": key} if key else {}
-            answer = await edges.get(name, "/operations", **query)
-            rows += [{"service": name} | row for row in answer["operations"]]
+@on_event_loop
+async def resume(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service that calls it: payments, …")],
+    destination: Destination,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Resume calls to a paused destination.
+
+    Fix the cause first: `orderbus waiting --paused` shows it.
+    """
+    async with api_client(data) as edges:
+        answer = await edges.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
+    if as_json:
+        console.show_json(answer)
+    elif answer["resumed"]:
+        console.say(f"{service} calls {destination} again.")
+    else:
+        console.say(f"{destination} is not paused in {service}. `orderbus waiting --paused` shows what is.")
+
+
+async def _list_operations(edges: ApiClient, key: str, service: str, as_json: bool) -> None:
+    rows = await rows_of(edges, chosen(service), "operations", key=key)
     rows.sort(key=lambda row: str(row["since"]))
     if as_json:
         console.show_json({"operations": rows})
     elif rows:
-        columns = ("service", "key", "kind", "destination", "since", "attempts", "next try", "why")
-        console.show_table(columns, [_cells(row) for row in rows])
+        console.show_table(OPERATION_COLUMNS, map(_cells, rows))
     else:
-        console.say(f"Nothing waits for {key}." if key else "Nothing waits.")
+        console.say(f"No calls are waiting for {key}." if key else "No calls are waiting.")
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
     if row["under_way"]:
-        when = "under way"
+        when = "in progress"
     elif row["paused"]:
         when = "when resumed"
     else:
@@ -82,11 +85,8 @@ def _cells(row: dict[str, Any]) -> list[object]:
     return [*start, row["attempts"], when, str(why)[:120]]
 
 
-async def _destinations(service: str, data: Path | None, as_json: bool) -> None:
-    found: dict[str, dict[str, Any]] = {}
-    async with _edges(data) as edges:
-        for name in _services(service):
-            found[name] = await edges.get(name, "/destinations")
+async def _list_destinations(edges: ApiClient, service: str, as_json: bool) -> None:
+    found = {name: await edges.get(name, "/destinations") for name in chosen(service)}
     if as_json:
         console.show_json({"services": found})
         return
@@ -101,18 +101,6 @@ async def _destinations(service: str, data: Path | None, as_json: bool) -> None:
         for row in answer["no_answer"]
     ]
     if cells:
-        console.show_table(("service", "destination", "since", "next probe", "why"), cells)
+        console.show_table(DESTINATION_COLUMNS, cells)
     else:
         console.say("No destination is paused.")
-
-
-def _services(service: str) -> tuple[str, ...]:
-    if service and service not in SERVICES:
-        raise console.Failure(f"There is no service {service}; there are {', '.join(SERVICES)}.", console.WRONG)
-    return (service,) if service else SERVICES
-
-
-def _edges(data: Path | None) -> ApiClient:
-    from deploy.client.http import ApiClient as Client  # noqa: PLC0415
-
-    return Client.of(settings_of(data))

@@ -22,6 +22,7 @@ import aiohttp
 import orjson
 
 from services.registry import SERVICES
+from shared.errors import ReportedError
 from shared.settings import Settings
 
 PATIENCE = aiohttp.ClientTimeout(total=30, connect=5)
@@ -29,7 +30,7 @@ TRIES = 5
 """How often a command is sent, under one Idempotency-Key, when nobody answers or the edge is busy."""
 
 
-class ClientError(Exception):
+class ClientError(ReportedError):
     """One clear sentence for a person."""
 
 

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Message, Topic
 from shared.core.ids import RANDOM_BITS, random_id
+from shared.errors import ReportedError
 from shared.settings import KafkaSettings
 from shared.shell.kafka.source import connection, left, new_consumer
 
@@ -33,7 +34,7 @@ REFUSED = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopic
 """What another try would not change."""
 
 
-class KafkaUnreachable(Exception):
+class KafkaUnreachable(ReportedError):
     """One sentence for a person."""
 
 

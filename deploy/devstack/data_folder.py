@@ -73,11 +73,6 @@ class Remembered:
     secrets: Secrets
 
 
-def default_folder() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "orderbus" / "stack"
-
-
 def prepare(folder: Path) -> None:
     """Make the folder, or see that it is one of ours. Raises StackError."""
     try:

@@ -6,9 +6,13 @@ StackError
 └── DataInUse         another stack runs on the same data folder
 """
 
+from shared.errors import ReportedError
 
-class StackError(Exception):
+
+class StackError(ReportedError):
     """The embedded stack cannot run; the text is one sentence for a person, with the remedy."""
+
+    exit_code = 2
 
 
 class MissingPart(StackError):

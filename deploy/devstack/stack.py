@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from deploy.client.local_stack import default_folder
 from deploy.devstack import data_folder
 from deploy.devstack.children import Child, Children, python_environment
 from deploy.devstack.errors import PartFailed, StackError
@@ -77,7 +78,7 @@ class Stack:
     children: Children
 
     def __init__(self, data: Path | None = None, fresh: bool = False) -> None:
-        self.data = (data or data_folder.default_folder()).expanduser().resolve()
+        self.data = (data or default_folder()).expanduser().resolve()
         self.logs = self.data / "logs"
         self.seconds_to_ready = 0.0
         self._fresh = fresh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,7 +13,6 @@ from unittest.mock import patch
 import asyncpg
 import psutil
 
-from deploy.cli.system import migrate_all
 from deploy.client.http import ApiClient, OutsideWorld
 from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
 from deploy.devstack.processes import Services
@@ -20,6 +20,7 @@ from deploy.devstack.stack import Stack
 from deploy.settings import load_system_settings
 from services.registry import SERVICES
 from shared.settings import Settings
+from shared.shell.postgres.migration import migrate
 from tests.benchmarks.code import OURS, Code
 
 REAL, INSTANT, USUAL = "deploy.worker", "tests.benchmarks.instant", "tests.benchmarks.usual_way.run"
@@ -109,7 +110,8 @@ class Ground:
     async def prepare(self, of: str) -> None:
         """Databases with the services' tables."""
         await self.make_databases(of)
-        await migrate_all(self.urls(of))
+        for service, url in self.urls(of).items():
+            await asyncio.to_thread(migrate, service, url)
 
     @asynccontextmanager
     async def services(

@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from deploy.cli.system import running_services
 from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
 from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import WEBHOOK_EVENTS, open_shop
 from deploy.demo.shop import Shop
+from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
 from deploy.settings import load_all_settings
 from shared.settings import Settings

@@ -16,12 +16,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.check.run import check
-from deploy.cli.system import running_services
 from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import open_shop
 from deploy.demo.shop import Order, Shop
+from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
 from shared.contracts.fulfillment import EVENTS
 from tests.e2e.conftest import settings_of

@@ -104,7 +104,7 @@ async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world
         orderbus("replay", order.id), orderbus("settle", "mail", order.id, "sent", "--reason", "x"), orderbus("resend")
     )
     assert (nothing.code, "nothing_to_replay" in nothing.err) == (1, True)
-    assert (unknown.code, "0 unknown mails" in unknown.err) == (2, True)
+    assert (unknown.code, "0 emails with an unknown outcome" in unknown.err) == (2, True)
     assert (period.code, "Name an order" in period.err) == (2, True)
 
 

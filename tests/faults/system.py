@@ -20,12 +20,12 @@ from typing import Any
 import asyncpg
 
 from deploy.check import run as check
-from deploy.cli.system import running_services
 from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
 from deploy.demo import catalogue
 from deploy.demo.catalogue import Catalogue, Product
 from deploy.demo.shop import Shop
 from deploy.devstack.processes import Services
+from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
 from deploy.settings import load_all_settings
 from services.registry import SERVICES

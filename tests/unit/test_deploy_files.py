@@ -296,8 +296,10 @@ class TestImage:
         program = (
             "import sys\n"
             f"for name in {modules}: sys.modules[name] = None\n"
-            "import deploy.cli.main, deploy.worker, deploy.cli.system, deploy.cli.top\n"
-            "import services.registry, shared.shell.postgres.migration\n"
+            "import deploy.worker, services.registry\n"
+            "from deploy.cli import commands, group\n"
+            "needed = [*commands.SERVICES, *commands.ORDERS, *commands.LOST, *commands.OPERATIONS]\n"
+            "for command in commands.single(needed): group.loaded(command)\n"
             "for name in services.registry.SERVICES: services.registry.factory_of(name)\n"
         )
         done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)

@@ -1,0 +1,107 @@
+"""The table of commands.
+
+A command's module is imported when the command is called or asked for its own help. Until then its name and one line of
+help are all that is needed, so `orderbus --help` starts fast although command modules import what they like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    name: str
+    function: str
+    """`module:function` of this package, a plain or an async function. The first line of its docstring is `help`."""
+    help: str
+    """At most 58 characters: what fits beside the name on 80 columns."""
+
+
+@dataclass(frozen=True)
+class Group:
+    name: str
+    help: str
+    commands: Sequence[Command]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the list of commands, under a heading."""
+
+    title: str
+    commands: Sequence[Command | Group]
+
+
+PARKED = (
+    Command("list", "parked:listing", "List all parked messages, with the reason."),
+    Command("show", "parked:show", "Show a key's parked messages, with headers and body."),
+    Command("retry", "parked:retry", "Handle a key's parked messages again, in order."),
+    Command("skip", "parked:skip", "Drop a key's first parked message, handle the rest."),
+)
+UNDELIVERABLE = (
+    Command("list", "undeliverable:listing", "List all undeliverable records, with Kafka's error."),
+    Command("show", "undeliverable:show", "Show one record, with headers and body."),
+    Command("retry", "undeliverable:retry", "Send a record again, then those waiting behind it."),
+    Command("drop", "undeliverable:drop", "Delete a record, then send those waiting behind it."),
+)
+SETTLE = (
+    Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
+    Command("refund", "settle:refund", "Record the outcome of a refund."),
+    Command("mail", "settle:mail", "Record whether an email was sent."),
+    Command("item", "settle:item", "Record whether an item was delivered or revoked."),
+)
+
+EMBEDDED = (
+    Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
+    Command("shop", "shop:shop", "Set up the sample shop: stores, products, stock."),
+    Command("demo", "demo:demo", "Simulate a shop's day, then exit (about 1 minute)."),
+    Command("simulate", "simulate:simulate", "Run seeded orders with injected faults, in one process."),
+    Command("bench", "bench:bench", "Measure throughput, latency and CPU time."),
+)
+"""Not in the production image."""
+SERVICES = (
+    Command("migrate", "migrate:migrate", "Upgrade the services' databases to the newest schema."),
+    Command("run", "run:run", "Run one worker of one service."),
+    Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
+    Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
+    Command("check", "check:check", "Check every invariant against databases and topics."),
+)
+ORDERS = (
+    Command("publish", "publish:publish", "Publish checkout messages from a file."),
+    Command("orders", "orders:orders", "List orders, newest first."),
+    Command("order", "order:order", "Show one order: timeline, items, payments, emails."),
+    Command("watch", "watch:watch", "Follow the status of all orders live."),
+    Command("refund", "order_changes:refund", "Refund an order: in full, an amount, or single items."),
+    Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
+    Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
+    Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
+    Command("complete", "order_changes:complete", "Mark a paid order as completed by hand."),
+)
+LOST = (
+    Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),
+    Command("resend", "lost:resend", "Send lost emails again."),
+    Command("replay", "lost:replay", "Send lost webhook deliveries again."),
+)
+OPERATIONS = (
+    Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
+    Command("resume", "waiting:resume", "Resume calls to a paused destination."),
+    Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
+    Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
+    Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
+    Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),
+)
+COMMANDS = (
+    Section("On this machine", EMBEDDED),
+    Section("Services", SERVICES),
+    Section("Orders", ORDERS),
+    Section("Emails and webhooks", LOST),
+    Section("Operations", OPERATIONS),
+)
+
+
+def single(entries: Iterable[Command | Group]) -> Iterator[Command]:
+    """The commands, those of groups too."""
+    for entry in entries:
+        yield from (entry,) if isinstance(entry, Command) else entry.commands

@@ -1,0 +1,69 @@
+"""Commands that import their modules when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from deploy.cli.commands import Command, Group, Section
+from deploy.cli.errors import UsageError
+
+
+def group_of(sections: Sequence[Section]) -> SectionedGroup:
+    """The whole program."""
+    return SectionedGroup(
+        sections,
+        name="orderbus",
+        help="The order back end of a store as message-driven services on Kafka and PostgreSQL.",
+    )
+
+
+class SectionedGroup(TyperGroup):
+    """A group that lists its commands under headings."""
+
+    def __init__(self, sections: Sequence[Section], name: str, help: str) -> None:
+        commands = [_placeholder(entry) for section in sections for entry in section.commands]
+        super().__init__(name=name, help=help, commands=commands, no_args_is_help=True, rich_markup_mode=None)
+        self._sections = sections
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(map(len, self.commands))
+        for section in self._sections:
+            with formatter.section(section.title):
+                formatter.write_dl([(f"{entry.name:<{width}}", entry.help) for entry in section.commands])
+
+
+class Placeholder(TyperCommand):
+    """Stands for a command in its group's list; whoever calls it gets the command itself."""
+
+    def __init__(self, entry: Command) -> None:
+        super().__init__(entry.name, help=entry.help, rich_markup_mode=None)
+        self.entry = entry
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return loaded(self.entry).make_context(info_name, args, parent, **extra)
+
+
+def _placeholder(entry: Command | Group) -> TyperCommand | TyperGroup:
+    if isinstance(entry, Command):
+        return Placeholder(entry)
+    commands = [Placeholder(one) for one in entry.commands]
+    return TyperGroup(name=entry.name, help=entry.help, commands=commands, no_args_is_help=True, rich_markup_mode=None)
+
+
+def loaded(entry: Command) -> Any:
+    """Import the command. Raises UsageError where this installation does not have it."""
+    module, _, function = entry.function.partition(":")
+    try:
+        found = getattr(import_module(f"deploy.cli.{module}"), function)
+    except ModuleNotFoundError as missing:
+        raise UsageError(
+            f"`orderbus {entry.name}` is not part of this installation (no module {missing.name}): run it from a clone."
+        ) from missing
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(entry.name)(found)
+    return typer.main.get_command(app)

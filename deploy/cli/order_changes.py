@@ -1,0 +1,131 @@
+"""What staff do to an order: refund, cancel, ship, retry, complete."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import console
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import Actor, AsJson, Data, Number
+from deploy.cli.target import api_client
+from deploy.client.http import ApiClient
+from shared.core.money import exponent
+
+Body = Mapping[str, Any]
+BodyOf = Callable[[ApiClient, dict[str, Any]], Awaitable[Body]]
+"""Makes a command's body of the order that it is about."""
+
+
+@on_event_loop
+async def refund(
+    number: Number,
+    amount: Annotated[
+        str | None, typer.Option("--amount", help="An amount such as 12.50. Default: all that is left to refund.")
+    ] = None,
+    items: Annotated[
+        list[str] | None, typer.Option("--item", help="Number of an item to refund whole; may be repeated.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the order's timeline.")] = "requested_by_customer",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refund an order: in full, an amount, or single items."""
+
+    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+        request: dict[str, Any] = {"reason": reason}
+        if amount is not None:
+            request["amount"] = minor_units(amount, order["currency"])
+        if items:
+            request["items"] = [{"item": item} for item in items]
+        return request
+
+    await submit("payments", number, "refund", body, actor, data, as_json)
+
+
+@on_event_loop
+async def cancel(
+    number: Number,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the order's timeline.")] = "",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel an order before completion; refund payments."""
+    await submit("checkout", number, "cancel", {"reason": reason}, actor, data, as_json)
+
+
+@on_event_loop
+async def complete(
+    number: Number,
+    note: Annotated[str, typer.Option("--note", help="Why, for the order's timeline.")] = "",
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mark a paid order as completed by hand."""
+    await submit("checkout", number, "complete", {"note": note}, actor, data, as_json)
+
+
+@on_event_loop
+async def ship(
+    number: Number,
+    carrier: Annotated[str, typer.Option("--carrier", help="Who carries the parcel.")],
+    tracking: Annotated[str, typer.Option("--tracking", help="The parcel's tracking number.")],
+    items: Annotated[
+        list[str] | None,
+        typer.Option("--item", help="Number of an item in the parcel; may be repeated. Default: all that wait."),
+    ] = None,
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mark items as shipped, with a tracking number."""
+    parcel = {"carrier": carrier, "tracking": tracking, "items": items or []}
+    await submit("fulfillment", number, "ship", parcel, actor, data, as_json)
+
+
+@on_event_loop
+async def retry(
+    number: Number,
+    items: Annotated[
+        list[str] | None,
+        typer.Option("--item", help="Number of an item to deliver; may be repeated. Default: all that failed."),
+    ] = None,
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Retry failed or waiting deliveries."""
+    await submit("fulfillment", number, "retry", {"items": items or []}, actor, data, as_json)
+
+
+async def submit(
+    service: str, number: str, verb: str, body: Body | BodyOf, actor: str, data: Path | None, as_json: bool
+) -> None:
+    """Send a command about an order, and say that it was accepted."""
+    async with api_client(data, actor) as edges:
+        order = await edges.order(number)
+        content = await body(edges, order) if callable(body) else body
+        answer = await edges.command(service, f"/orders/{order['key']}/{verb}", content)
+    if as_json:
+        console.show_json({"order": order["key"], "number": order["number"], **answer})
+    else:
+        console.say(f"{order['number']}: {verb} accepted. `orderbus order {order['number']}` shows the result.")
+
+
+def minor_units(amount: str, currency: str) -> int:
+    """`12.50` EUR is 1250. Raises UsageError for what is no amount of the currency."""
+    try:
+        value = Decimal(amount).scaleb(exponent(currency))
+    except InvalidOperation:
+        raise UsageError(f"{amount!r} is not an amount; write it like 12.50.") from None
+    if not value.is_finite() or value != value.to_integral_value() or value <= 0:
+        raise UsageError(f"{amount} is not an amount of {currency} that can be refunded.")
+    return int(value)

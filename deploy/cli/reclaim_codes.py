@@ -1,0 +1,35 @@
+"""`orderbus reclaim-codes`: a step of restoring fulfillment's database."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from deploy.check.reclaim import reclaim
+from deploy.cli import console
+from deploy.cli.errors import Failure
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data
+from deploy.cli.target import settings_of
+from shared.shell.ports.bus import BusUnavailable
+
+
+@on_event_loop
+async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
+    """Restore step: mark codes that customers have as taken.
+
+    Run it after fulfillment's database was restored to an earlier point, before its workers start. Codes that were
+    sent to customers since then are marked as taken, so that no other customer gets them.
+    """
+    settings = settings_of(data)
+    try:
+        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url)
+    except BusUnavailable as trouble:
+        raise Failure(f"The topics cannot be read: {trouble}") from None
+    if as_json:
+        console.show_json(asdict(done))
+        return
+    console.say(
+        f"{done.told} codes were sent to customers; {done.reclaimed} of them were free and are now taken again."
+    )
+    for order, item in done.nowhere:
+        console.say(f"The code of order {order}, item {item} is in no pool: do not add it again.")

@@ -1,0 +1,36 @@
+"""`orderbus run`: one worker."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from deploy import worker as program
+from deploy.cli.options import Data
+from deploy.cli.service_names import known
+from deploy.cli.target import environment_of
+from services.registry import SERVICES
+
+
+def run(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(SERVICES)}.")],
+    worker: Annotated[int, typer.Option("--worker", min=0, help="Number of this worker of the service, from 0.")] = 0,
+    port: Annotated[int | None, typer.Option("--port", help="HTTP port instead of the configured one; 0: any.")] = None,
+    catch_up: Annotated[
+        bool,
+        typer.Option("--catch-up", help="After a restore: read all partitions in time order, as the only worker."),
+    ] = False,
+    data: Data = None,
+) -> None:
+    """Run one worker of one service.
+
+    It uses the Kafka and PostgreSQL that the settings name, or those of the embedded stack with --data.
+    """
+    known(service)
+    if data is not None:
+        os.environ.update(environment_of(data))
+    arguments = [service, "--worker", str(worker)] + ([] if port is None else ["--port", str(port)])
+    arguments += ["--catch-up"] if catch_up else []
+    raise typer.Exit(program.main(arguments))

@@ -1,0 +1,48 @@
+"""Which orderbus a command works on: the one in the `ORDERBUS_*` settings, or the embedded stack that runs here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from deploy.cli.errors import UsageError
+from deploy.client.http import ApiClient
+from deploy.client.local_stack import default_folder, running
+from deploy.settings import load_all_settings, load_system_settings
+from shared.settings import Settings
+
+OWN_SETTINGS = ("ORDERBUS_KAFKA__BOOTSTRAP_SERVERS", "ORDERBUS_CONFIG")
+"""With one of these set, the settings count, not the embedded stack."""
+
+
+def api_client(data: Path | None, actor: str = "staff") -> ApiClient:
+    """A client of the services. Raises UsageError or WrongSettings."""
+    return ApiClient.of(settings_of(data), actor)
+
+
+def settings_of(data: Path | None) -> Settings:
+    """Where the services are. Raises UsageError when nothing is set and no stack runs, WrongSettings when a setting is
+    invalid."""
+    os.environ.update(environment_of(data))
+    return load_system_settings()
+
+
+def all_settings_of(data: Path | None) -> Settings:
+    """Everything that the workers need, the secrets of outside systems included. Raises like `settings_of`."""
+    os.environ.update(environment_of(data))
+    return load_all_settings()
+
+
+def environment_of(data: Path | None) -> dict[str, str]:
+    """The settings to add to this process's own: none where it has its own."""
+    if data is None and any(os.environ.get(name) for name in OWN_SETTINGS):
+        return {}
+    folder = data or default_folder()
+    environment = running(folder)
+    if environment is None:
+        option = "" if folder == default_folder() else f" --data {folder}"
+        raise UsageError(
+            f"No orderbus runs on {folder}: start it with `orderbus up{option}`, name its folder with --data, or set "
+            "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS and the other ORDERBUS_* settings of your own."
+        )
+    return environment
