@@ -45,7 +45,7 @@ def test_the_faults_that_every_shell_like_this_must_fear_are_planted() -> None:
         "a parked key is overtaken by its later messages",
         "the state is saved without the version guard",
         "a pause counts as a try",
-        "doubt is cleared by a retry",
+        "a retry ends being in doubt",
         "giving up in doubt says failed",
         "parking raises",
         "a dead letter is not bounded",

@@ -38,7 +38,7 @@ def pause_counts() -> Iterator[None]:
         yield
 
 
-@mutant("doubt is cleared by a retry", level="storm", slow=True)
+@mutant("a retry ends being in doubt", level="storm", slow=True)
 def doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
