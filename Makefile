@@ -29,7 +29,7 @@ check: $(VENV)/.ready ## check everything: format, lint, types, generated files,
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m shared.contracts.generate --check
+	$(BIN)/python -m deploy.documents --check
 	$(if $(TESTED),,$(BIN)/pytest $(ARGS))
 
 bench: $(VENV)/.ready ## measure the speed of this machine

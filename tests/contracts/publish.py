@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from shared.contracts.asyncapi import file_name, json_schema, published
+from deploy.documents.asyncapi import file_name, json_schema
+from shared.contracts import published
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
 

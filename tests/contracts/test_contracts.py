@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jsonschema
 import pytest
 
+from deploy.documents.__main__ import PROJECT, stale, write
+from deploy.documents.asyncapi import consumed, document, file_name, json_schema, message_id
 from services.declared import declared
 from services.registry import SERVICES
-from shared.contracts import READERS, TOPICS
-from shared.contracts.asyncapi import document, file_name, json_schema, published
+from shared.contracts import TOPICS, published
 from shared.contracts.envelope import BadBody, decode, encode
 from shared.contracts.examples import EXAMPLES
-from shared.contracts.generate import DOCS, stale, write
 from shared.core import Command, Event, Message
 from tests.contracts.compatibility import broken
 from tests.contracts.publish import BASELINE, GOLDEN
@@ -79,27 +78,30 @@ def _with_an_unknown_field(body: Any) -> Iterator[tuple[list[str], Any]]:
 
 
 def test_the_documents_are_fresh() -> None:
-    assert stale(DOCS) == [], "run: python -m shared.contracts.generate"
+    assert stale(PROJECT) == [], "run: python -m deploy.documents"
 
 
 def test_a_stale_a_missing_and_a_left_over_document_are_named(tmp_path: Path) -> None:
     write(tmp_path)
     assert stale(tmp_path) == []
-    (tmp_path / "schemas" / "order.paid.1.json").write_text("{}")
-    (tmp_path / "schemas" / "order.gone.1.json").write_text("{}")
-    (tmp_path / "asyncapi.json").unlink()
+    (tmp_path / "docs" / "schemas" / "order.paid.1.json").write_text("{}")
+    (tmp_path / "docs" / "schemas" / "order.gone.1.json").write_text("{}")
+    (tmp_path / "docs" / "asyncapi.json").unlink()
+
+    (tmp_path / "services" / "payments" / "README.md").write_text("")
 
     assert sorted(stale(tmp_path)) == [
-        "asyncapi.json is missing",
-        "schemas/order.gone.1.json belongs to no message",
-        "schemas/order.paid.1.json is stale",
+        "docs/asyncapi.json is missing",
+        "docs/schemas/order.gone.1.json belongs to no message",
+        "docs/schemas/order.paid.1.json is stale",
+        "services/payments/README.md is stale",
     ]
 
 
 @pytest.fixture
 def written() -> Any:
     """The AsyncAPI document as it is in `docs/`."""
-    return json.loads((DOCS / "asyncapi.json").read_bytes())
+    return json.loads((PROJECT / "docs" / "asyncapi.json").read_bytes())
 
 
 class TestAsyncApi:
@@ -134,21 +136,30 @@ class TestAsyncApi:
                 assert list(jsonschema.Draft7Validator(headers).iter_errors(example["headers"])) == [], name
 
     @pytest.mark.parametrize("name", SERVICES)
-    def test_it_says_what_each_service_reads_and_sends(self, name: str) -> None:
+    def test_it_says_what_each_service_reads_and_sends(self, written: Any, name: str) -> None:
         service = declared()[name]
-        assert {topic.name for topic in service.consumes} == {topic.name for topic in READERS[name]}
-        events = {kind for kind in service.emitted if issubclass(kind, Event)}
-        assert events == set(import_module(f"shared.contracts.{name}").EMITS)
+        sent = {kind: kind.topic.name for kind in service.emitted}
+        assert _in(written, f"{name}.sends.") == {(topic, message_id(kind)) for kind, topic in sent.items()}
+        read = {(topic.name, message_id(kind)) for topic, kinds in consumed(service).items() for kind in kinds}
+        assert _in(written, f"{name}.receives.") == read
 
-    def test_each_service_emits_only_on_its_own_topics(self) -> None:
-        for service in SERVICES:
-            emitted = import_module(f"shared.contracts.{service}").EMITS
-            assert {kind.topic.owner for kind in emitted} == {service}
-            events = {kind for kind in published() if kind.topic.owner == service and not issubclass(kind, Command)}
-            assert set(emitted) == events
+    def test_every_event_has_one_service_that_emits_it(self) -> None:
+        for name, service in declared().items():
+            events = {kind for kind in published() if kind.topic.owner == name and not issubclass(kind, Command)}
+            assert {kind for kind in service.emitted if issubclass(kind, Event)} == events
 
     def test_it_is_generated_alike_each_time(self) -> None:
         assert document() == document()
+
+
+def _in(document: Any, operations: str) -> set[tuple[str, str]]:
+    """Topics and messages of the operations whose names begin so, without dead letters."""
+    return {
+        (operation["channel"]["$ref"].rpartition("/")[2], message["$ref"].rpartition("/")[2])
+        for name, operation in document["operations"].items()
+        if name.startswith(operations) and "dead-letter" not in name
+        for message in operation["messages"]
+    }
 
 
 def _references(part: Any) -> Iterator[str]:

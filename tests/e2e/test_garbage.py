@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.client.storefront import Follower, Storefront, uuid7
-from shared.contracts import READERS, checkout, fulfillment, notifications, payments, storefront
+from services.declared import declared
+from shared.contracts import checkout, fulfillment, notifications, payments, storefront
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples import EXAMPLES
 from shared.core import Command, Message, Topic
@@ -75,7 +76,7 @@ def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
 
 
 def readers(topic: Topic) -> list[str]:
-    return [service for service, topics in READERS.items() if topic in topics and service != "staff"]
+    return [name for name, service in declared().items() if topic in service.consumes]
 
 
 @pytest.mark.parametrize("kind", SAMPLES, ids=lambda kind: kind.topic.name)

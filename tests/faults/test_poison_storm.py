@@ -13,8 +13,8 @@ from aiokafka.client import AIOKafkaClient
 
 from deploy.client.storefront import uuid7
 from deploy.demo.basket import checkout, person
+from services.declared import declared
 from services.registry import SERVICES
-from shared.contracts import READERS
 from shared.contracts.checkout import OrderPaid
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples import EXAMPLES
@@ -26,7 +26,7 @@ from tests.kafka_bytes import batch_around as around
 
 RECORDS_OF_AN_ORDER = 30
 """About; one in twenty of all is garbage."""
-TOPICS = sorted({topic.name for topics in READERS.values() for topic in topics if not topic.compacted})
+TOPICS = sorted({topic.name for service in declared().values() for topic in service.consumes if not topic.compacted})
 TYPE = (b"ce_type", b"order.paid")
 Headers = tuple[tuple[bytes, bytes | None], ...]
 ODD: tuple[tuple[bytes | None, bytes | None, Headers], ...] = (

@@ -10,7 +10,7 @@ from deploy.devstack.data_folder import PORT_NAMES
 from deploy.settings import all_settings, load_all_settings, load_system_settings
 from services.declared import declared
 from services.registry import SERVICES, settings_of
-from shared.contracts import READERS, TOPICS
+from shared.contracts import TOPICS
 from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
 
 FOLDER = Path(__file__).parents[2] / "services"
@@ -34,9 +34,8 @@ def test_every_service_is_registered() -> None:
     assert set(SERVICES) <= set(PORT_NAMES)
 
 
-def test_every_service_owns_topics_and_has_its_readers_written_down() -> None:
+def test_every_service_owns_topics() -> None:
     assert set(SERVICES) == {topic.owner for topic in TOPICS} - {"storefront"}
-    assert set(SERVICES) == READERS.keys() - {"staff"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contracts.asyncapi import published
+from shared.contracts import published
 from shared.core import Command, Message
 
 ROOT = Path(__file__).parents[2]

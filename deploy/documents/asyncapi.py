@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from shared.contracts import READERS, TOPICS
+from services.declared import declared
+from shared.contracts import TOPICS, checkout, fulfillment, notifications, payments, published, storefront
 from shared.contracts.envelope import encode
 from shared.contracts.examples import EXAMPLES
 from shared.contracts.examples.order import OPENED, ORDER
-from shared.core import MESSAGES, Command, Message, Topic
+from shared.core import Command, Message, Topic
+from shared.shell.service import Service
 
 Json = dict[str, Any]
 VERSION = "1.0.0"
 """The document's version: minor for a new message, major for a new version of a topic."""
-OUTSIDE = ("storefront", "staff")
-"""Participants that are not services of this project."""
+STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
+    "staff": (checkout.STATUS, checkout.ORDERS, payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS)
+}
+"""What participants outside the services read."""
+COMMANDERS: Mapping[Topic, str] = {storefront.CHECKOUTS: "storefront"} | {
+    owner.COMMANDS: "staff" for owner in (checkout, payments, fulfillment, notifications)
+}
+"""Who outside the services writes to which topic."""
 
 _ENVELOPE: Json = {
     "type": "object",
@@ -56,12 +64,6 @@ _ENVELOPE: Json = {
         "traceparent": {"type": "string", "description": "W3C Trace Context."},
     },
 }
-
-
-def published() -> list[type[Message]]:
-    """All messages of the contracts, by type and version. (Tests define further messages.)"""
-    kinds = (MESSAGES[identity] for identity in sorted(MESSAGES))
-    return [kind for kind in kinds if kind.__module__.startswith("shared.contracts.")]
 
 
 def file_name(kind: type[Message]) -> str:
@@ -143,12 +145,8 @@ def _channel(topic: Topic) -> Json:
     }
 
 
-def _services() -> list[str]:
-    return [name for name in READERS if name not in OUTSIDE]
-
-
 def _dead_letter_channels() -> Iterable[tuple[str, Json]]:
-    for service in _services():
+    for service in declared():
         name = f"{service}.dead-letter.v1"
         yield (
             channel_id(name),
@@ -164,16 +162,13 @@ def _dead_letter_channels() -> Iterable[tuple[str, Json]]:
 
 
 def _operations() -> Iterable[tuple[str, Json]]:
-    for topic in TOPICS:
-        senders = [topic.owner] if topic.owner != "staff" else []
-        if topic.name.endswith(".commands.v1"):
-            senders = ["staff"]
-        for sender in senders:
-            yield f"{sender}.sends.{topic.name}", _operation("send", topic, f"Messages that {sender} sends.")
-    for reader, topics in READERS.items():
-        for topic in topics:
-            yield f"{reader}.receives.{topic.name}", _operation("receive", topic, f"Messages that {reader} reads.")
-    for service in _services():
+    for sender, topic, kinds in _sent():
+        summary = f"Messages that {sender} sends."
+        yield f"{sender}.sends.{topic.name}", _operation("send", topic, kinds, summary)
+    for reader, topic, kinds in _received():
+        summary = f"Messages that {reader} reads."
+        yield f"{reader}.receives.{topic.name}", _operation("receive", topic, kinds, summary)
+    for service in declared():
         name = f"{service}.dead-letter.v1"
         yield (
             f"{service}.sends.{name}",
@@ -186,13 +181,42 @@ def _operations() -> Iterable[tuple[str, Json]]:
         )
 
 
-def _operation(action: str, topic: Topic, summary: str) -> Json:
+def _sent() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+    for topic in TOPICS:
+        if topic in COMMANDERS:
+            yield COMMANDERS[topic], topic, _of(topic)
+        for name, service in declared().items():
+            if kinds := emitted(service).get(topic):
+                yield name, topic, kinds
+
+
+def _received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
+    for name, service in declared().items():
+        yield from ((name, topic, kinds) for topic, kinds in consumed(service).items())
+    for reader, topics in STATUS_READERS.items():
+        yield from ((reader, topic, _of(topic)) for topic in topics)
+
+
+def consumed(service: Service) -> dict[Topic, list[type[Message]]]:
+    """What a service reads, in the order of the types' names."""
+    if not isinstance(service.consumes, Mapping):  # until every service lists its types
+        return {topic: _of(topic) for topic in service.consumes}
+    return {topic: [kind for kind in _of(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
+
+
+def emitted(service: Service) -> dict[Topic, list[type[Message]]]:
+    """What a service writes, its refusals of commands among it."""
+    topics = [topic for topic in TOPICS if any(kind.topic is topic for kind in service.emitted)]
+    return {topic: [kind for kind in _of(topic) if kind in service.emitted] for topic in topics}
+
+
+def _operation(action: str, topic: Topic, kinds: Collection[type[Message]], summary: str) -> Json:
     channel = f"#/channels/{channel_id(topic.name)}"
     return {
         "action": action,
         "channel": {"$ref": channel},
         "summary": summary,
-        "messages": [{"$ref": f"{channel}/messages/{message_id(kind)}"} for kind in _of(topic)],
+        "messages": [{"$ref": f"{channel}/messages/{message_id(kind)}"} for kind in kinds],
     }
 
 

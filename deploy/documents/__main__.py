@@ -1,0 +1,80 @@
+"""`python -m deploy.documents [--check]` writes what is generated from the contracts and the services' declarations.
+
+JSON Schemas and the AsyncAPI document go into `docs/`, a table of messages into each service's README. With `--check`
+nothing is written, and an outdated file is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from deploy.documents.asyncapi import document, file_name, json_schema
+from deploy.documents.tables import with_table
+from services.registry import SERVICES
+from shared.contracts import published
+
+PROJECT = Path(__file__).parents[2]
+SCHEMAS = "docs/schemas"
+
+
+def documents() -> dict[str, str]:
+    """The text of every generated file, by its path within the project."""
+    schemas = {f"{SCHEMAS}/{file_name(kind)}": _text(json_schema(kind)) for kind in published()}
+    files = {name: f"services/{name}/README.md" for name in SERVICES}
+    tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
+    return schemas | {"docs/asyncapi.json": _text(document())} | tables
+
+
+def stale(project: Path) -> list[str]:
+    """The files that are missing, outdated or no longer generated, one sentence each."""
+    expected = documents()
+    problems = []
+    for name, text in expected.items():
+        file = project / name
+        if not file.is_file():
+            problems.append(f"{name} is missing")
+        elif file.read_text(encoding="utf-8") != text:
+            problems.append(f"{name} is stale")
+    return problems + [f"{name} belongs to no message" for name in _left_over(project, expected)]
+
+
+def write(project: Path) -> int:
+    """Write all files and remove those that are no longer generated. Returns the number of files."""
+    expected = documents()
+    for name, text in expected.items():
+        file = project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+    for name in _left_over(project, expected):
+        (project / name).unlink()
+    return len(expected)
+
+
+def _left_over(project: Path, expected: dict[str, str]) -> list[str]:
+    found = (f"{SCHEMAS}/{file.name}" for file in sorted((project / SCHEMAS).glob("*.json")))
+    return [name for name in found if name not in expected]
+
+
+def _text(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.documents", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
+    given = parser.parse_args(arguments)
+    if not given.check:
+        sys.stdout.write(f"Wrote {write(PROJECT)} files.\n")
+        return 0
+    problems = stale(PROJECT)
+    for problem in problems:
+        sys.stderr.write(f"{problem}. Run: python -m deploy.documents\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
