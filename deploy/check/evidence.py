@@ -1,42 +1,54 @@
-"""What the services' states, topics and provider say, as evidence for the invariants. Pure: `check.py` reads them from
-real databases, Kafka and Stripe, the simulation from its own."""
+"""What was read of a system, put together as evidence for the invariants.
+
+`orderbus check` reads databases, topics and the payment provider (`run.py`), the simulation its own world. Both add
+what they read to `Findings`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 
-from services.checkout.domain import invariants as checkout_rules
+from deploy.check import facts
 from services.checkout.domain.order import Order
-from services.checkout.domain.status_record import status_record
-from services.fulfillment.domain import invariants as fulfillment_rules
-from services.fulfillment.domain.states import Delivery, ItemStatus, Stock, StockHold, row_key
-from services.notifications.domain import promises
-from services.notifications.domain.state import Endpoints, NotificationLog
-from services.payments.domain import invariants as payments_rules
+from services.fulfillment.domain.states import Delivery, Stock, row_key
+from services.notifications.domain.state import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
-from services.payments.domain.payment import Payment, RefundStatus
-from shared.contracts.envelope import encode
-from shared.invariants.rules import (
-    DeliveryFacts,
-    Evidence,
-    ItemFacts,
-    Movement,
-    OrderFacts,
-    PaymentFacts,
-    StockFacts,
-    StreamFacts,
-    Unhandled,
-)
+from services.payments.domain.payment import Payment
+from shared.contracts.checkout import STATUS
+from shared.core import Event, Message, codec
+from shared.invariants.facts import BrokenRule, Evidence, Movement, PaymentFacts, StreamFacts, Unhandled
+from shared.shell.inbound.message import identity_of
+from shared.shell.ports.tables import StateTable
+from shared.shell.service import Invariants
+from shared.shell.service.registry import HandlerRegistry
 
-STAFF_WORKS_ON = frozenset({"waiting", "failed"})
-"""Deliveries that wait for a parcel, a code or a person: staff see them in lists of their own."""
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record that is a message; the body only where it is needed."""
+
+    topic: str
+    key: str
+    id: UUID
+    kind: type[Message]
+    source: str
+    sequence: int
+    at: datetime
+    body: bytes = b""
+
+    @property
+    def identity(self) -> UUID:
+        """What an inbox knows it by."""
+        return identity_of(self.source, self.id)
 
 
 @dataclass
@@ -57,174 +69,170 @@ class Numbers:
         return sorted(self._twice)
 
 
-@dataclass
-class Gathered:
-    """States by key, and what else was found. `rows` and the rest go into the evidence as they are."""
+class Findings:
+    def __init__(self, at: datetime, services: Mapping[str, HandlerRegistry]) -> None:
+        self.at = at
+        self.services = services
+        self.ledger: list[LedgerEntry] = []
+        self.provider: list[Movement] = []
+        self.effects: Counter[str] = Counter()
+        """How often the provider did something."""
+        self.under_way: set[str] = set()
+        """Keys that an operation or a timer works on."""
+        self.busy: set[str] = set()
+        self.unresolved: list[str] = []
+        self.waiting: Counter[tuple[str, str]] = Counter()
+        """Events in the outbox, by service and key."""
+        self.cut: frozenset[str] = frozenset()
+        """Topics whose beginning is gone."""
+        self.retention: timedelta | None = None
+        """Explains it for orders that are older."""
+        self._rows: defaultdict[type[Any], dict[str, Any]] = defaultdict(dict)
+        self._problems: list[str] = []
+        self._counted: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._numbers: defaultdict[str, defaultdict[str, Numbers]] = defaultdict(lambda: defaultdict(Numbers))
+        self._status: dict[str, Mapping[str, Any]] = {}
+        self._records: dict[tuple[str, str, str, UUID], Seen] = {}
+        self._unhandled: list[Unhandled] = []
+        self._topics = {name: _counted_topics(registry) for name, registry in services.items()}
 
-    at: datetime
-    orders: dict[str, Order] = field(default_factory=dict)
-    payments: dict[str, Payment] = field(default_factory=dict)
-    ledger: list[LedgerEntry] = field(default_factory=list)
-    deliveries: dict[str, Delivery] = field(default_factory=dict)
-    stock: dict[str, Stock] = field(default_factory=dict)
-    threads: dict[str, NotificationLog] = field(default_factory=dict)
-    endpoints: dict[str, Endpoints] = field(default_factory=dict)
-    provider: list[Movement] = field(default_factory=list)
-    effects: Counter[str] = field(default_factory=Counter)
-    streams: list[StreamFacts] = field(default_factory=list)
-    status: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    unhandled: list[Unhandled] = field(default_factory=list)
-    rows: list[str] = field(default_factory=list)
-    under_way: set[str] = field(default_factory=set)
-    busy: set[str] = field(default_factory=set)
-    unresolved: list[str] = field(default_factory=list)
+    # What was read
 
-    def stream(
-        self, source: str, key: str, numbers: Numbers, counted: int | None, waiting: int = 0, *, cut: bool = False
+    def row(
+        self,
+        service: str,
+        table: StateTable,
+        key: str,
+        sequence: int,
+        data: bytes | str | None,
+        columns: Mapping[str, Any],
     ) -> None:
-        """Add what a service told of a key; `orders` must be there already. The rows of a SKU (product, stock, pool)
-        have one key, and each counts its own refusals: theirs may have the same number."""
-        twice = numbers.twice if key in self.orders else ()
-        self.streams.append(StreamFacts(source, key, numbers.given, counted, waiting, cut, twice))
+        """A row of a state; `data` is None for a key that was only ever refused things."""
+        counted = self._counted[service]
+        counted[key] = max(counted.get(key, 0), sequence)
+        if data is None:
+            return
+        try:
+            state = codec.load(table.kind, data)
+        except ValueError as wrong:
+            self._problems.append(f"{table.table.name} {key}: its data cannot be read ({type(wrong).__name__})")
+            return
+        self._problems += facts.row_problems(table.table.name, key, columns, table.columns(state))
+        self._rows[table.kind][key] = state
+
+    def charge(self, reference: str, amount: int, currency: str, order: str, attempt: str) -> None:
+        """Money that the provider took."""
+        self.provider.append(Movement(reference, amount, currency, order))
+        if order and attempt:
+            self.effects[f"the charge of order {order}, attempt {attempt},"] += 1
+
+    def refund(self, reference: str, amount: int, currency: str, order: str, refund: str) -> None:
+        """Money that the provider returned."""
+        self.provider.append(Movement(reference, -amount, currency, order))
+        if refund:
+            self.effects[f"refund {refund} of order {order}"] += 1
+
+    def record(self, seen: Seen) -> None:
+        """A record of a topic, in the topic's order. Repetitions are harmless."""
+        place = (seen.topic, seen.key, seen.source, seen.id)
+        if seen.topic == STATUS.name and place not in self._records:
+            self._status[seen.key] = orjson.loads(seen.body)
+        elif seen.sequence and seen.topic in self._topics.get(seen.source, ()):
+            self._numbers[seen.source][seen.key].add(seen.sequence, seen.id)
+        self._records.setdefault(place, seen)
+
+    def of_interest_to(self, service: str) -> list[Seen]:
+        """The records that a service should have handled."""
+        registry = self.services[service]
+        return [one for one in self._records.values() if one.topic in registry.topics and registry.handles(one.kind)]
+
+    def unhandled(self, service: str, seen: Seen) -> None:
+        """A record of interest to it is not in its inbox."""
+        self._unhandled.append(Unhandled(service, seen.kind.type, seen.key, str(seen.id)))
+
+    # What it comes to
+
+    def of(self, kind: type[S]) -> Mapping[str, S]:
+        """States by key."""
+        return self._rows[kind]
 
     def evidence(self) -> Evidence:
-        stock, held_by = list(self._stock()), self._stock_of_busy()
+        orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
+        under_way = self.under_way | {key for key, order in orders.items() if facts.staff_work_on(order)}
         return Evidence(
             at=self.at,
-            orders={key: order_facts(key, order) for key, order in self.orders.items()},
+            orders={key: facts.order_facts(key, order) for key, order in orders.items()},
             payments=self._payments(),
-            deliveries={key: delivery_facts(key, delivery) for key, delivery in self.deliveries.items()},
-            stock=stock,
+            deliveries={key: facts.delivery_facts(key, delivery) for key, delivery in deliveries.items()},
+            stock=list(facts.stock_facts(self.of(Stock), deliveries.values())),
             ledger=[
                 Movement(e.reference, e.amount, e.currency, e.key) for e in self.ledger if e.account == PROVIDER_BALANCE
             ],
             provider=self.provider,
             effects=self.effects,
-            streams=self.streams,
-            status=self.status,
-            unhandled=self.unhandled,
-            untold=self._untold(),
-            rows=self.rows,
-            under_way=frozenset(self.under_way | self._with_staff()),
-            alerted=frozenset(key for key, thread in self.threads.items() if _staff_know(thread)),
-            busy=frozenset(self.busy | held_by),
+            streams=list(self._streams()),
+            status=self._status,
+            unhandled=self._unhandled,
+            notified=frozenset(logs),
+            broken=list(self.broken()),
+            rows=self._problems,
+            under_way=frozenset(under_way),
+            alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log)),
+            busy=frozenset(self.busy | self._stock_of_busy()),
             unresolved=[*self.unresolved, *self._unresolved_payments()],
         )
+
+    def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
+        """The services' own rules that rows break. `at_rest`: nothing is under way anywhere, so all of them hold."""
+        moving = set() if at_rest else self.busy | self.under_way
+        for name, registry in self.services.items():
+            for own in registry.service.invariants:
+                for key, state in self.of(own.kind).items():
+                    broken = own.broken(state, *self._others(own, state), at_rest=key not in moving)
+                    yield from (BrokenRule(name, key, rule) for rule in broken)
+
+    def _others(self, own: Invariants, state: object) -> list[Any]:
+        return [self._rows[ref.kind].get(ref.key) for ref in own.reads(state)] if own.reads else []
 
     def _payments(self) -> dict[str, PaymentFacts]:
         entries: dict[str, list[LedgerEntry]] = {}
         for entry in self.ledger:
             entries.setdefault(entry.key, []).append(entry)
-        return {key: payment_facts(key, payment, entries.get(key, ())) for key, payment in self.payments.items()}
+        payments = self.of(Payment).items()
+        return {key: facts.payment_facts(key, payment, entries.get(key, ())) for key, payment in payments}
 
-    def _stock(self) -> Iterator[StockFacts]:
-        held: Counter[tuple[str, StockHold]] = Counter()
-        for delivery in self.deliveries.values():
-            for item in delivery.items:
-                held[row_key(delivery.store, item.sku), item.stock] += item.quantity
-        named = {key for key, hold in held if hold in (StockHold.RESERVED, StockHold.TAKEN)}
-        for key in sorted({*self.stock, *named}):
-            row = self.stock.get(key, Stock())
-            reserved, taken = held[key, StockHold.RESERVED], held[key, StockHold.TAKEN]
-            yield StockFacts(key, row.on_hand, row.reserved, row.received, reserved, taken)
+    def _streams(self) -> Iterator[StreamFacts]:
+        """The rows of a SKU (product, stock, pool) have one key, and each counts its own refusals: theirs may have the
+        same number."""
+        orders = self.of(Order)
+        for name, topics in self._topics.items():
+            counted, numbers = self._counted[name], self._numbers[name]
+            for key in sorted({*(key for key, count in counted.items() if count), *numbers}):
+                given = numbers.get(key, Numbers())
+                cut = bool(topics & self.cut) and self._retention_may_reach(key)
+                twice = given.twice if key in orders else ()
+                yield StreamFacts(name, key, given.given, counted.get(key), self.waiting[name, key], cut, twice)
+
+    def _retention_may_reach(self, key: str) -> bool:
+        """Messages of an order are no older than the order."""
+        order = self.of(Order).get(key)
+        return order is None or self.retention is None or order.created_at < self.at - self.retention
 
     def _stock_of_busy(self) -> set[str]:
         """The stock of orders in motion is in motion."""
-        busy = (self.deliveries[key] for key in self.busy if key in self.deliveries)
+        deliveries = self.of(Delivery)
+        busy = (deliveries[key] for key in self.busy if key in deliveries)
         return {row_key(delivery.store, item.sku) for delivery in busy for item in delivery.items}
-
-    def _untold(self) -> dict[str, list[str]]:
-        found = {
-            key: list(promises.broken(thread, self.endpoints.get(thread.store.id), at_rest=key not in self.under_way))
-            for key, thread in self.threads.items()
-        }
-        for key, order in self.orders.items():
-            if order.placed_at and key not in self.threads:
-                found[key] = ["notifications knows nothing of it"]
-        return {key: problems for key, problems in found.items() if problems}
-
-    def _with_staff(self) -> set[str]:
-        return {
-            key
-            for key, order in self.orders.items()
-            if any(line.delivery.value in STAFF_WORKS_ON for line in order.lines)
-        }
 
     def _unresolved_payments(self) -> list[str]:
         return [
-            f"payment {key}: nobody knows what became of a call to the provider"
-            for key, payment in self.payments.items()
+            f"payment {key}: the outcome of a call to the provider is unknown"
+            for key, payment in self.of(Payment).items()
             if payment.unresolved
         ]
 
 
-def order_facts(key: str, order: Order) -> OrderFacts:
-    always = checkout_rules.broken(order)
-    return OrderFacts(
-        key=key,
-        number=order.number,
-        status=order.status.value,
-        currency=order.currency,
-        total=order.total,
-        purchased=order.purchased,
-        paid=order.paid,
-        refunded=order.refunded,
-        items={
-            line.item.item: ItemFacts(line.item.quantity, line.item.purchased, line.refunded, line.delivery.value)
-            for line in order.lines
-        },
-        paid_at=order.paid_at,
-        deadline=order.deadline,
-        status_record=orjson.loads(encode(status_record(order))),
-        broken=tuple(always),
-        stalled=tuple(rule for rule in checkout_rules.broken(order, at_rest=True) if rule not in always),
-    )
-
-
-def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> PaymentFacts:
-    sums: Counter[str] = Counter()
-    at_provider = 0
-    for entry in ledger:
-        sums[f"{entry.transaction} {entry.currency}"] += entry.amount
-        at_provider += entry.amount if entry.account == PROVIDER_BALANCE else 0
-    paid = payment.paid.number if payment.paid else 0
-    of_surplus = (r.amount for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid)
-    return PaymentFacts(
-        key=key,
-        currency=payment.currency,
-        authorised=payment.authorised,
-        captured=payment.captured,
-        refunded=payment.refunded,
-        pending=payment.pending,
-        surplus=sum(attempt.captured for attempt in payment.attempts if attempt.number != paid),
-        surplus_refunded=sum(of_surplus),
-        ledger=at_provider,
-        unbalanced=tuple(name for name, amount in sums.items() if amount),
-        unresolved=payment.unresolved,
-        broken=tuple(payments_rules.broken(payment)),
-    )
-
-
-def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
-    reached = {item.id: item.quantity for item in delivery.items if item.status is ItemStatus.DELIVERED}
-    return DeliveryFacts(key, delivery.stage.value, reached, tuple(fulfillment_rules.broken(delivery)))
-
-
-def row_problems(table: str, key: str, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Columns of a row that say something else than its data."""
-    return [
-        f"{table} {key}: column {name} is {_shown(stored.get(name))}, its data says {_shown(value)}"
-        for name, value in wanted.items()
-        if stored.get(name) != value
-    ]
-
-
-def _staff_know(thread: NotificationLog) -> bool:
-    return thread.failed or any(mail.audience == "staff" and mail.template != "new_order" for mail in thread.mails)
-
-
-def _shown(value: Any) -> str:
-    """Never a person's data: numbers, states and times are shown, texts only by their length."""
-    if isinstance(value, str) and "@" in value:
-        return f"a text of {len(value)} characters"
-    return "nothing" if value is None else str(value)[:80]
+def _counted_topics(registry: HandlerRegistry) -> frozenset[str]:
+    """Where a service's events are, each with its number."""
+    emitted = registry.service.emitted
+    return frozenset(kind.topic.name for kind in emitted if issubclass(kind, Event) and not kind.topic.compacted)

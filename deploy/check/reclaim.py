@@ -11,7 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deploy.check.topic_reading import read_topics
+from deploy.check.topics import read_topics
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered
 from shared.core import hashed_id

@@ -7,13 +7,11 @@ motion: what several services must agree on is not asked of it. On a system at r
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
@@ -21,25 +19,19 @@ import stripe
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from deploy.check.evidence import Gathered, Numbers, row_problems
-from deploy.check.topic_reading import Read, Reading, read_topics
-from services.checkout.domain.order import Order
+from deploy.check.evidence import Findings
+from deploy.check.topics import read_topics
 from services.declared import declared
-from services.fulfillment.domain.states import Delivery, Stock
-from services.notifications.domain.state import Endpoints, NotificationLog
 from services.payments.domain.ledger import LedgerEntry
-from services.payments.domain.payment import Payment
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gateways.stripe_api import INTENTS, REFUNDS
-from services.payments.settings import PaymentsSettings
+from services.payments.settings import PaymentsSettings, StripeSettings
 from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
-from shared.core import codec
 from shared.errors import ReportedError
-from shared.invariants.rules import Movement, Unhandled, violations
+from shared.invariants.rules import violations
 from shared.settings import Settings
-from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.engine import create_engine
 from shared.shell.service.registry import HandlerRegistry
 
@@ -61,10 +53,10 @@ class Report:
 
     invariants: dict[str, list[str]]
     listed: list[str] = field(default_factory=list)
-    """What a person must look at, and no violation: unknown outcomes, parked messages, records that Kafka refuses."""
+    """What needs attention, and is no violation: unknown outcomes, parked messages, records that Kafka refuses."""
     orders: int = 0
     in_motion: int = 0
-    """Keys of which only what one service knows was asked."""
+    """Keys of which only the rules of single services were asked."""
 
     @property
     def ok(self) -> bool:
@@ -73,19 +65,16 @@ class Report:
 
 @dataclass
 class Part:
-    """One service's database, and what the service says of itself."""
+    """One service as declared, and its database."""
 
     registry: HandlerRegistry
     engine: AsyncEngine
-    counted: dict[str, int] = field(default_factory=dict)
-    """Events made so far, by key."""
-    waiting: dict[str, int] = field(default_factory=dict)
-    """… of which so many have not reached Kafka."""
 
 
 async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.0) -> Report:
     """Wait up to `timeout` seconds for rest, gather within `seconds`, ask. `settings`: those of all services. Raises
     CheckFailed."""
+    assert isinstance(settings, PaymentsSettings)
     async with AsyncExitStack() as stack:
         parts = {name: await _part(stack, name, settings) for name in SERVICES}
         try:
@@ -108,25 +97,30 @@ async def _part(stack: AsyncExitStack, name: str, settings: Settings) -> Part:
     return Part(HandlerRegistry(declared()[name]), engine)
 
 
-async def _asked(parts: Mapping[str, Part], settings: Settings, seconds: float) -> Report:
-    gathered = Gathered(at=datetime.now(UTC))
-    since = gathered.at - SETTLED
-    await _gather_provider(gathered, settings)
+async def _asked(parts: Mapping[str, Part], settings: PaymentsSettings, seconds: float) -> Report:
+    found = Findings(datetime.now(UTC), {name: part.registry for name, part in parts.items()})
+    since = found.at - SETTLED
+    await _read_provider(found, settings.stripe)
     reading = await read_topics(settings.kafka, [topic.name for topic in TOPICS], STATUS.name, seconds)
+    found.cut, found.retention = reading.cut, settings.kafka.retention
+    for seen in reading.records:
+        found.record(seen)
+        if seen.at > since:
+            found.busy.add(seen.key)
     for name, part in parts.items():
         async with part.engine.connect() as connection:
-            await _gather_states(gathered, part, connection, since)
-            await _gather_queues(gathered, name, part, connection)
-            await _gather_unhandled(gathered, name, part, connection, reading.records)
-    _gather_topics(gathered, parts, reading, settings.kafka.retention, since)
-    answers = violations(gathered.evidence())
+            await connection.execution_options(isolation_level="REPEATABLE READ")  # rows agree with each other
+            await _read_rows(found, name, part, connection, since)
+            await _read_queues(found, name, connection)
+            await _read_inbox(found, name, connection)
+    evidence = found.evidence()
+    answers = violations(evidence)
     answers["every_event_published"] += [f"topic {topic} does not exist" for topic in reading.missing]
-    listed = [*gathered.unresolved, *gathered.evidence().unresolved[len(gathered.unresolved) :]]
-    return Report(answers, listed, len(gathered.orders), len(gathered.busy))
+    return Report(answers, list(evidence.unresolved), len(evidence.orders), len(found.busy))
 
 
 async def _rest(parts: Iterable[Part], timeout: float) -> None:
-    """Until nothing changed for a while, or patience ends: then what moves is left out."""
+    """Until nothing changed for a while, or the time is over: then what moves is left out."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
     while loop.time() < end:
@@ -147,140 +141,74 @@ async def _is_quiet(part: Part) -> bool:
 # The provider
 
 
-async def _gather_provider(gathered: Gathered, settings: Settings) -> None:
-    assert isinstance(settings, PaymentsSettings)
-    gateway = StripeGateway(settings.stripe)
+async def _read_provider(found: Findings, settings: StripeSettings) -> None:
+    gateway = StripeGateway(settings)
     try:
         async for intent in gateway.every(INTENTS, {}):
-            if intent["amount_received"]:
-                order, attempt = _told(intent, "order"), _told(intent, "attempt")
-                movement = Movement(intent["id"], intent["amount_received"], intent["currency"].upper(), order)
-                gathered.provider.append(movement)
-                if order and attempt:
-                    gathered.effects[f"the charge of order {order}, attempt {attempt},"] += 1
+            if amount := intent["amount_received"]:
+                order, attempt = _metadata(intent, "order"), _metadata(intent, "attempt")
+                found.charge(intent["id"], amount, intent["currency"].upper(), order, attempt)
         async for refund in gateway.every(REFUNDS, {}):
             if refund["status"] == "succeeded":
-                order, identity = _told(refund, "order"), _told(refund, "refund")
-                gathered.provider.append(Movement(refund["id"], -refund["amount"], refund["currency"].upper(), order))
-                if identity:
-                    gathered.effects[f"refund {identity} of order {order}"] += 1
+                order, identity = _metadata(refund, "order"), _metadata(refund, "refund")
+                found.refund(refund["id"], refund["amount"], refund["currency"].upper(), order, identity)
     finally:
         await gateway.close()
 
 
-def _told(thing: Mapping[str, Any], name: str) -> str:
+def _metadata(thing: Mapping[str, Any], name: str) -> str:
     return str((thing.get("metadata") or {}).get(name, ""))
 
 
 # The databases
 
 
-async def _gather_states(gathered: Gathered, part: Part, connection: AsyncConnection, since: datetime) -> None:
-    into: dict[type[Any], dict[str, Any]] = {
-        Order: gathered.orders,
-        Payment: gathered.payments,
-        Delivery: gathered.deliveries,
-        Stock: gathered.stock,
-        NotificationLog: gathered.threads,
-        Endpoints: gathered.endpoints,
-    }
-    for state in part.registry.service.storage.states:
-        for row in (await connection.execute(sa.select(state.table))).mappings():
-            key = row["key"]
-            part.counted[key] = max(part.counted.get(key, 0), row["sequence"])
+async def _read_rows(found: Findings, name: str, part: Part, connection: AsyncConnection, since: datetime) -> None:
+    storage = part.registry.service.storage
+    for table in storage.states:
+        for row in (await connection.execute(sa.select(table.table))).mappings():
+            data = None if row["data"] is None else orjson.dumps(row["data"])
+            found.row(name, table, row["key"], row["sequence"], data, {str(name): value for name, value in row.items()})
             if row["changed_at"] > since:
-                gathered.busy.add(key)
-            if row["data"] is not None:
-                found = _state(gathered, state, key, row)
-                if found is not None and state.kind in into:
-                    into[state.kind][key] = found
-    if part.registry.name == "payments":
-        rows = (await connection.execute(sa.select(part.registry.records[LedgerEntry].table))).mappings()
-        entries = TypeAdapter(LedgerEntry)
-        gathered.ledger += [entries.validate_python(dict(row)) for row in rows]
+                found.busy.add(row["key"])
+    for records in storage.records:
+        if records.kind is LedgerEntry:
+            rows = (await connection.execute(sa.select(records.table))).mappings()
+            found.ledger += TypeAdapter(list[LedgerEntry]).validate_python([dict(row) for row in rows])
 
 
-def _state(gathered: Gathered, table: StateTable, key: str, row: Mapping[Any, Any]) -> Any:
-    try:
-        state = codec.load(table.kind, orjson.dumps(row["data"]))
-    except ValueError as wrong:
-        gathered.rows.append(f"{table.table.name} {key}: its data cannot be read ({type(wrong).__name__})")
-        return None
-    gathered.rows += row_problems(table.table.name, key, row, table.columns(state))
-    return state
-
-
-async def _gather_queues(gathered: Gathered, name: str, part: Part, connection: AsyncConnection) -> None:
+async def _read_queues(found: Findings, name: str, connection: AsyncConnection) -> None:
     unsent = "select key, count(*) from (select key from outbox union all select key from undeliverable) r group by key"
     for key, count in await _rows(connection, unsent):
-        gathered.busy.add(key)
-        part.waiting[key] = count
+        found.busy.add(key)
+        found.waiting[name, key] = count
     statement = "select key, kind, doubt, leased_until > clock_timestamp() as held, attempts from operations"
-    for key, kind, doubt, held, attempts in await _rows(connection, statement):
-        gathered.under_way.add(key)
+    for key, kind, in_doubt, held, attempts in await _rows(connection, statement):
+        found.under_way.add(key)
         if held:
-            gathered.busy.add(key)
-        elif doubt:
-            gathered.unresolved.append(f"{name}: {kind} of {key} has no known outcome after {attempts} attempts")
-    gathered.under_way |= {key for (key,) in await _rows(connection, "select distinct key from timers")}
+            found.busy.add(key)
+        elif in_doubt:
+            found.unresolved.append(f"{name}: {kind} of {key} has no known outcome after {attempts} attempts")
+    found.under_way |= {key for (key,) in await _rows(connection, "select distinct key from timers")}
     for key, kind, error in await _rows(connection, "select key, kind, error from parked where reason = 'failed'"):
-        gathered.busy.add(key)
-        gathered.under_way.add(key)
-        gathered.unresolved.append(f"{name}: {kind} of {key} is parked: {error[:200]}")
+        found.busy.add(key)
+        found.under_way.add(key)
+        found.unresolved.append(f"{name}: {kind} of {key} is parked: {error[:200]}")
     refused = "select id, topic, key, reason from undeliverable where reason <> ''"
     for id, topic, key, reason in await _rows(connection, refused):
-        gathered.unresolved.append(f"{name}: Kafka refuses record {id} of {key} for {topic}: {reason}")
+        found.unresolved.append(f"{name}: Kafka refuses record {id} of {key} for {topic}: {reason}")
 
 
 async def _rows(connection: AsyncConnection, statement: str) -> Sequence[Any]:
     return (await connection.execute(sa.text(statement))).all()
 
 
-async def _gather_unhandled(
-    gathered: Gathered, name: str, part: Part, connection: AsyncConnection, records: Sequence[Read]
-) -> None:
-    """Records that this service should have handled, but that are not in its inbox."""
-    mine = [r for r in records if r.topic in part.registry.topics and part.registry.handles(r.kind)]
-    known: set[UUID] = set()
+async def _read_inbox(found: Findings, name: str, connection: AsyncConnection) -> None:
+    expected = found.of_interest_to(name)
     statement = sa.text("select message_id from inbox where message_id = any(cast(:ids as uuid[]))")
-    for start in range(0, len(mine), CHUNK):
-        ids = [record.identity for record in mine[start : start + CHUNK]]
-        known |= set((await connection.execute(statement, {"ids": ids})).scalars())
-    gathered.unhandled += [
-        Unhandled(name, record.kind.type, record.key, str(record.id)) for record in mine if record.identity not in known
-    ]
-
-
-# The topics
-
-
-def _gather_topics(
-    gathered: Gathered, parts: Mapping[str, Part], reading: Reading, retention: timedelta, since: datetime
-) -> None:
-    numbers: defaultdict[tuple[str, str], Numbers] = defaultdict(Numbers)
-    topic_of = {part.registry.name: _counted_topics(part) for part in parts.values()}
-    for record in reading.records:
-        if record.at > since:
-            gathered.busy.add(record.key)
-        if record.topic == STATUS.name:
-            gathered.status[record.key] = orjson.loads(record.body)
-        elif record.sequence and record.topic in topic_of.get(record.source, ()):
-            numbers[record.source, record.key].add(record.sequence, record.id)
-    for name, part in parts.items():
-        keys = {key for key, counted in part.counted.items() if counted}
-        keys |= {key for source, key in numbers if source == name}
-        cut = bool(topic_of[name] & reading.cut)
-        for key in sorted(keys):
-            may_be_cut = cut and _old_enough(gathered, key, retention)
-            counted, waiting = part.counted.get(key), part.waiting.get(key, 0)
-            gathered.stream(name, key, numbers[name, key], counted, waiting, cut=may_be_cut)
-
-
-def _counted_topics(part: Part) -> frozenset[str]:
-    return frozenset(kind.topic.name for kind in part.registry.service.emitted if not kind.topic.compacted)
-
-
-def _old_enough(gathered: Gathered, key: str, retention: timedelta) -> bool:
-    """Whether retention can have removed messages of this key: those of an order are no older than the order."""
-    order = gathered.orders.get(key)
-    return order is None or order.created_at < gathered.at - retention
+    for start in range(0, len(expected), CHUNK):
+        some = expected[start : start + CHUNK]
+        known = set((await connection.execute(statement, {"ids": [one.identity for one in some]})).scalars())
+        for seen in some:
+            if seen.identity not in known:
+                found.unhandled(name, seen)

@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from deploy.check.evidence import Gathered
-from deploy.simulation.gathering import gather
+from deploy.check.evidence import Findings
+from deploy.simulation.evidence import findings
 from deploy.simulation.outages import MARK
 from deploy.simulation.poison import OURS
-from services.checkout.domain import invariants as checkout_rules
-from services.fulfillment.domain import invariants as fulfillment_rules
-from services.fulfillment.domain.states import CourseAccess, ItemStatus, pool_of, row_key
+from services.checkout.domain.order import Order
+from services.fulfillment.domain.states import CourseAccess, Delivery, ItemStatus, pool_of, row_key
 from services.notifications.domain.operations import SendEmail
+from services.notifications.domain.state import NotificationLog
+from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
 from shared.core import UnresolvedOutcome
@@ -38,15 +39,15 @@ Broken = tuple[str, str, str]
 
 
 def broken(world: World) -> list[Broken]:
-    gathered = gather(world)
+    found = findings(world)
     checks = CHECKS_AFTER_A_RESTORE if world.restore.restored else CHECKS
-    found = [found for check in checks for found in check(world, gathered)]
-    keys = sorted(gathered.orders, key=len, reverse=True)
-    numbers = {order.number: key for key, order in gathered.orders.items()}
-    for rule, texts in violations(gathered.evidence()).items():
+    wrong = [broken for check in checks for broken in check(world, found)]
+    keys = sorted(found.of(Order), key=len, reverse=True)
+    numbers = {order.number: key for key, order in found.of(Order).items()}
+    for rule, texts in violations(found.evidence()).items():
         if not world.restore.restored or rule in RULES_AFTER_A_RESTORE:
-            found += [(rule, _about(text, keys, numbers), text) for text in texts]
-    return found
+            wrong += [(rule, _about(text, keys, numbers), text) for text in texts]
+    return wrong
 
 
 def _about(text: str, keys: list[str], numbers: dict[str, str]) -> str:
@@ -59,19 +60,19 @@ def _about(text: str, keys: list[str], numbers: dict[str, str]) -> str:
 # What only a simulation sees
 
 
-def workers_live(world: World, gathered: Gathered) -> Iterator[Broken]:
+def workers_live(world: World, found: Findings) -> Iterator[Broken]:
     """A worker dies of our faults, never by itself."""
     yield from (("worker_died", "", trouble) for trouble in world.troubles)
 
 
-def nothing_parked(world: World, gathered: Gathered) -> Iterator[Broken]:
+def nothing_parked(world: World, found: Findings) -> Iterator[Broken]:
     """Nobody sent anything unreadable, and no core may raise."""
     for name, store in world.stores.items():
         for row in store.rows(PARKED).values():
             yield "parked", row.key, f"{name} parked {row.kind} ({row.reason}): {row.error}"
 
 
-def queues_empty(world: World, gathered: Gathered) -> Iterator[Broken]:
+def queues_empty(world: World, found: Findings) -> Iterator[Broken]:
     for name, store in world.stores.items():
         for table in (OUTBOX, OPERATIONS, TIMERS):
             rows = store.rows(table).values()
@@ -81,7 +82,7 @@ def queues_empty(world: World, gathered: Gathered) -> Iterator[Broken]:
             yield "queues_empty", "", f"{name} holds row locks at rest"
 
 
-def everything_deliverable(world: World, gathered: Gathered) -> Iterator[Broken]:
+def everything_deliverable(world: World, found: Findings) -> Iterator[Broken]:
     """Nothing that the shell makes by itself is refused by the broker, least of all a dead letter."""
     for name, store in world.stores.items():
         for row, _ in store.rows(UNDELIVERABLE).values():
@@ -89,35 +90,34 @@ def everything_deliverable(world: World, gathered: Gathered) -> Iterator[Broken]
                 yield "undeliverable", row.key, f"{name} could not send a record of {row.topic}: {row.reason}"
 
 
-def handled_in_order(world: World, gathered: Gathered) -> Iterator[Broken]:
+def handled_in_order(world: World, found: Findings) -> Iterator[Broken]:
     """Messages of one key from one topic are handled in the topic's order, parked or not."""
     yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.read))
 
 
-def right_all_along(world: World, gathered: Gathered) -> Iterator[Broken]:
+def right_all_along(world: World, found: Findings) -> Iterator[Broken]:
     """What must hold at every moment, and each message's one handling."""
     yield from (("right_all_along", key, text) for key, text in dict.fromkeys(world.watch.wrong))
 
 
-def replay_is_harmless(world: World, gathered: Gathered) -> Iterator[Broken]:
+def replay_is_harmless(world: World, found: Findings) -> Iterator[Broken]:
     """Reading every record again from the beginning changes nothing, here or outside."""
     yield from (("replay_is_harmless", "", f"a replay changed the {name}") for name in world.replayed)
 
 
-def services_at_rest(world: World, gathered: Gathered) -> Iterator[Broken]:
-    """Each service's own rules, as they hold when nothing is under way."""
-    for key, order in gathered.orders.items():
-        yield from (("checkout", key, rule) for rule in checkout_rules.broken(order, at_rest=True))
-    for key, delivery in gathered.deliveries.items():
-        yield from (("fulfillment", key, rule) for rule in fulfillment_rules.broken(delivery, at_rest=True))
-    for text in fulfillment_rules.unbalanced(gathered.stock, gathered.deliveries.values()):
-        yield "fulfillment", "", text
-    for key, payment in gathered.payments.items():
+def rows_keep_their_rules_at_rest(world: World, found: Findings) -> Iterator[Broken]:
+    """Each service's own rules, also those that hold only when nothing is under way."""
+    yield from ((broken.service, broken.key, broken.rule) for broken in found.broken(at_rest=True))
+
+
+def payments_at_rest(world: World, found: Findings) -> Iterator[Broken]:
+    """In production a payment may wait for its customer or its provider for days; here all have answered."""
+    for key, payment in found.of(Payment).items():
         if payment.unresolved or payment.pending or payment.open or payment.waiting:
             yield "payments", key, "something of the payment is still open at rest"
 
 
-def charged_once(world: World, gathered: Gathered) -> Iterator[Broken]:
+def charged_once(world: World, found: Findings) -> Iterator[Broken]:
     """Nobody pays more than the order costs, whatever happened when."""
     kept: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
@@ -125,7 +125,7 @@ def charged_once(world: World, gathered: Gathered) -> Iterator[Broken]:
         kept[intent.order] += intent.captured - intent.refunded
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
-        order = gathered.orders.get(key)
+        order = found.of(Order).get(key)
         if order is None or amount > order.purchased:
             yield "charged_once", key, f"{amount} are kept, the order costs {order.purchased if order else 'nothing'}"
     for (key, number), times in attempts.items():
@@ -133,9 +133,9 @@ def charged_once(world: World, gathered: Gathered) -> Iterator[Broken]:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
 
 
-def access_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
+def access_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
     """Who may enter a course is who was given it and not shut out again."""
-    for key, delivery in gathered.deliveries.items():
+    for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
             unclear = item.doubtful or item.status is ItemStatus.REVOCATION_FAILED
             if not isinstance(item.action, CourseAccess) or unclear:
@@ -145,9 +145,9 @@ def access_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
                 yield "access_as_recorded", key, f"item {item.id} is {item.status}, but access is {has}"
 
 
-def codes_given_once(world: World, gathered: Gathered) -> Iterator[Broken]:
+def codes_given_once(world: World, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
-    for key, delivery in gathered.deliveries.items():
+    for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
             pool = pool_of(item)
             if pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
@@ -158,10 +158,11 @@ def codes_given_once(world: World, gathered: Gathered) -> Iterator[Broken]:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
 
 
-def mails_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
+def mails_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
     """What arrived outside is what notifications says it sent."""
-    sent = {mail.id for thread in gathered.threads.values() for mail in thread.mails if mail.state == "sent"}
-    posted = {p.id for thread in gathered.threads.values() for p in thread.postings if p.state == "delivered"}
+    logs = found.of(NotificationLog).values()
+    sent = {mail.id for log in logs for mail in log.mails if mail.state == "sent"}
+    posted = {p.id for log in logs for p in log.postings if p.state == "delivered"}
     yield from (
         ("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*world.mails.taken}
     )
@@ -169,7 +170,7 @@ def mails_as_recorded(world: World, gathered: Gathered) -> Iterator[Broken]:
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 
 
-def nobody_told_declined_for_a_charge(world: World, gathered: Gathered) -> Iterator[Broken]:
+def nobody_told_declined_for_a_charge(world: World, found: Findings) -> Iterator[Broken]:
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
     charged = {(i.order, str(i.attempt)): i.id for i in world.stripe.intents.values() if i.captured}
@@ -186,7 +187,7 @@ def nobody_told_declined_for_a_charge(world: World, gathered: Gathered) -> Itera
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
 
 
-def real_tries(world: World, gathered: Gathered) -> Iterator[Broken]:
+def real_tries(world: World, found: Findings) -> Iterator[Broken]:
     """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
     for service, inbound in world.watch.ended:
         assert inbound.operation is not None
@@ -217,7 +218,7 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 """Workers' clocks are not quite the same, and are set back now and then."""
 
 
-def texts_for_operators(world: World, gathered: Gathered) -> Iterator[Broken]:
+def texts_for_operators(world: World, found: Findings) -> Iterator[Broken]:
     """What is wrong with our own settings is told to operators, never to a customer."""
     yield from (("operators_text", "", text) for system in world.systems for text in system.shown)
     for record, envelope in world.read:
@@ -228,7 +229,7 @@ def texts_for_operators(world: World, gathered: Gathered) -> Iterator[Broken]:
 FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentDeclined, OrderPaymentDeclined, OrderStatusRecord))
 
 
-def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
+def nothing_vanishes(world: World, found: Findings) -> Iterator[Broken]:
     """An id used again for something else is refused or parked; what nobody can read stays to be seen."""
     answered = {envelope.causation_id for _, envelope in world.read if envelope.type.endswith(".refused")}
     forged: defaultdict[tuple[str, bytes], list[Position]] = defaultdict(list)
@@ -237,7 +238,7 @@ def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
         forged[id, (record.key or b"") + (record.value or b"")].append(place)
     for (id, _), places in forged.items():
         record = world.bus.logs[places[0][:2]][places[0][2]]
-        for name, registry in world.wirings.items():
+        for name, registry in world.registries.items():
             wanted = record.topic in registry.topics and inbound_of(registry, record) is not None
             said = id in answered or any((name, *place) in world.watch.said for place in places)
             if wanted and not said:
@@ -245,18 +246,19 @@ def nothing_vanishes(world: World, gathered: Gathered) -> Iterator[Broken]:
     yield from (("vanished", "", text) for text in (world.poison.lost or world.poison.hidden()))
 
 
-def nothing_of_aborted_transactions(world: World, gathered: Gathered) -> Iterator[Broken]:
-    for key in gathered.orders:
+def nothing_of_aborted_transactions(world: World, found: Findings) -> Iterator[Broken]:
+    for key in found.of(Order):
         if key in world.poison.aborted_keys:
             yield "aborted", key, "the order is of an aborted transaction"
 
 
-def told_once(world: World, gathered: Gathered) -> Iterator[Broken]:
+def told_once(world: World, found: Findings) -> Iterator[Broken]:
     """What arrived outside is known here: a decision made again has the Message-ID and the `webhook-id` it had."""
-    for id in sorted({*world.mails.taken} - {mail.id for thread in gathered.threads.values() for mail in thread.mails}):
-        yield "told_once", "", f"mail {id} arrived, but nobody here knows of it"
-    for id in sorted({*world.receivers.taken} - {p.id for t in gathered.threads.values() for p in t.postings}):
-        yield "told_once", "", f"webhook {id} arrived, but nobody here knows of it"
+    logs = found.of(NotificationLog).values()
+    for id in sorted({*world.mails.taken} - {mail.id for log in logs for mail in log.mails}):
+        yield "told_once", "", f"mail {id} arrived, but notifications does not know of it"
+    for id in sorted({*world.receivers.taken} - {p.id for log in logs for p in log.postings}):
+        yield "told_once", "", f"webhook {id} arrived, but notifications does not know of it"
 
 
 CHECKS = (
@@ -273,7 +275,8 @@ CHECKS = (
     handled_in_order,
     right_all_along,
     replay_is_harmless,
-    services_at_rest,
+    rows_keep_their_rules_at_rest,
+    payments_at_rest,
     charged_once,
     access_as_recorded,
     codes_given_once,

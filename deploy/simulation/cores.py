@@ -10,10 +10,8 @@ from uuid import UUID
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from services.payments.domain.invariants import broken
-from services.payments.domain.payment import Payment
 from shared.contracts.envelope import Envelope
-from shared.core import Context, Core, Decision, Handling, mixed
+from shared.core import Context, Core, Decision, mixed
 from shared.core.ids import salt_of
 from shared.shell.batch.batch import BatchResult
 from shared.shell.inbound.message import Inbound, identity_of
@@ -49,16 +47,23 @@ class Watch:
         for topic in service.consumes:
             self.consumers.setdefault(topic.name, []).append(service.name)
         salt = salt_of("service", service.name)
-        return replace(service, cores=[self._watched(service.name, salt, core) for core in service.cores])
+        return replace(service, cores=[self._watched(service, salt, core) for core in service.cores])
 
-    def _watched(self, service: str, salt: int, core: Core[Any]) -> Core[Any]:
+    def _watched(self, service: Service, salt: int, core: Core[Any]) -> Core[Any]:
         watched: Core[Any] = Core(core.kind)
+        own = {rules.kind: rules.broken for rules in service.invariants if rules.reads is None}
         for kind, handling in core.handlers.items():
-            watched.handlers[kind] = replace(handling, function=self._around(service, salt, handling))
+            decide = self._around(service.name, salt, handling.function, own.get(core.kind))
+            watched.handlers[kind] = replace(handling, function=decide)
         return watched
 
-    def _around(self, service: str, salt: int, handling: Handling) -> Callable[[Any, Any, Context], Any]:
-        function = handling.function
+    def _around(
+        self,
+        service: str,
+        salt: int,
+        function: Callable[[Any, Any, Context], Any],
+        broken: Callable[..., Iterable[str]] | None,
+    ) -> Callable[[Any, Any, Context], Any]:
 
         def decide(state: Any, message: Any, context: Context) -> Any:
             id = mixed(context.message_id, salt)
@@ -73,8 +78,8 @@ class Watch:
             if id in self.broken:
                 raise RuntimeError(BUG)
             answer = function(state, message, context)
-            if isinstance(answer, Decision) and isinstance(answer.state, Payment) and answer.state is not state:
-                self.wrong += [(context.key, f"a payment breaks: {rule}") for rule in broken(answer.state)]
+            if broken and isinstance(answer, Decision) and answer.state is not None and answer.state is not state:
+                self.wrong += [(context.key, f"{service} breaks: {rule}") for rule in broken(answer.state)]
             return answer
 
         return decide

@@ -99,7 +99,7 @@ class World:
         self._services = {
             name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
         }
-        self.wirings = {name: HandlerRegistry(service) for name, service in self._services.items()}
+        self.registries = {name: HandlerRegistry(service) for name, service in self._services.items()}
         rng = self.rng_of("workers")
         self.workers = [
             Worker(
@@ -158,7 +158,7 @@ class World:
         """Whether every service that a record is for is through with it."""
         found = [
             (name, inbound_of(registry, record))
-            for name, registry in self.wirings.items()
+            for name, registry in self.registries.items()
             if record.topic in registry.topics
         ]
         wanted = [(name, inbound) for name, inbound in found if inbound is not None]
@@ -171,7 +171,7 @@ class World:
     def calls(self, service: str, row: OperationRow) -> list[datetime]:
         """When calls for an operation really began, and at last when the latest of them ended."""
         try:
-            operation = self.wirings[service].operations.load(row.kind, row.payload)
+            operation = self.registries[service].operations.load(row.kind, row.payload)
         except Exception:
             return []
         system, key = self._outside[type(operation)], operation.idempotency_key(row.id)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.checkout.domain.cores import CORES
+from services.checkout.domain.invariants import broken
+from services.checkout.domain.order import Order
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import STORAGE
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.shell.service import Service
+from shared.shell.service import Invariants, Service
 
 
 def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service:
@@ -29,4 +31,5 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         storage=STORAGE,
         routes=routes,
         gauges=GAUGES,
+        invariants=[Invariants(Order, broken)],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain import CORES
+from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
     GrantAccess,
     PutBackCodes,
@@ -13,6 +14,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.fulfillment.domain.states import Delivery
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
@@ -21,7 +23,7 @@ from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Shelf, storage
 from shared.contracts import checkout, fulfillment
 from shared.shell.http.outbound import Outbound
-from shared.shell.service import Service
+from shared.shell.service import Invariants, Service
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
@@ -46,4 +48,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         },
         routes=fulfillment_routes(links, own.files),
         resources=[courses.close],
+        invariants=[Invariants(Delivery, broken)],
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain import endpoints, threads
+from services.notifications.domain.invariants import broken
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
+from services.notifications.domain.state import Endpoints, NotificationLog
 from services.notifications.gateways.lost import LostMessages
 from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import Webhooks
@@ -13,8 +15,9 @@ from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import checkout, notifications
+from shared.core import Ref
 from shared.shell.http.outbound import Outbound
-from shared.shell.service import Service
+from shared.shell.service import Invariants, Service
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
@@ -30,4 +33,5 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         gateways={SendEmail: mails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
         routes=routes,
         resources=[mails.close, webhooks.close],
+        invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
     )

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain import payments
+from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
+from services.payments.domain.payment import Payment
 from services.payments.gateways.providers import Providers
 from services.payments.gateways.stripe import StripeGateway
 from services.payments.gauges import GAUGES
@@ -19,7 +21,7 @@ from shared.contracts.checkout import ORDERS
 from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.postgres.reservations import PostgresReservations
-from shared.shell.service import Service
+from shared.shell.service import Invariants, Service
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
@@ -42,6 +44,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
             FindRefund: providers,
         },
         gauges=GAUGES,
+        invariants=[Invariants(Payment, broken)],
         routes=routes(settings.stripe),
         resources=[stripe.close],
     )

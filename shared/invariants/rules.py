@@ -1,170 +1,20 @@
 """What must always hold, as pure functions over plain evidence: tests, the simulation and `orderbus check` ask the same
-ones. Each answers with every violation in words that name the order, payment, SKU or message.
+ones. Each yields every violation in words that name the order, payment, SKU or message.
 
-Evidence is gathered elsewhere (`deploy/check/evidence.py`). Amounts are minor units. `busy` keys had something under
-way while it was gathered: what several services must agree on is not asked of them.
+The rules for rows of one service stand in its `domain/invariants.py`. `busy` keys had something under way while the
+evidence was gathered: what several services must agree on is not asked of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+
+from shared.invariants.facts import Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts
 
 GONE = frozenset({"cancelled", "expired", "declined"})
-"""Orders that must not keep anybody's money."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemFacts:
-    """One line of an order, as checkout has it."""
-
-    quantity: int
-    purchased: int
-    refunded: int
-    delivery: str
-
-
-@dataclass(frozen=True, slots=True)
-class OrderFacts:
-    """An order, as checkout has it."""
-
-    key: str
-    number: str
-    status: str
-    currency: str
-    total: int = 0
-    purchased: int = 0
-    paid: int = 0
-    refunded: int = 0
-    items: Mapping[str, ItemFacts] = field(default_factory=dict)
-    paid_at: datetime | None = None
-    deadline: datetime | None = None
-    status_record: Mapping[str, Any] = field(default_factory=dict)
-    """What its row would publish on the status topic."""
-    broken: tuple[str, ...] = ()
-    """Rules of its own that it breaks."""
-    stalled: tuple[str, ...] = ()
-    """Rules that it breaks if nothing is under way any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaymentFacts:
-    """A payment, as payments has it."""
-
-    key: str
-    currency: str
-    authorised: int
-    captured: int
-    refunded: int
-    pending: int = 0
-    """Refunds on their way."""
-    surplus: int = 0
-    """Captured by a second charge: not the order's, given back."""
-    surplus_refunded: int = 0
-    ledger: int = 0
-    """The sum of its entries in the provider's account."""
-    unbalanced: tuple[str, ...] = ()
-    """Ledger transactions whose entries do not sum to zero."""
-    unresolved: bool = False
-    broken: tuple[str, ...] = ()
-    """Rules of its own that it breaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """Money that moved, as the ledger or the provider has it: positive towards us, negative back."""
-
-    reference: str
-    """The provider's id: `pi_…`, `re_…`."""
-    amount: int
-    currency: str
-    order: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryFacts:
-    """What fulfillment did for an order."""
-
-    key: str
-    stage: str
-    items: Mapping[str, int] = field(default_factory=dict)
-    """Units that reached the customer, by item."""
-    broken: tuple[str, ...] = ()
-    """Rules of its own that it breaks."""
-
-
-@dataclass(frozen=True, slots=True)
-class StockFacts:
-    """One SKU, and what all orders together hold of it."""
-
-    key: str
-    on_hand: int
-    reserved: int
-    received: int
-    held: int = 0
-    """Units that orders say are reserved for them."""
-    taken: int = 0
-    """Units that orders say they took."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamFacts:
-    """The events of one key from one service, in the order of the topic."""
-
-    source: str
-    key: str
-    sequences: Sequence[int]
-    counted: int | None
-    """How many the service's row says it made; None: there is no such row."""
-    waiting: int = 0
-    """How many of them are still in the outbox."""
-    head_may_be_cut: bool = False
-    """Retention explains why the oldest are gone."""
-    twice: Sequence[int] = ()
-    """Numbers that two events have. The repetitions of one have the same id, and are not meant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unhandled:
-    """A record that its reader never entered into its inbox."""
-
-    reader: str
-    type: str
-    key: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that the invariants are asked of."""
-
-    at: datetime
-    orders: Mapping[str, OrderFacts] = field(default_factory=dict)
-    payments: Mapping[str, PaymentFacts] = field(default_factory=dict)
-    deliveries: Mapping[str, DeliveryFacts] = field(default_factory=dict)
-    stock: Sequence[StockFacts] = ()
-    ledger: Sequence[Movement] = ()
-    provider: Sequence[Movement] = ()
-    effects: Mapping[str, int] = field(default_factory=dict)
-    """How often the provider did something, by what it was asked for: `<order> attempt 1`, `refund <id>`."""
-    streams: Sequence[StreamFacts] = ()
-    status: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The latest record of each order on the status topic."""
-    unhandled: Sequence[Unhandled] = ()
-    untold: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Mails and webhook deliveries that are absent or not at rest, by order."""
-    rows: Sequence[str] = ()
-    """Rows whose columns say something else than their data, in words."""
-    under_way: frozenset[str] = frozenset()
-    """Keys that an operation, a timer or a person works on."""
-    alerted: frozenset[str] = frozenset()
-    """Orders of which staff were told that they need attention."""
-    busy: frozenset[str] = frozenset()
-    unresolved: Sequence[str] = ()
-    """Operations of unknown outcome, parked messages: listed, never assumed."""
+"""Orders that must not keep a customer's money."""
 
 
 def ledger_matches_provider(evidence: Evidence) -> Iterator[str]:
@@ -195,14 +45,12 @@ def refunds_within_captures(evidence: Evidence) -> Iterator[str]:
                 f"payment {payment.key}: {payment.refunded} refunded and {payment.pending} on the way of "
                 f"{payment.captured} captured of {payment.authorised} authorised"
             )
-        yield from (f"payment {payment.key} breaks: {rule}" for rule in payment.broken)
     for order in evidence.orders.values():
         if not 0 <= order.refunded <= order.paid <= order.purchased <= order.total:
             yield (
                 f"order {order.number}: {order.refunded} refunded of {order.paid} paid of {order.purchased} "
                 f"purchased of {order.total} in all"
             )
-        yield from (f"order {order.number} breaks: {rule}" for rule in order.broken)
         if order.key not in evidence.busy:
             yield from _counted_alike(order, evidence.payments.get(order.key))
 
@@ -280,7 +128,6 @@ def stock_in_balance(evidence: Evidence) -> Iterator[str]:
 def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
     """6. Shipped ≤ paid ≤ ordered."""
     for delivery in evidence.deliveries.values():
-        yield from (f"delivery {delivery.key} breaks: {rule}" for rule in delivery.broken)
         order = evidence.orders.get(delivery.key)
         if order is None:
             if delivery.key not in evidence.busy:
@@ -298,10 +145,10 @@ def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
 
 
 def everybody_told(evidence: Evidence) -> Iterator[str]:
-    """7. Every webhook endpoint × matching event ends delivered, exhausted or paused, never absent; same for mails."""
-    for key, problems in evidence.untold.items():
-        if key not in evidence.busy:
-            yield from (f"order {_number(evidence, key)}: {problem}" for problem in problems)
+    """7. Notifications knows every placed order. Its own rules say which mails and webhooks each must have."""
+    for order in evidence.orders.values():
+        if order.placed and order.key not in evidence.notified and order.key not in evidence.busy:
+            yield f"order {order.number}: notifications knows nothing of it"
 
 
 def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
@@ -323,23 +170,28 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
             yield f"order {key} is on the status topic, but has no row"
 
 
-def nobody_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
-    """9. No order stays paid and unfinished past its deadline without an alert: something or somebody is at it."""
+def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
+    """9. No order stays paid and unfinished past its deadline unless something is under way or staff were told."""
     for order in evidence.orders.values():
         if order.key in evidence.busy or order.key in evidence.under_way:
             continue
-        yield from (f"order {order.number}, though nothing is under way, breaks: {rule}" for rule in order.stalled)
         if order.key in evidence.alerted:
             continue
         if order.status == "processing":
-            yield f"order {order.number} is paid and unfinished, and neither anything is under way nor anybody told"
+            yield f"order {order.number} is paid and unfinished, but nothing is under way and staff were not told"
         elif order.status == "pending_payment" and order.deadline and order.deadline + timeout < evidence.at:
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
 
 
 def rows_agree(evidence: Evidence) -> Iterator[str]:
-    """Beside the nine: what a row says in columns is what it says in its data."""
+    """What a row says in columns is what it says in its data."""
     yield from evidence.rows
+
+
+def rows_keep_their_rules(evidence: Evidence) -> Iterator[str]:
+    """The rules of each service for its own rows hold."""
+    for broken in evidence.broken:
+        yield f"{broken.service}, {_name(evidence, broken.key)} breaks: {broken.rule}"
 
 
 INVARIANTS: Mapping[str, Callable[[Evidence], Iterable[str]]] = {
@@ -353,8 +205,9 @@ INVARIANTS: Mapping[str, Callable[[Evidence], Iterable[str]]] = {
         delivery_within_payment,
         everybody_told,
         replay_changes_nothing,
-        nobody_waits_unseen,
+        no_order_waits_unseen,
         rows_agree,
+        rows_keep_their_rules,
     )
 }
 
@@ -391,9 +244,9 @@ def _balance(movements: Iterable[Movement], busy: frozenset[str]) -> Counter[str
     return sums
 
 
-def _number(evidence: Evidence, key: str) -> str:
+def _name(evidence: Evidence, key: str) -> str:
     order = evidence.orders.get(key)
-    return order.number if order else key
+    return f"order {order.number}" if order and order.number else key
 
 
 def _some(numbers: Sequence[int]) -> str:

@@ -1,34 +1,80 @@
 """How evidence is put together from what was read."""
 
-from datetime import UTC, datetime
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from deploy.check.evidence import Gathered, Numbers
-from shared.invariants.rules import StreamFacts
+from deploy.check.evidence import Findings, Seen
+from services.checkout.domain.order import Order
+from services.checkout.storage import order_columns
+from services.declared import declared
+from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusRecord
+from shared.core import codec
+from shared.invariants.facts import Evidence, StreamFacts
+from shared.shell.service.registry import HandlerRegistry
+from tests.unit.checkout.conversation import START, placed_order
 
-AT = datetime(2026, 1, 1, tzinfo=UTC)
+AT = datetime(2026, 4, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
 
 
-def stream_of(numbers: Numbers, *orders: str) -> StreamFacts:
-    gathered = Gathered(at=AT, orders=dict.fromkeys(orders))  # type: ignore[arg-type]
-    gathered.stream("checkout", "o-1", numbers, counted=2)
-    (stream,) = gathered.streams
+def findings(*, order: bool = True) -> Findings:
+    """Of a system with checkout alone, and one order in it or nothing."""
+    registry = HandlerRegistry(declared()["checkout"])
+    found = Findings(AT, {"checkout": registry})
+    if order:
+        state = placed_order().order
+        found.row("checkout", registry.tables[Order], "o-1", 2, codec.dump(state), order_columns(state))
+    return found
+
+
+def stream_of(found: Findings, numbers: Iterable[tuple[int, UUID]]) -> StreamFacts:
+    for number, event in numbers:
+        found.record(Seen(ORDERS.name, "o-1", event, OrderCreated, "checkout", number, AT))
+    (stream,) = found.evidence().streams
     return stream
 
 
 def test_a_repetition_is_no_second_event() -> None:
-    numbers = Numbers()
-    for number, event in [(1, FIRST), (2, SECOND), (1, FIRST), (2, SECOND)]:
-        numbers.add(number, event)
-    stream = stream_of(numbers, "o-1")
-    assert stream.sequences == [1, 2, 1, 2]
-    assert stream.twice == []
+    stream = stream_of(findings(), [(1, FIRST), (2, SECOND), (1, FIRST), (2, SECOND)])
+    assert (stream.sequences, stream.counted, stream.twice) == ([1, 2, 1, 2], 2, [])
 
 
 def test_one_number_for_two_events_of_an_order_is_seen() -> None:
-    numbers = Numbers()
-    for number, event in [(1, FIRST), (2, SECOND), (2, THIRD)]:
-        numbers.add(number, event)
-    assert stream_of(numbers, "o-1").twice == [2]
-    assert stream_of(numbers).twice == (), "the rows of a SKU count each for itself"
+    numbers = [(1, FIRST), (2, SECOND), (2, THIRD)]
+    assert stream_of(findings(), numbers).twice == [2]
+    assert stream_of(findings(order=False), numbers).twice == (), "the rows of a SKU count each for itself"
+
+
+def test_retention_explains_a_stream_without_a_head_only_for_orders_that_are_older() -> None:
+    found = findings()
+    found.cut = frozenset({ORDERS.name})
+    found.retention = AT - START - timedelta(days=1)
+    assert stream_of(found, [(2, SECOND)]).head_may_be_cut
+    found = findings()
+    found.cut = frozenset({ORDERS.name})
+    found.retention = AT - START + timedelta(days=1)
+    assert not stream_of(found, [(2, SECOND)]).head_may_be_cut
+
+
+def test_a_repeated_status_record_is_not_the_latest() -> None:
+    found = findings()
+    for event, body in ((FIRST, b'{"revision": 1}'), (SECOND, b'{"revision": 2}'), (FIRST, b'{"revision": 1}')):
+        found.record(Seen(STATUS.name, "o-1", event, OrderStatusRecord, "checkout", 0, AT, body))
+    assert found.evidence().status == {"o-1": {"revision": 2}}
+
+
+def broken(found: Findings) -> list[str]:
+    evidence: Evidence = found.evidence()
+    return [one.rule for one in evidence.broken]
+
+
+def test_rules_that_hold_at_rest_are_asked_only_where_nothing_is_under_way() -> None:
+    found = findings()
+    found.under_way.add("o-1")
+    assert broken(found) == []
+    found.under_way.clear()
+    assert "the stock question is answered at rest" in broken(found)
+    assert [(one.service, one.key) for one in found.broken(at_rest=True)] == [("checkout", "o-1")] * len(broken(found))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from shared.invariants.rules import (
-    INVARIANTS,
+from shared.invariants.facts import (
+    BrokenRule,
     DeliveryFacts,
     Evidence,
     ItemFacts,
@@ -19,8 +19,8 @@ from shared.invariants.rules import (
     StockFacts,
     StreamFacts,
     Unhandled,
-    violations,
 )
+from shared.invariants.rules import INVARIANTS, violations
 
 AT = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)
 ORDER = OrderFacts(
@@ -33,6 +33,7 @@ ORDER = OrderFacts(
     paid=5380,
     refunded=1000,
     items={"1": ItemFacts(2, 3294, 1000, "delivered"), "2": ItemFacts(1, 2086, 0, "delivered")},
+    placed=True,
     status_record={"status": "completed", "revision": 7},
 )
 PAYMENT = PaymentFacts("o-1", "GBP", authorised=5380, captured=5380, refunded=1000, ledger=4380)
@@ -50,6 +51,7 @@ RIGHT = Evidence(
     effects={"the charge of order o-1, attempt 1,": 1, "refund r-1 of order o-1": 1},
     streams=[STREAM],
     status={"o-1": ORDER.status_record},
+    notified=frozenset({"o-1"}),
 )
 
 
@@ -76,7 +78,7 @@ def stock(**changes: Any) -> Evidence:
 
 def test_a_system_that_is_right_breaks_nothing() -> None:
     assert wrong(RIGHT) == {}
-    assert len(INVARIANTS) == 10, "the design's nine, and that rows agree with themselves"
+    assert len(INVARIANTS) == 11, "the nine of the system, and two about single rows"
 
 
 def test_an_empty_system_is_right() -> None:
@@ -127,9 +129,7 @@ class TestMoney:
         }
         assert "is not zero" in wrong(payment(unbalanced=("t-1 GBP",)))["ledger_matches_provider"][0]
 
-    @pytest.mark.parametrize(
-        "changes", [{"pending": 5000}, {"authorised": 5379}, {"refunded": -1, "ledger": 5381}, {"broken": ("a rule",)}]
-    )
+    @pytest.mark.parametrize("changes", [{"pending": 5000}, {"authorised": 5379}, {"refunded": -1, "ledger": 5381}])
     def test_a_payment_out_of_bounds_is_named(self, changes: dict[str, Any]) -> None:
         assert any("payment o-1" in text for text in wrong(payment(**changes))["refunds_within_captures"])
 
@@ -231,14 +231,16 @@ class TestGoods:
 
 
 class TestPeople:
-    def test_a_mail_that_is_absent_is_named(self) -> None:
-        assert wrong(replace(RIGHT, untold={"o-1": ["mail delivery (delivered) is absent"]})) == {
-            "everybody_told": ["order ORD-1: mail delivery (delivered) is absent"]
+    def test_an_order_that_notifications_does_not_know_is_named(self) -> None:
+        assert wrong(replace(RIGHT, notified=frozenset())) == {
+            "everybody_told": ["order ORD-1: notifications knows nothing of it"]
         }
+        assert wrong(replace(order(placed=False), notified=frozenset())) == {}
+        assert wrong(replace(RIGHT, notified=frozenset(), busy=frozenset({"o-1"}))) == {}
 
     def test_a_paid_order_that_nobody_works_on_is_named(self) -> None:
         forgotten = replace(order(status="processing"), status={"o-1": ORDER.status_record})
-        assert "ORD-1 is paid and unfinished" in wrong(forgotten)["nobody_waits_unseen"][0]
+        assert "ORD-1 is paid and unfinished" in wrong(forgotten)["no_order_waits_unseen"][0]
         for known in ({"under_way": frozenset({"o-1"})}, {"alerted": frozenset({"o-1"})}, {"busy": frozenset({"o-1"})}):
             assert wrong(replace(forgotten, **known)) == {}  # type: ignore[arg-type]
 
@@ -246,13 +248,18 @@ class TestPeople:
         late = order(status="pending_payment", paid=0, refunded=0, deadline=AT - timedelta(hours=2))
         late = replace(late, payments={}, deliveries={}, ledger=(), provider=())
         assert wrong(late) == {
-            "nobody_waits_unseen": ["order ORD-1 waits for a payment that was due at 2026-03-03 12:00 UTC"]
+            "no_order_waits_unseen": ["order ORD-1 waits for a payment that was due at 2026-03-03 12:00 UTC"]
         }
 
-    def test_a_rule_that_an_order_breaks_at_rest_is_named_only_at_rest(self) -> None:
-        stalled = order(stalled=("no item is forgotten",))
-        assert "no item is forgotten" in wrong(stalled)["nobody_waits_unseen"][0]
-        assert wrong(replace(stalled, under_way=frozenset({"o-1"}))) == {}
+
+def test_a_rule_of_a_service_that_its_row_breaks_is_named() -> None:
+    broken = [BrokenRule("payments", "o-1", "one attempt pays"), BrokenRule("stores", "s-1", "it has a name")]
+    assert wrong(replace(RIGHT, broken=broken)) == {
+        "rows_keep_their_rules": [
+            "payments, order ORD-1 breaks: one attempt pays",
+            "stores, s-1 breaks: it has a name",
+        ]
+    }
 
 
 def test_a_row_whose_columns_disagree_with_its_data_is_named() -> None:

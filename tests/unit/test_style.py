@@ -41,7 +41,6 @@ NOT_YET: tuple[str, ...] = (
     "services/notifications/",
     "services/payments/",
     "shared/core/",
-    "shared/invariants/",
     "shared/shell/",
     "shared/simulation/",
     "tests/",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from services.payments.domain.payment import AttemptStatus, Payment
 
 
-def broken(payment: Payment) -> list[str]:
-    """The rules that a payment breaks, in words; empty when it breaks none."""
+def broken(payment: Payment, *, at_rest: bool = False) -> list[str]:
+    """The rules that one payment breaks, in words: the same at rest as before."""
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     charging = [a for a in payment.attempts if a.is_open]
     rules = {

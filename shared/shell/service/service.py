@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from shared.core import Core, Event, Message, Operation, Refusal, Topic
+from shared.core import Core, Event, Message, Operation, Ref, Refusal, Topic
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
 from shared.shell.ports.tables import Storage, TableGauge
+
+
+@dataclass(frozen=True)
+class Invariants:
+    """What always holds of the rows of one kind, for `orderbus check` and the simulation."""
+
+    kind: type[Any]
+    broken: Callable[..., Iterable[str]]
+    """`broken(state, *others, at_rest=False)`: the rules that a row breaks, in words. `at_rest`: nothing is under way
+    for its key."""
+    reads: Callable[[Any], Iterable[Ref[Any]]] | None = None
+    """Other rows of the same service, given to `broken` after the state; None where there is no such row."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,7 @@ class Service:
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
     gauges: Sequence[TableGauge] = ()
+    invariants: Sequence[Invariants] = ()
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.notifications.domain import webhooks
+from services.notifications.domain.invariants import broken
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoints, NotificationLog
 from shared.contracts.checkout import (
     DeliveredItem,
@@ -98,7 +98,7 @@ def test_every_matching_endpoint_gets_every_event_once_and_every_mail_goes_out_o
     ids = [post.message_id for post in order.posts()] + [mail.message_id for mail in order.mails()]
     assert len(ids) == len(set(ids))
     _bring_to_rest(order, data)
-    assert order.thread is None or list(broken(order.thread, order.endpoints)) == []
+    assert order.thread is None or list(broken(order.thread, order.endpoints, at_rest=True)) == []
 
 
 @settings(max_examples=120, deadline=None)
@@ -111,12 +111,12 @@ def test_promises_hold_while_endpoints_come_pause_and_go(told: list[Any], data: 
         else:
             order.answer(message)
         if order.thread:
-            assert list(broken(order.thread, order.endpoints, at_rest=False)) == []
+            assert list(broken(order.thread, order.endpoints)) == []
             assert codec.load(NotificationLog, codec.dump(order.thread)) == order.thread
         if order.endpoints:
             assert codec.load(Endpoints, codec.dump(order.endpoints)) == order.endpoints
     _bring_to_rest(order, data)
-    assert order.thread is None or list(broken(order.thread, order.endpoints)) == []
+    assert order.thread is None or list(broken(order.thread, order.endpoints, at_rest=True)) == []
 
 
 def _bring_to_rest(order: Conversation, data: st.DataObject) -> None:
@@ -154,13 +154,13 @@ def test_a_posting_or_mail_that_is_missing_doubled_or_pending_is_named() -> None
     order = paid_order(hook("crm", ["order.received"]))
     thread = order.thread
     assert thread and order.endpoints
-    assert list(broken(thread, order.endpoints)) == [
+    assert list(broken(thread, order.endpoints, at_rest=True)) == [
         "mail order_confirmation (paid) is still pending",
         "mail new_order (paid) is still pending",
         "order.received (paid) to endpoint crm is still pending",
     ]
     absent = replace(thread, postings=(), mails=thread.mails[1:])
-    assert list(broken(absent, order.endpoints, at_rest=False)) == [
+    assert list(broken(absent, order.endpoints)) == [
         "mail order_confirmation (paid) is absent",
         "order.received (paid) to endpoint crm is absent",
     ]
@@ -173,7 +173,7 @@ def test_what_is_given_up_without_tries_or_early_or_without_a_reason_is_named() 
     (post,) = order.posts()
     order.came(post, PostWebhook.Failed("gave_up", "not posted: the endpoint does not answer"))
     order.came(order.mails()[0], SendEmail.Failed("gave_up", "451"), "451")
-    assert order.thread and list(broken(order.thread, order.endpoints, at_rest=False)) == [
+    assert order.thread and list(broken(order.thread, order.endpoints)) == [
         "mail order_confirmation (paid) was given up before its time",
         "order.received (paid) to endpoint crm was given up without one try",
     ]
@@ -187,4 +187,4 @@ def test_an_endpoint_is_not_owed_what_happened_before_it_came() -> None:
     order = paid_order()
     order.at += timedelta(minutes=1)
     order.store(hook())
-    assert order.thread and list(broken(order.thread, order.endpoints, at_rest=False)) == []
+    assert order.thread and list(broken(order.thread, order.endpoints)) == []

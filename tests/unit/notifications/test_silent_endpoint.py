@@ -13,8 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from services.notifications.domain import endpoints, threads
+from services.notifications.domain.invariants import broken
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
-from services.notifications.domain.promises import broken
 from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.storage import storage
@@ -136,7 +136,7 @@ class Store:
 
     def problems(self) -> list[str]:
         (known,) = self._states(Endpoints)
-        return [problem for thread in self.threads() for problem in broken(thread, known, at_rest=False)]
+        return [problem for thread in self.threads() for problem in broken(thread, known)]
 
     def _states(self, kind: type[Any]) -> list[Any]:
         table = next(table for table in storage.states if table.kind is kind)

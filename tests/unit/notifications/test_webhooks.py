@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from services.notifications.domain.invariants import broken
 from services.notifications.domain.operations import PostWebhook, WebhookDeliveryAttempt
-from services.notifications.domain.promises import broken
 from shared.contracts.checkout import (
     OrderCancelled,
     OrderCompleted,
@@ -163,7 +163,7 @@ def test_what_happens_while_an_endpoint_is_paused_is_kept_and_can_be_replayed() 
 
     assert order.posts() == []
     assert order.thread and [p.state for p in order.thread.postings] == ["paused"]
-    assert list(broken(order.thread, order.endpoints, at_rest=False)) == []
+    assert list(broken(order.thread, order.endpoints)) == []
 
     order.store(ResumeWebhook(endpoint="crm"))
     order.told(ReplayWebhooks())

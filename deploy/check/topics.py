@@ -7,44 +7,23 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from deploy.check.evidence import Seen
 from shared.contracts.envelope import BadEnvelope, from_headers, message_type
-from shared.core import Message
 from shared.settings import KafkaSettings
-from shared.shell.inbound.message import identity_of
 from shared.shell.kafka.source import connection, left, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """One record that is a message; the body only where somebody asked for it."""
-
-    topic: str
-    key: str
-    id: UUID
-    kind: type[Message]
-    source: str
-    sequence: int
-    at: datetime
-    body: bytes
-
-    @property
-    def identity(self) -> UUID:
-        """What an inbox knows it by."""
-        return identity_of(self.source, self.id)
-
-
-@dataclass(frozen=True, slots=True)
 class Reading:
-    """What was found. `cut`: topics whose beginning is gone, by retention or by somebody."""
+    """What was found. `cut`: topics whose beginning is gone, by retention or by hand."""
 
-    records: Sequence[Read]
+    records: Sequence[Seen]
     missing: Sequence[str]
     cut: frozenset[str]
 
@@ -102,7 +81,7 @@ async def _until(
                 open_places.discard(place)
 
 
-def _read(record: Any, bodies: str) -> Read | None:
+def _read(record: Any, bodies: str) -> Seen | None:
     try:
         envelope = from_headers(record.headers, record.key)
         kind = message_type(envelope)
@@ -112,4 +91,4 @@ def _read(record: Any, bodies: str) -> Read | None:
         return None
     at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
     body = (record.value or b"") if record.topic == bodies else b""
-    return Read(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)
+    return Seen(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)

@@ -1,4 +1,4 @@
-"""What must always hold (DESIGN, invariant 7), as a function that tests, the simulation and the running check share."""
+"""What always holds of an order's notifications. Tests, the simulation and `orderbus check` ask these."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CLOCKS = timedelta(minutes=1)
 """By which the clocks of two workers may differ."""
 
 
-def broken(thread: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = True) -> Iterator[str]:
-    """Every promise that this order's thread does not keep, in words. `at_rest`: nothing should be pending any more."""
+def broken(thread: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = False) -> Iterator[str]:
+    """The rules that one order's notifications break, in words. `at_rest`: nothing should be pending any more."""
     yield from _absent_mails(thread)
     yield from _absent_postings(thread, endpoints)
     yield from _given_up_early(thread)

@@ -1,0 +1,106 @@
+"""Rows of the services as facts of the invariants. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from services.checkout.domain.order import Order
+from services.checkout.domain.status_record import status_record
+from services.fulfillment.domain.states import Delivery, ItemStatus, Stock, StockHold, row_key
+from services.notifications.domain.state import NotificationLog
+from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
+from services.payments.domain.payment import Payment, RefundStatus
+from shared.contracts.envelope import encode
+from shared.invariants.facts import DeliveryFacts, ItemFacts, OrderFacts, PaymentFacts, StockFacts
+
+STAFF_WORKS_ON = frozenset({"waiting", "failed"})
+"""Deliveries that wait for a parcel, a code or a decision: staff see them in lists of their own."""
+
+
+def order_facts(key: str, order: Order) -> OrderFacts:
+    return OrderFacts(
+        key=key,
+        number=order.number,
+        status=order.status.value,
+        currency=order.currency,
+        total=order.total,
+        purchased=order.purchased,
+        paid=order.paid,
+        refunded=order.refunded,
+        items={
+            line.item.item: ItemFacts(line.item.quantity, line.item.purchased, line.refunded, line.delivery.value)
+            for line in order.lines
+        },
+        paid_at=order.paid_at,
+        deadline=order.deadline,
+        placed=order.placed_at is not None,
+        status_record=orjson.loads(encode(status_record(order))),
+    )
+
+
+def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> PaymentFacts:
+    sums: Counter[str] = Counter()
+    at_provider = 0
+    for entry in ledger:
+        sums[f"{entry.transaction} {entry.currency}"] += entry.amount
+        at_provider += entry.amount if entry.account == PROVIDER_BALANCE else 0
+    paid = payment.paid.number if payment.paid else 0
+    of_surplus = (r.amount for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid)
+    return PaymentFacts(
+        key=key,
+        currency=payment.currency,
+        authorised=payment.authorised,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        pending=payment.pending,
+        surplus=sum(attempt.captured for attempt in payment.attempts if attempt.number != paid),
+        surplus_refunded=sum(of_surplus),
+        ledger=at_provider,
+        unbalanced=tuple(name for name, amount in sums.items() if amount),
+        unresolved=payment.unresolved,
+    )
+
+
+def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
+    reached = {item.id: item.quantity for item in delivery.items if item.status is ItemStatus.DELIVERED}
+    return DeliveryFacts(key, delivery.stage.value, reached)
+
+
+def stock_facts(stock: Mapping[str, Stock], deliveries: Iterable[Delivery]) -> Iterator[StockFacts]:
+    held: Counter[tuple[str, StockHold]] = Counter()
+    for delivery in deliveries:
+        for item in delivery.items:
+            held[row_key(delivery.store, item.sku), item.stock] += item.quantity
+    named = {key for key, hold in held if hold in (StockHold.RESERVED, StockHold.TAKEN)}
+    for key in sorted({*stock, *named}):
+        row = stock.get(key, Stock())
+        reserved, taken = held[key, StockHold.RESERVED], held[key, StockHold.TAKEN]
+        yield StockFacts(key, row.on_hand, row.reserved, row.received, reserved, taken)
+
+
+def staff_work_on(order: Order) -> bool:
+    return any(line.delivery.value in STAFF_WORKS_ON for line in order.lines)
+
+
+def staff_know(log: NotificationLog) -> bool:
+    return log.failed or any(mail.audience == "staff" and mail.template != "new_order" for mail in log.mails)
+
+
+def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Columns of a row that say something else than its data."""
+    return [
+        f"{table} {key}: column {name} is {_shown(stored.get(name))}, its data says {_shown(value)}"
+        for name, value in expected.items()
+        if stored.get(name) != value
+    ]
+
+
+def _shown(value: Any) -> str:
+    """Never personal data: numbers, states and times are shown, texts only by their length."""
+    if isinstance(value, str) and "@" in value:
+        return f"a text of {len(value)} characters"
+    return "nothing" if value is None else str(value)[:80]

@@ -1,0 +1,94 @@
+"""What a run left, as evidence for the invariants: states, what the provider did, and every record that was sent in
+earnest. `deploy/check/run.py` reads the same from real databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from deploy.check.evidence import Findings, Seen
+from services.payments.domain.ledger import LedgerEntry
+from shared.contracts.envelope import Envelope, from_headers
+from shared.core import MESSAGES
+from shared.shell.inbound.message import Malformed
+from shared.shell.inbound.records import inbound_of
+from shared.shell.ports.bus import BusRecord
+from shared.simulation.memory_store import INBOX, OPERATIONS, TIMERS
+
+if TYPE_CHECKING:
+    from deploy.simulation.world import World
+
+
+def findings(world: World) -> Findings:
+    found = Findings(world.now(), world.registries)
+    world.read = _readable(world)
+    for name in world.names:
+        _rows(world, name, found)
+    _provider(world, found)
+    _records(world, found)
+    return found
+
+
+def _rows(world: World, name: str, found: Findings) -> None:
+    store, storage = world.stores[name], world.service(name).storage
+    for table in storage.states:
+        for key, stored in store.states(table).items():
+            found.row(name, table, key, stored.row.sequence, stored.row.data, stored.columns)
+    for records in storage.records:
+        if records.kind is LedgerEntry:
+            found.ledger += [entry for entry in store.records(records) if isinstance(entry, LedgerEntry)]
+    found.under_way |= {row.key for table in (OPERATIONS, TIMERS) for row in store.rows(table).values()}
+
+
+def _provider(world: World, found: Findings) -> None:
+    for intent in world.stripe.intents.values():
+        if intent.captured:
+            found.charge(intent.id, intent.captured, intent.currency, intent.order, str(intent.attempt))
+        for made in intent.refunds:
+            if made.status == "succeeded":
+                found.refund(made.id, made.amount, intent.currency, intent.order, made.refund)
+
+
+def _records(world: World, found: Findings) -> None:
+    records: dict[tuple[str, str, str, UUID], BusRecord] = {}
+    for record, envelope in world.read:
+        kind = MESSAGES[envelope.type, envelope.version]
+        body = record.value or b""
+        seen = Seen(
+            record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, world.now(), body
+        )
+        found.record(seen)
+        records.setdefault((seen.topic, seen.key, seen.source, seen.id), record)
+    shared = _shared_ids(world)
+    for name in world.names:
+        for seen in found.of_interest_to(name):
+            record = records[seen.topic, seen.key, seen.source, seen.id]
+            if not _handled(world, name, record, alone=seen.id not in shared):
+                found.unhandled(name, seen)
+
+
+def _readable(world: World) -> list[tuple[BusRecord, Envelope]]:
+    """Every record that was sent in earnest, read."""
+    garbage = world.poison.is_garbage
+    return [
+        (record, from_headers(record.headers, record.key))
+        for record in world.bus.records()
+        if not (record.topic.endswith(".dead-letter.v1") or garbage(record))
+    ]
+
+
+def _shared_ids(world: World) -> set[UUID]:
+    """Ids that messages of several sources or keys have."""
+    owners: dict[UUID, tuple[str, str]] = {}
+    those = ((envelope.id, (envelope.source, envelope.subject)) for _, envelope in world.read)
+    return {id for id, owner in those if owners.setdefault(id, owner) != owner}
+
+
+def _handled(world: World, service: str, record: BusRecord, *, alone: bool) -> bool:
+    """In the inbox; where several messages have the id, that alone says nothing of this one."""
+    inbound = inbound_of(world.registries[service], record)
+    if inbound is None or inbound.identity not in world.stores[service].rows(INBOX):
+        return False
+    return (
+        alone or isinstance(inbound.message, Malformed) or world.watch.decided(service, inbound.key, inbound.identity)
+    )

@@ -1,0 +1,161 @@
+"""What the invariants are asked of: plain evidence, whatever it was read from. Amounts are minor units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFacts:
+    """One line of an order, as checkout has it."""
+
+    quantity: int
+    purchased: int
+    refunded: int
+    delivery: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """An order, as checkout has it."""
+
+    key: str
+    number: str
+    status: str
+    currency: str
+    total: int = 0
+    purchased: int = 0
+    paid: int = 0
+    refunded: int = 0
+    items: Mapping[str, ItemFacts] = field(default_factory=dict)
+    paid_at: datetime | None = None
+    deadline: datetime | None = None
+    status_record: Mapping[str, Any] = field(default_factory=dict)
+    """What its row would publish on the status topic."""
+    placed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """A payment, as payments has it."""
+
+    key: str
+    currency: str
+    authorised: int
+    captured: int
+    refunded: int
+    pending: int = 0
+    """Refunds on their way."""
+    surplus: int = 0
+    """Captured by a second charge: not the order's, and refunded."""
+    surplus_refunded: int = 0
+    ledger: int = 0
+    """The sum of its entries in the provider's account."""
+    unbalanced: tuple[str, ...] = ()
+    """Ledger transactions whose entries do not sum to zero."""
+    unresolved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Money that moved, as the ledger or the provider has it: positive towards us, negative back."""
+
+    reference: str
+    """The provider's id: `pi_…`, `re_…`."""
+    amount: int
+    currency: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFacts:
+    """What fulfillment did for an order."""
+
+    key: str
+    stage: str
+    items: Mapping[str, int] = field(default_factory=dict)
+    """Units that reached the customer, by item."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockFacts:
+    """One SKU, and what all orders together hold of it."""
+
+    key: str
+    on_hand: int
+    reserved: int
+    received: int
+    held: int = 0
+    """Units that orders say are reserved for them."""
+    taken: int = 0
+    """Units that orders say they took."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """The events of one key from one service, in the order of the topic."""
+
+    source: str
+    key: str
+    sequences: Sequence[int]
+    counted: int | None
+    """How many the service's row says it made; None: there is no such row."""
+    waiting: int = 0
+    """How many of them are still in the outbox."""
+    head_may_be_cut: bool = False
+    """Retention explains why the oldest are gone."""
+    twice: Sequence[int] = ()
+    """Numbers that two events have. The repetitions of one have the same id, and are not meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """A record that its reader never entered into its inbox."""
+
+    reader: str
+    type: str
+    key: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """A rule of a service's own that one of its rows breaks."""
+
+    service: str
+    key: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that the invariants are asked of."""
+
+    at: datetime
+    orders: Mapping[str, OrderFacts] = field(default_factory=dict)
+    payments: Mapping[str, PaymentFacts] = field(default_factory=dict)
+    deliveries: Mapping[str, DeliveryFacts] = field(default_factory=dict)
+    stock: Sequence[StockFacts] = ()
+    ledger: Sequence[Movement] = ()
+    provider: Sequence[Movement] = ()
+    effects: Mapping[str, int] = field(default_factory=dict)
+    """How often the provider did something, by what it was asked for: `<order> attempt 1`, `refund <id>`."""
+    streams: Sequence[StreamFacts] = ()
+    status: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The latest record of each order on the status topic."""
+    unhandled: Sequence[Unhandled] = ()
+    notified: frozenset[str] = frozenset()
+    """Orders that notifications knows."""
+    broken: Sequence[BrokenRule] = ()
+    rows: Sequence[str] = ()
+    """Rows whose columns say something else than their data, in words."""
+    under_way: frozenset[str] = frozenset()
+    """Keys that an operation, a timer or staff work on."""
+    alerted: frozenset[str] = frozenset()
+    """Orders of which staff were told that they need attention."""
+    busy: frozenset[str] = frozenset()
+    unresolved: Sequence[str] = ()
+    """Operations of unknown outcome, parked messages: listed, never assumed."""
