@@ -18,7 +18,7 @@ from shared.contracts.values import Customer
 
 DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SECURE_CARD = "pm_card_threeDSecure2Required"
-PATIENCE = 180.0
+TIMEOUT = 180.0
 """Seconds, unless a visit says otherwise: the shop may be full."""
 NAMES = (
     "Ada Lovelace,Grace Hopper,Alan Turing,Katherine Johnson,Edsger Dijkstra,Barbara Liskov,Donald Knuth,Radia Perlman,"
@@ -40,7 +40,7 @@ class Visit:
     bank: StripeSandbox
     chance: random.Random
     marks: set[str] = field(default_factory=set)
-    timeout: float = PATIENCE
+    timeout: float = TIMEOUT
     """Seconds that the story waits for one step."""
 
     def checkout(self, card: str = GOOD_CARD) -> CheckoutSubmitted:

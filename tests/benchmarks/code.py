@@ -37,14 +37,14 @@ class CodeFailed(Exception):
 
 @dataclass(frozen=True)
 class Code:
-    """A folder with the project's code. `known`: the settings that it takes, where it may not know all of ours."""
+    """A folder with the project's code. `known`: the settings that it accepts, if it may not know all current ones."""
 
     name: str
     folder: Path
     known: frozenset[str] | None = None
 
     def module(self, name: str) -> str:
-        """What it calls a module of ours, where it was laid out before `deploy/worker.py` was."""
+        """Its name for a current module, if its layout is older than `deploy/worker.py`."""
         former = {"deploy.worker": "deploy.run", "deploy.cli.main": "deploy.cli"}
         return former.get(name, name) if (self.folder / "deploy" / "run.py").exists() else name
 

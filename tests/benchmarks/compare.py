@@ -29,7 +29,7 @@ from tests.benchmarks.code import Code, CodeFailed, checked_out, code_in, descri
 from tests.benchmarks.customers import Customers, Stuck
 from tests.benchmarks.ground import INSTANT, REAL, Ground
 from tests.benchmarks.measure import profiled
-from tests.benchmarks.pairs import Pair, Turn, cpu_by_process, cpu_ratio, rate_ratio
+from tests.benchmarks.pairs import Measurement, Pair, cpu_by_process, cpu_ratio, rate_ratio
 
 GATEWAYS = {"instant": INSTANT, "real": REAL}
 SETTLING = 0.5
@@ -91,7 +91,7 @@ class Comparison:
                 before = await self.turn(self.before)
             yield Pair(before, after)
 
-    async def turn(self, side: Side) -> Turn:
+    async def turn(self, side: Side) -> Measurement:
         """Raises Stuck."""
         question, load = self.question, os.getloadavg()[0]
         async with self._running(side) as (services, customers):
@@ -104,7 +104,7 @@ class Comparison:
             used = processes.since(spent).milliseconds_per(question.orders)
         latency = {"p50": lives.latency(0.5), "p99": lives.latency(0.99)}
         used = {name: milliseconds for name, milliseconds in used.items() if name != "customers"}
-        return Turn(lives.rate, lives.rate_until_completed, latency, used, load)
+        return Measurement(lives.rate, lives.rate_until_completed, latency, used, load)
 
     async def stages(self) -> str:
         """One more turn of each under a sampling profiler, with instant gateways: a table."""
@@ -123,7 +123,7 @@ class Comparison:
             yield services, customers
 
     async def _checkpoint(self) -> None:
-        """So that none falls into one turn alone, and each writes whole pages anew."""
+        """So that no checkpoint falls into one turn only, and each turn writes full pages again."""
         server = await asyncpg.connect(self.ground.stack.postgres.url("postgres"))
         try:
             await server.execute("checkpoint")
@@ -158,7 +158,7 @@ def recorded(file: Path | None, question: Question) -> Iterator[Pair]:
     for line in file.read_text().splitlines():
         entry = orjson.loads(line)
         if entry["question"] == asdict(question):
-            yield Pair(Turn(**entry["pair"]["before"]), Turn(**entry["pair"]["after"]))
+            yield Pair(Measurement(**entry["pair"]["before"]), Measurement(**entry["pair"]["after"]))
 
 
 def keep(file: Path | None, question: Question, pair: Pair) -> None:
@@ -168,7 +168,7 @@ def keep(file: Path | None, question: Question, pair: Pair) -> None:
 
 
 def line_of(number: int, pair: Pair) -> str:
-    def shown(turn: Turn) -> str:
+    def shown(turn: Measurement) -> str:
         return (
             f"{turn.rate:6.1f}/s settled {turn.rate_until_completed:6.1f}/s completed {turn.cpu_in_all:7.2f} ms "
             f"p50 {turn.latency['p50']} p99 {turn.latency['p99']} (load {turn.load:.1f})"

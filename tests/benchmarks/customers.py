@@ -29,7 +29,7 @@ from tests.benchmarks.settlement import COUNTED, Progress
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
 AT_ONCE = 1000
 """Orders at full speed that are not completed yet: enough to keep every service busy."""
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds without any progress after which the run is broken."""
 TYPES = {name.encode(): name for name in COUNTED}
 
@@ -97,7 +97,7 @@ class Lives:
         return completes
 
     def missing(self) -> str:
-        """What is not there, for a person."""
+        """What is missing, as a sentence."""
         given_up = sum(order.given_up for order in self.progress.values())
         return (
             f"only {len(self.latencies)} of {self.wanted} orders were completed and {self.settled} settled; "
@@ -148,7 +148,7 @@ class Customers:
         messages = [self._messages(number) for number in range(orders)]
         lives.began = time.monotonic()
         for number, (key, opened, submitted) in enumerate(messages):
-            await asyncio.wait_for(self._room.acquire(), PATIENCE)
+            await asyncio.wait_for(self._room.acquire(), TIMEOUT)
             if per_second:
                 await asyncio.sleep(max(0.0, lives.began + number / per_second - time.monotonic()))
             lives.progress[key] = Progress()
@@ -166,7 +166,7 @@ class Customers:
     async def _until_something_moves(self, lives: Lives) -> None:
         self._moved.clear()
         try:
-            await asyncio.wait_for(self._moved.wait(), PATIENCE)
+            await asyncio.wait_for(self._moved.wait(), TIMEOUT)
         except TimeoutError:
             raise Stuck(lives.missing()) from None
 

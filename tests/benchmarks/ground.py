@@ -98,7 +98,7 @@ class Ground:
         return self.stack.environment() | databases | quiet
 
     async def make_databases(self, of: str, like: str | None = None) -> None:
-        """Empty ones, or copies of another set, which nobody may use meanwhile."""
+        """Empty databases, or copies of another set, which must not be in use meanwhile."""
         server = await asyncpg.connect(self.stack.postgres.url("postgres"))
         try:
             for service in SERVICES:
@@ -120,7 +120,7 @@ class Ground:
         """The four services as four processes, ready."""
         logs = self.stack.logs / of
         logs.mkdir(exist_ok=True)
-        # The usual way runs beside orderbus, which has the ports that the stack remembers.
+        # The usual way runs next to orderbus, which has the ports that the stack remembers.
         anywhere = {f"ORDERBUS_{name.upper()}__HTTP_PORT": "0" for name in SERVICES} if program == USUAL else {}
         async with Services(
             code.environment(self.environment(of)) | anywhere | dict(extra or {}),

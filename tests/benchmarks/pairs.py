@@ -10,13 +10,13 @@ from statistics import median
 AT_LEAST = 0.97
 """Fails when the whole interval is below."""
 ENOUGH = 5
-"""Pairs; with fewer, chance alone may put the whole interval on one side."""
+"""Pairs; with fewer, the whole interval can be on one side at random."""
 CONFIDENCE = 0.90
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
-class Turn:
+class Measurement:
     """One measurement of one code."""
 
     rate: float
@@ -38,8 +38,8 @@ class Turn:
 class Pair:
     """Both codes, one directly after the other."""
 
-    before: Turn
-    after: Turn
+    before: Measurement
+    after: Measurement
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Ratio:
         return f"{self.middle:.3f} ({CONFIDENCE:.0%}: {self.low:.3f} … {self.high:.3f})  {self.verdict}"
 
 
-def ratio(pairs: Sequence[Pair], of: Callable[[Turn], float]) -> Ratio:
+def ratio(pairs: Sequence[Pair], of: Callable[[Measurement], float]) -> Ratio:
     """`of`: the figure of a turn of which more is better. The interval is a percentile bootstrap of the median, the
     same for the same pairs."""
     ratios = [of(pair.after) / of(pair.before) for pair in pairs]
@@ -94,5 +94,5 @@ def cpu_by_process(pairs: Sequence[Pair]) -> dict[str, tuple[float, float]]:
     return dict(sorted(found.items(), key=lambda entry: -max(entry[1])))
 
 
-def _median_of(name: str, turns: Iterable[Turn]) -> float:
+def _median_of(name: str, turns: Iterable[Measurement]) -> float:
     return median(turn.cpu.get(name, 0.0) for turn in turns)

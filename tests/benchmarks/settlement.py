@@ -1,7 +1,7 @@
 """When an order of a benchmark counts: it is completed, and every mail and webhook that it brings has been taken.
 
 A rate that stops at the last completed order leaves thousands of mails and webhooks unpaid for. What has been taken is
-read from notifications' own events, so that nobody's tables are asked while the measurement runs.
+read from notifications' own events, so that no tables are queried while the measurement runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shell with a core that does next to nothing, beside its floor: the same statements by hand-written asyncpg.
+"""The shell with a core that does next to nothing, compared with the same statements in hand-written asyncpg.
 
 Both handle the same records, in the same batches, in this process and one connection: decode, claim, load and lock,
 count one up, save, write one event to the outbox. Neither reads Kafka nor relays.

@@ -54,7 +54,7 @@ LIBRARIES = {
     "aiokafka/": "Kafka client",
     "asyncpg/": "driver",
 }
-"""For what runs outside of any frame of ours: the clients' own tasks and callbacks."""
+"""For code outside the project's own frames: the clients' tasks and callbacks."""
 ELSE = "else"
 
 

@@ -37,8 +37,8 @@ async def world(stack: Stack) -> AsyncIterator[World]:
         aiohttp.ClientSession() as browser,
     ):
         await open_shop(edges, outside, catalogue)
-        wish = {"url": outside.hook_url("tests"), "events": WEBHOOK_EVENTS}
-        endpoint = await edges.command("notifications", f"/stores/{catalogue.main}/webhooks", wish)
+        registration = {"url": outside.hook_url("tests"), "events": WEBHOOK_EVENTS}
+        endpoint = await edges.command("notifications", f"/stores/{catalogue.main}/webhooks", registration)
         async with Shop(settings, catalogue) as shop:
             yield World(settings, services, edges, outside, bank, shop, endpoint["secret"], browser)
 

@@ -31,13 +31,13 @@ from shared.settings import Settings
 
 DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SECURE_CARD = "pm_card_threeDSecure2Required"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 T = TypeVar("T")
 _marks = itertools.count(1)
 
 
 async def eventually(
-    look: Callable[[], Awaitable[T]], is_right: Callable[[T], object], what: str, within: float = PATIENCE
+    look: Callable[[], Awaitable[T]], is_right: Callable[[T], object], what: str, within: float = TIMEOUT
 ) -> T:
     """Look until it is right; fails saying what was seen last."""
     deadline = asyncio.get_running_loop().time() + within
@@ -89,7 +89,7 @@ class World:
         return sku
 
     def desk(self, name: str) -> str:
-        """The URL of an access endpoint of a test's own, whose faults trouble nobody else: `hooks/<name>`."""
+        """The URL of a test's own access endpoint, whose faults affect no other test: `hooks/<name>`."""
         return self.outside.hook_url(name)
 
     # Staff
@@ -160,7 +160,7 @@ class World:
 
 @dataclass
 class Customer:
-    """Somebody who buys, with a mailbox of their own."""
+    """A customer with their own mailbox."""
 
     world: World
     who: Who

@@ -94,7 +94,7 @@ async def test_a_damaged_row_is_named(stack: Stack, order: Order) -> None:
     assert checked(stack) == (0, {})
 
 
-async def test_a_charge_that_nobody_asked_for_is_named(stack: Stack, order: Order) -> None:
+async def test_a_charge_without_a_request_is_named(stack: Stack, order: Order) -> None:
     async with StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank:
         await bank.charge(4711, "eur", order=order.id)
     code, wrong = checked(stack)
@@ -103,7 +103,7 @@ async def test_a_charge_that_nobody_asked_for_is_named(stack: Stack, order: Orde
 
 
 async def test_a_dropped_record_is_named(stack: Stack, order: Order) -> None:
-    """The topic is made anew with every record but one."""
+    """The topic is created again with all records except one."""
     servers = stack.environment()["ORDERBUS_KAFKA__BOOTSTRAP_SERVERS"]
     records = await all_records(servers, EVENTS.name)
     of_order = [record for record in records if record.key == order.id.encode()]

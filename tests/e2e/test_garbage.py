@@ -31,7 +31,7 @@ SAMPLES: tuple[type[Message], ...] = (
     notifications.WebhookDelivered,
 )
 UNINTERESTED = {(checkout.OrderPaid, "payments")}
-"""Whoever does not handle a type looks no further."""
+"""A service that does not handle a type reads no further."""
 REFUSALS = ("checkout.refused", "payments.refused", "fulfillment.refused", "notifications.refused")
 
 

@@ -1,4 +1,4 @@
-"""One ce_id for two messages: whoever sends them learns of it, and nothing vanishes."""
+"""One ce_id for two messages: the sender is told, and no message is lost."""
 
 from __future__ import annotations
 

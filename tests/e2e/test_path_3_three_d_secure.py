@@ -36,7 +36,7 @@ async def test_who_fails_at_the_bank_can_pay_with_another_card(world: World) -> 
 
 
 async def test_who_pays_with_another_card_instead_is_charged_once(world: World) -> None:
-    """The attempt that waits for the bank is called off; a late confirmation takes no money."""
+    """The attempt that waits for the bank is cancelled; a late confirmation charges nothing."""
     order = await world.customer("Karen Jones").buys("atlas", card=SECURE_CARD)
     page = await meets_the_bank(order)
 

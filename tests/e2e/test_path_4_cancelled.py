@@ -47,7 +47,7 @@ async def test_who_confirms_at_the_bank_after_the_cancellation_pays_nothing(worl
     await world.bank.authenticate(page, passed=True)
 
     await eventually(
-        lambda: world.money_taken(order), lambda seen: seen[0] == seen[1], "every cent that was taken given back"
+        lambda: world.money_taken(order), lambda seen: seen[0] == seen[1], "everything that was captured is refunded"
     )
     assert order.status == "cancelled"
 

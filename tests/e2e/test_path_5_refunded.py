@@ -1,4 +1,4 @@
-"""Path 5: money goes back, whole and in part, never more than was taken; access to what is wholly refunded ends."""
+"""Path 5: refunds in full and in part, never more than was captured; access to fully refunded items ends."""
 
 from __future__ import annotations
 

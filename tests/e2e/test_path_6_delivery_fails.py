@@ -56,7 +56,7 @@ async def test_a_wrong_url_fails_nothing_and_the_order_goes_on_where_it_is_right
     assert "failed" not in [status for _, status in order.history]
 
 
-async def test_a_platform_that_comes_back_needs_nobody(world: World) -> None:
+async def test_a_delivery_continues_by_itself_when_the_platform_is_back(world: World) -> None:
     sku = await world.sells("sailing", {"kind": "course", "url": world.desk("sailing")})
     await world.outside.inject("hooks/sailing", answer=500, times=2)
 

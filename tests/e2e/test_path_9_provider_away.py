@@ -1,5 +1,5 @@
-"""Path 9: Stripe loses its answers, refuses our key, or does not know a payment method. Customers are told nothing that
-is not true, and nothing that is meant for staff; whoever is told that a payment failed pays again; nobody pays twice.
+"""Path 9: Stripe loses its responses, rejects our key, or does not know a payment method. Customers are told nothing
+untrue, and nothing that is meant for staff; a customer who is told that a payment failed pays again, but never twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.e2e.test_command_line import CommandLine
 ORDERS = 20
 SECONDS = 15.0
 """Of outage. tests/integration/test_payments_outage.py has longer ones, with the clock moved."""
-FOR_STAFF = ("ORDERBUS_", "API key", "sk_test", "req_", "Stripe", "pm_of_nobody", "attempts:")
+FOR_STAFF = ("ORDERBUS_", "API key", "sk_test", "req_", "Stripe", "pm_unknown", "attempts:")
 """What no customer should ever read."""
 
 
@@ -76,7 +76,7 @@ async def test_answers_are_lost_and_callbacks_are_late(world: World) -> None:
         assert not [subject for subject in await customer.subjects() if "did not go through" in subject]
 
 
-async def test_our_key_has_expired_and_nobody_but_staff_hears_of_it(world: World) -> None:
+async def test_an_expired_key_is_reported_to_staff_only(world: World) -> None:
     async with trouble(world, kind="expired_key"):
         bought = await twenty_buy(world, "Edsger Dijkstra")
         await asyncio.sleep(3.0)
@@ -100,9 +100,9 @@ async def resumed(world: World) -> None:
         await world.edges.command("payments", "/destinations/stripe/resume", {})
 
 
-async def test_a_payment_method_that_nobody_knows_is_a_neutral_decline(world: World) -> None:
+async def test_an_unknown_payment_method_is_a_neutral_decline(world: World) -> None:
     customer = world.customer("Donald Knuth")
-    order = await customer.buys("atlas", card="pm_of_nobody")
+    order = await customer.buys("atlas", card="pm_unknown")
     declined = await order.shows(lambda it: it.latest.get("payment_status") == "failed", "the decline")
     assert declined["message"] == "This payment method cannot be used; choose another one."
     mail = await customer.gets_mail("did not go through")
@@ -110,13 +110,13 @@ async def test_a_payment_method_that_nobody_knows_is_a_neutral_decline(world: Wo
     read = [*await what_customers_read(world, [customer]), str(declined)]
     assert [text for text in read if any(word in text for word in FOR_STAFF)] == []
     (attempt,) = (await world.payment(order))["attempts"]
-    assert "pm_of_nobody" in attempt["text"], "staff see what Stripe said"
+    assert "pm_unknown" in attempt["text"], "staff see what Stripe said"
     await order.pays_again()
     await order.becomes("completed")
 
 
-async def test_a_person_settles_what_nobody_could_find_out(world: World, stack: Stack) -> None:
-    """Charged, the answer lost, Stripe's books not to be read until the order's time was over: the money goes back."""
+async def test_staff_settle_an_unknown_outcome(world: World, stack: Stack) -> None:
+    """Charged, the response lost, Stripe's records unreadable until the order's deadline: the payment is refunded."""
     orderbus = CommandLine(stack.environment())
     sku = await world.sells("candle", {"kind": "shipment"}, store=world.fair, shippable=True, stock=1)
     await world.bank.hold_webhooks()

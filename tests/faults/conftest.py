@@ -40,5 +40,5 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 
 
 @pytest.fixture
-def ordeal(system: System, table: Table, seed: int) -> FaultScenario:
+def scenario(system: System, table: Table, seed: int) -> FaultScenario:
     return FaultScenario(system, table, seed)

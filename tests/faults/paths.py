@@ -19,7 +19,7 @@ from deploy.demo import stories
 from deploy.demo.basket import person
 from deploy.demo.catalogue import DESK, HOOK
 from deploy.demo.shop import Order
-from deploy.demo.stories import DECLINED_CARD, PATIENCE, Visit
+from deploy.demo.stories import DECLINED_CARD, TIMEOUT, Visit
 from services.registry import SERVICES
 from shared.contracts.fulfillment import AddCodes
 from shared.contracts.payments import RefundPayment
@@ -27,8 +27,8 @@ from tests.faults.system import HASTY, SCARCE, System
 
 LAST_COPY = "numbered"
 STUMBLES = 5
-"""The course platform stumbles at one call out of so many. Were it at the first ones, whoever comes alone (just before
-payment stops for minutes) would meet them all, and wait for as long as the back-off then is."""
+"""The course platform fails at one call out of so many. If it failed at the first ones, a customer who comes alone
+(just before payment stops for minutes) would meet them all, and wait for the whole back-off."""
 
 
 class Staff:
@@ -38,7 +38,7 @@ class Staff:
         self._missing, self._remedy, self._timeout = expected, remedy, timeout
         self._done = asyncio.Event()
 
-    async def put_right(self) -> None:
+    async def fix(self) -> None:
         self._missing -= 1
         if not self._missing:
             await self._remedy()
@@ -74,7 +74,7 @@ async def wants_ten_per_cent_back(scene: Scene) -> None:
 
 
 async def is_refunded_by_two_at_once(scene: Scene) -> None:
-    """Each gives back 60 %: one of them has to be refused."""
+    """Each refunds 60 %: one of them has to be refused."""
     await scene.buys()
     await scene.sees("completed")
     amount = int(scene.order.latest["purchased"]) * 6 // 10
@@ -89,7 +89,7 @@ def _partly_refunded(order: Order) -> bool:
 async def books_where_the_desk_refuses(scene: Scene) -> None:
     await scene.buys()
     await scene.sees("failed")
-    await scene.staff["workshop"].put_right()
+    await scene.staff["workshop"].fix()
     await scene.order.is_tried_again()
     await scene.sees("completed")
 
@@ -97,7 +97,7 @@ async def books_where_the_desk_refuses(scene: Scene) -> None:
 async def waits_for_a_code(scene: Scene) -> None:
     await scene.buys()
     await scene.order.shows(_waits, "an item that waits", within=scene.timeout)
-    await scene.staff[SCARCE].put_right()
+    await scene.staff[SCARCE].fix()
     await scene.sees("completed")
 
 
@@ -108,7 +108,7 @@ def _waits(order: Order) -> bool:
 @dataclass(frozen=True)
 class Way:
     name: str
-    tell: Callable[[Scene], Awaitable[None]]
+    walk: Callable[[Scene], Awaitable[None]]
     skus: tuple[str, ...] = ("atlas", "audiobook")
     ends: frozenset[str] = frozenset({"completed"})
     store: str = ""
@@ -142,7 +142,7 @@ PATHS = (
 
 
 @dataclass
-class Told:
+class Journey:
     """A path, and the order that took it."""
 
     path: Way
@@ -154,23 +154,23 @@ class Told:
         return self.scene.order
 
 
-async def tell(
+async def walk(
     system: System,
     paths: Sequence[Way],
     *,
     seconds: float = 0.0,
     at_once: int = 600,
-    timeout: float = PATIENCE,
+    timeout: float = TIMEOUT,
     staff: Mapping[str, Staff] | None = None,
-) -> list[Told]:
+) -> list[Journey]:
     """Send one customer down each path, spread over so many seconds; returns when all stories are told. `timeout`:
     seconds that each waits for one step. `staff`: where `troubles` were shaped before."""
     if staff is None:
         staff = await troubles(system, paths, timeout)
-    told: list[Told] = []
+    told: list[Journey] = []
     room = asyncio.Semaphore(at_once)
 
-    async def one(it: Told) -> None:
+    async def one(it: Journey) -> None:
         try:
             await _happens(it)
             if it.trouble:
@@ -181,22 +181,22 @@ async def tell(
     async with asyncio.TaskGroup() as group:
         for path in paths:
             await room.acquire()
-            told.append(Told(path, _scene(system, path, staff, timeout)))
+            told.append(Journey(path, _scene(system, path, staff, timeout)))
             group.create_task(one(told[-1]))
             await asyncio.sleep(seconds / len(paths))
     return told
 
 
-async def tell_one(system: System, path: Way) -> Told:
+async def walk_one(system: System, path: Way) -> Journey:
     """Send one customer down a path on which no staff is needed."""
-    it = Told(path, _scene(system, path, {}, PATIENCE))
+    it = Journey(path, _scene(system, path, {}, TIMEOUT))
     await _happens(it)
     return it
 
 
-async def _happens(it: Told) -> None:
+async def _happens(it: Journey) -> None:
     try:
-        await it.path.tell(it.scene)
+        await it.path.walk(it.scene)
     except Exception as trouble:
         it.trouble = f"{type(trouble).__name__}: {trouble}"
 
@@ -226,7 +226,7 @@ def _scene(system: System, path: Way, staff: Mapping[str, Staff], timeout: float
     return Scene(order, customer, skus, "DE", 0, system.catalogue, system.bank, rng, timeout=timeout, staff=staff)
 
 
-async def troubles(system: System, paths: Sequence[Way], timeout: float = PATIENCE) -> dict[str, Staff]:
+async def troubles(system: System, paths: Sequence[Way], timeout: float = TIMEOUT) -> dict[str, Staff]:
     """Shape the troubles: a desk that refuses, a platform that stumbles, half of the last copies, no codes."""
     count = Counter(sku for path in paths for sku in path.skus)
     store = system.catalogue.main
@@ -237,14 +237,14 @@ async def troubles(system: System, paths: Sequence[Way], timeout: float = PATIEN
         await system.outside.inject(DESK, answer=422)
     await system.outside.inject("course", answer=500, times=1 + len(paths) // 30, every=STUMBLES)
 
-    async def mend() -> None:
+    async def repair() -> None:
         await system.outside.clear_fault(DESK)
 
     async def fill() -> None:
         codes = tuple(f"RARE-{number}-{random.randbytes(6).hex()}" for number in range(count[SCARCE]))
         await system.shop.storefront.publish(AddCodes(codes=codes), f"{store}/{SCARCE}", actor="staff")
 
-    return {"workshop": Staff(count["workshop"], mend, timeout), SCARCE: Staff(count[SCARCE], fill, timeout)}
+    return {"workshop": Staff(count["workshop"], repair, timeout), SCARCE: Staff(count[SCARCE], fill, timeout)}
 
 
 # How an order ended
@@ -253,8 +253,8 @@ End = dict[str, Any]
 """Everything about an order that must not depend on what was killed when."""
 
 
-async def ends(system: System, told: Sequence[Told]) -> list[End]:
-    """Asked in bulk where the outside world can tell of all at once."""
+async def ends(system: System, told: Sequence[Journey]) -> list[End]:
+    """Asked in bulk where the outside world can say so of all at once."""
     outside = Outside(
         intents=_grouped((await system.bank.books())["payment_intents"], lambda one: one["metadata"].get("order")),
         mails=await _mails(system),
@@ -263,7 +263,7 @@ async def ends(system: System, told: Sequence[Told]) -> list[End]:
     )
     room = asyncio.Semaphore(8)
 
-    async def one(it: Told) -> End:
+    async def one(it: Journey) -> End:
         async with room:
             return await _end(system, it, outside)
 
@@ -296,7 +296,7 @@ async def _mails(system: System) -> dict[str, list[Any]]:
     return _grouped(mails, lambda mail: mail["to"][0].lower())
 
 
-async def _end(system: System, it: Told, outside: Outside) -> End:
+async def _end(system: System, it: Journey, outside: Outside) -> End:
     order = await system.edges.order(it.order.id)
     intents = outside.intents.get(it.order.id, [])
     email = it.scene.customer.email

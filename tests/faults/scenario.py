@@ -1,4 +1,4 @@
-"""Orders flow, something breaks, and at the end nothing is lost, nobody is charged twice and every invariant holds."""
+"""A fault while orders are processed: at the end no order is lost or charged twice, and every invariant holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from tests.faults.paths import PATHS, Told, Way, tell
+from tests.faults.paths import PATHS, Journey, Way, walk
 from tests.faults.system import System
 from tests.faults.table import LONG, Table
 
@@ -29,9 +29,9 @@ class FaultScenario:
     seed: int
 
     async def survives(
-        self, what: str, break_it: Break, mend: Break = nothing, ways: Sequence[Way] = PATHS, after: float = SECONDS / 2
+        self, what: str, break_it: Break, fix: Break = nothing, ways: Sequence[Way] = PATHS, after: float = SECONDS / 2
     ) -> None:
-        """ORDERS customers come within SECONDS; it breaks `after` so many; `mend` when all stories are told."""
+        """ORDERS customers come within SECONDS; it breaks `after` so many; `fix` runs when all paths are taken."""
         rng, began = random.Random(self.seed), time.monotonic()
         crowd = (list(ways) * (ORDERS // len(ways) + 1))[:ORDERS]
         rng.shuffle(crowd)
@@ -42,11 +42,11 @@ class FaultScenario:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(later())
-            telling = group.create_task(tell(self.system, crowd, seconds=SECONDS))
-        await mend()
-        await self.ends_well(what, telling.result(), began)
+            walking = group.create_task(walk(self.system, crowd, seconds=SECONDS))
+        await fix()
+        await self.ends_well(what, walking.result(), began)
 
-    async def ends_well(self, what: str, told: Sequence[Told], began: float, remark: str = "") -> None:
+    async def ends_well(self, what: str, told: Sequence[Journey], began: float, remark: str = "") -> None:
         """Wait for rest, add the row to the table, and only then fail for what is wrong."""
         await self.system.at_rest()
         lost, twice = lost_of(told), await charged_twice(self.system, told)
@@ -57,7 +57,7 @@ class FaultScenario:
         assert violated == {}
 
 
-def lost_of(told: Sequence[Told]) -> list[str]:
+def lost_of(told: Sequence[Journey]) -> list[str]:
     """As the status topic tells the world; that it tells the truth is one of the invariants."""
     return [
         f"{it.path.name} {it.order.id} ended as {it.order.status or 'unknown'}. {it.trouble}"
@@ -66,7 +66,7 @@ def lost_of(told: Sequence[Told]) -> list[str]:
     ]
 
 
-async def charged_twice(system: System, told: Sequence[Told]) -> list[str]:
+async def charged_twice(system: System, told: Sequence[Journey]) -> list[str]:
     ours = {it.order.id for it in told}
     charges: dict[str, int] = {}
     for intent in (await system.bank.books())["payment_intents"]:

@@ -1,4 +1,4 @@
-"""A service comes back after a long time, and a mountain of messages waits for it."""
+"""A service starts after a long time, with a large backlog of messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploy.devstack.processes import Services, Worker
 from shared.contracts.envelope import encode
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted
 from shared.core import Message
-from tests.faults.paths import PATHS, tell
+from tests.faults.paths import PATHS, walk
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
 from tests.faults.table import LONG
@@ -30,18 +30,18 @@ LIMIT_MB = 150
 DRAINED_WITHIN = 300.0
 
 
-async def test_a_service_starts_with_a_backlog(ordeal: FaultScenario) -> None:
+async def test_a_service_starts_with_a_backlog(scenario: FaultScenario) -> None:
     """Checkout's own, of checkouts opened and refused: real decisions, rows, timers and events, but no mail or webhook,
     whose receivers would set the pace (200 mails/s). Customers who buy come behind it."""
-    system, began = ordeal.system, time.monotonic()
+    system, began = scenario.system, time.monotonic()
     workers = [worker for worker in system.services.workers if worker.service == "checkout"]
     async with away(workers):
         pile = await pile_up(system, MESSAGES // (1 + TRIES))
         seen = [worker.log.stat().st_size for worker in workers]
-    crowd = random.Random(ordeal.seed).choices([way for way in PATHS if way.ends == {"completed"}], k=ORDERS)
+    crowd = random.Random(scenario.seed).choices([way for way in PATHS if way.ends == {"completed"}], k=ORDERS)
     back = time.monotonic()
     async with memory_of(system.services) as peak:
-        behind = asyncio.create_task(tell(system, crowd))
+        behind = asyncio.create_task(walk(system, crowd))
         await drained(system, pile)
         rate = MESSAGES / (time.monotonic() - back)
         told = await behind
@@ -50,7 +50,7 @@ async def test_a_service_starts_with_a_backlog(ordeal: FaultScenario) -> None:
     largest = max(peak.mb, key=lambda name: peak.mb[name])
     memory = f"peak {peak.mb[largest]:.0f} MB ({largest})"
     remark = f"{MESSAGES} messages, {rate:.0f}/s, {memory}, shares given out {joined} times"
-    await ordeal.ends_well("(i) backlog at the start", told, began, remark)
+    await scenario.ends_well("(i) backlog at the start", told, began, remark)
     assert peak.mb[largest] <= LIMIT_MB, peak.mb
     # The first to start gets all partitions, and a part of them when the other one comes.
     assert max(joined) <= 2, joined
@@ -104,8 +104,8 @@ async def drained(system: System, pile: Backlog) -> None:
 
 
 async def between(system: System, table: str, column: str, ids: list[str]) -> int:
-    """How many rows there are from the first id to the last: ids sort by time, and nobody else made any meanwhile. Of
-    the two only the time is compared: the inbox has the source mixed with the rest."""
+    """How many rows there are from the first id to the last: ids sort by time, and no others were made meanwhile. Only
+    the time is compared, since the inbox has the source mixed with the rest."""
     first, last = f"{min(ids)[:18]}-0000-000000000000", f"{max(ids)[:18]}-ffff-ffffffffffff"
     query = f"select count(*) from {table} where {column} between '{first}' and '{last}'"
     return int(await system.value("checkout", query))

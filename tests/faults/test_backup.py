@@ -1,4 +1,4 @@
-"""A stranger's long transaction, such as a backup, keeps every database from forgetting: the rate must not suffer."""
+"""Another program's long transaction, such as a backup, keeps dead rows in every database: the rate must not drop."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from services.registry import SERVICES
-from tests.faults.paths import LAST_COPY, PATHS, Told, tell_one
+from tests.faults.paths import LAST_COPY, PATHS, Journey, walk_one
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
 
 WARM, BEFORE, OPEN, IN_FLIGHT = (8.0, 30.0, 120.0, 120) if LONG else (3.0, 8.0, 10.0, 50)
-"""Seconds, and customers in the shop at any time: whoever leaves is followed by another one."""
+"""Seconds, and customers in the shop at any time: each who leaves is followed by another one."""
 TRIES = 1 if LONG else 3
 """Ten seconds say little on a machine that has other work to do."""
 ENOUGH = 0.7
 WAYS = [way for way in PATHS if not way.store and not {LAST_COPY, SCARCE, "workshop"}.intersection(way.skus)]
-"""Those that need nobody and no deadline to come to their end."""
+"""Paths that end without staff and without a deadline."""
 
 
 @dataclass
 class Crowd:
-    told: list[Told] = field(default_factory=list)
+    told: list[Journey] = field(default_factory=list)
     leaving: bool = False
 
     async def rate(self, seconds: float) -> float:
@@ -38,9 +38,9 @@ class Crowd:
         return (len(self.told) - before) / (time.monotonic() - began)
 
 
-async def test_a_backup_stays_open_in_every_database(ordeal: FaultScenario) -> None:
-    system, began = ordeal.system, time.monotonic()
-    async with crowded(system, random.Random(ordeal.seed)) as crowd:
+async def test_a_backup_stays_open_in_every_database(scenario: FaultScenario) -> None:
+    system, began = scenario.system, time.monotonic()
+    async with crowded(system, random.Random(scenario.seed)) as crowd:
         await asyncio.sleep(WARM)
         for _ in range(TRIES):
             before = await crowd.rate(BEFORE)
@@ -49,7 +49,7 @@ async def test_a_backup_stays_open_in_every_database(ordeal: FaultScenario) -> N
             if during >= ENOUGH * before:
                 break
     remark = f"{before:.0f} orders/s before, {during:.0f} while open for {OPEN:.0f} s: {during / before:.0%}"
-    await ordeal.ends_well("(j) long REPEATABLE READ everywhere", crowd.told, began, remark)
+    await scenario.ends_well("(j) long REPEATABLE READ everywhere", crowd.told, began, remark)
     assert during >= ENOUGH * before, remark
 
 
@@ -60,7 +60,7 @@ async def crowded(system: System, rng: random.Random) -> AsyncIterator[Crowd]:
 
     async def customers() -> None:
         while not crowd.leaving:
-            crowd.told.append(await tell_one(system, rng.choice(WAYS)))
+            crowd.told.append(await walk_one(system, rng.choice(WAYS)))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):

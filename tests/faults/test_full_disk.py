@@ -59,8 +59,8 @@ async def system(small_disk: Path) -> AsyncIterator[System]:
         yield system
 
 
-async def test_the_disk_is_full_for_a_while(ordeal: FaultScenario, small_disk: Path) -> None:
-    system = ordeal.system
+async def test_the_disk_is_full_for_a_while(scenario: FaultScenario, small_disk: Path) -> None:
+    system = scenario.system
 
     async def break_it() -> None:
         with _no_room_on(small_disk):
@@ -75,7 +75,7 @@ async def test_the_disk_is_full_for_a_while(ordeal: FaultScenario, small_disk: P
                 await part.start()
         await system.services.until_ready()
 
-    await ordeal.survives("(g) full disk, then room again", break_it)
+    await scenario.survives("(g) full disk, then room again", break_it)
 
 
 @contextlib.contextmanager

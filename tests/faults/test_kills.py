@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from deploy.devstack.processes import Services, Worker
 from services.registry import SERVICES
-from tests.faults.paths import LAST_COPY, PATHS, End, Told, ends, tell
+from tests.faults.paths import LAST_COPY, PATHS, End, Journey, ends, walk
 from tests.faults.scenario import charged_twice
 from tests.faults.system import HESITANT, System
 from tests.faults.table import LONG, Table
@@ -29,19 +29,19 @@ BOTH = 0.3
 async def test_every_path_ends_as_in_peace_while_processes_are_killed(system: System, table: Table, seed: int) -> None:
     rng = random.Random(seed)
     crowd = [*PATHS, *(way for way in PATHS if LAST_COPY in way.skus)]  # two customers for one last copy
-    peaceful = await tell(system, crowd)
+    peaceful = await walk(system, crowd)
     await system.at_rest()
     expected = _by_name(peaceful, await ends(system, peaceful))
     assert [end for found in expected.values() for end in found if end["trouble"]] == []
 
-    began, told, wrong, twice = time.monotonic(), list[Told](), list[str](), 0
+    began, told, wrong, twice = time.monotonic(), list[Journey](), list[str](), 0
     last_copies, struck = Counter[str](), Counter[str]()
     for _ in range(ROUNDS):
         many = [replace(way, store=HESITANT) if way.store else way for way in crowd * COPIES]
         rng.shuffle(many)
         many.sort(key=lambda way: not way.store)  # those who have to be waited for come first
         async with blows(system.services, rng, struck):
-            told = await tell(system, many, seconds=SECONDS)
+            told = await walk(system, many, seconds=SECONDS)
         await system.at_rest()
         found = await ends(system, told)
         wrong += [
@@ -63,7 +63,7 @@ async def test_every_path_ends_as_in_peace_while_processes_are_killed(system: Sy
     assert violated == {}
 
 
-def _by_name(told: list[Told], found: list[End]) -> dict[str, list[End]]:
+def _by_name(told: list[Journey], found: list[End]) -> dict[str, list[End]]:
     expected: dict[str, list[End]] = {}
     for it, end in zip(told, found, strict=True):
         expected.setdefault(it.path.name, []).append(end)
@@ -100,7 +100,7 @@ async def blows(services: Services, rng: random.Random, struck: Counter[str]) ->
 
 
 def _in_turn(rng: random.Random) -> Iterator[str]:
-    """Services in rounds, each round in another order: nobody is spared for long."""
+    """Services in rounds, each round in another order: so that each is killed often."""
     return itertools.chain.from_iterable(rng.sample(SERVICES, k=len(SERVICES)) for _ in itertools.count())
 
 

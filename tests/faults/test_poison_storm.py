@@ -1,4 +1,4 @@
-"""Records that nobody should send pour in while orders flow: each is set aside alone, and no worker ends."""
+"""Invalid records arrive in masses while orders are processed: each is parked by itself, and no worker ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CODECS = (0, GZIP, SNAPPY, LZ4, ZSTD)
 
 
 def good_headers(key: str) -> Headers:
-    envelope = Envelope(uuid7(), OrderPaid.type, "nobody", key, datetime.now(UTC))
+    envelope = Envelope(uuid7(), OrderPaid.type, "unknown", key, datetime.now(UTC))
     return tuple((name.encode(), value) for name, value in to_headers(envelope))
 
 
@@ -96,14 +96,14 @@ class Storm:
                 raise
 
     async def abort(self) -> None:
-        """Checkouts in a transaction that is aborted: nobody may ever hear of these orders."""
+        """Checkouts in a transaction that is aborted: these orders must never exist."""
         servers = self.system.settings.kafka.bootstrap_servers
         producer = AIOKafkaProducer(bootstrap_servers=servers, transactional_id=f"storm-{uuid7()}")
         await producer.start()
         await producer.begin_transaction()
         for _ in range(3):
             key = f"aborted-{uuid7()}"
-            customer = person("Nobody", str(uuid7()))
+            customer = person("Aborted", str(uuid7()))
             submitted = checkout(self.system.catalogue, "lasting", customer, [("atlas", 1)])
             envelope = Envelope(uuid7(), CheckoutSubmitted.type, "storm", key, datetime.now(UTC))
             await producer.send(CHECKOUTS.name, encode(submitted), key=key.encode(), headers=to_headers(envelope))
@@ -112,22 +112,22 @@ class Storm:
         await producer.stop()
 
 
-async def test_poison_pours_in_while_orders_flow(ordeal: FaultScenario) -> None:
-    system = ordeal.system
+async def test_poison_pours_in_while_orders_flow(scenario: FaultScenario) -> None:
+    system = scenario.system
     client = AIOKafkaClient(bootstrap_servers=system.settings.kafka.bootstrap_servers)
     await client.bootstrap()
-    storm = Storm(system, random.Random(ordeal.seed), client)
+    storm = Storm(system, random.Random(scenario.seed), client)
     pids = {worker.name: worker.pid for worker in system.services.workers}
     parked: list[str] = []
 
-    async def mend() -> None:
+    async def fix() -> None:
         await client.close()
         parked.extend(await only_garbage(system))
 
     async def rage() -> None:
         await storm.rages(ORDERS * RECORDS_OF_AN_ORDER // 20, SECONDS)
 
-    await ordeal.survives("(p) poison storm, 5 % of all records", rage, mend, after=0.1)
+    await scenario.survives("(p) poison storm, 5 % of all records", rage, fix, after=0.1)
 
     assert {worker.name: worker.pid for worker in system.services.workers} == pids, "a worker ended"
     assert len(parked) >= storm.sent

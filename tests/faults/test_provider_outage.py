@@ -1,6 +1,6 @@
 """For minutes the payment provider carries out what it is asked, but neither its answers nor its callbacks arrive.
 
-Nobody may be told "declined" for a charge that was carried out: a customer who is told so pays again. Nor may staff be
+No customer may be told "declined" about a charge that was carried out: they would pay again. Nor may staff be
 told that a refund failed which went through.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from deploy.client.storefront import Follower, Read
 from shared.contracts.checkout import ORDERS, OrderPaymentDeclined, OrderRefundFailed
-from tests.faults.paths import PATHS, Scene, Way, tell
+from tests.faults.paths import PATHS, Scene, Way, walk
 from tests.faults.scenario import FaultScenario, charged_twice
 from tests.faults.system import System
 from tests.faults.table import LONG
@@ -33,7 +33,7 @@ TRIES = 5
 
 @dataclass
 class Letters:
-    """What customers and staff are told of payments; whoever is told of a decline of a good card pays again."""
+    """What customers and staff are told about payments. Who is told that a good card was declined pays again."""
 
     system: System
     meant: dict[str, int] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Letters:
     def on(self, way: Way) -> Way:
         """The way, walked by a customer who reads letters."""
 
-        async def tell_it(scene: Scene) -> None:
+        async def walk_it(scene: Scene) -> None:
             self.meant[scene.order.id] = way.declines
-            await way.tell(scene)
+            await way.walk(scene)
 
-        return replace(way, tell=tell_it)
+        return replace(way, walk=walk_it)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[None]:
@@ -81,8 +81,8 @@ class Letters:
             await self.system.shop.orders[record.key].pays_again()
 
 
-async def test_answers_of_the_provider_are_lost_for_minutes(ordeal: FaultScenario) -> None:
-    system, rng, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
+async def test_answers_of_the_provider_are_lost_for_minutes(scenario: FaultScenario) -> None:
+    system, rng, began = scenario.system, random.Random(scenario.seed), time.monotonic()
     letters = Letters(system)
     crowd = ([letters.on(way) for way in PATHS] * (CUSTOMERS // len(PATHS) + 1))[:CUSTOMERS]
     rng.shuffle(crowd)
@@ -90,18 +90,18 @@ async def test_answers_of_the_provider_are_lost_for_minutes(ordeal: FaultScenari
     async with letters.read():
         async with asyncio.TaskGroup() as group:
             group.create_task(outage(system))
-            telling = group.create_task(tell(system, crowd, seconds=SECONDS, timeout=TIMEOUT))
+            walking = group.create_task(walk(system, crowd, seconds=SECONDS, timeout=TIMEOUT))
         with contextlib.suppress(AssertionError):  # said below, with all else that is wrong
             await system.at_rest()
 
     books = (await system.bank.books())["payment_intents"]
     told_wrongly = sorted(letters.declined & set(charges(books)))
     refunded_wrongly = sorted(letters.refunds_failed & set(refunds(books)))
-    twice = await charged_twice(system, telling.result())
+    twice = await charged_twice(system, walking.result())
     remark = (
         f"{len(told_wrongly)} told of a decline though charged, {len(refunded_wrongly)} of a failed refund though done"
     )
-    await ordeal.ends_well("(k) Stripe's answers and callbacks lost", telling.result(), began, remark)
+    await scenario.ends_well("(k) Stripe's answers and callbacks lost", walking.result(), began, remark)
     assert not told_wrongly
     assert not refunded_wrongly
     assert not twice

@@ -34,7 +34,7 @@ from deploy.devstack.processes import Worker
 from services.registry import SERVICES
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
 from shared.shell.kafka.source import connection, left
-from tests.faults.paths import PATHS, Staff, Told, Way, tell, troubles
+from tests.faults.paths import PATHS, Journey, Staff, Way, troubles, walk
 from tests.faults.scenario import FaultScenario, lost_of
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
@@ -63,8 +63,8 @@ class Effects:
     """By order and item."""
 
 
-async def test_a_restored_database_does_nothing_twice(ordeal: FaultScenario, tmp_path: Path) -> None:
-    system, rng, began = ordeal.system, random.Random(ordeal.seed), time.monotonic()
+async def test_a_restored_database_does_nothing_twice(scenario: FaultScenario, tmp_path: Path) -> None:
+    system, rng, began = scenario.system, random.Random(scenario.seed), time.monotonic()
     # By HTTP, which a restored database does not hear again: everything before the dump.
     staff = await troubles(system, crowd(BEFORE) + crowd(AFTER) + crowd(DURING) * len(SERVICES))
     told = await customers(system, rng, BEFORE, staff)
@@ -81,7 +81,7 @@ async def test_a_restored_database_does_nothing_twice(ordeal: FaultScenario, tmp
         lost += [f"{service} restored: {what}" for what in (*lost_of(more), *changed(statuses, await ends(system)))]
         told, before = [*told, *more], after
     remark = f"{AFTER} orders in the gap, {len(failures)} effects twice"
-    ordeal.table.add(
+    scenario.table.add(
         "(o) each database restored", len(told), len(lost), len(failures), time.monotonic() - began, remark
     )
     assert not failures, "\n".join(failures)
@@ -92,10 +92,10 @@ def crowd(number: int) -> list[Way]:
     return (WAYS * (number // len(WAYS) + 1))[:number]
 
 
-async def customers(system: System, rng: random.Random, number: int, staff: Mapping[str, Staff]) -> list[Told]:
+async def customers(system: System, rng: random.Random, number: int, staff: Mapping[str, Staff]) -> list[Journey]:
     ways = crowd(number)
     rng.shuffle(ways)
-    return await tell(system, ways, seconds=SECONDS, staff=staff)
+    return await walk(system, ways, seconds=SECONDS, staff=staff)
 
 
 # As an operator would
@@ -185,7 +185,7 @@ async def set_group_back(system: System, group: str, moment: datetime) -> None:
         await left(consumer)
 
 
-# What came of it
+# The outcome
 
 
 async def effects(system: System) -> Effects:

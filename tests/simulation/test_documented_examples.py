@@ -1,4 +1,4 @@
-"""docs/simulation.md promises a fault and an invariant in ten minutes: its examples, typed in where it says."""
+"""The examples of docs/simulation.md (add a fault, add an invariant), inserted where it says."""
 
 from __future__ import annotations
 

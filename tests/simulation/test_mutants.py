@@ -1,4 +1,4 @@
-"""Does it find bugs? Each known fault, planted in the real code, must be found.
+"""Does it detect bugs? Each known bug, injected into the real code, must be detected.
 
 ORDERBUS_LONG=1 looks for all of them; `python -m tests.simulation.mutants.hunt` prints the table.
 """
@@ -19,18 +19,18 @@ LONG = bool(os.environ.get("ORDERBUS_LONG"))
 @pytest.mark.parametrize(
     "mutant", [mutant for mutant in MUTANTS.values() if LONG or not mutant.slow], ids=lambda mutant: mutant.name
 )
-def test_a_planted_fault_is_found(mutant: Mutant) -> None:
+def test_an_injected_bug_is_detected(mutant: Mutant) -> None:
     hunted = hunt(mutant)
 
     assert hunted.found, f"{mutant.name} survived {hunted.seeds} seeds ({hunted.seconds:.0f} s) at level {mutant.level}"
 
 
 @pytest.mark.parametrize("level", ["many", "storm"])
-def test_without_a_plant_the_same_seeds_are_clean(level: str) -> None:
+def test_without_a_bug_the_same_seeds_are_clean(level: str) -> None:
     assert [violation for seed in range(1, 4) for violation in simulate(seed, 20, level).violations] == []
 
 
-def test_the_faults_that_every_shell_like_this_must_fear_are_planted() -> None:
+def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
     assert {
         "the inbox is skipped",
         "offsets are committed before the work",

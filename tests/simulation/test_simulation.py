@@ -1,6 +1,6 @@
 """The simulation itself: clean seeds, the same history for the same seed, and a failure that can be repeated.
 
-ORDERBUS_LONG=1 runs more seeds, and the plants longer.
+ORDERBUS_LONG=1 runs more seeds, and the mutants for longer.
 """
 
 from __future__ import annotations

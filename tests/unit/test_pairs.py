@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from tests.benchmarks.pairs import ENOUGH, Pair, Turn, cpu_by_process, cpu_ratio, rate_ratio
+from tests.benchmarks.pairs import ENOUGH, Measurement, Pair, cpu_by_process, cpu_ratio, rate_ratio
 
 
 def pairs(after_over_before: float, *, count: int = 7, noise: float = 0.01) -> list[Pair]:
@@ -15,9 +15,11 @@ def pairs(after_over_before: float, *, count: int = 7, noise: float = 0.01) -> l
     for _ in range(count):
         hour = rng.uniform(1.0, 1.5)
 
-        def turn(cost: float, hour: float = hour) -> Turn:
+        def turn(cost: float, hour: float = hour) -> Measurement:
             cost *= hour * rng.uniform(1 - noise, 1 + noise)
-            return Turn(1500 / cost, 1600 / cost, {"p50": 1, "p99": 2}, {"checkout": cost, "PostgreSQL": 2 * cost})
+            return Measurement(
+                1500 / cost, 1600 / cost, {"p50": 1, "p99": 2}, {"checkout": cost, "PostgreSQL": 2 * cost}
+            )
 
         found.append(Pair(turn(3.0), turn(3.0 * after_over_before)))
     return found

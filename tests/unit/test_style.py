@@ -43,7 +43,17 @@ NOT_YET: tuple[str, ...] = (
     "shared/core/",
     "shared/shell/",
     "shared/simulation/",
-    "tests/",
+    "tests/benchmarks/growth.py",
+    "tests/e2e/test_command_line.py",
+    "tests/faults/test_outages.py",
+    "tests/integration/",
+    "tests/simulation/mutants/",
+    "tests/unit/checkout/",
+    "tests/unit/fulfillment/",
+    "tests/unit/notifications/",
+    "tests/unit/payments/",
+    "tests/unit/shell/",
+    "tests/unit/test_",
 )
 """Files and folders that do not keep these rules yet. Only ever shrinks."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column, relationship, selectinload
+from sqlalchemy.orm import selectinload
 
 from services.checkout.domain.numbers import order_number
 from shared.contracts import fulfillment, notifications, payments, storefront
@@ -35,7 +34,6 @@ from shared.contracts.values import (
     DeliveryStatus,
     FulfilmentStatus,
     Instructions,
-    OrderItem,
     OrderStatus,
     PaymentStatus,
     StoreCard,
@@ -43,99 +41,9 @@ from shared.contracts.values import (
 from shared.core import Problem
 from shared.core.money import allocate
 from tests.benchmarks.usual_way.messaging import Handlers, Incoming
-from tests.benchmarks.usual_way.tables import Base
+from tests.benchmarks.usual_way.order_tables import Line, Order, Sku, Store, TimelineEntry
 
 TOPICS = [storefront.CHECKOUTS, payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS]
-
-
-class Store(Base):
-    __tablename__ = "stores"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    card: Mapped[dict[str, Any]]
-    currencies: Mapped[list[str]] = mapped_column(sa.ARRAY(sa.Text))
-    grace: Mapped[int]
-    """Seconds."""
-
-
-class Sku(Base):
-    __tablename__ = "skus"
-
-    store: Mapped[str] = mapped_column(primary_key=True)
-    sku: Mapped[str] = mapped_column(primary_key=True)
-    product: Mapped[str]
-    prices: Mapped[dict[str, Any]]
-    shippable: Mapped[bool]
-
-
-class Line(Base):
-    __tablename__ = "order_lines"
-
-    order_id: Mapped[str] = mapped_column(sa.ForeignKey("orders.id"), primary_key=True)
-    item: Mapped[str] = mapped_column(primary_key=True)
-    sku: Mapped[str]
-    product: Mapped[str]
-    quantity: Mapped[int]
-    unit_price: Mapped[int]
-    purchased: Mapped[int]
-    shippable: Mapped[bool]
-    delivery: Mapped[str] = mapped_column(default="pending")
-    instructions: Mapped[dict[str, Any] | None]
-
-    def as_item(self) -> OrderItem:
-        return OrderItem(
-            item=self.item,
-            sku=self.sku,
-            product=self.product,
-            quantity=self.quantity,
-            unit_price=self.unit_price,
-            line_total=self.quantity * self.unit_price,
-            purchased=self.purchased,
-            shippable=self.shippable,
-        )
-
-
-class Order(Base):
-    __tablename__ = "orders"
-    __table_args__ = (
-        sa.Index("orders_newest", "created_at", "id"),
-        sa.Index("orders_by_status", "status", "created_at", "id"),
-        sa.Index("orders_by_email", "email"),
-    )
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    number: Mapped[str] = mapped_column(unique=True)
-    store: Mapped[str]
-    status: Mapped[str]
-    payment_status: Mapped[str] = mapped_column(default="pending")
-    revision: Mapped[int] = mapped_column(default=0)
-    currency: Mapped[str]
-    email: Mapped[str | None]
-    customer: Mapped[dict[str, Any] | None]
-    subtotal: Mapped[int] = mapped_column(default=0)
-    tax: Mapped[int] = mapped_column(default=0)
-    total: Mapped[int] = mapped_column(default=0)
-    purchased: Mapped[int] = mapped_column(default=0)
-    payment_method: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(default=0)
-    country: Mapped[str | None]
-    created_at: Mapped[datetime]
-    placed_at: Mapped[datetime | None]
-    paid_at: Mapped[datetime | None]
-    completed_at: Mapped[datetime | None]
-    closed_at: Mapped[datetime | None]
-    lines: Mapped[list[Line]] = relationship(order_by=Line.item)
-
-
-class TimelineEntry(Base):
-    __tablename__ = "timeline"
-
-    id: Mapped[int] = mapped_column(sa.Identity(always=True), primary_key=True)
-    order_id: Mapped[str] = mapped_column(index=True)
-    at: Mapped[datetime]
-    actor: Mapped[str]
-    what: Mapped[str]
-    text: Mapped[str]
 
 
 async def opened(message: CheckoutOpened, incoming: Incoming) -> None:
@@ -259,7 +167,7 @@ async def reserved(message: StockReserved, incoming: Incoming) -> None:
             payment_method=order.payment_method,
         )
     )
-    changed(order, incoming, message.type, "The stock is set aside.")
+    changed(order, incoming, message.type, "Stock reserved.")
 
 
 async def sold_out(message: StockRefused, incoming: Incoming) -> None:
@@ -390,7 +298,7 @@ def refuse(incoming: Incoming, command: str, problems: list[Problem]) -> None:
             command=command,
             command_id=str(incoming.envelope.id),
             code="invalid_submission",
-            text="The checkout is not right.",
+            text="The checkout is invalid.",
             problems=tuple(problems),
         )
     )

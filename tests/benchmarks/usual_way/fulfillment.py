@@ -112,7 +112,7 @@ async def paid(message: OrderPaid, incoming: Incoming) -> None:
 
 
 async def deliver(action: dict[str, Any], order: str, item: str) -> Instructions | None:
-    """None: somebody must send a parcel."""
+    """None: staff must ship a parcel."""
     if action["kind"] == "shipment":
         return None
     await outside.answer()

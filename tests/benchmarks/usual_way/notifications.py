@@ -59,8 +59,8 @@ class Mail(Base):
     at: Mapped[datetime]
 
 
-class Posting(Base):
-    __tablename__ = "postings"
+class WebhookDelivery(Base):
+    __tablename__ = "webhook_deliveries"
 
     message_id: Mapped[str] = mapped_column(primary_key=True)
     order_id: Mapped[str] = mapped_column(index=True)
@@ -168,7 +168,7 @@ async def post_one(thread: Thread, incoming: Incoming, endpoint: Endpoint, event
     payload = json.dumps({"event": event, "timestamp": incoming.at.isoformat(), "data": data})
     await outside.answer()
     incoming.session.add(
-        Posting(
+        WebhookDelivery(
             message_id=identity,
             order_id=thread.order_id,
             endpoint=endpoint.id,

@@ -11,9 +11,9 @@ from deploy.demo.catalogue import WEBHOOK_EVENTS, Catalogue
 from services.registry import SERVICES
 from shared.contracts.values import StoreCard
 from shared.shell.postgres.engine import async_url
-from tests.benchmarks.usual_way.checkout import Sku, Store
 from tests.benchmarks.usual_way.fulfillment import Product, Stock
 from tests.benchmarks.usual_way.notifications import Endpoint
+from tests.benchmarks.usual_way.order_tables import Sku, Store
 from tests.benchmarks.usual_way.tables import Base, create_tables
 
 

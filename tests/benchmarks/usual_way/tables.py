@@ -1,4 +1,4 @@
-"""What every service of the usual way has in its database beside its own tables."""
+"""The tables that every service of the usual way has in addition to its own."""
 
 from __future__ import annotations
 

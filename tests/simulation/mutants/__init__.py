@@ -1,1 +1,1 @@
-"""Known faults, planted one at a time: the simulation must find each."""
+"""Known bugs, injected one at a time: the simulation must detect each."""

@@ -35,7 +35,7 @@ from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Sto
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A known fault, and the weather in which it is looked for."""
+    """A known bug, and the level of faults at which it is searched for."""
 
     name: str
     put: Callable[[], AbstractContextManager[None]]

@@ -1,4 +1,4 @@
-"""Looks for a planted fault, seed after seed. `python -m tests.simulation.mutants.hunt` prints the table of all."""
+"""Searches for an injected bug, seed after seed. `python -m tests.simulation.mutants.hunt` prints the table of all."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import doubts
+from tests.simulation.mutants import unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "SECONDS", "Hunt", "doubts", "hunt"]
+__all__ = ["MUTANTS", "SECONDS", "Hunt", "hunt", "unknowns"]
 
 SECONDS = 60.0
 """Of CPU time, in which each must be found."""

@@ -1,4 +1,4 @@
-"""Mutants about not knowing, about what nobody can read, and about what comes again."""
+"""Mutants about unknown outcomes, unreadable rows and repeated messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pause_counts() -> Iterator[None]:
 
 
 @mutant("a retry ends being in doubt", level="storm", slow=True)
-def doubt_forgotten() -> Iterator[None]:
+def in_doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
     def judged(row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, *more: Any) -> rules.Step:
@@ -52,7 +52,7 @@ def doubt_forgotten() -> Iterator[None]:
 
 
 @mutant("giving up in doubt says failed", level="storm", slow=True)
-def doubt_is_failure() -> Iterator[None]:
+def in_doubt_is_failure() -> Iterator[None]:
     def failed(operation: Operation, error: str) -> Outcome:
         kind: Any = type(operation)
         outcome: Outcome = kind.Failed("gave_up", error)
@@ -62,7 +62,7 @@ def doubt_is_failure() -> Iterator[None]:
         yield
 
 
-# What nobody can read, and what comes again
+# Unreadable rows, and repeated messages
 
 
 @mutant("parking raises")
@@ -98,7 +98,7 @@ def dead_letter_unbounded() -> Iterator[None]:
 
 @mutant("a message is known by its id alone")
 def id_alone() -> Iterator[None]:
-    """Whoever has an id that was there before is dropped, whoever sent it and whatever it says."""
+    """A message with a known id is dropped, whatever its source and content."""
 
     def no_other(*asked: Any) -> None:
         return None
