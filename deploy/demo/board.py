@@ -14,10 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from deploy.demo.play import Tally
+from shared.contracts.values import OrderStatus
 
-ORDER = (
-    "created pending_payment processing completed failed cancelled expired refunded".split()  # as an order lives
-)
 LINE_EVERY = 3.0
 
 
@@ -76,7 +74,7 @@ def board(tally: Tally) -> RenderableType:
     states.add_column(min_width=16)
     states.add_column(justify="right", min_width=5)
     states.add_column()
-    for status in [*ORDER, *sorted(by_status.keys() - set(ORDER))]:
+    for status in (*OrderStatus, "unseen"):
         count = by_status.get(status, 0)
         if count:
             states.add_row(status, str(count), Text("█" * max(1, count * 50 // max(1, tally.wanted)), style="cyan"))

@@ -33,7 +33,7 @@ from shared.contracts.storefront import (
     PaymentChoice,
     SubmittedItem,
 )
-from shared.contracts.values import Address, Customer
+from shared.contracts.values import UNFINISHED, UNPAID, VOID, Address, Customer
 from shared.core import Command
 from shared.shell.ports.bus import BusRecord
 
@@ -52,7 +52,6 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
 }
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
-OPEN = ("created", "pending_payment")
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
 
 
@@ -207,7 +206,7 @@ class People:
         timeout = 4
         while timeout:
             status = await self._changed(key)
-            if status is None or status["status"] not in OPEN:
+            if status is None or status["status"] not in UNPAID:
                 return
             url = status.get("pay_url") or ""
             if not url or status["status"] != "pending_payment":
@@ -304,7 +303,7 @@ class People:
     def _kept(self) -> list[str]:
         """Orders that came to nothing, and whose money the provider did not give back: staff ask once more."""
         rows = self.world.stores["payments"].rows("payments")
-        gone = [key for key, told in self.world.statuses.items() if told["status"] in ("cancelled", "expired")]
+        gone = [key for key, told in self.world.statuses.items() if told["status"] in VOID]
         sums = {key: rows[key].columns for key in gone if key in rows and rows[key].columns}
         return [key for key, row in sums.items() if row["captured"] > row["refunded"] + row["pending"]]
 
@@ -316,7 +315,7 @@ class People:
 
     def _waits(self, key: str) -> bool:
         status = self.world.statuses.get(key)
-        return bool(status and status["status"] in ("processing", "failed"))
+        return bool(status and status["status"] in UNFINISHED)
 
     async def _see_to(self, key: str) -> None:
         items = self.world.statuses[key]["items"]

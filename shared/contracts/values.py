@@ -59,6 +59,14 @@ class OrderStatus(StrEnum):
     RETURNED = "returned"
 
 
+UNPAID = frozenset({OrderStatus.CREATED, OrderStatus.RECEIVED, OrderStatus.ACCEPTED, OrderStatus.PENDING_PAYMENT})
+"""The order may still be paid."""
+UNFINISHED = frozenset({OrderStatus.PROCESSING, OrderStatus.FAILED})
+"""The order is paid, and not completed."""
+VOID = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.DECLINED})
+"""The order came to nothing: what was captured is refunded, what was reserved is released."""
+
+
 class PaymentStatus(StrEnum):
     PENDING = "pending"
     AUTHORIZED = "authorized"
@@ -191,3 +199,8 @@ class StoreCard(Value):
     support_email: Email
     order_url: Url
     """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
+
+
+def order_page(order_url: str, order: str) -> str:
+    """The page of an order, from a store's `order_url`."""
+    return order_url.replace("{order}", order)

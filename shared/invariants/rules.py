@@ -11,10 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
+from shared.contracts.values import VOID, OrderStatus
 from shared.invariants.facts import Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts
-
-GONE = frozenset({"cancelled", "expired", "declined"})
-"""Orders that must not keep a customer's money."""
 
 
 def ledger_matches_provider(evidence: Evidence) -> Iterator[str]:
@@ -58,7 +56,7 @@ def refunds_within_captures(evidence: Evidence) -> Iterator[str]:
 def _counted_alike(order: OrderFacts, payment: PaymentFacts | None) -> Iterator[str]:
     captured = payment.captured - payment.surplus if payment else 0
     refunded = payment.refunded - payment.surplus_refunded if payment else 0
-    if order.status in GONE:
+    if order.status in VOID:
         if payment and payment.captured - payment.refunded - payment.pending > 0 and not payment.unresolved:
             yield f"order {order.number} is {order.status}, but {captured - refunded} {order.currency} are kept"
         return
@@ -140,7 +138,7 @@ def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
             if units and order.purchased and not order.paid and order.key not in evidence.busy:
                 yield f"order {order.number}: item {item} was delivered, but nothing was paid"
     for order in evidence.orders.values():
-        if order.status == "completed" and order.purchased and order.paid < order.purchased:
+        if order.status == OrderStatus.COMPLETED and order.purchased and order.paid < order.purchased:
             yield f"order {order.number} is completed, but {order.paid} of {order.purchased} are paid"
 
 
@@ -177,9 +175,15 @@ def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hou
             continue
         if order.key in evidence.alerted:
             continue
+<<<<<<< HEAD
         if order.status == "processing":
             yield f"order {order.number} is paid and unfinished, but nothing is under way and staff were not told"
         elif order.status == "pending_payment" and order.deadline and order.deadline + timeout < evidence.at:
+=======
+        if order.status == OrderStatus.PROCESSING:
+            yield f"order {order.number} is paid and unfinished, and neither anything is under way nor anybody told"
+        elif order.status == OrderStatus.PENDING_PAYMENT and order.deadline and order.deadline + timeout < evidence.at:
+>>>>>>> 712aee2 (Keep the sets of order statuses, and the links to orders, in one place)
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
 
 

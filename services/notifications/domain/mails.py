@@ -11,6 +11,7 @@ from typing import Any
 from services.notifications.domain.operations import SendEmail
 from services.notifications.domain.state import Audience, Mail, NotificationLog
 from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded
+from shared.contracts.values import order_page
 from shared.core import Context
 from shared.core.money import Money
 
@@ -118,7 +119,7 @@ def write(thread: NotificationLog, fact: str, letter: EmailDraft, context: Conte
         at=context.at,
         data={
             "number": thread.number,
-            "order_url": store.order_url.replace("{order}", context.key),
+            "order_url": order_page(store.order_url, context.key),
             "store": store.name,
             "support": store.support_email,
             "customer": {"name": thread.customer.name, "email": thread.customer.email},

@@ -37,6 +37,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     OrderRefundFailed,
 )
+from shared.contracts.values import order_page
 from shared.core import Context, Core, Decision, Operation, Ref
 from shared.core.fast_dataclasses import replace
 
@@ -285,7 +286,7 @@ def _posting(fact: Fact, event: str, endpoint: Endpoint, context: Context) -> We
 
 
 def _customer(thread: NotificationLog, context: Context, kind: str, title: str, text: str = "") -> Note:
-    return Note("customer", kind, title, text, thread.store.order_url.replace("{order}", context.key))
+    return Note("customer", kind, title, text, order_page(thread.store.order_url, context.key))
 
 
 def _once(kind: str, context: Context) -> str:
