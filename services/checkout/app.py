@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.checkout.domain.cores import CORES
+from services.checkout.domain import CORES
 from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order
 from services.checkout.gauges import GAUGES
@@ -12,21 +14,87 @@ from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import STORAGE
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
+
+CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
+    storefront.CHECKOUTS: (
+        storefront.CheckoutOpened,
+        storefront.CheckoutSubmitted,
+        storefront.CheckoutPaymentRetried,
+        storefront.CheckoutAbandoned,
+    ),
+    checkout.COMMANDS: (
+        checkout.ConfigureStore,
+        checkout.DefineSku,
+        checkout.CancelOrder,
+        checkout.CompleteOrder,
+    ),
+    payments.EVENTS: (
+        payments.PaymentCaptured,
+        payments.PaymentDeclined,
+        payments.PaymentActionRequired,
+        payments.PaymentUnresolved,
+        payments.PaymentSettled,
+        payments.PaymentSettlementContradicted,
+        payments.PaymentCancelled,
+        payments.PaymentRefunded,
+        payments.PaymentSurplusRefunded,
+        payments.PaymentRefundFailed,
+        payments.PaymentsRefused,
+    ),
+    fulfillment.EVENTS: (
+        fulfillment.StockReserved,
+        fulfillment.StockRefused,
+        fulfillment.StockReleased,
+        fulfillment.ItemDelivered,
+        fulfillment.ItemWaiting,
+        fulfillment.ItemFailed,
+        fulfillment.ItemRetried,
+        fulfillment.ItemRevoked,
+        fulfillment.ItemRevocationFailed,
+        fulfillment.ItemSettled,
+        fulfillment.FulfillmentRefused,
+    ),
+    notifications.EVENTS: (
+        notifications.EmailSent,
+        notifications.EmailFailed,
+        notifications.EmailResent,
+        notifications.EmailSettled,
+        notifications.WebhookDelivered,
+        notifications.WebhookExhausted,
+        notifications.WebhooksReplayed,
+        notifications.NotificationsRefused,
+    ),
+}
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    checkout.ORDERS: (
+        checkout.OrderCreated,
+        checkout.OrderPlaced,
+        checkout.OrderPaymentRequested,
+        checkout.OrderPaymentActionRequired,
+        checkout.OrderPaymentDeclined,
+        checkout.OrderPaid,
+        checkout.OrderItemsDelivered,
+        checkout.OrderDeliveryFailed,
+        checkout.OrderDeliveryResumed,
+        checkout.OrderCompleted,
+        checkout.OrderCancelled,
+        checkout.OrderExpired,
+        checkout.OrderFailed,
+        checkout.OrderRefunded,
+        checkout.OrderRefundFailed,
+    ),
+    checkout.STATUS: (checkout.OrderStatusRecord,),
+}
 
 
 def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service:
     return Service(
         name="checkout",
         cores=CORES,
-        consumes=[
-            storefront.CHECKOUTS,
-            checkout.COMMANDS,
-            payments.EVENTS,
-            fulfillment.EVENTS,
-            notifications.EVENTS,
-        ],
-        emits=checkout.EMITS,
+        consumes=CONSUMES,
+        emits=EMITS,
         refusal=checkout.CheckoutRefused,
         storage=STORAGE,
         routes=routes,

@@ -1,36 +1,37 @@
-"""What is watched about orders as a whole: those that somebody paid for and that do not get on (invariant 9)."""
+"""Metrics of orders that are paid and not delivered, or not paid in time."""
 
 from __future__ import annotations
 
+from shared.contracts.values import OrderStatus as S
 from shared.shell.ports.tables import TableGauge
 
 STUCK = "15 minutes"
-"""A delivery that waits for nobody takes seconds, with all its retries minutes."""
+"""A delivery that waits for nothing takes seconds, with all its retries minutes."""
 UNATTENDED = "3 days"
-"""For a parcel, a code or a person."""
+"""For a delivery that waits for a parcel, a code or staff."""
 
-_UNDER_WAY = """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
+_IN_PROGRESS = """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
 
 GAUGES = (
     TableGauge(
         "orders_paid_unfinished",
-        "Orders that are paid and not yet delivered whole.",
-        "select count(*) from orders where status = 'processing'",
+        "Orders that are paid and not fully delivered.",
+        f"select count(*) from orders where status = '{S.PROCESSING}'",
     ),
     TableGauge(
         "orders_paid_unfinished_overdue",
-        f"… and in which nothing has changed: for {STUCK} though an item is under way, or for {UNATTENDED}.",
-        f"select count(*) from orders where status = 'processing' and changed_at < now() - interval '{STUCK}' "
-        f"and (changed_at < now() - interval '{UNATTENDED}' or {_UNDER_WAY})",
+        f"Paid orders unchanged for {STUCK} with a delivery in progress, or unchanged for {UNATTENDED}.",
+        f"select count(*) from orders where status = '{S.PROCESSING}' and changed_at < now() - interval '{STUCK}' "
+        f"and (changed_at < now() - interval '{UNATTENDED}' or {_IN_PROGRESS})",
     ),
     TableGauge(
         "orders_failed",
-        "Orders that are paid and whose delivery failed: somebody must see to them.",
-        "select count(*) from orders where status = 'failed'",
+        "Paid orders whose delivery failed: they need attention.",
+        f"select count(*) from orders where status = '{S.FAILED}'",
     ),
     TableGauge(
         "orders_payment_overdue",
-        "Orders whose time to pay was over five minutes ago, and that have not expired.",
-        "select count(*) from orders where status = 'pending_payment' and deadline < now() - interval '5 minutes'",
+        "Orders not expired although their time to pay ended more than 5 minutes ago.",
+        f"select count(*) from orders where status = '{S.PENDING_PAYMENT}' and deadline < now() - interval '5 minutes'",
     ),
 )

@@ -1,4 +1,4 @@
-"""Checkout's HTTP API: commands to orders, stores and SKUs, and what they look like now."""
+"""Checkout's HTTP API: commands to orders, stores and SKUs, and their current state."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Reads:
 
     async def orders(self, request: web.Request) -> web.Response:
         """`?status=paid,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
-        wanted = _filter(request)
+        order_filter = _filter(request)
         async with self.edge.engine.connect() as connection:
-            rows = await queries.find_orders(connection, wanted)
-        page = rows[: wanted.limit]
-        more = len(rows) > wanted.limit
+            rows = await queries.find_orders(connection, order_filter)
+        page = rows[: order_filter.limit]
+        more = len(rows) > order_filter.limit
         cursor = queries.write_cursor(page[-1].created_at, page[-1].key) if more else None
         return json_response({"orders": [_summary(row) for row in page], "next": cursor})
 
@@ -91,7 +91,7 @@ class Reads:
         return data
 
 
-# What was asked
+# Requests
 
 
 def _filter(request: web.Request) -> queries.OrderFilter:
@@ -99,11 +99,11 @@ def _filter(request: web.Request) -> queries.OrderFilter:
     statuses = [status for status in query.get("status", "").split(",") if status]
     unknown = sorted(set(statuses) - {status.value for status in OrderStatus})
     if unknown:
-        raise bad_request(f"There is no status {unknown[0][:40]!r}; there are {', '.join(OrderStatus)}.")
+        raise bad_request(f"Unknown status {unknown[0][:40]!r}. Valid statuses: {', '.join(OrderStatus)}.")
     try:
         after = queries.read_cursor(query["after"]) if query.get("after") else None
     except ValueError:
-        raise bad_request("`after` is not the `next` of an earlier page.") from None
+        raise bad_request("`after` must be the `next` of an earlier page.") from None
     store, q = _clean(query.get("store", "")), _clean(query.get("q", "").strip())
     return queries.OrderFilter(statuses, store, q, after, _limit(request))
 
@@ -111,18 +111,18 @@ def _filter(request: web.Request) -> queries.OrderFilter:
 def _limit(request: web.Request) -> int:
     given = request.query.get("limit", "50")
     if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
-        raise bad_request(f"`limit` is a number from 1 to {MOST}.")
+        raise bad_request(f"`limit` must be a number from 1 to {MOST}.")
     return int(given)
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL knows no NUL and no lone surrogate."""
+    """PostgreSQL accepts no NUL and no lone surrogate."""
     if len(text) > 300 or "\x00" in text or not text.isprintable():
-        raise bad_request("There are characters that no name has.")
+        raise bad_request("Too long, or contains unsupported characters.")
     return text
 
 
-# What is answered
+# Responses
 
 
 def _summary(row: sa.Row[Any]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _summary(row: sa.Row[Any]) -> dict[str, Any]:
 
 
 def _whole(key: str, order: Order) -> dict[str, Any]:
-    """Everything about an order. How the customer wanted to pay, and what was not told yet, stay inside."""
+    """Everything about an order. The payment method and unsent instructions are left out."""
     body: dict[str, Any] = orjson.loads(codec.dump(order))
     for name in ("lines", "choice", "store", "origin"):
         body.pop(name, None)

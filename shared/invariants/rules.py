@@ -175,15 +175,9 @@ def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hou
             continue
         if order.key in evidence.alerted:
             continue
-<<<<<<< HEAD
-        if order.status == "processing":
-            yield f"order {order.number} is paid and unfinished, but nothing is under way and staff were not told"
-        elif order.status == "pending_payment" and order.deadline and order.deadline + timeout < evidence.at:
-=======
         if order.status == OrderStatus.PROCESSING:
-            yield f"order {order.number} is paid and unfinished, and neither anything is under way nor anybody told"
+            yield f"order {order.number} is paid and unfinished, but nothing is under way and staff were not told"
         elif order.status == OrderStatus.PENDING_PAYMENT and order.deadline and order.deadline + timeout < evidence.at:
->>>>>>> 712aee2 (Keep the sets of order statuses, and the links to orders, in one place)
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
 
 

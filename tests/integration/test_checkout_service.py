@@ -35,7 +35,7 @@ from shared.shell.postgres.store import PostgresStore
 from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Collected, NoSource
-from tests.unit.checkout.conversation import OPENED, captured, delivered, submission
+from tests.unit.checkout.examples import OPENED, captured, delivered, submission
 
 TOKEN = "a-token-for-this-test"
 STORE = {

@@ -14,7 +14,7 @@ from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusR
 from shared.core import codec
 from shared.invariants.facts import Evidence, StreamFacts
 from shared.shell.service.registry import HandlerRegistry
-from tests.unit.checkout.conversation import START, placed_order
+from tests.unit.checkout.examples import START, placed_order
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
@@ -25,7 +25,7 @@ def findings(*, order: bool = True) -> Findings:
     registry = HandlerRegistry(declared()["checkout"])
     found = Findings(AT, {"checkout": registry})
     if order:
-        state = placed_order().order
+        state = placed_order().state
         found.row("checkout", registry.tables[Order], "o-1", 2, codec.dump(state), order_columns(state))
     return found
 
@@ -76,5 +76,5 @@ def test_rules_that_hold_at_rest_are_asked_only_where_nothing_is_under_way() -> 
     found.under_way.add("o-1")
     assert broken(found) == []
     found.under_way.clear()
-    assert "the stock question is answered at rest" in broken(found)
+    assert "stock is reserved or refused at rest" in broken(found)
     assert [(one.service, one.key) for one in found.broken(at_rest=True)] == [("checkout", "o-1")] * len(broken(found))

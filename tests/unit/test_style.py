@@ -36,7 +36,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/adr/0018-",
     "docs/adr/0020-",
     "docs/architecture.md",
-    "services/checkout/",
     "services/fulfillment/",
     "services/notifications/",
     "services/payments/",

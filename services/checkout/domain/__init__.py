@@ -1,0 +1,16 @@
+"""What checkout decides. Importing this registers every handler with its core."""
+
+from services.checkout.domain import (  # noqa: F401
+    cancellation,
+    delivery,
+    payment,
+    placement,
+    refund,
+    stock,
+    timeline_events,
+)
+from services.checkout.domain.change import orders
+from services.checkout.domain.sku import skus
+from services.checkout.domain.store import stores
+
+CORES = (stores, skus, orders)

@@ -1,15 +1,15 @@
-"""What always holds of an order. Tests, the simulation and `orderbus check` ask these."""
+"""The invariants of an order: checked by tests, the simulation and `orderbus check`."""
 
 from __future__ import annotations
 
-from services.checkout.domain.order import CLOSED, UNPAID, Charge, Order
-from shared.contracts.values import DeliveryStatus, OrderStatus, PaymentStatus
-
-S = OrderStatus
+from services.checkout.domain.order import Charge, Order
+from services.checkout.domain.status import CLOSED, DELIVERABLE
+from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
+from shared.contracts.values import OrderStatus as S
 
 
 def broken(order: Order, *, at_rest: bool = False) -> list[str]:
-    """The rules that one order breaks, in words. `at_rest`: no message is under way any more."""
+    """The rules that one order breaks, in words. `at_rest`: no message about it is in progress."""
     rules = _rules(order) | (_rules_at_rest(order) if at_rest else {})
     return [rule for rule, holds in rules.items() if not holds]
 
@@ -26,11 +26,11 @@ def _rules(order: Order) -> dict[str, bool]:
         "no line is refunded beyond its part": all(0 <= x.refunded <= x.item.purchased for x in lines),
         "the refunds sum to what is refunded": order.refunded == sum(refund.amount for refund in order.refunds),
         "an order is placed once submitted": (order.placed_at is not None) == bool(lines),
-        "what is delivered is paid": status not in (S.PROCESSING, S.COMPLETED, S.FAILED) or order.paid_at is not None,
+        "what is delivered is paid": status not in DELIVERABLE or order.paid_at is not None,
         "an unpaid order says nothing is paid": status not in UNPAID or order.payment_status is not PaymentStatus.PAID,
         "an order that waits for payment has an end": (order.deadline is None) == (status is not S.PENDING_PAYMENT),
         "a closed order has its time": (order.closed_at is not None) == (status in CLOSED),
-        "a charge is only asked for reserved stock": order.attempts == 0 or order.reserved,
+        "a charge is requested for reserved stock only": order.attempts == 0 or order.reserved,
         "a closed order keeps no way to pay": status not in CLOSED or (order.choice is None and order.pay_url is None),
         "a closed order keeps no instructions": status not in CLOSED or not any(line.instructions for line in lines),
     }
@@ -38,12 +38,11 @@ def _rules(order: Order) -> dict[str, bool]:
 
 def _rules_at_rest(order: Order) -> dict[str, bool]:
     status = order.status
-    moving = [line for line in order.lines if line.delivery is DeliveryStatus.PENDING and not line.refunded_whole]
-    ended = status in (S.CANCELLED, S.EXPIRED)
+    pending = [line for line in order.lines if line.delivery is DeliveryStatus.PENDING and not line.refunded_whole]
     return {
-        "no charge is under way at rest": status is not S.PENDING_PAYMENT or order.charge is not Charge.UNDER_WAY,
-        "the stock question is answered at rest": status is not S.PENDING_PAYMENT or order.reserved,
-        "the money of a cancelled or expired order went back": not ended or order.refunded == order.paid,
-        "no item of a paid order is forgotten": status is not S.PROCESSING or not moving,
-        "the customer knows of everything delivered": not any(line.instructions for line in order.lines),
+        "no charge is in progress at rest": status is not S.PENDING_PAYMENT or order.charge is not Charge.IN_PROGRESS,
+        "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT or order.reserved,
+        "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid,
+        "no item of a paid order is forgotten": status is not S.PROCESSING or not pending,
+        "the customer was sent everything delivered": not any(line.instructions for line in order.lines),
     }

@@ -1,4 +1,4 @@
-"""Order numbers: short enough to be read over the telephone, the same for an order id wherever they are made."""
+"""Order numbers: short enough to be read over the telephone, and always the same for the same order id."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ LENGTH = 10
 
 
 def order_number(order: str) -> str:
-    """`ORD-` and 10 of A-Z and 0-9, a hash of the order id. Two of a million orders share one with a chance of
-    1 : 7,000; the database's unique index would then set the second order aside for staff."""
+    """`ORD-` and 10 of A-Z and 0-9, a hash of the order id. Among a million orders, two share one with a probability
+    of 1 in 7,000; the database's unique index then has the second order parked."""
     value = int.from_bytes(hashlib.blake2b(order.encode(), digest_size=16, person=b"order number").digest())
     signs = []
     for _ in range(LENGTH):

@@ -1,13 +1,4 @@
-"""An order: what was bought, where it is in its life, and the rules by which it moves.
-
-    created ──► pending_payment ──► processing ──► completed ──► refunded | returned
-       │              │              ▲  │   │
-       │              │              │  ▼   └────► refunded
-       │              │             failed ──────► completed | refunded
-       └──────────────┴── cancelled (before completion), expired (before payment)
-
-`received`, `accepted` and `declined` are for stores that approve each request before the charge.
-"""
+"""An order: what was bought, and where it is in its life."""
 
 from __future__ import annotations
 
@@ -15,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
-from services.checkout.domain.store import order_page
+from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.storefront import PaymentChoice, Source
 from shared.contracts.values import (
+    UNPAID,
     Address,
     Customer,
     DeliveryStatus,
@@ -30,77 +23,68 @@ from shared.contracts.values import (
     PaymentStatus,
     StoreCard,
     TaxLine,
+    order_page,
 )
+from shared.core import TimerMessage
 from shared.core.fast_dataclasses import replace
 
-S = OrderStatus
-TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
-    S.CREATED: frozenset({S.RECEIVED, S.PENDING_PAYMENT, S.CANCELLED, S.EXPIRED}),
-    S.RECEIVED: frozenset({S.ACCEPTED, S.DECLINED, S.CANCELLED}),
-    S.ACCEPTED: frozenset({S.PENDING_PAYMENT, S.PROCESSING, S.CANCELLED}),
-    S.PENDING_PAYMENT: frozenset({S.PROCESSING, S.FAILED, S.CANCELLED, S.EXPIRED}),
-    S.PROCESSING: frozenset({S.COMPLETED, S.FAILED, S.CANCELLED, S.REFUNDED}),
-    S.FAILED: frozenset({S.PROCESSING, S.COMPLETED, S.CANCELLED, S.REFUNDED}),
-    S.COMPLETED: frozenset({S.REFUNDED, S.RETURNED}),
-    S.DECLINED: frozenset(),
-    S.CANCELLED: frozenset(),
-    S.EXPIRED: frozenset(),
-    S.REFUNDED: frozenset(),
-    S.RETURNED: frozenset(),
-}
-"""REQUIREMENTS, section 1. What is not here does not happen."""
-UNPAID = frozenset({S.CREATED, S.RECEIVED, S.ACCEPTED, S.PENDING_PAYMENT})
-DELIVERING = frozenset({S.PROCESSING, S.FAILED, S.COMPLETED})
-"""Deliveries still count: a completed order may have been completed by hand."""
-CLOSED = frozenset({S.DECLINED, S.CANCELLED, S.EXPIRED, S.REFUNDED, S.RETURNED})
+T = TypeVar("T")
 
 
 class IllegalTransition(Exception):
     """A handler moved an order where its status does not lead: a bug, handlers ask `may_become` first."""
 
 
+class SubmissionOverdue(TimerMessage):
+    """An opened checkout was not submitted in time."""
+
+
+class PaymentOverdue(TimerMessage):
+    """A placed order was not paid in time."""
+
+
 class Charge(StrEnum):
     """The payment attempt, as far as checkout knows."""
 
     NONE = "none"
-    UNDER_WAY = "under_way"
+    IN_PROGRESS = "in_progress"
     ACTION_REQUIRED = "action_required"
     """The customer is asked to confirm (3-D Secure), or may pay in another way."""
     UNRESOLVED = "unresolved"
-    """It is unknown whether money was taken: nothing is charged again before that is found out, or settled."""
+    """It is unknown whether the customer was charged: no other charge until that is known, or settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One item of the order and what became of it."""
+    """One item of the order, its delivery and its refunds."""
 
     item: OrderItem
     delivery: DeliveryStatus = DeliveryStatus.PENDING
     refunded: int = 0
     refunded_whole: bool = False
     instructions: Instructions | None = None
-    """What the customer has not been told yet."""
+    """What the customer has not been sent yet."""
     trouble: str = ""
-    """Why it waits or failed."""
+    """Why it is waiting or failed."""
 
     @property
-    def settled(self) -> bool:
-        """Nothing more is to be delivered."""
+    def is_finished(self) -> bool:
+        """Nothing is left to deliver."""
         return self.refunded_whole or self.delivery in (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED)
 
     @property
-    def failed(self) -> bool:
+    def has_failed(self) -> bool:
         return self.delivery is DeliveryStatus.FAILED and not self.refunded_whole
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money that went back, kept because a bank may still send it back to the store."""
+    """A refund that was made, kept because the customer's bank may still return it to the store."""
 
     id: str
     amount: int
     shares: dict[str, int]
-    """What of it was counted for which item."""
+    """How much of it was counted for each item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +97,7 @@ class Order:
     grace: timedelta
     created_at: datetime
     updated_at: datetime
-    status: OrderStatus = S.CREATED
+    status: OrderStatus = OrderStatus.CREATED
     payment_status: PaymentStatus = PaymentStatus.PENDING
     revision: int = 0
     statement_descriptor: str | None = None
@@ -137,18 +121,18 @@ class Order:
     origin: Source = field(default_factory=Source)
     terms_accepted_at: datetime | None = None
     reserved: bool = False
-    """Its stock is set aside."""
+    """Stock is reserved."""
     choice: PaymentChoice | None = None
     """How the customer pays, until the charge is requested."""
     attempts: int = 0
     """How many charges were requested."""
     charge: Charge = Charge.NONE
     pay_url: str | None = None
-    """Where the customer must act."""
+    """Where the customer must act: confirm the payment, or pay again."""
     deadline: datetime | None = None
-    """Until when the order waits for its payment."""
+    """When the time to pay ends, while the order waits for its payment."""
     message: str | None = None
-    """Why the order is where it is, for a person."""
+    """Why the order has this status, for people."""
     placed_at: datetime | None = None
     paid_at: datetime | None = None
     completed_at: datetime | None = None
@@ -160,6 +144,10 @@ class Order:
     def line(self, item: str) -> Line | None:
         return next((line for line in self.lines if line.item.item == item), None)
 
+    def name_of(self, item: str) -> str:
+        line = self.line(item)
+        return line.item.product if line else f"Item {item}"
+
     def with_line(self, changed: Line) -> Order:
         item = changed.item.item
         return replace(self, lines=tuple(changed if line.item.item == item else line for line in self.lines))
@@ -169,12 +157,23 @@ class Order:
         return order_page(self.store.order_url, key)
 
     @property
+    def status_in_words(self) -> str:
+        return self.status.replace("_", " ")
+
+    @property
     def is_deliverable(self) -> bool:
-        return self.status in DELIVERING
+        return self.status in DELIVERABLE
 
     @property
     def fulfilment_status(self) -> FulfilmentStatus:
-        return fulfilment_status(self.lines, under_way=self.is_deliverable)
+        return fulfilment_status(self.lines, deliverable=self.is_deliverable)
+
+
+def required(part: T | None, name: str) -> T:
+    """A part that an order of this status has: see `invariants`."""
+    if part is None:
+        raise LookupError(f"the order has no {name}")
+    return part
 
 
 def moved(order: Order, status: OrderStatus, at: datetime, message: str | None = None) -> Order:
@@ -190,22 +189,22 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         pay_url=order.pay_url if status in UNPAID else None,
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
-        placed_at=at if status in (S.PENDING_PAYMENT, S.RECEIVED) and not order.placed_at else order.placed_at,
-        completed_at=at if status is S.COMPLETED else order.completed_at,
+        placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
+        completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else order.closed_at,
     )
 
 
-def fulfilment_status(lines: Sequence[Line], *, under_way: bool) -> FulfilmentStatus:
-    """The whole, from the deliveries of the items. `under_way`: the order is paid and not closed."""
+def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> FulfilmentStatus:
+    """The whole, from the deliveries of the items. `deliverable`: the order is paid and not closed."""
     states = [line.delivery for line in lines]
     kept = [line for line in lines if not line.refunded_whole and line.delivery is not DeliveryStatus.REVOKED]
     if states and all(state is DeliveryStatus.REVOKED for state in states):
         return FulfilmentStatus.REVOKED
-    if under_way and any(line.failed for line in kept):
+    if deliverable and any(line.has_failed for line in kept):
         return FulfilmentStatus.FAILED
     if kept and all(line.delivery is DeliveryStatus.DELIVERED for line in kept):
         return FulfilmentStatus.FULFILLED
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED
-    return FulfilmentStatus.IN_PROGRESS if under_way else FulfilmentStatus.UNFULFILLED
+    return FulfilmentStatus.IN_PROGRESS if deliverable else FulfilmentStatus.UNFULFILLED

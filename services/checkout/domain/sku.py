@@ -1,4 +1,4 @@
-"""What can be bought. Key: `<store>/<sku>`."""
+"""An article that a store sells. Key: `<store>/<sku>`."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ def sku_key(store: str, sku: str) -> str:
     return f"{store}/{sku}"
 
 
-@skus.on_old(DefineSku)
-def defined(sku: Sku | None, message: DefineSku, context: Context) -> Decision[Sku] | Refused:
+@skus.begins(DefineSku)
+def defined(sku: Sku | None, command: DefineSku, context: Context) -> Decision[Sku] | Refused:
     store, _, name = context.key.partition("/")
     if not (ID.fullmatch(store) and ID.fullmatch(name)):
-        return Refused("bad_sku_key", "The key of a SKU is <store>/<sku>.")
-    changed = Sku(
-        store=store,
-        sku=name,
-        product=message.product,
-        prices=dict(message.prices),
-        shippable=message.shippable,
-        active=message.active,
-        thumbnail=message.thumbnail,
+        return Refused("bad_sku_key", "A SKU's key has the form <store>/<sku>.")
+    return Decision(
+        Sku(
+            store=store,
+            sku=name,
+            product=command.product,
+            prices=dict(command.prices),
+            shippable=command.shippable,
+            active=command.active,
+            thumbnail=command.thumbnail,
+        )
     )
-    return Decision(changed)

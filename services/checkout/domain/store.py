@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.contracts.checkout import ConfigureStore
-from shared.contracts.values import StoreCard
+from shared.contracts.values import StoreCard, order_page
 from shared.core import Context, Core, Decision, Problem, Refused
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
@@ -17,7 +17,7 @@ LONGEST_URL = 2000
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What a store wants of its orders."""
+    """The settings of a store, and how other services know it."""
 
     card: StoreCard
     currencies: tuple[str, ...]
@@ -32,39 +32,36 @@ class Store:
 stores = Core(Store)
 
 
-@stores.on_old(ConfigureStore)
-def configured(store: Store | None, message: ConfigureStore, context: Context) -> Decision[Store] | Refused:
-    problems = _problems(message, context.key)
+@stores.begins(ConfigureStore)
+def configured(store: Store | None, command: ConfigureStore, context: Context) -> Decision[Store] | Refused:
+    problems = _problems(command, context.key)
     if problems:
-        return Refused("invalid_store", "The store's settings are not right.", problems)
+        return Refused("invalid_store", "The store's settings are invalid.", problems)
     card = StoreCard(
         id=context.key,
-        name=message.name,
-        sender=message.sender,
-        staff_email=message.staff_email,
-        support_email=message.support_email,
-        order_url=message.order_url,
+        name=command.name,
+        sender=command.sender,
+        staff_email=command.staff_email,
+        support_email=command.support_email,
+        order_url=command.order_url,
     )
-    changed = Store(
-        card=card,
-        currencies=message.currencies,
-        grace=message.grace,
-        abandon_after=message.abandon_after,
-        require_sign_in=message.require_sign_in,
-        statement_descriptor=message.statement_descriptor,
+    return Decision(
+        Store(
+            card=card,
+            currencies=command.currencies,
+            grace=command.grace,
+            abandon_after=command.abandon_after,
+            require_sign_in=command.require_sign_in,
+            statement_descriptor=command.statement_descriptor,
+        )
     )
-    return Decision(changed)
 
 
-def _problems(message: ConfigureStore, key: str) -> list[Problem]:
+def _problems(command: ConfigureStore, key: str) -> list[Problem]:
     problems = []
     if not ID.fullmatch(key):
-        problems.append(Problem(field="", code="bad_store_id", text="The key is not a store id."))
-    if len(order_page(message.order_url, "x" * 64)) > LONGEST_URL:
-        problems.append(Problem(field="order_url", code="too_long", text="Too long once it carries an order id."))
+        problems.append(Problem(field="", code="bad_store_id", text="The key is not a valid store id."))
+    if len(order_page(command.order_url, "x" * 64)) > LONGEST_URL:
+        text = f"Longer than {LONGEST_URL} characters with an order id filled in."
+        problems.append(Problem(field="order_url", code="too_long", text=text))
     return problems
-
-
-def order_page(order_url: str, order: str) -> str:
-    """Where the customer sees an order and pays again."""
-    return order_url.replace("{order}", order)

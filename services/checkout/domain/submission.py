@@ -1,36 +1,47 @@
-"""What is wrong with a submitted checkout: every problem, at once. And its lines, when nothing is."""
+"""The validation of a checkout, which lists every problem at once, and the lines of a valid one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from services.checkout.domain.order import Line
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
-from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, OrderItem
-from shared.core import Problem
+from shared.core import Problem, Refused
 from shared.core.money import MAX_AMOUNT, allocate, decimal_string
 
 MOST_UNITS = 10**9
 LARGEST_CHECKOUT = 300_000
-"""Bytes. The events about the order repeat it with the products' names and pictures and must fit into a record."""
-Skus = Mapping[str, Sku | None]
+"""Bytes. The order's events repeat it with the products' names and pictures and must fit into a record."""
+Skus = Mapping[str, Sku]
+"""Those of the submitted items that exist, by name."""
+
+
+def invalid(problems: Sequence[Problem]) -> Refused:
+    listed = "; ".join(f"{problem.field}: {problem.text}" if problem.field else problem.text for problem in problems)
+    return Refused("invalid_submission", f"The checkout is invalid: {listed}"[:2000], problems)
+
+
+def opening_problems(message: CheckoutOpened, store: Store) -> list[Problem]:
+    return [*_size(message), *_currency(message.currency, store)]
 
 
 def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Problem]:
-    """Everything that is wrong, by field."""
     return [
-        *_who_and_where(message, store, skus),
-        *(problem for index, item in enumerate(message.items) for problem in _item(index, item, message, skus)),
+        *_size(message),
+        *_sign_in(message, store),
+        *_currency(message.currency, store),
+        *_items(message, skus),
         *_sums(message),
         *payment_problems(message.payment, required=message.purchased > 0),
     ]
 
 
 def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
-    """The lines of a checkout that has no problems; the purchased amount is split among them to the last unit."""
+    """The lines of a valid checkout; the purchased amount is split among them to the last minor unit."""
     totals = [item.quantity * item.unit_price for item in message.items]
     shares = allocate(message.purchased, totals)
     return tuple(
@@ -42,13 +53,13 @@ def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
 def payment_problems(payment: PaymentChoice, *, required: bool) -> Iterator[Problem]:
     given = [name for name in ("payment_method", "token") if getattr(payment, name)]
     if len(given) > 1:
-        yield Problem(field="payment", code="payment_ambiguous", text="Give a payment method or a token, not both.")
+        text = "Specify `payment_method` or `token`, not both."
+        yield Problem(field="payment", code="payment_ambiguous", text=text)
     if required and not given:
-        yield Problem(field="payment", code="payment_missing", text="A payment method or a card token is needed.")
+        yield Problem(field="payment", code="payment_missing", text="A payment method or a card token is required.")
 
 
-def _order_item(line: str, item: SubmittedItem, sku: Sku | None, purchased: int) -> OrderItem:
-    assert sku is not None
+def _order_item(line: str, item: SubmittedItem, sku: Sku, purchased: int) -> OrderItem:
     return OrderItem(
         item=line,
         sku=item.sku,
@@ -64,46 +75,55 @@ def _order_item(line: str, item: SubmittedItem, sku: Sku | None, purchased: int)
     )
 
 
-def _who_and_where(message: CheckoutSubmitted, store: Store, skus: Skus) -> Iterator[Problem]:
+def _size(message: CheckoutOpened | CheckoutSubmitted) -> Iterator[Problem]:
     if len(encode(message)) > LARGEST_CHECKOUT:
         text = f"The checkout is larger than {LARGEST_CHECKOUT} bytes."
         yield Problem(field="", code="too_large", text=text)
+
+
+def _sign_in(message: CheckoutSubmitted, store: Store) -> Iterator[Problem]:
     if store.require_sign_in and not message.customer.signed_in:
         text = "This store sells to signed-in customers only."
         yield Problem(field="customer.signed_in", code="sign_in_required", text=text)
-    if message.currency not in store.currencies:
+
+
+def _currency(currency: str, store: Store) -> Iterator[Problem]:
+    if currency not in store.currencies:
         text = f"This store sells in {', '.join(store.currencies)}."
         yield Problem(field="currency", code="currency_not_offered", text=text)
+
+
+def _items(message: CheckoutSubmitted, skus: Skus) -> Iterator[Problem]:
     if not message.items:
-        yield Problem(field="items", code="no_items", text="Nothing is bought.")
-    if any(sku and sku.shippable for sku in skus.values()):
+        yield Problem(field="items", code="no_items", text="The order has no items.")
+    if any(sku.shippable for sku in skus.values()):
         yield from _shipping(message.shipping)
+    for index, item in enumerate(message.items):
+        yield from _item(f"items.{index}", item, message.currency, skus.get(item.sku))
 
 
 def _shipping(address: Address | None) -> Iterator[Problem]:
     if address is None:
-        yield Problem(field="shipping", code="address_missing", text="An item is shipped: where to?")
+        yield Problem(field="shipping", code="address_missing", text="A shipping address is required.")
         return
     for name in ("name", "line1", "city"):
         if not getattr(address, name).strip():
             yield Problem(field=f"shipping.{name}", code="address_incomplete", text="Must not be empty.")
 
 
-def _item(index: int, item: SubmittedItem, message: CheckoutSubmitted, skus: Skus) -> Iterator[Problem]:
-    where = f"items.{index}"
+def _item(where: str, item: SubmittedItem, currency: str, sku: Sku | None) -> Iterator[Problem]:
     if item.quantity <= 0:
         yield Problem(field=f"{where}.quantity", code="quantity_not_positive", text="Must be at least 1.")
     elif item.quantity > MOST_UNITS:
         yield Problem(field=f"{where}.quantity", code="quantity_too_large", text=f"Must be at most {MOST_UNITS}.")
     if item.quantity * item.unit_price > MAX_AMOUNT:
-        yield Problem(field=where, code="amount_too_large", text=f"The line is beyond {MAX_AMOUNT} minor units.")
-    sku = skus.get(item.sku)
+        yield Problem(field=where, code="amount_too_large", text=f"The line total exceeds {MAX_AMOUNT} minor units.")
     if sku is None:
-        yield Problem(field=f"{where}.sku", code="unknown_sku", text=f"There is no SKU {item.sku}.")
+        yield Problem(field=f"{where}.sku", code="unknown_sku", text=f"Unknown SKU {item.sku}.")
     elif not sku.active:
-        yield Problem(field=f"{where}.sku", code="inactive_sku", text=f"{sku.product} is not sold any more.")
+        yield Problem(field=f"{where}.sku", code="inactive_sku", text=f"{sku.product} is no longer sold.")
     else:
-        yield from _price(where, item, message.currency, sku)
+        yield from _price(where, item, currency, sku)
 
 
 def _price(where: str, item: SubmittedItem, currency: str, sku: Sku) -> Iterator[Problem]:
@@ -120,18 +140,18 @@ def _sums(message: CheckoutSubmitted) -> Iterator[Problem]:
     discount = sum(reduction.amount for reduction in message.discounts)
     total = message.subtotal + message.tax
     if total > MAX_AMOUNT:
-        yield Problem(field="total", code="amount_too_large", text=f"The order is beyond {MAX_AMOUNT} minor units.")
+        yield Problem(field="total", code="amount_too_large", text=f"The total exceeds {MAX_AMOUNT} minor units.")
         return
     subtotal = sum(item.quantity * item.unit_price for item in message.items)
     yield from _sum("subtotal", message.subtotal, subtotal, "the sum of quantity × unit price")
     yield from _sum("tax", message.tax, sum(tax.amount for tax in message.taxes), "the sum of the tax lines")
     yield from _sum("total", message.total, total, "subtotal + tax")
     if discount > message.total:
-        yield Problem(field="discounts", code="discount_too_large", text="The discounts are more than the total.")
+        yield Problem(field="discounts", code="discount_too_large", text="The discounts exceed the total.")
     else:
         yield from _sum("purchased", message.purchased, message.total - discount, "total - discounts")
 
 
-def _sum(field: str, given: int, right: int, rule: str) -> Iterator[Problem]:
-    if given != right:
-        yield Problem(field=field, code="wrong_sum", text=f"Is {given}, but {rule} is {right}.")
+def _sum(field: str, given: int, expected: int, rule: str) -> Iterator[Problem]:
+    if given != expected:
+        yield Problem(field=field, code="wrong_sum", text=f"Is {given}, but {rule} is {expected}.")

@@ -6,7 +6,6 @@ Texts name no full email address and of a card only brand and last four digits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,26 +29,16 @@ class TimelineEntry(Record):
     detail: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """An entry to be."""
-
-    what: str
-    text: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    actor: str = ""
-    """Whoever caused the message where empty."""
-
-
-def entry(note: Note, context: Context) -> TimelineEntry:
+def entry(context: Context, what: str, text: str, /, actor: str = "", **detail: Any) -> TimelineEntry:
+    """An entry about the message being handled. `actor`: the sender of the message where empty."""
     return TimelineEntry(
         key=context.key,
         id=context.new_id(),
         at=context.at,
-        actor=note.actor or context.actor or "system",
-        what=note.what,
-        text=note.text[:LONGEST_TEXT],
-        detail={name: value for name, value in note.detail.items() if value not in (None, "", (), [])},
+        actor=actor or context.actor or "system",
+        what=what,
+        text=text[:LONGEST_TEXT],
+        detail={name: value for name, value in detail.items() if value not in (None, "", (), [])},
     )
 
 
@@ -59,3 +48,8 @@ def money(amount: int, currency: str) -> str:
 
 def card_name(card: Card | None) -> str:
     return f"{card.brand} ending {card.last4}" if card else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 item`, `2 items`."""
+    return f"{count} {noun if count == 1 else f'{noun}s'}"

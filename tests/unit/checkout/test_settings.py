@@ -1,51 +1,48 @@
-"""Stores, SKUs, numbers, and how the service is put together."""
+"""Stores, SKUs, numbers, and what follows from the table of transitions."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from uuid import UUID
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.checkout import storage
-from services.checkout.domain.cores import CORES
+from services.checkout.domain import CORES
 from services.checkout.domain.numbers import order_number
-from services.checkout.domain.order import TRANSITIONS, IllegalTransition, Order, moved
-from services.checkout.domain.sku import Sku, skus
-from services.checkout.domain.store import Store, stores
+from services.checkout.domain.order import IllegalTransition, Order, moved
+from services.checkout.domain.sku import skus
+from services.checkout.domain.status import CLOSED, TRANSITIONS
+from services.checkout.domain.store import stores
 from services.checkout.queries import read_cursor, write_cursor
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
-from shared.contracts.checkout import ConfigureStore, DefineSku
-from shared.contracts.values import OrderStatus
-from shared.core import MESSAGES, Context, Decision, Refused, codec
-from tests.unit.checkout.conversation import SETTINGS, START, configured, paid_order, placed_order, sku
+from shared.contracts.checkout import DefineSku
+from shared.contracts.values import UNFINISHED, UNPAID, VOID, OrderStatus
+from shared.core import MESSAGES, Scenario
+from tests.unit.checkout.examples import START, paid_order, placed_order, sku, store
+
+README = Path(storage.__file__).with_name("README.md")
 
 
-def context(key: str) -> Context:
-    return Context(START, key, UUID(int=1))
+def test_a_store_and_a_sku_are_stored() -> None:
+    configured = Scenario(stores, key="northwind").hear(store(grace=timedelta(seconds=3), require_sign_in=True))
+    assert (configured.state.card.id, configured.state.grace) == ("northwind", timedelta(seconds=3))
+    defined = Scenario(skus, key="northwind/atlas").hear(sku("atlas", shippable=True, thumbnail="https://img.example"))
+    assert (defined.state.store, defined.state.sku) == ("northwind", "atlas")
 
 
-def test_a_store_and_a_sku_survive_being_stored() -> None:
-    store = configured(grace=timedelta(seconds=3), require_sign_in=True)
-    assert codec.load(Store, codec.dump(store)) == store
-    _, stored = sku("atlas", shippable=True, thumbnail="https://img.example/atlas")
-    assert codec.load(Sku, codec.dump(stored)) == stored
+def test_an_order_url_that_would_become_too_long_is_refused() -> None:
+    refused = Scenario(stores, key="northwind").refuses(store(order_url="https://x.example/" + "{order}" * 40))
+    assert [problem.code for problem in refused.problems] == ["too_long"]
 
 
-def test_an_address_that_an_order_would_make_too_long_is_refused() -> None:
-    long = ConfigureStore(**(SETTINGS | {"order_url": "https://x.example/" + "{order}" * 40}))
-    answer = stores.decide(None, long, context("northwind"))
-    assert isinstance(answer, Refused)
-    assert [problem.code for problem in answer.problems] == ["too_long"]
-
-
-def test_keys_say_what_they_name() -> None:
-    assert isinstance(stores.decide(None, ConfigureStore(**SETTINGS), context("a/b")), Refused)
+def test_keys_must_fit_what_they_name() -> None:
+    Scenario(stores, key="a/b").refuses(store())
     for key in ("northwind", "northwind/", "northwind/a/b"):
-        assert isinstance(skus.decide(None, DefineSku(product="X", prices={}), context(key)), Refused)
+        Scenario(skus, key=key).refuses(DefineSku(product="X", prices={}))
 
 
 @given(st.text(min_size=1, max_size=64))
@@ -60,8 +57,8 @@ def test_order_numbers_differ_and_never_change() -> None:
     assert order_number("o-1") == "ORD-SL0W3ZEIYV"
 
 
-def test_only_the_table_of_transitions_is_walked() -> None:
-    order = placed_order().order
+def test_only_the_table_of_transitions_is_followed() -> None:
+    order = placed_order().state
     for status in OrderStatus:
         start = Order(order.number, order.store, "USD", order.grace, START, START, status=status)
         for target in OrderStatus:
@@ -72,30 +69,38 @@ def test_only_the_table_of_transitions_is_walked() -> None:
                     moved(start, target, START)
 
 
+def test_the_sets_of_statuses_follow_from_the_transitions() -> None:
+    assert {status for status in OrderStatus if leads_to(status, OrderStatus.PENDING_PAYMENT)} == UNPAID
+    assert {status for status in OrderStatus if OrderStatus.COMPLETED in TRANSITIONS[status]} == UNFINISHED
+    assert {target for status in UNPAID for target in TRANSITIONS[status]} & CLOSED == VOID
+
+
+def leads_to(status: OrderStatus, target: OrderStatus) -> bool:
+    return status is target or any(leads_to(following, target) for following in TRANSITIONS[status] - UNFINISHED)
+
+
+def test_the_readme_draws_the_transitions() -> None:
+    drawn = re.findall(r"^ +(\w+) --> (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(drawn) == sorted((status, target) for status in TRANSITIONS for target in TRANSITIONS[status])
+
+
 def test_a_row_has_a_value_for_each_of_its_columns() -> None:
     shells = {"key", "version", "sequence", "data", "changed_at"}
-    for order in (placed_order().order, paid_order().order):
+    for order in (placed_order().state, paid_order().state):
         columns = storage.order_columns(order)
         assert set(columns) == {column.name for column in storage.orders.columns} - shells
-    assert storage.order_columns(placed_order().order)["email"] == "ada@example.com"
+    assert storage.order_columns(placed_order().state)["email"] == "ada@example.com"
 
 
-def test_every_fact_of_the_consumed_topics_has_an_answer() -> None:
+def test_every_message_of_the_consumed_topics_is_handled() -> None:
     """A type that is read but not handled would leave a hole in the timeline."""
     topics = {payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS, storefront.CHECKOUTS, checkout.COMMANDS}
     handled = {kind for core in CORES for kind in core.handlers}
     assert {kind.type for kind in MESSAGES.values() if kind.topic in topics and kind not in handled} == set()
 
 
-def test_the_cursor_of_a_page_is_read_back() -> None:
+def test_the_cursor_of_a_page_can_be_read() -> None:
     assert read_cursor(write_cursor(START, "o-1")) == (START, "o-1")
     for wrong in ("", "x", "!!!!", "AAAA", "MjAyNi0wMS0wMQ=="):
         with pytest.raises(ValueError):
             read_cursor(wrong)
-
-
-def test_the_store_answers_with_itself() -> None:
-    answer = stores.decide(None, ConfigureStore(**SETTINGS), context("northwind"))
-    assert isinstance(answer, Decision)
-    assert answer.state is not None
-    assert answer.state.card.id == "northwind"

@@ -1,12 +1,14 @@
-"""What is wrong with a checkout is said at once, and changes nothing (path 8)."""
+"""From the checkout page to the placed order; an invalid checkout is refused with every problem at once (path 8)."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.contracts.checkout import CancelOrder, OrderPlaced
+from services.checkout.domain.order import SubmissionOverdue
+from shared.contracts.checkout import CancelOrder, OrderCreated, OrderExpired, OrderPaymentRequested, OrderPlaced
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutOpened,
@@ -16,15 +18,7 @@ from shared.contracts.storefront import (
 )
 from shared.contracts.values import OrderStatus, TaxLine
 from shared.core import Refused
-from tests.unit.checkout.conversation import (
-    ADA,
-    HOME,
-    OPENED,
-    Conversation,
-    configured,
-    placed_order,
-    submission,
-)
+from tests.unit.checkout.examples import ADA, HOME, OPENED, OrderScenario, placed_order, store, submission
 
 
 def line(sku: str = "course", quantity: int = 1, unit_price: int = 1000, **more: Any) -> SubmittedItem:
@@ -33,6 +27,38 @@ def line(sku: str = "course", quantity: int = 1, unit_price: int = 1000, **more:
 
 def codes(refused: Refused) -> set[tuple[str, str]]:
     return {(problem.field, problem.code) for problem in refused.problems}
+
+
+def test_an_opened_checkout_makes_an_order() -> None:
+    order = OrderScenario(OPENED)
+
+    assert order.facts == [OrderCreated(number=order.state.number, store="northwind", currency="USD")]
+    assert order.record().status is OrderStatus.CREATED
+    assert [timer.due for timer in order.timers] == [order.at + timedelta(days=1)]
+
+
+def test_a_submission_places_the_order_and_waits_for_its_stock() -> None:
+    order = placed_order("course", "atlas", tax=760, discount=500)
+
+    (placed,) = order.all.of(OrderPlaced)
+    assert (placed.subtotal, placed.tax, placed.total) == (4000, 760, 4760)
+    assert (placed.discount, placed.purchased) == (500, 4260)
+    assert [item.purchased for item in placed.items] == [1065, 3195]
+    assert [item.item for item in placed.items] == ["1", "2"]
+    assert order.state.status is OrderStatus.PENDING_PAYMENT
+    assert [name for _, name in order.pending] == ["PaymentOverdue"]
+    assert not order.all.of(OrderPaymentRequested)
+
+
+def test_a_submission_whose_opening_was_lost_makes_the_order_as_well() -> None:
+    assert [type(event) for event in OrderScenario(submission()).facts] == [OrderCreated, OrderPlaced]
+
+
+def test_a_checkout_that_is_not_submitted_expires() -> None:
+    order = OrderScenario(OPENED)
+
+    assert order.let_go_off(SubmissionOverdue).facts == [OrderExpired(was=OrderStatus.CREATED)]
+    assert order.refuses(submission()).code == "order_closed"
 
 
 WRONG: list[tuple[dict[str, Any], set[tuple[str, str]]]] = [
@@ -73,29 +99,23 @@ WRONG: list[tuple[dict[str, Any], set[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("changes", "problems"), WRONG)
-def test_a_wrong_checkout_is_refused_and_the_order_stays(
+def test_an_invalid_checkout_is_refused_and_the_order_stays(
     changes: dict[str, Any], problems: set[tuple[str, str]]
 ) -> None:
-    order = Conversation()
-    order.tell(OPENED)
+    order = OrderScenario(OPENED)
 
-    refused = order.refused(submission("course", **changes))
+    refused = order.refuses(submission("course", **changes))
     assert refused.code == "invalid_submission"
     assert codes(refused) == problems
-    assert order.order.status is OrderStatus.CREATED
-    order.tell(submission("course"))
+    assert order.state.status is OrderStatus.CREATED
+    order.hear(submission("course"))
 
 
 def test_every_problem_is_listed_at_once() -> None:
-    refused = Conversation(configured(require_sign_in=True)).refused(
-        submission(
-            "course",
-            items=(line("atlas", 0, 3000), line("nothing")),
-            payment=PaymentChoice(),
-            purchased=7,
-            currency="JPY",
-        )
-    )
+    items, payment = (line("atlas", 0, 3000), line("nothing")), PaymentChoice()
+    order = OrderScenario().hear(store(require_sign_in=True), "northwind")
+
+    refused = order.refuses(submission("course", items=items, payment=payment, purchased=7, currency="JPY"))
     assert codes(refused) == {
         ("customer.signed_in", "sign_in_required"),
         ("shipping", "address_missing"),
@@ -108,46 +128,35 @@ def test_every_problem_is_listed_at_once() -> None:
     assert all(problem.text in refused.text for problem in refused.problems)
 
 
-def test_a_signed_in_customer_may_buy_where_the_store_asks_for_it() -> None:
-    order = Conversation(configured(require_sign_in=True))
-    order.tell(submission("course", customer=ADA.model_copy(update={"signed_in": True})))
-    assert order.order.status is OrderStatus.PENDING_PAYMENT
+def test_a_signed_in_customer_may_buy_where_the_store_requires_it() -> None:
+    order = OrderScenario().hear(store(require_sign_in=True), "northwind")
+    order.hear(submission("course", customer=ADA.model_copy(update={"signed_in": True})))
+    assert order.state.status is OrderStatus.PENDING_PAYMENT
 
 
-def test_the_same_sku_may_stand_in_two_lines() -> None:
-    order = Conversation()
-    order.tell(submission("course", "course", "game", discount=1))
-    (placed,) = order.all(OrderPlaced)
+def test_two_lines_may_have_the_same_sku() -> None:
+    (placed,) = OrderScenario(submission("course", "course", "game", discount=1)).all.of(OrderPlaced)
     assert [item.item for item in placed.items] == ["1", "2", "3"]
     assert sum(item.purchased for item in placed.items) == 4499
 
 
-def test_the_largest_amount_is_still_an_order() -> None:
-    order = Conversation()
-    order.tell(submission("gold", tax=2**62 - 1))
-    assert order.order.total == 2**63 - 1
+def test_an_order_of_the_largest_amount_is_placed() -> None:
+    assert OrderScenario(submission("gold", tax=2**62 - 1)).state.total == 2**63 - 1
 
 
-def test_what_the_page_said_at_opening_is_kept_unless_said_anew() -> None:
-    order = placed_order("course")
-    assert order.order.country == "DE"
+def test_what_was_known_at_the_opening_is_kept_unless_the_submission_says_otherwise() -> None:
+    assert placed_order("course").state.country == "DE"
 
 
 def test_a_second_submission_is_refused() -> None:
-    assert placed_order("course").refused(submission("course")).code == "already_submitted"
-    assert placed_order("course").refused(OPENED).code == "already_opened"
+    assert placed_order("course").refuses(submission("course")).code == "already_submitted"
+    assert placed_order("course").refuses(OPENED).code == "already_opened"
 
 
 def test_an_order_stays_in_its_store() -> None:
-    order = Conversation()
-    order.rows |= {ref: row for ref, row in order.rows.items() if ref.key == "northwind"}
-    other = type(next(ref for ref in order.rows if ref.key == "northwind"))
-    store = next(ref for ref in order.rows if ref.key == "northwind")
-    order.rows[other(store.kind, "elsewhere")] = configured()
-    order.tell(OPENED)
+    order = OrderScenario(OPENED).hear(store(), "elsewhere")
 
-    refused = order.refused(submission("course", store="elsewhere"))
-    assert ("store", "other_store") in codes(refused)
+    assert ("store", "other_store") in codes(order.refuses(submission("course", store="elsewhere")))
 
 
 @pytest.mark.parametrize(
@@ -162,16 +171,9 @@ def test_an_order_stays_in_its_store() -> None:
     ],
 )
 def test_without_a_store_or_an_order_there_is_nothing_to_do(message: object, code: str) -> None:
-    assert Conversation().refused(message).code == code
+    assert OrderScenario().refuses(message).code == code
 
 
-def test_an_order_id_that_no_address_can_carry_is_refused() -> None:
+def test_an_order_id_that_no_url_can_carry_is_refused() -> None:
     for message in (OPENED, submission()):
-        answer = Conversation().answer(message, key="a/b")
-        assert isinstance(answer, Refused)
-        assert answer.code == "bad_order_id"
-
-
-def test_paying_again_needs_reserved_stock_and_a_card() -> None:
-    order = placed_order("course")
-    assert order.refused(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))).code == "not_reserved"
+        assert OrderScenario().refuses(message, "a/b").code == "bad_order_id"

@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order: what must hold of an order holds. (`check_step` looks at every decision.)"""
+"""The invariants of an order hold for any messages in any order. (`check_step` checks every decision.)"""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.checkout.domain.decisions import AbandonOver, GraceOver
 from services.checkout.domain.invariants import broken
-from services.checkout.domain.order import Order
+from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue
 from shared.contracts.checkout import (
     CancelOrder,
     CompleteOrder,
     OrderCancelled,
     OrderCompleted,
     OrderExpired,
+    OrderItemsDelivered,
     OrderPaid,
     OrderPaymentRequested,
     OrderPlaced,
@@ -43,9 +43,8 @@ from shared.contracts.payments import (
     RefundedLine,
 )
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
-from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
-from shared.core import Decision
-from tests.unit.checkout.conversation import OPENED, Conversation, captured, refunded, submission
+from shared.contracts.values import Instructions, OrderStatus
+from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
 amounts = st.sampled_from([0, 1, 1000, 2500, 3500, 7000])
 attempts = st.integers(1, 3)
@@ -66,7 +65,7 @@ checkouts = st.one_of(
     st.just(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))),
     st.just(CheckoutAbandoned()),
 )
-commands = st.sampled_from([CancelOrder(), CompleteOrder(), AbandonOver(), GraceOver()])
+commands = st.sampled_from([CancelOrder(), CompleteOrder(), SubmissionOverdue(), PaymentOverdue()])
 money = st.one_of(
     st.builds(captured, amounts, attempts),
     st.builds(captured, st.just(3500), attempts, st.sampled_from(["USD", "JPY"])),
@@ -109,85 +108,78 @@ PRELUDES: Sequence[Sequence[object]] = (
 )
 
 
-def settled(order: Order) -> bool:
-    over = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED)
-    return all(line.delivery in over or line.refunded_whole for line in order.lines)
-
-
 @settings(max_examples=250, deadline=None)
 @given(st.sampled_from(PRELUDES), st.lists(anything, max_size=14))
 def test_no_sequence_of_messages_breaks_an_order(prelude: Sequence[object], messages: Sequence[object]) -> None:
-    order = Conversation()
+    order = OrderScenario()
     for message in (*prelude, *messages):
-        answer = order.answer(message)
-        completed = [e for e in answer.events if isinstance(e, OrderCompleted)] if isinstance(answer, Decision) else []
-        assert all(event.by_hand or settled(order.order) for event in completed)
-    for kind in (OrderPlaced, OrderPaid, OrderCompleted, OrderCancelled, OrderExpired):
-        assert len(order.all(kind)) <= 1, kind
-    assert len(order.all(OrderCancelled)) + len(order.all(OrderExpired)) <= 1
+        order.offer(message)
+        for event in order.last.of(OrderCompleted):
+            assert event.by_hand or all(line.is_finished for line in order.state.lines)
+    for kind in (OrderPlaced, OrderPaid, OrderCompleted):
+        assert len(order.all.of(kind)) <= 1, kind
+    assert len(order.all.of(OrderCancelled, OrderExpired)) <= 1
     check_history(order)
 
 
-def check_history(order: Conversation) -> None:
-    records = order.all(OrderStatusRecord)
+def check_history(scenario: OrderScenario) -> None:
+    records = scenario.all.of(OrderStatusRecord)
     assert [record.revision for record in records] == list(range(1, len(records) + 1))
-    requests = order.all(OrderPaymentRequested)
+    requests = scenario.all.of(OrderPaymentRequested)
     assert [request.attempt for request in requests] == list(range(1, len(requests) + 1))
-    if requests:
-        assert {request.amount for request in requests} == {order.order.purchased}
-    if order.all(OrderPaid):
-        assert order.order.paid == order.order.purchased
-    if order.state and order.order.status is OrderStatus.PENDING_PAYMENT:
-        assert "GraceOver" in order.timers, "an unpaid order always has an end"
-    if order.state and order.order.status is OrderStatus.CREATED:
-        assert "AbandonOver" in order.timers
+    order = scenario.row(Order)
+    if order is None:
+        assert not records
+        return
+    assert {request.amount for request in requests} <= {order.purchased}
+    assert order.paid == order.purchased or not scenario.all.of(OrderPaid)
+    if order.status is OrderStatus.PENDING_PAYMENT:
+        assert scenario.timer(PaymentOverdue), "an unpaid order always has an end"
+    if order.status is OrderStatus.CREATED:
+        assert scenario.timer(SubmissionOverdue)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(anything, max_size=10))
 def test_facts_about_an_unknown_order_make_no_order(messages: Sequence[object]) -> None:
-    order = Conversation()
+    order = OrderScenario()
     for message in messages:
-        if order.state is None:
-            order.answer(message)
-            assert (order.state is None) == (not order.events)
+        if order.row(Order) is None:
+            order.offer(message)
+            assert (order.row(Order) is None) == (not order.published)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["course", "game", "atlas", "gift"]), min_size=1, max_size=6), st.data())
-def test_an_order_whose_items_all_arrive_completes_and_tells_everything_once(
+def test_an_order_whose_items_all_arrive_completes_and_every_item_is_sent_once(
     skus: Sequence[str], data: st.DataObject
 ) -> None:
-    """Items arrive in any order; the customer hears of each exactly once."""
-    order = Conversation()
-    order.tell(submission(*skus))
-    order.tell(StockReserved())
-    if order.order.purchased:
-        order.tell(captured(order.order.purchased))
-    arrivals = data.draw(st.permutations([line.item.item for line in order.order.lines]))
+    """Items arrive in any order."""
+    order = OrderScenario(submission(*skus), StockReserved())
+    if order.state.purchased:
+        order.hear(captured(order.state.purchased))
+    arrivals = data.draw(st.permutations([line.item.item for line in order.state.lines]))
     for left, item in zip(range(len(arrivals) - 1, -1, -1), arrivals, strict=True):
         under_way = data.draw(st.sampled_from([left, 0]))
-        order.tell(ItemDelivered(item=item, instructions=Instructions(kind="manual", note=item), under_way=under_way))
-    assert order.order.status is OrderStatus.COMPLETED
-    told = [item.item for event in order.events if event.type == "order.items_delivered" for item in event.items]  # type: ignore[attr-defined]
-    assert sorted(told) == sorted(arrivals)
-    assert broken(order.order, at_rest=True) == []
+        order.hear(ItemDelivered(item=item, instructions=Instructions(kind="manual", note=item), under_way=under_way))
+    assert order.state.status is OrderStatus.COMPLETED
+    sent = [item.item for event in order.all.of(OrderItemsDelivered) for item in event.items]
+    assert sorted(sent) == sorted(arrivals)
+    assert broken(order.state, at_rest=True) == []
 
 
-def test_what_is_left_hanging_is_named() -> None:
-    order = Conversation()
-    order.tell(submission())
-    assert broken(order.order, at_rest=True) == ["the stock question is answered at rest"]
-    order.tell(StockReserved())
-    assert broken(order.order, at_rest=True) == ["no charge is under way at rest"]
-    order.tell(captured(3500))
-    assert broken(order.order, at_rest=True) == ["no item of a paid order is forgotten"]
-    order.tell(CancelOrder())
-    assert broken(order.order, at_rest=True) == ["the money of a cancelled or expired order went back"]
+def test_an_order_that_is_left_unfinished_is_named() -> None:
+    order = OrderScenario(submission())
+    assert broken(order.state, at_rest=True) == ["stock is reserved or refused at rest"]
+    order.hear(StockReserved())
+    assert broken(order.state, at_rest=True) == ["no charge is in progress at rest"]
+    order.hear(captured(3500))
+    assert broken(order.state, at_rest=True) == ["no item of a paid order is forgotten"]
+    order.hear(CancelOrder())
+    assert broken(order.state, at_rest=True) == ["a cancelled or expired order is fully refunded"]
 
 
 def test_a_damaged_order_is_named() -> None:
-    order = Conversation()
-    order.tell(submission())
-    assert broken(replace(order.order, paid=9999)) == ["refunded ≤ paid ≤ purchased ≤ total"]
-    assert broken(replace(order.order, deadline=None)) == ["an order that waits for payment has an end"]
+    order = OrderScenario(submission()).state
+    assert broken(replace(order, paid=9999)) == ["refunded ≤ paid ≤ purchased ≤ total"]
+    assert broken(replace(order, deadline=None)) == ["an order that waits for payment has an end"]

@@ -1,0 +1,46 @@
+"""How a decision about an order is put together, so that none forgets its status record or its timeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.checkout.domain.order import Line, Order, moved
+from services.checkout.domain.status_record import status_record
+from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
+from shared.contracts.values import OrderStatus
+from shared.core import Change, Context, Core, Decision, Refused
+from shared.core.fast_dataclasses import replace
+
+orders = Core(Order, missing=Refused("unknown_order", "Unknown order."))
+
+
+class OrderChange(Change[Order]):
+    """An order that is new or changed gets one revision more, and its status record as the last event."""
+
+    def __init__(self, order: Order, context: Context) -> None:
+        super().__init__(order, context)
+        self.notes: list[TimelineEntry] = []
+
+    def move_to(self, status: OrderStatus, message: str | None = None) -> None:
+        self.state = moved(self.state, status, self.context.at, message)
+
+    def set_line(self, line: Line) -> None:
+        self.state = self.state.with_line(line)
+
+    def note(self, what: str, text: str, /, **detail: Any) -> None:
+        """Add an entry to the timeline."""
+        self.notes.append(entry(self.context, what, text, **detail))
+
+    def without_effect(self) -> Decision[Order]:
+        """The message came too late, or again: the timeline entry says that it changes nothing."""
+        *earlier, last = self.notes
+        text = f"{last.text} (No effect: the order is {self.state.status_in_words}.)"
+        self.notes = [*earlier, replace(last, text=text[:LONGEST_TEXT])]
+        return self.decision()
+
+    def decision(self) -> Decision[Order]:
+        if self.changed or not self.state.revision:
+            self.set(revision=self.state.revision + 1, updated_at=self.context.at)
+            self.publish(status_record(self.state))
+        self.record(*self.notes)
+        return super().decision()

@@ -1,0 +1,185 @@
+"""The payment of an order: the attempts that checkout requests, and their results as payments reports them."""
+
+from __future__ import annotations
+
+from services.checkout.domain import submission
+from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.order import Charge, Order, PaymentOverdue, required
+from services.checkout.domain.timeline import card_name, entry, money
+from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
+from shared.contracts.payments import (
+    PaymentActionRequired,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentSettled,
+    PaymentSettlementContradicted,
+    PaymentUnresolved,
+)
+from shared.contracts.storefront import CheckoutPaymentRetried
+from shared.contracts.values import VOID, Card, OrderStatus, PaymentStatus
+from shared.core import Context, Decision, Refused
+
+PENDING = OrderStatus.PENDING_PAYMENT
+CAPTURE_COUNTS = VOID | {PENDING}
+
+
+# Attempts
+
+
+@orders.on(CheckoutPaymentRetried)
+def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
+    if order.status is not PENDING:
+        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
+    if not order.reserved:
+        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
+    if order.charge in (Charge.IN_PROGRESS, Charge.UNRESOLVED):
+        return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
+    problems = list(submission.payment_problems(command.payment, required=True))
+    if problems:
+        return submission.invalid(problems)
+    change = OrderChange(order, context)
+    change.set(choice=command.payment)
+    attempt = request_payment(change)
+    change.note(command.type, f"The customer retried the payment (attempt {attempt}).", attempt=attempt)
+    return change.decision()
+
+
+def request_payment(change: OrderChange) -> int:
+    """Request the next attempt, by the customer's choice, which is not kept. Its number."""
+    order, attempt = change.state, change.state.attempts + 1
+    change.set(
+        attempts=attempt,
+        charge=Charge.IN_PROGRESS,
+        choice=None,
+        payment_status=PaymentStatus.PENDING,
+        pay_url=None,
+        message=None,
+    )
+    change.publish(
+        OrderPaymentRequested(
+            attempt=attempt,
+            number=order.number,
+            store=order.store.id,
+            amount=order.purchased,
+            currency=order.currency,
+            items=tuple(line.item for line in order.lines),
+            customer_email=required(order.customer, "customer").email,
+            return_url=order.page(change.context.key),
+            payment_method=(order.choice.payment_method or None) if order.choice else None,
+            token=(order.choice.token or None) if order.choice else None,
+            statement_descriptor=order.statement_descriptor,
+            requested_at=change.context.at,
+            until=order.deadline,
+        )
+    )
+    return attempt
+
+
+# Results
+
+
+@orders.on(PaymentCaptured)
+def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[Order]:
+    """Paid, whichever attempt it was. Payments refunds what is captured after the order's end, or a second time."""
+    change = OrderChange(order, context)
+    amount, card = money(fact.amount, fact.currency), card_name(fact.card)
+    text = f"{amount} captured{f' with {card}' if card else ''}."
+    detail = fact.model_dump(mode="json", exclude={"card"}) | {"card": card}
+    if order.paid or order.status not in CAPTURE_COUNTS:
+        change.note(fact.type, text, **detail)
+        return change.without_effect()
+    in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
+    if not in_full:
+        text = f"{amount} captured, but the order amount is {money(order.purchased, order.currency)}."
+        change.set(message=text)
+    elif order.status in VOID:
+        text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
+        change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=Charge.NONE, paid_at=context.at)
+    change.note(fact.type, text, **detail)
+    if in_full and order.status is PENDING:
+        change.note("order.paid", "Paid in full. Delivery started.")
+        complete_payment(change, fact.card)
+    return change.decision()
+
+
+def complete_payment(change: OrderChange, card: Card | None = None) -> None:
+    order = change.state
+    change.move_to(OrderStatus.PROCESSING)
+    change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=Charge.NONE, paid_at=change.context.at)
+    change.publish(OrderPaid(amount=order.purchased, currency=order.currency, card=card))
+    change.cancel_timer(PaymentOverdue)
+
+
+@orders.on(PaymentDeclined)
+def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
+    """The customer gets the whole grace period again."""
+    change = OrderChange(order, context)
+    text = f"Payment attempt {fact.attempt} declined: {fact.text}"
+    card = card_name(fact.card)
+    change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
+    if not _awaited(order, fact.attempt):
+        return change.without_effect()
+    url, until = order.page(context.key), context.at + order.grace
+    change.set(
+        charge=Charge.NONE,
+        payment_status=PaymentStatus.FAILED,
+        deadline=until,
+        pay_url=url,
+        message=fact.text or None,
+    )
+    code = fact.reason or "card_declined"
+    change.publish(OrderPaymentDeclined(attempt=fact.attempt, code=code, text=fact.text, url=url, until=until))
+    change.timer(until, PaymentOverdue())
+    return change.decision()
+
+
+@orders.on(PaymentActionRequired)
+def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
+    change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
+    change.note(fact.type, text, attempt=fact.attempt)
+    if not _awaited(order, fact.attempt):
+        return change.without_effect()
+    change.set(charge=Charge.ACTION_REQUIRED, pay_url=fact.url, message=text)
+    change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
+    return change.decision()
+
+
+@orders.on(PaymentUnresolved)
+def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decision[Order]:
+    change = OrderChange(order, context)
+    change.set(message="The payment is being checked with the payment provider.")
+    if _awaited(order, fact.attempt):
+        change.set(charge=Charge.UNRESOLVED, pay_url=None)
+    text = f"Outcome of payment attempt {fact.attempt} unknown: checking with the provider."
+    change.note(fact.type, text, attempt=fact.attempt, provider=fact.text)
+    return change.decision()
+
+
+@orders.on(PaymentSettled)
+def settled(order: Order, fact: PaymentSettled, context: Context) -> Decision[Order]:
+    """What follows from it is reported by a fact of its own."""
+    what = f"refund {fact.refund}" if fact.refund else f"payment attempt {fact.attempt}"
+    text = f"Settled manually: {what} was {fact.outcome.replace('_', ' ')}. {fact.reason}"
+    note = entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund, reference=fact.reference)
+    return Decision(order, records=[note])
+
+
+@orders.on(PaymentSettlementContradicted)
+def settlement_contradicted(order: Order, fact: PaymentSettlementContradicted, context: Context) -> Decision[Order]:
+    text = f"Needs attention: {fact.text}"
+    return Decision(order, records=[entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund)])
+
+
+@orders.on(PaymentCancelled)
+def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) -> Decision[Order]:
+    change = OrderChange(order, context)
+    change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
+    if _awaited(order, fact.attempt):
+        change.set(charge=Charge.NONE, pay_url=order.page(context.key))
+    return change.decision()
+
+
+def _awaited(order: Order, attempt: int) -> bool:
+    """The order waits for the result of this attempt."""
+    return order.status is PENDING and order.charge is not Charge.NONE and order.attempts == attempt

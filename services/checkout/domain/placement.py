@@ -1,0 +1,161 @@
+"""An order from the opened checkout page to its placement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.checkout.domain import submission
+from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.numbers import order_number
+from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue
+from services.checkout.domain.sku import Sku, sku_key
+from services.checkout.domain.store import ID, Store
+from services.checkout.domain.timeline import counted, money
+from shared.contracts.checkout import OrderCreated, OrderPlaced
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, Source
+from shared.contracts.values import Customer, OrderStatus
+from shared.core import Context, Decision, Problem, Ref, Refused
+
+UNKNOWN_STORE = Refused("unknown_store", "Unknown store.")
+BAD_ORDER_ID = Refused(
+    "bad_order_id", "The key is not a valid order id: 1 to 64 letters, digits and . _ : @ -, a letter or digit first."
+)
+
+
+# Opened
+
+
+@orders.begins(CheckoutOpened, reads=lambda checkout, key, order: [Ref(Store, checkout.store)])
+def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> Decision[Order] | Refused:
+    if order is not None:
+        return Refused("already_opened", "This checkout is already open.")
+    if not ID.fullmatch(context.key):
+        return BAD_ORDER_ID
+    store = context.row(Store, checkout.store)
+    if store is None:
+        return UNKNOWN_STORE
+    problems = submission.opening_problems(checkout, store)
+    if problems:
+        return submission.invalid(problems)
+    change = OrderChange(_new_order(store, checkout, context), context)
+    change.publish(_created(change.state))
+    change.timer(context.at + store.abandon_after, SubmissionOverdue())
+    change.note("order.created", "Checkout opened.", store=store.card.id, number=change.state.number)
+    return change.decision()
+
+
+def _new_order(store: Store, checkout: CheckoutOpened | CheckoutSubmitted, context: Context) -> Order:
+    return Order(
+        number=order_number(context.key),
+        store=store.card,
+        currency=checkout.currency,
+        grace=store.grace,
+        created_at=context.at,
+        updated_at=context.at,
+        country=checkout.country,
+        locale=checkout.locale,
+        origin=checkout.origin,
+    )
+
+
+def _created(order: Order) -> OrderCreated:
+    return OrderCreated(number=order.number, store=order.store.id, currency=order.currency)
+
+
+# Submitted
+
+
+def store_and_skus(checkout: CheckoutSubmitted, key: str, order: Order | None) -> Sequence[Ref[Store] | Ref[Sku]]:
+    skus = {item.sku for item in checkout.items}
+    return [Ref(Store, checkout.store), *(Ref(Sku, sku_key(checkout.store, sku)) for sku in sorted(skus))]
+
+
+@orders.begins(CheckoutSubmitted, reads=store_and_skus)
+def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context) -> Decision[Order] | Refused:
+    """Place the order, or list everything that is wrong with it. `checkout.opened` may have been lost."""
+    refused = _not_open(order)
+    if refused:
+        return refused
+    if not ID.fullmatch(context.key):
+        return BAD_ORDER_ID
+    store = context.row(Store, checkout.store)
+    if store is None:
+        return UNKNOWN_STORE
+    found = {item.sku: context.row(Sku, sku_key(checkout.store, item.sku)) for item in checkout.items}
+    skus = {name: sku for name, sku in found.items() if sku}
+    problems = submission.problems(checkout, store, skus)
+    if order is not None and order.store.id != checkout.store:
+        text = "The checkout was opened in another store."
+        problems.append(Problem(field="store", code="other_store", text=text))
+    if problems:
+        return submission.invalid(problems)
+    change = OrderChange(order or _new_order(store, checkout, context), context)
+    if order is None:
+        change.publish(_created(change.state))
+    _place(change, checkout, store, skus)
+    return change.decision()
+
+
+def _not_open(order: Order | None) -> Refused | None:
+    if order is None or order.status is OrderStatus.CREATED:
+        return None
+    if order.placed_at is not None:
+        return Refused("already_submitted", "This order is already placed. Check its status instead.")
+    return Refused("order_closed", "This checkout is closed. Start a new one.")
+
+
+def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus: submission.Skus) -> None:
+    opened, until = change.state, change.context.at + store.grace
+    change.move_to(OrderStatus.PENDING_PAYMENT)
+    change.set(
+        store=store.card,
+        grace=store.grace,
+        statement_descriptor=store.statement_descriptor,
+        currency=checkout.currency,
+        customer=checkout.customer,
+        lines=submission.lines(checkout, skus),
+        subtotal=checkout.subtotal,
+        discount=checkout.total - checkout.purchased,
+        tax=checkout.tax,
+        total=checkout.total,
+        purchased=checkout.purchased,
+        discounts=checkout.discounts,
+        taxes=checkout.taxes,
+        billing=checkout.billing,
+        shipping=checkout.shipping,
+        country=checkout.country or opened.country,
+        locale=checkout.locale or opened.locale,
+        offer=checkout.offer,
+        origin=opened.origin if checkout.origin == Source() else checkout.origin,
+        terms_accepted_at=checkout.terms_accepted_at,
+        choice=checkout.payment,
+        deadline=until,
+    )
+    placed = change.state
+    change.publish(_placed(placed, checkout.customer))
+    change.cancel_timer(SubmissionOverdue)
+    change.timer(until, PaymentOverdue())
+    text = f"Placed: {counted(len(placed.lines), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
+    amounts = {"total": placed.total, "purchased": placed.purchased}
+    change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
+
+
+def _placed(order: Order, customer: Customer) -> OrderPlaced:
+    return OrderPlaced(
+        number=order.number,
+        store=order.store,
+        customer=customer,
+        items=tuple(line.item for line in order.lines),
+        currency=order.currency,
+        subtotal=order.subtotal,
+        discount=order.discount,
+        tax=order.tax,
+        total=order.total,
+        purchased=order.purchased,
+        discounts=order.discounts,
+        taxes=order.taxes,
+        billing=order.billing,
+        shipping=order.shipping,
+        country=order.country,
+        locale=order.locale,
+    )

@@ -1,0 +1,115 @@
+"""Refunds, as checkout records them."""
+
+from __future__ import annotations
+
+from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.delivery import advance
+from services.checkout.domain.order import Line, Order, Refund
+from services.checkout.domain.timeline import entry, money
+from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
+from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+from shared.contracts.values import OrderStatus, PaymentStatus
+from shared.core import Context, Decision
+from shared.core.fast_dataclasses import replace
+
+
+@orders.on(PaymentRefunded)
+def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[Order]:
+    change = OrderChange(order, context)
+    change.note(
+        fact.type,
+        f"{money(fact.amount, fact.currency)} refunded.",
+        refund=fact.refund,
+        transaction=fact.transaction,
+        reason=fact.reason,
+        items=[line.model_dump() for line in fact.items],
+    )
+    total = order.paid - min(order.paid, max(fact.captured - fact.refunded, 0))
+    if total <= order.refunded:
+        return change.without_effect()
+    whole = total == order.paid
+    _add(change, fact, total, whole=whole)
+    of_items = tuple(line.item for line in fact.items if line.whole and order.line(line.item))
+    change.publish(
+        OrderRefunded(
+            refund=fact.refund,
+            amount=fact.amount,
+            currency=fact.currency,
+            refunded=total,
+            whole=whole,
+            items=tuple(line.item.item for line in order.lines) if whole else of_items,
+            reason=fact.reason,
+        )
+    )
+    if whole and order.may_become(OrderStatus.REFUNDED):
+        change.move_to(OrderStatus.REFUNDED, "Fully refunded.")
+        return change.decision()
+    return advance(change)
+
+
+def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool) -> None:
+    order, parts = change.state, {part.item: part for part in fact.items}
+    lines = tuple(_with_refund(line, parts.get(line.item.item), whole=whole) for line in order.lines)
+    shares = {
+        after.item.item: after.refunded - before.refunded
+        for before, after in zip(order.lines, lines, strict=True)
+        if after.refunded > before.refunded
+    }
+    change.set(
+        refunded=total,
+        payment_status=PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED,
+        lines=lines,
+        refunds=(*order.refunds, Refund(fact.refund, total - order.refunded, shares)),
+    )
+
+
+def _with_refund(line: Line, part: RefundedLine | None, *, whole: bool) -> Line:
+    if whole or (part and part.whole):
+        return replace(line, refunded=line.item.purchased, refunded_whole=True, instructions=None)
+    if part is None:
+        return line
+    return replace(line, refunded=min(line.refunded + part.amount, line.item.purchased))
+
+
+@orders.on(PaymentSurplusRefunded)
+def surplus_refunded(order: Order, fact: PaymentSurplusRefunded, context: Context) -> Decision[Order]:
+    text = f"A duplicate charge of {money(fact.amount, fact.currency)} was refunded."
+    note = entry(context, fact.type, text, refund=fact.refund, attempt=fact.attempt, transaction=fact.transaction)
+    return Decision(order, records=[note])
+
+
+@orders.on(PaymentRefundFailed)
+def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> Decision[Order]:
+    """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
+    end, revoked access) stays for staff to decide; the sums are corrected."""
+    change, text = OrderChange(order, context), f"A refund of {money(fact.amount, order.currency)} failed"
+    returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
+    if returned:
+        _remove(change, returned)
+    change.set(message=f"{text}.")
+    change.publish(
+        OrderRefundFailed(
+            refund=fact.refund,
+            amount=fact.amount,
+            currency=order.currency,
+            refunded=change.state.refunded,
+            code=fact.code,
+            text=fact.text,
+        )
+    )
+    change.note(fact.type, f"{text}: {fact.text}", refund=fact.refund, code=fact.code)
+    return change.decision()
+
+
+def _remove(change: OrderChange, returned: Refund) -> None:
+    order, remaining = change.state, change.state.refunded - returned.amount
+    change.set(
+        refunded=remaining,
+        refunds=tuple(refund for refund in order.refunds if refund is not returned),
+        payment_status=PaymentStatus.PARTIALLY_REFUNDED if remaining else PaymentStatus.PAID,
+        lines=tuple(_without_refund(line, returned.shares.get(line.item.item, 0)) for line in order.lines),
+    )
+
+
+def _without_refund(line: Line, amount: int) -> Line:
+    return replace(line, refunded=line.refunded - amount, refunded_whole=False) if amount else line

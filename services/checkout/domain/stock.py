@@ -1,0 +1,35 @@
+"""The stock of an order, as fulfillment reports it: an order is charged once its stock is reserved."""
+
+from __future__ import annotations
+
+from services.checkout.domain.cancellation import cancel
+from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.order import Order
+from services.checkout.domain.payment import PENDING, complete_payment, request_payment
+from shared.contracts.fulfillment import StockRefused, StockReserved
+from shared.core import Context, Decision
+
+
+@orders.on(StockReserved)
+def stock_reserved(order: Order, fact: StockReserved, context: Context) -> Decision[Order]:
+    change = OrderChange(order, context)
+    change.note(fact.type, "Stock reserved.")
+    if order.status is not PENDING or order.reserved:
+        return change.without_effect()
+    change.set(reserved=True)
+    if order.purchased == 0:
+        change.note("order.paid", "Free order: no payment needed.")
+        complete_payment(change)
+    else:
+        request_payment(change)
+    return change.decision()
+
+
+@orders.on(StockRefused)
+def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decision[Order]:
+    change = OrderChange(order, context)
+    change.note(fact.type, f"Sold out: {', '.join(fact.skus)}.", skus=list(fact.skus), code="sold_out")
+    if order.status is not PENDING or order.reserved:
+        return change.without_effect()
+    cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)
+    return change.decision()

@@ -1,0 +1,166 @@
+"""Example messages of an order's life, and the order itself in a scenario."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from services.checkout.domain.change import orders
+from services.checkout.domain.invariants import broken
+from services.checkout.domain.order import Order
+from services.checkout.domain.sku import skus
+from services.checkout.domain.status import TRANSITIONS
+from services.checkout.domain.store import stores
+from services.checkout.domain.timeline import TimelineEntry
+from shared.contracts.checkout import ConfigureStore, DefineSku, OrderStatusRecord
+from shared.contracts.envelope import encode
+from shared.contracts.fulfillment import ItemDelivered, StockReserved
+from shared.contracts.payments import PaymentCaptured, PaymentRefunded
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.values import Address, Card, Customer, Instructions, OrderStatus, TaxLine
+from shared.core import Event, Scenario, Step
+
+START = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
+VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
+ADA = Customer(name="Ada Lovelace", email="Ada@Example.com")
+HOME = Address(name="Ada Lovelace", line1="12 St James's Square", city="London", country="GB")
+SETTINGS: dict[str, Any] = {
+    "name": "Northwind",
+    "sender": "orders@northwind.example",
+    "staff_email": "staff@northwind.example",
+    "support_email": "help@northwind.example",
+    "order_url": "https://northwind.example/orders/{order}",
+    "currencies": ("USD", "JPY"),
+}
+PRICES = {"course": 1000, "game": 2500, "atlas": 3000, "old": 1000, "gift": 0, "gold": 2**62}
+
+
+def store(**changes: Any) -> ConfigureStore:
+    return ConfigureStore(**(SETTINGS | changes))
+
+
+def sku(name: str, **changes: Any) -> DefineSku:
+    return DefineSku(**({"product": name.title(), "prices": {"USD": PRICES[name]}} | changes))
+
+
+SHOP = (
+    Scenario(stores, skus)
+    .hear(store(), "northwind")
+    .hear(sku("course", prices={"USD": 1000, "JPY": 1500}), "northwind/course")
+    .hear(sku("game"), "northwind/game")
+    .hear(sku("atlas", shippable=True), "northwind/atlas")
+    .hear(sku("old", active=False), "northwind/old")
+    .hear(sku("gift"), "northwind/gift")
+    .hear(sku("gold"), "northwind/gold")
+)
+
+
+class OrderScenario(Scenario[Order]):
+    """One order in the shop."""
+
+    def __init__(self, *messages: object) -> None:
+        super().__init__(orders, stores, skus, at=START, rows=SHOP.rows, check=check_step)
+        self.given(*messages)
+
+    @property
+    def facts(self) -> list[Event]:
+        """What the last call published, without the status record."""
+        return [event for event in self.published if not isinstance(event, OrderStatusRecord)]
+
+    def record(self) -> OrderStatusRecord:
+        """The latest status record."""
+        return self.all.of(OrderStatusRecord)[-1]
+
+    @property
+    def timeline(self) -> list[TimelineEntry]:
+        return self.all.of(TimelineEntry)
+
+
+ASKS_THE_CUSTOMER = {"order.payment_requested", "order.payment_declined", "order.payment_action_required"}
+
+
+def check_step(step: Step) -> None:
+    """What holds for every decision about an order."""
+    if step.ref.kind is not Order:
+        return
+    before, decision, after = step.before, step.decision, step.decision.state
+    statuses = [event for event in decision.events if isinstance(event, OrderStatusRecord)]
+    if after is before or after is None:
+        assert not decision.events
+        return
+    assert [*decision.events][-1:] == statuses, "one status record, the last event"
+    assert statuses[0].revision == after.revision == (before.revision if before else 0) + 1
+    assert (statuses[0].status, statuses[0].number) == (after.status, after.number)
+    assert decision.records, "every change is in the timeline"
+    if before and before.status is not after.status:
+        assert after.status in TRANSITIONS[before.status]
+    asks = {event.type for event in decision.events} & ASKS_THE_CUSTOMER
+    assert not asks or after.status is OrderStatus.PENDING_PAYMENT, f"{asks} of an order that is {after.status}"
+    assert broken(after) == []
+    for event in decision.events:
+        assert encode(event)
+
+
+# Messages
+
+OPENED = CheckoutOpened(store="northwind", currency="USD", country="DE")
+
+
+def submission(*skus: str, tax: int = 0, discount: int = 0, **changes: Any) -> CheckoutSubmitted:
+    """A valid checkout of one unit each; `changes` make it invalid."""
+    names = skus or ("course", "game")
+    subtotal = sum(PRICES.get(name, 0) for name in names)
+    fields: dict[str, Any] = {
+        "store": "northwind",
+        "customer": ADA,
+        "items": tuple(SubmittedItem(sku=name, quantity=1, unit_price=PRICES.get(name, 0)) for name in names),
+        "currency": "USD",
+        "subtotal": subtotal,
+        "tax": tax,
+        "total": subtotal + tax,
+        "purchased": subtotal + tax - discount,
+        "payment": PaymentChoice(payment_method="pm_card_visa"),
+        "discounts": ({"code": "SPRING", "amount": discount},) if discount else (),
+        "taxes": (TaxLine(rate="19", country="DE", amount=tax),) if tax else (),
+        "shipping": HOME if "atlas" in names else None,
+    }
+    return CheckoutSubmitted(**(fields | changes))
+
+
+def captured(amount: int, attempt: int = 1, currency: str = "USD") -> PaymentCaptured:
+    return PaymentCaptured(
+        attempt=attempt,
+        amount=amount,
+        currency=currency,
+        provider="stripe",
+        transaction=f"pi_{attempt}",
+        card=VISA,
+        captured_at=START,
+    )
+
+
+def refunded(amount: int, of: int, so_far: int = 0, **changes: Any) -> PaymentRefunded:
+    return PaymentRefunded(
+        refund=f"r-{so_far + amount}", amount=amount, currency="USD", captured=of, refunded=so_far + amount, **changes
+    )
+
+
+def delivered(item: str, under_way: int = 0) -> ItemDelivered:
+    link = Instructions(kind="download", link=f"https://get.example/{item}")
+    return ItemDelivered(item=item, instructions=link, under_way=under_way)
+
+
+# Orders
+
+
+def placed_order(*skus: str, **changes: Any) -> OrderScenario:
+    return OrderScenario(OPENED, submission(*skus, **changes))
+
+
+def reserved_order(*skus: str, **changes: Any) -> OrderScenario:
+    return placed_order(*skus, **changes).hear(StockReserved(), actor="system")
+
+
+def paid_order(*skus: str, **changes: Any) -> OrderScenario:
+    order = reserved_order(*skus, **changes)
+    return order.hear(captured(order.state.purchased), actor="provider:stripe")

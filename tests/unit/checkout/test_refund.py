@@ -1,0 +1,85 @@
+"""Refunds, whole and in part, and those that a bank returns (path 5)."""
+
+from __future__ import annotations
+
+from shared.contracts.checkout import OrderCompleted, OrderRefunded, OrderRefundFailed
+from shared.contracts.fulfillment import ItemFailed
+from shared.contracts.payments import PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+from shared.contracts.values import OrderStatus, PaymentStatus
+from tests.unit.checkout.examples import captured, delivered, paid_order, refunded
+
+FIRST_ITEM = RefundedLine(item="1", amount=1000, whole=True)
+
+
+def test_a_refund_of_the_whole_amount_refunds_the_order() -> None:
+    order = paid_order("course", "game").given(delivered("1", under_way=1), delivered("2"))
+
+    (event,) = order.hear(refunded(3500, of=3500)).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.whole, event.items) == (True, ("1", "2"))
+    assert order.state.status is OrderStatus.REFUNDED
+    assert [item.refunded for item in order.record().items] == [1000, 2500]
+
+
+def test_a_partial_refund_names_the_items_that_are_fully_refunded() -> None:
+    order = paid_order("course", "game").given(delivered("1"), delivered("2"))
+    lines = (FIRST_ITEM, RefundedLine(item="2", amount=500, whole=False))
+
+    (event,) = order.hear(refunded(1500, of=3500, items=lines)).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.whole, event.items, event.refunded) == (False, ("1",), 1500)
+    assert order.state.status is OrderStatus.COMPLETED
+    assert order.record().payment_status is PaymentStatus.PARTIALLY_REFUNDED
+    assert [item.refunded for item in order.record().items] == [1000, 500]
+
+
+def test_two_partial_refunds_make_a_full_one() -> None:
+    order = paid_order("course", "game").given(refunded(1500, of=3500), refunded(2000, of=3500, so_far=1500))
+
+    (event,) = order.facts
+    assert isinstance(event, OrderRefunded)
+    assert event.whole
+    assert order.state.status is OrderStatus.REFUNDED
+
+
+def test_a_refund_of_a_second_capture_is_not_the_orders() -> None:
+    order = paid_order("course")
+
+    assert order.hear(captured(1000, attempt=2)).facts == []
+    assert order.hear(refunded(1000, of=2000)).facts == []
+    assert order.state.refunded == 0
+    assert order.record().payment_status is PaymentStatus.PAID
+
+
+def test_the_refund_of_a_duplicate_charge_only_adds_a_timeline_entry() -> None:
+    order = paid_order("course").hear(PaymentSurplusRefunded(refund="r-9", attempt=2, amount=1000, currency="USD"))
+
+    assert order.published == []
+    assert order.timeline[-1].what == "payment.surplus_refunded"
+
+
+def test_a_refund_that_the_bank_returns_is_no_longer_counted() -> None:
+    order = paid_order("course", "game")
+    order.given(refunded(1000, of=3500, items=(FIRST_ITEM,)), refunded(2500, of=3500, so_far=1000))
+    assert order.state.status is OrderStatus.REFUNDED
+
+    order.hear(PaymentRefundFailed(refund="r-3500", amount=2500, code="account_closed", text="The account is closed."))
+    (event,) = order.facts
+    assert isinstance(event, OrderRefundFailed)
+    assert (event.amount, event.refunded, event.text) == (2500, 1000, "The account is closed.")
+    assert order.record().refunded == 1000
+    assert [item.refunded for item in order.record().items] == [1000, 0]
+    assert order.record().payment_status is PaymentStatus.PARTIALLY_REFUNDED
+    assert order.record().message == "A refund of 25.00 USD failed."
+    assert "account is closed" in order.timeline[-1].text
+
+    order.hear(refunded(2500, of=3500, so_far=1000))
+    assert order.record().payment_status is PaymentStatus.REFUNDED
+
+
+def test_an_order_whose_failed_item_is_refunded_completes() -> None:
+    order = paid_order("course", "game")
+    order.given(delivered("1"), ItemFailed(item="2", code="forbidden", text="Give the bot the right."))
+
+    order.hear(refunded(2500, of=3500, items=(RefundedLine(item="2", amount=2500, whole=True),)))
+    assert [type(event) for event in order.facts] == [OrderRefunded, OrderCompleted]
