@@ -15,7 +15,7 @@ SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if (fo
 OWN = ("services", "shared", "deploy", "tests")
 DOMAIN_MAY = ("shared.core", "shared.contracts")
 DOMAIN_MAY_NOT = frozenset(
-    # Standard library that reaches outside, or brings a clock or chance of its own.
+    # Standard library that does I/O, or brings a clock or randomness of its own.
     "asyncio asyncore builtins concurrent ctypes dbm fcntl fileinput ftplib getpass glob http imaplib importlib io "
     "logging mmap multiprocessing os pathlib pickle pkgutil platform poplib pty queue random resource runpy secrets "
     "select selectors shelve shutil signal site smtplib socket socketserver sqlite3 ssl subprocess sys sysconfig "
@@ -25,7 +25,7 @@ DOMAIN_MAY_NOT = frozenset(
 IMPURE = re.compile(
     r"(datetime\.)?(datetime\.(now|utcnow|today)|date\.today)|(uuid\.)?uuid[14]|open|print|input|exec|eval|breakpoint"
 )
-"""Calls that bring a clock, chance or the outside into a function."""
+"""Calls that bring a clock, randomness or I/O into a function."""
 FORBIDDEN_NAMES = re.compile(r"(^|[_-])(utils?|commons?|helpers?|base|managers?|misc)($|[_-])", re.IGNORECASE)
 FORBIDDEN_CLASSES = re.compile(r"(Utils?|Helpers?|Common|Manager|Misc)$|^Base[A-Z]|[a-z]Base$")
 
@@ -42,7 +42,7 @@ def module_of(file: Path) -> str:
 
 def imported(source: str, module: str, *, package: bool = False) -> set[str]:
     """Every module that a source names: by any form of import, also within functions and under another name, by
-    `importlib.import_module("…")` or `__import__("…")`, or as the text of a module of ours."""
+    `importlib.import_module("…")` or `__import__("…")`, or as the text of a module's name."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -69,7 +69,7 @@ def _absolute(node: ast.ImportFrom, module: str, package: bool) -> str:
 
 
 def _of_text(text: ast.JoinedStr) -> set[str]:
-    """`f"services.{name}.app"` names a service that nobody can tell: it counts as all of them."""
+    """`f"services.{name}.app"` names a service unknown here: it counts as all of them."""
     first = text.values[0] if text.values else None
     starts = isinstance(first, ast.Constant) and str(first.value).startswith(("services.", "deploy."))
     return {str(first.value).rstrip(".")} if starts and isinstance(first, ast.Constant) else set()
@@ -117,7 +117,7 @@ def test_a_domain_imports_no_io(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_domain_knows_no_clock_no_chance_and_no_file(service: str) -> None:
+def test_a_domain_uses_no_clock_no_randomness_and_no_file(service: str) -> None:
     problems = [
         f"{file.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
         for file in domain_sources(service)
@@ -188,7 +188,7 @@ def test_a_driver_is_known_to_its_own_part_alone(driver: str) -> None:
         for file in sources("shared")
         if any(within(module, driver) for module in imports_of(file))
     }
-    assert users, "nobody uses it: take it off the list"
+    assert users, "it has no user: take it off the list"
     assert sorted(user for user in users if not user.startswith(DRIVERS[driver])) == []
 
 
@@ -282,7 +282,7 @@ class TestTheJudge:
         assert not FORBIDDEN_NAMES.search(f"{name}less")
 
 
-def test_every_consumer_of_ours_is_made_in_one_place() -> None:
+def test_every_consumer_is_made_in_one_place() -> None:
     """So that each of them reads committed transactions only, and bears what cannot be parsed."""
     makers = [
         path.relative_to(ROOT).as_posix()

@@ -42,7 +42,7 @@ def test_orders_whose_mails_wait_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize("event_type", [EmailSent.type, WebhookExhausted.type])
-def test_what_became_of_a_mail_or_webhook_is_seen(event_type: str) -> None:
+def test_the_outcome_of_an_email_or_webhook_is_seen(event_type: str) -> None:
     order = Order("a", cast(Shop, None), "lighthouse")
     body: dict[str, Any] = {"message": "m", "revision": 9}
     order.learn(Read("notifications.events.v1", "a", event_type, {}, body, 1))

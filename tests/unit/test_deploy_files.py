@@ -195,7 +195,7 @@ class TestCompose:
 
 
 def _interpolated(value: str) -> str:
-    """As compose does it: the default where there is one, else something that a person filled in."""
+    """As compose does it: the default if there is one, otherwise a value from the environment file."""
     return re.sub(r"\$\{[A-Z_]+(?::-([^}]*)|:\?[^}]*)\}", lambda match: match[1] or "a" * 20, value)
 
 
@@ -285,7 +285,7 @@ def _given(controller: dict[str, Any]) -> dict[str, str]:
 class TestImage:
     text = (DEPLOY / "Dockerfile").read_text()
 
-    def test_it_installs_what_the_lock_file_names_and_runs_as_nobody(self) -> None:
+    def test_it_installs_the_lock_file_and_runs_without_privileges(self) -> None:
         assert "--require-hashes -r requirements.lock" in self.text
         assert re.search(r"^USER (?!0|root)", self.text, re.MULTILINE)
 

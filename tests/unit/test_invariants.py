@@ -86,7 +86,7 @@ def test_an_empty_system_is_right() -> None:
 
 
 class TestMoney:
-    def test_a_charge_that_nobody_knows_is_named(self) -> None:
+    def test_an_unknown_charge_is_named(self) -> None:
         stray = Movement("pi_9", 1000, "USD")
         assert wrong(replace(RIGHT, provider=(*MOVEMENTS, stray))) == {
             "ledger_matches_provider": [
@@ -101,7 +101,7 @@ class TestMoney:
         assert found["one_effect_per_key"] == ["order o-1 was charged 2 times at the provider, 9760 are kept"]
         assert "pi_2" in found["ledger_matches_provider"][0]
 
-    def test_a_second_charge_that_was_given_back_is_fine(self) -> None:
+    def test_a_second_charge_that_was_refunded_is_fine(self) -> None:
         surplus = (Movement("pi_2", 5380, "GBP", "o-1"), Movement("re_2", -5380, "GBP", "o-1"))
         both = (*MOVEMENTS, *surplus)
         account = replace(
@@ -238,7 +238,7 @@ class TestPeople:
         assert wrong(replace(order(placed=False), notified=frozenset())) == {}
         assert wrong(replace(RIGHT, notified=frozenset(), busy=frozenset({"o-1"}))) == {}
 
-    def test_a_paid_order_that_nobody_works_on_is_named(self) -> None:
+    def test_a_paid_order_without_work_in_progress_is_named(self) -> None:
         forgotten = replace(order(status="processing"), status={"o-1": ORDER.status_record})
         assert "ORD-1 is paid and unfinished" in wrong(forgotten)["no_order_waits_unseen"][0]
         for known in ({"under_way": frozenset({"o-1"})}, {"alerted": frozenset({"o-1"})}, {"busy": frozenset({"o-1"})}):

@@ -41,7 +41,7 @@ def test_equal_weights_differ_by_one_at_most_and_the_earlier_part_gets_more(amou
 
 
 @given(amounts, weights)
-def test_giving_back_is_the_mirror_of_taking(amount: int, shares: list[int]) -> None:
+def test_a_refund_mirrors_its_capture(amount: int, shares: list[int]) -> None:
     assert allocate(-amount, shares) == [-part for part in allocate(amount, shares)]
 
 
