@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from services.registry import SERVICES, factory_of, settings_of
 from shared.settings import WrongSettings, load_settings
+from shared.shell.event_loop import run
 from shared.shell.observability.telemetry import configure_logging
 from shared.shell.worker import run_worker
 
@@ -28,12 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     work = run_worker(
         *(given.service, factory_of(given.service), settings, given.worker, given.port), catch_up=given.catch_up
     )
-    try:
-        import uvloop  # noqa: PLC0415  # not there on Windows
-
-        uvloop.run(work)
-    except ImportError:
-        asyncio.run(work)
+    run(work)
     return 0
 
 

@@ -19,7 +19,7 @@ from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Workers
 from deploy.cli.order import whole_order
 from deploy.cli.order_page import show_order
-from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.http import ApiClient
 from deploy.client.local_stack import default_folder
 from deploy.demo import board, catalogue, rest, result
 from deploy.demo import play as plays
@@ -29,6 +29,7 @@ from deploy.demo.shop import Shop
 from deploy.devstack import kafka_jars
 from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from deploy.settings import load_all_settings
 
 FAVOURITES = ("pays with another card", "corrects a mistake", "wants some money back", "buys a print")

@@ -9,8 +9,9 @@ from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
-from deploy.client.http import ApiClient, OutsideWorld
+from deploy.client.http import ApiClient
 from deploy.demo.catalogue import load, open_shop
+from deploy.sandboxes.client import OutsideWorld
 
 
 @on_event_loop

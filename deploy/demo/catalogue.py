@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.client.http import ApiClient, OutsideWorld
+from deploy.client.http import ApiClient
+from deploy.sandboxes.client import OutsideWorld
 
 FILE = Path(__file__).with_name("catalogue.toml")
 WEBHOOK_EVENTS = ("order.received", "order.refunded", "order.created", "order.updated", "order.completed")

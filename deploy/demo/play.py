@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from deploy.client.http import ClientError, OutsideWorld, StripeSandbox
+from deploy.client.http import ClientError
 from deploy.client.storefront import KafkaUnreachable
 from deploy.demo.catalogue import DESK, HOOK
 from deploy.demo.shop import NeverHappened, Order, Shop
 from deploy.demo.stories import Story, cast, visit
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 
 AT_ONCE = 400
 """Orders in flight: enough to keep every service busy, few enough to answer soon."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import asyncpg
 
-from deploy.client.http import ApiClient, StripeSandbox
+from deploy.client.http import ApiClient
 from deploy.demo.play import Life, Play
+from deploy.sandboxes.client import StripeSandbox
 from shared.settings import Settings
 
 

@@ -9,10 +9,10 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from deploy.client.http import StripeSandbox
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.demo.shop import GOOD_CARD, Order
+from deploy.sandboxes.client import StripeSandbox
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.contracts.values import Customer
 

@@ -1,15 +1,26 @@
-"""A course platform of the kind that an HTTP action grants access on, for the demo and for tests."""
+"""A course platform, of the kind on which an HTTP action grants access: `python -m deploy.sandboxes.courses`.
+
+POST   /access                              {"customer", "product", "grant": true}, with an Idempotency-Key
+POST   /access/revoke  ·  DELETE /access    the same, to revoke
+GET    /access?customer=
+PUT    /control/course                      {"answer": 500, "delay": 1.5, "times": 3, "every": 5};  DELETE ends it
+"""
+
+from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from aiohttp import web
 from pydantic import BaseModel, Field
 
 from deploy.sandboxes.faults import Faults
 from deploy.sandboxes.journal import Journal
+from deploy.sandboxes.server import arguments_of, fault_routes, parsed, reply, run_alone
 
 
 class AccessRequest(BaseModel):
@@ -26,7 +37,7 @@ class AccessRequest(BaseModel):
 
 
 @dataclass(frozen=True)
-class Answer:
+class AccessResponse:
     status: int
     body: dict[str, Any]
 
@@ -53,12 +64,12 @@ class CoursePlatform:
             self._keys[record["key"]] = record["fingerprint"]
         self.changes += 1
 
-    def change(self, does: Literal["grant", "revoke"], request: AccessRequest, key: str | None) -> Answer:
+    def change(self, does: Literal["grant", "revoke"], request: AccessRequest, key: str | None) -> AccessResponse:
         fingerprint = f"{does}:{request.fingerprint}"
         if key and key in self._keys:
             if self._keys[key] != fingerprint:
-                return Answer(409, {"error": "This Idempotency-Key was used for another request."})
-            return Answer(200, {"access": does == "grant", "repeated": True})
+                return AccessResponse(409, {"error": "This Idempotency-Key was used for another request."})
+            return AccessResponse(200, {"access": does == "grant", "repeated": True})
         record = {
             "does": does,
             "customer": request.customer,
@@ -69,7 +80,7 @@ class CoursePlatform:
         }
         self._journal.append(record)
         self._apply(record)
-        return Answer(201 if does == "grant" else 200, {"access": does == "grant", "repeated": False})
+        return AccessResponse(201 if does == "grant" else 200, {"access": does == "grant", "repeated": False})
 
     def grants(self, customer: str | None = None) -> list[dict[str, str]]:
         return [
@@ -77,3 +88,39 @@ class CoursePlatform:
             for (who, product), since in self._grants.items()
             if customer is None or who == customer
         ]
+
+    def open_routes(self) -> Sequence[web.RouteDef]:
+        return [
+            web.post("/access", self._grant),
+            web.post("/access/revoke", self._revoke),
+            web.delete("/access", self._revoke),
+        ]
+
+    def guarded_routes(self) -> Sequence[web.RouteDef]:
+        return [web.get("/access", self._list), *fault_routes("course", lambda _: self.faults)]
+
+    def health(self) -> dict[str, int]:
+        return {"access": self.changes}
+
+    async def _grant(self, request: web.Request) -> web.Response:
+        return await self._answer(request, grant=True)
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        return await self._answer(request, grant=False)
+
+    async def _answer(self, request: web.Request, *, grant: bool) -> web.Response:
+        status = await self.faults.strike()
+        if status is not None:
+            return reply({"error": f"Refused with {status}, as the test asked for."}, status)
+        asked = await parsed(request, AccessRequest)
+        does: Literal["grant", "revoke"] = "grant" if grant and asked.grant else "revoke"
+        response = self.change(does, asked, request.headers.get("Idempotency-Key"))
+        return reply(response.body, response.status)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return reply({"grants": self.grants(request.query.get("customer"))})
+
+
+if __name__ == "__main__":
+    parser = arguments_of("deploy.sandboxes.courses", "A course platform that grants and revokes access.")
+    run_alone(parser, CoursePlatform)

@@ -1,4 +1,4 @@
-"""Faults that tests and demos plant in the outside world: refusals and delays, for ever or a number of times."""
+"""Faults that tests and demos inject into an outside system: refusals and delays, for ever or a number of times."""
 
 import asyncio
 
@@ -17,20 +17,23 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """At most one planted fault, counted down as it strikes."""
+    """At most one injected fault, counted down as it strikes."""
 
     def __init__(self) -> None:
-        self._planted: Fault | None = None
+        self._injected: Fault | None = None
         self._calls = 0
-        """Since it was planted."""
+        """Since it was injected."""
         self.struck = 0
 
-    def inject(self, fault: Fault | None) -> None:
-        self._planted, self._calls = fault, 0
+    def inject(self, fault: Fault) -> None:
+        self._injected, self._calls = fault, 0
+
+    def clear(self) -> None:
+        self._injected = None
 
     def take(self) -> Fault | None:
-        """The fault for this call, if one is planted."""
-        fault = self._planted
+        """The fault for this call, if there is one."""
+        fault = self._injected
         if fault is None:
             return None
         self._calls += 1
@@ -39,7 +42,7 @@ class Faults:
         self.struck += 1
         if fault.times is not None:
             left = fault.times - 1
-            self._planted = fault.model_copy(update={"times": left}) if left else None
+            self._injected = fault.model_copy(update={"times": left}) if left else None
         return fault
 
     async def strike(self) -> int | None:

@@ -1,112 +1,33 @@
-"""An SMTP server that accepts every mail and keeps it, for the demo and for tests.
+"""An SMTP server that accepts every mail and keeps it, for the demo and for tests: `python -m deploy.sandboxes.smtp`.
 
-An asyncio protocol of our own: aiosmtpd costs several coroutines a line, this one a function call. It speaks what a
-client of ours uses of RFC 5321: EHLO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, QUIT; PIPELINING, 8BITMIME, SMTPUTF8, SIZE.
+An asyncio protocol written for this: aiosmtpd costs several coroutines a line, this one a function call. It speaks
+what the mail gateway uses of RFC 5321: EHLO, MAIL, RCPT, DATA, RSET, NOOP, VRFY, QUIT; PIPELINING, 8BITMIME,
+SMTPUTF8, SIZE.
 """
+
+from __future__ import annotations
 
 import asyncio
 import re
-from collections import defaultdict
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email import message_from_bytes, policy
-from email.header import decode_header, make_header
-from email.message import MIMEPart
-from email.parser import BytesHeaderParser
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import cast
 
-from deploy.sandboxes.faults import Faults
-from deploy.sandboxes.journal import Journal
+from deploy.sandboxes.mailbox import Mailbox
+from deploy.sandboxes.server import LOOPBACK, application, arguments_of, serve, token_of
+from shared.shell.event_loop import run
 
 LARGEST = 10_000_000
 """Bytes of one mail."""
 LONGEST_LINE = 4096
 END_OF_DATA = b"\r\n.\r\n"
 ADDRESS = re.compile(rb"<([^>]*)>")
-HEADERS = BytesHeaderParser(policy=policy.compat32)
-
-
-class Mailbox:
-    """The mails that arrived: each a file `mails/000/000001.eml`, with a line in `mails.jsonl`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.faults = Faults()
-        self._journal = Journal(folder / "mails.jsonl")
-        self._places: list[int] = []
-        self._to: dict[str, list[int]] = defaultdict(list)
-        for place, entry in self._journal.replay():
-            self._remember(place, entry)
-
-    def _remember(self, place: int, entry: dict[str, Any]) -> None:
-        number = len(self._places)
-        self._places.append(place)
-        for address in entry["to"]:
-            self._to[address.lower()].append(number)
-
-    def keep(self, sender: str, recipients: list[str], content: bytes) -> str:
-        """Returns the mail's id."""
-        mail_id = f"{len(self._places) + 1:06d}"
-        headers = HEADERS.parsebytes(content[: content.find(b"\r\n\r\n") + 2] if b"\r\n\r\n" in content else content)
-        entry = {
-            "id": mail_id,
-            "received": datetime.now(UTC).isoformat(),
-            "from": sender,
-            "to": recipients,
-            "subject": readable(headers.get("Subject", "")),
-            "message_id": str(headers.get("Message-ID", "")).strip(),
-            "size": len(content),
-        }
-        try:
-            self.path(mail_id).write_bytes(content)
-        except FileNotFoundError:  # the first of a thousand
-            self.path(mail_id).parent.mkdir(parents=True)
-            self.path(mail_id).write_bytes(content)
-        self._remember(self._journal.append(entry), entry)
-        return mail_id
-
-    def path(self, mail_id: str) -> Path:
-        return self.folder / "mails" / mail_id[:-3] / f"{mail_id}.eml"
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def list(self, to: str | None = None, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
-        """Oldest first, those with an id above `after`."""
-        numbers = self._to.get(to.lower(), []) if to else range(after, len(self._places))
-        wanted = [number for number in numbers if number >= after][:limit]
-        return [self._journal.read(self._places[number]) for number in wanted]
-
-    def read(self, mail_id: str) -> dict[str, Any] | None:
-        """The entry, with all headers and both bodies decoded."""
-        if not mail_id.isdigit() or not 1 <= int(mail_id) <= len(self._places):
-            return None
-        entry = self._journal.read(self._places[int(mail_id) - 1])
-        mail = message_from_bytes(self.path(entry["id"]).read_bytes(), policy=policy.default)
-        return entry | {
-            "headers": [[name, str(value)] for name, value in mail.items()],
-            "text": body_text(mail.get_body(("plain",))),
-            "html": body_text(mail.get_body(("html",))),
-        }
-
-
-def body_text(part: MIMEPart | None) -> str | None:
-    return part.get_content().replace("\r\n", "\n") if part else None
-
-
-def readable(header: Any) -> str:
-    """A header decoded from RFC 2047, or as it came where that fails."""
-    try:
-        return str(make_header(decode_header(str(header))))
-    except (UnicodeError, LookupError, ValueError):
-        return str(header)
 
 
 class SmtpSession(asyncio.Protocol):
     """One client's connection."""
 
-    def __init__(self, mailbox: Mailbox, sessions: "set[SmtpSession]") -> None:
+    def __init__(self, mailbox: Mailbox, sessions: set[SmtpSession]) -> None:
         self._mailbox = mailbox
         self._sessions = sessions
         self._buffer = bytearray()
@@ -254,7 +175,7 @@ class SmtpSession(asyncio.Protocol):
         self._reply("221 2.0.0 Bye")
         self._transport.close()
 
-    _verbs: dict[bytes, "Callable[[SmtpSession, bytes], None]"] = {  # noqa: RUF012  (a constant)
+    _verbs: dict[bytes, Callable[[SmtpSession, bytes], None]] = {  # noqa: RUF012  (a constant)
         b"EHLO": _ehlo,
         b"HELO": _helo,
         b"MAIL": _mail,
@@ -274,12 +195,29 @@ class SmtpSink:
         self._mailbox = mailbox
         self._sessions: set[SmtpSession] = set()
 
-    async def start(self, host: str, port: int) -> None:
+    @asynccontextmanager
+    async def listening(self, host: str, port: int) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SmtpSession(self._mailbox, self._sessions), host, port)
+        server = await loop.create_server(lambda: SmtpSession(self._mailbox, self._sessions), host, port)
+        try:
+            yield
+        finally:
+            server.close()
+            for session in list(self._sessions):
+                session.close()
+            await server.wait_closed()
 
-    async def stop(self) -> None:
-        self._server.close()
-        for session in list(self._sessions):
-            session.close()
-        await self._server.wait_closed()
+
+def main() -> None:
+    parser = arguments_of(
+        "deploy.sandboxes.smtp", "An SMTP server that keeps every mail, and an HTTP port on which to read them."
+    )
+    parser.add_argument("--smtp-port", type=int, default=2525, help="port for mail (default: %(default)s)")
+    given = parser.parse_args()
+    token, mailbox = token_of(parser), Mailbox(given.data)
+    listening = SmtpSink(mailbox).listening(LOOPBACK, given.smtp_port)
+    run(serve(application(token, [mailbox]), given.http_port, listening))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,27 @@
-"""A receiver of webhooks for the demo and for tests: keeps what is posted to /hooks/NAME and checks its signature."""
+"""A receiver of webhooks for the demo and for tests: `python -m deploy.sandboxes.webhooks`.
+
+POST   /hooks/NAME                            anything; answered 204, 401 when wrongly signed, or as injected
+GET    /hooks  ·  /hooks/NAME/received?after=&limit=
+PUT    /control/hooks/NAME/secret             {"secret": "whsec_…"}: from now on signatures are checked
+PUT    /control/hooks/NAME                    {"answer": 500, "delay": 1.5, "times": 3, "every": 5};  DELETE ends it
+"""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from deploy.sandboxes.faults import Faults
 from deploy.sandboxes.journal import Journal
+from deploy.sandboxes.server import arguments_of, fault_routes, reply, run_alone, window
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
@@ -89,3 +101,42 @@ class Hooks:
         if name not in self.by_name:
             self.by_name[name] = Hook(Journal(self._folder / f"{name}.jsonl"))
         return self.by_name[name]
+
+    def open_routes(self) -> Sequence[web.RouteDef]:
+        return [web.post("/hooks/{name}", self._receive)]
+
+    def guarded_routes(self) -> Sequence[web.RouteDef]:
+        return [
+            web.get("/hooks", self._list),
+            web.get("/hooks/{name}/received", self._received),
+            web.put("/control/hooks/{name}/secret", self._set_secret),
+            *fault_routes("hooks/{name}", lambda request: self._named(request).faults),
+        ]
+
+    def health(self) -> dict[str, int]:
+        return {"hooks": len(self.by_name)}
+
+    def _named(self, request: web.Request) -> Hook:
+        return self.get(request.match_info["name"])
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        hook = self._named(request)
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return web.Response(status=hook.keep(headers, body, await hook.faults.strike()))
+
+    async def _list(self, _: web.Request) -> web.Response:
+        return reply({name: hook.summary() for name, hook in self.by_name.items()})
+
+    async def _received(self, request: web.Request) -> web.Response:
+        hook = self._named(request)
+        return reply(hook.summary() | {"requests": hook.received(*window(request))})
+
+    async def _set_secret(self, request: web.Request) -> web.Response:
+        secret = orjson.loads(await request.read()).get("secret")
+        self._named(request).secret = Webhook(secret) if secret else None
+        return reply({})
+
+
+if __name__ == "__main__":
+    run_alone(arguments_of("deploy.sandboxes.webhooks", "A receiver that keeps every webhook posted to it."), Hooks)

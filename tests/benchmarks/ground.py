@@ -13,10 +13,11 @@ from unittest.mock import patch
 import asyncpg
 import psutil
 
-from deploy.client.http import ApiClient, OutsideWorld
+from deploy.client.http import ApiClient
 from deploy.demo.catalogue import HOOK, Catalogue, load, open_shop
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
+from deploy.sandboxes.client import OutsideWorld
 from deploy.settings import load_system_settings
 from services.registry import SERVICES
 from shared.settings import Settings

@@ -8,12 +8,13 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.http import ApiClient
 from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import WEBHOOK_EVENTS, open_shop
 from deploy.demo.shop import Shop
 from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from deploy.settings import load_all_settings
 from shared.settings import Settings
 from tests.e2e.conversation import World

@@ -20,11 +20,12 @@ import aiohttp
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
+from deploy.client.http import ApiClient, Problem
 from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue, offer
 from deploy.demo.shop import GOOD_CARD, Order, Shop
 from deploy.devstack.processes import Services
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.contracts.values import Customer as Who
 from shared.settings import Settings

@@ -16,13 +16,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.check.run import check
-from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.http import ApiClient
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import open_shop
 from deploy.demo.shop import Order, Shop
 from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from shared.contracts.fulfillment import EVENTS
 from tests.e2e.conftest import settings_of
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.client.http import ApiClient, OutsideWorld
+from deploy.client.http import ApiClient
 from deploy.demo import catalogue as shipped
 from deploy.demo.catalogue import open_shop
 from deploy.devstack.kafka_jars import cache_folder
+from deploy.sandboxes.client import OutsideWorld
 from tests.e2e.conversation import eventually
 from tests.e2e.test_up import orderbus_up, place_orders, settings_at
 

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 from deploy.check.run import check
-from deploy.client.http import ApiClient, OutsideWorld, StripeSandbox
+from deploy.client.http import ApiClient
 from deploy.client.local_stack import running
 from deploy.client.storefront import Storefront, uuid7
 from deploy.demo import catalogue as shipped
 from deploy.demo.basket import checkout, person
 from deploy.demo.catalogue import Catalogue, open_shop
 from deploy.demo.shop import Shop
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from deploy.settings import load_all_settings
 from shared.contracts.storefront import CheckoutOpened
 from shared.settings import Settings

@@ -20,13 +20,14 @@ from typing import Any
 import asyncpg
 
 from deploy.check import run as check
-from deploy.client.http import ApiClient, OutsideWorld, Problem, StripeSandbox
+from deploy.client.http import ApiClient, Problem
 from deploy.demo import catalogue
 from deploy.demo.catalogue import Catalogue, Product
 from deploy.demo.shop import Shop
 from deploy.devstack.processes import Services
 from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
+from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from deploy.settings import load_all_settings
 from services.registry import SERVICES
 from shared.settings import Settings

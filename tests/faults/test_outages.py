@@ -57,10 +57,10 @@ async def test_a_worker_freezes_for_longer_than_its_session(scenario: FaultScena
 
 
 FAULTS = (
-    {"kind": "close_after", "chance": 0.3, "count": None, "match": {"method": "POST"}},
-    {"kind": "error_after", "chance": 0.1, "count": None, "match": {"method": "POST"}},
-    {"kind": "rate_limit", "chance": 0.1, "count": None, "retry_after": 0.5},
-    {"kind": "error", "chance": 0.1, "count": None},
+    {"kind": "close_after", "probability": 0.3, "count": None, "match": {"method": "POST"}},
+    {"kind": "error_after", "probability": 0.1, "count": None, "match": {"method": "POST"}},
+    {"kind": "rate_limit", "probability": 0.1, "count": None, "retry_after": 0.5},
+    {"kind": "error", "probability": 0.1, "count": None},
     {"kind": "webhook_duplicate", "copies": 3, "count": None},
     {"kind": "webhook_shuffle", "count": None, "milliseconds": 500},
 )

@@ -30,7 +30,6 @@ NOT_YET: tuple[str, ...] = (
     "deploy/client/",
     "deploy/demo/",
     "deploy/devstack/",
-    "deploy/sandboxes/",
     "deploy/simulation/",
     "deploy/worker.py",
     "docs/adr/0018-",

@@ -15,13 +15,17 @@ from pathlib import Path
 import orjson
 from aiohttp import web
 
-from .app import Settings, create_app
-from .journal import JournalInUseError
+from deploy.sandboxes.stripe.app import Settings, create_app
+from deploy.sandboxes.stripe.journal import JournalInUseError
+from shared.shell.event_loop import run
 
 
 def _arguments() -> argparse.Namespace:
     """Secrets may come from the environment, so that they are not seen in the list of processes."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.sandboxes.stripe", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.sandboxes.stripe",
+        description="Stripe's API on the loopback interface. Prints a line of JSON when it is ready.",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--data", type=Path, required=True, help="folder for what it remembers")
@@ -63,12 +67,7 @@ async def _serve(given: argparse.Namespace) -> None:
 def main() -> int:
     given = _arguments()
     try:
-        if sys.platform == "win32":
-            asyncio.run(_serve(given))
-        else:
-            import uvloop  # noqa: PLC0415  (there is none for Windows)
-
-            uvloop.run(_serve(given))
+        run(_serve(given))
     except (JournalInUseError, OSError) as problem:
         print(f"stripe sandbox: {problem}", file=sys.stderr)
         return 1

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from . import intents, methods, refunds, setups
-from .books import Event, Transaction
-from .errors import (
+from deploy.sandboxes.stripe import intents, methods, refunds, setups
+from deploy.sandboxes.stripe.books import Event, Transaction
+from deploy.sandboxes.stripe.errors import (
     CardDeclined,
     StripeError,
     broken,
@@ -27,11 +27,11 @@ from .errors import (
     unauthorised,
     unknown_route,
 )
-from .faults import Fault, Faults
-from .form import Form, decode
-from .idempotency import fingerprint_of
-from .listing import LISTED, PAGING, as_list, expand, limit_of, list_of, page_of, search_of
-from .objects import (
+from deploy.sandboxes.stripe.faults import Fault, Faults
+from deploy.sandboxes.stripe.form import Form, decode
+from deploy.sandboxes.stripe.idempotency import fingerprint_of
+from deploy.sandboxes.stripe.listing import LISTED, PAGING, as_list, expand, limit_of, list_of, page_of, search_of
+from deploy.sandboxes.stripe.objects import (
     KINDS,
     BalanceTransaction,
     Charge,
@@ -44,13 +44,13 @@ from .objects import (
     Token,
     Tree,
 )
-from .rendering import API_VERSION, render
-from .store import Answer, Claim, Store
-from .webhooks import Webhooks
+from deploy.sandboxes.stripe.rendering import API_VERSION, render
+from deploy.sandboxes.stripe.store import Claim, Reply, Store
+from deploy.sandboxes.stripe.webhooks import Webhooks
 
-Names = Mapping[str, str]
+PathParameters = Mapping[str, str]
 Outcome = Record | Tree
-Rule = Callable[[Transaction, Form, Names], Outcome]
+Rule = Callable[[Transaction, Form, PathParameters], Outcome]
 LOG = logging.getLogger("stripe_sandbox")
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -77,7 +77,7 @@ class Api:
     def transaction(self, base: str = "", request_id: str | None = None, key: str | None = None) -> Transaction:
         return Transaction(self._store.books, self._store.clock.now(), base, request_id, key)
 
-    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Answer | None = None) -> None:
+    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Reply | None = None) -> None:
         self._webhooks.announce(self._store.commit(tx, claim, answer))
 
     def _endpoint(self, rule: Rule | None) -> Handler:
@@ -95,10 +95,10 @@ class Api:
                 answer = await self._answer(request, rule, request_id, key, headers)
             except StripeError as error:
                 headers.update(error.headers)
-                answer = Answer(error.status, error.body(request_id), request_id)
+                answer = Reply(error.status, error.body(request_id), request_id)
             except OSError as error:
                 LOG.error("the journal cannot be written: %s", error)
-                answer = Answer(500, broken(saved=False).body(request_id), request_id)
+                answer = Reply(500, broken(saved=False).body(request_id), request_id)
             except ConnectionCutError:
                 if request.transport is not None:
                     request.transport.abort()
@@ -111,7 +111,7 @@ class Api:
 
     async def _answer(
         self, request: web.Request, rule: Rule | None, request_id: str, key: str | None, headers: dict[str, str]
-    ) -> Answer:
+    ) -> Reply:
         self._authenticate(request)
         if rule is None:
             raise unknown_route(request.method, request.path)
@@ -140,21 +140,21 @@ class Api:
 
     def _run(
         self, tx: Transaction, act: Callable[[], Outcome], form: Form, claim: Claim | None, struck: list[Fault]
-    ) -> Answer:
+    ) -> Reply:
         """The effect, its events and its answer go into the journal in one write, or none of them does."""
         request_id = tx.request_id or ""
         try:
             if any(fault.kind == "error" for fault in struck):
                 raise broken(saved=True)
-            answer = Answer(200, _body(tx, act(), form), request_id)
+            answer = Reply(200, _body(tx, act(), form), request_id)
         except StripeError as error:
             if not error.saved:
                 raise
-            answer = Answer(error.status, error.body(request_id), request_id)
+            answer = Reply(error.status, error.body(request_id), request_id)
             if not isinstance(error, CardDeclined):
                 tx = self.transaction()
         if any(fault.kind == "error_after" for fault in struck):
-            answer = Answer(500, broken(saved=True).body(request_id), request_id)
+            answer = Reply(500, broken(saved=True).body(request_id), request_id)
         self.commit(tx, claim, answer)
         return answer
 
@@ -164,7 +164,7 @@ class Api:
         if not allowed:
             raise unauthorised(given)
 
-    def _metadata(self, params: dict[str, object], names: Names) -> dict[str, str]:
+    def _metadata(self, params: dict[str, object], names: PathParameters) -> dict[str, str]:
         """The metadata that a fault is matched with: the request's own, on top of that of the intent it is about."""
         tx = self.transaction()
         identifier = names.get("id") or str(params.get("payment_intent") or params.get("charge") or "")
@@ -190,13 +190,13 @@ class Api:
         tree["pending_webhooks"] = int(event.id in self._store.undelivered)
         return tree
 
-    def _event(self, tx: Transaction, form: Form, names: Names) -> Tree:
+    def _event(self, tx: Transaction, form: Form, names: PathParameters) -> Tree:
         event = self._store.books.shelves[Event].by_id.get(names["id"])
         if event is None:
             raise missing("event", names["id"])
         return self._event_tree(event)
 
-    def _events(self, tx: Transaction, form: Form, names: Names) -> Tree:
+    def _events(self, tx: Transaction, form: Form, names: PathParameters) -> Tree:
         form.only((*PAGING, "type", "types"))
         types = form.list_of("types") or ((form.required("type"),) if "type" in form else ())
         events, more = page_of(self._store.books.shelves[Event], form, lambda it: not types or it.type in types)
@@ -256,7 +256,7 @@ def _body(tx: Transaction, outcome: Outcome, form: Form) -> bytes:
 
 
 def _retrieve(kind: type[Any]) -> Rule:
-    def rule(tx: Transaction, form: Form, names: Names) -> Record:
+    def rule(tx: Transaction, form: Form, names: PathParameters) -> Record:
         form.only(("expand", "client_secret"))
         if kind is PaymentMethod:
             return methods.of_id(tx, names["id"])
@@ -270,7 +270,7 @@ def _list(collection: str) -> Rule:
     return lambda tx, form, names: list_of(tx, collection, form)
 
 
-def _search(tx: Transaction, form: Form, names: Names) -> Tree:
+def _search(tx: Transaction, form: Form, names: PathParameters) -> Tree:
     form.only(("query", "limit", "page", "expand"))
     keep = search_of(form.required("query"))
     found, more = page_of(tx.books.shelves[PaymentIntent], Form({"limit": str(limit_of(form))}), keep)
@@ -278,7 +278,7 @@ def _search(tx: Transaction, form: Form, names: Names) -> Tree:
     return {"object": "search_result", "data": [render(it) for it in found], "has_more": more, "url": url}
 
 
-def _balance(tx: Transaction, form: Form, names: Names) -> Tree:
+def _balance(tx: Transaction, form: Form, names: PathParameters) -> Tree:
     form.only(("expand",))
     available = [
         {"amount": amount, "currency": currency, "source_types": {"card": amount}}

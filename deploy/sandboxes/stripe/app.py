@@ -11,12 +11,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from .api import Api
-from .control import Control, expire_authorisations
-from .faults import Faults
-from .pages import Pages
-from .store import Store
-from .webhooks import SUBSCRIBED, Endpoint, Webhooks
+from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe.control import Control, expire_authorisations
+from deploy.sandboxes.stripe.faults import Faults
+from deploy.sandboxes.stripe.pages import Pages
+from deploy.sandboxes.stripe.store import Store
+from deploy.sandboxes.stripe.webhooks import SUBSCRIBED, Endpoint, Webhooks
 
 LOG = logging.getLogger("stripe_sandbox")
 LARGEST_BODY = 1024 * 1024

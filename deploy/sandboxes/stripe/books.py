@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 
-from .errors import missing
-from .journal import Place
-from .objects import (
+from deploy.sandboxes.stripe.errors import missing
+from deploy.sandboxes.stripe.journal import Place
+from deploy.sandboxes.stripe.objects import (
     KINDS,
     PREFIXES,
     BalanceTransaction,
@@ -25,7 +25,7 @@ from .objects import (
     Record,
     Refund,
 )
-from .rendering import API_VERSION, render
+from deploy.sandboxes.stripe.rendering import API_VERSION, render
 
 R = TypeVar("R", bound=Record)
 NOUNS = {"payment_method": "PaymentMethod"}

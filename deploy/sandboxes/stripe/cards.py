@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .errors import CardDeclined, StripeError, invalid
+from deploy.sandboxes.stripe.errors import CardDeclined, StripeError, invalid
 
 Authentication = Literal["never", "always", "until_set_up"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .cards import CARDS
-from .objects import Charge, Tree
+from deploy.sandboxes.stripe.cards import CARDS
+from deploy.sandboxes.stripe.objects import Charge, Tree
 
 RECEIPTS = "https://pay.stripe.com/receipts/payment"
 NETWORK_DECLINE_CODES = {"generic_decline": "01", "insufficient_funds": "51", "lost_card": "41", "stolen_card": "43"}

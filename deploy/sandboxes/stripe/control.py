@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from . import intents
-from .api import Api
-from .books import Books
-from .errors import StripeError
-from .faults import BadFaultError, Faults
-from .form import Form
-from .objects import Charge, PaymentIntent, Refund, Tree
-from .store import Store
-from .webhooks import Webhooks
+from deploy.sandboxes.stripe import intents
+from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe.books import Books
+from deploy.sandboxes.stripe.errors import StripeError
+from deploy.sandboxes.stripe.faults import BadFaultError, Faults
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund, Tree
+from deploy.sandboxes.stripe.store import Store
+from deploy.sandboxes.stripe.webhooks import Webhooks
 
-Wish = dict[str, Any]
+Json = dict[str, Any]
 CHARGE_DEFAULTS = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"}
 
 
@@ -49,16 +49,16 @@ class Control:
             web.get("/_control/books", self._guarded(self._books)),
         ]
 
-    def _guarded(self, act: Callable[[web.Request, Wish], object]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _guarded(self, act: Callable[[web.Request, Json], object]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def serve(request: web.Request) -> web.Response:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
                 return _problem(401, "Unauthorized", "Send the control token: Authorization: Bearer <token>.")
             try:
-                wish = orjson.loads(await request.read() or b"{}")
-                if not isinstance(wish, dict):
+                body = orjson.loads(await request.read() or b"{}")
+                if not isinstance(body, dict):
                     raise BadFaultError("the body must be a JSON object")
-                return web.json_response(body=orjson.dumps(act(request, wish)))
+                return web.json_response(body=orjson.dumps(act(request, body)))
             except (ValueError, TypeError) as wrong:
                 return _problem(400, "Bad Request", str(wrong))
             except StripeError as wrong:
@@ -66,42 +66,42 @@ class Control:
 
         return serve
 
-    def _add_fault(self, request: web.Request, wish: Wish) -> object:
-        return asdict(self._faults.add(wish))
+    def _add_fault(self, request: web.Request, body: Json) -> object:
+        return asdict(self._faults.add(body))
 
-    def _list_faults(self, request: web.Request, wish: Wish) -> object:
+    def _list_faults(self, request: web.Request, body: Json) -> object:
         return {"faults": self._faults.as_json()}
 
-    def _remove_faults(self, request: web.Request, wish: Wish) -> object:
+    def _remove_faults(self, request: web.Request, body: Json) -> object:
         self._faults.remove(request.match_info.get("id"))
         return {"faults": self._faults.as_json()}
 
-    def _hold(self, request: web.Request, wish: Wish) -> object:
+    def _hold(self, request: web.Request, body: Json) -> object:
         self._webhooks.hold()
         return {"held": True}
 
-    def _release(self, request: web.Request, wish: Wish) -> object:
-        order = wish.get("order", "kept")
+    def _release(self, request: web.Request, body: Json) -> object:
+        order = body.get("order", "kept")
         if order not in ("kept", "reversed", "shuffled"):
             raise BadFaultError("order must be kept, reversed or shuffled")
         return {"released": self._webhooks.release(order)}
 
-    def _webhook_state(self, request: web.Request, wish: Wish) -> object:
+    def _webhook_state(self, request: web.Request, body: Json) -> object:
         return {"undelivered": len(self._store.undelivered), "attempts": self._webhooks.attempts}
 
-    def _now(self, request: web.Request, wish: Wish) -> object:
+    def _now(self, request: web.Request, body: Json) -> object:
         return {"now": self._store.clock.now(), "ahead_seconds": self._store.clock.offset}
 
-    def _advance(self, request: web.Request, wish: Wish) -> object:
-        seconds = wish.get("advance_seconds")
+    def _advance(self, request: web.Request, body: Json) -> object:
+        seconds = body.get("advance_seconds")
         if not isinstance(seconds, int) or seconds < 0:
             raise BadFaultError("advance_seconds must be a whole number, 0 or more: the clock never goes back")
         self._store.advance(seconds)
         return {"now": self._store.clock.now(), "expired": expire_authorisations(self._api, self._store)}
 
-    def _add_charge(self, request: web.Request, wish: Wish) -> object:
-        """Money at the provider that nobody asked for: what a check has to find."""
-        fields: Wish = {**CHARGE_DEFAULTS, **wish}
+    def _add_charge(self, request: web.Request, body: Json) -> object:
+        """A charge that orderbus did not make: what a check has to find."""
+        fields: Json = {**CHARGE_DEFAULTS, **body}
         metadata = {str(key): str(value) for key, value in fields.pop("metadata", {}).items()}
         form = Form({**{key: str(value) for key, value in fields.items()}, "metadata": metadata})
         form.values |= {"confirm": "true", "off_session": "true"}
@@ -110,7 +110,7 @@ class Control:
         self._api.commit(tx)
         return {"id": intent.id, "charge": intent.latest_charge, "status": intent.status}
 
-    def _books(self, request: web.Request, wish: Wish) -> object:
+    def _books(self, request: web.Request, body: Json) -> object:
         """Every payment intent; `?key=value` narrows by metadata."""
         wanted = dict(request.query).items()
         books = self._store.books

@@ -22,7 +22,7 @@ class BadFaultError(ValueError):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. It strikes what matches, `count` times (None: for ever), each time with probability `chance`, and for
+    """One fault. It strikes what matches, `count` times (None: for ever), each time with that `probability`, and for
     `seconds` from when it was set (None: for ever)."""
 
     id: str
@@ -33,7 +33,7 @@ class Fault:
     metadata: dict[str, str] = field(default_factory=dict)
     count: int | None = 1
     seconds: float | None = None
-    chance: float = 1.0
+    probability: float = 1.0
     milliseconds: int = 0
     retry_after: float = 1.0
     copies: int = 2
@@ -41,17 +41,17 @@ class Fault:
     hits: int = 0
     set_at: float = field(default_factory=time.monotonic)
 
-    def strikes(self, luck: random.Random) -> bool:
+    def strikes(self, rng: random.Random) -> bool:
         if self.seconds is not None and time.monotonic() > self.set_at + self.seconds:
             return False
-        if self.count == 0 or (self.chance < 1 and luck.random() >= self.chance):
+        if self.count == 0 or (self.probability < 1 and rng.random() >= self.probability):
             return False
         self.hits += 1
         if self.count is not None:
             self.count -= 1
         return True
 
-    def wants(self, metadata: Metadata) -> bool:
+    def concerns(self, metadata: Metadata) -> bool:
         return not self.metadata or self.metadata.items() <= metadata().items()
 
 
@@ -64,23 +64,23 @@ class Faults:
 
     def __init__(self) -> None:
         self.active: list[Fault] = []
-        self.luck = random.Random(0)  # noqa: S311  (faults are drawn, not secrets)
+        self.rng = random.Random(0)  # noqa: S311  (faults are drawn, not secrets)
         self._made = 0
 
-    def add(self, wish: dict[str, Any]) -> Fault:
-        match_ = wish.pop("match", {})
-        if wish.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
+    def add(self, request: dict[str, Any]) -> Fault:
+        match_ = request.pop("match", {})
+        if request.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
             raise BadFaultError(f"kind must be one of {', '.join((*REQUEST_FAULTS, *WEBHOOK_FAULTS))}")
-        for name in ("count", "seconds", "milliseconds", "copies", "chance", "retry_after"):
+        for name in ("count", "seconds", "milliseconds", "copies", "probability", "retry_after"):
             if (
-                name in wish
-                and not (wish[name] is None and name in ("count", "seconds"))
-                and not _is_number(wish[name])
+                name in request
+                and not (request[name] is None and name in ("count", "seconds"))
+                and not _is_number(request[name])
             ):
                 raise BadFaultError(f"{name} must be a number, 0 or more")
         self._made += 1
         try:
-            fault = Fault(f"fault_{self._made}", **match_, **wish)
+            fault = Fault(f"fault_{self._made}", **match_, **request)
         except TypeError as wrong:
             raise BadFaultError(f"{wrong}; README.md lists the fields") from None
         self.active.append(fault)
@@ -99,10 +99,10 @@ class Faults:
         for fault in self.active:
             if fault.kind not in REQUEST_FAULTS or not path.startswith(fault.path):
                 continue
-            if fault.method not in (None, method) or not fault.wants(metadata):
+            if fault.method not in (None, method) or not fault.concerns(metadata):
                 continue
             taken = fault.kind != "delay" and any(other.kind != "delay" for other in struck)
-            if not taken and fault.strikes(self.luck):
+            if not taken and fault.strikes(self.rng):
                 struck.append(fault)
         return struck
 
@@ -112,6 +112,6 @@ class Faults:
             for fault in self.active
             if fault.kind in WEBHOOK_FAULTS
             and fault.event in (None, type_)
-            and fault.wants(metadata)
-            and fault.strikes(self.luck)
+            and fault.concerns(metadata)
+            and fault.strikes(self.rng)
         ]

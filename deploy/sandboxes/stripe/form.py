@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from urllib.parse import parse_qsl
 
-from .errors import StripeError, invalid
+from deploy.sandboxes.stripe.errors import StripeError, invalid
 
 MOST_FIELDS, DEEPEST = 1000, 8
 MOST_METADATA_KEYS, LONGEST_KEY, LONGEST_VALUE = 50, 40, 500

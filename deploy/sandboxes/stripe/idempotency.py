@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import orjson
 
-from .errors import StripeError, invalid
-from .journal import Place
+from deploy.sandboxes.stripe.errors import StripeError, invalid
+from deploy.sandboxes.stripe.journal import Place
 
 LONGEST_KEY = 255
 KEPT_SECONDS = 24 * 3600

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import methods, money
-from .books import Transaction
-from .cards import AUTHENTICATION_REQUIRED, CARDS, Decline
-from .errors import CardDeclined, StripeError, invalid, refused
-from .form import Form
-from .objects import BalanceTransaction, Charge, Customer, PaymentIntent, PaymentMethod, Tree
-from .rendering import card_error, payment_intent, payment_method
+from deploy.sandboxes.stripe import methods, money
+from deploy.sandboxes.stripe.books import Transaction
+from deploy.sandboxes.stripe.cards import AUTHENTICATION_REQUIRED, CARDS, Decline
+from deploy.sandboxes.stripe.errors import CardDeclined, StripeError, invalid, refused
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import BalanceTransaction, Charge, Customer, PaymentIntent, PaymentMethod, Tree
+from deploy.sandboxes.stripe.rendering import card_error, payment_intent, payment_method
 
 AUTHORISATION_SECONDS = 7 * 24 * 3600
 SUFFIX_LENGTH = 22
@@ -320,7 +320,7 @@ def cancel(tx: Transaction, identifier: str, form: Form) -> PaymentIntent:
 
 
 def expire(tx: Transaction, intent: PaymentIntent) -> PaymentIntent:
-    """Seven days passed and nobody captured: the authorisation is gone."""
+    """Seven days passed without a capture: the authorisation is gone."""
     tx.emit("charge.expired", tx.find(Charge, intent.latest_charge or ""))
     return _cancelled(tx, intent, "expired")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from .books import Shelf, Transaction
-from .errors import invalid, missing
-from .form import Form
-from .objects import (
+from deploy.sandboxes.stripe.books import Shelf, Transaction
+from deploy.sandboxes.stripe.errors import invalid, missing
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import (
     BalanceTransaction,
     Charge,
     Customer,
@@ -21,7 +21,7 @@ from .objects import (
     SetupIntent,
     Tree,
 )
-from .rendering import render
+from deploy.sandboxes.stripe.rendering import render
 
 MOST = 100
 PAGING = ("limit", "starting_after", "ending_before", "created", "expand")

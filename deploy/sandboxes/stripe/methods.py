@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from .books import Transaction
-from .cards import Card, by_number, by_test_id
-from .errors import invalid, missing
-from .form import Form
-from .objects import Customer, PaymentMethod, Token
+from deploy.sandboxes.stripe.books import Transaction
+from deploy.sandboxes.stripe.cards import Card, by_number, by_test_id
+from deploy.sandboxes.stripe.errors import invalid, missing
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import Customer, PaymentMethod, Token
 
 CARD_FIELDS = ("number", "exp_month", "exp_year", "cvc", "token", "networks")
 EXPIRES_IN_YEARS = 4

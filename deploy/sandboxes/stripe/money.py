@@ -5,8 +5,8 @@ Sources: https://docs.stripe.com/currencies (minimum amounts, zero- and three-de
 
 from __future__ import annotations
 
-from .errors import invalid
-from .form import Form
+from deploy.sandboxes.stripe.errors import invalid
+from deploy.sandboxes.stripe.form import Form
 
 ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
@@ -64,5 +64,5 @@ def check(amount: int, currency: str) -> None:
 
 
 def fee(amount: int, currency: str) -> int:
-    """Stripe's standard price, 2.9 % + 30, so that nobody mistakes `net` for `amount`."""
+    """Stripe's standard price, 2.9 % + 30, so that `net` is not mistaken for `amount`."""
     return min(amount, amount * 29 // 1000 + (0 if currency in ZERO_DECIMAL else 30))

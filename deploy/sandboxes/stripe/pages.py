@@ -7,11 +7,11 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import web
 
-from . import intents, setups
-from .api import Api
-from .books import Transaction
-from .money import text
-from .objects import PaymentIntent, SetupIntent
+from deploy.sandboxes.stripe import intents, setups
+from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe.books import Transaction
+from deploy.sandboxes.stripe.money import text
+from deploy.sandboxes.stripe.objects import PaymentIntent, SetupIntent
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -27,7 +27,7 @@ DONE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Done
 
 
 class Pages:
-    """GET /3d_secure/{id}/{secret}, and a POST for each button. The secret keeps strangers out."""
+    """GET /3d_secure/{id}/{secret}, and a POST for each button. Only who has the secret gets in."""
 
     def __init__(self, api: Api) -> None:
         self._api = api

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from . import money
-from .books import Transaction
-from .cards import CARDS
-from .errors import invalid, refused
-from .form import Form
-from .objects import BalanceTransaction, Charge, PaymentIntent, Refund
+from deploy.sandboxes.stripe import money
+from deploy.sandboxes.stripe.books import Transaction
+from deploy.sandboxes.stripe.cards import CARDS
+from deploy.sandboxes.stripe.errors import invalid, refused
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import BalanceTransaction, Charge, PaymentIntent, Refund
 
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .cards import CARDS
-from .charge_rendering import NETWORK_DECLINE_CODES, address, billing_details, charge, shipping
-from .errors import doc_url
-from .objects import (
+from deploy.sandboxes.stripe.cards import CARDS
+from deploy.sandboxes.stripe.charge_rendering import NETWORK_DECLINE_CODES, address, billing_details, charge, shipping
+from deploy.sandboxes.stripe.errors import doc_url
+from deploy.sandboxes.stripe.objects import (
     BalanceTransaction,
     Charge,
     Customer,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from . import methods
-from .books import Transaction
-from .cards import CARDS
-from .errors import CardDeclined, invalid, refused
-from .form import Form
-from .objects import Customer, PaymentMethod, SetupIntent
-from .rendering import card_error, payment_method, setup_intent
+from deploy.sandboxes.stripe import methods
+from deploy.sandboxes.stripe.books import Transaction
+from deploy.sandboxes.stripe.cards import CARDS
+from deploy.sandboxes.stripe.errors import CardDeclined, invalid, refused
+from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.objects import Customer, PaymentMethod, SetupIntent
+from deploy.sandboxes.stripe.rendering import card_error, payment_method, setup_intent
 
 CREATE = (
     *("payment_method", "payment_method_data", "allowed_payment_method_types", "automatic_payment_methods", "customer"),

@@ -9,17 +9,17 @@ from typing import Any
 
 import orjson
 
-from .books import Books, Event, Transaction
-from .idempotency import IdempotencyKeys, Kept
-from .journal import Journal, Place
-from .objects import KINDS, NAMES, Record
+from deploy.sandboxes.stripe.books import Books, Event, Transaction
+from deploy.sandboxes.stripe.idempotency import IdempotencyKeys, Kept
+from deploy.sandboxes.stripe.journal import Journal, Place
+from deploy.sandboxes.stripe.objects import KINDS, NAMES, Record
 
 LISTS = {"allowed_payment_method_types", "refunds"}
 """Fields that are tuples in a record and lists in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a request is answered with, and again whenever its idempotency key comes back."""
 
     status: int
@@ -83,7 +83,7 @@ class Store:
         if wanted == b"1":
             self.undelivered[event.id] = None
 
-    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Answer | None = None) -> list[str]:
+    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Reply | None = None) -> list[str]:
         """Writes and applies a transaction with its answer; returns the ids of the events to deliver."""
         lines = [("E", self._event_line(tx, *event)) for event in tx.events]
         if claim is not None and answer is not None:
@@ -105,10 +105,10 @@ class Store:
         wanted = int(type_ in self.books.subscribed)
         return b"%s %s %d %d %s" % (identifier.encode(), type_.encode(), tx.now, wanted, text)
 
-    def kept_answer(self, kept: Kept) -> Answer:
+    def kept_answer(self, kept: Kept) -> Reply:
         """Raises nothing: what is kept is readable."""
         line = orjson.loads(self._journal.read(kept.place))
-        return Answer(line["status"], orjson.dumps(line["body"]), line["request_id"])
+        return Reply(line["status"], orjson.dumps(line["body"]), line["request_id"])
 
     def event_text(self, event: Event) -> bytes:
         """The event as it happened, with what is pending as of now left as it was then."""
@@ -127,7 +127,7 @@ class Store:
         self._journal.close()
 
 
-def _answer_line(now: int, claim: Claim, answer: Answer) -> bytes:
+def _answer_line(now: int, claim: Claim, answer: Reply) -> bytes:
     return orjson.dumps(
         {
             "key": claim.key,

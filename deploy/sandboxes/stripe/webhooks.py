@@ -1,7 +1,7 @@
 """Webhooks: every event is posted, signed, until the receiver answers 2xx.
 
-Signature: https://docs.stripe.com/webhooks#verify-manually. Stripe promises no order and sends more than once; so does
-this. The signature's time is the real one, whatever the control API did to the clock, since receivers compare it
+Signature: https://docs.stripe.com/webhooks#verify-manually. Stripe guarantees no order and sends more than once; so
+does this. The signature's time is the real one, whatever the control API did to the clock, since receivers compare it
 with theirs.
 """
 
@@ -20,9 +20,9 @@ from typing import TypeVar
 import aiohttp
 import orjson
 
-from .books import Event
-from .faults import Faults
-from .store import Store
+from deploy.sandboxes.stripe.books import Event
+from deploy.sandboxes.stripe.faults import Faults
+from deploy.sandboxes.stripe.store import Store
 
 LOG = logging.getLogger("stripe_sandbox")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ SUBSCRIBED = frozenset(
 )
 CONNECTIONS = 8
 SWAPPED_SECONDS = 0.05
-SWAP_PATIENCE_SECONDS = 2.0
+SWAP_TIMEOUT_SECONDS = 2.0
 ANSWER_SECONDS = 20.0
 
 
@@ -118,7 +118,7 @@ class Webhooks:
         if order == "reversed":
             held.reverse()
         elif order == "shuffled":
-            self._faults.luck.shuffle(held)
+            self._faults.rng.shuffle(held)
         for event_id in held:
             self._dispatch(event_id)
         return len(held)
@@ -132,12 +132,12 @@ class Webhooks:
                 case "webhook_delay":
                     delay += fault.milliseconds / 1000
                 case "webhook_shuffle":
-                    delay += self._faults.luck.random() * fault.milliseconds / 1000
+                    delay += self._faults.rng.random() * fault.milliseconds / 1000
                 case "webhook_swap":
                     swap = True
         if swap and self._swapped is None:
             self._swapped = event_id
-            self._later(SWAP_PATIENCE_SECONDS, self._send_swapped, event_id)
+            self._later(SWAP_TIMEOUT_SECONDS, self._send_swapped, event_id)
             return
         for _ in range(copies):
             self._later(delay, self._due.put_nowait, (event_id, 0))

@@ -1,0 +1,100 @@
+"""Clients of the sandboxes: what tests and the demo ask of them and do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from deploy.client.http import Http, Place, Problem, mapping
+
+
+class OutsideWorld(Http):
+    """The embedded stack's mailbox, webhook receiver and course platform."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__()
+        self._place = Place("the outside world", url, token)
+
+    def hook_url(self, hook: str) -> str:
+        """Where a receiver of that name takes posts."""
+        return f"{self._place.url}/hooks/{hook}"
+
+    async def mails(self, to: str = "", after: int = 0, limit: int = 1000) -> dict[str, Any]:
+        """`{"count", "mails"}`, oldest first."""
+        query = f"to={quote(to)}&after={after}&limit={limit}"
+        return mapping(await self.request(self._place, "GET", f"/mails?{query}"))
+
+    async def mail(self, mail: str) -> dict[str, Any]:
+        """With headers, text and html."""
+        return mapping(await self.request(self._place, "GET", f"/mails/{mail}"))
+
+    async def hooks(self) -> dict[str, Any]:
+        """Counts by receiver."""
+        return mapping(await self.request(self._place, "GET", "/hooks"))
+
+    async def received(self, hook: str, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
+        answer = await self.request(self._place, "GET", f"/hooks/{hook}/received?after={after}&limit={limit}")
+        return list(mapping(answer)["requests"])
+
+    async def grants(self, customer: str) -> list[str]:
+        """Products that a customer has access to."""
+        answer = await self.request(self._place, "GET", f"/access?customer={quote(customer)}")
+        return [grant["product"] for grant in mapping(answer)["grants"]]
+
+    async def all_grants(self) -> dict[str, list[str]]:
+        """Products by the customer who has access to them."""
+        found: dict[str, list[str]] = {}
+        for grant in mapping(await self.request(self._place, "GET", "/access"))["grants"]:
+            found.setdefault(grant["customer"], []).append(grant["product"])
+        return found
+
+    async def set_secret(self, hook: str, secret: str) -> None:
+        """From now on the receiver checks signatures."""
+        await self.request(self._place, "PUT", f"/control/hooks/{hook}/secret", {"secret": secret})
+
+    async def inject(self, target: str, **fault: object) -> None:
+        """Have `smtp`, `course` or `hooks/NAME` answer badly: `answer=500, delay=1.5, times=3, every=5`."""
+        await self.request(self._place, "PUT", f"/control/{target}", fault)
+
+    async def clear_fault(self, target: str) -> None:
+        await self.request(self._place, "DELETE", f"/control/{target}")
+
+
+class StripeSandbox(Http):
+    """The control side of the embedded Stripe sandbox."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__()
+        self._place = Place("the Stripe sandbox", url, token)
+
+    async def books(self, **metadata: str) -> dict[str, Any]:
+        """Every payment intent and the totals; narrowed by metadata."""
+        query = "&".join(f"{name}={quote(value)}" for name, value in metadata.items())
+        return mapping(await self.request(self._place, "GET", "/_control/books" + (f"?{query}" if query else "")))
+
+    async def charge(self, amount: int, currency: str, **metadata: str) -> None:
+        """Take money that orderbus did not ask for; minor units."""
+        charge = {"amount": amount, "currency": currency, "metadata": metadata}
+        await self.request(self._place, "POST", "/_control/charges", charge)
+
+    async def authenticate(self, page: str, *, passed: bool) -> None:
+        """Press the button on the bank's 3-D Secure page, as the customer."""
+        assert self._session is not None
+        button = "complete" if passed else "fail"
+        async with self._session.post(f"{page}/{button}", allow_redirects=False) as response:
+            if response.status >= 400:
+                raise Problem("the bank's page", response.status, {})
+
+    async def inject(self, fault: Mapping[str, object]) -> None:
+        await self.request(self._place, "POST", "/_control/faults", dict(fault))
+
+    async def clear_fault(self) -> None:
+        """No more faults."""
+        await self.request(self._place, "DELETE", "/_control/faults")
+
+    async def hold_webhooks(self) -> None:
+        await self.request(self._place, "POST", "/_control/webhooks/hold")
+
+    async def release_webhooks(self, order: str = "kept") -> None:
+        await self.request(self._place, "POST", "/_control/webhooks/release", {"order": order})
