@@ -182,7 +182,7 @@ async def _read_queues(found: Findings, name: str, connection: AsyncConnection) 
     for key, count in await _rows(connection, unsent):
         found.busy.add(key)
         found.waiting[name, key] = count
-    statement = "select key, kind, doubt, leased_until > clock_timestamp() as held, attempts from operations"
+    statement = "select key, kind, in_doubt, leased_until > clock_timestamp() as held, attempts from operations"
     for key, kind, in_doubt, held, attempts in await _rows(connection, statement):
         found.under_way.add(key)
         if held:

@@ -30,7 +30,7 @@ from shared.core import UnresolvedOutcome
 from shared.invariants.rules import violations
 from shared.shell.inbound.records import inbound_of
 from shared.simulation.bus import Position
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
+from shared.simulation.memory_database import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World
@@ -197,7 +197,7 @@ def real_tries(world: World, found: Findings) -> Iterator[Broken]:
             yield "real_tries", inbound.key, f"{what} counts {row.attempts} tries, {len(calls) - 1} calls were made"
         if not _given_up(inbound.message) or operation.deadline_is_strict:
             continue  # a strict deadline ends it, whether or not a call can be made then
-        deadline = operation.deadline(row.wanted)
+        deadline = operation.deadline(row.requested_at)
         if not calls:
             yield "real_tries", inbound.key, f"{what} was given up without a single call"
         elif deadline is None or calls[-1] < deadline - CLOCKS_DIFFER:

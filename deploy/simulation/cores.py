@@ -13,7 +13,7 @@ from deploy.simulation.history import History
 from shared.contracts.envelope import Envelope
 from shared.core import Context, Core, Decision, mixed
 from shared.core.ids import salt_of
-from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound, identity_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.service import Service
@@ -86,7 +86,7 @@ class Watch:
 
     def committed(self, service: str, inbounds: Sequence[Inbound], done: BatchResult) -> None:
         """A batch was committed; what it set aside comes again, and what it refused for now may."""
-        for inbound, what in done.answered:
+        for inbound, what in done.decided:
             if inbound.record and what != "handled":
                 self.said.add((service, inbound.record.topic, inbound.record.partition, inbound.record.offset))
             if inbound.operation and inbound.parked is None:

@@ -13,7 +13,7 @@ from shared.core import MESSAGES
 from shared.shell.inbound.message import Malformed
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
-from shared.simulation.memory_store import INBOX, OPERATIONS, TIMERS
+from shared.simulation.memory_database import INBOX, OPERATIONS, TIMERS
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World

@@ -13,9 +13,9 @@ import orjson
 
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.shell.ports.bus import BusRecord
-from shared.shell.ports.store import OperationRow, OutboxRow, ParkedRow, TimerRow
+from shared.shell.ports.rows import OperationRow, OutboxRow, ParkedRow, TimerRow
 from shared.simulation.bus import Position
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, TIMERS
+from shared.simulation.memory_database import OPERATIONS, OUTBOX, TIMERS
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World

@@ -14,9 +14,10 @@ from deploy.simulation.workers import Gone, Worker
 from shared.contracts.payments import PaymentUnresolved, SettlePayment
 from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
-from shared.shell.ports.store import ParkedRow, StoreUnavailable
+from shared.shell.ports.rows import ParkedRow
+from shared.shell.ports.store import StoreUnavailable
 from shared.simulation.loop import OWNER
-from shared.simulation.memory_store import DESTINATIONS, PARKED
+from shared.simulation.memory_database import DESTINATIONS, PARKED
 
 if TYPE_CHECKING:
     from deploy.simulation.world import World

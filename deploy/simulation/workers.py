@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.result import BatchResult
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.inbound.message import Inbound
 from shared.shell.observability.metrics import Metrics
@@ -139,7 +139,7 @@ class Worker:
     def idle(self) -> bool:
         """Nothing is queued, handled or under way."""
         shell = self.shell
-        return self.up and shell is not None and not self.frozen and shell.handler.idle() and not shell.source.lag()
+        return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not shell.source.lag()
 
     def silent(self) -> bool:
         """Dead or frozen: nothing comes from it until somebody else wakes it."""
@@ -155,7 +155,7 @@ class Worker:
         assert self.shell is not None
         shell = self.shell
         no_engine: Any = None
-        return ShellHttpApi(shell.registry, shell.store, shell.handler, shell.clock, no_engine)
+        return ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, no_engine)
 
     async def resume(self, destination: str) -> None:
         """A person says that an outside system is well again."""
@@ -201,10 +201,10 @@ class Worker:
             poll=POLL,
             metrics=_metrics(self.service.name),
         )
-        self._watch_commits(shell.handler)
+        self._watch_commits(shell.batcher)
         return shell
 
-    def _watch_commits(self, handler: Handler) -> None:
+    def _watch_commits(self, handler: Batcher) -> None:
         told = handler._committed
 
         def committed(inbounds: Sequence[Inbound], done: BatchResult) -> None:

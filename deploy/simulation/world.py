@@ -41,12 +41,14 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Accepted
-from shared.shell.ports.store import OperationRow, StoreUnavailable
+from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
 from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.bus import MemoryBus
 from shared.simulation.loop import SeededLoop
-from shared.simulation.memory_store import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from shared.simulation.memory_database import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS
+from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 
 T = TypeVar("T")
@@ -186,7 +188,7 @@ class World:
     def look_for_needless_doubt(self, service: str) -> None:
         """All workers of a service are dead: of what they held, only calls that began can be in doubt."""
         rows = self.stores[service].rows(OPERATIONS).values()
-        doubtful = [row for row in rows if row.doubt and not self.calls(service, row)]
+        doubtful = [row for row in rows if row.in_doubt and not self.calls(service, row)]
         most = max(worker.at_once for worker in self.workers if worker.service.name == service) * 2
         if len(doubtful) > most:
             text = f"{service}: {len(doubtful)} operations are in doubt that were never called"

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.batch import RetryFailed
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.result import RetryFailed
 from shared.shell.inbound.errors import describe
 from shared.shell.inbound.message import Inbound, Undecodable
 from shared.shell.inbound.parked_rows import PLACE_ONLY, message_of, record_of
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.clock import Clock
-from shared.shell.ports.store import ParkedRow, Store, TimerRow
+from shared.shell.ports.rows import ParkedRow, TimerRow
+from shared.shell.ports.store import Store
 from shared.shell.service.registry import HandlerRegistry
 
 LATE = timedelta(minutes=1)
@@ -33,8 +34,8 @@ class Released:
 
 
 class Parking:
-    def __init__(self, registry: HandlerRegistry, store: Store, handler: Handler, clock: Clock) -> None:
-        self.registry, self.store, self.handler, self.clock = registry, store, handler, clock
+    def __init__(self, registry: HandlerRegistry, store: Store, batcher: Batcher, clock: Clock) -> None:
+        self.registry, self.store, self.batcher, self.clock = registry, store, batcher, clock
 
     async def list(self) -> Sequence[ParkedRow]:
         """What is parked, without the messages themselves."""
@@ -77,7 +78,7 @@ class Parking:
             return
         if isinstance(inbound.message, Undecodable):
             raise RetryFailed(inbound.message.error)
-        await self.handler.retry_parked(inbound)
+        await self.batcher.retry_parked(inbound)
 
     def _inbound(self, row: ParkedRow) -> Inbound | None:
         """The message as it was. None for a record that this version of the service no longer cares about."""

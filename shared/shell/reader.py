@@ -9,7 +9,7 @@ from operator import itemgetter
 
 import structlog
 
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
 from shared.shell.inbound.records import inbound_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
@@ -36,13 +36,13 @@ class Reader:
         self,
         registry: HandlerRegistry,
         source: Source,
-        handler: Handler,
+        batcher: Batcher,
         metrics: Metrics,
         limit: int,
         rng: random.Random,
         progress: Progress | None = None,
     ) -> None:
-        self.registry, self.source, self.handler, self.metrics = registry, source, handler, metrics
+        self.registry, self.source, self.batcher, self.metrics = registry, source, batcher, metrics
         self.limit = limit
         self.rng = rng
         self.progress = progress or Progress()
@@ -66,7 +66,7 @@ class Reader:
                 await asyncio.sleep(back_off(0.1, troubles, self.rng, 5.0))
                 continue
             if records:
-                self.progress.rests("reader")  # the next step is the handler's
+                self.progress.rests("reader")  # the next step is the batcher's
                 await self._take(records)
             elif self.source.lag():
                 self.progress.waits("reader")
@@ -90,7 +90,7 @@ class Reader:
             self._fewer.set()
 
         self._waiting += size
-        await self.handler.put(inbounds, handled)
+        await self.batcher.put(inbounds, handled)
         while self._waiting > MOST_WAITING:
             self._fewer.clear()
             await self._fewer.wait()

@@ -6,11 +6,12 @@ import asyncio
 
 import structlog
 
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.observability.progress import Progress
 from shared.shell.ports.clock import Clock
-from shared.shell.ports.store import FIRST_TIMER, Store, StoreUnavailable, TimerPlace, TimerRow
+from shared.shell.ports.rows import FIRST_TIMER, TimerPlace, TimerRow
+from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
@@ -21,9 +22,9 @@ MOST_TOLD = 1000
 
 class Timers:
     def __init__(
-        self, registry: HandlerRegistry, store: Store, clock: Clock, handler: Handler, progress: Progress | None = None
+        self, registry: HandlerRegistry, store: Store, clock: Clock, batcher: Batcher, progress: Progress | None = None
     ) -> None:
-        self.registry, self.store, self.clock, self.handler = registry, store, clock, handler
+        self.registry, self.store, self.clock, self.batcher = registry, store, clock, batcher
         self.progress = progress or Progress()
         self._unreadable: set[TimerPlace] = set()
 
@@ -46,7 +47,7 @@ class Timers:
             if inbounds:
                 self.progress.waits("timers")
                 handled = asyncio.Event()
-                await self.handler.put(inbounds, handled.set)
+                await self.batcher.put(inbounds, handled.set)
                 await handled.wait()
                 self.progress.advanced("timers")
             if len(rows) < LIMIT:

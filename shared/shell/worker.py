@@ -1,4 +1,4 @@
-"""One worker of a service, put together: reader, handler, relay, operations, timers, HTTP edge. Starts and stops it."""
+"""One worker of a service, put together: reader, batcher, relay, operations, timers, HTTP. Starts and stops it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
-from shared.shell.batch.batch import BatchResult
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.result import BatchResult
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application, serve
+from shared.shell.inbound.message import Inbound
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import SEGMENT, KafkaSource, ensure_topics
@@ -86,12 +87,13 @@ class Shell:
             clock,
             worker,
             at_once=at_once,
+            deliver=self._deliver,
             metrics=self.metrics,
             rng=rng,
             progress=self.progress,
             tracer=tracer,
         )
-        self.handler = Handler(
+        self.batcher = Batcher(
             self.registry,
             store,
             clock,
@@ -100,26 +102,27 @@ class Shell:
             metrics=self.metrics,
             rng=rng,
             after=self._after,
-            lease_budget=self.operations.lease_budget,
-            call_budget=self.operations.call_budget,
+            capacity=self.operations,
             progress=self.progress,
             tracer=tracer,
         )
-        self.operations.handler = self.handler
-        self.reader = Reader(self.registry, source, self.handler, self.metrics, batch, rng, self.progress)
+        self.reader = Reader(self.registry, source, self.batcher, self.metrics, batch, rng, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
-        self.timers = Timers(self.registry, store, clock, self.handler, self.progress)
-        self.parking = Parking(self.registry, store, self.handler, clock)
+        self.timers = Timers(self.registry, store, clock, self.batcher, self.progress)
+        self.parking = Parking(self.registry, store, self.batcher, clock)
         self._outbox_rows = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
-    def _after(self, done: BatchResult) -> None:
-        """What a commit sets in motion."""
-        if done.published:
+    def _deliver(self, outcome: Inbound) -> None:
+        self.batcher.put_now(outcome)
+
+    def _after(self, result: BatchResult) -> None:
+        """Set in motion what a commit left to be done."""
+        if result.published:
             self.relay.wake()
-        if done.leased:
-            self.operations.start(done.leased)
-        if done.unleased or done.finished_serial:
+        if result.leased:
+            self.operations.start(result.leased)
+        if result.unleased or result.finished_serial:
             self.operations.nudge()
 
     async def start(self) -> None:
@@ -128,7 +131,7 @@ class Shell:
         if released:
             log.info("leases of an earlier life released", count=released)
         await self.source.start()
-        self._spawn("handler", self.handler.run())
+        self._spawn("batcher", self.batcher.run())
         self._spawn("relay", self.relay.run())
         self._spawn("operations", self.operations.run(self.poll))
         self._spawn("timers", self.timers.run(self.poll))
@@ -142,7 +145,7 @@ class Shell:
         """Returns when all that was read is handled and no call is under way; or after so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not (self.handler.idle() and self.operations.idle()):
+                while not (self.batcher.idle() and self.operations.idle()):
                     await asyncio.sleep(0.005)
 
     async def failed(self) -> None:
@@ -159,7 +162,7 @@ class Shell:
             async with asyncio.timeout(seconds):
                 await self._finished("reader")
                 await self.operations.drain(seconds / 2)
-                await self.handler.drained()
+                await self.batcher.drained()
                 await self._relayed()
         except TimeoutError:
             log.warning("stopping with work under way; it goes on at the next start")
@@ -255,10 +258,10 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     alive = _Alive()
-    edge = ShellHttpApi(shell.registry, shell.store, shell.handler, shell.clock, engine, tracer)
+    edge = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, engine, tracer)
 
     def missing() -> list[str]:
-        database = ["database"] if alive.missing or shell.handler.held_up else []
+        database = ["database"] if alive.missing or shell.batcher.held_up else []
         return database + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
     readiness = Readiness(missing, shell.progress.ages, shell.notes)

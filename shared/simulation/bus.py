@@ -16,7 +16,7 @@ from datetime import datetime
 import orjson
 
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions, Sent
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 
 Place = tuple[str, int]
 """Topic and partition."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from shared.shell.ports.store import OutboxRow, Reach, Store, StoreUnavailable
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, Store, StoreUnavailable
 
 
 class AdvisoryLock:

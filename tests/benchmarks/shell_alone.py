@@ -20,7 +20,8 @@ import sqlalchemy as sa
 from deploy.client.storefront import uuid7
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Context, Core, Decision, Event, Refusal, Topic
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.leases import NoCapacity
 from shared.shell.inbound.records import inbound_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.ports.bus import BusRecord
@@ -113,7 +114,7 @@ async def by_the_shell(url: str, given: Sequence[BusRecord]) -> float:
     engine = create_engine(url, "benchmark")
     registry = HandlerRegistry(SERVICE)
     collect_seldom()  # as every worker does
-    handler = Handler(
+    batcher = Batcher(
         registry,
         PostgresStore(engine, notify=True),
         SystemClock(),
@@ -121,14 +122,14 @@ async def by_the_shell(url: str, given: Sequence[BusRecord]) -> float:
         batch=BATCH,
         metrics=Metrics("counter", "counter-0"),
         rng=random.Random(),
-        after=lambda done: None,
-        lease_budget=lambda kind, destination: 0,
+        after=lambda result: None,
+        capacity=NoCapacity(),
     )
     try:
         began = time.perf_counter()
         for first in range(0, len(given), BATCH):
             found = [inbound_of(registry, record) for record in given[first : first + BATCH]]
-            await handler.handle([inbound for inbound in found if inbound])
+            await batcher.handle([inbound for inbound in found if inbound])
         return len(given) / (time.perf_counter() - began)
     finally:
         await engine.dispose()

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command
-from shared.shell.batch.batch import BatchResult
+from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound
 from shared.shell.inbound.parked_rows import record_of, shown
 from shared.shell.inbound.records import inbound_of
@@ -145,12 +145,12 @@ class Fuzz:
         self.past: dict[int, int] = {}
         """Per partition, up to where all is handled."""
         self.failure = ""
-        self._after, self._put = shell.handler.after, shell.handler.put
-        shell.handler.after = self._note
-        shell.handler.put = self._put_and_note  # type: ignore[method-assign]
+        self._after, self._put = shell.batcher.after, shell.batcher.put
+        shell.batcher.after = self._note
+        shell.batcher.put = self._put_and_note  # type: ignore[method-assign]
 
     def _note(self, done: BatchResult) -> None:
-        for inbound, outcome in done.answered:
+        for inbound, outcome in done.decided:
             if inbound.record is not None:
                 self.became[inbound.record.partition, inbound.record.offset] = outcome
         self._after(done)
@@ -226,7 +226,7 @@ async def test_every_record_is_accounted_for_and_no_worker_ends(world: World) ->
     assert len(missing) <= passed_over, sorted(missing)[:10]
     assert len(fuzz.sent) > EXAMPLES / 2 and fuzz.refused_by_broker < EXAMPLES / 2
     assert set(fuzz.became.values()) == {"handled", "refused", "parked"}
-    assert not shell.handler.held_up
+    assert not shell.batcher.held_up
     await world.publish("free", Take(shelf="s"))
     await world.until("select count(*) from boxes where key = 'free' and things = 1", (1,))
     for row in await shell.store.parked(limit=100_000):

@@ -61,7 +61,7 @@ class Running:
     http: aiohttp.ClientSession
 
     async def told(self, key: str, *messages: Message, actor: str = "customer") -> None:
-        await self.shell.handler.handle([Inbound(next(_ids), key, m, Meta(actor=actor)) for m in messages])
+        await self.shell.batcher.handle([Inbound(next(_ids), key, m, Meta(actor=actor)) for m in messages])
 
     async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
         headers = {"Idempotency-Key": key or next(_keys)} if method != "GET" else {}
@@ -91,7 +91,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
     runner = web.AppRunner(
         application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     )

@@ -12,7 +12,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from shared.core import derived_id
-from shared.shell.ports.store import ParkedRow, Store
+from shared.shell.ports.rows import ParkedRow
+from shared.shell.ports.store import Store
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore

@@ -15,7 +15,7 @@ from shared.settings import KafkaSettings
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.ports.bus import BusRecord, Sink, Source
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 
 TOPICS = [f"fidelity-{os.getpid()}-{number}" for number in (1, 2)]

@@ -22,28 +22,22 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core import derived_id
-from shared.shell.ports.store import (
-    LONG_AGO,
-    Answer,
-    BatchRefused,
-    Conflict,
+from shared.shell.ports.rows import (
     DestinationPause,
     OperationRow,
     OutboxRow,
     ParkedRow,
-    Reach,
+    Reply,
     StateRow,
     StateWrite,
-    Store,
     TimerRow,
-    Transaction,
-    Wanted,
-    Writes,
 )
+from shared.shell.ports.store import LONG_AGO, BatchRefused, Conflict, LeaseRequest, Reach, Store, Transaction, Writes
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE, MemoryStore
+from shared.simulation.memory_database import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
+from shared.simulation.memory_store import MemoryStore
 from tests.integration.conftest import NewDatabase
 from tests.integration.toy import Moved, metadata, storage
 
@@ -283,17 +277,17 @@ class Author:
         return f"park {key}", lambda store, tx: tx.park([row])
 
     def _keep(self, player: Player) -> tuple[str, Work]:
-        answer = Answer(identity(self.rng.randrange(20)), "f", "", "said")
+        answer = Reply(identity(self.rng.randrange(20)), "f", "", "said")
         if self.rng.random() < 0.5:
-            return "answer", lambda store, tx: tx.answer(answer.id)
-        return "keep an answer", lambda store, tx: tx.keep_answers([answer])
+            return "answer", lambda store, tx: tx.reply(answer.id)
+        return "keep an answer", lambda store, tx: tx.keep_replies([answer])
 
     # Calls that are transactions of their own
 
     def _lease(self) -> tuple[str, Work]:
         now = NOW + timedelta(seconds=self.rng.choice((0, 50, 500)))
         worker, kinds = self.rng.choice("vw"), self.rng.choice((["Kind"], ["Kind", "Other"]))
-        wanted = [Wanted(kind, self.rng.choice((1, 3, 100)), self.rng.choice((20.0, 60.0))) for kind in kinds]
+        wanted = [LeaseRequest(kind, self.rng.choice((1, 3, 100)), self.rng.choice((20.0, 60.0))) for kind in kinds]
         since = self.rng.choice((LONG_AGO, now - timedelta(seconds=60)))
         place = self.rng.choice(PLACES)
         if self.rng.random() < 0.2:
@@ -329,7 +323,7 @@ class Author:
                 due=NOW + timedelta(seconds=1000 + self._next()),
                 lease=row.lease + self.rng.choice((0, 0, 0, 1)),
                 attempts=row.attempts + 1,
-                doubt=self.rng.random() < 0.5,
+                in_doubt=self.rng.random() < 0.5,
                 abandoned=self.rng.random() < 0.5,
                 error="x",
                 history=b'[{"error":"x"}]',
@@ -356,7 +350,7 @@ class Author:
 
         async def refused(store: Store, tx: None) -> Any:
             head = await store.outbox_head(Reach())
-            await store.set_aside({row.id: "RecordTooLarge" for row in head if row.body in bodies})
+            await store.mark_undeliverable({row.id: "RecordTooLarge" for row in head if row.body in bodies})
             moved = await store.wait_behind([row.id for row in head])
             aside, waiting = await store.undeliverable(), await store.waiting_behind()
             again: int | None = 0

@@ -86,7 +86,7 @@ class Running:
     heard: int = 0
 
     async def told(self, key: str, *messages: Message) -> None:
-        await self.shell.handler.handle([Inbound(next(_ids), key, message) for message in messages])
+        await self.shell.batcher.handle([Inbound(next(_ids), key, message) for message in messages])
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         headers = {"Idempotency-Key": str(uuid4())}
@@ -142,7 +142,7 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
     edge_app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
@@ -281,9 +281,9 @@ async def test_orders_of_one_batch_see_each_others_reservations(running: Running
     await open_shop(running)
     poster = placed(line("1", "poster", shippable=True))
 
-    await running.shell.handler.handle([Inbound(next(_ids), f"o-{number}", poster) for number in range(5)])
+    await running.shell.batcher.handle([Inbound(next(_ids), f"o-{number}", poster) for number in range(5)])
     await running.until(*["stock.reserved"] * 2, *["stock.refused"] * 3)
-    await running.shell.handler.handle([Inbound(next(_ids), f"o-{number}", OrderCancelled()) for number in range(5)])
+    await running.shell.batcher.handle([Inbound(next(_ids), f"o-{number}", OrderCancelled()) for number in range(5)])
     await running.until(*["stock.released"] * 2)
 
     async with running.engine.connect() as connection:

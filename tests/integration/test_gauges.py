@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from services.checkout.gauges import GAUGES
 from services.payments.gauges import GAUGES as PAYMENTS
 from shared.core import derived_id
-from shared.shell.ports.store import OperationRow, StoreUnavailable, Writes
+from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.store import StoreUnavailable, Writes
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -72,7 +73,7 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
     engine = create_engine(url, "test")
     store, now = PostgresStore(engine), datetime.now(UTC)
 
-    def row(number: int, *, doubt: bool, until: datetime | None) -> OperationRow:
+    def row(number: int, *, in_doubt: bool, until: datetime | None) -> OperationRow:
         identity = derived_id(UUID(int=3), number, now)
         worker = "payments-0" if until else "nobody"
         return OperationRow(
@@ -87,18 +88,18 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
             attempts=1,
             leased_by=worker,
             leased_until=until,
-            doubt=doubt,
+            in_doubt=in_doubt,
         )
 
     rows = [
-        row(1, doubt=True, until=now + HOUR),  # under way
-        row(2, doubt=True, until=now - HOUR),  # its worker died
-        row(3, doubt=True, until=None),  # waits for its next try
-        row(4, doubt=False, until=None),  # certainly not done
+        row(1, in_doubt=True, until=now + HOUR),  # under way
+        row(2, in_doubt=True, until=now - HOUR),  # its worker died
+        row(3, in_doubt=True, until=None),  # waits for its next try
+        row(4, in_doubt=False, until=None),  # certainly not done
     ]
     async with store.begin() as tx:
         await tx.write(Writes(operations=rows))
-    await store.begin_calls([each for each in rows if each.doubt])
+    await store.begin_calls([each for each in rows if each.in_doubt])
     sizes = await store.gauge()
     assert (sizes["operations"], sizes["operations_in_doubt"], sizes["operations_late"]) == (4, 2, 0)
     await engine.dispose()

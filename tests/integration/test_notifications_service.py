@@ -74,7 +74,7 @@ class Running:
     clock: MovableClock
 
     async def told(self, key: str, *messages: Message) -> None:
-        await self.shell.handler.handle([Inbound(new_id(), key, message) for message in messages])
+        await self.shell.batcher.handle([Inbound(new_id(), key, message) for message in messages])
 
     async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
         headers = {"Idempotency-Key": key} if key else {}
@@ -131,7 +131,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             clock=clock,
             rng=random.Random(1),
         )
-        edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+        edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
         app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)

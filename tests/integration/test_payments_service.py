@@ -35,7 +35,7 @@ from shared.shell.http.application import Readiness, application
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import Sent
 from shared.shell.ports.clock import Clock, SystemClock
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -94,7 +94,7 @@ class Running:
 
     async def hears(self, *messages: Message, key: str = "o-1") -> None:
         now = self.shell.clock.now()
-        await self.shell.handler.handle([Inbound(next(_ids), key, message, occurred=now) for message in messages])
+        await self.shell.batcher.handle([Inbound(next(_ids), key, message, occurred=now) for message in messages])
 
     async def until(self, *types: str) -> None:
         async with asyncio.timeout(10):
@@ -148,7 +148,7 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
         clock=clock,
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine)
+    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
     app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     gateway = StripeGateway(settings.stripe)
     await shell.start()

@@ -25,7 +25,8 @@ from shared.settings import KafkaSettings
 from shared.shell.kafka.producer import FencedProducer
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.observability.metrics import Metrics
-from shared.shell.ports.store import OutboxRow, Reach, StoreUnavailable, Writes
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, StoreUnavailable, Writes
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.schema import TABLES_V1

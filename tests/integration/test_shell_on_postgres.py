@@ -23,7 +23,7 @@ from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import BusRecord, Positions, Sent
 from shared.shell.ports.clock import SystemClock
 from shared.shell.ports.http_api import Accepted
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.schema import TABLES_V1
@@ -97,7 +97,7 @@ class Toy:
     edge: ShellHttpApi
 
     async def says(self, key: str, *commands: Command) -> None:
-        await self.shell.handler.handle([Inbound(next(_ids), key, command) for command in commands])
+        await self.shell.batcher.handle([Inbound(next(_ids), key, command) for command in commands])
 
     async def rows(self, query: str) -> list[tuple[object, ...]]:
         async with self.engine.begin() as connection:
@@ -138,7 +138,7 @@ async def new_toy(new_database: NewDatabase) -> AsyncIterator[NewToy]:
             clock=SystemClock(),
             rng=random.Random(1),
         )
-        toy = Toy(shell, engine, sink, gateway, ShellHttpApi(shell.registry, store, shell.handler, shell.clock, engine))
+        toy = Toy(shell, engine, sink, gateway, ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine))
         if started:
             await shell.start()
             toys.append(toy)
@@ -166,8 +166,8 @@ async def test_the_same_message_twice_is_handled_once(new_toy: NewToy) -> None:
     toy = await new_toy()
     await toy.says("s", Fill(shelf="s", count=5))
     message = Inbound(next(_ids), "b-1", Take(shelf="s"))
-    await toy.shell.handler.handle([message, message])
-    await toy.shell.handler.handle([message])
+    await toy.shell.batcher.handle([message, message])
+    await toy.shell.batcher.handle([message])
     assert await toy.rows("select things from boxes") == [(1,)]
 
 
@@ -210,7 +210,7 @@ async def test_a_worker_that_starts_again_takes_up_its_operations_and_asks_first
     dead = await new_toy(post=Post(hangs=True), started=False)
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
-    await dead.until("select leased_by, attempts, doubt from operations", ("toy-0", 1, True))
+    await dead.until("select leased_by, attempts, in_doubt from operations", ("toy-0", 1, True))
     for task in dead.shell.operations._tasks:
         task.cancel()
     again = await new_toy(post=Post(found=[SendBox.Done("it was sent")]))
@@ -220,11 +220,11 @@ async def test_a_worker_that_starts_again_takes_up_its_operations_and_asks_first
 
 async def test_a_worker_that_starts_again_performs_at_once_what_it_had_not_begun(new_toy: NewToy) -> None:
     dead = await new_toy(started=False)
-    dead.shell.handler.call_budget = lambda kind: 0  # others have theirs
+    dead.shell.operations.call_budget = lambda kind: 0  # type: ignore[method-assign]
     dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died before it called
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
-    assert await dead.rows("select leased_by, lease, attempts, doubt from operations") == [("toy-0", 1, 0, False)]
+    assert await dead.rows("select leased_by, lease, attempts, in_doubt from operations") == [("toy-0", 1, 0, False)]
     again = await new_toy(post=Post(found=[SendBox.Done("nobody asked")]))
     await again.until("select data->>'label' from boxes", ("box of 1",))
 
@@ -234,7 +234,7 @@ async def test_a_call_whose_turn_came_with_its_row_is_looked_for_after_a_crash(n
     dead.shell.operations.start = lambda leased, probe=False: None  # type: ignore  # it died, perhaps as it called
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
-    assert await dead.rows("select leased_by, lease, attempts, doubt from operations") == [("toy-0", 1, 1, True)]
+    assert await dead.rows("select leased_by, lease, attempts, in_doubt from operations") == [("toy-0", 1, 1, True)]
     again = await new_toy(post=Post(found=[SendBox.Done("it was called")]))
     await again.until("select data->>'label' from boxes", ("it was called",))
 
@@ -259,7 +259,7 @@ async def test_two_workers_that_create_and_change_the_same_rows_lose_nothing(new
 async def test_a_message_that_makes_the_core_raise_is_parked_with_all_later_ones_of_its_key(new_toy: NewToy) -> None:
     toy = await new_toy(started=False)  # no timer comes in between, however slow the machine
     await toy.says("s", Fill(shelf="s", count=9))
-    await toy.shell.handler.handle(
+    await toy.shell.batcher.handle(
         [
             Inbound(next(_ids), "b-1", Take(shelf="s")),
             Inbound(next(_ids), "b-1", Explode()),
@@ -278,7 +278,7 @@ async def test_data_that_the_database_refuses_sets_only_its_message_aside(new_to
     toy = await new_toy()
     await toy.says("s", Fill(shelf="s", count=5000))
     batch = [Inbound(next(_ids), f"b-{n}", Take(shelf="s", count=1500 if n == 7 else 1)) for n in range(20)]
-    await toy.shell.handler.handle(batch)
+    await toy.shell.batcher.handle(batch)
     assert await toy.rows("select count(*), sum(things) from boxes") == [(19, 19)]
     parked = await toy.rows("select key, error from parked")
     assert parked[0][0] == "b-7" and "23514" in str(parked[0][1])
@@ -306,7 +306,7 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
     await toy.says("s", Fill(shelf="s", count=5))
     await toy.says("b-1", Take(shelf="s"), Ship())
     await toy.until("select name, reason from destinations", ("SendBox", fault.text))
-    await toy.until("select attempts, doubt, leased_by from operations", (0, False, ""))
+    await toy.until("select attempts, in_doubt, leased_by from operations", (0, False, ""))
     await toy.says("b-2", Take(shelf="s"), Ship())
     await asyncio.sleep(0.6)
     assert len(toy.post.keys) == 1, "the second one is not tried"

@@ -93,7 +93,7 @@ async def test_a_silent_receiver_holds_up_only_itself_and_what_waits_says_why(ru
         mute = await register(running, silent.url, "mute")
         well = await register(running, running.receiver.url, "well")
         orders = [placed(number=f"ORD-{number:010d}") for number in range(ORDERS)]
-        await running.shell.handler.handle([Inbound(new_id(), f"o-{n}", order) for n, order in enumerate(orders)])
+        await running.shell.batcher.handle([Inbound(new_id(), f"o-{n}", order) for n, order in enumerate(orders)])
 
         await eventually(running, well, Counter(delivered=ORDERS), 20)
         await asyncio.sleep(12)  # the first posts have timed out

@@ -231,7 +231,7 @@ async def test_a_command_by_http_joins_the_trace_of_its_order(town: Town) -> Non
     await buy(town)
     shell = town.shells["checkout"]
     nothing: Any = None
-    edge = ShellHttpApi(shell.registry, shell.store, shell.handler, shell.clock, nothing, shell.handler.tracer)
+    edge = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, nothing, shell.batcher.tracer)
 
     answer = await edge.submit(CancelOrder(), "o-1", identity="once", actor="staff:anna")
 

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from shared.core import derived_id
 from shared.core.fast_dataclasses import replace
-from shared.shell.ports.store import OperationRow, Writes
+from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.store import Writes
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore
@@ -56,7 +57,7 @@ async def test_what_waits_says_since_when_why_and_when_next(new_database: NewDat
         "paused": "",
         "calls": [{"at": "2026-01-01T00:00:00+00:00", "error": "HTTP 503"}],
     }
-    assert shown["since"] == tried.wanted
+    assert shown["since"] == tried.requested_at
     assert (second.under_way, second.as_json()["next_try"]) == (True, None)
     assert first.operation == {"to": "ada@example.com"}
     assert "ada" not in repr(first) + str(shown)

@@ -1,4 +1,4 @@
-"""Claiming: which messages of a batch are handled now. A message is handled once, however often it comes.
+"""Which messages of a batch are handled now. A message is handled once, however often it comes.
 
 What comes by Kafka or HTTP is entered into the inbox; outcomes, timers and parked messages are claimed by deleting
 their row. CloudEvents identifies a message by its source and id: one that has the identity of an earlier message and
@@ -25,10 +25,9 @@ class Claimed:
     """What is to be handled, in the order in which it came."""
     duplicates: list[Inbound] = field(default_factory=list)
     reworded: list[Inbound] = field(default_factory=list)
-    """Those duplicates from our own services whose body is another one: decided again by a database that was set
-    back."""
-    blocked: set[str] = field(default_factory=set)
-    """Keys of which messages are parked."""
+    """Those duplicates from our own services that have another body: decided again after a database was set back."""
+    parked_keys: set[str] = field(default_factory=set)
+    """Keys that have parked messages."""
 
 
 async def claim(
@@ -40,7 +39,7 @@ async def claim(
     *,
     by_key: bool = True,
 ) -> Claimed:
-    """`by_key`: ask which keys are blocked as well."""
+    """`by_key`: ask which keys are parked as well."""
     claimed = Claimed()
     if any(inbound.parked for inbound in inbounds):
         inbounds = await _unparked(tx, inbounds, claimed)
@@ -49,7 +48,7 @@ async def claim(
         if inbound.in_inbox:
             boxed.setdefault(inbound.identity, inbound.content)
     keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
-    new, claimed.blocked = await tx.claim(boxed, keys, now) if boxed or keys else (set[UUID](), set[str]())
+    new, claimed.parked_keys = await tx.claim(boxed, keys, now) if boxed or keys else (set[UUID](), set[str]())
     rows = _Rows(await _finished(tx, worker, inbounds), await _fired(tx, inbounds))
     mine: list[Inbound | None] = []
     for inbound in inbounds:
@@ -66,7 +65,7 @@ async def claim(
 
 
 async def _unparked(tx: Transaction, inbounds: Sequence[Inbound], claimed: Claimed) -> list[Inbound]:
-    """Without parked messages whose row somebody else has deleted."""
+    """Without parked messages whose row is gone: another request has handled or dropped them."""
     there = []
     for inbound in inbounds:
         if inbound.parked is None or await tx.unpark(inbound.parked.id):
@@ -78,7 +77,7 @@ async def _unparked(tx: Transaction, inbounds: Sequence[Inbound], claimed: Claim
 
 @dataclass(slots=True)
 class _Rows:
-    """Rows that were deleted, each for the one who asked for it."""
+    """Rows that were deleted, each to be claimed once."""
 
     finished: set[UUID]
     fired: set[tuple[str, str]]
@@ -141,7 +140,7 @@ def _other(registry: HandlerRegistry, inbound: Inbound, first: dict[UUID, int], 
         claimed.reworded.append(inbound)
         return None
     message = inbound.message
-    asked_for = inbound.parked is not None and not isinstance(message, Command)  # by whoever tries a fact again
+    asked_for = inbound.parked is not None and not isinstance(message, Command)  # staff try a fact again
     if isinstance(message, Message) and not asked_for:
         message = Repeated(type(message))
     return replace(inbound, message=message, claim=inbound.apart)

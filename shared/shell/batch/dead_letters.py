@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 
 RawHeaders = Sequence[tuple[str, bytes | None]]
 """As Kafka has them: a value may be null."""

@@ -17,7 +17,7 @@ SIZE = 1000
 """Rows. Those of an order that is on its way come back within moments."""
 
 
-class Recent:
+class StateCache:
     """The latest states by row; only what was committed may be kept."""
 
     def __init__(self, size: int = SIZE) -> None:

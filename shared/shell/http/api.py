@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.contracts.envelope import encode
 from shared.core import Command, Problem, Refused, Report, codec, derived_id, hashed_id
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.handler import Duplicate, Handler
+from shared.shell.batch.batcher import Batcher, Duplicate
 from shared.shell.http.web import ProblemResponse
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.observability import spans
@@ -37,12 +37,12 @@ class ShellHttpApi:
         self,
         registry: HandlerRegistry,
         store: Store,
-        handler: Handler,
+        batcher: Batcher,
         clock: Clock,
         engine: AsyncEngine,
         tracer: Tracer | None = None,
     ) -> None:
-        self.registry, self.store, self.handler, self.clock = registry, store, handler, clock
+        self.registry, self.store, self.batcher, self.clock = registry, store, batcher, clock
         self.tracer = tracer
         self._engine = engine
 
@@ -74,7 +74,7 @@ class ShellHttpApi:
             outcome = problem.code
             raise
         finally:
-            span = spans.of_request(message, key, outcome, context, parent, began, self.clock.now())
+            span = spans.request_span(message, key, outcome, context, parent, began, self.clock.now())
             self.tracer.record(span)
         return answer
 
@@ -94,7 +94,7 @@ class ShellHttpApi:
         assert inbound.reply is not None
         try:
             async with asyncio.timeout(PATIENCE):
-                await self.handler.put([inbound])
+                await self.batcher.put([inbound])
                 answer = await inbound.reply
         except TimeoutError:
             raise ProblemResponse(
@@ -109,7 +109,7 @@ class ShellHttpApi:
 
     async def _first_answer(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
         async with self.store.begin() as tx:
-            answer = await tx.answer(message_id)
+            answer = await tx.reply(message_id)
         if answer is None:
             return Accepted(str(message_id), duplicate=True)
         if answer.fingerprint != fingerprint:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.core.ids import NIL
 from shared.shell.http.web import actor_of, bad_request, json_response
 from shared.shell.operations.engine import Operations
-from shared.shell.ports.store import DestinationPause
+from shared.shell.ports.rows import DestinationPause
 from shared.shell.postgres.waiting import PAGE, Waiting, waiting, waiting_longest
 
 log = structlog.get_logger(__name__)

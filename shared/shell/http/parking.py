@@ -7,7 +7,7 @@ from aiohttp import web
 from shared.shell.http.web import json_response, not_found
 from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
-from shared.shell.ports.store import ParkedRow
+from shared.shell.ports.rows import ParkedRow
 
 
 def add_parking(app: web.Application, parking: Parking) -> None:

@@ -6,7 +6,8 @@ import orjson
 from aiohttp import web
 
 from shared.shell.http.web import json_response, not_found
-from shared.shell.ports.store import SHOWN_BYTES, Store, UndeliverableRow
+from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
+from shared.shell.ports.store import Store
 
 
 def add_undeliverable(app: web.Application, store: Store) -> None:

@@ -17,7 +17,7 @@ from shared.contracts.envelope import BadBody
 from shared.core import Attempt, Message, Operation, Problem, derived_id, hashed_id, mixed
 from shared.core.fast_dataclasses import fast
 from shared.core.ids import salt_of
-from shared.shell.ports.store import OperationRow, ParkedRow, TimerRow
+from shared.shell.ports.rows import OperationRow, ParkedRow, TimerRow
 
 
 @fast

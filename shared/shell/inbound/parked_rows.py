@@ -16,7 +16,7 @@ from shared.core.fast_dataclasses import replace
 from shared.shell.inbound.errors import printable
 from shared.shell.inbound.message import Inbound, Meta, Undecodable, type_of
 from shared.shell.ports.bus import BusRecord
-from shared.shell.ports.store import OperationRow, ParkedRow
+from shared.shell.ports.rows import OperationRow, ParkedRow
 from shared.shell.service.registry import HandlerRegistry
 
 PLACE_ONLY = "place"

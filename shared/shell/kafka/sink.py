@@ -18,7 +18,7 @@ from shared.settings import KafkaSettings
 from shared.shell.kafka.producer import FencedProducer, InvalidRecordError
 from shared.shell.kafka.source import MAX_RECORD, connection
 from shared.shell.ports.bus import BusUnavailable, Sent
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 
 BATCH_BYTES = 256 * 1024
 MAX_REQUEST = MAX_RECORD + 100_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-PARTS = ("reader", "handler", "relay", "timers", "operations")
+PARTS = ("reader", "batcher", "relay", "timers", "operations")
 STANDSTILL_SECONDS = 60.0
 
 

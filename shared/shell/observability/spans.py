@@ -19,28 +19,28 @@ from shared.shell.observability.tracing import (
     span_of,
     trace_of,
 )
-from shared.shell.ports.store import OperationRow
+from shared.shell.ports.rows import OperationRow
 from shared.shell.ports.tracer import Kind, Span, Value
 from shared.shell.service.registry import HandlerRegistry
 
 
-def of_batch(
+def batch_spans(
     registry: HandlerRegistry,
-    answered: Sequence[tuple[Inbound, str]],
-    begun: Set[str],
+    decided: Sequence[tuple[Inbound, str]],
+    new_keys: Set[str],
     began: datetime,
     ended: datetime,
 ) -> Iterator[Span]:
-    """A committed batch: every message that was new, with its outcome, and the keys that had no row before."""
-    unknown_keys = set(begun)
-    for inbound, outcome in answered:
+    """A committed batch: each message that was new, with its verdict, and the keys that had no row before."""
+    unknown_keys = set(new_keys)
+    for inbound, outcome in decided:
         if inbound.key in unknown_keys:
             unknown_keys.discard(inbound.key)
-            yield from _of_key(registry, inbound, began, ended)
-        yield _of_message(registry, inbound, outcome, began, ended, len(answered))
+            yield from _key_span(registry, inbound, began, ended)
+        yield _message_span(registry, inbound, outcome, began, ended, len(decided))
 
 
-def _of_key(registry: HandlerRegistry, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:
+def _key_span(registry: HandlerRegistry, inbound: Inbound, began: datetime, ended: datetime) -> Iterator[Span]:
     """The root of the key's trace, where the message came from outside and in no other trace. (A key that two services
     know by messages from outside, such as a SKU, gets it from both, under the same id.)"""
     own = key_context(inbound.key)
@@ -51,7 +51,7 @@ def _of_key(registry: HandlerRegistry, inbound: Inbound, began: datetime, ended:
         yield Span(core.kind.__name__, "internal", own, "", began, ended, {"orderbus.key": inbound.key})
 
 
-def _of_message(
+def _message_span(
     registry: HandlerRegistry, inbound: Inbound, outcome: str, began: datetime, ended: datetime, batch: int
 ) -> Span:
     parent = context_of(inbound.meta.traceparent, inbound.key)
@@ -92,7 +92,7 @@ def attempt_context(row: OperationRow) -> str:
     return child_of(parent, attempt_span_of(row.id, row.lease))
 
 
-def of_attempt(
+def attempt_span(
     row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, began: datetime, ended: datetime
 ) -> Span:
     attributes: dict[str, Value] = {
@@ -100,7 +100,7 @@ def of_attempt(
         "orderbus.operation": row.kind,
         "orderbus.operation_id": str(row.id),
         "orderbus.attempt": row.attempts + 1,
-        "orderbus.in_doubt": row.doubt,
+        "orderbus.in_doubt": row.in_doubt,
         "orderbus.outcome": type(answer).__name__.lower(),
     }
     if isinstance(answer, FailedOutcome):
@@ -110,7 +110,7 @@ def of_attempt(
     return Span(row.kind, "client", attempt_context(row), parent, began, ended, attributes, failed=failed)
 
 
-def of_request(
+def request_span(
     message: Command | Report, key: str, outcome: str, context: str, parent: str, began: datetime, ended: datetime
 ) -> Span:
     """A command or a provider's callback by HTTP, until its commit."""

@@ -1,8 +1,8 @@
-"""Calls to the outside: wanted by cores, performed by gateways.
+"""Calls to the outside: requested by cores, performed by gateways.
 
-`rules.py` says what follows from each answer (pure), `engine.py` leases and calls, `grouped.py` makes the writes of
-many calls one. `destinations.py` says which outside systems are called right now, by pauses and `circuit.py`;
-`waiting.py` shows what waits.
+`engine.py` leases operations and delivers their outcomes, `attempts.py` makes the calls, `rules.py` says what follows
+from each answer (pure). `destinations.py` says which outside systems are called now, by pauses and `circuit.py`;
+`budget.py` how much a worker takes on; `grouped.py` makes one statement of the writes of many calls.
 """
 
 from shared.shell.operations.engine import NEVER, Operations

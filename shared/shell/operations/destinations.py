@@ -19,7 +19,8 @@ from shared.shell.observability.metrics import Metrics
 from shared.shell.operations.circuit import Circuit
 from shared.shell.operations.rules import clean
 from shared.shell.ports.clock import Clock, back_off
-from shared.shell.ports.store import DestinationPause, Store, StoreUnavailable
+from shared.shell.ports.rows import DestinationPause
+from shared.shell.ports.store import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 FIRST_PROBE = 15.0

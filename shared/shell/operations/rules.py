@@ -23,7 +23,7 @@ import orjson
 from shared.core import Attempt, NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Unknown
 from shared.core.fast_dataclasses import fast, replace
 from shared.shell.ports.clock import back_off
-from shared.shell.ports.store import OperationRow
+from shared.shell.ports.rows import OperationRow
 
 KEPT = 20
 """How many failed calls a row remembers."""
@@ -91,7 +91,7 @@ def after_find(
     if isinstance(answer, Outcome):
         return Ended(row, answer)
     if isinstance(answer, NotDone):
-        row = replace(row, doubt=False, abandoned=False)
+        row = replace(row, in_doubt=False, abandoned=False)
         return Ended(row, given_up(row, operation)) if last else Perform(row)
     if isinstance(answer, NotTried | OperatorFault):
         return not_called(row, operation, answer, now, rng)
@@ -112,7 +112,7 @@ def after_perform(
     called = _called(row, answer.error, now)
     if isinstance(answer, Unknown):
         # Not asked about at once, not even after the deadline: the call may still be under way at the other end.
-        return _waits(replace(called, doubt=True), operation, None, now, rng)
+        return _waits(replace(called, in_doubt=True), operation, None, now, rng)
     if not is_over(row, operation, now):
         return _waits(called, operation, answer.after, now, rng)
     if in_doubt(called, operation, now):
@@ -151,13 +151,13 @@ def _not_tried_wait(row: OperationRow, operation: Operation, rng: random.Random)
 
 
 def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
-    deadline = operation.deadline(row.wanted)
+    deadline = operation.deadline(row.requested_at)
     return deadline is not None and now >= deadline
 
 
 def _books_are_closed(row: OperationRow, operation: Operation, now: datetime) -> bool:
     """Whether the deadline is over, and the time after it in which books that do not answer are asked again."""
-    until = operation.books_asked_until(row.wanted)
+    until = operation.books_asked_until(row.requested_at)
     return until is not None and now >= until
 
 
@@ -166,14 +166,14 @@ def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
     begun, so a lease that ended without a word counts; so does a key that is so old that the outside has forgotten
     what it did under it (the decision may be one that was made again, from a restored database)."""
     perhaps = operation.safe_to_repeat and (row.abandoned or key_expired(row, operation, now))
-    return row.doubt or perhaps
+    return row.in_doubt or perhaps
 
 
 def key_expired(row: OperationRow, operation: Operation, now: datetime) -> bool:
     lives = operation.key_lives
     if lives is None:
         return False
-    return row.occurred is None or now - min(row.wanted, row.occurred) >= lives
+    return row.occurred is None or now - min(row.requested_at, row.occurred) >= lives
 
 
 def given_up(row: OperationRow, operation: Operation) -> Outcome:
@@ -216,7 +216,7 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
     """The last try comes at the deadline, not a back-off later; only what the outside asked for goes beyond."""
     seconds = back_off(operation.first_retry, row.attempts, rng, operation.longest_retry) if after is None else after
     due = now + timedelta(seconds=seconds)
-    deadline, until = operation.deadline(row.wanted), operation.books_asked_until(row.wanted)
+    deadline, until = operation.deadline(row.requested_at), operation.books_asked_until(row.requested_at)
     if deadline is not None and now < deadline and (after is None or operation.deadline_is_strict):
         due = min(due, deadline)
     elif until is not None and is_over(row, operation, now) and now < until:
@@ -225,5 +225,5 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
 
 
 def _answered_since_deadline(row: OperationRow, operation: Operation) -> bool:
-    deadline, calls = operation.deadline(row.wanted), failed_calls(row)
+    deadline, calls = operation.deadline(row.requested_at), failed_calls(row)
     return deadline is not None and bool(calls) and calls[-1].at >= deadline

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.core.fast_dataclasses import fast
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 
 
 class BusUnavailable(Exception):

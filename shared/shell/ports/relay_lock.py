@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from shared.shell.ports.store import OutboxRow, Reach
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach
 
 
 class RelayLock(Protocol):

@@ -1,4 +1,4 @@
-"""What the shell needs of a database, as a port. `postgres.py` is production's; the simulation has one in memory."""
+"""What the shell needs of a database. `postgres/store.py` is production's; the simulation has one in memory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from shared.core import Record
-from shared.core.fast_dataclasses import fast
+from shared.shell.ports.rows import (
+    FIRST_TIMER,
+    DestinationPause,
+    OperationRow,
+    OutboxRow,
+    ParkedRow,
+    Reply,
+    StateRow,
+    StateWrite,
+    TimerPlace,
+    TimerRow,
+    UndeliverableRow,
+)
 from shared.shell.ports.tables import RecordTable, StateTable
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+MOST_PARKED = 8_000_000
+"""Bytes of parked messages that are read at once."""
 
 
 class Conflict(Exception):
@@ -21,45 +35,11 @@ class Conflict(Exception):
 
 
 class BatchRefused(Exception):
-    """The database refuses what some message brought about; halve the batch to find it. The text has no row data."""
+    """The database refuses data that some message led to; halve the batch to find it. The text has no row data."""
 
 
 class StoreUnavailable(Exception):
     """The database cannot be reached, or broke the transaction off; the same work can be tried again."""
-
-
-@fast
-@dataclass(frozen=True, slots=True)
-class StateRow:
-    """A row of a state table. `data` is the state's JSON, or None where nothing was accepted so far."""
-
-    key: str
-    version: int
-    sequence: int
-    data: bytes | str | None
-
-
-@fast
-@dataclass(frozen=True, slots=True)
-class StateWrite:
-    """The new content of a row; written only if the stored version is `version - 1` (0: there is no row)."""
-
-    row: StateRow
-    columns: Mapping[str, Any]
-    at: datetime
-
-
-@fast
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """A record on its way to Kafka."""
-
-    topic: str
-    key: str
-    headers: bytes
-    """JSON: a list of [name, value]."""
-    body: bytes
-    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,151 +53,13 @@ class Reach:
     without: tuple[str, ...] = ()
 
 
-SHOWN_BYTES = 10_000
-"""Of a record that is shown to a person."""
-
-
 @dataclass(frozen=True, slots=True)
-class UndeliverableRow:
-    """A record that Kafka refuses for good, or one that waits behind such a one of its topic and key."""
-
-    id: int
-    """As in the outbox: the order in which the records of a key belong."""
-    topic: str
-    key: str
-    headers: bytes
-    body: bytes
-    """Its beginning, at most SHOWN_BYTES."""
-    size: int
-    """Bytes of headers and body."""
-    reason: str
-    """Kafka's error; empty for a record that only waits."""
-    at: datetime
-    """When it was set aside."""
-
-
-@fast
-@dataclass(frozen=True, slots=True)
-class OperationRow:
-    """A call to the outside that is wanted. `lease` numbers its leases; with `leased_by` it says whose turn it is."""
-
-    id: UUID
-    key: str
-    kind: str
-    payload: bytes
-    meta: bytes
-    due: datetime
-    wanted: datetime
-    """When it was first wanted."""
-    destination: str
-    serial: bool = False
-    attempts: int = 0
-    """Calls begun. For kinds that are safe to repeat, those of a worker that died are missing."""
-    lease: int = 0
-    leased_by: str = ""
-    """Whose lease it is or, where that has ended without a word, whose it was."""
-    leased_until: datetime | None = None
-    doubt: bool = False
-    """A call may have been carried out whose answer never came."""
-    abandoned: bool = False
-    """A lease ended without a word: for kinds whose beginning is not committed, a call may have been begun."""
-    expires: datetime | None = None
-    """A strict deadline: when it is leased even though its destination is paused."""
-    error: str = ""
-    """Why it waits: what the last try came to, also where no call was made."""
-    history: bytes = b"[]"
-    """JSON: the calls that did not succeed, [{at, error}], the latest 20."""
-    occurred: datetime | None = None
-    """Since when its key may have been used, should this be no first time (a restored database); None where nobody
-    knows."""
-    begun: bool = False
-    """The beginning of its first call is committed together with it: its turn comes at once. Not stored as such."""
-
-
-@dataclass(frozen=True, slots=True)
-class DestinationPause:
-    """A destination that is not called, because of how we are set up, until a probe succeeds or a person resumes it."""
-
-    destination: str
-    at: datetime
-    """Since when."""
-    reason: str
-    """What to fix, for operators."""
-    by: str
-    """The worker that met it."""
-    probe_at: datetime
-    """When one operation is tried again."""
-    probes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class LeaseRequest:
     """How many operations of a kind to lease, at most, and for how many seconds."""
 
     kind: str
     limit: int
     seconds: float
-
-
-@fast
-@dataclass(frozen=True, slots=True)
-class TimerRow:
-    key: str
-    name: str
-    due: datetime
-    kind: str
-    payload: bytes
-    meta: bytes
-    id: UUID
-    """Derived from the message that set it: what its own effects are derived from."""
-    occurred: datetime | None = None
-    """`due`, had the message that set it been handled at once; None where nobody knows."""
-
-
-TimerPlace = tuple[datetime, str, str]
-"""Due, key and name: the order in which timers are due."""
-FIRST_TIMER: TimerPlace = (datetime(1, 1, 1, tzinfo=UTC), "", "")
-"""Before every timer."""
-MOST_PARKED = 8_000_000
-"""Bytes of parked messages that are read at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParkedRow:
-    """A message that was set aside, whole. `reason` is `failed`, or `behind` another of its key."""
-
-    key: str
-    """Under which it waits: the message's, or its place where it has none that can be read."""
-    message_id: UUID
-    origin: str
-    """`record`, `outcome`, `timer`, `report`; or `place`, where only the place and the error could be kept."""
-    kind: str
-    """Wire type or class name."""
-    topic: str
-    partition: int
-    offset: int
-    record_key: bytes | None
-    """The record's own key, byte by byte."""
-    headers: bytes
-    """JSON. Of a record: a list of [name, value], both in hexadecimal; a value may be null, as in Kafka."""
-    body: bytes | None
-    reason: str
-    error: str
-    at: datetime
-    id: int = 0
-    identity: UUID | None = None
-    """What the inbox knows it by, where that is not its id alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an HTTP command was answered, kept for its repetition."""
-
-    id: UUID
-    fingerprint: str
-    code: str
-    text: str
-    problems: bytes = b"[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +71,7 @@ class Writes:
     timers: Sequence[TimerRow] = ()
     """To be set, or to replace the one of that key and name."""
     cancelled: Collection[tuple[str, str]] = ()
-    """(key, name) of timers that are not wanted any more."""
+    """(key, name) of timers to be removed."""
     operations: Sequence[OperationRow] = ()
     outbox: Sequence[OutboxRow] = ()
 
@@ -245,11 +87,11 @@ class Transaction(Protocol):
         ...
 
     async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
-        """What messages in the inbox consisted of."""
+        """The contents of messages in the inbox."""
         ...
 
     async def forget(self, ids: Collection[UUID]) -> None:
-        """Give up what this transaction claimed: nothing came of it."""
+        """Take messages that this transaction claimed out of the inbox again."""
         ...
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
@@ -278,9 +120,9 @@ class Transaction(Protocol):
 
     async def park(self, rows: Sequence[ParkedRow]) -> None: ...
 
-    async def keep_answers(self, answers: Sequence[Answer]) -> None: ...
+    async def keep_replies(self, replies: Sequence[Reply]) -> None: ...
 
-    async def answer(self, id: UUID) -> Answer | None: ...
+    async def reply(self, id: UUID) -> Reply | None: ...
 
 
 class Store(Protocol):
@@ -294,7 +136,7 @@ class Store(Protocol):
         self,
         worker: str,
         now: datetime,
-        wanted: Collection[Wanted],
+        requests: Collection[LeaseRequest],
         *,
         since: datetime,
         avoid: Collection[str] = (),
@@ -305,7 +147,7 @@ class Store(Protocol):
         ...
 
     async def lease_probe(
-        self, worker: str, now: datetime, wanted: Collection[Wanted], destination: str
+        self, worker: str, now: datetime, requests: Collection[LeaseRequest], destination: str
     ) -> OperationRow | None:
         """Lease one operation of a destination, even though that is paused."""
         ...
@@ -328,13 +170,13 @@ class Store(Protocol):
         ...
 
     async def begin_calls(self, rows: Sequence[OperationRow]) -> set[UUID]:
-        """Enter that calls are being begun for leased operations: their `attempts` as given, and doubt. Returns the ids
-        whose lease still holds; for the others nothing was changed."""
+        """Note that calls of leased operations are being begun: `attempts` as given, and in doubt. Returns the ids
+        whose lease still holds; the others are left as they are."""
         ...
 
     async def postpone(self, rows: Sequence[OperationRow]) -> None:
-        """Give leased operations back, with `due`, `attempts`, `doubt`, `abandoned`, `error` and `history` as given.
-        Those whose lease is gone are left alone."""
+        """Release leased operations, with `due`, `attempts`, `in_doubt`, `abandoned`, `error` and `history` as given.
+        Those whose lease is gone are left as they are."""
         ...
 
     async def release(self, worker: str) -> int:
@@ -355,7 +197,7 @@ class Store(Protocol):
 
     async def outbox_sent(self, ids: Sequence[int]) -> None: ...
 
-    async def set_aside(self, refused: Mapping[int, str]) -> None:
+    async def mark_undeliverable(self, refused: Mapping[int, str]) -> None:
         """Take rows that Kafka refuses (error by id) out of the outbox and keep them as undeliverable."""
         ...
 
@@ -365,7 +207,7 @@ class Store(Protocol):
         ...
 
     async def undeliverable(self, id: int | None = None, limit: int = 100) -> Sequence[UndeliverableRow]:
-        """What was set aside, in order, or that of one id; what waits behind them is not listed."""
+        """The records that Kafka refuses, in order, or that of one id; what waits behind them is not listed."""
         ...
 
     async def waiting_behind(self) -> Mapping[tuple[str, str], int]:
@@ -390,8 +232,8 @@ class Store(Protocol):
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_in_doubt, destinations_paused, timers, timers_late, parked, undeliverable; and for how long somebody
-        has held the relay's lock without giving it up: relay_session_seconds."""
+        operations_in_doubt, destinations_paused, timers, timers_late, parked, undeliverable; and for how long the
+        relay's lock has been held without interruption: relay_session_seconds."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

@@ -101,7 +101,7 @@ async def _move(connection: AsyncConnection, source: str, target: str, where: st
 
 
 async def _forget(connection: AsyncConnection, first_seen: datetime) -> None:
-    for table, column in (("inbox_other", "seen_at"), ("answers", "answered_at")):
+    for table, column in (("inbox_other", "seen_at"), ("replies", "replied_at")):
         await connection.execute(
             sa.text(f"delete from {table} where {column} < :first_seen"), {"first_seen": first_seen}
         )

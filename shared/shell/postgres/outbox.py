@@ -8,7 +8,8 @@ from typing import Any
 
 import asyncpg
 
-from shared.shell.ports.store import MOST_PARKED, SHOWN_BYTES, OutboxRow, ParkedRow, Reach, UndeliverableRow
+from shared.shell.ports.rows import SHOWN_BYTES, OutboxRow, ParkedRow, UndeliverableRow
+from shared.shell.ports.store import MOST_PARKED, Reach
 from shared.shell.postgres import statements
 from shared.shell.postgres.connections import Connections, execute, fetch
 from shared.shell.postgres.statements import Sql
@@ -29,10 +30,10 @@ class OutboxOnPostgres(Connections):
     async def outbox_sent(self, ids: Sequence[int]) -> None:
         await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
 
-    async def set_aside(self, refused: Mapping[int, str]) -> None:
+    async def mark_undeliverable(self, refused: Mapping[int, str]) -> None:
         async with self._taking_turns() as driver:
             values = {"ids": list(refused), "reasons": list(refused.values())}
-            await execute(driver, statements.SET_ASIDE, values)
+            await execute(driver, statements.MARK_UNDELIVERABLE, values)
 
     async def wait_behind(self, ids: Collection[int]) -> set[int]:
         async with self._taking_turns() as driver:

@@ -15,7 +15,8 @@ from typing import Any
 import asyncpg
 import structlog
 
-from shared.shell.ports.store import OutboxRow, Reach, StoreUnavailable
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, StoreUnavailable
 from shared.shell.postgres import statements
 from shared.shell.postgres.engine import CONNECTION_SETTINGS
 from shared.shell.postgres.outbox import head_of

@@ -1,4 +1,4 @@
-"""The shell's own tables in each service's database. Migrations create them (`migration.py`), `postgres.py` uses them.
+"""The shell's own tables in each service's database: `migration.py` creates them, `statements.py` uses them.
 
 Queues (outbox, operations, timers) are small and churn: free space in each page for in-place updates, and an eager
 autovacuum. The inbox is partitioned by the day in its UUIDv7 ids; whole days are dropped, and what was seen long after
@@ -36,9 +36,9 @@ TABLES_V1 = (
     )""",
     f"""create table operations (
         id uuid primary key, key text not null, kind text not null, payload text not null, meta text not null,
-        due timestamptz not null, wanted timestamptz not null, destination text not null, serial boolean not null,
+        due timestamptz not null, requested_at timestamptz not null, destination text not null, serial boolean not null,
         attempts integer not null, lease integer not null, leased_by text not null, leased_until timestamptz,
-        doubt boolean not null, abandoned boolean not null, expires timestamptz,
+        in_doubt boolean not null, abandoned boolean not null, expires timestamptz,
         error text not null, history text not null, occurred timestamptz,
         position bigint generated always as identity
     ) {QUEUE_STORAGE}""",
@@ -61,16 +61,16 @@ TABLES_V1 = (
         reason text not null, error text not null, parked_at timestamptz not null, identity uuid
     )""",
     "create index parked_key on parked (key, id)",
-    """create table answers (
+    """create table replies (
         id uuid primary key, fingerprint text not null, code text not null, text text not null,
-        problems text not null, answered_at timestamptz not null default clock_timestamp()
+        problems text not null, replied_at timestamptz not null default clock_timestamp()
     )""",
 )
 
 DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
-        *("answers", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
+        *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
         *("inbox_other", "inbox"),
     )
 )

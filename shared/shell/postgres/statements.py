@@ -76,22 +76,22 @@ PUBLISH = Sql("""
         cast(:headers as text[]), cast(:bodies as bytea[]))
         with ordinality as u(topic, key, headers, body, n) order by n
 """)
-_WANT = """
-    insert into operations (id, key, kind, payload, meta, due, wanted, destination, serial, attempts, lease, leased_by,
-        leased_until, doubt, abandoned, expires, error, history, occurred)
-    select id, key, kind, payload, meta, due, wanted, destination, serial,
+_REQUEST = """
+    insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial, attempts, lease,
+        leased_by, leased_until, in_doubt, abandoned, expires, error, history, occurred)
+    select id, key, kind, payload, meta, due, requested_at, destination, serial,
         case when begun and not waits then 1 else 0 end,
         case when waits then 0 else lease end, case when waits then '' else worker end,
         case when waits then null else until end, begun and not waits, false, expires, '', '[]', occurred
     from (
         select u.*, {waits} as waits
         from unnest(cast(:ids as uuid[]), cast(:keys as text[]), cast(:kinds as text[]), cast(:payloads as text[]),
-            cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:wanteds as timestamptz[]),
+            cast(:metas as text[]), cast(:dues as timestamptz[]), cast(:requested as timestamptz[]),
             cast(:destinations as text[]), cast(:serials as boolean[]), cast(:leases as int[]),
             cast(:workers as text[]), cast(:untils as timestamptz[]), cast(:expiries as timestamptz[]),
             cast(:occurred as timestamptz[]), cast(:begun as boolean[]))
             with ordinality
-            as u(id, key, kind, payload, meta, due, wanted, destination, serial, lease, worker, until, expires,
+            as u(id, key, kind, payload, meta, due, requested_at, destination, serial, lease, worker, until, expires,
                 occurred, begun, n)
     ) born
     order by n
@@ -100,7 +100,7 @@ _WANT = """
 _BEHIND_ANOTHER = """serial and (
             row_number() over (partition by serial, key order by n) > 1
             or exists (select from operations o where o.serial and o.key = u.key))"""
-WANT, WANT_SERIAL = Sql(_WANT.format(waits="false")), Sql(_WANT.format(waits=_BEHIND_ANOTHER))
+REQUEST, REQUEST_SERIAL = Sql(_REQUEST.format(waits="false")), Sql(_REQUEST.format(waits=_BEHIND_ANOTHER))
 """Where none of the operations is serial, and where some are."""
 CANCEL_TIMERS = Sql("""
     delete from timers t using unnest(cast(:keys as text[]), cast(:names as text[])) as u(key, name)
@@ -120,12 +120,12 @@ PARK = Sql("""
     values (:key, :message_id, :origin, :kind, :topic, :partition, :offset, :record_key, :headers, :body,
         :reason, :error, :at, :identity)
 """)
-KEEP_ANSWER = Sql("""
-    insert into answers (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
+KEEP_REPLY = Sql("""
+    insert into replies (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
 """)
 _OPERATION = (
-    "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.wanted, o.destination, o.serial, o.attempts, o.lease, "
-    "o.leased_by, o.leased_until, o.doubt, o.abandoned, o.expires, o.error, o.history, o.occurred"
+    "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.requested_at, o.destination, o.serial, o.attempts, o.lease, "
+    "o.leased_by, o.leased_until, o.in_doubt, o.abandoned, o.expires, o.error, o.history, o.occurred"
 )
 _LEASE = f"""
     with due as (
@@ -166,15 +166,15 @@ CLAIM_PROBE = Sql("""
 """)
 RESUME = Sql("delete from destinations where name = :destination")
 BEGIN_CALLS = Sql("""
-    update operations set attempts = :attempts, doubt = true
+    update operations set attempts = :attempts, in_doubt = true
     where id = any(cast(:ids as uuid[])) and leased_by = :worker and lease = :lease returning id
 """)
 POSTPONE = Sql("""
-    update operations o set due = u.due, leased_until = null, leased_by = '', attempts = u.attempts, doubt = u.doubt,
-        abandoned = u.abandoned, error = u.error, history = u.history
+    update operations o set due = u.due, leased_until = null, leased_by = '', attempts = u.attempts,
+        in_doubt = u.in_doubt, abandoned = u.abandoned, error = u.error, history = u.history
     from unnest(cast(:ids as uuid[]), cast(:workers as text[]), cast(:leases as int[]), cast(:dues as timestamptz[]),
-        cast(:attempts as int[]), cast(:doubts as boolean[]), cast(:abandoned as boolean[]), cast(:errors as text[]),
-        cast(:histories as text[])) as u(id, worker, lease, due, attempts, doubt, abandoned, error, history)
+        cast(:attempts as int[]), cast(:in_doubt as boolean[]), cast(:abandoned as boolean[]), cast(:errors as text[]),
+        cast(:histories as text[])) as u(id, worker, lease, due, attempts, in_doubt, abandoned, error, history)
     where o.id = any(cast(:ids as uuid[])) and o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
 """)
 RELAY_LOCK = 0x6F627573  # "obus"
@@ -185,7 +185,7 @@ GAUGE = Sql("""
         (select count(*) from operations) as operations,
         (select count(*) from operations where due < clock_timestamp() - interval '1 minute'
             and destination not in (select name from destinations)) as operations_late,
-        (select count(*) from operations where doubt and (leased_until is null or leased_until < clock_timestamp()))
+        (select count(*) from operations where in_doubt and (leased_until is null or leased_until < clock_timestamp()))
             as operations_in_doubt,
         (select count(*) from destinations) as destinations_paused,
         (select count(*) from timers) as timers,
@@ -207,7 +207,7 @@ DUE_TIMERS = Sql("""
     select key, name, due, kind, payload, meta, id, occurred from timers
     where due <= :now and (due, key, name) > (:due, :key, :name) order by due, key, name limit :limit
 """)
-# What is large comes without its contents, which are read afterwards as far as they are wanted: a running sum of sizes
+# What is large comes without its contents, which are read afterwards as far as they are needed: a running sum of sizes
 # in this statement doubled its time. `octet_length` reads no value that is stored outside its row.
 OUTBOX_HEAD = Sql("""
     select topic, key, case when size <= :small then headers end, case when size <= :small then body end, id, size
@@ -219,7 +219,7 @@ OUTBOX_HEAD = Sql("""
 OUTBOX_ROWS = Sql("select topic, key, headers, body, id from outbox where id = any(cast(:ids as bigint[]))")
 OUTBOX_HIGHEST = Sql("select coalesce(max(id), 0) from outbox")
 OUTBOX_SENT = Sql("delete from outbox where id = any(cast(:ids as bigint[]))")
-# As many as have `most` bytes together, and one more; without their contents where these are not wanted.
+# As many as have `most` bytes together, and one more; without their contents where these are not asked for.
 _PARKED = """
     select key, message_id, origin, kind, topic, partition, record_offset, record_key,
         case when :brief then '' else headers end, case when :brief then null else body end,
@@ -236,10 +236,10 @@ _PARKED = """
 ALL_PARKED, PARKED_OF = Sql(_PARKED.format(where="")), Sql(_PARKED.format(where="where key = :key"))
 PARKED_AGAIN = Sql("update parked set error = :error, reason = 'failed' where id = :id")
 UNPARK = Sql("delete from parked where id = :id")
-ANSWER = Sql("select id, fingerprint, code, text, problems from answers where id = :id")
+REPLY = Sql("select id, fingerprint, code, text, problems from replies where id = :id")
 PING = Sql("select 1")
 
-SET_ASIDE = Sql("""
+MARK_UNDELIVERABLE = Sql("""
     with refused as (
         delete from outbox o using unnest(cast(:ids as bigint[]), cast(:reasons as text[])) as u(id, reason)
         where o.id = u.id returning o.id, o.topic, o.key, o.headers, o.body, o.created_at, u.reason

@@ -17,8 +17,8 @@ from shared.shell.postgres.statements import Sql
 
 PAGE = 100
 _COLUMNS = """
-    select o.id, o.key, o.kind, o.destination, o.wanted, o.attempts, o.error, o.due,
-        coalesce(o.leased_until >= clock_timestamp(), false), o.doubt, coalesce(d.reason, ''), o.history, o.payload
+    select o.id, o.key, o.kind, o.destination, o.requested_at, o.attempts, o.error, o.due,
+        coalesce(o.leased_until >= clock_timestamp(), false), o.in_doubt, coalesce(d.reason, ''), o.history, o.payload
     from operations o left join destinations d on d.name = o.destination
 """
 OF_KEY = Sql(f"{_COLUMNS} where o.key = :key order by o.position limit :limit")

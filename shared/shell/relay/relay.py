@@ -22,7 +22,8 @@ from shared.shell.observability.progress import Progress
 from shared.shell.ports.bus import BusUnavailable, Sink
 from shared.shell.ports.clock import back_off
 from shared.shell.ports.relay_lock import RelayLock
-from shared.shell.ports.store import OutboxRow, Reach, Store, StoreUnavailable
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, Store, StoreUnavailable
 from shared.shell.relay.marks import HeldTopics, LowMark
 
 log = structlog.get_logger(__name__)
@@ -204,7 +205,7 @@ class _Term:
             raise BusUnavailable(sent.trouble or f"{len(rows)} records were not acknowledged")
 
     async def _set_aside(self, row: OutboxRow, error: str, left: dict[int, OutboxRow]) -> None:
-        await self.store.set_aside({row.id: error})
+        await self.store.mark_undeliverable({row.id: error})
         self.blocked.add(_line(row))
         self.suspects.discard(row.id)
         del left[row.id]

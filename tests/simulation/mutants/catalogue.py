@@ -21,16 +21,19 @@ from services.payments.domain.payment import Payment, Refund
 from shared.contracts.payments import RefundPayment
 from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.batch.batch import Batch
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
 from shared.shell.inbound.message import Inbound
 from shared.shell.inbound.records import inbound_of
-from shared.shell.operations import Operations, rules
+from shared.shell.operations import rules
+from shared.shell.operations.attempts import Attempts
 from shared.shell.ports.bus import BusRecord, Sent
-from shared.shell.ports.store import OperationRow, OutboxRow, StateWrite, TimerRow, Writes
+from shared.shell.ports.rows import OperationRow, OutboxRow, StateWrite, TimerRow
+from shared.shell.ports.store import Writes
 from shared.shell.reader import Reader
 from shared.shell.relay.marks import LowMark
 from shared.simulation.bus import MemorySink
-from shared.simulation.memory_store import INBOX, PARKED, MemoryTransaction, Stored
+from shared.simulation.memory_database import INBOX, PARKED, Stored
+from shared.simulation.memory_transaction import MemoryTransaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,11 @@ def handlers_around(kinds: Collection[type[Any]], wrap: Callable[[Any], Any]) ->
 @mutant("the inbox is skipped")
 def no_inbox() -> Iterator[None]:
     async def claim(
-        self: MemoryTransaction, ids: Collection[UUID], keys: Collection[str]
+        self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
     ) -> tuple[set[UUID], set[str]]:
-        for id in ids:
-            self.put(INBOX, id, True)
-        return set(ids), await self.parked_keys(set(keys))
+        for id, content in messages.items():
+            self.put(INBOX, id, (at, content))
+        return set(messages), await self.parked_keys(set(keys))
 
     with instead(MemoryTransaction, "claim", claim):
         yield
@@ -103,7 +106,7 @@ def offsets_first() -> Iterator[None]:
         inbounds = [inbound for record in records if (inbound := inbound_of(self.registry, record))]
         self._handled.update({(record.topic, record.partition): record.offset + 1 for record in records})
         await self.commit()
-        await self.handler.put(inbounds)
+        await self.batcher.put(inbounds)
 
     with instead(Reader, "_take", take):
         yield
@@ -114,21 +117,21 @@ def outbox_apart() -> Iterator[None]:
     write = Batch._write
 
     async def without_outbox(self: Batch, tx: Any) -> None:
-        rows, self._outbox = self._outbox, []
+        rows, self._effects.outbox = self._effects.outbox, []
         await write(self, tx)
-        self._outbox = rows
+        self._effects.outbox = rows
 
-    async def transact(self: Handler, inbounds: Sequence[Inbound]) -> None:
-        batch = Batch(self.registry, self.worker, self.clock.now(), self.lease_budget)
+    async def transact(self: Batcher, inbounds: Sequence[Inbound], unanswered: Any = None) -> None:
+        batch = Batch(self.registry, self.worker, self.clock.now(), self.capacity)
         async with self.store.begin() as tx:
-            done = await batch.run(tx, inbounds)
-        if batch._outbox:
+            result = await batch.run(tx, inbounds)
+        if rows := batch._effects.outbox:
             async with self.store.begin() as tx:
-                await tx.write(Writes(outbox=batch._outbox))
-            done.published = len(batch._outbox)
-        self._committed(inbounds, done)
+                await tx.write(Writes(outbox=rows))
+            result.published = len(rows)
+        self._committed(inbounds, result)
 
-    with instead(Batch, "_write", without_outbox), instead(Handler, "_transact", transact):
+    with instead(Batch, "_write", without_outbox), instead(Batcher, "_transact", transact):
         yield
 
 
@@ -138,10 +141,10 @@ def no_version_guard() -> Iterator[None]:
     key: a row that is not there cannot be locked."""
 
     async def save(self: MemoryTransaction, table: Any, rows: Sequence[StateWrite]) -> None:
-        await self.store.pause("save")
+        await self.database.pause("save")
         for write in rows:
             data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
-            await self.store.locks.take((table.table.name, write.row.key), self)
+            await self.database.locks.take((table.table.name, write.row.key), self)
             row = Stored(replace(write.row, data=data), dict(write.columns), write.at)
             self.put(table.table.name, write.row.key, row)
 
@@ -217,10 +220,10 @@ def timeout_is_failure() -> Iterator[None]:
 
 @mutant("a retry has a new idempotency key")
 def key_per_attempt() -> Iterator[None]:
-    def key(self: Operations, row: OperationRow, operation: Operation) -> str:
+    def key(self: Attempts, row: OperationRow, operation: Operation) -> str:
         return f"{row.id}.{row.lease}"
 
-    with instead(Operations, "_key", key):
+    with instead(Attempts, "_key", key):
         yield
 
 
@@ -240,7 +243,7 @@ def timer_twice() -> Iterator[None]:
     async def fire(self: MemoryTransaction, timers: Collection[TimerRow]) -> set[tuple[str, str]]:
         """Deleted without looking whether it is still there."""
         for timer in timers:
-            await self.store.pause("fire")
+            await self.database.pause("fire")
             self.delete("timers", (timer.key, timer.name))
         return {(timer.key, timer.name) for timer in timers}
 

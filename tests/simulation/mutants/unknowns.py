@@ -13,13 +13,12 @@ import orjson
 
 from shared.core import NoOutcome, NotTried, Operation, OperatorFault, Outcome, Retry, effect_id
 from shared.core import decision as core
-from shared.shell.batch import batch as decisions
-from shared.shell.batch import claims
+from shared.shell.batch import batch, claims, effects
 from shared.shell.batch.batch import Batch
 from shared.shell.inbound import parked_rows, records
 from shared.shell.inbound.message import Inbound
 from shared.shell.operations import rules
-from shared.shell.ports.store import OperationRow, OutboxRow, ParkedRow
+from shared.shell.ports.rows import OperationRow, OutboxRow, ParkedRow
 from shared.simulation.bus import MemorySource
 from tests.simulation.mutants.catalogue import instead, mutant
 
@@ -44,7 +43,7 @@ def in_doubt_forgotten() -> Iterator[None]:
 
     def judged(row: OperationRow, operation: Operation, answer: Outcome | NoOutcome, *more: Any) -> rules.Step:
         if isinstance(answer, Retry):
-            row = replace(row, doubt=False, abandoned=False)
+            row = replace(row, in_doubt=False, abandoned=False)
         return judge(row, operation, answer, *more)
 
     with instead(rules, "after_perform", judged):
@@ -78,8 +77,8 @@ def parking_raises() -> Iterator[None]:
         return made
 
     with (
-        instead(decisions, "parked_row", strict(parked_rows.parked_row)),
-        instead(decisions, "bare_row", strict(parked_rows.bare_row)),
+        instead(batch, "parked_row", strict(parked_rows.parked_row)),
+        instead(batch, "bare_row", strict(parked_rows.bare_row)),
     ):
         yield
 
@@ -92,7 +91,7 @@ def dead_letter_unbounded() -> Iterator[None]:
         texts = [[name, (value or b"").decode("utf-8", "replace")] for name, value in headers if name.isascii()]
         return OutboxRow(f"{service}.dead-letter.v1", key, orjson.dumps(texts), body or b"")
 
-    with instead(decisions, "dead_letter", whole):
+    with instead(batch, "dead_letter", whole):
         yield
 
 
@@ -123,7 +122,7 @@ def ids_of_the_moment() -> Iterator[None]:
     with (
         instead(Batch, "_decide", decided),
         instead(core, "effect_id", effect),
-        instead(decisions, "effect_id", effect),
+        instead(effects, "effect_id", effect),
     ):
         yield
 

@@ -117,7 +117,7 @@ class Store:
         await self.take([(f"o-{n}", placed(number=f"ORD-{n:010d}")) for n in range(ORDERS)])
 
     async def take(self, messages: Sequence[tuple[str, Any]]) -> None:
-        await self.shell.handler.handle(
+        await self.shell.batcher.handle(
             [Inbound(next(self.ids), key, one, Meta(store=STORE.id)) for key, one in messages]
         )
 

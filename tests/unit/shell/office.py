@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from shared.core import Decision, Operation
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
 from shared.shell.operations import NEVER, Operations
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
 
 
 class Office:
-    """One worker's handler and operations, run by hand."""
+    """One worker's batcher and operations, run by hand."""
 
     def __init__(self, world: World, worker: str = "tally-0") -> None:
         self.world = world
         self.operations: Operations = world.operations(worker)
-        self.handler: Handler = world.handler(self.operations)
-        self.handler.worker = worker
+        self.batcher: Batcher = world.batcher(self.operations)
+        self.batcher.worker = worker
 
     async def wants(self, *wanted: Operation, key: str = "t-1") -> None:
         self.world.when("want", Decision(Tally(), operations=list(wanted)))
-        await self.handler.handle([self.world.message(key, Count(what="want"))])
+        await self.batcher.handle([self.world.message(key, Count(what="want"))])
         self.operations.start(self.world.done[-1].leased)
         await self.settled()
 
@@ -34,9 +34,9 @@ class Office:
     async def settled(self) -> None:
         while self.operations._tasks:
             await breathe("")
-        while self.handler._queue:
-            inbounds, _ = self.handler._take()
-            await self.handler.handle(inbounds)
+        while self.batcher._queue:
+            inbounds, _ = self.batcher._take()
+            await self.batcher.handle(inbounds)
 
 
 def heard(world: World) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.envelope import MAX_BODY
 from shared.core import Context, Decision, Problem, Ref, Refused, Timer, derived_id
-from shared.shell.batch.batch import RetryFailed
+from shared.shell.batch.result import RetryFailed
 from shared.shell.inbound.message import Inbound, Malformed, Meta, Undecodable
 from shared.shell.observability.tracing import trace_of
 from shared.shell.ports.store import Conflict
@@ -351,17 +351,17 @@ class TestOperationsAtBirth:
 
         assert [operation for _, operation in done.leased] == [Ring("a"), Ring("b")]
         for row in world.wanted():
-            assert (row.leased_by, row.lease, row.attempts, row.doubt) == ("tally-0", 1, 0, False)
+            assert (row.leased_by, row.lease, row.attempts, row.in_doubt) == ("tally-0", 1, 0, False)
             assert row.leased_until and row.leased_until > world.clock.at + timedelta(seconds=Ring.timeout)
 
     async def test_a_worker_without_room_leaves_them_to_others(self, world: World) -> None:
         world.when("ring", Decision(Tally(), operations=[Ring("a"), Ring("b"), Ring("c")]))
-        done = await world.batch(world.message("t-1", Count(what="ring")), lease_budget=1)
+        done = await world.batch(world.message("t-1", Count(what="ring")), leases=1)
 
         assert (len(done.leased), done.unleased) == (1, 2)
         leased = await world.leased()
         assert notes(leased) == ["b", "c"]
-        assert not any(row.doubt for row in leased), "nobody tried them"
+        assert not any(row.in_doubt for row in leased), "nobody tried them"
 
     async def test_serial_operations_of_a_key_wait_for_each_other(self, world: World) -> None:
         world.when("knock", lambda tally, message, context: Decision(tally, operations=[Knock("1"), Knock("2")]))

@@ -53,15 +53,15 @@ class Endless:
 
 async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
     world, source = World(), Endless()
-    handler = world.handler()
-    reader = Reader(world.registry, source, handler, world.metrics, 100, random.Random(1))
+    batcher = world.batcher()
+    reader = Reader(world.registry, source, batcher, world.metrics, 100, random.Random(1))
     tasks = [asyncio.create_task(reader.run())]
     try:
         for _ in range(3):
             await asyncio.sleep(0.05)
             waiting = source.reads
             assert 2 * len(LARGE) * (waiting - 1) <= MOST_WAITING
-        tasks.append(asyncio.create_task(handler.run()))
+        tasks.append(asyncio.create_task(batcher.run()))
         async with asyncio.timeout(60):
             while source.reads < waiting + 3:
                 await asyncio.sleep(0.01)
@@ -74,7 +74,7 @@ async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
 
 async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
     world = World()
-    parking = Parking(world.registry, world.store, world.handler(), world.clock)
+    parking = Parking(world.registry, world.store, world.batcher(), world.clock)
     garbage = [inbound_of(world.registry, record) for first in (0, 2, 4) for record in records(first)]
     await world.batch(*filter(None, garbage))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.shell.batch.dead_letters import MAX_COPY, MAX_HEADERS, RawHeaders, dead_letter
-from shared.shell.ports.store import OutboxRow
+from shared.shell.ports.rows import OutboxRow
 
 KAFKAS_OWN_LIMIT = 1_048_588
 FRAME = 200

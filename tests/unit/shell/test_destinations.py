@@ -27,7 +27,7 @@ async def test_a_fault_of_the_operators_pauses_the_destination_and_nothing_is_to
 
     assert world.bell.asked == [("perform", "a")], "the others are not tried"
     assert heard(world) == ()
-    assert [(row.attempts, row.doubt, row.history) for row in world.wanted()] == [(0, False, b"[]")] * 3
+    assert [(row.attempts, row.in_doubt, row.history) for row in world.wanted()] == [(0, False, b"[]")] * 3
     assert sorted(row.error for row in world.wanted()) == ["", "", "HTTP 401: the key has expired"]
     (pause,) = await world.store.paused_destinations()
     assert (pause.destination, pause.reason, pause.by) == ("Ring", "HTTP 401: the key has expired", "tally-0")
@@ -117,7 +117,7 @@ async def test_a_destination_that_does_not_answer_is_left_alone_and_others_of_it
     assert len(world.bell.asked) == FAILURES
     await office.wants(Peal("south"), key="t-2")
     assert world.bell.asked[FAILURES:] == [("perform", "")]
-    left = [row for row in world.wanted() if not row.doubt]
+    left = [row for row in world.wanted() if not row.in_doubt]
     assert len(left) == 4
     assert {row.error for row in left} == {"tower north does not answer at the moment"}
     assert {row.attempts for row in left} == {0}
@@ -172,8 +172,7 @@ class TestCircuit:
     async def test_a_silent_destination_does_not_take_all_turns(self, world: World) -> None:
         office = Office(world)
         office.operations = world.operations(at_once=48)
-        office.operations.handler = office.handler
-        office.handler.lease_budget = office.operations.lease_budget
+        office.batcher = world.batcher(office.operations)
         calls: list[str] = []
 
         async def perform(operation: Peal, key: str) -> Outcome:
@@ -203,4 +202,4 @@ async def test_retries_alone_open_no_circuit(world: World, office: Office) -> No
     await office.wants(*(Ring(str(n)) for n in range(30)))
     assert len(world.bell.asked) == 30
     assert office.operations.destinations.circuits == {}
-    assert all(row.due - row.wanted > timedelta(seconds=3) for row in world.wanted())
+    assert all(row.due - row.requested_at > timedelta(seconds=3) for row in world.wanted())

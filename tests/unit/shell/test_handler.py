@@ -1,4 +1,4 @@
-"""The handler takes what waits, tries again what can be, and finds the one message that the database refuses."""
+"""The batcher takes what waits, tries again what can be, and finds the one message that the database refuses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from shared.contracts.envelope import BadEnvelope
 from shared.core import Decision, Refused
-from shared.shell.batch.batch import RetryFailed
-from shared.shell.batch.handler import Duplicate
+from shared.shell.batch.batcher import Duplicate
+from shared.shell.batch.result import RetryFailed
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.store import Conflict, StoreUnavailable
 from shared.simulation.memory_store import MemoryStore
@@ -27,7 +27,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float, result: Any = None) -> Any:
         return await sleep(0, result)
 
-    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", at_once)
+    monkeypatch.setattr("shared.shell.batch.batcher.asyncio.sleep", at_once)
 
 
 def failing(times: int, error: Exception, at: str = "commit") -> Any:
@@ -50,7 +50,7 @@ async def test_of_a_batch_only_the_message_that_the_database_refuses_is_set_asid
     messages = [world.message(f"t-{n}", Count()) for n in range(20)]
     messages[13] = world.record("t-13", Count(what="too much"))
 
-    await world.handler().handle(messages)
+    await world.batcher().handle(messages)
 
     assert world.parked() == [("t-13", "failed")]
     assert "23514" in (await world.store.parked())[0].error
@@ -63,7 +63,7 @@ async def test_after_it_everything_of_its_key_waits_also_in_the_same_batch(world
     world.when("too much", Decision(Tally(count=100)))
     whats = ("one more", "too much", "one more", "one more")
 
-    await world.handler().handle([world.message("t-1", Count(what=what)) for what in whats])
+    await world.batcher().handle([world.message("t-1", Count(what=what)) for what in whats])
 
     assert world.tally("t-1") == Tally(1)
     assert [reason for _, reason in world.parked()] == ["failed", "behind", "behind"]
@@ -72,29 +72,29 @@ async def test_after_it_everything_of_its_key_waits_also_in_the_same_batch(world
 @pytest.mark.parametrize("at", ["begin", "claim", "load", "save", "publish", "commit"])
 async def test_when_the_database_is_away_the_same_is_tried_until_it_is_back(world: World, at: str) -> None:
     world.store.pause = failing(12, StoreUnavailable("gone"), at)
-    await world.handler().handle([world.message("t-1", Count()), world.message("t-2", Count())])
+    await world.batcher().handle([world.message("t-1", Count()), world.message("t-2", Count())])
 
     assert (world.tally("t-1"), world.tally("t-2"), world.parked()) == (Tally(1), Tally(1), [])
 
 
 async def test_while_the_database_takes_nothing_the_handler_says_so(world: World) -> None:
-    handler, said = world.handler(), list[bool]()
+    batcher, said = world.batcher(), list[bool]()
     fail = failing(2, StoreUnavailable("53100 DiskFullError"), "save")
 
     async def pause(at: str) -> None:
         if at == "begin":
-            said.append(handler.held_up)
+            said.append(batcher.held_up)
         await fail(at)
 
     world.store.pause = pause
-    await handler.handle([world.message("t-1", Count())])
+    await batcher.handle([world.message("t-1", Count())])
 
-    assert (said, handler.held_up) == ([False, True, True], False)
+    assert (said, batcher.held_up) == ([False, True, True], False)
 
 
 async def test_a_commit_whose_answer_was_lost_is_not_done_twice(world: World) -> None:
     world.store.pause = failing(1, StoreUnavailable("connection lost"), "committed")
-    await world.handler().handle([world.message("t-1", Count())])
+    await world.batcher().handle([world.message("t-1", Count())])
 
     assert (world.tally("t-1"), len(world.events())) == (Tally(1), 1)
     assert world.done[-1].duplicates == 1
@@ -102,16 +102,16 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_twice(world: World) ->
 
 async def test_a_conflict_is_run_again_and_a_lasting_one_halved(world: World) -> None:
     world.store.pause = failing(9, Conflict("somebody else"), "save")
-    await world.handler().handle([world.message(f"t-{n}", Count()) for n in range(4)])
+    await world.batcher().handle([world.message(f"t-{n}", Count()) for n in range(4)])
 
     assert [world.tally(f"t-{n}") for n in range(4)] == [Tally(1)] * 4
     assert len(world.done) == 2, "two halves"
 
 
 async def test_workers_that_meet_at_the_same_rows_all_get_through(world: World) -> None:
-    handlers = [world.handler() for _ in range(4)]
-    batches = [[world.message(f"t-{n}", Count(totals=("all",))) for n in range(10)] for _ in handlers]
-    await asyncio.gather(*(handler.handle(batch) for handler, batch in zip(handlers, batches, strict=True)))
+    batchers = [world.batcher() for _ in range(4)]
+    batches = [[world.message(f"t-{n}", Count(totals=("all",))) for n in range(10)] for _ in batchers]
+    await asyncio.gather(*(batcher.handle(batch) for batcher, batch in zip(batchers, batches, strict=True)))
 
     assert (world.total("all"), [world.tally(f"t-{n}") for n in range(10)]) == (40, [Tally(4)] * 10)
     numbers = Counter((sent.envelope.subject, sent.envelope.sequence) for sent in world.sent())
@@ -125,7 +125,7 @@ async def test_a_bug_in_the_shell_costs_one_message_not_the_batch(world: World) 
 
     world.when("late", lambda tally, message, context: Decision(tally, cancel=["late"]))
     world.store.pause = pause
-    await world.handler().handle([world.message("t-1", Count()), world.message("t-2", Count(what="late"))])
+    await world.batcher().handle([world.message("t-1", Count()), world.message("t-2", Count(what="late"))])
 
     assert (world.tally("t-1"), world.parked()) == (Tally(1), [("t-2", "failed")])
 
@@ -146,7 +146,7 @@ class TestReplies:
         inbound = self.asked(world)
         assert inbound.reply is not None
         inbound.reply.add_done_callback(lambda _: seen.append(world.tally("t-1") == Tally(1)))
-        await world.handler().handle([inbound])
+        await world.batcher().handle([inbound])
         assert await self.answer(inbound) == inbound.id
         assert seen == [True]
 
@@ -154,7 +154,7 @@ class TestReplies:
         refused = Refused("no", "No.")
         world.when("no", refused)
         inbound = self.asked(world, "no")
-        await world.handler().handle([inbound])
+        await world.batcher().handle([inbound])
         assert await self.answer(inbound) == refused
         assert world.sent() == []
 
@@ -162,19 +162,19 @@ class TestReplies:
         first = self.asked(world)
         second = self.asked(world)
         second = Inbound(first.id, "t-1", Count(), reply=second.reply, fingerprint="f")
-        handler = world.handler()
-        await handler.handle([first])
-        await handler.handle([second])
+        batcher = world.batcher()
+        await batcher.handle([first])
+        await batcher.handle([second])
         assert isinstance(await self.answer(second), Duplicate)
         async with world.store.begin() as tx:
-            kept = await tx.answer(first.id)
+            kept = await tx.reply(first.id)
         assert kept is not None
         assert (kept.code, kept.fingerprint) == ("", "f")
 
     async def test_two_with_the_same_id_in_one_batch_are_both_answered(self, world: World) -> None:
         first, other = self.asked(world), self.asked(world)
         second = Inbound(first.id, "t-1", Count(), reply=other.reply, fingerprint="f")
-        await world.handler().handle([first, second])
+        await world.batcher().handle([first, second])
         assert await self.answer(first) == first.id
         assert isinstance(await self.answer(second), Duplicate)
 
@@ -183,7 +183,7 @@ class TestReplies:
     ) -> None:
         world.when("boom", RuntimeError("boom"))
         inbound = self.asked(world, "boom")
-        await world.handler().handle([inbound])
+        await world.batcher().handle([inbound])
         answer = await self.answer(inbound)
         assert isinstance(answer, Refused)
         assert (answer.code, world.parked()) == ("internal", [])
@@ -191,26 +191,26 @@ class TestReplies:
 
 class TestQueue:
     async def test_a_full_queue_holds_up_whoever_fills_it(self, world: World) -> None:
-        handler = world.handler(batch=2)
-        await handler.put([world.message("t-1", Count()) for _ in range(4)])
-        waiting = asyncio.create_task(handler.put([world.message("t-1", Count())]))
+        batcher = world.batcher(batch=2)
+        await batcher.put([world.message("t-1", Count()) for _ in range(4)])
+        waiting = asyncio.create_task(batcher.put([world.message("t-1", Count())]))
         for _ in range(5):
             await breathe("")
         assert not waiting.done()
 
-        running = asyncio.create_task(handler.run())
+        running = asyncio.create_task(batcher.run())
         await asyncio.wait_for(waiting, 1)
-        await handler.drained()
+        await batcher.drained()
         running.cancel()
         assert world.tally("t-1") == Tally(5)
 
     async def test_a_mark_is_reached_when_all_before_it_are_committed(self, world: World) -> None:
-        handler = world.handler(batch=2)
-        running = asyncio.create_task(handler.run())
+        batcher = world.batcher(batch=2)
+        running = asyncio.create_task(batcher.run())
         reached: list[Tally | None] = []
-        await handler.put([world.message("t-1", Count()) for _ in range(3)], lambda: reached.append(world.tally("t-1")))
-        await handler.put([], lambda: reached.append(world.tally("t-1")))
-        await handler.drained()
+        await batcher.put([world.message("t-1", Count()) for _ in range(3)], lambda: reached.append(world.tally("t-1")))
+        await batcher.put([], lambda: reached.append(world.tally("t-1")))
+        await batcher.drained()
         await breathe("")
         running.cancel()
         assert reached == [Tally(3), Tally(3)]
@@ -221,10 +221,10 @@ class TestQueue:
                 await asyncio.Event().wait()
 
         world.store.pause = stuck
-        handler = world.handler()
+        batcher = world.batcher()
         reached: list[int] = []
-        await handler.put([world.message("t-1", Count())], lambda: reached.append(1))
-        running = asyncio.create_task(handler.run())
+        await batcher.put([world.message("t-1", Count())], lambda: reached.append(1))
+        running = asyncio.create_task(batcher.run())
         for _ in range(20):
             await breathe("")
         running.cancel()
@@ -238,5 +238,5 @@ async def test_a_parked_message_that_fails_again_in_the_database_stays_parked(wo
     row = (await world.store.parked())[0]
     world.store.pause = failing(1, StoreUnavailable("gone"))
     with pytest.raises(RetryFailed, match="gone"):
-        await world.handler().retry_parked(Inbound(row.message_id, row.key, Count(), parked=row))
+        await world.batcher().retry_parked(Inbound(row.message_id, row.key, Count(), parked=row))
     assert world.parked() == [("t-1", "failed")]

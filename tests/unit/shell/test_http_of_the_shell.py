@@ -14,8 +14,9 @@ from shared.shell.http.application import Readiness, application
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.parking import Parking
-from shared.shell.ports.store import OutboxRow, Writes
-from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Writes
+from shared.simulation.memory_database import OUTBOX, UNDELIVERABLE
 from tests.unit.shell.world import World
 
 TOKEN = "secret"
@@ -24,9 +25,9 @@ STAFF = {"Authorization": f"Bearer {TOKEN}"}
 
 @asynccontextmanager
 async def edge_of(world: World, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
-    handler, no_engine = world.handler(), None
-    edge = ShellHttpApi(world.registry, world.store, handler, world.clock, no_engine)  # type: ignore[arg-type]
-    parking = Parking(world.registry, world.store, handler, world.clock)
+    batcher, no_engine = world.batcher(), None
+    edge = ShellHttpApi(world.registry, world.store, batcher, world.clock, no_engine)  # type: ignore[arg-type]
+    parking = Parking(world.registry, world.store, batcher, world.clock)
     operations = world.operations()
     app = application(world.registry, edge, parking, operations, world.metrics, TOKEN, ready or Readiness())
     async with TestClient(TestServer(app)) as client:
@@ -38,7 +39,7 @@ async def aside(world: World) -> None:
     rows = [OutboxRow("events", key, b'[["ce_type","order.placed"]]', body) for key, body in ROWS]
     async with world.store.begin() as tx:
         await tx.write(Writes(outbox=rows))
-    await world.store.set_aside({1: "MessageSizeTooLargeError"})
+    await world.store.mark_undeliverable({1: "MessageSizeTooLargeError"})
     assert await world.store.wait_behind([2, 3, 4]) == {2, 4}
 
 
@@ -54,7 +55,7 @@ class TestReady:
             assert await answer.json() == {
                 "ready": True,
                 "missing": [],
-                "progress": {"reader": 0, "handler": 0, "relay": 0, "timers": 0, "operations": 0},
+                "progress": {"reader": 0, "batcher": 0, "relay": 0, "timers": 0, "operations": 0},
                 "notes": [],
             }
 
@@ -75,10 +76,10 @@ class TestReady:
         at = 1000.0
         progress = Progress(lambda: at)
         metrics = Metrics("tally", "tally-0", (), progress)
-        progress.waits("handler")
+        progress.waits("batcher")
         at += 12
         told = generate_latest(metrics.registry).decode()
-        assert 'orderbus_progress_age_seconds{part="handler",service="tally",worker="tally-0"} 12.0' in told
+        assert 'orderbus_progress_age_seconds{part="batcher",service="tally",worker="tally-0"} 12.0' in told
         assert 'orderbus_progress_age_seconds{part="relay",service="tally",worker="tally-0"} 0.0' in told
 
 

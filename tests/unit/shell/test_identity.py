@@ -17,7 +17,7 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.operations import rules
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
-from shared.simulation.memory_store import INBOX
+from shared.simulation.memory_database import INBOX
 from tests.unit.shell.tally import Count, Counted, Late, Ring, Struck, Tally, TallyRefused, Toll, one_more
 from tests.unit.shell.world import START, World
 
@@ -172,8 +172,8 @@ async def test_what_our_own_services_tell_again_in_other_words_is_dropped_and_co
     world.registry.siblings = frozenset({"shop"})
     await world.batch(record(world))
     other_words = record(world, what="b")
-    handler = world.handler()
-    await handler.handle([other_words])
+    batcher = world.batcher()
+    await batcher.handle([other_words])
 
     assert [one.reworded for one in world.done] == [[other_words]]
     assert (
@@ -194,7 +194,7 @@ async def test_a_fact_with_the_id_of_another_is_parked_and_handled_when_staff_sa
     assert world.parked() == [("t-1", "failed")]
     assert world.tally("t-1") == Tally(heard=("a",))
 
-    released = await Parking(world.registry, world.store, world.handler(), world.clock).retry("t-1")
+    released = await Parking(world.registry, world.store, world.batcher(), world.clock).retry("t-1")
     assert (released.handled, released.error) == (1, "")
     assert world.tally("t-1") == Tally(heard=("a", "b"))
     assert len({one.envelope.id for one in world.sent("t-1") if one.envelope.type == "tally.counted"}) == 2

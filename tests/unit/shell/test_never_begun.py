@@ -14,12 +14,12 @@ from tests.unit.shell.world import World
 async def test_what_slept_through_its_lease_is_in_no_doubt(world: World, office: Office) -> None:
     """Its beginning was committed, but it never had its turn, and nobody else has taken it up yet."""
     world.when("want", Decision(Tally(), operations=[Ring("a")]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     world.later(seconds=100)
     office.operations.start(world.done[-1].leased)
     await office.settled()
     (row,) = world.wanted()
-    assert (row.doubt, row.attempts, row.leased_by) == (False, 0, "")
+    assert (row.in_doubt, row.attempts, row.leased_by) == (False, 0, "")
 
 
 async def test_what_was_committed_without_an_answer_is_in_no_doubt(world: World, office: Office) -> None:
@@ -35,7 +35,7 @@ async def test_what_was_committed_without_an_answer_is_in_no_doubt(world: World,
     await office.wants(Ring("a"))
     assert world.done[-1].duplicates == 1
     (row,) = world.wanted()
-    assert (row.doubt, row.attempts, row.abandoned, row.leased_by) == (False, 0, False, "")
+    assert (row.in_doubt, row.attempts, row.abandoned, row.leased_by) == (False, 0, False, "")
     await office.comes_back(seconds=1)
     assert world.bell.asked == [("perform", "a")]
 

@@ -28,7 +28,7 @@ from shared.core import (
 from shared.core.fast_dataclasses import replace
 from shared.shell.operations import rules
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
-from shared.shell.ports.store import OperationRow
+from shared.shell.ports.rows import OperationRow
 
 START = datetime(2026, 3, 3, tzinfo=UTC)
 
@@ -131,7 +131,7 @@ def lives(
                 step = rules.after_find(begun, operation, outside.find(), now, rng, last=step.last)
                 continue
             if not operation.safe_to_repeat:
-                row = replace(begun, attempts=begun.attempts + 1, doubt=True)  # as it is committed
+                row = replace(begun, attempts=begun.attempts + 1, in_doubt=True)  # as it is committed
             answer = outside.perform()
             if number < len(crashes) and crashes[number]:
                 crashed = True
@@ -204,7 +204,7 @@ def test_doubt_ends_by_the_books_alone(made: dict[str, Any], answers: list[str])
     outcome, row, _ = lives(kind(**made), outside, [])
     if outcome is not None:
         return
-    assert row.doubt == outside.in_doubt
+    assert row.in_doubt == outside.in_doubt
 
 
 class TestGivingUp:
@@ -219,7 +219,7 @@ class TestGivingUp:
 
     def test_in_doubt_the_books_are_asked_first(self) -> None:
         operation = kind(safe_to_repeat=True)
-        row = new_row(operation, attempts=4, doubt=True)
+        row = new_row(operation, attempts=4, in_doubt=True)
         step = rules.after_perform(row, operation, Retry("busy"), self.OVER, self.CHANCE)
         assert isinstance(step, Find) and step.last
         for answer, outcome in (
@@ -232,7 +232,7 @@ class TestGivingUp:
             assert isinstance(ended, Ended) and ended.outcome == outcome
         for not_asked in (NotTried("paused"), OperatorFault("wrong key")):
             waits = rules.after_find(step.row, operation, not_asked, self.OVER, self.CHANCE, last=True)
-            assert isinstance(waits, Waits) and waits.row.doubt
+            assert isinstance(waits, Waits) and waits.row.in_doubt
 
     def test_what_could_not_be_tried_in_time_gets_its_try_later(self) -> None:
         operation = kind()
@@ -247,7 +247,7 @@ class TestGivingUp:
         step = rules.first_step(new_row(operation, attempts=attempts), operation, self.OVER)
         assert isinstance(step, Ended) and isinstance(step.outcome, Failed)
         assert step.outcome.code == code
-        doubtful = rules.first_step(new_row(operation, attempts=1, doubt=True), operation, self.OVER)
+        doubtful = rules.first_step(new_row(operation, attempts=1, in_doubt=True), operation, self.OVER)
         assert isinstance(doubtful, Find) and doubtful.last
         waits = rules.after_find(doubtful.row, operation, NotTried("paused"), self.OVER, self.CHANCE, last=True)
         assert isinstance(waits, Ended) and waits.outcome == Unresolved("paused")
@@ -257,7 +257,7 @@ class TestGivingUp:
     )
     def test_books_that_do_not_answer_are_asked_again_for_a_while(self, answer: NoOutcome) -> None:
         operation = kind(deadline_is_strict=True, books_asked_for=timedelta(minutes=30))
-        row, now, looks = new_row(operation, attempts=1, doubt=True), self.OVER, 0
+        row, now, looks = new_row(operation, attempts=1, in_doubt=True), self.OVER, 0
         step: rules.Step = rules.first_step(row, operation, now)
         while isinstance(step, Find):
             assert step.last
@@ -265,7 +265,7 @@ class TestGivingUp:
             step = rules.after_find(step.row, operation, answer, now, self.CHANCE, last=True)
             if isinstance(step, Ended):
                 break
-            assert isinstance(step, Waits) and step.row.doubt and step.row.due > now
+            assert isinstance(step, Waits) and step.row.in_doubt and step.row.due > now
             row, now = replace(step.row, lease=step.row.lease + 1), step.row.due
             step = rules.first_step(row, operation, now)
         assert isinstance(step, Ended) and isinstance(step.outcome, Unresolved)
@@ -276,7 +276,7 @@ class TestGivingUp:
 
     def test_without_a_deadline_it_is_tried_for_ever(self) -> None:
         operation = kind(give_up_after=None, longest_retry=3600.0)
-        row, now = new_row(operation, doubt=True, attempts=900), START + timedelta(days=300)
+        row, now = new_row(operation, in_doubt=True, attempts=900), START + timedelta(days=300)
         step = rules.after_find(row, operation, Unknown("no answer"), now, self.CHANCE, last=False)
         assert isinstance(step, Waits)
         assert timedelta(minutes=30) <= step.row.due - now <= timedelta(hours=1)
@@ -295,7 +295,7 @@ class TestKeys:
         """The provider may have done it under the same key long ago."""
         operation = kind(safe_to_repeat=True, key_lives=timedelta(hours=24))
         again = START + timedelta(hours=30)
-        row = replace(new_row(operation), wanted=again, due=again)
+        row = replace(new_row(operation), requested_at=again, due=again)
         assert isinstance(rules.first_step(row, operation, again), Find)
 
 

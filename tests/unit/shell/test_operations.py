@@ -14,6 +14,8 @@ from shared.core import Decision, NotDone, NotTried, Operation, Outcome, Retry, 
 from shared.shell.inbound.message import Meta
 from shared.shell.operations.rules import Ended
 from shared.shell.ports.clock import back_off
+from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.store import Writes
 from tests.unit.shell.office import Office, heard
 from tests.unit.shell.tally import Count, Found, Knock, Ring, Tally, Toll
 from tests.unit.shell.world import World, breathe
@@ -47,7 +49,7 @@ async def test_what_was_never_tried_is_never_given_up(world: World, office: Offi
     for _ in range(49):
         await office.comes_back(minutes=2)
     (row,) = world.wanted()
-    assert (row.attempts, row.doubt, row.error, row.history) == (0, False, "paused", b"[]")
+    assert (row.attempts, row.in_doubt, row.error, row.history) == (0, False, "paused", b"[]")
     await office.comes_back(minutes=2)
     assert heard(world) == ("rang",)
 
@@ -59,7 +61,7 @@ async def test_doubt_outlives_retries(world: World, office: Office) -> None:
     for _ in range(3):
         await office.comes_back(minutes=1)
     (row,) = world.wanted()
-    assert (row.doubt, row.attempts) == (True, 3)
+    assert (row.in_doubt, row.attempts) == (True, 3)
     assert [what for what, _ in world.bell.asked] == ["perform"] * 4, "safe to repeat under its key"
 
 
@@ -146,7 +148,7 @@ async def test_a_gateway_that_raises_leaves_the_outcome_unknown(world: World, of
     world.bell.replies = [RuntimeError("a bug of ours")]
     await office.wants(Ring("a"))
     (row,) = world.wanted()
-    assert (row.doubt, row.leased_by) == (True, "")
+    assert (row.in_doubt, row.leased_by) == (True, "")
     assert b"RuntimeError" in row.history
     assert b"a bug of ours" not in row.history, "it could quote a secret"
 
@@ -162,7 +164,7 @@ async def dies_in_a_call(world: World, office: Office, operation: Operation) -> 
 
     world.bell.perform, well = perform, world.bell.perform  # type: ignore[method-assign, assignment]
     world.when("want", Decision(Tally(), operations=[operation]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     office.operations.start(world.done[-1].leased)
     while not calls:
         await breathe("")
@@ -174,7 +176,7 @@ async def dies_in_a_call(world: World, office: Office, operation: Operation) -> 
 async def test_a_worker_that_died_in_a_call_leaves_its_operation_in_doubt(world: World, office: Office) -> None:
     await dies_in_a_call(world, office, Ring("a"))
     (row,) = world.wanted()
-    assert (row.attempts, row.doubt) == (1, True), "committed before the call"
+    assert (row.attempts, row.in_doubt) == (1, True), "committed before the call"
     other = Office(world, "tally-1")
     await other.comes_back(seconds=60)
     assert world.bell.asked == [], "its lease is not over"
@@ -186,7 +188,7 @@ async def test_a_worker_that_died_in_a_call_leaves_its_operation_in_doubt(world:
 async def test_what_is_safe_to_repeat_is_repeated_after_a_crash_under_its_key(world: World, office: Office) -> None:
     await dies_in_a_call(world, office, Toll("a"))
     (row,) = world.wanted()
-    assert (row.attempts, row.doubt) == (0, False), "nothing was written before the call"
+    assert (row.attempts, row.in_doubt) == (0, False), "nothing was written before the call"
     assert await world.store.release("tally-0") == 1
     await Office(world).comes_back(seconds=1)
     assert world.bell.asked == [("perform", "a")]
@@ -211,25 +213,25 @@ async def test_of_hundreds_leased_by_a_worker_that_died_only_those_that_began_ar
     world.bell.perform = perform  # type: ignore[method-assign]
     for number in range(6):
         world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(10)]))
-        await office.handler.handle([world.message(f"t-{number}", Count(what="want"))])
+        await office.batcher.handle([world.message(f"t-{number}", Count(what="want"))])
         office.operations.start(world.done[-1].leased)
     for _ in range(20):
         await breathe("")
     for task in office.operations._tasks:
         task.cancel()
     assert len(world.wanted()) == 60 and all(row.leased_by for row in world.wanted())
-    assert sum(row.doubt for row in world.wanted()) == 4, "as many as were called at once"
+    assert sum(row.in_doubt for row in world.wanted()) == 4, "as many as were called at once"
     await world.store.release("tally-0")
-    assert sum(row.doubt for row in world.wanted()) == 4
+    assert sum(row.in_doubt for row in world.wanted()) == 4
 
 
 async def test_a_worker_that_stops_gives_back_what_it_did_not_begin(world: World, office: Office) -> None:
     world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(20)]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     office.operations.start(world.done[-1].leased)
     await office.operations.drain(1)
     assert world.bell.asked == []
-    assert {(row.leased_by, row.doubt, row.abandoned, row.attempts) for row in world.wanted()} == {
+    assert {(row.leased_by, row.in_doubt, row.abandoned, row.attempts) for row in world.wanted()} == {
         ("", False, False, 0)
     }
 
@@ -243,7 +245,7 @@ async def test_beginnings_of_the_same_moment_are_one_statement(world: World) -> 
 
     world.store.pause = pause
     office = Office(world)
-    office.handler.call_budget = lambda kind: 0
+    office.operations.call_budget = lambda kind: 0  # type: ignore[method-assign]
     await office.wants(*(Ring(str(n)) for n in range(4)))
     assert statements.count("begin_calls") == 1
     assert len(world.bell.asked) == 4
@@ -258,14 +260,10 @@ async def test_what_has_its_turn_at_once_is_begun_with_its_row(world: World) -> 
 
     office = Office(world)
     office.operations = world.operations(at_once=2)
-    office.operations.handler = office.handler
-    office.handler.lease_budget, office.handler.call_budget = (
-        office.operations.lease_budget,
-        office.operations.call_budget,
-    )
+    office.batcher = world.batcher(office.operations)
     world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(3)]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
-    assert sorted((row.attempts, row.doubt) for row in world.wanted()) == [(0, False), (1, True), (1, True)]
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
+    assert sorted((row.attempts, row.in_doubt) for row in world.wanted()) == [(0, False), (1, True), (1, True)]
 
     world.store.pause = pause
     office.operations.start(world.done[-1].leased)
@@ -276,7 +274,7 @@ async def test_what_has_its_turn_at_once_is_begun_with_its_row(world: World) -> 
 
 async def test_an_attempt_that_could_outlive_its_lease_is_not_begun(world: World, office: Office) -> None:
     world.when("want", Decision(Tally(), operations=[Ring("a")]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     leased = world.done[-1].leased
     world.later(seconds=61)  # frozen: of the 90 s of the lease, less than the patience of 30 s are left
     office.operations.start(leased)
@@ -286,7 +284,7 @@ async def test_an_attempt_that_could_outlive_its_lease_is_not_begun(world: World
 
 async def test_an_outcome_that_comes_after_the_lease_was_lost_changes_nothing(world: World, office: Office) -> None:
     world.when("want", Decision(Tally(), operations=[Ring("a")]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     (row, operation) = world.done[-1].leased[0]
     world.later(seconds=120)
     other = Office(world, "tally-1")
@@ -313,7 +311,7 @@ async def test_what_has_been_due_for_long_is_looked_for_every_few_seconds(world:
     """A lease that ran out, a retry that waited for room: their rows lie among the dead ones of the queue."""
     await office.comes_back(seconds=1)
     world.when("want", Decision(Tally(), operations=[Ring("a")]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     world.later(seconds=600)
 
     await office.operations.lease()
@@ -326,7 +324,7 @@ async def test_what_has_been_due_for_long_is_looked_for_every_few_seconds(world:
 async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:
     office = Office(world)
     office.operations = world.operations(at_once=2)
-    office.operations.handler = office.handler
+    office.batcher = world.batcher(office.operations)
     running, most = 0, 0
 
     async def perform(operation: Ring, key: str) -> Ring.Done:
@@ -344,7 +342,7 @@ async def test_no_more_are_performed_at_once_than_allowed(world: World) -> None:
 
 async def test_a_kind_that_hangs_takes_no_room_from_others(world: World, office: Office) -> None:
     world.when("want", Decision(Tally(), operations=[Ring(str(n)) for n in range(100)]))
-    await office.handler.handle([world.message("t-1", Count(what="want"))])
+    await office.batcher.handle([world.message("t-1", Count(what="want"))])
     office.operations.start(world.done[-1].leased)
     assert office.operations.lease_budget("Ring") == 0
     assert office.operations.lease_budget("Knock") == 64
@@ -359,8 +357,6 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
     async with world.store.begin() as tx:
         row = world.wanted()
         assert row == []
-        from shared.shell.ports.store import OperationRow, Writes  # noqa: PLC0415
-
         strange = OperationRow(
             id=world.message("x", Count()).id,
             key="t-1",
@@ -368,13 +364,13 @@ async def test_an_operation_that_this_version_does_not_know_waits_for_one_that_d
             payload=b'{"tune":"ding"}',
             meta=b'["","","","system"]',
             due=world.clock.at,
-            wanted=world.clock.at,
+            requested_at=world.clock.at,
             destination="Ring",
         )
         await tx.write(Writes(operations=[strange]))
     await office.comes_back(seconds=1)
     (left,) = world.wanted()
-    assert (left.doubt, left.due - world.clock.at) == (False, timedelta(seconds=60))
+    assert (left.in_doubt, left.due - world.clock.at) == (False, timedelta(seconds=60))
 
 
 @given(st.floats(0.01, 60), st.integers(1, 200), st.integers(), st.floats(1, 7200))
@@ -392,7 +388,7 @@ async def test_the_runner_takes_what_is_due_by_itself(world: World, office: Offi
     world.bell.replies = [Retry("busy", after=1)]
     await office.wants(Ring("a"))
     world.later(seconds=2)
-    running = [asyncio.create_task(office.operations.run(0.001)), asyncio.create_task(office.handler.run())]
+    running = [asyncio.create_task(office.operations.run(0.001)), asyncio.create_task(office.batcher.run())]
     async with asyncio.timeout(2):
         while heard(world) != ("rang",):
             await asyncio.sleep(0.001)

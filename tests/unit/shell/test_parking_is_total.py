@@ -17,8 +17,9 @@ from shared.shell.inbound.message import Inbound, Meta, RecordSource, Undecodabl
 from shared.shell.inbound.parked_rows import bare_row, message_of, parked_row, record_of, shown
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
-from shared.shell.ports.store import BatchRefused, OperationRow, StoreUnavailable, TimerRow
-from shared.simulation.memory_store import PARKED
+from shared.shell.ports.rows import OperationRow, TimerRow
+from shared.shell.ports.store import BatchRefused, StoreUnavailable
+from shared.simulation.memory_database import PARKED
 from tests.unit.shell.tally import Count, Late, Ring
 from tests.unit.shell.test_handler import failing
 from tests.unit.shell.world import START, World
@@ -46,7 +47,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(seconds: float, result: Any = None) -> Any:
         return await sleep(0, result)
 
-    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", at_once)
+    monkeypatch.setattr("shared.shell.batch.batcher.asyncio.sleep", at_once)
 
 
 def storable(row: Any) -> bool:
@@ -112,12 +113,12 @@ async def test_every_origin_is_set_aside(origin: str) -> None:
     world, inbound = World(), ORIGINS[origin]
     async with world.store.begin() as tx:
         if inbound.operation:
-            await tx.want([inbound.operation[0]])
+            await tx.request([inbound.operation[0]])
         if inbound.timer:
             await tx.set_timers([inbound.timer], [])
     world.registry._handlers.clear()  # nothing can be decided here
 
-    await asyncio.wait_for(world.handler().handle([inbound]), 5)
+    await asyncio.wait_for(world.batcher().handle([inbound]), 5)
 
     (parked,) = await world.store.parked()
     assert storable(parked)
@@ -144,7 +145,7 @@ def test_a_parked_outcome_comes_back_with_the_number_of_calls() -> None:
 async def test_what_the_database_refuses_to_park_whole_is_noted_by_its_place(error: Exception) -> None:
     world = World()
     world.store.pause = failing(2, error, at="park")  # as part of its batch, and alone
-    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
     (parked,) = await world.store.parked()
     assert (parked.origin, parked.key, parked.body, parked.topic) == ("place", "t-1", None, "tally.commands.v1")
     assert "cannot be read" in parked.error
@@ -153,15 +154,15 @@ async def test_what_the_database_refuses_to_park_whole_is_noted_by_its_place(err
 async def test_only_a_database_that_is_away_holds_it_up_and_not_for_good() -> None:
     world = World()
     world.store.pause = failing(5, StoreUnavailable("gone"), at="park")
-    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
     assert [kept.origin for kept in world.store.rows(PARKED).values()] == ["record"]
 
 
 async def test_what_comes_later_for_the_key_of_a_message_noted_by_its_place_waits_behind_it() -> None:
     world = World()
     world.store.pause = failing(2, BatchRefused("22021"), at="park")
-    await world.handler().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
-    await world.handler().handle([world.record("t-1", Count())])
+    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
+    await world.batcher().handle([world.record("t-1", Count())])
     assert world.parked() == [("t-1", "failed"), ("t-1", "behind")]
 
 

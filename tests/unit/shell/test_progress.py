@@ -67,11 +67,11 @@ class TestProgress:
 
     def test_slow_progress_is_progress(self, progress: Progress, hands: Hands) -> None:
         for _ in range(10):
-            progress.waits("handler")
+            progress.waits("batcher")
             hands.at += STANDSTILL_SECONDS - 1
-            progress.advanced("handler")
+            progress.advanced("batcher")
         assert progress.standing_still() == []
-        progress.rests("handler")
+        progress.rests("batcher")
         hands.at += 3600
         assert progress.standing_still() == []
 
@@ -169,8 +169,8 @@ class Kafka:
 )
 async def test_a_reader(progress: Progress, hands: Hands, kafka: Kafka, stands_still: list[str]) -> None:
     world = World()
-    handler = world.handler(progress=progress)
-    reader = Reader(world.registry, kafka, handler, world.metrics, 10, random.Random(1), progress)
+    batcher = world.batcher(progress=progress)
+    reader = Reader(world.registry, kafka, batcher, world.metrics, 10, random.Random(1), progress)
     running = asyncio.create_task(reader.run())
     await a_moment()
     hands.at += STANDSTILL_SECONDS
@@ -188,12 +188,12 @@ async def test_a_handler_whose_database_takes_no_batch_stands_still(progress: Pr
             raise StoreUnavailable("gone")
 
     world.store.pause = pause
-    handler = world.handler(progress=progress)
-    running = asyncio.create_task(handler.run())
-    await handler.put([world.message("t-1", Count())])
+    batcher = world.batcher(progress=progress)
+    running = asyncio.create_task(batcher.run())
+    await batcher.put([world.message("t-1", Count())])
     await a_moment()
     hands.at += STANDSTILL_SECONDS
-    assert progress.standing_still() == ["handler"]
+    assert progress.standing_still() == ["batcher"]
     away = False
     async with asyncio.timeout(10):
         while progress.standing_still():
@@ -214,14 +214,15 @@ async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, ha
             raise StoreUnavailable("gone")
 
     world.store.pause = pause
-    handler = world.handler()
-    timers = Timers(world.registry, world.store, world.clock, handler, progress)
+    batcher = world.batcher()
+    timers = Timers(world.registry, world.store, world.clock, batcher, progress)
     operations = Operations(
         world.registry,
         world.store,
         world.clock,
         "tally-0",
         at_once=4,
+        deliver=batcher.put_now,
         metrics=world.metrics,
         rng=random.Random(1),
         progress=progress,

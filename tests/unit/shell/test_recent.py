@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.core import Ref
-from shared.shell.batch.state_cache import SIZE, Recent
+from shared.shell.batch.state_cache import SIZE, StateCache
 from shared.shell.ports.store import StoreUnavailable
 from tests.unit.shell.tally import Count, Tally
 from tests.unit.shell.world import World, breathe
@@ -16,7 +16,7 @@ ROW = Ref(Tally, "t-1")
 
 
 def test_a_state_is_found_with_its_version() -> None:
-    recent = Recent()
+    recent = StateCache()
     recent.keep(ROW, 3, Tally(count=3))
     recent.keep(ROW, 4, Tally(count=4))
 
@@ -24,7 +24,7 @@ def test_a_state_is_found_with_its_version() -> None:
 
 
 def test_the_oldest_are_forgotten() -> None:
-    recent = Recent(size=2)
+    recent = StateCache(size=2)
     for number in range(3):
         recent.keep(Ref(Tally, f"t-{number}"), 1, Tally(count=number))
 
@@ -33,10 +33,10 @@ def test_the_oldest_are_forgotten() -> None:
 
 async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
     world = World()
-    one, other = world.handler(), world.handler()
+    one, other = world.batcher(), world.batcher()
 
-    for handler in (one, other, one, one, other):
-        await handler.handle([world.message("t-1", Count())])
+    for batcher in (one, other, one, one, other):
+        await batcher.handle([world.message("t-1", Count())])
 
     assert world.tally("t-1") == Tally(count=5)
 
@@ -44,25 +44,25 @@ async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
 async def test_what_is_forgotten_meanwhile_is_still_what_was_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The database left a row's content out, for it was known; then a message of another key pushes it out."""
     world = World()
-    handler = world.handler()
-    await handler.handle([world.message("t-1", Count())])
+    batcher = world.batcher()
+    await batcher.handle([world.message("t-1", Count())])
 
     async def full(statement: str) -> None:
         await breathe(statement)
         if statement == "load":
             for number in range(SIZE):
-                handler._recent.keep(Ref(Tally, f"x-{number}"), 1, Tally())
+                batcher._cache.keep(Ref(Tally, f"x-{number}"), 1, Tally())
 
     monkeypatch.setattr(world.store, "pause", full)
-    await handler.handle([world.message("t-1", Count())])
+    await batcher.handle([world.message("t-1", Count())])
 
     assert world.tally("t-1") == Tally(count=2)
 
 
 async def test_nothing_is_remembered_of_a_batch_that_was_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    handler, other = world.handler(), world.handler()
-    await handler.handle([world.message("t-1", Count())])
+    batcher, other = world.batcher(), world.batcher()
+    await batcher.handle([world.message("t-1", Count())])
     left = 1
 
     async def cut_off(statement: str) -> None:
@@ -79,8 +79,8 @@ async def test_nothing_is_remembered_of_a_batch_that_was_rolled_back(monkeypatch
         if seconds:
             await other.handle([world.message("t-1", Count())])
 
-    monkeypatch.setattr("shared.shell.batch.handler.asyncio.sleep", another_is_quicker)
+    monkeypatch.setattr("shared.shell.batch.batcher.asyncio.sleep", another_is_quicker)
     world.store.pause = cut_off
-    await handler.handle([world.message("t-1", Count())])
+    await batcher.handle([world.message("t-1", Count())])
 
     assert world.tally("t-1") == Tally(count=3)

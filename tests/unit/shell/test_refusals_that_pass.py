@@ -8,7 +8,7 @@ from uuid import UUID
 
 from shared.core import Refused, hashed_id
 from shared.core.fast_dataclasses import replace
-from shared.shell.batch.handler import Duplicate
+from shared.shell.batch.batcher import Duplicate
 from shared.shell.inbound.message import Inbound
 from shared.shell.parking import Parking
 from tests.unit.shell.tally import Count, Tally
@@ -28,18 +28,18 @@ async def told(inbound: Inbound) -> object:
 
 async def test_it_is_not_kept(world: World) -> None:
     world.when("boom", RuntimeError("boom"))
-    handler, parking = world.handler(), Parking(world.registry, world.store, world.handler(), world.clock)
+    batcher, parking = world.batcher(), Parking(world.registry, world.store, world.batcher(), world.clock)
     first, key = world.message("t-1", Count(what="boom")), hashed_id("key")
     await world.batch(first)
     for _ in range(2):
         inbound = asked(world, "one more", key)
-        await handler.handle([inbound])
+        await batcher.handle([inbound])
         assert await told(inbound) == "parked"
     assert (await parking.skip("t-1")).error == ""
 
     inbound, again = (asked(world, "one more", key) for _ in range(2))
-    await handler.handle([inbound])
-    await handler.handle([again])
+    await batcher.handle([inbound])
+    await batcher.handle([again])
     assert await told(inbound) == key
     assert isinstance(await told(again), Duplicate)
     assert world.tally("t-1") == Tally(1)
@@ -47,13 +47,13 @@ async def test_it_is_not_kept(world: World) -> None:
 
 async def test_a_bug_is_not_kept_either(world: World) -> None:
     world.when("boom", RuntimeError("boom"))
-    handler, key = world.handler(), hashed_id("key")
+    batcher, key = world.batcher(), hashed_id("key")
     inbound = asked(world, "boom", key)
-    await handler.handle([inbound, world.message("t-2", Count())])
+    await batcher.handle([inbound, world.message("t-2", Count())])
     assert await told(inbound) == "internal"
     world.answers.clear()
     again = asked(world, "boom", key)
-    await handler.handle([again])
+    await batcher.handle([again])
     assert await told(again) == key
     assert world.tally("t-1") == Tally(1)
 
@@ -61,5 +61,5 @@ async def test_a_bug_is_not_kept_either(world: World) -> None:
 async def test_a_repetition_in_the_same_batch_is_told_the_same(world: World) -> None:
     world.when("boom", RuntimeError("boom"))
     one, other = (asked(world, "boom", hashed_id("key")) for _ in range(2))
-    await world.handler().handle([one, other])
+    await world.batcher().handle([one, other])
     assert [await told(one), await told(other)] == ["internal", "internal"]

@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.shell.ports.bus import BusUnavailable, Sent
-from shared.shell.ports.store import OutboxRow, Reach, StoreUnavailable
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, StoreUnavailable
 from shared.shell.relay.marks import SWEEP_SECONDS, LowMark
 from shared.shell.relay.relay import Relay
-from shared.simulation.memory_store import OUTBOX, MemoryStore
+from shared.simulation.memory_database import OUTBOX
+from shared.simulation.memory_store import MemoryStore
 from tests.unit.shell.tally import Count
 from tests.unit.shell.world import World, breathe
 

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.ports.bus import BusUnavailable, Sent, Sink
-from shared.shell.ports.store import OutboxRow, Reach, Writes
+from shared.shell.ports.rows import OutboxRow
+from shared.shell.ports.store import Reach, Writes
 from shared.shell.relay.relay import MOST_BYTES, Relay
 from shared.simulation.bus import MemoryBus, MemorySink
-from shared.simulation.memory_store import OUTBOX, UNDELIVERABLE, MemoryStore
+from shared.simulation.memory_database import OUTBOX, UNDELIVERABLE
+from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 
 EVENTS, STATUS = "events", "status"

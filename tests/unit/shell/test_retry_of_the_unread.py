@@ -54,7 +54,7 @@ async def parked(world: World, monkeypatch: pytest.MonkeyPatch, *messages: Messa
 
 
 async def retried(world: World) -> Released:
-    return await Parking(world.registry, world.store, world.handler(), world.clock).retry("t-1")
+    return await Parking(world.registry, world.store, world.batcher(), world.clock).retry("t-1")
 
 
 async def test_two_copies_of_a_command_are_handled_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ async def test_one_that_somebody_else_released_meanwhile_is_left_alone(
 ) -> None:
     await parked(world, monkeypatch, Count(what="a"))
     (row,) = await world.store.parked("t-1")
-    parking = Parking(world.registry, world.store, world.handler(), world.clock)
+    parking = Parking(world.registry, world.store, world.batcher(), world.clock)
     again = parking._inbound(row)
     assert again is not None
     await parking.retry("t-1")

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.core import Decision, NoOutcome, Outcome, Retry, Unknown
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.leases import NoCapacity
 from shared.shell.operations import Operations
 from shared.simulation.loop import SeededLoop
 from tests.unit.shell.tally import Count, Peal, Ring, Tally, Toll
@@ -32,9 +33,9 @@ class Running:
         self.world = world
         world.clock = LoopClock()
         self.operations: Operations = world.operations(at_once=at_once)
-        self.handler: Handler = world.handler(self.operations)
-        self.handler.after = self._after
-        self._tasks = [asyncio.create_task(self.handler.run()), asyncio.create_task(self.operations.run(1.0))]
+        self.batcher: Batcher = world.batcher(self.operations)
+        self.batcher.after = self._after
+        self._tasks = [asyncio.create_task(self.batcher.run()), asyncio.create_task(self.operations.run(1.0))]
 
     def _after(self, done: Any) -> None:
         self.operations.start(done.leased)
@@ -43,7 +44,7 @@ class Running:
 
     async def wants(self, key: str, operations: list[Any]) -> None:
         self.world.when("want", Decision(Tally(), operations=operations))
-        await self.handler.handle([self.world.message(key, Count(what="want"))])
+        await self.batcher.handle([self.world.message(key, Count(what="want"))])
 
     async def until(self, reached: Callable[[], bool], **time: float) -> None:
         ends = asyncio.get_running_loop().time() + timedelta(**time).total_seconds()
@@ -87,7 +88,7 @@ def test_a_provider_that_is_slow_and_was_busy_gives_up_nothing() -> None:
         worker = Running(world)
         for number in range(15):
             await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(100)])
-        await worker.until(lambda: not world.wanted() and worker.handler.idle(), hours=1)
+        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), hours=1)
         assert outcomes(world) == {"tolled": 1500}
         assert set(calls.values()) == {3}, "no call was lost, none was in vain"
         await worker.stop()
@@ -112,7 +113,7 @@ def test_after_an_outage_every_operation_is_done_under_its_key_and_none_was_give
         worker = Running(world)
         for number in range(10):
             await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(20)])
-        await worker.until(lambda: not world.wanted() and worker.handler.idle(), hours=2)
+        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), hours=2)
         assert outcomes(world) == {"tolled": 200}
         assert len(calls) == 200, "every call of an operation under its one key"
         assert calls.total() < 2 * 200, "the circuit spared the provider the rest"
@@ -142,7 +143,7 @@ def test_a_silent_tower_leaves_the_others_their_turns() -> None:
             await worker.wants(f"t-{number}", [Peal("south", str(n)) for n in range(100)])
         await worker.until(lambda: outcomes(world)["pealed"] == 300, minutes=2)
         assert len(silent) < 100
-        await worker.until(lambda: not world.wanted() and worker.handler.idle(), minutes=15)
+        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), minutes=15)
         told = outcomes(world)
         assert told["pealed"] == 300
         assert told["No call could be made before the deadline."] > 200, "and nobody says that they failed"
@@ -176,7 +177,7 @@ def test_a_kind_that_is_nearly_full_does_not_throttle_the_others() -> None:
         lease_budget = worker.operations.lease_budget("Ring")
         await worker.wants("t-0", [Ring(str(n)) for n in range(lease_budget - 1)])
         assert worker.operations.lease_budget("Ring") == 1
-        worker.handler.lease_budget = lambda kind, destination: 0  # as if other workers had written them
+        worker.batcher.capacity = NoCapacity()  # as if other workers had written them
         for number in range(1, 6):
             await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(100)])
         began = asyncio.get_running_loop().time()

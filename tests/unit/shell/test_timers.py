@@ -10,7 +10,7 @@ import pytest
 
 from shared.shell.inbound.message import Meta
 from shared.shell.parking import Parking
-from shared.shell.ports.store import TimerRow
+from shared.shell.ports.rows import TimerRow
 from shared.shell.timers import LIMIT, Timers
 from tests.unit.shell.world import START, World
 
@@ -33,14 +33,14 @@ async def test_timers_that_nobody_can_read_hold_nothing_up_and_stay_visible(what
     good = [TimerRow(f"t-{n}", "late", START, "Late", b"{}", META, UUID(int=10_000 + n)) for n in range(20)]
     async with world.store.begin() as tx:
         await tx.set_timers([*strange, *good], [])
-    handler = world.handler()
-    running = asyncio.create_task(handler.run())
+    batcher = world.batcher()
+    running = asyncio.create_task(batcher.run())
 
-    await asyncio.wait_for(Timers(world.registry, world.store, world.clock, handler).hand_over(), 20)
+    await asyncio.wait_for(Timers(world.registry, world.store, world.clock, batcher).hand_over(), 20)
     running.cancel()
 
     assert all(world.tally(row.key) for row in good)
     assert len(world.store.rows("timers")) == count
     world.later(minutes=20)
-    late = await Parking(world.registry, world.store, handler, world.clock).late_timers(5000)
+    late = await Parking(world.registry, world.store, batcher, world.clock).late_timers(5000)
     assert {row.key for row in late} == {row.key for row in strange}

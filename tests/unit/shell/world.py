@@ -14,18 +14,22 @@ import orjson
 
 from shared.contracts.envelope import Envelope, decode, from_headers, message_type
 from shared.core import Context, Decision, Event, Refused, codec, derived_id
-from shared.shell.batch.batch import Batch, BatchResult
-from shared.shell.batch.handler import Handler
+from shared.shell.batch.batch import Batch
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.leases import NoCapacity
+from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound, Meta, RecordSource
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.operations import Operations
-from shared.shell.ports.store import LONG_AGO, OperationRow, OutboxRow, TimerRow, Wanted
+from shared.shell.ports.rows import OperationRow, OutboxRow, TimerRow
+from shared.shell.ports.store import LONG_AGO, LeaseRequest
 from shared.shell.service.registry import HandlerRegistry
-from shared.simulation.memory_store import OPERATIONS, OUTBOX, PARKED, TIMERS, MemoryStore
+from shared.simulation.memory_database import OPERATIONS, OUTBOX, PARKED, TIMERS
+from shared.simulation.memory_store import MemoryStore
 from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
 
-EITHER = (Wanted("Ring", 10, 90.0), Wanted("Knock", 10, 90.0))
+EITHER = (LeaseRequest("Ring", 10, 90.0), LeaseRequest("Knock", 10, 90.0))
 START = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)
 
 
@@ -40,6 +44,20 @@ class HandClock:
 async def breathe(statement: str) -> None:
     """Every statement lets the others run."""
     await asyncio.sleep(0)
+
+
+@dataclass
+class FixedCapacity:
+    """Of leases, and of calls at once."""
+
+    leases: int = 0
+    calls: int = 0
+
+    def lease_budget(self, kind: str, destination: str) -> int:
+        return self.leases
+
+    def call_budget(self, kind: str) -> int:
+        return self.calls
 
 
 @dataclass
@@ -86,20 +104,19 @@ class World:
         message = self.registry.names.load(row.kind, row.payload)
         return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
 
-    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", lease_budget: int = 100) -> BatchResult:
+    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", leases: int = 100) -> BatchResult:
+        """One batch that is committed; `leases`: how many of a kind the worker takes."""
         async with self.store.begin() as tx:
-            return await Batch(self.registry, worker, self.clock.now(), lambda kind, destination: lease_budget).run(
-                tx, inbounds
-            )
+            return await Batch(self.registry, worker, self.clock.now(), FixedCapacity(leases)).run(tx, inbounds)
 
     async def counts(self, key: str, *whats: str, **more: Any) -> BatchResult:
         return await self.batch(*(self.message(key, Count(what=what, **more)) for what in whats or ("one more",)))
 
-    def handler(
+    def batcher(
         self, operations: Operations | None = None, batch: int = 100, progress: Progress | None = None
-    ) -> Handler:
+    ) -> Batcher:
         self.done: list[BatchResult] = []
-        handler = Handler(
+        batcher = Batcher(
             self.registry,
             self.store,
             self.clock,
@@ -108,13 +125,12 @@ class World:
             metrics=self.metrics,
             rng=random.Random(1),
             after=self.done.append,
-            lease_budget=operations.lease_budget if operations else lambda kind, destination: 0,
-            call_budget=operations.call_budget if operations else lambda kind: 0,
+            capacity=operations or NoCapacity(),
             progress=progress,
         )
         if operations:
-            operations.handler = handler
-        return handler
+            operations.deliver = batcher.put_now
+        return batcher
 
     def operations(self, worker: str = "tally-0", at_once: int = 4) -> Operations:
         return Operations(
@@ -123,6 +139,7 @@ class World:
             self.clock,
             worker,
             at_once=at_once,
+            deliver=lambda inbound: None,
             metrics=self.metrics,
             rng=random.Random(1),
         )

@@ -1,4 +1,4 @@
-"""The loop that takes what waits, handles it in one transaction, and goes on. One per worker."""
+"""The loop that takes what is queued, handles it in one transaction, and goes on. One per worker."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from uuid import UUID
 import structlog
 
 from shared.core import Command, Refused
-from shared.shell.batch.batch import Batch, BatchResult, CallBudget, LeaseBudget, RetryFailed
-from shared.shell.batch.state_cache import Recent
+from shared.shell.batch.batch import Batch
+from shared.shell.batch.leases import Capacity, NoCapacity
+from shared.shell.batch.result import BatchResult, RetryFailed
+from shared.shell.batch.state_cache import StateCache
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import Inbound, Undecodable
-from shared.shell.observability import spans
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
+from shared.shell.observability.spans import batch_spans
 from shared.shell.observability.tracing import context_of, trace_of
 from shared.shell.ports.clock import Clock, back_off
-from shared.shell.ports.store import BatchRefused, Conflict, OperationRow, Store, StoreUnavailable
+from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.store import BatchRefused, Conflict, Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.service.registry import HandlerRegistry
 
@@ -32,10 +35,10 @@ CONFLICTS_BEFORE_HALVING = 5
 
 
 class Duplicate:
-    """The reply to an HTTP command whose id was known: its first answer is in the store."""
+    """The reply to an HTTP command whose id was known: its first reply is in the store."""
 
 
-class Handler:
+class Batcher:
     """Queues messages of all sources and handles them in batches.
 
     `put` waits while the queue is full: a slow database stops the reading, and memory stays bounded.
@@ -52,27 +55,27 @@ class Handler:
         metrics: Metrics,
         rng: random.Random,
         after: Callable[[BatchResult], None],
-        lease_budget: LeaseBudget,
-        call_budget: CallBudget = lambda kind: 0,
+        capacity: Capacity,
         progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
+        """`batch`: the most messages of one transaction. `after` is called after each commit."""
         self.progress = progress or Progress()
         self.registry, self.store, self.clock, self.worker = registry, store, clock, worker
         self.batch = batch
         self.metrics = metrics
         self.rng = rng
         self.after = after
-        self.lease_budget, self.call_budget = lease_budget, call_budget
+        self.capacity = capacity
         self.tracer = tracer
-        self._recent = Recent()
+        self._cache = StateCache()
         self._queue: deque[Inbound | Mark] = deque()
         self._filled = asyncio.Event()
         self._taken = asyncio.Event()
         self._taken.set()
         self._busy = False
         self.held_up = False
-        """The database does not take the batch in hand: it is away, or answers but may not write (a full disk)."""
+        """The database does not take the current batch: it is away, or it answers but cannot write (a full disk)."""
 
     async def put(self, inbounds: Sequence[Inbound], mark: Mark | None = None) -> None:
         """Queue messages in their order; `mark` is called when all before it are committed."""
@@ -85,7 +88,7 @@ class Handler:
         self._filled.set()
 
     def put_now(self, inbound: Inbound) -> None:
-        """Queue without waiting: outcomes, whose number the operations in flight bound."""
+        """Queue without waiting: outcomes, whose number is bounded by the operations in flight."""
         self._queue.append(inbound)
         self._filled.set()
 
@@ -97,11 +100,11 @@ class Handler:
             inbounds, marks = self._take()
             self._busy = True
             if inbounds:
-                self.progress.waits("handler")
+                self.progress.waits("batcher")
                 await self.handle(inbounds)
             self._busy = False
             if not self._queue:
-                self.progress.rests("handler")
+                self.progress.rests("batcher")
             for mark in marks:
                 mark()
 
@@ -134,7 +137,7 @@ class Handler:
             try:
                 await self._transact(inbounds, unanswered)
                 self.held_up = False
-                await self._give_back(unanswered)
+                await self._release(unanswered)
                 return
             except Conflict:
                 conflicts += 1
@@ -151,14 +154,14 @@ class Handler:
                 await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
             except BatchRefused as refused:
                 if len(inbounds) == 1:
-                    await self._set_aside(inbounds[0], str(refused))
+                    await self._park(inbounds[0], str(refused))
                 else:
                     await self._halve(inbounds)
                 return
             except Exception as bug:
                 log.exception("a batch failed", size=len(inbounds), error=type(bug).__name__)
                 if len(inbounds) == 1:
-                    await self._set_aside(inbounds[0], describe(bug))
+                    await self._park(inbounds[0], describe(bug))
                 else:
                     await self._halve(inbounds)
                 return
@@ -168,37 +171,37 @@ class Handler:
         await self.handle(inbounds[:middle])
         await self.handle(inbounds[middle:])
 
-    async def _give_back(self, unanswered: Mapping[UUID, OperationRow]) -> None:
-        """What a commit wrote whose answer was lost: it is leased to us, perhaps as begun, and nobody performs it."""
+    async def _release(self, unanswered: Mapping[UUID, OperationRow]) -> None:
+        """End leases that came with a commit whose answer was lost: no part of this worker performs them."""
         if unanswered:
             with suppress(StoreUnavailable):  # then it waits for the end of its lease, in doubt
                 await self.store.postpone(list(unanswered.values()))
 
     async def _transact(self, inbounds: Sequence[Inbound], unanswered: dict[UUID, OperationRow] | None = None) -> None:
-        """`unanswered` gathers the operations of a transaction of which nobody knows whether it was committed, until
+        """One transaction. `unanswered` gathers its operations where it is unknown whether it was committed, until
         they are decided again."""
         began = self.clock.now()
-        batch = Batch(self.registry, self.worker, began, self.lease_budget, self._recent, self.call_budget)
+        batch = Batch(self.registry, self.worker, began, self.capacity, self._cache)
         with self.metrics.transaction_seconds.time():
             try:
                 async with self.store.begin() as tx:
-                    done = await batch.run(tx, inbounds)
+                    result = await batch.run(tx, inbounds)
             except StoreUnavailable:
                 if unanswered is not None:
-                    unanswered |= {row.id: row for row, _ in batch.done.leased}
+                    unanswered |= {row.id: row for row, _ in batch.result.leased}
                 raise
         if unanswered:
-            for row, _ in done.leased:
+            for row, _ in result.leased:
                 unanswered.pop(row.id, None)
-        batch.remember()
-        self._trace(done, began)
-        self._committed(inbounds, done)
+        batch.cache_states()
+        self._trace(result, began)
+        self._committed(inbounds, result)
 
-    def _trace(self, done: BatchResult, began: datetime) -> None:
+    def _trace(self, result: BatchResult, began: datetime) -> None:
         if self.tracer is None:
             return
         try:
-            for span in spans.of_batch(self.registry, done.answered, done.begun, began, self.clock.now()):
+            for span in batch_spans(self.registry, result.decided, result.new_keys, began, self.clock.now()):
                 self.tracer.record(span)
         except Exception as bug:  # the batch is committed: what comes after must not undo that
             log.exception("a batch cannot be traced", error=type(bug).__name__)
@@ -214,7 +217,8 @@ class Handler:
         except Exception as bug:
             raise RetryFailed(describe(bug)) from None
 
-    async def _set_aside(self, inbound: Inbound, error: str) -> None:
+    async def _park(self, inbound: Inbound, error: str) -> None:
+        """Here a message is parked that the database refuses; what the core cannot handle, `Batch` parks."""
         if inbound.reply is not None and isinstance(inbound.message, Command):
             with suppress(asyncio.InvalidStateError):
                 inbound.reply.set_result(Refused("internal", error))
@@ -224,10 +228,10 @@ class Handler:
         whole = True
         while True:
             began = self.clock.now()
-            batch = Batch(self.registry, self.worker, began, lambda kind, destination: 0)
+            batch = Batch(self.registry, self.worker, began, NoCapacity())
             try:
                 async with self.store.begin() as tx:
-                    done = await (batch.set_aside if whole else batch.note_place)(tx, inbound, error)
+                    result = await (batch.park if whole else batch.park_place)(tx, inbound, error)
                 self.held_up = False
                 break
             except StoreUnavailable:
@@ -240,32 +244,32 @@ class Handler:
                     log.error("a message cannot even be noted, trying again", id=str(inbound.id), error=error)
                     await asyncio.sleep(1.0)
                 whole = False
-        self._trace(done, began)
-        self._committed([inbound], done)
+        self._trace(result, began)
+        self._committed([inbound], result)
 
-    def _committed(self, inbounds: Sequence[Inbound], done: BatchResult) -> None:
-        self.progress.advanced("handler")
+    def _committed(self, inbounds: Sequence[Inbound], result: BatchResult) -> None:
+        self.progress.advanced("batcher")
         self.metrics.batch_size.observe(len(inbounds))
-        self.metrics.handled.inc(done.handled)
-        self.metrics.duplicates.inc(done.duplicates)
-        for inbound in done.reworded:
+        self.metrics.handled.inc(result.handled)
+        self.metrics.duplicates.inc(result.duplicates)
+        for inbound in result.reworded:
             self.metrics.reworded.inc()
             log.warning("a message came again in other words", key=inbound.key, message=str(inbound.id))
-        self.metrics.refused.inc(done.refused)
-        if done.parked:
-            self._tell_of_parked(inbounds, done)
-        for inbound, answer in done.replies:
+        self.metrics.refused.inc(result.refused)
+        if result.parked:
+            self._report_parked(inbounds, result)
+        for inbound, answer in result.replies:
             if inbound.reply is not None and not inbound.reply.done():
                 inbound.reply.set_result(answer)
-        if done.duplicates:
+        if result.duplicates:
             for inbound in inbounds:
                 if inbound.reply is not None and not inbound.reply.done():
-                    inbound.reply.set_result(done.passing.get(inbound.identity) or Duplicate())
-        self.after(done)
+                    inbound.reply.set_result(result.passing.get(inbound.identity) or Duplicate())
+        self.after(result)
 
-    def _tell_of_parked(self, inbounds: Sequence[Inbound], done: BatchResult) -> None:
+    def _report_parked(self, inbounds: Sequence[Inbound], result: BatchResult) -> None:
         traces = {inbound.id: trace_of(context_of(inbound.meta.traceparent, inbound.key)) for inbound in inbounds}
-        for row in done.parked:
+        for row in result.parked:
             self.metrics.parked_total.inc()
             trace = traces.get(row.message_id, "")
             log.error("message parked", key=row.key, trace=trace, message=str(row.message_id), type=row.kind)

@@ -1,0 +1,152 @@
+"""What decisions bring about, as rows to be written: messages in the outbox, operations, timers, records.
+
+All ids derive from the message that was decided, never from the time: the same decision made again has the same ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from shared.contracts.envelope import MAX_BODY, Envelope, attributes, encode
+from shared.core import Decision, Event, Message, Operation, Record, Timer, codec, effect_id
+from shared.core.fast_dataclasses import fast, replace
+from shared.shell.batch.leases import Capacity, lease_seconds
+from shared.shell.inbound.message import Inbound, Meta
+from shared.shell.ports.rows import OperationRow, OutboxRow, StateWrite, TimerRow
+from shared.shell.ports.store import Writes
+from shared.shell.ports.tables import StateTable
+from shared.shell.service.registry import HandlerRegistry
+
+
+@fast
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The message that a decision was made on."""
+
+    inbound: Inbound
+    seed: UUID
+    """What the ids of its effects derive from."""
+    at: datetime
+    meta: Meta
+    """What its effects carry along."""
+
+    @property
+    def occurred(self) -> datetime | None:
+        """When it became true, at the latest; None where that is unknown."""
+        return min(self.inbound.occurred, self.at) if self.inbound.occurred else None
+
+
+class Effects:
+    def __init__(self, registry: HandlerRegistry, worker: str, capacity: Capacity) -> None:
+        self.registry, self.worker, self.capacity = registry, worker, capacity
+        self.outbox: list[OutboxRow] = []
+        self.operations: list[tuple[OperationRow, Operation]] = []
+        self._timers: dict[tuple[str, str], TimerRow | None] = {}
+        """By key and name; None: to be cancelled."""
+        self._records: dict[type[Record], list[Record]] = {}
+        self._leases: Counter[str] = Counter()
+
+    def add(self, cause: Cause, decision: Decision[Any], sequence: int) -> int:
+        """Take up a decision: all of it, or nothing where this raises. `sequence` is that of the key's last message;
+        returns the new one."""
+        key = cause.inbound.key
+        messages = [*((key, event) for event in decision.events), *decision.commands]
+        outbox, sequence = self._outbox_rows(cause, messages, sequence)
+        counts: dict[str, int] = {}
+        operations = [self._operation(cause, counts, operation) for operation in decision.operations]
+        timers = [_timer(cause, timer) for timer in decision.timers]
+        self.outbox += outbox
+        self.operations += operations
+        for name in decision.cancel:
+            self._timers[key, name if isinstance(name, str) else name.__name__] = None
+        self._timers.update({(row.key, row.name): row for row in timers})
+        for record in decision.records:
+            self._records.setdefault(type(record), []).append(record)
+        return sequence
+
+    def writes(self, states: Sequence[tuple[StateTable, Sequence[StateWrite]]]) -> Writes:
+        return Writes(
+            states=states,
+            records=[(self.registry.records[kind], records) for kind, records in self._records.items()],
+            timers=[row for row in self._timers.values() if row],
+            cancelled=[name for name, row in self._timers.items() if row is None],
+            operations=[row for row, _ in self.operations],
+            outbox=self.outbox,
+        )
+
+    def _outbox_rows(
+        self, cause: Cause, messages: Iterable[tuple[str, Message]], sequence: int
+    ) -> tuple[list[OutboxRow], int]:
+        """Key and message each. Events of topics that keep all are numbered per key."""
+        rows = []
+        counts: dict[str, int] = {}
+        meta, emitted = cause.meta, self.registry.emitted
+        for key, message in messages:
+            if emitted is not None and type(message) not in emitted:
+                raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
+            counted = isinstance(message, Event) and not message.topic.compacted
+            sequence += counted
+            name = f"{message.type} {key}"
+            counts[name] = counts.get(name, 0) + 1
+            envelope = Envelope(
+                id=effect_id(cause.seed, name, counts[name]),
+                type=message.type,
+                version=message.version,
+                source=self.registry.name,
+                subject=key,
+                time=cause.at,
+                store=meta.store,
+                sequence=sequence if counted else 0,
+                correlation_id=meta.correlation_id,
+                causation_id=str(cause.inbound.id),
+                actor=meta.actor,
+                traceparent=meta.traceparent,
+            )
+            headers = orjson.dumps(attributes(envelope))
+            body = encode(message)
+            if len(body) > MAX_BODY:
+                raise ValueError(f"{message.type} would be larger than {MAX_BODY} bytes")
+            rows.append(OutboxRow(message.topic.name, key, headers, body))
+        return rows, sequence
+
+    def _operation(self, cause: Cause, counts: dict[str, int], operation: Operation) -> tuple[OperationRow, Operation]:
+        """The row, leased to this worker if it has room. Here a lease begins."""
+        kind, destination, at = type(operation).__qualname__, operation.destination(), cause.at
+        name = f"{kind} {operation.about()}"
+        counts[name] = counts.get(name, 0) + 1
+        lease = self._leases[kind] < self.capacity.lease_budget(kind, destination)
+        self._leases[kind] += lease
+        meta = cause.meta
+        row = OperationRow(
+            id=effect_id(cause.seed, name, counts[name]),
+            key=cause.inbound.key,
+            kind=kind,
+            payload=codec.dump(operation),
+            meta=(meta if meta.actor.startswith("staff") else replace(meta, actor="system")).dump(),
+            due=at,
+            requested_at=at,
+            destination=destination,
+            serial=operation.serial,
+            lease=1 if lease else 0,
+            leased_by=self.worker if lease else "",
+            leased_until=at + timedelta(seconds=lease_seconds(operation)) if lease else None,
+            expires=operation.deadline(at) if operation.deadline_is_strict else None,
+            begun=lease and not operation.safe_to_repeat and self._leases[kind] <= self.capacity.call_budget(kind),
+            occurred=cause.occurred,
+        )
+        return row, operation
+
+
+def _timer(cause: Cause, timer: Timer) -> TimerRow:
+    kind, name = type(timer.message).__qualname__, timer.named()
+    id = effect_id(cause.seed, f"timer {name}", 0)
+    occurred = timer.due - (cause.at - cause.occurred) if cause.occurred else None
+    meta = replace(cause.meta, actor="system")  # when it is due, it fires by itself
+    return TimerRow(cause.inbound.key, name, timer.due, kind, codec.dump(timer.message), meta.dump(), id, occurred)
