@@ -13,6 +13,6 @@ GAUGES = (
     TableGauge(
         "refunds_owed",
         "Refunds that have been tried for a day and are not made.",
-        "select count(*) from operations where kind = 'RefundCharge' and wanted < now() - interval '1 day'",
+        "select count(*) from operations where kind = 'RefundCharge' and requested_at < now() - interval '1 day'",
     ),
 )

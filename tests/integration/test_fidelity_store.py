@@ -47,7 +47,7 @@ BOXES, MOVED = storage.states[0], storage.records[0]
 PLACES = ("north", "south")
 TABLES = (
     *("inbox", "outbox", "undeliverable", "operations", "destinations", "timers"),
-    *("parked", "answers", "boxes", "moved"),
+    *("parked", "replies", "boxes", "moved"),
 )
 OPERATION_COLUMNS = ", ".join(column.name for column in dataclasses.fields(OperationRow) if column.name != "begun")
 Work = Callable[[Store, Any], Awaitable[Any]]
@@ -466,7 +466,7 @@ def in_memory(store: MemoryStore) -> dict[str, Any]:
     found["outbox"] = [[row.topic, row.key, row.body.decode()] for row, _ in store.rows(OUTBOX).values()]
     aside = [row for row, _ in store.rows(UNDELIVERABLE).values()]
     found["undeliverable"] = [[row.topic, row.key, row.body.decode(), row.reason] for row in aside]
-    found["answers"] = [plain(answer) for answer, _ in store.rows("answers").values()]
+    found["replies"] = [plain(reply) for reply, _ in store.rows("replies").values()]
     boxes = store.states(BOXES).values()
     found["boxes"] = [[*plain(box.row), box.columns["things"], plain(box.columns["tags"]), box.at] for box in boxes]
     return {name: sorted(rows, key=str) for name, rows in found.items()}
@@ -482,7 +482,7 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
         "timers": "select key, name, due, kind, payload, meta, id, occurred from timers",
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, "
         "reason, error, parked_at, identity from parked",
-        "answers": "select id, fingerprint, code, text, problems from answers",
+        "replies": "select id, fingerprint, code, text, problems from replies",
         "boxes": "select key, version, sequence, cast(data as text), things, cast(tags as text), changed_at from boxes",
         "moved": "select key, id, count, detail from moved",
     }

@@ -90,7 +90,7 @@ class Moved(Record):
 class SendBox(Operation):
     things: int
     serial = True
-    give_up_after = timedelta(seconds=0.3)
+    give_up_after = timedelta(seconds=3)
     first_retry = 0.05
 
     class Done(Outcome):
