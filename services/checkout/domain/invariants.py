@@ -9,7 +9,7 @@ from shared.contracts.values import OrderStatus as S
 
 
 def broken(order: Order, *, at_rest: bool = False) -> list[str]:
-    """The rules that one order breaks, in words. `at_rest`: no message about it is in progress."""
+    """The rules that one order breaks, as sentences. `at_rest`: no message about it is in progress."""
     rules = _rules(order) | (_rules_at_rest(order) if at_rest else {})
     return [rule for rule, holds in rules.items() if not holds]
 

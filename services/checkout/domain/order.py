@@ -1,4 +1,4 @@
-"""An order: what was bought, and where it is in its life."""
+"""An order: what was bought, its status, payment and delivery."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class IllegalTransition(Exception):
-    """A handler moved an order where its status does not lead: a bug, handlers ask `may_become` first."""
+    """A handler attempted a transition that does not exist. This is a bug: handlers check `may_become` first."""
 
 
 class SubmissionOverdue(TimerMessage):

@@ -22,9 +22,9 @@ class Store:
     card: StoreCard
     currencies: tuple[str, ...]
     grace: timedelta
-    """How long an unpaid order waits, from its submission and again from each declined payment."""
+    """How long an unpaid order stays open, from its submission and again from each declined payment."""
     abandon_after: timedelta
-    """How long a merely opened checkout lives."""
+    """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: str | None = None
 
