@@ -61,7 +61,7 @@ class Reclaimed:
     reclaimed: int
     """How many were free, or not there yet."""
     nowhere: Sequence[tuple[str, str]]
-    """Orders and items whose codes are in no pool: whoever adds them again gives them away a second time."""
+    """Orders and items whose codes are in no pool: do not add them again, or other customers get them."""
 
 
 async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:

@@ -1,4 +1,4 @@
-"""How a decision of several parts is put together."""
+"""Puts a decision together step by step."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ R = TypeVar("R")
 
 
 class Change(Generic[S]):
-    """Gathers what one message brings about; `decision()` hands it over.
+    """Collects the effects of one message; `decision()` returns them.
 
-    Nothing happens before that, so a handler may still answer something else. A service adds the verbs of its domain in
-    a subclass, and what every decision about its state must bring in `decision`.
+    Until then nothing happens, so a handler may still return something else. A service adds the verbs of its domain in
+    a subclass, and overrides `decision` to add what every decision about its state must contain.
     """
 
     def __init__(self, state: S, context: Context) -> None:
@@ -35,7 +35,7 @@ class Change(Generic[S]):
 
     @property
     def changed(self) -> bool:
-        """Whether the state was set since."""
+        """Whether the state was set."""
         return self.state is not self.before
 
     def set(self, **fields: Any) -> None:
@@ -45,20 +45,20 @@ class Change(Generic[S]):
             self.state = replace(state, **fields)
 
     def publish(self, *events: Event) -> None:
-        """Tell facts, in this order."""
+        """Publish facts, in this order."""
         self.events += events
 
     def request(self, *operations: Operation) -> None:
-        """Have the outside do something."""
+        """Request calls to outside systems."""
         self.operations += operations
 
     def timer(self, due: datetime, message: TimerMessage, name: str = "") -> None:
-        """Have `message` handed to the core when it is due. Replaces the key's timer of that name."""
+        """Have `message` delivered to the core when it is due. Replaces the key's timer of that name."""
         timer = Timer(due, message, name)
         self.timers[timer.named()] = timer
 
     def cancel_timer(self, *timers: type[TimerMessage] | str) -> None:
-        """Timers that are no longer wanted, by message class or name."""
+        """Cancel timers, by message class or name."""
         self._cancelled += timers
         for timer in timers:
             self.timers.pop(timer if isinstance(timer, str) else timer.__name__, None)
@@ -72,12 +72,12 @@ class Change(Generic[S]):
         self.commands.append((key, command))
 
     def other(self, kind: type[R], key: str) -> R | None:
-        """Another row as it is with what was changed so far. The handler named it in `locks` or `reads`."""
+        """Another row, including the changes so far. The handler declared it in `locks` or `reads`."""
         changed: Any = self._others.get(Ref(kind, key))
         return self.context.row(kind, key) if changed is None else changed
 
     def put(self, kind: type[R], key: str, state: R) -> None:
-        """The new state of another row. The handler named it in `locks`."""
+        """Set the state of another row. The handler declared it in `locks`."""
         self._others[Ref(kind, key)] = state
 
     def decision(self) -> Decision[S]:

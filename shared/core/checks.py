@@ -1,4 +1,4 @@
-"""What must hold of every decision, whoever makes it."""
+"""What must hold for every decision of every core."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Q = TypeVar("Q", bound=Outcome)
 
 Refs = Iterable[Ref[Any]]
 Rows = Callable[[M, str, S], Refs]
-"""Which other rows a message needs, from the message, its key and the state that it meets."""
+"""Which other rows a message needs, given the message, its key and its state."""
 Begins = Callable[[S | None, M, Context], Decision[S] | Refused]
 Hears = Callable[[S, M, Context], Decision[S] | Refused]
 Answers = Callable[[S, P, Q, Context], Decision[S] | Refused]
@@ -32,7 +32,7 @@ Answers = Callable[[S, P, Q, Context], Decision[S] | Refused]
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """One registered handler, and the rows that it wants beside its own. Called with whatever state there is."""
+    """One registered handler, and the other rows that it needs. Called with the state, or None."""
 
     function: Callable[[Any, Any, Context], Decision[Any] | Refused]
     locks: Callable[[Any, str, Any], Refs] | None = None
@@ -44,11 +44,11 @@ class Core(Generic[S]):
     `@core.answers(…)` on the handlers, which stay plain functions.
 
     Each takes two declarations of other rows, both functions of message, key and state: `locks`, rows to lock and
-    perhaps change; `reads`, rows to look at.
+    perhaps change; `reads`, rows to read.
     """
 
     def __init__(self, kind: type[S], *, missing: Refused | None = None) -> None:
-        """`missing`: what a command is told for whose key there is no row."""
+        """`missing`: the refusal of a command for whose key there is no row."""
         self.kind = kind
         self.missing = missing
         self.handlers: dict[type[Any], Handling] = {}
@@ -64,7 +64,7 @@ class Core(Generic[S]):
     ) -> Callable[[Begins[S, M]], Begins[S, M]]: ...
 
     def begins(self, *messages: type[Any], locks: Any = None, reads: Any = None) -> Any:
-        """Register the handler of messages that may meet no row: `handler(state or None, message, context)`."""
+        """Register the handler of messages that may find no row: `handler(state or None, message, context)`."""
 
         def register(function: Begins[S, Any]) -> Begins[S, Any]:
             for message in _checked(messages):
@@ -84,8 +84,8 @@ class Core(Generic[S]):
     ) -> Callable[[Hears[S, M]], Hears[S, M]]: ...
 
     def on(self, *messages: type[Any], locks: Any = None, reads: Any = None) -> Any:
-        """Register the handler of messages that meet a row: `handler(state, message, context)`. Without a row a command
-        is refused as `missing` says; facts, timers and reports change nothing."""
+        """Register the handler of messages that need a row: `handler(state, message, context)`. Without a row a command
+        is refused with `missing`; facts, timers and reports change nothing."""
 
         def register(function: Hears[S, Any]) -> Hears[S, Any]:
             for message in _checked(messages):
@@ -119,7 +119,7 @@ class Core(Generic[S]):
         return register
 
     def decide(self, state: S | None, message: object, context: Context) -> Decision[S] | Refused:
-        """Answer one message. Pure: the same arguments give the same answer."""
+        """Decide one message. Pure: the same arguments give the same decision."""
         answer: Decision[S] | Refused = self.handlers[type(message)].function(state, message, context)
         return answer
 
@@ -193,7 +193,7 @@ def _with_operation(
 
 
 def _of_row(rows: Callable[[Any, str, Any], Refs] | None) -> Callable[[Any, str, Any], Refs] | None:
-    """What nobody handles needs no rows."""
+    """A message that finds no row is not handled, so it needs no other rows."""
     if rows is None:
         return None
     return lambda message, key, state: () if state is None else rows(message, key, state)
@@ -209,7 +209,7 @@ def context_at(
     attempts: Sequence[Attempt] = (),
     message_id: UUID | None = None,
 ) -> Context:
-    """A context for a unit test or a trial."""
+    """A context for a unit test."""
     return Context(
         at or datetime(2026, 1, 1, tzinfo=UTC),
         key,

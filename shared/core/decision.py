@@ -1,4 +1,4 @@
-"""What a message brings about, what it refuses, and what surrounds it."""
+"""The decision about a message, its refusal, and its context."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ R = TypeVar("R")
 
 
 class TimerMessage(Struct):
-    """Base of what a timer says when it is due."""
+    """Base of the messages that timers deliver."""
 
 
 class Report(Struct):
-    """Base of what an outside system tells by a callback (a provider's webhook)."""
+    """Base of what an outside system reports in a callback (a provider's webhook)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """Hand `message` to the core at `due`. One timer per key and name: a new one replaces the old."""
+    """Delivers `message` to the core at `due`. One timer per key and name: a new one replaces the old."""
 
     due: datetime
     message: TimerMessage
@@ -53,14 +53,14 @@ class Ref(NamedTuple, Generic[R]):
 @fast
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[S]):
-    """What a message brings about. All of it is committed at once, or nothing."""
+    """The effects of a message. All of them are committed, or none."""
 
     state: S | None
     events: Sequence[Event] = ()
     operations: Sequence[Operation] = ()
     timers: Sequence[Timer] = ()
     cancel: Sequence[type[TimerMessage] | str] = ()
-    """Timers that are no longer wanted, by message class or name."""
+    """Timers to cancel, by message class or name."""
     records: Sequence[Record] = ()
     other_states: Mapping[Ref[Any], object] = field(default_factory=dict)
     """New states of other rows; the handler must have named them in `locks`."""
@@ -70,7 +70,7 @@ class Decision(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command is not possible. The state stays; whoever sent it reads why."""
+    """A command is refused. The state is unchanged; `text` tells the sender why."""
 
     code: str
     text: str
@@ -78,7 +78,7 @@ class Refused:
 
 
 class Context:
-    """What surrounds a message: its time, who sent it, and the rows that the handler asked for."""
+    """A message's time, sender and key, and the rows that its handler declared."""
 
     __slots__ = ("_ids", "actor", "at", "attempts", "calls", "key", "message_id", "operation", "rows", "store")
 
@@ -106,19 +106,19 @@ class Context:
         self.attempts = attempts
         """An operation's calls that did not succeed, the latest 20."""
         self.calls = calls
-        """How many calls were begun for the operation."""
+        """The number of calls that were begun for the operation."""
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:
-        """The state of a row that the handler named (`locks`, `reads`); None when there is no such row."""
+        """The state of a row that the handler declared (`locks`, `reads`); None if there is no such row."""
         return cast("R | None", self.rows[Ref(kind, key)])
 
     def new_id(self) -> UUID:
-        """A fresh id for a row. Derived from the message alone, so that the same decision made again, at whatever
-        time, gives the same ids; within the message they are in order."""
+        """A new id for a row. It is derived from the message only, so that the same decision made again gives the same
+        ids; within a message they are in order."""
         self._ids += 1
         return effect_id(self.message_id, "", self._ids)
 
     def named_id(self, *names: str) -> UUID:
-        """The id of what the message brings about under a name: the same whatever else the message brings about."""
+        """The id of an effect with a name: the same whatever the message's other effects are."""
         return effect_id(self.message_id, "\x00".join(names), 0)

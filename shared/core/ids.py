@@ -2,7 +2,7 @@
 
     time in milliseconds (48) | version (4) | fraction or random (12) | variant (2) | index or random (62)
 
-Those of our own messages are derived, so that what is made again has the same id.
+The ids of a service's own messages are derived, so that an effect made again has the same id.
 
 asyncpg's UUID is a `uuid.UUID`, equal to any other of the same value, and written in C: making one takes a quarter of
 the time, writing it as text a fifteenth. What comes from the database is of this class as well.
@@ -23,7 +23,7 @@ _RFC_VARIANT, _VARIANT = 0x2 << 62, 0x3 << 62
 _Uuid = pgproto.UUID
 
 NIL = UUID(int=0)
-"""Sorts before every other."""
+"""Sorts before every other id."""
 
 
 # Ids that are derived
@@ -43,7 +43,7 @@ def effect_id(cause: UUID, name: str, index: int) -> UUID:
 
 
 def mixed(id: UUID, salt: int) -> UUID:
-    """Another id of the same time: the ids that one id leads to at several places are told apart by a salt for each."""
+    """Another id of the same time, made different by a salt."""
     return uuid_of(id.int ^ (salt & 0x3FFFFFFFFFFFFFFF))
 
 
@@ -53,13 +53,13 @@ def salt_of(*parts: str) -> int:
 
 
 def hashed_id(*parts: str) -> UUID:
-    """A UUIDv8 of texts: for what has another name already, such as an Idempotency-Key."""
+    """A UUIDv8 of texts, for something that has a name already, such as an Idempotency-Key."""
     value = int.from_bytes(blake2b("\x00".join(parts).encode(), digest_size=16).digest())
     return uuid_of(value & ~_VERSION & ~_VARIANT | _VERSION_8 | _RFC_VARIANT)
 
 
 def derived_id(source: UUID, index: int, at: datetime) -> UUID:
-    """A UUIDv7 that is the same whenever it is derived again, for what has a time by itself.
+    """A UUIDv7 that is the same whenever it is derived again, for something with its own time.
 
     Sorts by the time `at` (to the microsecond, method 3 of section 6.2), then by `index`; the rest is a hash.
     """
@@ -70,11 +70,11 @@ def derived_id(source: UUID, index: int, at: datetime) -> UUID:
     return uuid_of(milliseconds << 80 | _VERSION_7 | (fraction * 4096 // 1000) << 64 | _RFC_VARIANT | tail)
 
 
-# Ids that are drawn, and bounds
+# Random ids, and bounds
 
 
 RANDOM_BITS = 74
-"""As many as `random_id` needs."""
+"""The number of random bits that `random_id` needs."""
 
 
 def random_id(milliseconds: int, random: int) -> UUID:
@@ -87,11 +87,11 @@ def lowest_id(at: datetime) -> UUID:
     return UUID(int=(at - _EPOCH) // timedelta(milliseconds=1) << 80)
 
 
-# What an id tells
+# The parts of an id
 
 
 def time_of(id: UUID) -> datetime | None:
-    """The time that a UUIDv7 tells, to the millisecond; None for any other id, and beyond the year 9999."""
+    """The time in a UUIDv7, to the millisecond; None for any other id, and after the year 9999."""
     milliseconds = id.int >> 80
     if _version(id) != 7 or milliseconds > _LAST_MILLISECOND:
         return None
@@ -99,7 +99,7 @@ def time_of(id: UUID) -> datetime | None:
 
 
 def last_64_bits(id: UUID) -> int:
-    """All that is random in it, or hashed."""
+    """Its random or hashed part."""
     return id.int & 0xFFFFFFFFFFFFFFFF
 
 
@@ -127,7 +127,7 @@ def uuid_from(text: str) -> UUID | None:
 
 
 def message_id(text: str) -> UUID:
-    """The id of a message, which is a UUID of version 7 or 8, in any form. Raises ValueError, which says why not."""
+    """The id of a message: a UUID of version 7 or 8, in any form. Raises ValueError that says what is wrong."""
     try:
         id = UUID(text)
     except ValueError:
@@ -141,7 +141,7 @@ def message_id(text: str) -> UUID:
 
 
 def plain_message_id(text: str) -> UUID | None:
-    """The same for the usual form, in a fraction of the time; None for what needs a closer look."""
+    """The same for the usual form, in a fraction of the time; None for any other form."""
     id = uuid_from(text)
     if id is None or text[19] not in "89ab":
         return None
@@ -149,4 +149,4 @@ def plain_message_id(text: str) -> UUID | None:
 
 
 _LAST_TIME = f"{_LAST_MILLISECOND >> 16:08x}-{_LAST_MILLISECOND & 0xFFFF:04x}"
-"""The last millisecond, as the text of a UUIDv7 begins with it."""
+"""The last millisecond, as the beginning of a UUIDv7."""

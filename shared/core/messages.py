@@ -20,7 +20,7 @@ class Topic:
 
 
 class Message(BaseModel):
-    """What is sent. Subclasses say type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
+    """Base of messages. Subclasses set type and topic: `class OrderPaid(Event, type="order.paid", topic=ORDERS)`."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -48,7 +48,7 @@ class Event(Message):
 
 
 class Command(Message):
-    """A wish, imperative: it may be refused. Unknown fields are an error that names them."""
+    """A request, imperative: it may be refused. Unknown fields are an error that names them."""
 
 
 MESSAGES: dict[tuple[str, int], type[Message]] = {}
@@ -61,18 +61,18 @@ class Problem(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     field: str
-    """Where: a path such as `items.0.quantity`, or empty for the whole."""
+    """A path such as `items.0.quantity`, or empty for the whole message."""
     code: str
     """Machine-readable, stable: `unknown_sku`."""
     text: str
-    """For a person."""
+    """For people to read."""
 
 
 class Refusal(Event):
     """A command was refused and changed nothing. Lists every problem at once."""
 
     command: str
-    """Wire type of what was refused."""
+    """The wire type of the refused command."""
     command_id: str
     code: str
     text: str
@@ -80,7 +80,7 @@ class Refusal(Event):
 
 
 class Attempt(BaseModel):
-    """One try of a call to the outside that did not succeed."""
+    """One attempt of a call to an outside system that did not succeed."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 

@@ -1,6 +1,6 @@
 """Money: an integer number of minor units and an ISO 4217 currency. Never a float.
 
-Shared because every service adds, splits and shows amounts and must agree to the last minor unit.
+Shared because all services add, split and display amounts, and must agree to the last minor unit.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def decimal_string(amount: int, currency: str) -> str:
 
 
 def parse_decimal(text: str, currency: str) -> int:
-    """Minor units of a decimal string. Raises ValueError when it has more decimals than the currency."""
+    """Minor units of a decimal string. Raises ValueError if it has more decimals than the currency."""
     minor = Decimal(text).scaleb(exponent(currency))
     if not minor.is_finite() or minor != minor.to_integral_value():
         raise ValueError(f"{text!r} is not a whole number of minor units of {currency}")

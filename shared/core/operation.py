@@ -1,4 +1,4 @@
-"""A call to the outside, how it can end, and what a gateway may say of it."""
+"""Calls to outside systems, how they can end, and what a gateway may answer instead."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ class Outcome(Struct):
     """How an operation ended, handed to the core as a message."""
 
     answers: ClassVar[type[Operation] | None] = None
-    """The class of operations that ends so."""
+    """The class of operations that this is an outcome of."""
 
 
 class FailedOutcome(Outcome):
-    """The outside said no, for good. `text` says what to fix."""
+    """The outside system permanently refused. `text` says what to fix."""
 
     code: str
     text: str
 
 
 class UnresolvedOutcome(Outcome):
-    """Nobody could find out whether it was done. `text` is the last error."""
+    """It is unknown whether it was done. `text` is the last error."""
 
     text: str
 
 
 class Settings(TypedDict, total=False):
-    """What a class of operations says of itself: `class HoldDeposit(Operation, safe_to_repeat=True)`."""
+    """The settings of a class of operations: `class HoldDeposit(Operation, safe_to_repeat=True)`."""
 
     timeout: float
     first_retry: float
@@ -44,7 +44,7 @@ class Settings(TypedDict, total=False):
 
 
 class Operation(Struct):
-    """A call to the outside, requested by a core; a gateway performs it.
+    """A call to an outside system. A core requests it, a gateway performs it.
 
         class HoldDeposit(Operation, safe_to_repeat=True, timeout=10.0):
             card: str
@@ -52,29 +52,29 @@ class Operation(Struct):
             class Done(Outcome):
                 hold: str
 
-    Each class has outcomes of its own: `Done`, which it declares, and `Failed` and `Unresolved`, which it declares only
-    to add fields.
+    Each class has its own outcomes: `Done`, which it declares, and `Failed` and `Unresolved`, which it declares only to
+    add fields.
     """
 
     timeout: ClassVar[float] = 30.0
-    """Seconds that one attempt may take."""
+    """Seconds allowed for one attempt."""
     first_retry: ClassVar[float] = 1.0
-    """Seconds before the second attempt where the gateway names none; doubled each time, with jitter."""
+    """Seconds before the second attempt, unless the gateway names a time; doubled each time, with jitter."""
     longest_retry: ClassVar[float] = 3600.0
-    """Seconds that back-off grows to."""
+    """The maximum back-off, in seconds."""
     give_up_after: ClassVar[timedelta | None] = timedelta(hours=1)
-    """How long it is tried, from when it was first wanted. None: until it is done."""
+    """How long it is tried, from when it was first requested. None: until it is done."""
     deadline_is_strict: ClassVar[bool] = False
-    """No call is begun after the deadline, even if none was made before: the core is told `Failed("not_tried")`.
-    Otherwise an operation that could not be tried in time waits until it can, and is given up after a real try."""
+    """True: no call begins after the deadline, even if none was made before, and the outcome is `Failed("not_tried")`.
+    False: an operation that could not be tried in time waits until it can, and is given up after a real attempt."""
     safe_to_repeat: ClassVar[bool] = False
-    """The outside knows a repetition by its idempotency key, so an unknown outcome is settled by asking again. The
-    beginning of a call that is not safe to repeat is committed before the call."""
+    """The outside system recognises a repetition by its idempotency key, so an unknown outcome is resolved by repeating
+    the call. The beginning of a call that is not safe to repeat is committed before the call."""
     key_lives: ClassVar[timedelta | None] = None
-    """How long the outside remembers an idempotency key, from when the operation was first wanted. After that even an
-    operation that is safe to repeat is looked for (`find`) before it is performed. None: for ever."""
+    """How long the outside system remembers an idempotency key, from when the operation was first requested. After
+    that, even an operation that is safe to repeat is checked (`find`) before it is performed. None: forever."""
     serial: ClassVar[bool] = False
-    """One at a time per key, in the order in which they were wanted."""
+    """One at a time per key, in the order in which they were requested."""
 
     class Failed(FailedOutcome): ...
 
@@ -94,31 +94,31 @@ class Operation(Struct):
                 setattr(cls, name, type(name, (outcome,), names))
 
     def destination(self) -> str:
-        """The outside system that the call goes to: what is paused, and limited in its rate, as one."""
+        """The outside system that the call goes to. It is paused, and limited in its rate, as a whole."""
         return type(self).__qualname__
 
     def about(self) -> str:
-        """What tells it from others of its kind that the same message wants (an item, an endpoint). Its id is derived
-        from it, and so is the same when the message is decided again, whatever else has changed by then."""
+        """What distinguishes it from others of its kind that the same message requests (an item, an endpoint). Its id
+        is derived from this, and so is the same if the message is decided again, even if other things have changed."""
         return ""
 
     def idempotency_key(self, id: UUID) -> str:
-        """What the outside knows a repetition by. `id` is the operation's own, derived from the message that wanted it;
-        where what is done has a name of its own (an order's second charge), that name is the better key."""
+        """How the outside system recognises a repetition. `id` is the operation's id, derived from the message that
+        requested it; if the effect has a name of its own (an order's second charge), that name is the better key."""
         return str(id)
 
     def deadline(self, wanted: datetime) -> datetime | None:
-        """When it is given up, if nothing came of it. None: never."""
+        """When it is given up if it has not succeeded. None: never."""
         return None if self.give_up_after is None else wanted + self.give_up_after
 
     def books_asked_until(self, wanted: datetime) -> datetime | None:
-        """Until when the outside's books are asked again, after the deadline, where they do not answer whether it was
-        done. None or the deadline: they are asked once."""
+        """Until when, after the deadline, the outside system's records are checked again if they cannot be read. None,
+        or the deadline: they are checked once."""
         return self.deadline(wanted)
 
     @classmethod
     def outcomes(cls) -> tuple[type[Outcome], ...]:
-        """All ways in which it can end."""
+        """All its outcomes."""
         return tuple(outcome for _, outcome in _nested_outcomes(cls))
 
 
@@ -137,15 +137,15 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A gateway's answer: nobody knows whether it was done (a time-out). Before a repetition the shell asks `find`."""
+    """A gateway's answer: it is unknown whether it was done (a timeout). The shell calls `find` before repeating it."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class NotTried:
-    """A gateway's answer: no call was made (the circuit is open, its turn had not come). Changes neither the number of
-    attempts nor the doubt. `after` in seconds, or the operation's own back-off."""
+    """A gateway's answer: no call was made (the circuit is open, the rate limit is reached). Changes neither the number
+    of attempts nor the state "in doubt". `after` in seconds, or the operation's own back-off."""
 
     error: str
     after: float | None = None
@@ -153,15 +153,15 @@ class NotTried:
 
 @dataclass(frozen=True, slots=True)
 class OperatorFault:
-    """A gateway's answer: certainly not done, because of how we are set up (401, 403, a wrong URL), not because of this
-    operation. Its destination is paused until a call succeeds or a person resumes it. `text` is for operators, and
+    """A gateway's answer: certainly not done, because of a configuration error (401, 403, a wrong URL) and not because
+    of this operation. Its destination is paused until a call succeeds or staff resume it. `text` is for operators and
     says what to fix; it never reaches a customer."""
 
     text: str
 
 
 NoOutcome = Retry | Unknown | NotTried | OperatorFault
-"""What a gateway may answer instead of an outcome: the operation stays wanted."""
+"""What a gateway may answer instead of an outcome: the operation stays open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""A conversation with cores, without any shell: messages go in, and what they bring about is kept.
+"""Drives cores in a test, without a shell: messages go in, and their effects are kept.
 
     rental = Scenario(rentals, bikes).given(BikeRequested(bike="b1", deposit=usd(50)))
     rental.answer(HoldDeposit, HoldDeposit.Done(hold="pi_1"))
     assert rental.published == [BikeReserved(bike="b1", until=rental.at + RESERVATION)]
 
-Every decision is checked for what must hold of all of them: see `checks`.
+Every decision is checked for what must hold for all of them: see `checks`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ P = TypeVar("P", bound=Operation)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NEVER_DONE = ("gave_up", "not_tried")
-"""Codes with which an operation ends without a last call."""
+"""The codes of operations that end without a last call."""
 MOST_TIMERS = 1000
-"""That one stretch of time may see, lest a timer that sets itself again at once goes on for ever."""
+"""The most timers in one stretch of time, so that a timer that sets itself again immediately does not go on forever."""
 
 
 class Sent(NamedTuple):
@@ -40,17 +40,17 @@ class Sent(NamedTuple):
 
 
 class Brought:
-    """What messages brought about, in order."""
+    """The effects of messages, in order."""
 
     def __init__(self, entries: Iterable[tuple[str, object]] = ()) -> None:
         self.entries: list[tuple[str, object]] = [*entries]
-        """With the key of the message that brought them."""
+        """Each with the key of its message."""
 
     def of(self, *kinds: type[T]) -> list[T]:
         return [entry for _, entry in self.entries if isinstance(entry, kinds)]
 
     def about(self, key: str) -> Brought:
-        """What messages of one key brought about."""
+        """The effects of messages of one key."""
         return Brought(pair for pair in self.entries if pair[0] == key)
 
     @property
@@ -75,8 +75,8 @@ class Brought:
 
 
 class Scenario(Generic[S]):
-    """One key of a core, and every other row that its messages meet. Commands to other keys are carried out when one of
-    the cores handles them."""
+    """One key of a core, and all other rows that its messages need. Commands to other keys are delivered if one of the
+    cores handles them."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Scenario(Generic[S]):
         rows: Mapping[Ref[Any], object] | None = None,
         check: Callable[[Step], None] | None = None,
     ) -> None:
-        """`pace`: the time from one message to the next. `check`: what else must hold of each decision."""
+        """`pace`: the time from one message to the next. `check`: what else must hold for each decision."""
         self.core, self.key, self.actor, self.store = core, key, actor, store
         self.at, self.pace = at, pace
         self.rows: dict[Ref[Any], Any] = dict(rows or {})
@@ -101,7 +101,7 @@ class Scenario(Generic[S]):
         self.refused: Refused | None = None
         """Why the last message was refused."""
         self.last = Brought()
-        """What the last call brought about, commands to other keys and all."""
+        """The effects of the last call, including those of commands to other keys."""
         self.all = Brought()
         self._check = check
         self._handlers = {kind: (one, one.handlers[kind]) for one in (core, *others) for kind in one.handlers}
@@ -110,7 +110,7 @@ class Scenario(Generic[S]):
     # What happens
 
     def given(self, *messages: object) -> Self:
-        """Messages of the past, to the scenario's own key."""
+        """Earlier messages, to the scenario's own key."""
         for message in messages:
             self.hear(message)
         return self
@@ -130,7 +130,7 @@ class Scenario(Generic[S]):
         return self
 
     def refuses(self, message: object, key: str | None = None, *, actor: str | None = None) -> Refused:
-        """A command that must be refused; the answer."""
+        """A command that must be refused; returns the refusal."""
         refused = self.offer(message, key, actor=actor)
         assert refused is not None, f"{type(message).__qualname__} was not refused"
         return refused
@@ -165,8 +165,8 @@ class Scenario(Generic[S]):
         calls: int | None = None,
         key: str | None = None,
     ) -> Self:
-        """The outside answers an open operation: this one, or the only one of its kind. `after`: errors of earlier
-        calls; `calls`: how many were begun, where that is not one more."""
+        """End an open operation: this one, or the only one of its kind. `after`: errors of earlier calls; `calls`: the
+        number of calls that were begun, if it is not one more than that."""
         wanted: Operation = self.operation(operation, key) if isinstance(operation, type) else operation
         place = self._place(wanted, key)
         assert type(outcome) in wanted.outcomes(), f"{outcome} does not answer {wanted}"
@@ -189,7 +189,7 @@ class Scenario(Generic[S]):
         return self
 
     def let_time_pass(self, duration: timedelta) -> Self:
-        """Timers that become due meanwhile go off, in their order."""
+        """Let time pass. Timers that become due go off, in their order."""
         self.last, end = Brought(), self.at + duration
         for _ in range(MOST_TIMERS):
             due = min(self.pending, key=lambda name: self.pending[name].due, default=None)
@@ -200,7 +200,7 @@ class Scenario(Generic[S]):
         raise AssertionError(f"more than {MOST_TIMERS} timers in {duration}")
 
     def let_go_off(self, timer: type[TimerMessage] | str, key: str | None = None) -> Self:
-        """Let one timer's time come, by message class or name."""
+        """Let one timer go off, by message class or name."""
         name = self._timer_name(timer, key)
         assert name in self.pending, f"no timer {name} is pending: {[*self.pending]}"
         self.last = Brought()
@@ -208,7 +208,7 @@ class Scenario(Generic[S]):
         return self
 
     def put(self, kind: type[T], key: str, state: T) -> Self:
-        """Have a row be there."""
+        """Set the state of a row."""
         self.rows[Ref(kind, key)] = state
         return self
 
@@ -243,7 +243,7 @@ class Scenario(Generic[S]):
 
     @property
     def published(self) -> list[Event]:
-        """By the last call; all so far are in `all.published`."""
+        """The events of the last call; `all.published` has all events so far."""
         return self.last.published
 
     @property
@@ -338,7 +338,7 @@ class Scenario(Generic[S]):
         return self.key if key is None else key, timer if isinstance(timer, str) else timer.__name__
 
     def _place(self, wanted: Operation, key: str | None) -> int:
-        """This very operation, or else the oldest that is equal to it."""
+        """The place of this operation, or of the oldest that is equal to it."""
         places = [place for place, (owner, one) in enumerate(self.open) if key in (None, owner) and one == wanted]
         assert places, f"{wanted} is not open: {self.open}"
         return next((place for place in places if self.open[place][1] is wanted), places[0])

@@ -106,7 +106,7 @@ class Ride(Record):
     bike: str
 
 
-rentals = Core(Rental, missing=Refused("unknown_rental", "There is no such rental."))
+rentals = Core(Rental, missing=Refused("unknown_rental", "Unknown rental."))
 bikes = Core(Bike)
 
 
@@ -125,11 +125,11 @@ def own_bike(message: object, key: str, rental: Rental) -> list[Ref[Bike]]:
 @rentals.begins(RequestBike, locks=lambda request, key, rental: [Ref(Bike, request.bike)])
 def requested(rental: Rental | None, request: RequestBike, context: Context) -> Decision[Rental] | Refused:
     if rental is not None:
-        return Refused("already_requested", "This rental exists; ask for its status instead.")
+        return Refused("already_requested", "This rental exists already. Check its status instead.")
     change = RentalChange(Rental(Status.REQUESTED, request.bike), context)
     bike = change.other(Bike, request.bike) or Bike()
     if bike.rented:
-        return Refused("bike_rented", "Somebody else has this bike.")
+        return Refused("bike_rented", "This bike is already rented.")
     change.put(Bike, request.bike, Bike(rented=True, rides=bike.rides + 1))
     change.request(HoldDeposit(request.deposit))
     change.timer(context.at + RESERVATION, ReservationOver())

@@ -75,8 +75,8 @@ class TestSettings:
         assert (Refund.timeout, Refund.safe_to_repeat, Refund.give_up_after) == (30.0, True, None)
 
     def test_an_unknown_one_is_an_error(self) -> None:
-        with pytest.raises(TypeError, match="no setting patience"):
-            type("Wrong", (Operation,), {}, patience=1)
+        with pytest.raises(TypeError, match="no setting pace"):
+            type("Wrong", (Operation,), {}, pace=1)
 
 
 class TestFields:
@@ -117,7 +117,7 @@ class TestFields:
         with pytest.raises(ValueError, match="is negative"):
             Positive(-1)
 
-    def test_a_decorator_beside_the_base_is_an_error(self) -> None:
+    def test_a_decorator_in_addition_to_the_base_is_an_error(self) -> None:
         with pytest.raises(TypeError, match="leave the decorator out"):
 
             @dataclass(frozen=True, slots=True)

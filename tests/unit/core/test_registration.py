@@ -70,7 +70,7 @@ class TestWithoutARow:
         assert rentals.decide(None, message, context(HoldDeposit(50))) == Decision(None)
 
     def test_a_command_is_refused_as_the_core_says(self) -> None:
-        assert rentals.decide(None, GiveBike(), context()) == Refused("unknown_rental", "There is no such rental.")
+        assert rentals.decide(None, GiveBike(), context()) == Refused("unknown_rental", "Unknown rental.")
 
     def test_no_other_rows_are_asked_for(self) -> None:
         handling = rentals.handlers[GiveBike]

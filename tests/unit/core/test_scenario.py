@@ -52,7 +52,7 @@ class TestConversation:
         assert rental.row(Bike, "b1") == Bike(rented=True, rides=1)
         assert rental.timer(ReservationOver) == Timer(due, ReservationOver())
 
-    def test_a_deposit_that_is_held_too_late_is_given_back(self) -> None:
+    def test_a_deposit_that_is_held_too_late_is_released(self) -> None:
         rental = requested().let_time_pass(RESERVATION)
 
         rental.answer(HoldDeposit, HoldDeposit.Done("pi_1"))
@@ -134,17 +134,17 @@ class TestAnswers:
 
 class TestTime:
     def test_timers_go_off_in_their_order_at_their_time(self) -> None:
-        heard: list[tuple[str, Any]] = []
-        rental = Scenario(rentals, bikes, check=lambda step: heard.append((step.ref.key, step.at)))
+        steps: list[tuple[str, Any]] = []
+        rental = Scenario(rentals, bikes, check=lambda step: steps.append((step.ref.key, step.at)))
         rental.hear(RequestBike(bike="b1"), "late").at -= timedelta(minutes=5)
         rental.hear(RequestBike(bike="b2"), "early")
-        heard.clear()
+        steps.clear()
         start = rental.at
 
         rental.let_time_pass(timedelta(hours=1))
 
-        assert [key for key, _ in heard] == ["early", "late"]
-        assert heard[0][1] == start + RESERVATION
+        assert [key for key, _ in steps] == ["early", "late"]
+        assert steps[0][1] == start + RESERVATION
         assert rental.at == start + timedelta(hours=1)
         assert rental.pending == {}
 
@@ -225,7 +225,7 @@ class TestChecks:
         with pytest.raises(AssertionError, match="b1 is broken"):
             Scenario(rentals, bikes, check=one_rental_per_bike).hear(RequestBike(bike="b1"))
 
-    def test_nobody_handles_it(self) -> None:
+    def test_a_message_without_a_handler(self) -> None:
         class Unheard(Event):
             pass
 
