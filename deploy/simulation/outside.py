@@ -182,7 +182,8 @@ def operation_key(operation: Any) -> str:
 
 
 def told(answer: object) -> str:
-    parts = [f"{n}={getattr(answer, n)}" for n in ("status", "code", "error", "reference") if getattr(answer, n, "")]
+    result = getattr(answer, "result", answer)
+    parts = [f"{n}={getattr(result, n)}" for n in ("status", "code", "error", "reference") if getattr(result, n, "")]
     return f"→ {type(answer).__name__} {' '.join(parts)}".rstrip()
 
 

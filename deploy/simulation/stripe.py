@@ -17,19 +17,20 @@ from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
     ChargeReported,
+    ChargeResult,
     ChargeStatus,
     FindCharge,
     FindRefund,
     RefundCharge,
     RefundProgress,
     RefundReported,
+    RefundResult,
 )
 from shared.contracts.values import Card
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
 """Posts a callback to payments: event id, order, store, report. False when nobody took it."""
-IntentStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
 TOO_EARLY = "too early to say: the request may still be on its way"
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
@@ -45,6 +46,10 @@ class MadeRefund:
     def lasts(self) -> bool:
         return self.status == "succeeded"
 
+    @property
+    def result(self) -> RefundResult:
+        return RefundResult(self.id, self.status, "lost" if self.status == "failed" else "")
+
 
 @dataclass
 class Intent:
@@ -54,7 +59,7 @@ class Intent:
     attempt: int
     amount: int
     currency: str
-    status: IntentStatus
+    status: ChargeStatus
     code: str = ""
     refunds: list[MadeRefund] = field(default_factory=list)
 
@@ -66,8 +71,13 @@ class Intent:
     def refunded(self) -> int:
         return sum(refund.amount for refund in self.refunds if refund.status != "failed")
 
+    @property
+    def result(self) -> ChargeResult:
+        url = f"https://bank.example/{self.id}" if self.status == "requires_action" else ""
+        return ChargeResult(self.id, self.status, self.captured, url, VISA, self.code, self.code)
 
-CARDS: dict[str, IntentStatus] = {
+
+CARDS: dict[str, ChargeStatus] = {
     "pm_good": "succeeded",
     "pm_declined": "failed",
     "pm_3ds": "requires_action",
@@ -160,14 +170,14 @@ class Stripe(Outside):
         match operation:
             case RefundCharge():
                 made = self._made(operation.charge, operation.refund)
-                return RefundCharge.Done(made.id, made.status) if made else None
+                return RefundCharge.Done(made.result) if made else None
             case ChargeCard():
                 intent = self._intent(operation.order, operation.attempt)
                 if intent is None:
                     return None
                 if intent.status == "failed":
                     return ChargeCard.Failed(intent.code, intent.code, intent.id, VISA)
-                return ChargeCard.Done(intent.id, _charge_status(intent), intent.captured, _url(intent), VISA)
+                return ChargeCard.Done(intent.result)
         return None
 
     def _intent(self, order: str, attempt: int) -> Intent | None:
@@ -214,9 +224,9 @@ class Stripe(Outside):
         if status == "processing":
             self._later(lambda: self._settle(intent, "succeeded" if self.rng.random() < 0.7 else "failed"))
         self._tell_intent(intent)
-        return ChargeCard.Done(intent.id, _charge_status(intent), intent.captured, _url(intent), VISA)
+        return ChargeCard.Done(intent.result)
 
-    def _settle(self, intent: Intent, status: IntentStatus) -> None:
+    def _settle(self, intent: Intent, status: ChargeStatus) -> None:
         if intent.status == "processing":
             intent.status = status
             intent.code = "do_not_honor" if status == "failed" else ""
@@ -237,22 +247,22 @@ class Stripe(Outside):
     def _cancel(self, cancel: CancelCharge) -> Outcome:
         intent = self.intents[cancel.reference]
         if intent.status == "succeeded":
-            return CancelCharge.Done("succeeded", intent.captured, VISA)
+            return CancelCharge.Done(intent.result)
         if intent.status == "processing":
             return CancelCharge.Failed("unexpected_state", "The payment is processing at Stripe; look there.")
         if intent.status != "cancelled":
             intent.status = "cancelled"
             self._tell_intent(intent)
-        return CancelCharge.Done("cancelled")
+        return CancelCharge.Done(intent.result)
 
     def _find(self, wanted: FindCharge) -> Answer:
         intent = self.intents.get(wanted.reference) or self._intent(wanted.order, wanted.attempt)
         if intent is None and self._asked(wanted.order, wanted.attempt):
             return Unknown(TOO_EARLY)
         if intent is None:
-            return FindCharge.Done("", "failed", code="not_charged", text="Stripe has no such payment.")
-        status = _charge_status(intent)
-        return FindCharge.Done(intent.id, status, intent.captured, _url(intent), VISA, intent.code, intent.code)
+            text = "Stripe has no such payment."
+            return FindCharge.Done(ChargeResult("", "failed", code="not_charged", text=text))
+        return FindCharge.Done(intent.result)
 
     # Refunds
 
@@ -270,7 +280,7 @@ class Stripe(Outside):
         if pending:
             status: RefundProgress = "succeeded" if self.rng.random() < 0.8 else "failed"
             self._later(lambda: self._settle_refund(intent, made, status))
-        return RefundCharge.Done(made.id, made.status)
+        return RefundCharge.Done(made.result)
 
     def _settle_refund(self, intent: Intent, made: MadeRefund, status: RefundProgress) -> None:
         made.status = status
@@ -283,20 +293,17 @@ class Stripe(Outside):
         made = self._made(wanted.charge, wanted.refund)
         if made is None and self._asked(wanted.order, wanted.refund):
             return Unknown(TOO_EARLY)
-        return FindRefund.Done(made.id, made.status) if made else FindRefund.Done("", "failed", "not_refunded")
+        return FindRefund.Done(made.result if made else RefundResult("", "failed", "not_refunded"))
 
     # Callbacks
 
     def _tell_intent(self, intent: Intent) -> None:
         if intent.status == "processing":
             return
-        report = ChargeReported(
-            intent.attempt, intent.id, _charge_status(intent), intent.captured, _url(intent), VISA, intent.code, ""
-        )
-        self._tell(intent, report)
+        self._tell(intent, ChargeReported(intent.attempt, intent.result))
 
     def _tell_refund(self, intent: Intent, made: MadeRefund) -> None:
-        self._tell(intent, RefundReported(made.refund, made.id, made.status, "" if made.status != "failed" else "lost"))
+        self._tell(intent, RefundReported(made.refund, made.result))
 
     def _tell(self, intent: Intent, report: Report) -> None:
         self._events += 1
@@ -353,11 +360,3 @@ class Stripe(Outside):
 def _sent(operation: object) -> object:
     """What of an operation Stripe gets to see."""
     return replace(operation, since=None, until=None) if isinstance(operation, ChargeCard) else operation
-
-
-def _charge_status(intent: Intent) -> ChargeStatus:
-    return intent.status
-
-
-def _url(intent: Intent) -> str:
-    return f"https://bank.example/{intent.id}" if intent.status == "requires_action" else ""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.domain import payments
+from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
 from services.payments.domain.payment import Payment
@@ -17,8 +17,7 @@ from services.payments.gauges import GAUGES
 from services.payments.http import routes
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
-from shared.contracts.checkout import ORDERS
-from shared.contracts.payments import COMMANDS, EMITS, PaymentsRefused
+from shared.contracts import checkout, payments
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
@@ -31,10 +30,26 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
     providers = Providers({"stripe": stripe})
     return Service(
         name="payments",
-        cores=[payments],
-        consumes=[COMMANDS, ORDERS],
-        emits=EMITS,
-        refusal=PaymentsRefused,
+        cores=CORES,
+        consumes={
+            payments.COMMANDS: [payments.RefundPayment, payments.SettlePayment],
+            checkout.ORDERS: [checkout.OrderPaymentRequested, checkout.OrderCancelled, checkout.OrderExpired],
+        },
+        emits={
+            payments.EVENTS: [
+                payments.PaymentActionRequired,
+                payments.PaymentCaptured,
+                payments.PaymentDeclined,
+                payments.PaymentUnresolved,
+                payments.PaymentSettled,
+                payments.PaymentSettlementContradicted,
+                payments.PaymentCancelled,
+                payments.PaymentRefunded,
+                payments.PaymentRefundFailed,
+                payments.PaymentSurplusRefunded,
+            ]
+        },
+        refusal=payments.PaymentsRefused,
         storage=storage,
         gateways={
             ChargeCard: providers,

@@ -98,9 +98,9 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
         "captured": payment.captured,
         "refunded": payment.refunded,
         "pending": payment.pending,
-        "left": payment.left,
+        "refundable": payment.refundable,
         "unresolved": payment.unresolved,
-        "items": [{"item": share.item, "left": share.amount} for share in payment.shares_left()],
+        "items": [{"item": share.item, "refundable": share.amount} for share in payment.refundable_shares()],
         "attempts": [
             {
                 "attempt": attempt.number,
@@ -205,7 +205,7 @@ def _parsed(given: Mapping[str, str], name: str, parse: Callable[[str], Any]) ->
     try:
         return parse(given[name])
     except (ValueError, OverflowError):
-        raise bad_request(f"The parameter {name} is not right.") from None
+        raise bad_request(f"The parameter `{name}` is invalid.") from None
 
 
 def _moment(text: str) -> datetime:

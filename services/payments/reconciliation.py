@@ -1,7 +1,6 @@
-"""Does our ledger agree with the provider's own records? Each disagreement is named; unknown outcomes are listed.
+"""Compares our ledger with the provider's own records: names each disagreement, and lists unknown outcomes.
 
-Used by `orderbus check`. Run it when nothing is in flight, or with `before` set to a moment by which callbacks have
-surely come.
+Run it when nothing is in flight, or with `before` set to a time whose callbacks have all arrived.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Problem = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """Money that moved, as one side has it: positive towards us, negative back. Minor units."""
+    """Money that moved, as one side has it: captures positive, refunds negative. Minor units."""
 
     reference: str
     """The provider's id: `pi_…`, `re_…`."""
@@ -36,7 +35,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One disagreement, in words for a person."""
+    """One disagreement, described for staff."""
 
     problem: Problem
     order: str
@@ -45,7 +44,7 @@ class Difference:
 
 
 async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> list[Movement]:
-    """What the ledger says of the provider's balance, by the provider's id."""
+    """The ledger's entries of the provider's balance, by the provider's id."""
     entry = ledger_entries.c
     statement = (
         sa.select(entry.reference, sa.func.sum(entry.amount), entry.currency, sa.func.min(entry.key))
@@ -60,7 +59,7 @@ async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> 
 
 
 async def own_faults(engine: AsyncEngine) -> list[Difference]:
-    """What is wrong with our books by themselves, and payments of unknown outcome."""
+    """Faults of our books by themselves, and payments of unknown outcome."""
     entry, row = ledger_entries.c, payments.c
     unbalanced = sa.select(sa.func.min(entry.key), sa.cast(entry.transaction, sa.Text)).group_by(
         entry.transaction, entry.currency
@@ -83,7 +82,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
             for key, transaction in await connection.execute(unbalanced.having(sa.func.sum(entry.amount) != 0))
         ]
         found += [
-            Difference("balance", key, "", f"The payment holds {held}, its ledger {entered} (minor units).")
+            Difference("balance", key, "", f"The payment has {held}, its ledger {entered} (minor units).")
             for key, held, entered in await connection.execute(apart)
         ]
         found += [
@@ -91,7 +90,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
                 "unresolved",
                 key,
                 reference or "",
-                "Outcome of a call to the provider unknown: look there, then settle it.",
+                "Outcome unknown. Check with the provider, then settle it.",
             )
             for key, reference in await connection.execute(unknown)
         ]
@@ -102,17 +101,17 @@ def compare(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Differ
     """Every movement that only one side has, or that differs; orders charged twice; balances per currency."""
     here, there = _by_reference(ours), _by_reference(theirs)
     found = [
-        Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}; our ledger has not.")
+        Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}, our ledger does not.")
         for reference, theirs in there.items()
         if reference not in here and theirs.amount
     ]
     for reference, mine in here.items():
         other = there.get(reference)
         if other is None and mine.amount:
-            text = f"Our ledger has {_words(mine)}; the provider has not."
+            text = f"Our ledger has {_words(mine)}, the provider does not."
             found.append(Difference("unknown_to_provider", mine.order, reference, text))
         elif other and (other.amount, other.currency) != (mine.amount, mine.currency):
-            text = f"Our ledger says {_words(mine)}, the provider {_words(other)}."
+            text = f"Our ledger has {_words(mine)}, the provider {_words(other)}."
             found.append(Difference("amount", mine.order, reference, text))
     return found + _charged_twice(there.values()) + _balances(here.values(), there.values())
 

@@ -1,4 +1,4 @@
-"""Payments' tables and how a payment becomes a row. The migrations create them; keep both alike."""
+"""Payments' tables and how a payment becomes a row. The migrations create the same tables: keep both alike."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ payments = state_table(
 
 
 def _record_table(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """The columns that every append-only table of ours begins with, then its own."""
+    """The columns that every append-only table begins with, then its own."""
     return sa.Table(
         name,
         metadata,
@@ -93,7 +93,7 @@ refunds = _record_table(
 
 
 def payment_columns(payment: Payment) -> Mapping[str, Any]:
-    """What SQL must find or guard."""
+    """What SQL searches or guards."""
     known = payment.paid or (payment.attempts[-1] if payment.attempts else None)
     return {
         "number": payment.number,

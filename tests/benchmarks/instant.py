@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.payments.domain.operations import ChargeCard
+from services.payments.domain.operations import ChargeCard, ChargeResult
 from services.registry import factory_of, settings_of
 from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings, load_settings
@@ -34,7 +34,7 @@ STAGES = "BENCHMARK_STAGES"
 
 
 def charged(operation: ChargeCard, key: str) -> Outcome:
-    return ChargeCard.Done(f"pi_{key}", "succeeded", operation.amount, card=outside.CARD)
+    return ChargeCard.Done(ChargeResult(f"pi_{key}", "succeeded", operation.amount, card=outside.CARD))
 
 
 def signed(operation: SignDownload, key: str) -> Outcome:

@@ -104,9 +104,9 @@ async def test_an_unknown_payment_method_is_a_neutral_decline(world: World) -> N
     customer = world.customer("Donald Knuth")
     order = await customer.buys("atlas", card="pm_unknown")
     declined = await order.shows(lambda it: it.latest.get("payment_status") == "failed", "the decline")
-    assert declined["message"] == "This payment method cannot be used; choose another one."
+    assert declined["message"] == "This payment method cannot be used. Choose another one."
     mail = await customer.gets_mail("did not go through")
-    assert "This payment method cannot be used; choose another one." in mail["text"]
+    assert "This payment method cannot be used. Choose another one." in mail["text"]
     read = [*await what_customers_read(world, [customer]), str(declined)]
     assert [text for text in read if any(word in text for word in FOR_STAFF)] == []
     (attempt,) = (await world.payment(order))["attempts"]
@@ -135,7 +135,7 @@ async def test_staff_settle_an_unknown_outcome(world: World, stack: Stack) -> No
         command = ("settle", "payment", order.number, "captured", "--reason", "Seen at Stripe.")
         refused = await orderbus(*command)
         assert refused.code != 0
-        assert "The provider's id of what moved is required." in refused.err
+        assert "Specify `reference`: the provider's id of the charge or refund." in refused.err
         settled = await orderbus(*command, "--reference", intent["id"], "--actor", "staff:tess")
         assert settled.code == 0
         paid = intent["amount"]

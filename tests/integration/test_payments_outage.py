@@ -1,7 +1,7 @@
-"""Stripe carries calls out and loses their answers, or refuses our key, for minutes. Nobody is told that a payment
-failed which was carried out, nobody pays twice, and what is the operator's fault reaches no customer.
+"""Stripe carries calls out and loses their answers, or refuses our key, for minutes. No payment that was made is
+reported as failed, no customer pays twice, and an operator's fault reaches no customer.
 
-The clock is moved: an outage of half an hour takes seconds. Customers pay again as soon as they are told to.
+The clock is moved: an outage of half an hour takes seconds. Customers pay again as soon as a payment failed.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class Shop:
             await self.pays(key)
 
     async def react(self) -> None:
-        """Whoever is told that the payment failed pays again."""
+        """Customers whose payment failed pay again."""
         events, self.seen = self.running.bus.events[self.seen :], len(self.running.bus.events)
         for event in events:
-            told_no = event.type in ("payment.declined", "payment.cancelled")
-            if told_no and event.body["attempt"] == self.attempts.get(event.key):
+            failed = event.type in ("payment.declined", "payment.cancelled")
+            if failed and event.body["attempt"] == self.attempts.get(event.key):
                 await self.pays(event.key)
 
     async def passes(self, minutes: float) -> None:
@@ -174,19 +174,19 @@ async def test_our_key_is_refused(shop: Shop, fault: str) -> None:
     assert all(KEY[-4:] not in str(event) for event in shop.running.bus.events)
 
 
-async def test_one_payment_method_that_nobody_knows_holds_up_nobody_else(shop: Shop) -> None:
-    await shop.pays("o-1", "pm_of_nobody")
+async def test_an_unknown_payment_method_holds_up_no_other_order(shop: Shop) -> None:
+    await shop.pays("o-1", "pm_unknown")
     for key in ORDERS[1:]:
         await shop.pays(key)
     await shop.until(lambda: len(shop.told("payment.captured")) == len(ORDERS), "captures")
     (declined,) = shop.told("payment.declined")
     assert (declined.key, declined.body["reason"]) == ("o-1", "payment_method_unusable")
-    assert declined.body["text"] == "This payment method cannot be used; choose another one."
-    assert "pm_of_nobody" in declined.body["detail"]
+    assert declined.body["text"] == "This payment method cannot be used. Choose another one."
+    assert "pm_unknown" in declined.body["detail"]
 
 
-async def test_what_nobody_could_find_out_is_settled_by_a_person(shop: Shop) -> None:
-    """Charged, the answer lost, Stripe's books not to be read, and the order's time over."""
+async def test_an_unresolved_charge_can_be_settled_manually(shop: Shop) -> None:
+    """Charged, the answer lost, Stripe's books unreadable, and the order's time to pay over."""
     await shop.stripe.control("POST", "webhooks/hold")
     await shop.stripe.control(
         "POST", "faults", kind="close_after", count=None, match={"path": INTENTS, "method": "POST"}

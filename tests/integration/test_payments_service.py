@@ -44,7 +44,7 @@ from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.stripe_sandbox_rig import KEY, SECRET, Receiver, Sandbox, listening, sandbox
 from tests.integration.test_shell_on_postgres import NoSource
-from tests.unit.payments.conversation import requested
+from tests.unit.payments.examples import requested
 
 TOKEN = "a-token-of-this-test"
 _ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
@@ -106,12 +106,12 @@ class Running:
             assert answer.status == 200, await answer.text()
             return await answer.json()
 
-    async def refund(self, key: str, **wish: Any) -> tuple[int, dict[str, Any]]:
-        return await self.command(key, "refund", **wish)
+    async def refund(self, key: str, **body: Any) -> tuple[int, dict[str, Any]]:
+        return await self.command(key, "refund", **body)
 
-    async def command(self, key: str, verb: str, **wish: Any) -> tuple[int, dict[str, Any]]:
+    async def command(self, key: str, verb: str, **body: Any) -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key, "X-Actor": "staff:anna"}
-        async with self.http.post(f"{self.url}/orders/o-1/{verb}", json=wish, headers=headers) as answer:
+        async with self.http.post(f"{self.url}/orders/o-1/{verb}", json=body, headers=headers) as answer:
             return answer.status, orjson.loads(await answer.read())
 
     async def faults(self) -> list[tuple[str, str]]:
@@ -185,7 +185,7 @@ async def test_an_order_is_paid_once_by_answer_and_callback(running: Running) ->
     await running.until("payment.captured")
     await running.stripe.settled()
     payment = await running.get("/orders/o-1/payment")
-    assert (payment["status"], payment["captured"], payment["left"]) == ("paid", 5000, 5000)
+    assert (payment["status"], payment["captured"], payment["refundable"]) == ("paid", 5000, 5000)
     assert payment["attempts"][0]["card"]["last4"] == "4242"
     entries = (await running.get("/ledger?kind=capture"))["entries"]
     assert sorted(entry["amount"] for entry in entries) == [-5000, 5000]
@@ -209,7 +209,7 @@ async def test_declined_then_another_card(running: Running) -> None:
     assert [(row["key"], row["captured"]) for row in found] == [("o-1", 5000)]
 
 
-async def test_an_open_3ds_attempt_is_called_off_for_the_next(running: Running) -> None:
+async def test_a_new_attempt_cancels_an_open_3ds_attempt(running: Running) -> None:
     await running.hears(paid_with("pm_card_threeDSecureRequired"))
     await running.until("payment.action_required")
     await running.hears(paid_with("pm_card_visa", 2))

@@ -22,10 +22,12 @@ from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
     ChargeReported,
+    ChargeResult,
     FindCharge,
     FindRefund,
     RefundCharge,
     RefundReported,
+    RefundResult,
 )
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe import StripeGateway
@@ -65,7 +67,7 @@ async def gateway(stripe_sandbox: Sandbox) -> AsyncIterator[StripeGateway]:
 
 
 def charge(method: str = "pm_card_visa", **changes: object) -> ChargeCard:
-    wish = ChargeCard(
+    request = ChargeCard(
         provider="stripe",
         order="o-1",
         store="s-1",
@@ -77,7 +79,7 @@ def charge(method: str = "pm_card_visa", **changes: object) -> ChargeCard:
         payment_method=method,
         since=datetime.now(UTC),
     )
-    return replace(wish, **changes)  # type: ignore[arg-type]
+    return replace(request, **changes)  # type: ignore[arg-type]
 
 
 def key_of(age: float = 0.0) -> str:
@@ -85,14 +87,14 @@ def key_of(age: float = 0.0) -> str:
     return str(random_id(int((time.time() - age) * 1000), secrets.randbits(RANDOM_BITS)))
 
 
-async def paid(gateway: StripeGateway, wish: ChargeCard | None = None) -> ChargeCard.Done:
-    done = await gateway.perform(wish or charge(), key_of())
+async def paid(gateway: StripeGateway, request: ChargeCard | None = None) -> ChargeResult:
+    done = await gateway.perform(request or charge(), key_of())
     assert isinstance(done, ChargeCard.Done)
-    return done
+    return done.result
 
 
-def refund_of(done: ChargeCard.Done, amount: int = 1999) -> RefundCharge:
-    return RefundCharge("stripe", "o-1", "s-1", "r-1", done.reference, amount, "USD", "requested_by_customer")
+def refund_of(paid: ChargeResult, amount: int = 1999) -> RefundCharge:
+    return RefundCharge("stripe", "o-1", "s-1", "r-1", paid.reference, amount, "USD", "requested_by_customer")
 
 
 async def test_a_good_card_pays(gateway: StripeGateway) -> None:
@@ -130,8 +132,8 @@ async def test_a_declined_card_says_why(gateway: StripeGateway, card: str, code:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"payment_method": "pm_of_nobody"}, DeclineReason.METHOD_UNUSABLE),
-        ({"payment_method": "", "token": "tok_of_nobody"}, DeclineReason.METHOD_UNUSABLE),
+        ({"payment_method": "pm_unknown"}, DeclineReason.METHOD_UNUSABLE),
+        ({"payment_method": "", "token": "tok_unknown"}, DeclineReason.METHOD_UNUSABLE),
         ({"payment_method": ""}, DeclineReason.METHOD_UNUSABLE),
         ({"currency": "XAU"}, DeclineReason.NOT_CHARGEABLE),
         ({"amount": 1}, DeclineReason.NOT_CHARGEABLE),
@@ -148,7 +150,7 @@ async def test_what_cannot_be_charged_of_one_order_is_a_decline_of_this_order_al
 @pytest.mark.parametrize(
     ("fault", "fix"), [("expired_key", "ORDERBUS_STRIPE__API_KEY"), ("forbidden", "Stripe's dashboard")]
 )
-async def test_what_is_wrong_with_our_key_is_nobodys_decline(
+async def test_a_faulty_api_key_declines_no_order(
     gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str, fix: str
 ) -> None:
     done = await paid(gateway)
@@ -170,8 +172,8 @@ async def test_what_is_wrong_with_our_key_is_nobodys_decline(
 
 
 async def test_a_wrong_key_and_a_wrong_address_are_the_operators(stripe_sandbox: Sandbox) -> None:
-    async with gateway_to(stripe_sandbox.url, key="wrong") as stranger:
-        assert isinstance(await stranger.perform(charge(), key_of()), OperatorFault)
+    async with gateway_to(stripe_sandbox.url, key="wrong") as misconfigured:
+        assert isinstance(await misconfigured.perform(charge(), key_of()), OperatorFault)
     async with gateway_to(f"{stripe_sandbox.url}/v1") as misled:
         assert isinstance(await misled.perform(charge(), key_of()), OperatorFault)
     async with gateway_to(stripe_sandbox.receiver.url) as elsewhere:
@@ -180,19 +182,21 @@ async def test_a_wrong_key_and_a_wrong_address_are_the_operators(stripe_sandbox:
         assert "ORDERBUS_STRIPE__API_BASE" in answer.text
 
 
-async def test_3ds_hands_over_to_the_customer_and_can_be_called_off(gateway: StripeGateway) -> None:
+async def test_3ds_hands_over_to_the_customer_and_can_be_cancelled(gateway: StripeGateway) -> None:
     done = await paid(gateway, charge("pm_card_threeDSecureRequired"))
     assert done.status == "requires_action"
     assert done.url.startswith("http")
     cancel = CancelCharge("stripe", "o-1", 1, done.reference)
-    assert await gateway.perform(cancel, key_of()) == CancelCharge.Done("cancelled")
-    assert await gateway.perform(cancel, key_of()) == CancelCharge.Done("cancelled")
+    for _ in range(2):
+        answer = await gateway.perform(cancel, key_of())
+        assert isinstance(answer, CancelCharge.Done)
+        assert (answer.result.reference, answer.result.status) == (done.reference, "cancelled")
 
 
-async def test_what_is_paid_cannot_be_called_off(gateway: StripeGateway) -> None:
+async def test_a_paid_charge_cannot_be_cancelled(gateway: StripeGateway) -> None:
     done = await paid(gateway)
     answer = await gateway.perform(CancelCharge("stripe", "o-1", 1, done.reference), key_of())
-    assert answer == CancelCharge.Done("succeeded", 1999, done.card)
+    assert answer == CancelCharge.Done(done)
 
 
 async def test_the_same_key_charges_once(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
@@ -203,31 +207,31 @@ async def test_the_same_key_charges_once(gateway: StripeGateway, stripe_sandbox:
 
 @pytest.mark.parametrize("fault", ["close_before", "close_after", "error", "error_after"])
 @pytest.mark.parametrize("saved", [False, True])
-async def test_a_lost_answer_is_unknown_and_asking_again_charges_once(
+async def test_a_lost_answer_is_unknown_and_a_retry_charges_once(
     gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str, saved: bool
 ) -> None:
-    wish, key = charge(), key_of()
+    request, key = charge(), key_of()
     await stripe_sandbox.control("POST", "faults", kind=fault, saved=saved)
-    assert isinstance(await gateway.perform(wish, key), Unknown)
-    found = await gateway.find(wish, key)
-    done = await gateway.perform(wish, key)
+    assert isinstance(await gateway.perform(request, key), Unknown)
+    found = await gateway.find(request, key)
+    done = await gateway.perform(request, key)
     assert isinstance(done, ChargeCard.Done)
-    assert done.status == "succeeded"
+    assert done.result.status == "succeeded"
     assert found == (done if fault.endswith("_after") else NotDone())
     books = await stripe_sandbox.control("GET", "books")
-    assert [intent["id"] for intent in books["payment_intents"]] == [done.reference]
+    assert [intent["id"] for intent in books["payment_intents"]] == [done.result.reference]
 
 
 async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(
     gateway: StripeGateway, stripe_sandbox: Sandbox
 ) -> None:
-    """Also where nobody remembers that there was one: a database that was restored decides the same charge again."""
-    wish = charge(since=datetime.now(UTC))
-    done = await paid(gateway, wish)
+    """Also where no answer is recorded at all: a restored database decides the same charge again."""
+    request = charge(since=datetime.now(UTC))
+    done = await paid(gateway, request)
     await stripe_sandbox.control("POST", "clock", advance_seconds=25 * 3600)
     async with gateway_to(stripe_sandbox.url, now=lambda: time.time() + 25 * 3600) as tomorrow:
-        assert await tomorrow.find(wish, wish.idempotency_key(uuid4())) == done
-        assert await tomorrow.perform(wish, wish.idempotency_key(uuid4())) == done
+        assert await tomorrow.find(request, request.idempotency_key(uuid4())) == ChargeCard.Done(done)
+        assert await tomorrow.perform(request, request.idempotency_key(uuid4())) == ChargeCard.Done(done)
         assert await tomorrow.find(charge(order="o-2"), key_of()) == NotDone()
         refund = replace(refund_of(done), refund=key_of())
         first = await tomorrow.perform(refund, refund.idempotency_key(uuid4()))
@@ -243,7 +247,7 @@ async def test_nothing_is_charged_after_the_orders_time(gateway: StripeGateway, 
     assert isinstance(await gateway.perform(over, "k"), NotTried)
     assert (await stripe_sandbox.control("GET", "books"))["payment_intents"] == []
     done = await paid(gateway, charge())
-    assert await gateway.perform(over, "k") == done
+    assert await gateway.perform(over, "k") == ChargeCard.Done(done)
     await stripe_sandbox.control("POST", "faults", kind="error", match={"method": "GET"})
     assert isinstance(await gateway.perform(over, "k"), NotTried), "no call was made that could be in doubt"
 
@@ -272,7 +276,7 @@ async def test_a_call_under_a_key_that_is_still_running_is_in_doubt(
     assert isinstance(await first, ChargeCard.Done)
 
 
-async def test_a_refund_that_somebody_can_make_possible_stays_owed(gateway: StripeGateway) -> None:
+async def test_a_refund_that_staff_can_make_possible_is_retried(gateway: StripeGateway) -> None:
     answer = await gateway.perform(replace(refund_of(await paid(gateway)), charge="pi_of_another_account"), "k")
     assert isinstance(answer, Retry)
     assert answer.after == 3600
@@ -285,7 +289,7 @@ async def test_too_many_requests_wait_as_long_as_stripe_says(gateway: StripeGate
     assert answer.after == 3
 
 
-async def test_nobody_there_is_certainly_not_done() -> None:
+async def test_an_unreachable_stripe_has_certainly_not_charged() -> None:
     async with gateway_to("http://127.0.0.1:9") as gateway:
         assert isinstance(await gateway.perform(charge(), key_of()), Retry)
 
@@ -308,7 +312,7 @@ async def test_refunds_in_parts_and_no_more_than_the_whole(gateway: StripeGatewa
     done = await paid(gateway)
     first = await gateway.perform(refund_of(done, 999), key_of())
     assert isinstance(first, RefundCharge.Done)
-    assert first.status == "succeeded"
+    assert first.result.status == "succeeded"
     second = await gateway.perform(replace(refund_of(done, 1001), refund="r-2"), key_of())
     assert isinstance(second, RefundCharge.Failed)
     assert await gateway.find(refund_of(done, 999), key_of()) == first
@@ -319,28 +323,28 @@ async def test_refunds_in_parts_and_no_more_than_the_whole(gateway: StripeGatewa
 async def test_a_refund_of_unknown_outcome_is_made_once(
     gateway: StripeGateway, stripe_sandbox: Sandbox, fault: str
 ) -> None:
-    wish, key = refund_of(await paid(gateway)), key_of()
+    request, key = refund_of(await paid(gateway)), key_of()
     await stripe_sandbox.control("POST", "faults", kind=fault, match={"path": "/v1/refunds"}, saved=True)
-    assert isinstance(await gateway.perform(wish, key), Unknown)
-    found = await gateway.find(wish, key)
-    again = await gateway.perform(wish, key) if isinstance(found, NotDone) else found
+    assert isinstance(await gateway.perform(request, key), Unknown)
+    found = await gateway.find(request, key)
+    again = await gateway.perform(request, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
     refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
-    assert refunds == [Movement(again.reference, -1999, "USD", "o-1")]
+    assert refunds == [Movement(again.result.reference, -1999, "USD", "o-1")]
 
 
-async def test_looking_for_what_nobody_heard_of(gateway: StripeGateway) -> None:
+async def test_checking_an_unknown_charge_and_refund(gateway: StripeGateway) -> None:
     done = await paid(gateway)
     found = await gateway.perform(FindCharge("stripe", "o-1", 1, "", EARLIER), key_of())
-    assert found == FindCharge.Done(done.reference, "succeeded", 1999, card=done.card)
+    assert found == FindCharge.Done(done)
     missing = await gateway.perform(FindCharge("stripe", "o-1", 2, "", EARLIER), key_of())
     assert isinstance(missing, FindCharge.Done)
-    assert (missing.reference, missing.status, missing.code) == ("", "failed", "not_charged")
+    assert (missing.result.reference, missing.result.status, missing.result.code) == ("", "failed", "not_charged")
     refund = await gateway.perform(FindRefund("stripe", "o-1", "r-1", done.reference), key_of())
-    assert refund == FindRefund.Done("", "failed", "not_refunded")
+    assert refund == FindRefund.Done(RefundResult("", "failed", "not_refunded"))
 
 
-async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+async def test_callbacks_report_what_the_answers_said(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway)
     declined = await gateway.perform(charge("pm_card_chargeDeclined", attempt=2), key_of())
     assert isinstance(declined, ChargeCard.Failed)
@@ -348,35 +352,26 @@ async def test_callbacks_say_what_the_answers_said(gateway: StripeGateway, strip
     assert isinstance(refund, RefundCharge.Done)
     await stripe_sandbox.pay(metadata={})
     await stripe_sandbox.settled()
-    told = [said for event in stripe_sandbox.receiver.events if (said := callback(event.to_dict()))]
-    reports = [said.report for said in told]
-    assert {(said.order, said.store) for said in told} == {("o-1", "s-1")}
-    assert ChargeReported(1, done.reference, "succeeded", 1999) in reports
-    assert (
-        ChargeReported(
-            2,
-            declined.reference,
-            "failed",
-            card=declined.card,
-            code=declined.code,
-            text=declined.text,
-            reason=declined.reason,
-        )
-        in reports
-    )
-    assert RefundReported("r-1", refund.reference, "succeeded") in reports
+    callbacks = [found for event in stripe_sandbox.receiver.events if (found := callback(event.to_dict()))]
+    reports = [found.report for found in callbacks]
+    assert {(found.order, found.store) for found in callbacks} == {("o-1", "s-1")}
+    assert ChargeReported(1, ChargeResult(done.reference, "succeeded", 1999)) in reports
+    code, text, card, reason = declined.code, declined.text, declined.card, declined.reason
+    result = ChargeResult(declined.reference, "failed", card=card, code=code, text=text, reason=reason)
+    assert ChargeReported(2, result) in reports
+    assert RefundReported("r-1", refund.result) in reports
 
 
-async def test_a_refund_that_bounces_is_told(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+async def test_a_refund_that_bounces_is_reported(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway, charge("pm_card_refundFail"))
     await gateway.perform(refund_of(done), key_of())
     await stripe_sandbox.settled()
-    reports = [said.report for event in stripe_sandbox.receiver.events if (said := callback(event.to_dict()))]
-    failed = [report for report in reports if isinstance(report, RefundReported) and report.status == "failed"]
-    assert {(report.refund, report.code) for report in failed} == {("r-1", "expired_or_canceled_card")}
+    reports = [found.report for event in stripe_sandbox.receiver.events if (found := callback(event.to_dict()))]
+    failed = [report for report in reports if isinstance(report, RefundReported) and report.result.status == "failed"]
+    assert {(report.refund, report.result.code) for report in failed} == {("r-1", "expired_or_canceled_card")}
 
 
-async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
+async def test_a_charge_that_orderbus_did_not_make_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway)
     ours = [Movement(done.reference, 1999, "USD", "o-1")]
     assert compare(ours, await stripe_movements(gateway)) == []
@@ -389,14 +384,13 @@ async def test_a_charge_that_nobody_asked_for_is_found(gateway: StripeGateway, s
     ]
 
 
-async def test_what_a_person_named_wrongly_is_not_taken_for_ours(gateway: StripeGateway) -> None:
-    other = await gateway.perform(charge(), key_of())
-    assert isinstance(other, ChargeCard.Done)
+async def test_a_reference_that_staff_got_wrong_is_not_taken_for_ours(gateway: StripeGateway) -> None:
+    other = await paid(gateway)
     found = await gateway.perform(FindCharge("stripe", "o-2", 1, other.reference, EARLIER), key_of())
     assert isinstance(found, FindCharge.Failed)
     found = await gateway.perform(FindCharge("stripe", "o-2", 1, "pi_typo", EARLIER), key_of())
     assert isinstance(found, FindCharge.Failed)
-    wish = RefundCharge("stripe", "o-2", "s-1", "r-2", other.reference, 1, "USD", unconfirmed=True)
-    refused = await gateway.perform(wish, key_of())
+    request = RefundCharge("stripe", "o-2", "s-1", "r-2", other.reference, 1, "USD", unconfirmed=True)
+    refused = await gateway.perform(request, key_of())
     assert isinstance(refused, RefundCharge.Failed)
     assert refused.code == "not_ours"

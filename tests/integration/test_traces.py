@@ -20,7 +20,7 @@ from opentelemetry.trace import StatusCode
 from services.declared import declared
 from services.fulfillment.domain.operations import SignDownload
 from services.notifications.domain.operations import SendEmail
-from services.payments.domain.operations import ChargeCard
+from services.payments.domain.operations import ChargeCard, ChargeResult
 from services.registry import SERVICES
 from shared.contracts.checkout import STATUS, CancelOrder, ConfigureStore, DefineSku
 from shared.contracts.envelope import Envelope, encode, to_headers
@@ -56,7 +56,7 @@ class Outside:
         self.contexts[operation.__class__.__qualname__] = CURRENT.get()
         match operation:
             case ChargeCard():
-                return ChargeCard.Done("pi_1", "succeeded", operation.amount)
+                return ChargeCard.Done(ChargeResult("pi_1", "succeeded", operation.amount))
             case SignDownload():
                 return SignDownload.Done("https://files.example/1")
             case SendEmail():

@@ -1,6 +1,8 @@
 """How money moves. Pure: no I/O, no clock, no random numbers."""
 
-from services.payments.domain import charging, looking, settling
-from services.payments.domain.refunding import payments
+from services.payments.domain import charge, charge_result, provider_check, refund, refund_result, settlement
+from services.payments.domain.payment import payments
 
-__all__ = ["charging", "looking", "payments", "settling"]
+__all__ = ["CORES", "charge", "charge_result", "provider_check", "refund", "refund_result", "settlement"]
+
+CORES = (payments,)

@@ -1,7 +1,7 @@
-"""Why a customer may be told that a payment did not go through: a closed list, each with its words.
+"""Why a payment was declined, as the customer reads it: a closed list.
 
-Whatever the provider or an operator says beyond this is for staff. Gateways name a reason; only this table has texts
-for customers.
+All else that the provider or an operator says is for staff. Gateways name a reason; only this table has texts for
+customers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class DeclineReason(StrEnum):
-    """What a customer may know, and can do something about."""
+    """What a customer can act on."""
 
     CARD_DECLINED = "card_declined"
     INSUFFICIENT_FUNDS = "insufficient_funds"
@@ -27,17 +27,17 @@ class DeclineReason(StrEnum):
 
 
 CUSTOMER_TEXTS: Mapping[DeclineReason, str] = {
-    DeclineReason.CARD_DECLINED: "Your card was declined. Use another one, or ask your bank.",
+    DeclineReason.CARD_DECLINED: "Your card was declined. Use another card, or ask your bank.",
     DeclineReason.INSUFFICIENT_FUNDS: "Your card has insufficient funds.",
     DeclineReason.EXPIRED_CARD: "Your card has expired.",
     DeclineReason.INCORRECT_DETAILS: "The card's details are not correct. Check them and try again.",
-    DeclineReason.LIMIT_EXCEEDED: "Your card's limit was exceeded. Use another one, or ask your bank.",
-    DeclineReason.NOT_SUPPORTED: "Your card does not support this purchase. Use another one.",
+    DeclineReason.LIMIT_EXCEEDED: "Your card's limit was exceeded. Use another card, or ask your bank.",
+    DeclineReason.NOT_SUPPORTED: "Your card does not support this purchase. Use another card.",
     DeclineReason.NOT_CONFIRMED: "The payment was not confirmed with your bank. Try again, or use another card.",
     DeclineReason.TRY_AGAIN: "Your bank could not process the payment. Try again in a few minutes.",
-    DeclineReason.METHOD_UNUSABLE: "This payment method cannot be used; choose another one.",
+    DeclineReason.METHOD_UNUSABLE: "This payment method cannot be used. Choose another one.",
     DeclineReason.NOT_CHARGEABLE: "This order cannot be paid in this way. Contact the store.",
-    DeclineReason.NOT_CHARGED: "The payment did not go through; nothing was charged. Try again.",
+    DeclineReason.NOT_CHARGED: "The payment did not go through, and nothing was charged. Try again.",
 }
 
 

@@ -1,4 +1,4 @@
-"""What always holds for a payment. Tests, the simulation and `orderbus check` ask the same function."""
+"""A payment's invariants. Tests, the simulation and `orderbus check` ask the same function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from services.payments.domain.payment import AttemptStatus, Payment
 
 
 def broken(payment: Payment, *, at_rest: bool = False) -> list[str]:
-    """The rules that one payment breaks, in words: the same at rest as before."""
+    """The rules that a payment breaks: the same at rest as in motion."""
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     charging = [a for a in payment.attempts if a.is_open]
     rules = {
@@ -14,8 +14,8 @@ def broken(payment: Payment, *, at_rest: bool = False) -> list[str]:
         "captured ≤ authorised": payment.captured <= payment.authorised,
         "one attempt pays the order": len(paying) <= 1,
         "never two open charges": len(charging) <= 1,
-        "nothing more is refunded than is left": payment.left >= 0,
-        "no item is refunded beyond its part": all(share.amount >= 0 for share in payment.shares_left()),
+        "no more is refunded than was captured": payment.refundable >= 0,
+        "no item is refunded beyond its part": all(share.amount >= 0 for share in payment.refundable_shares()),
         "a refund's items are part of it": all(
             sum(share.amount for share in refund.shares) <= refund.amount for refund in payment.refunds
         ),

@@ -1,8 +1,8 @@
 """The ledger: every movement of money as entries that sum to zero per transaction and currency.
 
 A debit is positive, a credit negative. A capture debits what the provider owes us and credits sales; a refund is the
-reverse; a refund that the bank sent back is a capture again, by another name. What a person had settled and the
-provider contradicts is undone by a correction.
+reverse; a refund that the bank returned is a capture again, by another name. A manual settlement that the provider
+contradicts is undone by a correction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class LedgerEntry(Record):
     currency: str
     provider: str
     reference: str
-    """The provider's id of what moved: `pi_…`, `re_…`."""
+    """The provider's id of the charge or refund."""
     store: str
     at: datetime
 

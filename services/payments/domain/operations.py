@@ -1,47 +1,71 @@
-"""What payments asks of a provider, how that can end, and what a provider tells by itself."""
+"""What payments requests from a provider, how that can end, and what a provider reports by itself."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import Literal
 from uuid import UUID
 
 from services.payments.domain.declines import DeclineReason
 from shared.contracts.values import Card
-from shared.core import FailedOutcome, Operation, Outcome, Report, TimerMessage, UnresolvedOutcome
+from shared.core import FailedOutcome, Operation, Outcome, Report, Struct, TimerMessage
 
 ChargeStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
 RefundProgress = Literal["succeeded", "pending", "failed"]
 KEY_LIVES = timedelta(hours=23)
 """Providers forget idempotency keys; Stripe after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
-UNTIL_WHERE_NOT_SAID = timedelta(days=1)
+UNTIL_WHERE_NOT_GIVEN = timedelta(days=1)
 BOOKS_ASKED_AT_LEAST, BOOKS_ASKED_AT_MOST = timedelta(seconds=20), timedelta(hours=1)
-GIVEN_UP = frozenset({"gave_up", "not_tried"})
+NOT_MADE = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
 
-class ProviderOperation(Operation):
+class ChargeResult(Struct):
+    """How a charge stands with the provider. Amounts in minor units."""
+
+    reference: str
+    """The provider's id; empty where it has no such charge."""
+    status: ChargeStatus
+    amount: int = 0
+    """What was captured."""
+    url: str = ""
+    """Where the customer confirms."""
+    card: Card | None = None
+    code: str = ""
+    text: str = ""
+    """The provider's words, for staff."""
+    reason: DeclineReason = DeclineReason.CARD_DECLINED
+    """For the customer, when it failed."""
+
+
+class RefundResult(Struct):
+    """How a refund stands with the provider."""
+
+    reference: str
+    """The provider's id; empty where it has no such refund."""
+    status: RefundProgress = "succeeded"
+    """`pending`: the provider reports later."""
+    code: str = ""
+    """Why, when it failed."""
+
+
+class ProviderOperation(Operation, safe_to_repeat=True, give_up_after=None):
     """A call to a payment provider. Safe to repeat: what changes anything has a key that the provider knows, or does
     no harm the second time. Tried until it is done, unless a subclass says otherwise."""
 
-    safe_to_repeat: ClassVar[bool] = True
-    give_up_after: ClassVar[timedelta | None] = None
     provider: str
 
     def destination(self) -> str:
         return self.provider
 
 
-class ChargeCard(ProviderOperation):
+class ChargeCard(ProviderOperation, key_lives=KEY_LIVES, longest_retry=300.0, deadline_is_strict=True):
     """Charge a card, once. Amount in minor units.
 
-    Given up when the order's time to pay is over. Its key is made of what is paid for, so that whoever wants the same
-    attempt again, for whatever cause, meets the first charge.
+    Fails when the order's time to pay is over. Its key is made of what is paid for, so that a repeated request for the
+    same attempt, whatever the cause, meets the first charge.
     """
 
-    key_lives: ClassVar[timedelta | None] = KEY_LIVES
-    longest_retry: ClassVar[float] = 300.0
-    deadline_is_strict: ClassVar[bool] = True
     order: str
     store: str
     number: str
@@ -54,7 +78,7 @@ class ChargeCard(ProviderOperation):
     token: str = ""
     descriptor: str = ""
     since: datetime | None = None
-    """When the attempt was asked for: nothing was charged for it earlier."""
+    """When the attempt was requested: nothing was charged for it earlier."""
     until: datetime | None = None
     """When the order's time to pay is over."""
 
@@ -62,7 +86,7 @@ class ChargeCard(ProviderOperation):
         return f"{self.order}.attempt.{self.attempt}"
 
     def deadline(self, wanted: datetime) -> datetime:
-        return self.until or wanted + UNTIL_WHERE_NOT_SAID
+        return self.until or wanted + UNTIL_WHERE_NOT_GIVEN
 
     def books_asked_until(self, wanted: datetime) -> datetime:
         """For as long again as there was time to pay, but no longer than an hour."""
@@ -73,28 +97,21 @@ class ChargeCard(ProviderOperation):
         return str(self.attempt)
 
     class Done(Outcome):
-        """The provider has it: paid, or the customer must confirm at `url`, or it is still at work."""
+        """The provider has it: paid, or the customer must confirm, or the provider is still processing it."""
 
-        reference: str
-        status: ChargeStatus
-        amount: int = 0
-        """What was captured."""
-        url: str = ""
-        card: Card | None = None
+        result: ChargeResult
 
     class Failed(FailedOutcome):
-        """Declined, or not possible as asked. Nothing was charged. `code` and `text` are the provider's, for staff."""
+        """Declined, or not possible as requested. Nothing was charged. `code` and `text` are for staff."""
 
         reference: str = ""
         card: Card | None = None
         reason: DeclineReason = DeclineReason.CARD_DECLINED
         """For the customer."""
 
-    class Unresolved(UnresolvedOutcome): ...
-
 
 class CancelCharge(ProviderOperation):
-    """Call an open attempt off. Done says how the attempt ended: called off, or paid before."""
+    """Cancel an open attempt. Done says how the attempt ended: cancelled, or paid before."""
 
     order: str
     attempt: int
@@ -104,21 +121,12 @@ class CancelCharge(ProviderOperation):
         return str(self.attempt)
 
     class Done(Outcome):
-        status: Literal["cancelled", "succeeded"]
-        amount: int = 0
-        """What was captured, when it succeeded."""
-        card: Card | None = None
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
+        result: ChargeResult
 
 
-class RefundCharge(ProviderOperation):
-    """Give money back, once. Amount in minor units. What the store owes is tried until it is paid, at least daily."""
+class RefundCharge(ProviderOperation, key_lives=KEY_LIVES, longest_retry=86_400.0):
+    """Refund a charge in part or in full, once. Amount in minor units. Tried until it is made, at least daily."""
 
-    key_lives: ClassVar[timedelta | None] = KEY_LIVES
-    longest_retry: ClassVar[float] = 86_400.0
     order: str
     store: str
     refund: str
@@ -128,7 +136,7 @@ class RefundCharge(ProviderOperation):
     currency: str
     reason: str = ""
     unconfirmed: bool = False
-    """A person named the payment: it may be another order's, whose money stays."""
+    """Staff named the charge: it may be another order's, whose money stays."""
 
     def about(self) -> str:
         return self.refund
@@ -137,85 +145,57 @@ class RefundCharge(ProviderOperation):
         return f"refund.{self.refund}"
 
     class Done(Outcome):
-        """`pending`: the provider will tell later."""
-
-        reference: str
-        status: RefundProgress = "succeeded"
-        code: str = ""
-        """Why, when it failed."""
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
+        result: RefundResult
 
 
 class FindCharge(ProviderOperation):
-    """Look up what became of an attempt, where its answer never came or a person told it. Changes nothing at the
-    provider. Fails where `reference` is not to be found, or is another attempt's."""
+    """Check how an attempt stands, where its answer never came or staff settled it. Changes nothing at the provider.
+    Fails where `reference` is not to be found, or is another attempt's."""
 
     order: str
     attempt: int
     reference: str
-    """The provider's id, empty where it is not known."""
+    """Empty where it is not known."""
     since: datetime
-    """When the attempt was asked for."""
+    """When the attempt was requested."""
     tries: int = 1
-    """How often it was looked for, this time included."""
+    """How often it was checked, this time included."""
 
     def about(self) -> str:
         return str(self.attempt)
 
     class Done(Outcome):
-        """`reference` is empty when the provider has no such attempt."""
-
-        reference: str
-        status: ChargeStatus
-        amount: int = 0
-        url: str = ""
-        card: Card | None = None
-        code: str = ""
-        text: str = ""
-        reason: DeclineReason = DeclineReason.CARD_DECLINED
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
+        result: ChargeResult
 
 
 class FindRefund(ProviderOperation):
-    """Look up what became of a refund whose answer never came. Changes nothing at the provider."""
+    """Check how a refund stands whose answer never came. Changes nothing at the provider."""
 
     order: str
     refund: str
     charge: str
     """The provider's reference of the charge."""
     tries: int = 1
-    """How often it was looked for, this time included."""
+    """How often it was checked, this time included."""
 
     def about(self) -> str:
         return self.refund
 
     class Done(Outcome):
-        """`reference` is empty, and the status `failed`, when the provider has no such refund."""
+        """The status is `failed` where the provider has no such refund."""
 
-        reference: str
-        status: RefundProgress
-        code: str = ""
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
+        result: RefundResult
 
 
-class LookForRefund(TimerMessage):
-    """A refund's outcome is unknown: ask the provider once more."""
+class RefundCheckDue(TimerMessage):
+    """A refund's outcome is unknown: check with the provider again."""
 
     refund: str
     tries: int = 1
 
 
-class LookAgain(TimerMessage):
-    """An attempt's outcome is unknown: ask the provider once more."""
+class ChargeCheckDue(TimerMessage):
+    """An attempt's outcome is unknown: check with the provider again."""
 
     attempt: int
     tries: int = 1
@@ -225,23 +205,11 @@ class ChargeReported(Report):
     """A provider's callback about an attempt."""
 
     attempt: int
-    reference: str
-    status: ChargeStatus
-    amount: int = 0
-    """What was captured."""
-    url: str = ""
-    card: Card | None = None
-    code: str = ""
-    text: str = ""
-    """The provider's words, for staff."""
-    reason: DeclineReason = DeclineReason.CARD_DECLINED
-    """For the customer, when it failed."""
+    result: ChargeResult
 
 
 class RefundReported(Report):
-    """A provider's callback about a refund of ours."""
+    """A provider's callback about a refund."""
 
     refund: str
-    reference: str
-    status: RefundProgress
-    code: str = ""
+    result: RefundResult

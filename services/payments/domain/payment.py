@@ -7,7 +7,7 @@
        │                 └──► cancelling ──► cancelled | captured
        └───────► unresolved ──► captured | declined | cancelled
 
-A capture is a fact whenever it is told, also of an attempt that was thought declined or cancelled.
+A capture is a fact whenever it is reported, also of an attempt that was thought declined or cancelled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from services.payments.domain.operations import ChargeCard
 from shared.contracts.values import Card, PaymentStatus
+from shared.core import Core, Refused
 from shared.core.fast_dataclasses import replace
 
 
@@ -55,13 +56,23 @@ class ChargeAttempt:
     text: str = ""
     """The provider's or the shell's words, for staff."""
     surplus: bool = False
-    """Captured though another attempt had already paid the order: all of it is given back."""
+    """Captured though another attempt had already paid the order: all of it is refunded."""
     settled_by: str = ""
-    """Who said how it ended, where the provider did not. What the provider reports later counts for more."""
+    """Who settled it manually. What the provider reports later takes precedence."""
 
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def is_charging(self) -> bool:
+        """The outcome of the call is not known yet."""
+        return self.status in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED)
+
+    @property
+    def needs_check(self) -> bool:
+        """Its outcome is unknown, or the provider is still processing it."""
+        return self.status is AttemptStatus.UNRESOLVED or (self.is_charging and bool(self.reference))
 
 
 class RefundStatus(StrEnum):
@@ -81,7 +92,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money on its way back. `shares` says how much of it is for which item; empty: for none in particular."""
+    """A refund. `shares` says how much of it is for which item; empty: for none in particular."""
 
     id: str
     attempt: int
@@ -96,12 +107,18 @@ class Refund:
     code: str = ""
     text: str = ""
     settled_by: str = ""
-    """Who said how it ended, where the provider did not."""
+    """Who settled it manually."""
 
     @property
     def is_pending(self) -> bool:
-        """It may still happen: its money is spoken for."""
+        """It may still be made: its amount is reserved."""
         return self.status in (RefundStatus.PENDING, RefundStatus.UNRESOLVED)
+
+    @property
+    def needs_check(self) -> bool:
+        """Its outcome is unknown, or only our own call reported it as failed."""
+        failed = self.status is RefundStatus.FAILED
+        return self.status is RefundStatus.UNRESOLVED or (failed and not self.reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +136,7 @@ class Payment:
     waiting: ChargeCard | None = None
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
     closed: str = ""
-    """`cancelled` or `expired`: whatever is captured goes back."""
+    """`cancelled` or `expired`: all that is captured is refunded."""
 
     @property
     def authorised(self) -> int:
@@ -127,7 +144,7 @@ class Payment:
 
     @property
     def captured(self) -> int:
-        """Everything that was ever taken, surplus included."""
+        """Everything that was ever captured, surplus included."""
         return sum(attempt.captured for attempt in self.attempts)
 
     @property
@@ -148,15 +165,20 @@ class Payment:
         return next((attempt for attempt in self.attempts if attempt.is_open), None)
 
     @property
-    def paid_back(self) -> int:
+    def needs_no_open_attempt(self) -> bool:
+        """An attempt that waits for the customer must not be completed any more."""
+        return bool(self.closed or self.waiting or self.paid)
+
+    @property
+    def order_refunded(self) -> int:
         """Refunds of the paid attempt that are done."""
         return sum(refund.amount for refund in self.order_refunds() if refund.status is RefundStatus.DONE)
 
     @property
-    def left(self) -> int:
-        """What can still be refunded: captured − refunded − pending, of the paid attempt."""
-        taken = self.paid.captured if self.paid else 0
-        return taken - sum(r.amount for r in self.order_refunds() if r.status is not RefundStatus.FAILED)
+    def refundable(self) -> int:
+        """captured − refunded − pending, of the paid attempt."""
+        captured = self.paid.captured if self.paid else 0
+        return captured - sum(r.amount for r in self.order_refunds() if r.status is not RefundStatus.FAILED)
 
     @property
     def unresolved(self) -> bool:
@@ -169,21 +191,24 @@ class Payment:
     def status(self) -> PaymentStatus:
         if self.paid is None:
             return PaymentStatus.PENDING if self.open or self.waiting else PaymentStatus.FAILED
-        if self.paid_back == 0:
+        if self.order_refunded == 0:
             return PaymentStatus.PAID
-        return PaymentStatus.REFUNDED if self.paid_back >= self.paid.captured else PaymentStatus.PARTIALLY_REFUNDED
+        wholly = self.order_refunded >= self.paid.captured
+        return PaymentStatus.REFUNDED if wholly else PaymentStatus.PARTIALLY_REFUNDED
 
     def order_refunds(self) -> Iterable[Refund]:
         """Refunds of the attempt that paid the order; those of a surplus are not the order's."""
-        paid = self.paid.number if self.paid else 0
-        return (refund for refund in self.refunds if refund.attempt == paid)
+        return self.refunds_of(self.paid) if self.paid else ()
 
-    def shares_left(self) -> tuple[Share, ...]:
+    def refunds_of(self, attempt: ChargeAttempt) -> Iterable[Refund]:
+        return (refund for refund in self.refunds if refund.attempt == attempt.number)
+
+    def refundable_shares(self) -> tuple[Share, ...]:
         """What can still be refunded for each item, pending refunds taken off."""
-        spoken = [share for r in self.order_refunds() if r.status is not RefundStatus.FAILED for share in r.shares]
-        return tuple(Share(i.item, i.amount - sum(s.amount for s in spoken if s.item == i.item)) for i in self.items)
+        used = [share for r in self.order_refunds() if r.status is not RefundStatus.FAILED for share in r.shares]
+        return tuple(Share(i.item, i.amount - sum(s.amount for s in used if s.item == i.item)) for i in self.items)
 
-    def shares_refunded(self) -> dict[str, int]:
+    def refunded_shares(self) -> dict[str, int]:
         """What has been refunded for each item."""
         done = [share for r in self.order_refunds() if r.status is RefundStatus.DONE for share in r.shares]
         return {i.item: sum(share.amount for share in done if share.item == i.item) for i in self.items}
@@ -202,3 +227,6 @@ class Payment:
         if self.refund(changed.id) is None:
             return replace(self, refunds=(*self.refunds, changed))
         return replace(self, refunds=tuple(changed if r.id == changed.id else r for r in self.refunds))
+
+
+payments = Core(Payment, missing=Refused("not_found", "Nothing was charged or refunded for this order."))

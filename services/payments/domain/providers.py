@@ -8,14 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider's API offers. Where it offers no refund, a person does it in the provider's dashboard."""
+    """What a provider's API offers. Where it offers no refund, staff make it in the provider's dashboard."""
 
     full_refunds: bool
     partial_refunds: bool
-    call_off: bool = True
-    """An attempt that waits for the customer can be called off."""
     dashboard: str = ""
-    """Where a person does what the API cannot."""
+    """Where staff do what the API cannot."""
 
 
 DEFAULT = "stripe"

@@ -26,9 +26,11 @@ from services.payments.domain.operations import (
     KEY_LIVES,
     CancelCharge,
     ChargeCard,
+    ChargeResult,
     FindCharge,
     FindRefund,
     RefundCharge,
+    RefundResult,
 )
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
@@ -41,7 +43,7 @@ from services.payments.gateways.stripe_errors import (
     told,
     words_of,
 )
-from services.payments.gateways.stripe_objects import Json, Standing, decline, is_of_another, refund_progress, standing
+from services.payments.gateways.stripe_objects import Json, charge_result, decline, is_of_another, refund_result
 from services.payments.settings import StripeSettings
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.core.ids import time_of
@@ -149,7 +151,7 @@ class StripeGateway(StripeApi):
             made = await self._with_keys(create, key, lambda: self._intent_of(charge))
         except stripe.CardError as declined:
             return _declined(declined)
-        return _charge_outcome(standing(made))
+        return _charge_outcome(charge_result(made))
 
     async def _method_of(self, token: str, key: str) -> str:
         """The payment method of a card token: an intent takes no token. A token works once, hence the key."""
@@ -186,11 +188,9 @@ class StripeGateway(StripeApi):
             if error.code != "payment_intent_unexpected_state":
                 raise
             intent = await self.intent(cancel.reference)
-        said = standing(intent)
-        if said.status == "succeeded":
-            return CancelCharge.Done("succeeded", said.amount, said.card)
-        if said.status == "cancelled":
-            return CancelCharge.Done("cancelled")
+        result = charge_result(intent)
+        if result.status in ("succeeded", "cancelled"):
+            return CancelCharge.Done(result)
         return CancelCharge.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
@@ -204,7 +204,8 @@ class StripeGateway(StripeApi):
         async def create(key: str) -> Json:
             return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
-        return _refund_outcome(await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund)))
+        made = await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
+        return RefundCharge.Done(refund_result(made))
 
     # Looking
 
@@ -218,26 +219,21 @@ class StripeGateway(StripeApi):
             intent = await self.intent_of(wanted.order, wanted.attempt, self._since(wanted.since) - CLOCKS_DIFFER)
         if intent is None:
             text = "Stripe has no such payment."
-            return FindCharge.Done("", "failed", code="not_charged", text=text, reason=DeclineReason.NOT_CHARGED)
-        said = standing(intent)
-        return FindCharge.Done(
-            said.reference, said.status, said.amount, said.url, said.card, said.code, said.text, said.reason
-        )
+            reason = DeclineReason.NOT_CHARGED
+            return FindCharge.Done(ChargeResult("", "failed", code="not_charged", text=text, reason=reason))
+        return FindCharge.Done(charge_result(intent))
 
     async def _find_refund(self, wanted: FindRefund) -> Outcome:
         found = await self.refund_of(wanted.charge, wanted.refund)
-        if found is None:
-            return FindRefund.Done("", "failed", "not_refunded")
-        status, code = refund_progress(found)
-        return FindRefund.Done(found["id"], status, code)
+        return FindRefund.Done(refund_result(found) if found else RefundResult("", "failed", "not_refunded"))
 
     async def _charge_on_record(self, charge: ChargeCard) -> Outcome | NotDone:
         found = await self._intent_of(charge)
-        return _charge_outcome(standing(found)) if found else NotDone()
+        return _charge_outcome(charge_result(found)) if found else NotDone()
 
     async def _refund_on_record(self, refund: RefundCharge) -> Outcome | NotDone:
         found = await self.refund_of(refund.charge, refund.refund)
-        return _refund_outcome(found) if found else NotDone()
+        return RefundCharge.Done(refund_result(found)) if found else NotDone()
 
     async def _intent_of(self, charge: ChargeCard) -> Json | None:
         return await self.intent_of(charge.order, charge.attempt, self._since(charge.since) - CLOCKS_DIFFER)
@@ -334,15 +330,10 @@ def _refund_params(refund: RefundCharge) -> RefundCreateParams:
     return params
 
 
-def _charge_outcome(said: Standing) -> ChargeCard.Done | ChargeCard.Failed:
-    if said.status == "failed":
-        return ChargeCard.Failed(said.code, said.text, said.reference, said.card, said.reason)
-    return ChargeCard.Done(said.reference, said.status, said.amount, said.url, said.card)
-
-
-def _refund_outcome(made: Json) -> RefundCharge.Done:
-    status, code = refund_progress(made)
-    return RefundCharge.Done(made["id"], status, code)
+def _charge_outcome(result: ChargeResult) -> ChargeCard.Done | ChargeCard.Failed:
+    if result.status == "failed":
+        return ChargeCard.Failed(result.code, result.text, result.reference, result.card, result.reason)
+    return ChargeCard.Done(result)
 
 
 def _declined(error: stripe.CardError) -> ChargeCard.Failed:

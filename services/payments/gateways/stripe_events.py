@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import orjson
 import stripe
 
-from services.payments.domain.operations import ChargeReported, RefundReported
-from services.payments.gateways.stripe_objects import Json, charge_card, refund_progress, standing
+from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported
+from services.payments.gateways.stripe_objects import Json, charge_card, charge_result, refund_result
 from shared.contracts.envelope import read_key
 from shared.core import Report
 
@@ -74,25 +74,13 @@ def created(event: Json) -> datetime:
 
 def _report(type: str, thing: Json, metadata: Json) -> Report | None:
     if type in REFUND_EVENTS and metadata.get("refund"):
-        status, code = refund_progress(thing)
-        return RefundReported(str(metadata["refund"]), thing["id"], status, code)
+        return RefundReported(str(metadata["refund"]), refund_result(thing))
     attempt = str(metadata.get("attempt", ""))
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         return None
     if type in INTENT_EVENTS:
-        said = standing(thing)
-        return ChargeReported(
-            attempt=int(attempt),
-            reference=said.reference,
-            status=said.status,
-            amount=said.amount,
-            url=said.url,
-            card=said.card,
-            code=said.code,
-            text=said.text,
-            reason=said.reason,
-        )
+        return ChargeReported(int(attempt), charge_result(thing))
     if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
         intent, amount = str(thing["payment_intent"]), int(thing["amount_captured"])
-        return ChargeReported(int(attempt), intent, "succeeded", amount, card=charge_card(thing))
+        return ChargeReported(int(attempt), ChargeResult(intent, "succeeded", amount, card=charge_card(thing)))
     return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from services.payments.domain.declines import DeclineReason
-from services.payments.domain.operations import ChargeStatus, RefundProgress
+from services.payments.domain.operations import ChargeResult, RefundResult
 from services.payments.gateways.stripe_errors import decline_reason
 from shared.contracts.values import Card
 
@@ -15,38 +14,23 @@ Json = Mapping[str, Any]
 NO_WORDS = "The card could not be charged."
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a PaymentIntent stands. `amount` is what was captured, in minor units."""
-
-    reference: str
-    status: ChargeStatus
-    amount: int = 0
-    url: str = ""
-    card: Card | None = None
-    code: str = ""
-    text: str = ""
-    """Stripe's words, for staff."""
-    reason: DeclineReason = DeclineReason.CARD_DECLINED
-
-
-def standing(intent: Json) -> Standing:
+def charge_result(intent: Json) -> ChargeResult:
     """Source: https://docs.stripe.com/payments/paymentintents/lifecycle."""
     id, card = intent["id"], _card_in(intent.get("payment_method"))
     match intent["status"]:
         case "succeeded":
-            return Standing(id, "succeeded", intent["amount_received"], card=card)
+            return ChargeResult(id, "succeeded", intent["amount_received"], card=card)
         case "requires_action":
-            return Standing(id, "requires_action", url=_action_url(intent), card=card)
+            return ChargeResult(id, "requires_action", url=_action_url(intent), card=card)
         case "canceled":
-            return Standing(id, "cancelled", card=card)
+            return ChargeResult(id, "cancelled", card=card)
         case "requires_payment_method" | "requires_confirmation":
             error = intent.get("last_payment_error")
             if not error:
-                return Standing(id, "failed", card=card, code="not_charged", reason=DeclineReason.NOT_CHARGED)
+                return ChargeResult(id, "failed", card=card, code="not_charged", reason=DeclineReason.NOT_CHARGED)
             code, text, declined = decline(error)
-            return Standing(id, "failed", card=declined or card, code=code, text=text, reason=decline_reason(code))
-    return Standing(id, "processing", card=card)
+            return ChargeResult(id, "failed", card=declined or card, code=code, text=text, reason=decline_reason(code))
+    return ChargeResult(id, "processing", card=card)
 
 
 def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
@@ -84,11 +68,11 @@ def charge_card(charge: Json) -> Card | None:
     return _card_in(charge.get("payment_method_details"))
 
 
-def refund_progress(refund: Json) -> tuple[RefundProgress, str]:
-    """How a refund stands, and why it failed. Source: https://docs.stripe.com/api/refunds/object."""
+def refund_result(refund: Json) -> RefundResult:
+    """Source: https://docs.stripe.com/api/refunds/object."""
     match refund.get("status"):
         case "succeeded":
-            return "succeeded", ""
+            return RefundResult(refund["id"])
         case "failed" | "canceled":
-            return "failed", str(refund.get("failure_reason") or refund["status"])
-    return "pending", ""
+            return RefundResult(refund["id"], "failed", str(refund.get("failure_reason") or refund["status"]))
+    return RefundResult(refund["id"], "pending")

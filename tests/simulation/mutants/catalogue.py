@@ -15,9 +15,8 @@ from uuid import UUID
 
 from services.fulfillment.domain.deliveries import Change
 from services.fulfillment.domain.states import Item, StockHold
-from services.payments.domain import payments
 from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
-from services.payments.domain.payment import Payment, Refund
+from services.payments.domain.payment import Payment, Refund, payments
 from shared.contracts.payments import RefundPayment
 from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.batch.batch import Batch
@@ -278,12 +277,12 @@ def refund_unlocked() -> Iterator[None]:
 @mutant("a late capture after a cancellation is ignored")
 def late_capture_ignored() -> Iterator[None]:
     def wrap(function: Any) -> Any:
-        def heard(payment: Payment | None, said: Any, context: Context) -> Any:
-            if payment and payment.closed and said.status == "succeeded":
+        def ignored(payment: Payment | None, message: Any, context: Context) -> Any:
+            if payment and payment.closed and message.result.status == "succeeded":
                 return Decision(payment)
-            return function(payment, said, context)
+            return function(payment, message, context)
 
-        return heard
+        return ignored
 
     with handlers_around([ChargeReported, ChargeCard.Done, CancelCharge.Done, FindCharge.Done], wrap):
         yield

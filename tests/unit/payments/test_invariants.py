@@ -1,226 +1,202 @@
-"""Random lives of a payment against a provider that keeps its own books: the invariants hold after every decision."""
+"""Random histories of a payment with a provider that keeps its own books: the invariants hold after every decision."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.payments.domain.invariants import broken
-from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
     ChargeReported,
+    ChargeResult,
+    ChargeStatus,
     FindCharge,
     FindRefund,
     RefundCharge,
     RefundReported,
+    RefundResult,
 )
 from services.payments.domain.payment import AttemptStatus, Payment, RefundStatus
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
-from shared.core import Operation, Outcome, Report, Timer
-from tests.unit.payments.conversation import Conversation, item, requested
+from shared.core import Operation, Outcome, Report
+from tests.unit.payments.examples import PaymentScenario, item, requested
 
 ITEMS = (item("1", 3000), item("2", 1999), item("3", 1))
 TOTAL = sum(i.purchased for i in ITEMS)
+FATES: tuple[ChargeStatus, ...] = ("succeeded", "failed", "requires_action")
 
 
 @dataclass
 class Books:
-    """A provider: intents and refunds by the id of who asked, so that asking twice does nothing."""
+    """A provider: charges by attempt and refunds by our id, so that a repeated request does nothing."""
 
-    intents: dict[int, str] = field(default_factory=dict)
-    refunds: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    charges: dict[int, ChargeResult] = field(default_factory=dict)
+    refunds: dict[str, RefundResult] = field(default_factory=dict)
+    amounts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each refund: the attempt and the amount."""
     reports: list[Report] = field(default_factory=list)
 
-    def balance(self) -> int:
-        captured = TOTAL * sum(status == "succeeded" for status in self.intents.values())
-        return captured - sum(amount for _, amount, status in self.refunds.values() if status == "succeeded")
+    def captured(self, attempt: int) -> bool:
+        return attempt in self.charges and self.charges[attempt].status == "succeeded"
 
-    def charge(self, attempt: int, fate: str) -> Outcome:
-        if attempt not in self.intents:
-            assert "requires_action" not in self.intents.values(), "a charge while another is open"
-            self.intents[attempt] = fate
-            self._report(attempt)
-        status = self.intents[attempt]
-        if status == "failed":
-            return ChargeCard.Failed("card_declined", "Declined.")
-        return ChargeCard.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
+    def refunded(self, refund: str) -> bool:
+        return refund in self.refunds and self.refunds[refund].status == "succeeded"
+
+    def balance(self) -> int:
+        captured = TOTAL * sum(self.captured(attempt) for attempt in self.charges)
+        return captured - sum(amount for refund, (_, amount) in self.amounts.items() if self.refunded(refund))
+
+    def charge(self, attempt: int, fate: ChargeStatus) -> Outcome:
+        if attempt not in self.charges:
+            open_charges = [one for one in self.charges.values() if one.status == "requires_action"]
+            assert not open_charges, "a charge while another is open"
+            self._set(attempt, fate)
+        result = self.charges[attempt]
+        failed = ChargeCard.Failed("card_declined", "Declined.")
+        return failed if result.status == "failed" else ChargeCard.Done(result)
 
     def confirm(self, passed: bool) -> None:
-        for attempt, status in self.intents.items():
-            if status == "requires_action":
-                self.intents[attempt] = "succeeded" if passed else "failed"
-                self._report(attempt)
+        for attempt, result in [*self.charges.items()]:
+            if result.status == "requires_action":
+                self._set(attempt, "succeeded" if passed else "failed")
 
     def cancel(self, attempt: int) -> Outcome:
-        if self.intents[attempt] == "succeeded":
-            return CancelCharge.Done("succeeded", TOTAL)
-        if self.intents[attempt] != "cancelled":
-            self.intents[attempt] = "cancelled"
-            self._report(attempt)
-        return CancelCharge.Done("cancelled")
+        if self.charges[attempt].status not in ("succeeded", "cancelled"):
+            self._set(attempt, "cancelled")
+        return CancelCharge.Done(self.charges[attempt])
 
-    def refund(self, wish: RefundCharge, fate: str) -> Outcome:
-        attempt = int(wish.charge.removeprefix("pi_"))
-        if wish.refund not in self.refunds:
-            mine = [amount for of, amount, status in self.refunds.values() if of == attempt and status == "succeeded"]
-            if fate == "refused" or sum(mine) + wish.amount > TOTAL:
+    def refund(self, request: RefundCharge, fate: str) -> Outcome:
+        attempt, id = int(request.charge.removeprefix("pi_")), request.refund
+        if id not in self.refunds:
+            made = sum(amount for other, (of, amount) in self.amounts.items() if of == attempt and self.refunded(other))
+            if fate == "refused" or made + request.amount > TOTAL:
                 return RefundCharge.Failed("refused", "Refused.")
-            self.refunds[wish.refund] = (attempt, wish.amount, "succeeded")
-            self.reports.append(RefundReported(wish.refund, f"re_{wish.refund}", "succeeded"))
-        return RefundCharge.Done(f"re_{wish.refund}")
+            self.amounts[id] = attempt, request.amount
+            self._set_refund(id, RefundResult(f"re_{id}"))
+        return RefundCharge.Done(self.refunds[id] if self.refunded(id) else RefundResult(f"re_{id}"))
 
     def bounce(self) -> None:
-        for refund, (attempt, amount, status) in self.refunds.items():
-            if status == "succeeded":
-                self.refunds[refund] = (attempt, amount, "failed")
-                self.reports.append(RefundReported(refund, f"re_{refund}", "failed"))
-                return
+        refund = next(filter(self.refunded, self.refunds), None)
+        if refund:
+            self._set_refund(refund, replace(self.refunds[refund], status="failed"))
 
     def find(self, attempt: int) -> FindCharge.Done:
-        status = self.intents.get(attempt)
-        if status is None:
-            return FindCharge.Done("", "failed", code="not_charged")
-        return FindCharge.Done(f"pi_{attempt}", status, TOTAL if status == "succeeded" else 0, "https://bank.example/")  # type: ignore[arg-type]
+        return FindCharge.Done(self.charges.get(attempt) or ChargeResult("", "failed", code="not_charged"))
 
     def find_refund(self, refund: str) -> FindRefund.Done:
-        if refund not in self.refunds:
-            return FindRefund.Done("", "failed", "not_refunded")
-        return FindRefund.Done(f"re_{refund}", self.refunds[refund][2])  # type: ignore[arg-type]
+        return FindRefund.Done(self.refunds.get(refund) or RefundResult("", "failed", "not_refunded"))
 
-    def _report(self, attempt: int) -> None:
-        status = self.intents[attempt]
+    def _set(self, attempt: int, status: ChargeStatus) -> None:
         amount = TOTAL if status == "succeeded" else 0
-        self.reports.append(ChargeReported(attempt, f"pi_{attempt}", status, amount, "https://bank.example/"))  # type: ignore[arg-type]
+        self.charges[attempt] = ChargeResult(f"pi_{attempt}", status, amount, "https://bank.example/")
+        self.reports.append(ChargeReported(attempt, self.charges[attempt]))
+
+    def _set_refund(self, refund: str, result: RefundResult) -> None:
+        self.refunds[refund] = result
+        self.reports.append(RefundReported(refund, result))
 
 
-class Life:
-    """One order's payment, its operations in flight and the provider's callbacks on their way."""
+class History:
+    """One order's payment, and the provider's books."""
 
     def __init__(self) -> None:
-        self.talk = Conversation()
+        self.payment = PaymentScenario()
         self.books = Books()
-        self.flying: list[Operation] = []
-        self.timers: dict[str, Timer] = {}
         self.attempts = 0
 
-    def hear(self, message: object, operation: Operation | None = None) -> None:
-        self.talk.hear(message, operation)
-        if self.talk.refused is None:
-            self.flying += self.talk.operations
-            self.timers |= {timer.named(): timer for timer in self.talk.timers}
-        self.check()
-
     def step(self, action: str, pick: int) -> None:
+        payment, books, pending = self.payment, self.books, self.payment.pending
         match action:
             case "request":
                 self.attempts += 1
-                self.hear(requested(self.attempts, ITEMS))
+                payment.hear(requested(self.attempts, ITEMS))
             case "request_again" if self.attempts:
-                self.hear(requested(self.attempts, ITEMS))
+                payment.hear(requested(self.attempts, ITEMS))
             case "cancel" | "expire":
                 expired = OrderExpired(was=OrderStatus.PENDING_PAYMENT)
-                self.hear(OrderCancelled() if action == "cancel" else expired)
+                payment.hear(OrderCancelled() if action == "cancel" else expired)
             case "confirm" | "fail_3ds":
-                self.books.confirm(action == "confirm")
+                books.confirm(action == "confirm")
             case "bounce":
-                self.books.bounce()
-            case "report" if self.books.reports:
-                self.hear(self.books.reports[pick % len(self.books.reports)])
-            case "timer" if self.timers:
-                self.hear(self.timers.pop(sorted(self.timers)[pick % len(self.timers)]).message)
+                books.bounce()
+            case "report" if books.reports:
+                payment.hear(books.reports[pick % len(books.reports)])
+            case "timer" if pending:
+                payment.let_go_off(sorted(pending)[pick % len(pending)][1])
             case "refund_all":
-                self.hear(RefundPayment())
+                payment.offer(RefundPayment())
             case "refund_amount":
-                self.hear(RefundPayment(amount=1 + pick * 81))
+                payment.offer(RefundPayment(amount=1 + pick * 81))
             case "refund_item":
-                self.hear(RefundPayment(items=(RefundLine(item=str(1 + pick % 3), amount=None if pick % 2 else pick),)))
-            case "settle" | "settle_wrongly" if self.talk.payment is not None:
-                self.settle(self.talk.payment, wrongly=action == "settle_wrongly")
-            case "answer" | "lose" | "lose_after" | "misjudge" if self.flying:
-                self.answer(self.flying.pop(pick % len(self.flying)), action, pick)
+                line = RefundLine(item=str(1 + pick % 3), amount=None if pick % 2 else pick)
+                payment.offer(RefundPayment(items=(line,)))
+            case "settle" | "settle_wrongly" if payment.row(Payment):
+                self.settle(wrongly=action == "settle_wrongly")
+            case "answer" | "lose" | "lose_after" | "misjudge" if payment.open:
+                self.answer(payment.open[pick % len(payment.open)][1], action, pick)
 
-    def settle(self, payment: Payment, *, wrongly: bool) -> None:
-        """A person looks into the provider's books, or overlooks what is there."""
-        for attempt in payment.attempts:
-            open_there = self.books.intents.get(attempt.number) == "requires_action"
-            if attempt.status is AttemptStatus.UNRESOLVED and not open_there:
-                there = self.books.intents.get(attempt.number) == "succeeded" and not wrongly
-                proof = {"outcome": "captured", "reference": f"pi_{attempt.number}"} if there else NOT_CHARGED
-                self.hear(SettlePayment.model_validate({"attempt": attempt.number, "reason": "seen"} | proof))
+    def settle(self, *, wrongly: bool) -> None:
+        """Staff look into the provider's books, or overlook what is there."""
+        for attempt in self.payment.state.attempts:
+            there = self.books.charges.get(attempt.number)
+            if attempt.status is AttemptStatus.UNRESOLVED and not (there and there.status == "requires_action"):
+                captured = self.books.captured(attempt.number) and not wrongly
+                proof = {"outcome": "captured", "reference": f"pi_{attempt.number}"} if captured else NOT_CHARGED
+                self.payment.offer(SettlePayment.model_validate({"attempt": attempt.number, "reason": "seen"} | proof))
                 return
-        for refund in payment.refunds:
+        for refund in self.payment.state.refunds:
             if refund.status is RefundStatus.UNRESOLVED:
-                there = refund.id in self.books.refunds and self.books.refunds[refund.id][2] == "succeeded"
-                proof = {"outcome": "refunded", "reference": f"re_{refund.id}"[:60]} if there else NOT_REFUNDED
-                self.hear(SettlePayment.model_validate({"refund": refund.id, "reason": "seen"} | proof))
+                made = self.books.refunded(refund.id)
+                proof = {"outcome": "refunded", "reference": f"re_{refund.id}"[:60]} if made else NOT_REFUNDED
+                self.payment.offer(SettlePayment.model_validate({"refund": refund.id, "reason": "seen"} | proof))
                 return
 
-    def answer(self, wish: Operation, action: str, pick: int) -> None:
-        """`lose`: nobody knows, and it was not done; `lose_after`: nobody knows, and it was done; `misjudge`: it was
-        done, but the last of several tries says failed (a key that was revoked between them)."""
-        if action == "lose":
-            self.hear(type(wish).Unresolved("no answer"), wish)
-            return
+    def answer(self, operation: Operation, action: str, pick: int) -> None:
+        """`lose`: its outcome is unknown, and it was not done; `lose_after`: … and it was done; `misjudge`: it was
+        done, but the last of several calls says failed (a key that was revoked between them)."""
+        kind = type(operation)
+        if action != "lose":
+            outcome = self.perform(operation, 3 if action == "misjudge" else pick)
         if action == "misjudge":
-            self.perform(wish, 3)
-            self.hear(type(wish).Failed("api_key_expired", "The key has expired."), wish)
-            return
-        outcome = self.perform(wish, pick)
-        self.hear(outcome if action == "answer" else type(wish).Unresolved("no answer"), wish)
+            outcome = kind.Failed("api_key_expired", "The key has expired.")
+        elif action != "answer":
+            outcome = kind.Unresolved("no answer")
+        self.payment.answer(operation, outcome)
 
-    def perform(self, wish: Operation, pick: int) -> Outcome:
-        match wish:
+    def perform(self, operation: Operation, pick: int) -> Outcome:
+        match operation:
             case ChargeCard():
-                return self.books.charge(wish.attempt, ("succeeded", "failed", "requires_action")[pick % 3])
+                return self.books.charge(operation.attempt, FATES[pick % 3])
             case CancelCharge():
-                return self.books.cancel(wish.attempt)
+                return self.books.cancel(operation.attempt)
             case RefundCharge():
-                return self.books.refund(wish, "refused" if pick % 5 == 0 else "")
+                return self.books.refund(operation, "refused" if pick % 5 == 0 else "")
             case FindCharge():
-                return self.books.find(wish.attempt)
+                return self.books.find(operation.attempt)
             case FindRefund():
-                return self.books.find_refund(wish.refund)
-        raise AssertionError(wish)
-
-    def check(self) -> None:
-        payment = self.talk.payment
-        if payment is None:
-            return
-        assert broken(payment) == []
-        check_ledger(self.talk, payment)
+                return self.books.find_refund(operation.refund)
+        raise AssertionError(operation)
 
     def come_to_rest(self) -> None:
         """Everything in flight is answered, every callback and timer arrives, twice."""
+        payment, books = self.payment, self.books
         for _ in range(60):
-            self.books.confirm(True)
-            while self.flying:
-                wish = self.flying.pop(0)
-                self.hear(self.perform(wish, 3), wish)
-            for report in list(self.books.reports):
-                self.hear(report)
-            if self.timers:
-                first = min(self.timers, key=lambda name: self.timers[name].due)
-                self.hear(self.timers.pop(first).message)
-            elif not self.flying:
+            books.confirm(True)
+            while payment.open:
+                operation = payment.open[0][1]
+                payment.answer(operation, self.perform(operation, 3))
+            for report in list(books.reports):
+                payment.hear(report)
+            if payment.pending:
+                payment.let_go_off(min(payment.pending, key=lambda name: payment.pending[name].due)[1])
+            elif not payment.open:
                 return
-
-
-def check_ledger(talk: Conversation, payment: Payment) -> None:
-    by_transaction: dict[Any, int] = defaultdict(int)
-    for entry in talk.kept:
-        if isinstance(entry, LedgerEntry):
-            by_transaction[entry.transaction] += entry.amount
-    assert set(by_transaction.values()) <= {0}
-    assert talk.ledger().get("provider_balance", 0) == payment.captured - payment.refunded
 
 
 ACTIONS = (
@@ -234,21 +210,21 @@ STARTS = ((), (("request", 0), ("answer", 0)), (("request", 0), ("misjudge", 0),
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(STARTS), st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 60)), max_size=40))
-def test_no_life_breaks_an_invariant(start: Sequence[tuple[str, int]], steps: list[tuple[str, int]]) -> None:
-    life = Life()
+def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps: list[tuple[str, int]]) -> None:
+    history = History()
     for action, pick in (*start, *steps):
-        life.step(action, pick)
-    life.come_to_rest()
-    payment = life.talk.payment
+        history.step(action, pick)
+    history.come_to_rest()
+    payment = history.payment.row(Payment)
     if payment is None:
         return
-    assert payment.captured - payment.refunded == life.books.balance()
-    captures = [event for event in life.talk.told if isinstance(event, PaymentCaptured)]
+    assert payment.captured - payment.refunded == history.books.balance()
+    captures = [event for event in history.payment.all.published if isinstance(event, PaymentCaptured)]
     assert len(captures) <= 1
-    taken = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
-    assert len(taken) == len(captures)
+    paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
+    assert len(paying) == len(captures)
     assert not payment.unresolved
     assert payment.pending == 0
-    bounced = any(status == "failed" for _, _, status in life.books.refunds.values())
+    bounced = any(result.status == "failed" for result in history.books.refunds.values())
     if payment.closed and not bounced and not any(refund.code for refund in payment.refunds):
-        assert payment.left == 0
+        assert payment.refundable == 0

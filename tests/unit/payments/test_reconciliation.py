@@ -1,4 +1,4 @@
-"""Our ledger beside the provider's records."""
+"""Our ledger compared with the provider's records."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_another_amount() -> None:
     assert problems([PAID], [Movement("pi_1", 4999, "USD", "o-1")]) == [("amount", "pi_1"), ("balance", "USD")]
 
 
-def test_an_order_charged_twice_is_named_until_one_is_given_back() -> None:
+def test_an_order_charged_twice_is_named_until_one_charge_is_refunded() -> None:
     second = Movement("pi_2", 5000, "USD", "o-1")
     assert problems([PAID, second], [PAID, second]) == [("charged_twice", "")]
-    given_back = Movement("re_2", -5000, "USD", "o-1")
-    assert problems([PAID, second, given_back], [PAID, second, given_back]) == []
+    refunded = Movement("re_2", -5000, "USD", "o-1")
+    assert problems([PAID, second, refunded], [PAID, second, refunded]) == []
 
 
 def test_balances_are_by_currency() -> None:

@@ -1,4 +1,4 @@
-"""Stripe's callbacks at the HTTP edge: only with a valid signature, only about orders of ours."""
+"""Stripe's callbacks at the HTTP edge: only with a valid signature, only about our orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
-from services.payments.domain.operations import ChargeReported, RefundReported
+from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported, RefundResult
 from services.payments.http import routes
 from services.payments.settings import StripeSettings
 from shared.core import Command, Report
@@ -34,10 +34,10 @@ INTENT: dict[str, Any] = {
 
 
 @dataclass
-class Core:
-    """The shell's edge, as far as a callback sees it."""
+class Api:
+    """The shell's HTTP API, as far as a callback sees it."""
 
-    heard: list[tuple[object, str, str, str, str]] = field(default_factory=list)
+    submitted: list[tuple[object, str, str, str, str]] = field(default_factory=list)
 
     @property
     def engine(self) -> Any:
@@ -54,7 +54,7 @@ class Core:
         occurred: datetime | None = None,
     ) -> Accepted:
         assert occurred == CREATED
-        self.heard.append((message, key, str(identity), actor, store))
+        self.submitted.append((message, key, str(identity), actor, store))
         return Accepted(str(identity))
 
 
@@ -64,9 +64,9 @@ def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> byte
     )
 
 
-async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
-    application = web.Application(middlewares=[protection("a-token-of-the-edge")])
-    routes(StripeSettings(api_key=SecretStr("sk_test_1"), webhook_secret=SecretStr(SECRET)))(application, core)
+async def post(api: Api, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
+    application = web.Application(middlewares=[protection("a-token-of-the-api")])
+    routes(StripeSettings(api_key=SecretStr("sk_test_1"), webhook_secret=SecretStr(SECRET)))(application, api)
     signature = stripe.WebhookSignature.generate_signature_header(
         body.decode("utf-8", "replace"), secret, int(time.time()) - age
     )
@@ -78,21 +78,22 @@ async def post(core: Core, body: bytes, *, secret: str = SECRET, age: int = 0, s
 
 
 async def test_a_signed_event_becomes_a_report() -> None:
-    core = Core()
-    assert await post(core, event(INTENT)) == 200
-    assert core.heard == [(ChargeReported(2, "pi_1", "succeeded", 5000), "o-1", "evt_1", "provider:stripe", "s-1")]
+    api = Api()
+    assert await post(api, event(INTENT)) == 200
+    report = ChargeReported(2, ChargeResult("pi_1", "succeeded", 5000))
+    assert api.submitted == [(report, "o-1", "evt_1", "provider:stripe", "s-1")]
 
 
 async def test_a_refund_event_becomes_a_report() -> None:
-    core = Core()
+    api = Api()
     refund = {"object": "refund", "id": "re_1", "status": "failed", "failure_reason": "lost_or_stolen_card"}
     body = event(refund | {"metadata": {"order": "o-1", "refund": "r-1"}}, "refund.failed")
-    assert await post(core, body) == 200
-    assert core.heard[0][0] == RefundReported("r-1", "re_1", "failed", "lost_or_stolen_card")
+    assert await post(api, body) == 200
+    assert api.submitted[0][0] == RefundReported("r-1", RefundResult("re_1", "failed", "lost_or_stolen_card"))
 
 
 async def test_a_charge_event_brings_the_card() -> None:
-    core = Core()
+    api = Api()
     charge = {
         "id": "ch_1",
         "payment_intent": "pi_1",
@@ -101,20 +102,20 @@ async def test_a_charge_event_brings_the_card() -> None:
         "metadata": INTENT["metadata"],
         "payment_method_details": {"card": {"brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2031}},
     }
-    assert await post(core, event(charge, "charge.succeeded")) == 200
-    report = core.heard[0][0]
+    assert await post(api, event(charge, "charge.succeeded")) == 200
+    report = api.submitted[0][0]
     assert isinstance(report, ChargeReported)
-    assert report.card is not None
-    assert report.card.last4 == "4242"
+    assert report.result.card is not None
+    assert report.result.card.last4 == "4242"
 
 
 @pytest.mark.parametrize(
     ("secret", "age", "signed"), [("whsec_other", 0, True), (SECRET, 301, True), (SECRET, 0, False)]
 )
-async def test_without_a_valid_signature_nothing_is_heard(secret: str, age: int, signed: bool) -> None:
-    core = Core()
-    assert await post(core, event(INTENT), secret=secret, age=age, signed=signed) == 400
-    assert core.heard == []
+async def test_an_event_without_a_valid_signature_is_refused(secret: str, age: int, signed: bool) -> None:
+    api = Api()
+    assert await post(api, event(INTENT), secret=secret, age=age, signed=signed) == 400
+    assert api.submitted == []
 
 
 @pytest.mark.parametrize(
@@ -127,12 +128,12 @@ async def test_without_a_valid_signature_nothing_is_heard(secret: str, age: int,
         event(INTENT | {"metadata": {"order": "o-1", "attempt": "one"}}),
     ],
 )
-async def test_what_is_not_ours_is_taken_and_ignored(body: bytes) -> None:
-    core = Core()
-    assert await post(core, body) == 200
-    assert core.heard == []
+async def test_events_about_other_things_are_accepted_and_ignored(body: bytes) -> None:
+    api = Api()
+    assert await post(api, body) == 200
+    assert api.submitted == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff\xfe", b'{"id": 1, "type": 2}', b""])
 async def test_a_body_that_is_no_event_is_refused(body: bytes) -> None:
-    assert await post(Core(), body) == 400
+    assert await post(Api(), body) == 400

@@ -1,0 +1,101 @@
+"""A payment as one message changes it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from services.payments.domain.ledger import AttemptRecord, Kind, Movement, RefundRecord, entries
+from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue
+from services.payments.domain.payment import ChargeAttempt, Payment, Refund
+from shared.core import Change, TimerMessage
+from shared.core.fast_dataclasses import replace
+
+FIRST_CHECK = timedelta(minutes=10)
+"""After an outcome stayed unknown; doubled each time."""
+LONGEST_WAIT = timedelta(days=1)
+
+
+class PaymentChange(Change[Payment]):
+    """Keeps the history of attempts and refunds, and the ledger."""
+
+    def update_attempt(self, attempt: ChargeAttempt, **changes: Any) -> ChargeAttempt:
+        """Keep an attempt as changed; a change of its status becomes history."""
+        before = self.state.attempt(attempt.number)
+        after = replace(attempt, **changes)
+        if after == before:
+            return after
+        self.state = self.state.with_attempt(after)
+        if before is None or before.status is not after.status:
+            self.record(self._attempt_record(after))
+        return after
+
+    def update_refund(self, refund: Refund, **changes: Any) -> Refund:
+        """Keep a refund as changed; a change of its status becomes history."""
+        before = self.state.refund(refund.id)
+        after = replace(refund, **changes)
+        self.state = self.state.with_refund(after)
+        if before is None or before.status is not after.status:
+            self.record(self._refund_record(after))
+        return after
+
+    def enter_movement(self, kind: Kind, amount: int, reference: str) -> None:
+        """Enter a movement of money into the ledger."""
+        payment = self.state
+        movement = Movement(kind, amount, payment.currency, payment.provider, reference, payment.store)
+        self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
+
+    def check_charge(self, attempt: ChargeAttempt, reference: str, tries: int = 1) -> None:
+        """Check with the provider by its reference, or, where that is empty, by order and attempt."""
+        provider, order = self.state.provider, self.context.key
+        self.request(FindCharge(provider, order, attempt.number, reference, attempt.at, tries))
+
+    def check_charge_later(self, attempt: int, tries: int) -> None:
+        self._check_later(ChargeCheckDue(attempt, tries), f"check_charge_{attempt}", tries)
+
+    def check_refund(self, refund: Refund, tries: int = 1) -> None:
+        attempt = self.state.attempt(refund.attempt)
+        if attempt is not None:
+            self.request(FindRefund(self.state.provider, self.context.key, refund.id, attempt.reference, tries))
+
+    def check_refund_later(self, refund: Refund, tries: int) -> None:
+        self._check_later(RefundCheckDue(refund.id, tries), f"check_refund_{refund.id}", tries)
+
+    def _check_later(self, message: TimerMessage, name: str, tries: int) -> None:
+        self.timer(self.context.at + min(FIRST_CHECK * 2 ** min(tries - 1, 16), LONGEST_WAIT), message, name)
+
+    def _attempt_record(self, attempt: ChargeAttempt) -> AttemptRecord:
+        return AttemptRecord(
+            key=self.context.key,
+            id=self.context.new_id(),
+            attempt=attempt.number,
+            status=attempt.status.value,
+            amount=attempt.amount,
+            currency=self.state.currency,
+            provider=self.state.provider,
+            reference=attempt.reference,
+            card_brand=attempt.card.brand if attempt.card else "",
+            card_last4=attempt.card.last4 if attempt.card else "",
+            code=attempt.code,
+            text=attempt.text,
+            at=self.context.at,
+        )
+
+    def _refund_record(self, refund: Refund) -> RefundRecord:
+        return RefundRecord(
+            key=self.context.key,
+            id=self.context.new_id(),
+            refund=refund.id,
+            attempt=refund.attempt,
+            status=refund.status.value,
+            amount=refund.amount,
+            currency=self.state.currency,
+            provider=self.state.provider,
+            reference=refund.reference,
+            reason=refund.reason,
+            note=refund.note,
+            actor=self.context.actor,
+            code=refund.code,
+            text=refund.text,
+            at=self.context.at,
+        )

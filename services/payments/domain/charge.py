@@ -1,0 +1,93 @@
+"""Charging an order: requests, and what an order's end does to its charges.
+
+After every change `advance` cancels what is no longer needed and begins what waits, so an order never has two open
+charges.
+"""
+
+from __future__ import annotations
+
+from services.payments.domain.change import PaymentChange
+from services.payments.domain.operations import CancelCharge, ChargeCard
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
+from services.payments.domain.providers import DEFAULT
+from services.payments.domain.refund import refund_rest
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
+from shared.contracts.payments import PaymentCancelled, PaymentUnresolved
+from shared.core import Context, Decision
+
+
+@payments.begins(OrderPaymentRequested)
+def payment_requested(payment: Payment | None, request: OrderPaymentRequested, context: Context) -> Decision[Payment]:
+    known = payment or Payment(
+        number=request.number,
+        store=request.store,
+        provider=DEFAULT,
+        currency=request.currency,
+        items=tuple(Share(item.item, item.purchased) for item in request.items),
+    )
+    if request.attempt <= _latest(known):
+        return Decision(payment)
+    change = PaymentChange(known, context)
+    if known.waiting:
+        change.publish(PaymentCancelled(attempt=known.waiting.attempt))
+    change.set(waiting=_charge(known, request, context))
+    if known.open and known.open.status is AttemptStatus.UNRESOLVED:
+        text = f"Attempt {known.open.number} may have been charged. This attempt waits until its outcome is known."
+        change.publish(PaymentUnresolved(attempt=request.attempt, text=text))
+    advance(change)
+    return change.decision()
+
+
+@payments.on(OrderCancelled, OrderExpired)
+def order_closed(payment: Payment, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
+    """Without a payment nothing was requested, and the order's topic brings no request after this."""
+    if payment.closed:
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    change.set(closed="expired" if isinstance(closed, OrderExpired) else "cancelled")
+    refund_rest(change)
+    advance(change)
+    return change.decision()
+
+
+def _latest(payment: Payment) -> int:
+    waiting = payment.waiting.attempt if payment.waiting else 0
+    return max([waiting, *(attempt.number for attempt in payment.attempts)])
+
+
+def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
+    return ChargeCard(
+        provider=payment.provider,
+        order=context.key,
+        store=request.store,
+        number=request.number,
+        attempt=request.attempt,
+        amount=request.amount,
+        currency=request.currency,
+        return_url=request.return_url,
+        payment_method=request.payment_method or "",
+        token=request.token or "",
+        descriptor=request.statement_descriptor or "",
+        since=request.requested_at or context.at,
+        until=request.until,
+    )
+
+
+def advance(change: PaymentChange) -> None:
+    """Cancel what is no longer needed; begin what waits, when nothing else is open."""
+    payment, order = change.state, change.context.key
+    if payment.needs_no_open_attempt:
+        for attempt in payment.attempts:
+            if attempt.status is AttemptStatus.ACTION_REQUIRED:
+                change.update_attempt(attempt, status=AttemptStatus.CANCELLING)
+                change.request(CancelCharge(payment.provider, order, attempt.number, attempt.reference))
+    waiting = payment.waiting
+    if waiting is None:
+        return
+    if payment.closed or payment.paid:
+        change.set(waiting=None)
+        change.publish(PaymentCancelled(attempt=waiting.attempt))
+    elif change.state.open is None:
+        change.set(waiting=None)
+        change.update_attempt(ChargeAttempt(waiting.attempt, waiting.amount, waiting.since or change.context.at))
+        change.request(waiting)

@@ -1,0 +1,227 @@
+"""How charges end: the provider's answers and callbacks.
+
+An answer and a callback report the same result by two ways, in either order; both go through `apply_charge_result`.
+"""
+
+from __future__ import annotations
+
+from services.payments.domain.change import PaymentChange
+from services.payments.domain.charge import advance
+from services.payments.domain.declines import customer_text
+from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, RefundStatus, payments
+from services.payments.domain.refund import refund_rest, refund_surplus
+from services.payments.domain.refund_result import fail_pending_refunds
+from shared.contracts.payments import (
+    PaymentActionRequired,
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentSettlementContradicted,
+    PaymentUnresolved,
+)
+from shared.core import Context, Decision, FailedOutcome, UnresolvedOutcome
+from shared.core.money import Money
+
+
+@payments.answers(ChargeCard.Done)
+def charge_made(payment: Payment, charge: ChargeCard, outcome: ChargeCard.Done, context: Context) -> Decision[Payment]:
+    return apply_charge_result(payment, charge.attempt, outcome.result, context, next_check=1)
+
+
+@payments.answers(ChargeCard.Failed)
+def charge_declined(
+    payment: Payment, charge: ChargeCard, outcome: ChargeCard.Failed, context: Context
+) -> Decision[Payment]:
+    attempt = payment.attempt(charge.attempt)
+    if attempt is None or attempt.status not in (AttemptStatus.CHARGING, AttemptStatus.UNRESOLVED):
+        return Decision(payment)  # a callback came first
+    code, text = outcome.code, outcome.text
+    if code in NOT_MADE:
+        change = PaymentChange(payment, context)
+        change.update_attempt(attempt, status=AttemptStatus.CANCELLED, code=code, text=text)
+        change.publish(PaymentCancelled(attempt=attempt.number))
+        advance(change)
+        return change.decision()
+    result = ChargeResult(outcome.reference, "failed", card=outcome.card, code=code, text=text, reason=outcome.reason)
+    return apply_charge_result(payment, attempt.number, result, context)
+
+
+@payments.answers(ChargeCard.Unresolved)
+def charge_unresolved(
+    payment: Payment, charge: ChargeCard, outcome: UnresolvedOutcome, context: Context
+) -> Decision[Payment]:
+    return _unresolved(payment, charge.attempt, AttemptStatus.CHARGING, outcome, context)
+
+
+@payments.answers(CancelCharge.Done)
+def charge_cancelled(
+    payment: Payment, cancel: CancelCharge, outcome: CancelCharge.Done, context: Context
+) -> Decision[Payment]:
+    return apply_charge_result(payment, cancel.attempt, outcome.result, context)
+
+
+@payments.answers(CancelCharge.Failed, CancelCharge.Unresolved)
+def charge_not_cancelled(
+    payment: Payment, cancel: CancelCharge, outcome: FailedOutcome | UnresolvedOutcome, context: Context
+) -> Decision[Payment]:
+    return _unresolved(payment, cancel.attempt, AttemptStatus.CANCELLING, outcome, context)
+
+
+@payments.on(ChargeReported)
+def charge_reported(payment: Payment, report: ChargeReported, context: Context) -> Decision[Payment]:
+    return apply_charge_result(payment, report.attempt, report.result, context)
+
+
+def _unresolved(
+    payment: Payment,
+    number: int,
+    expected: AttemptStatus,
+    outcome: FailedOutcome | UnresolvedOutcome,
+    context: Context,
+) -> Decision[Payment]:
+    attempt = payment.attempt(number)
+    if attempt is None or attempt.status is not expected:
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    change.update_attempt(attempt, status=AttemptStatus.UNRESOLVED, text=outcome.text)
+    change.publish(PaymentUnresolved(attempt=number, text=outcome.text))
+    change.check_charge_later(number, tries=1)
+    return change.decision()
+
+
+def apply_charge_result(
+    payment: Payment, number: int, result: ChargeResult, context: Context, next_check: int = 0
+) -> Decision[Payment]:
+    """Repeated results are ignored. `next_check`: which check of a charge that is still processing comes next."""
+    attempt = payment.attempt(number)
+    if attempt is None:
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    if attempt.settled_by:
+        attempt = _compare_settled(change, attempt, result)
+    match result.status:
+        case "succeeded":
+            _captured(change, attempt, result)
+        case "requires_action" if attempt.is_charging:
+            _action_required(change, attempt, result)
+        case "processing" if attempt.is_charging:
+            card = result.card or attempt.card
+            change.update_attempt(attempt, status=AttemptStatus.CHARGING, reference=result.reference, card=card)
+            if next_check:
+                change.check_charge_later(number, next_check)
+        case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
+            _declined(change, attempt, result)
+        case "cancelled" if attempt.is_open:
+            change.update_attempt(attempt, status=AttemptStatus.CANCELLED, reference=result.reference)
+            change.publish(PaymentCancelled(attempt=number))
+    advance(change)
+    return change.decision()
+
+
+def settle_attempt(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
+    """Staff settle an unresolved attempt: captured, or not charged."""
+    attempt = change.update_attempt(attempt, settled_by=change.context.actor)
+    if result.status == "succeeded":
+        _captured(change, attempt, result)
+    else:
+        _declined(change, attempt, result)
+    advance(change)
+
+
+def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> ChargeAttempt:
+    """Compare a manual settlement with the provider's result. Where they differ, the settlement is undone, and the
+    attempt open again for the result."""
+    settled = attempt.status
+    if settled is AttemptStatus.CAPTURED:
+        if result.status == "succeeded":
+            if (result.reference, result.amount or attempt.captured) == (attempt.reference, attempt.captured):
+                return change.update_attempt(attempt, settled_by="")
+        elif (
+            result.status not in ("failed", "cancelled")
+            or result.reference != attempt.reference
+            or any(refund.reference for refund in change.state.refunds_of(attempt))  # so it was captured
+        ):
+            return attempt
+        change.enter_movement("correction", -attempt.captured, attempt.reference)
+    elif result.status != "succeeded":
+        return attempt
+    text = f"Settled as {settled} by {attempt.settled_by}, but the provider reports {result.reference} as "
+    text += result.status
+    if result.status == "succeeded":
+        text += f", {Money(result.amount or attempt.amount, change.state.currency)} captured"
+    change.publish(PaymentSettlementContradicted(attempt=attempt.number, text=f"{text}."))
+    fail_pending_refunds(change, attempt)
+    return change.update_attempt(
+        attempt,
+        status=AttemptStatus.UNRESOLVED,
+        reference=result.reference,
+        authorised=0,
+        captured=0,
+        surplus=False,
+        settled_by="",
+    )
+
+
+def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
+    if attempt.status is AttemptStatus.CAPTURED:
+        change.update_attempt(attempt, card=attempt.card or result.card)
+        return
+    amount = result.amount or attempt.amount
+    attempt = change.update_attempt(
+        attempt,
+        status=AttemptStatus.CAPTURED,
+        reference=result.reference,
+        authorised=max(amount, attempt.amount),
+        captured=amount,
+        card=result.card or attempt.card,
+        surplus=change.state.paid is not None,
+        code="",
+        text="",
+    )
+    change.enter_movement("capture", amount, result.reference)
+    if attempt.surplus:
+        if all(refund.status is RefundStatus.FAILED for refund in change.state.refunds_of(attempt)):
+            refund_surplus(change, attempt)
+        return
+    change.publish(
+        PaymentCaptured(
+            attempt=attempt.number,
+            amount=amount,
+            currency=change.state.currency,
+            provider=change.state.provider,
+            transaction=result.reference,
+            card=attempt.card,
+            captured_at=change.context.at,
+        )
+    )
+    if change.state.closed:
+        refund_rest(change)
+
+
+def _action_required(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
+    card = result.card or attempt.card
+    change.update_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, reference=result.reference, card=card)
+    if not change.state.needs_no_open_attempt:
+        change.publish(PaymentActionRequired(attempt=attempt.number, url=result.url))
+
+
+def _declined(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
+    attempt = change.update_attempt(
+        attempt,
+        status=AttemptStatus.DECLINED,
+        reference=result.reference or attempt.reference,
+        card=result.card or attempt.card,
+        code=result.code,
+        text=result.text,
+    )
+    change.publish(
+        PaymentDeclined(
+            attempt=attempt.number,
+            code=result.code,
+            text=customer_text(result.reason),
+            card=attempt.card,
+            reason=result.reason.value,
+            detail=result.text or None,
+        )
+    )

@@ -1,0 +1,222 @@
+"""Manual settlement of charges and refunds whose outcome is unknown; the provider may know better later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCharge
+from services.payments.domain.payment import AttemptStatus, RefundStatus
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.payments import (
+    PaymentCancelled,
+    PaymentCaptured,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentSettled,
+    PaymentSettlementContradicted,
+    RefundPayment,
+    SettlePayment,
+)
+from shared.contracts.values import PaymentStatus
+from tests.unit.payments.examples import PaymentScenario, refund_reported, reported, requested
+
+WHY = "Looked up in the dashboard."
+
+
+def attempt_is(outcome: str, **more: Any) -> SettlePayment:
+    return SettlePayment.model_validate({"attempt": 1, "outcome": outcome, "reason": WHY} | more)
+
+
+def captured(reference: str = "pi_9") -> SettlePayment:
+    return attempt_is("captured", reference=reference, amount=5000)
+
+
+def unresolved() -> PaymentScenario:
+    return PaymentScenario(requested()).lose_charge()
+
+
+def settle_refund(payment: PaymentScenario, outcome: str, **more: Any) -> PaymentScenario:
+    command = {"refund": payment.state.refunds[0].id, "outcome": outcome, "reason": WHY}
+    return payment.hear(SettlePayment.model_validate(command | more))
+
+
+def report_refund(payment: PaymentScenario, *result: Any) -> PaymentScenario:
+    return payment.hear(refund_reported(payment.state.refunds[0].id, *result))
+
+
+def unresolved_refund() -> PaymentScenario:
+    return PaymentScenario(requested()).pay().hear(RefundPayment()).lose_refund()
+
+
+def test_an_attempt_settled_as_captured() -> None:
+    payment = unresolved().hear(captured())
+    settled, event = payment.published
+    assert settled == PaymentSettled(attempt=1, outcome="captured", reference="pi_9", reason=WHY)
+    assert isinstance(event, PaymentCaptured)
+    assert (event.amount, event.transaction) == (5000, "pi_9")
+    assert payment.ledger() == {"provider_balance": 5000, "sales": -5000}
+    assert payment.state.status is PaymentStatus.PAID
+    assert payment.hear(ChargeCheckDue(1)).requested == []
+
+
+def test_an_attempt_settled_as_not_charged_can_be_paid_again() -> None:
+    payment = unresolved().hear(attempt_is("not_charged"))
+    event = payment.published[1]
+    assert isinstance(event, PaymentDeclined)
+    assert (event.reason, event.detail) == ("not_charged", WHY)
+    assert WHY not in event.text
+    assert payment.hear(requested(2)).pay().state.status is PaymentStatus.PAID
+
+
+def test_a_settlement_decides_about_a_waiting_attempt() -> None:
+    payment = unresolved().hear(requested(2)).hear(attempt_is("not_charged"))
+    assert payment.charge().attempt == 2
+    payment = unresolved().hear(requested(2)).hear(captured())
+    assert payment.types() == [PaymentSettled, PaymentCaptured, PaymentCancelled]
+
+
+def test_a_settled_capture_of_a_cancelled_order_is_refunded() -> None:
+    refund = unresolved().hear(OrderCancelled()).hear(captured()).refund()
+    assert (refund.charge, refund.amount) == ("pi_9", 5000)
+
+
+def test_the_provider_confirms_a_settlement() -> None:
+    payment = unresolved().hear(captured()).hear(reported("succeeded", "pi_9"))
+    assert payment.published == []
+    assert payment.ledger()["provider_balance"] == 5000
+
+
+def test_the_provider_captured_what_was_settled_as_not_charged() -> None:
+    payment = unresolved().hear(attempt_is("not_charged")).hear(reported("succeeded"))
+    assert payment.types() == [PaymentSettlementContradicted, PaymentCaptured]
+    assert payment.ledger()["provider_balance"] == 5000
+    assert payment.state.status is PaymentStatus.PAID
+
+
+def test_the_provider_captured_under_another_reference() -> None:
+    payment = unresolved().hear(captured("pi_typo")).hear(reported("succeeded"))
+    contradicted = payment.published[0]
+    assert isinstance(contradicted, PaymentSettlementContradicted)
+    assert "pi_1" in contradicted.text
+    assert payment.balance_by_reference() == {"pi_1": 5000}
+    assert payment.state.captured == 5000
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_the_provider_never_captured_what_was_settled_as_captured(status: Any) -> None:
+    payment = unresolved().hear(captured("pi_1")).hear(reported(status))
+    assert payment.types()[0] is PaymentSettlementContradicted
+    assert payment.balance_by_reference() == {}
+    assert (payment.state.captured, payment.state.status) == (0, PaymentStatus.FAILED)
+
+
+def test_a_check_in_progress_does_not_undo_a_settlement() -> None:
+    payment = unresolved().hear(ChargeCheckDue(1))
+    check = payment.operation(FindCharge)
+    payment.hear(captured())
+    payment.answer(check, not_charged())
+    assert payment.published == []
+    assert payment.state.status is PaymentStatus.PAID
+
+
+def test_a_refund_settled_as_refunded() -> None:
+    payment = settle_refund(unresolved_refund(), "refunded", reference="re_9")
+    assert payment.types() == [PaymentSettled, PaymentRefunded]
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_9": -5000}
+    assert report_refund(payment, "succeeded", "re_9").published == []
+    assert report_refund(payment, "failed", "re_9", "lost_or_stolen_card").types() == [PaymentRefundFailed]
+
+
+def test_a_refund_made_under_another_reference() -> None:
+    payment = report_refund(settle_refund(unresolved_refund(), "refunded", reference="re_typo"), "succeeded")
+    assert payment.types() == [PaymentSettlementContradicted]
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_1": -5000}
+    assert payment.state.refunds[0].reference == "re_1"
+
+
+def test_a_refund_settled_as_not_refunded_can_be_requested_again() -> None:
+    payment = settle_refund(unresolved_refund(), "not_refunded")
+    assert payment.types() == [PaymentSettled, PaymentRefundFailed]
+    assert payment.state.refundable == 5000
+    assert report_refund(payment, "succeeded").types() == [PaymentSettlementContradicted, PaymentRefunded]
+    assert payment.state.refunds[0].status is RefundStatus.DONE
+
+
+def test_who_settled_it_is_kept() -> None:
+    assert unresolved().hear(captured()).state.attempts[0].settled_by == "staff:anna"
+
+
+@pytest.mark.parametrize(
+    ("command", "codes"),
+    [
+        (attempt_is("captured", refund="r-1"), ["ambiguous"]),
+        (SettlePayment(outcome="captured", reason=WHY), ["ambiguous"]),
+        (attempt_is("refunded", attempt=7, reference="x"), ["wrong_outcome", "unknown_attempt"]),
+        (SettlePayment(refund="r-1", outcome="refunded", reason=WHY), ["unknown_refund"]),
+        (attempt_is("captured", amount=1), ["missing_reference", "wrong_amount"]),
+        (attempt_is("not_charged", reference="pi_1"), ["no_reference"]),
+    ],
+)
+def test_a_settlement_that_does_not_fit_is_refused_with_every_problem(command: SettlePayment, codes: list[str]) -> None:
+    assert [problem.code for problem in unresolved().refuses(command).problems] == codes
+
+
+def test_a_known_outcome_cannot_be_settled() -> None:
+    refused = PaymentScenario(requested()).pay().refuses(attempt_is("not_charged"))
+    assert refused.code == "not_unresolved"
+    assert "captured" in refused.text
+    assert PaymentScenario().refuses(captured()).code == "not_found"
+
+
+def test_a_later_attempt_can_be_settled() -> None:
+    payment = PaymentScenario(requested()).decline().hear(requested(2)).lose_charge()
+    payment.hear(attempt_is("captured", attempt=2, reference="pi_2")).hear(requested(3))
+    assert payment.state.attempts[1].status is AttemptStatus.CAPTURED
+
+
+def checks(payment: PaymentScenario) -> list[str]:
+    return [find.reference for find in payment.last.of(FindCharge)]
+
+
+def not_charged() -> FindCharge.Done:
+    return FindCharge.Done(reported("failed", "").result)
+
+
+def test_a_settlement_is_checked_once_more() -> None:
+    assert checks(unresolved().hear(captured("pi_9"))) == ["pi_9"]
+    payment = unresolved().hear(attempt_is("not_charged"))
+    assert checks(payment) == [""]
+    payment.find_charge("succeeded", amount=5000)
+    assert payment.types() == [PaymentSettlementContradicted, PaymentCaptured]
+    assert [type(one) for one in settle_refund(unresolved_refund(), "not_refunded").requested] == [FindRefund]
+
+
+def test_a_reference_that_cannot_be_found_is_published_and_the_right_one_looked_up() -> None:
+    payment = unresolved().hear(captured("pi_typo"))
+    payment.answer(FindCharge, FindCharge.Failed("resource_missing", "No such payment_intent."))
+    assert payment.types() == [PaymentSettlementContradicted]
+    assert checks(payment) == [""]
+    payment.find_charge("succeeded", amount=5000)
+    assert payment.balance_by_reference() == {"pi_1": 5000}
+
+
+def test_a_pending_refund_of_a_wrong_charge_is_made_of_the_right_one() -> None:
+    payment = unresolved().hear(OrderCancelled()).hear(captured("pi_typo"))
+    wrong = payment.refund()
+    assert (wrong.charge, wrong.unconfirmed) == ("pi_typo", True)
+    payment.hear(reported("succeeded"))
+    assert payment.types() == [PaymentSettlementContradicted, PaymentRefundFailed, PaymentCaptured]
+    (right,) = payment.last.of(RefundCharge)
+    assert (right.charge, right.amount, right.unconfirmed) == ("pi_1", 5000, False)
+    assert right.refund != wrong.refund
+    payment.make_refund(right)
+    assert payment.state.refunded == payment.state.captured == 5000
+
+
+def test_a_pending_refund_of_a_charge_that_never_was_is_not_owed() -> None:
+    payment = unresolved().hear(OrderCancelled()).hear(captured("pi_1")).hear(reported("failed"))
+    assert payment.types()[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
+    assert (payment.state.captured, payment.state.pending, payment.balance_by_reference()) == (0, 0, {})
