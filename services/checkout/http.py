@@ -28,9 +28,9 @@ COMMANDS = (
 )
 
 
-def routes(application: web.Application, edge: HttpApi) -> None:
-    reads = Reads(edge)
-    add_commands(application, edge, COMMANDS)
+def routes(application: web.Application, api: HttpApi) -> None:
+    reads = Reads(api)
+    add_commands(application, api, COMMANDS)
     application.router.add_get("/orders", reads.orders)
     application.router.add_get("/orders/{order}", reads.order)
     application.router.add_get("/stores/{store}", reads.store)
@@ -41,13 +41,13 @@ def routes(application: web.Application, edge: HttpApi) -> None:
 class Reads:
     """Read-only routes over the service's own database."""
 
-    def __init__(self, edge: HttpApi) -> None:
-        self.edge = edge
+    def __init__(self, api: HttpApi) -> None:
+        self.api = api
 
     async def orders(self, request: web.Request) -> web.Response:
         """`?status=paid,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
         order_filter = _filter(request)
-        async with self.edge.engine.connect() as connection:
+        async with self.api.engine.connect() as connection:
             rows = await queries.find_orders(connection, order_filter)
         page = rows[: order_filter.limit]
         more = len(rows) > order_filter.limit
@@ -57,7 +57,7 @@ class Reads:
     async def order(self, request: web.Request) -> web.Response:
         """By key or number, with its timeline."""
         name = _clean(request.match_info["order"])
-        async with self.edge.engine.connect() as connection:
+        async with self.api.engine.connect() as connection:
             row = await queries.find_order(connection, name)
             if row is None:
                 raise not_found("order")
@@ -74,7 +74,7 @@ class Reads:
         """`?limit=&after=`, by name; `next` is the `after` of the next page."""
         limit = _limit(request)
         store, after = _clean(request.match_info["store"]), _clean(request.query.get("after", ""))
-        async with self.edge.engine.connect() as connection:
+        async with self.api.engine.connect() as connection:
             rows = await queries.find_skus(connection, store, after, limit)
         page = [_sku(row.data) for row in rows[:limit]]
         return json_response({"skus": page, "next": page[-1]["sku"] if len(rows) > limit else None})
@@ -84,7 +84,7 @@ class Reads:
         return json_response(_sku(await self._state(storage.skus, key, "SKU")))
 
     async def _state(self, table: sa.Table, key: str, what: str) -> str:
-        async with self.edge.engine.connect() as connection:
+        async with self.api.engine.connect() as connection:
             data = await queries.find_state(connection, table, _clean(key))
         if data is None:
             raise not_found(what)

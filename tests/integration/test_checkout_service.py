@@ -1,4 +1,4 @@
-"""Checkout whole, on PostgreSQL, through its HTTP edge; only Kafka is left out."""
+"""Checkout as a whole, on PostgreSQL, through its HTTP API; only Kafka is left out."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ _keys = (f"idempotency-{n}" for n in count(1))
 
 @dataclass
 class Running:
-    """A worker of checkout and who asks it."""
+    """A worker of checkout, and a client of its API."""
 
     shell: Shell
     engine: AsyncEngine
     sink: Collected
     http: aiohttp.ClientSession
 
-    async def told(self, key: str, *messages: Message, actor: str = "customer") -> None:
+    async def receives(self, key: str, *messages: Message, actor: str = "customer") -> None:
         await self.shell.batcher.handle([Inbound(next(_ids), key, m, Meta(actor=actor)) for m in messages])
 
     async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
@@ -124,7 +124,7 @@ async def _with_catalogue(running: Running) -> Running:
     return running
 
 
-async def test_the_migration_makes_the_tables_that_the_code_uses(running: Running) -> None:
+async def test_the_migration_creates_the_tables_that_the_code_uses(running: Running) -> None:
     columns = "select table_name || '.' || column_name from information_schema.columns where table_schema = 'public'"
     async with running.engine.connect() as connection:
         there = set((await connection.execute(sa.text(columns))).scalars())
@@ -132,8 +132,8 @@ async def test_the_migration_makes_the_tables_that_the_code_uses(running: Runnin
 
 
 async def test_an_order_lives_and_is_read_by_key_and_number(running: Running) -> None:
-    await running.told("o-1", OPENED, submission(tax=665))
-    await running.told("o-1", StockReserved(), captured(4165), delivered("1", under_way=1), delivered("2"))
+    await running.receives("o-1", OPENED, submission(tax=665))
+    await running.receives("o-1", StockReserved(), captured(4165), delivered("1", under_way=1), delivered("2"))
 
     order = await running.get("/orders/o-1")
     assert (order["status"], order["payment_status"], order["purchased"]) == ("completed", "paid", 4165)
@@ -157,8 +157,8 @@ async def test_orders_are_listed_newest_first_by_pages_and_found(running: Runnin
     people = ["Ada Lovelace", "Grace Hopper", "Ada Byron"]
     for index, name in enumerate(people):
         customer = Customer(name=name, email=f"{name.split()[1]}@Example.com")
-        await running.told(f"o-{index}", submission(customer=customer))
-    await running.told("o-3", OPENED)
+        await running.receives(f"o-{index}", submission(customer=customer))
+    await running.receives("o-3", OPENED)
 
     first = await running.get("/orders?limit=3")
     assert [order["key"] for order in first["orders"]] == ["o-3", "o-2", "o-1"]
@@ -182,13 +182,13 @@ async def test_orders_are_listed_newest_first_by_pages_and_found(running: Runnin
         assert [order["key"] for order in (await running.get(f"/orders?{query}"))["orders"]] == keys, query
 
 
-async def test_a_question_that_makes_no_sense_is_answered_so(running: Running) -> None:
+async def test_an_invalid_query_is_refused(running: Running) -> None:
     for query in ("status=lost", "limit=0", "limit=x", "limit=201", "after=zzz", "q=%00"):
         assert (await running.ask("GET", f"/orders?{query}"))[0] == 400, query
 
 
 async def test_commands_are_accepted_once_or_refused(running: Running) -> None:
-    await running.told("o-1", OPENED)
+    await running.receives("o-1", OPENED)
 
     assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "Mistake"}, "k"))[1]["duplicate"] is False
     assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "Mistake"}, "k"))[1]["duplicate"] is True
@@ -198,8 +198,8 @@ async def test_commands_are_accepted_once_or_refused(running: Running) -> None:
     assert (await running.ask("PUT", "/stores/northwind", {"name": "x"}))[0] == 400
 
 
-async def test_a_refused_checkout_is_told_on_the_topic(running: Running) -> None:
-    await running.told("o-1", submission(purchased=1))
+async def test_a_refused_checkout_is_published_on_the_topic(running: Running) -> None:
+    await running.receives("o-1", submission(purchased=1))
 
     assert (await running.ask("GET", "/orders/o-1"))[0] == 404
     for _ in range(100):
