@@ -1,4 +1,4 @@
-"""`orderbus bench`: how fast it is on this machine, beside the usual way of writing the same."""
+"""`orderbus bench`: throughput on this machine, compared with the usual way of writing the same."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: within 90 s, and noisier.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Shorter runs: about 90 s in all, with less precise figures.")
+    ] = False,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder for the stack; it is emptied first.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder for the stack; its contents are deleted first.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,8 +56,9 @@ def show(document: dict[str, Any]) -> None:
         f"Full tables:    {document['rate_when_full_over_empty']} of the rate of empty ones\n"
         f"Whole stack:    {document['whole_stack_orders_per_second']} settled orders/s "
         f"({document['whole_stack_orders_per_second_until_completed']} /s until completed)\n"
-        "Settled means completed, and every mail and webhook taken. Milliseconds of CPU per settled order, whole stack:"
+        "An order is settled when it is completed, and all its emails and webhooks are delivered.\n"
+        "Milliseconds of CPU time per settled order, whole stack:"
     )
     for name, spent in sorted(document["cpu_ms_per_order"].items(), key=lambda entry: -entry[1]):
         print(f"  {name:<28}{spent:6.2f}")
-    print(f"  {'in all':<28}{sum(document['cpu_ms_per_order'].values()):6.2f}")
+    print(f"  {'total':<28}{sum(document['cpu_ms_per_order'].values()):6.2f}")

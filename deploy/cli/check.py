@@ -21,7 +21,7 @@ MOST = 20
 async def check(data: Data = None, as_json: AsJson = False) -> None:
     """Check every invariant against databases and topics.
 
-    Also against the provider's records. Exit code 1 when an invariant is violated.
+    The payment provider's records are checked, too. Exit code 1 if an invariant is violated.
     """
     report = await evidence.check(all_settings_of(data))
     if as_json:
@@ -40,6 +40,6 @@ def show_report(report: evidence.Report) -> None:
         if len(violations) > MOST:
             print(f"         … and {len(violations) - MOST} more")
     for entry in report.listed:
-        print(f"look at  {entry}")
+        print(f"needs attention: {entry}")
     moving = f", {report.in_motion} still changing (checked in part)" if report.in_motion else ""
     print(f"{report.orders} orders{moving}: {'all invariants hold' if report.ok else 'invariants are violated'}")

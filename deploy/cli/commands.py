@@ -16,7 +16,7 @@ class Command:
     function: str
     """`module:function` of this package, a plain or an async function. The first line of its docstring is `help`."""
     help: str
-    """At most 58 characters: what fits beside the name on 80 columns."""
+    """At most 58 characters: what fits next to the name on 80 columns."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What commands print: sentences for people on standard error, tables, JSON alone on standard output."""
+"""What commands print: messages on standard error; tables and JSON on standard output."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from shared.core.money import decimal_string
 
 
 def say(text: str) -> None:
-    """To a person, on standard error."""
+    """A message, on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def show_json(document: object, *, line: bool = False) -> None:
-    """One JSON document, or with `line` one line of it."""
+    """A JSON document, indented, or on one `line`."""
     options = orjson.OPT_NON_STR_KEYS | (0 if line else orjson.OPT_INDENT_2)
     sys.stdout.write(orjson.dumps(document, default=str, option=options).decode() + "\n")
     sys.stdout.flush()
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """On a narrow terminal the last column is cut first; elsewhere nothing is."""
+    cells = [[str(cell) for cell in row] for row in rows]
     table = Table(title=title or None, box=None, header_style="bold", title_justify="left", pad_edge=False)
-    for column in columns:
+    for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if column in NUMERIC else "left"
-        table.add_column(column, justify=justify, no_wrap=True, min_width=NARROWEST.get(column, 4))
-    for row in rows:
-        table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) for cell in row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+        longest = max((len(row[index]) for row in cells), default=0)
+        needed = max(len(column), longest if index < len(columns) - 1 else 0)
+        table.add_column(column, justify=justify, no_wrap=True, min_width=needed)
+    for row in cells:
+        table.add_row(*(Text(cell, COLOURS.get(cell, "")) for cell in row))
+    Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED).print(table)
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -43,14 +47,15 @@ def show_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None
 
 
 def show_fields(row: Mapping[str, Any]) -> None:
-    """A line per field."""
+    """A line per field. Control characters are shown, not sent to the terminal."""
     for name, value in row.items():
-        print(f"{name:<10} {value}")
+        text = str(value)
+        print(f"{name:<10} {text if text.isprintable() else repr(text)}")
 
 
 LONGEST = 120
-NARROWEST = {"number": 14, "status": 15, "key": 36}
-NUMERIC = {"total", "paid", "amount", "refunded", "attempts", "offset"}
+UNLIMITED = 2000
+NUMERIC = {"amount", "attempts", "bytes", "offset", "waiting"}
 COLOURS = {
     "completed": "green",
     "processing": "cyan",
@@ -71,7 +76,7 @@ def money(amount: int | None, currency: str) -> str:
 
 
 def clock(moment: str | None) -> str:
-    """A time stamp in this machine's time zone, to the millisecond."""
+    """A timestamp in this machine's time zone, to the millisecond."""
     if not moment:
         return ""
     return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S.%f")[:-3]
@@ -79,6 +84,11 @@ def clock(moment: str | None) -> str:
 
 def day_and_clock(moment: str | None) -> str:
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 record`, `2 records`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def details(entry: Mapping[str, Any], *names: str) -> str:

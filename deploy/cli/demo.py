@@ -1,4 +1,4 @@
-"""`orderbus demo`: the whole system, and customers who try everything."""
+"""`orderbus demo`: the whole system, with customers who do everything that customers do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.check.run import check
+from deploy.check.run import Report, check
 from deploy.cli import console
 from deploy.cli.check import show_report
 from deploy.cli.errors import Failure
@@ -19,6 +19,7 @@ from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import AsJson, Workers
 from deploy.cli.order import whole_order
 from deploy.cli.order_page import show_order
+from deploy.cli.startup import running_system
 from deploy.client.http import ApiClient
 from deploy.client.local_stack import default_folder
 from deploy.demo import board, catalogue, rest, result
@@ -27,23 +28,31 @@ from deploy.demo.play import Life, Play
 from deploy.demo.result import Result
 from deploy.demo.shop import Shop
 from deploy.devstack import kafka_jars
-from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
 from deploy.sandboxes.client import OutsideWorld, StripeSandbox
 from deploy.settings import load_all_settings
+from shared.settings import Settings
 
 FAVOURITES = ("pays with another card", "corrects a mistake", "wants some money back", "buys a print")
-"""Whose order's timeline is worth showing, best first."""
+"""The stories whose timeline is worth showing, best first."""
 
 
 @on_event_loop
 async def demo(
-    number: Annotated[int, typer.Option("--orders", min=1, max=1_000_000, help="How many customers come.")] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed brings the same customers.")] = 1,
-    rate: Annotated[float, typer.Option("--rate", min=0, help="Orders per second; 0: as fast as they are taken.")] = 0,
+    number: Annotated[
+        int,
+        typer.Option("--orders", min=1, max=1_000_000, metavar="N", help="Number of customers, with one order each."),
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same customers.")] = 1,
+    rate: Annotated[
+        float, typer.Option("--rate", min=0, metavar="N", help="Orders per second; 0: as many as possible.")
+    ] = 0,
     workers: Workers = 1,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Play on this folder instead of an emptied one.")
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Run in this folder and keep its contents. Default: an emptied one."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,77 +61,79 @@ async def demo(
     Starts everything, lets customers buy, pay, fail to pay, cancel and get refunds, then reports the result. Exit code
     1 when an order was lost or charged twice, or an invariant is violated.
     """
-    playing = asyncio.create_task(_play(number, seed, rate, workers, data, as_json))
+    running = asyncio.create_task(_run(number, seed, rate, workers, data, as_json))
     stopped = asyncio.create_task(stop_event().wait())
-    await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not playing.done():
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not running.done():
         console.say("Stopping …")
-        playing.cancel()
+        running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await playing
-        raise Failure("The demo was stopped before its end.", 130)
+            await running
+        raise Failure("The demo was stopped before it was done.", 130)
     stopped.cancel()
-    await playing
+    await running
 
 
-async def _play(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
+async def _run(number: int, seed: int, rate: float, workers: int, data: Path | None, as_json: bool) -> None:
     started = time.monotonic()
-    console.say("Starting Kafka, PostgreSQL, the Stripe sandbox and the outside world …")
-    async with Stack(data or demo_folder(), fresh=data is None) as stack:
-        console.say(f"The stack is ready after {stack.seconds_to_ready:.1f} s; starting the services …")
-        async with running_services(stack, workers):
-            os.environ.update(stack.environment())
-            settings, shipped = load_all_settings(), catalogue.load(stack.outside_url)
-            people = plays.casting(number, seed)
-            async with (
-                ApiClient.of(settings) as edges,
-                OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
-                StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
-            ):
-                await catalogue.open_shop(edges, outside, shipped, plays.stock_for(people))
-                async with Shop(settings, shipped) as shop:
-                    the_play = Play(shop, outside, bank, people, seed=seed, rate=rate)
-                    await the_play.count()
-                    before = (the_play.tally.mails, the_play.tally.webhooks)
-                    console.say(f"The shop is open: {number} customers come.")
-                    async with board.shown(the_play.tally):
-                        await the_play.run()
-                        await rest.comes_to_rest(settings, the_play)
-                    first = the_play.tally.first_completed
-                    if first is not None:
-                        console.say(f"The first order was completed {first - started:.1f} s after the start.")
-                    console.say("Checking the invariants …")
-                    report = await check(settings)
-                    final = await result.result_of(
-                        the_play,
-                        edges,
-                        bank,
-                        invariants={name: not violations for name, violations in report.invariants.items()},
-                        versions=await result.versions_of(settings, kafka_jars.VERSION),
-                        before=before,
-                        waiting=await rest.unsettled(settings),
-                    )
-                    if as_json:
-                        console.show_json(final.document())
-                    else:
-                        chosen = _favourite(the_play)
-                        show_order(await whole_order(edges, chosen.order.id))
-                        print(_summary(final))
-                        print(_where_to_look(stack, chosen, keep=data))
-                    _say_troubles(the_play)
-                    if not report.ok and not as_json:
-                        show_report(report)
+    async with running_system(data or demo_folder(), workers, fresh=data is None) as (stack, _):
+        os.environ.update(stack.environment())
+        settings, shipped = load_all_settings(), catalogue.load(stack.outside_url)
+        people = plays.casting(number, seed)
+        async with (
+            ApiClient.of(settings) as api,
+            OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
+            StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
+        ):
+            await catalogue.open_shop(api, outside, shipped, plays.stock_for(people))
+            async with Shop(settings, shipped) as shop:
+                play = Play(shop, outside, bank, people, seed=seed, rate=rate)
+                final, report = await _played(play, api, settings, started)
+            if as_json:
+                console.show_json(final.document())
+            else:
+                chosen = _favourite(play)
+                show_order(await whole_order(api, chosen.order.id))
+                print(_summary(final))
+                print(_where_to_look(stack, chosen, keep=data))
+            _say_troubles(play)
+            if not report.ok and not as_json:
+                show_report(report)
     if not final.good:
-        raise Failure("Something is not as it should be: see above.")
+        raise Failure("The demo found errors: see above.")
+
+
+async def _played(play: Play, api: ApiClient, settings: Settings, started: float) -> tuple[Result, Report]:
+    """Let the customers come, wait until nothing moves, and check."""
+    await play.count()
+    before = (play.tally.mails, play.tally.webhooks)
+    console.say(f"The shop is open to {len(play.people)} customers.")
+    async with board.shown(play.tally):
+        await play.run()
+        await rest.comes_to_rest(settings, play)
+    if play.tally.first_completed is not None:
+        console.say(f"The first order was completed {play.tally.first_completed - started:.1f} s after the start.")
+    console.say("Checking the invariants …")
+    report = await check(settings)
+    final = await result.result_of(
+        play,
+        api,
+        play.bank,
+        invariants={name: not violations for name, violations in report.invariants.items()},
+        versions=await result.versions_of(settings, kafka_jars.VERSION),
+        before=before,
+        waiting=await rest.unsettled(settings),
+    )
+    return final, report
 
 
 def demo_folder() -> Path:
-    """A folder of its own beside that of `orderbus up`; each demo begins with it emptied."""
+    """A folder next to that of `orderbus up`. Each demo deletes its contents first."""
     return default_folder().with_name("demo")
 
 
 def _favourite(play: Play) -> Life:
-    """The order with the best story."""
+    """The order to show."""
     for name in FAVOURITES:
         for life in play.tally.lives:
             if life.story.name == name and life.ended_at:
@@ -135,12 +146,12 @@ def _summary(final: Result) -> str:
     broken = [name for name, holds in final.invariants.items() if not holds]
     return (
         f"\n{final.orders} orders: {statuses}\n"
-        f"  {final.orders_per_second} settled orders/s, every mail and webhook counted "
-        f"({final.orders_per_second_until_ended}/s until they ended)\n"
-        f"  placed to completed: half within {final.latency_ms['p50']} ms, 99 % within {final.latency_ms['p99']} ms\n"
-        f"  {final.lost} lost, {final.double_charged} charged twice; {final.emails} mails, {final.webhooks} webhooks"
-        f"{f'; {final.unsettled} orders unsettled' if final.unsettled else ''}\n"
-        f"  invariants: {'broken: ' + ', '.join(broken) if broken else f'all {len(final.invariants)} hold'}\n"
+        f"  {final.orders_per_second} orders/s until all their emails and webhooks were delivered "
+        f"({final.orders_per_second_until_ended}/s until their final status)\n"
+        f"  placed to completed: 50 % within {final.latency_ms['p50']} ms, 99 % within {final.latency_ms['p99']} ms\n"
+        f"  {final.lost} lost, {final.double_charged} charged twice; {final.emails} emails, {final.webhooks} webhooks"
+        f"{f'; {final.unsettled} orders with undelivered emails or webhooks' if final.unsettled else ''}\n"
+        f"  invariants: {'violated: ' + ', '.join(broken) if broken else f'all {len(final.invariants)} hold'}\n"
         f"  {', '.join(f'{name} {value}' for name, value in final.versions.items())}"
     )
 
@@ -148,19 +159,19 @@ def _summary(final: Result) -> str:
 def _where_to_look(stack: Stack, chosen: Life, keep: Path | None) -> str:
     folder = stack.data
     return (
-        f"\nWhere to look (everything is kept{'' if keep else ' until the next demo'}):\n"
-        f"  mails     {folder / 'outside' / 'mails'}\n"
+        f"\nWhere to look (all data is kept{'' if keep else ' until the next demo'}):\n"
+        f"  emails    {folder / 'outside' / 'mails'}\n"
         f"  webhooks  {folder / 'outside' / 'hooks'}\n"
         f"  logs      {folder / 'logs'}\n"
-        f"  all else  orderbus up --data {folder}   and then, in another terminal:\n"
+        f"  the rest  run `orderbus up --data {folder}` and, in another terminal:\n"
         f"            orderbus orders --data {folder}\n"
         f"            orderbus order {chosen.order.number} --data {folder}\n"
         f"            orderbus watch --all --data {folder}   (topic orders.status.v1)\n"
-        f"            the customer's feed: GET /feeds/{stack_feed(chosen)} of notifications"
+        f"            the customer's feed: GET /feeds/{_feed(chosen)} from notifications"
     )
 
 
-def stack_feed(chosen: Life) -> str:
+def _feed(chosen: Life) -> str:
     customer = (chosen.order.latest.get("customer") or {}).get("id", "")
     return f"{chosen.order.store}~customer~{customer}"
 

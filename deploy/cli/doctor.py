@@ -39,7 +39,7 @@ class Finding:
 async def doctor(data: Data = None, as_json: AsJson = False) -> None:
     """Show what is reachable, its version, and what is missing.
 
-    Exit code 1 when something that is needed is missing.
+    Exit code 1 if anything required is missing.
     """
     findings = await examined(data)
     well = all(one.ok or not one.needed for one in findings)
@@ -47,7 +47,7 @@ async def doctor(data: Data = None, as_json: AsJson = False) -> None:
         console.show_json({"ok": well, "findings": [asdict(one) for one in findings]})
     else:
         for one in findings:
-            print(f"{'ok' if one.ok else 'MISSING' if one.needed else 'absent':<9}{one.what:<24}{one.text}")
+            print(f"{'ok' if one.ok else 'PROBLEM' if one.needed else 'missing':<9}{one.what:<24}{one.text}")
     if not well:
         raise typer.Exit(Failure.exit_code)
 

@@ -1,4 +1,4 @@
-"""Commands that are async functions, and what ends them early."""
+"""Commands as async functions, and what stops them early."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ P = ParamSpec("P")
 
 
 def on_event_loop(command: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """The command as a plain function, which runs it to its end."""
+    """The command as a plain function, which runs it to completion."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

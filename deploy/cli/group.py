@@ -38,7 +38,7 @@ class SectionedGroup(TyperGroup):
 
 
 class Placeholder(TyperCommand):
-    """Stands for a command in its group's list; whoever calls it gets the command itself."""
+    """Stands for a command in its group's list. Called, it loads the command and hands over to it."""
 
     def __init__(self, entry: Command) -> None:
         super().__init__(entry.name, help=entry.help, rich_markup_mode=None)

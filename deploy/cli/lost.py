@@ -15,16 +15,18 @@ from deploy.cli.options import Actor, AsJson, Data
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
-Order = Annotated[str, typer.Argument(metavar="[ORDER]", help="The order's number or id; or use --store.")]
-Store = Annotated[str, typer.Option("--store", help="Everything this store lost in the period, instead of one order.")]
+Order = Annotated[
+    str, typer.Argument(metavar="[ORDER]", help="The order's number (ORD-…) or id; or name a store with --store.")
+]
+Store = Annotated[
+    str, typer.Option("--store", metavar="STORE", help="All that this store lost in the period, instead of one order.")
+]
 Since = Annotated[
     str,
-    typer.Option(
-        "--since", metavar="TIME", help="Lost since this time: 2026-03-03, 2026-03-03T14:05Z, or 24h, 3d ago."
-    ),
+    typer.Option("--since", metavar="TIME", help="Lost since: 2026-03-03, 2026-03-03T14:05Z, or 24h or 3d ago."),
 ]
 Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Lost before this time. Default: now.")]
-Endpoint = Annotated[str, typer.Option("--endpoint", help="Only webhook deliveries to this endpoint.")]
+Endpoint = Annotated[str, typer.Option("--endpoint", metavar="ID", help="Only webhook deliveries to this endpoint.")]
 COLUMNS = ("order", "what", "to", "state", "attempts", "lost at", "why")
 
 
@@ -41,10 +43,10 @@ async def lost(
     """List emails or webhook deliveries that did not arrive."""
     query = _period(since, until) | {"what": "webhooks" if webhooks else "mails", "endpoint": endpoint}
     found: list[dict[str, Any]] = []
-    async with api_client(data) as edges:
+    async with api_client(data) as api:
         after: str | None = ""
         while after is not None:
-            page = await edges.get("notifications", f"/stores/{store}/lost", after=after, **query)
+            page = await api.get("notifications", f"/stores/{store}/lost", after=after, **query)
             found += page["lost"]
             after = page["next"]
     if as_json:
@@ -59,7 +61,8 @@ async def lost(
 async def resend(
     order: Order = "",
     mails: Annotated[
-        list[str] | None, typer.Option("--mail", help="Only the email with this Message-ID; may be repeated.")
+        list[str] | None,
+        typer.Option("--mail", metavar="ID", help="Only the email with this Message-ID; may be repeated."),
     ] = None,
     store: Store = "",
     since: Since = "",
@@ -73,11 +76,11 @@ async def resend(
     Those of one order, or all that a store lost in a period.
     """
     scope = _scope(order, store, _period(since, until))
-    async with api_client(data, actor) as edges:
+    async with api_client(data, actor) as api:
         if scope.store:
-            answer = await scope.command(edges, "lost/mails/resend", {})
+            answer = await scope.command(api, "lost/mails/resend", {})
         else:
-            answer = await scope.command(edges, "mails/resend", {"messages": mails or []})
+            answer = await scope.command(api, "mails/resend", {"messages": mails or []})
     scope.report(answer, as_json)
 
 
@@ -97,9 +100,9 @@ async def replay(
     Those of one order, or all that a store lost in a period: deliveries that ran out of attempts or are paused.
     """
     scope = _scope(order, store, _period(since, until))
-    async with api_client(data, actor) as edges:
+    async with api_client(data, actor) as api:
         verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
-        answer = await scope.command(edges, verb, {"endpoint": endpoint} if endpoint else {})
+        answer = await scope.command(api, verb, {"endpoint": endpoint} if endpoint else {})
     scope.report(answer, as_json)
 
 
@@ -111,11 +114,11 @@ class Scope:
     store: str
     period: dict[str, str]
 
-    async def command(self, edges: ApiClient, verb: str, body: dict[str, Any]) -> Any:
+    async def command(self, api: ApiClient, verb: str, body: dict[str, Any]) -> Any:
         if self.store:
-            return await edges.command("notifications", f"/stores/{self.store}/{verb}", body | self.period)
-        found = await edges.order(self.order)
-        return await edges.command("notifications", f"/orders/{found['key']}/{verb}", body)
+            return await api.command("notifications", f"/stores/{self.store}/{verb}", body | self.period)
+        found = await api.order(self.order)
+        return await api.command("notifications", f"/orders/{found['key']}/{verb}", body)
 
     def report(self, answer: Any, as_json: bool) -> None:
         if as_json:

@@ -9,13 +9,13 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.options import Data
-from deploy.cli.service_names import chosen
+from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
 from shared.shell.postgres import migration
 
 
 def migrate(
-    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="One service. Default: all of them.")] = "",
+    service: Annotated[str, typer.Argument(metavar="[SERVICE]", help="Only this service. Default: all services.")] = "",
     data: Data = None,
 ) -> None:
     """Upgrade the services' databases to the newest schema."""

@@ -9,10 +9,15 @@ import typer
 
 Data = Annotated[
     Path | None,
-    typer.Option("--data", metavar="DIR", help="Data folder of the embedded stack.", envvar="ORDERBUS_DATA"),
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Data folder of the embedded stack. Default: ~/.local/share/orderbus/stack.",
+        envvar="ORDERBUS_DATA",
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output and nothing else.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who asks, for the order's timeline.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Actor = Annotated[str, typer.Option("--actor", metavar="NAME", help="Who does this, for the order's timeline.")]
 Number = Annotated[str, typer.Argument(metavar="ORDER", help="The order's number (ORD-…) or id.")]
-Workers = Annotated[int, typer.Option("--workers", min=1, max=16, help="Processes of each service.")]
-Service = Annotated[str, typer.Option("--service", help="One service; all of them where missing.")]
+Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=16, help="Processes per service.")]
+Service = Annotated[str, typer.Option("--service", metavar="SERVICE", help="Only this service. Default: all services.")]

@@ -16,21 +16,21 @@ from deploy.client.http import ApiClient
 @on_event_loop
 async def order(number: Number, data: Data = None, as_json: AsJson = False) -> None:
     """Show one order: timeline, items, payments, emails."""
-    async with api_client(data) as edges:
-        found = await whole_order(edges, number)
+    async with api_client(data) as api:
+        found = await whole_order(api, number)
     if as_json:
         console.show_json(found)
     else:
         show_order(found)
 
 
-async def whole_order(edges: ApiClient, number: str) -> dict[str, Any]:
-    """What all four services know of an order: checkout's view, with the others' under their names."""
-    found = await edges.order(number)
+async def whole_order(api: ApiClient, number: str) -> dict[str, Any]:
+    """What all services know of an order: checkout's view, with the others' as `payment`, `deliveries`, …"""
+    found = await api.order(number)
     key = found["key"]
-    payment, deliveries, told = await asyncio.gather(
-        edges.part("payments", f"/orders/{key}/payment"),
-        edges.part("fulfillment", f"/orders/{key}/deliveries"),
-        edges.part("notifications", f"/orders/{key}/notifications"),
+    payment, deliveries, notifications = await asyncio.gather(
+        api.part("payments", f"/orders/{key}/payment"),
+        api.part("fulfillment", f"/orders/{key}/deliveries"),
+        api.part("notifications", f"/orders/{key}/notifications"),
     )
-    return found | {"payment": payment, "deliveries": deliveries, "notifications": told}
+    return found | {"payment": payment, "deliveries": deliveries, "notifications": notifications}

@@ -26,19 +26,25 @@ BodyOf = Callable[[ApiClient, dict[str, Any]], Awaitable[Body]]
 async def refund(
     number: Number,
     amount: Annotated[
-        str | None, typer.Option("--amount", help="An amount such as 12.50. Default: all that is left to refund.")
+        str | None,
+        typer.Option(
+            "--amount", metavar="AMOUNT", help="An amount such as 12.50. Default: all that is left to refund."
+        ),
     ] = None,
     items: Annotated[
-        list[str] | None, typer.Option("--item", help="Number of an item to refund whole; may be repeated.")
+        list[str] | None,
+        typer.Option("--item", metavar="N", help="Number of an item to refund in full; may be repeated."),
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the order's timeline.")] = "requested_by_customer",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")
+    ] = "requested_by_customer",
     actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Refund an order: in full, an amount, or single items."""
 
-    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         request: dict[str, Any] = {"reason": reason}
         if amount is not None:
             request["amount"] = minor_units(amount, order["currency"])
@@ -52,7 +58,7 @@ async def refund(
 @on_event_loop
 async def cancel(
     number: Number,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the order's timeline.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",
     actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
@@ -64,7 +70,7 @@ async def cancel(
 @on_event_loop
 async def complete(
     number: Number,
-    note: Annotated[str, typer.Option("--note", help="Why, for the order's timeline.")] = "",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",
     actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
@@ -76,11 +82,13 @@ async def complete(
 @on_event_loop
 async def ship(
     number: Number,
-    carrier: Annotated[str, typer.Option("--carrier", help="Who carries the parcel.")],
-    tracking: Annotated[str, typer.Option("--tracking", help="The parcel's tracking number.")],
+    carrier: Annotated[str, typer.Option("--carrier", metavar="NAME", help="The carrier, such as DHL.")],
+    tracking: Annotated[str, typer.Option("--tracking", metavar="NUMBER", help="The parcel's tracking number.")],
     items: Annotated[
         list[str] | None,
-        typer.Option("--item", help="Number of an item in the parcel; may be repeated. Default: all that wait."),
+        typer.Option(
+            "--item", metavar="N", help="Number of an item in the parcel; may be repeated. Default: all that wait."
+        ),
     ] = None,
     actor: Actor = "staff",
     data: Data = None,
@@ -96,7 +104,9 @@ async def retry(
     number: Number,
     items: Annotated[
         list[str] | None,
-        typer.Option("--item", help="Number of an item to deliver; may be repeated. Default: all that failed."),
+        typer.Option(
+            "--item", metavar="N", help="Number of an item to deliver; may be repeated. Default: all that failed."
+        ),
     ] = None,
     actor: Actor = "staff",
     data: Data = None,
@@ -110,10 +120,10 @@ async def submit(
     service: str, number: str, verb: str, body: Body | BodyOf, actor: str, data: Path | None, as_json: bool
 ) -> None:
     """Send a command about an order, and say that it was accepted."""
-    async with api_client(data, actor) as edges:
-        order = await edges.order(number)
-        content = await body(edges, order) if callable(body) else body
-        answer = await edges.command(service, f"/orders/{order['key']}/{verb}", content)
+    async with api_client(data, actor) as api:
+        order = await api.order(number)
+        content = await body(api, order) if callable(body) else body
+        answer = await api.command(service, f"/orders/{order['key']}/{verb}", content)
     if as_json:
         console.show_json({"order": order["key"], "number": order["number"], **answer})
     else:

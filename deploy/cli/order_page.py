@@ -1,11 +1,11 @@
-"""One order on the terminal: head, items, payments, mails and webhooks, timeline."""
+"""One order on the terminal: head, items, payments, emails and webhooks, timeline."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from deploy.cli.console import clock, day_and_clock, details, money
+from deploy.cli.console import clock, counted, day_and_clock, details, money
 
 Body = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ def lines(order: Body) -> list[str]:
         "",
         *_items(order),
         *_payments(order),
-        *_told(order),
+        *_notifications(order),
         "",
         "Timeline",
         *(
@@ -55,7 +55,7 @@ def _head(order: Body) -> list[str]:
 
 def _items(order: Body) -> list[str]:
     if not order["items"]:
-        return ["Nothing in it yet."]
+        return ["No items yet."]
     deliveries = {item["id"]: item for item in (order.get("deliveries") or {}).get("items", ())}
     found = ["Items"]
     for item in order["items"]:
@@ -65,7 +65,7 @@ def _items(order: Body) -> list[str]:
         trouble = item.get("trouble") or ""
         what = f"{item['quantity']} × {item['product']}"
         found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
-        found += _waits(delivery)
+        found += _waiting(delivery)
     return found
 
 
@@ -87,34 +87,37 @@ def _payments(order: Body) -> list[str]:
             f"{refund['reason']}  {refund['reference']}  {refund['text']}".rstrip()
         )
     for call in payment.get("waiting", ()):
-        found += [f"  {call['kind']}:", *waits] if (waits := _waits({"waiting": call})) else []
+        found += [f"  {call['kind']}:", *waiting] if (waiting := _waiting({"waiting": call})) else []
     return found
 
 
-def _told(order: Body) -> list[str]:
-    told = order.get("notifications")
-    if not told:
+def _notifications(order: Body) -> list[str]:
+    notifications = order.get("notifications")
+    if not notifications:
         return []
-    mails = [f"{mail['template']} to {mail['audience']} ({mail['state']})" for mail in told["mails"]]
-    hooks = [f"{hook['event']} ({hook['state']})" for hook in told["webhooks"]]
-    found = ["", f"Mails     {', '.join(mails) or 'none'}", f"Webhooks  {', '.join(hooks) or 'none'}"]
-    for one in (*told["mails"], *told["webhooks"]):
+    mails = [f"{mail['template']} to {mail['audience']} ({mail['state']})" for mail in notifications["mails"]]
+    hooks = [f"{hook['event']} ({hook['state']})" for hook in notifications["webhooks"]]
+    found = ["", f"Emails    {', '.join(mails) or 'none'}", f"Webhooks  {', '.join(hooks) or 'none'}"]
+    for one in (*notifications["mails"], *notifications["webhooks"]):
         name = one["template"] if "template" in one else f"{one['event']} to {one['endpoint']}"
         if one["state"] in ("failed", "unknown", "exhausted", "paused"):
-            found.append(f"  {name}: {one['state']} {clock(one['at'])}, attempts {one['attempts']}: {one['text']}")
+            after = counted(one["attempts"], "attempt")
+            found.append(f"  {name}: {one['state']} {clock(one['at'])} after {after}: {one['text']}")
             found.append(f"    {one['message']}")
-        found += [f"  {name}:", *waits] if (waits := _waits(one)) else []
-    feed = told["feeds"].get("customer")
+        found += [f"  {name}:", *waiting] if (waiting := _waiting(one)) else []
+    feed = notifications["feeds"].get("customer")
     return [*found, f"Feed      {feed}"] if feed else found
 
 
-def _waits(one: Body) -> list[str]:
-    """Since when a call has waited, why, and when it is made next; nothing for one that goes its way."""
+def _waiting(one: Body) -> list[str]:
+    """Since when a call has waited, why, and when it is tried next; nothing for one that had no trouble yet."""
     call = one.get("waiting")
     if not call or not (call["error"] or call.get("paused")):
         return []
-    following = f"next {day_and_clock(call['next_try'])}" if call.get("next_try") else "under way"
+    following = f"next attempt {day_and_clock(call['next_try'])}" if call.get("next_try") else "in progress"
     if call.get("paused"):
         following = f"paused: {call['paused']}"
     why = "" if call["error"] == call.get("paused") else f": {call['error']}"
-    return [f"    waits since {day_and_clock(call['since'])}, attempts {call['attempts']}, {following}{why}"]
+    return [
+        f"    waiting since {day_and_clock(call['since'])}, {counted(call['attempts'], 'attempt')}, {following}{why}"
+    ]

@@ -16,22 +16,29 @@ COLUMNS = ("number", "status", "payment", "delivery", "amount", "customer", "ite
 
 @on_event_loop
 async def orders(
-    status: Annotated[str, typer.Option("--status", help="Only orders with these statuses, comma-separated.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="The most orders to list.")] = 30,
-    find: Annotated[str, typer.Option("--find", help="Start of an order number, an email address or a name.")] = "",
-    after: Annotated[str, typer.Option("--after", help="`next` of the previous page.")] = "",
+    status: Annotated[
+        str, typer.Option("--status", metavar="STATUS", help="Only these statuses, comma-separated.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="List at most this many orders.")] = 30,
+    find: Annotated[
+        str, typer.Option("--find", metavar="TEXT", help="Start of an order number, or an email address or a name.")
+    ] = "",
+    after: Annotated[str, typer.Option("--after", metavar="NEXT", help="Continue after a page: its `next`.")] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """List orders, newest first."""
-    async with api_client(data) as edges:
-        found = await edges.orders(status=status, limit=limit, after=after, find=find)
+    async with api_client(data) as api:
+        found = await api.orders(status=status, limit=limit, after=after, find=find)
     if as_json:
         console.show_json(found)
         return
+    if not found["orders"]:
+        console.say("No orders were found.")
+        return
     console.show_table(COLUMNS, map(_cells, found["orders"]))
     if found["next"]:
-        console.say(f"There are more: --after {found['next']}")
+        console.say(f"There are more orders: add --after {found['next']}")
 
 
 def _cells(order: dict[str, Any]) -> list[object]:

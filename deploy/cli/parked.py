@@ -1,4 +1,4 @@
-"""`orderbus parked`: messages that failed and were set aside, in any service."""
+"""`orderbus parked`: messages that could not be handled, in any service."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.every_service import rows_of
 from deploy.cli.options import AsJson, Data, Service
-from deploy.cli.service_names import chosen
+from deploy.cli.services import chosen, rows_of
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -23,8 +22,8 @@ COLUMNS = ("service", "key", "type", "topic", "offset", "reason", "error")
 @on_event_loop
 async def listing(service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
     """List all parked messages, with the reason."""
-    async with api_client(data) as edges:
-        rows = await rows_of(edges, chosen(service), "parked")
+    async with api_client(data) as api:
+        rows = await rows_of(api, chosen(service), "parked")
     if as_json:
         console.show_json({"parked": rows})
     elif rows:
@@ -36,8 +35,8 @@ async def listing(service: Service = "", data: Data = None, as_json: AsJson = Fa
 @on_event_loop
 async def show(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
     """Show a key's parked messages, with headers and body."""
-    async with api_client(data) as edges:
-        rows = [{"service": name} | row for name, rows in (await _parked(edges, service, key)).items() for row in rows]
+    async with api_client(data) as api:
+        rows = [{"service": name} | row for name, rows in (await _parked(api, service, key)).items() for row in rows]
     if as_json:
         console.show_json({"parked": rows})
         return
@@ -49,24 +48,22 @@ async def show(key: Key, service: Service = "", data: Data = None, as_json: AsJs
 @on_event_loop
 async def retry(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
     """Handle a key's parked messages again, in order."""
-    async with api_client(data) as edges:
-        answers = await _released(edges, service, key, "retry")
+    async with api_client(data) as api:
+        answers = await _released(api, service, key, "retry")
     _report(key, answers, as_json, skipped="")
 
 
 @on_event_loop
 async def skip(key: Key, service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
     """Drop a key's first parked message, handle the rest."""
-    async with api_client(data) as edges:
-        answers = await _released(edges, service, key, "skip")
+    async with api_client(data) as api:
+        answers = await _released(api, service, key, "skip")
     _report(key, answers, as_json, skipped="1 skipped, ")
 
 
-async def _released(edges: ApiClient, service: str, key: str, verb: str) -> dict[str, dict[str, Any]]:
+async def _released(api: ApiClient, service: str, key: str, verb: str) -> dict[str, dict[str, Any]]:
     path = f"/parked/{quote(key, safe='')}/{verb}"
-    return {
-        name: await edges.command(name, path, identity=f"{verb} {key}") for name in await _parked(edges, service, key)
-    }
+    return {name: await api.command(name, path, identity=f"{verb} {key}") for name in await _parked(api, service, key)}
 
 
 def _report(key: str, answers: dict[str, dict[str, Any]], as_json: bool, skipped: str) -> None:
@@ -79,9 +76,9 @@ def _report(key: str, answers: dict[str, dict[str, Any]], as_json: bool, skipped
         raise typer.Exit(Failure.exit_code)
 
 
-async def _parked(edges: ApiClient, service: str, key: str) -> dict[str, list[dict[str, Any]]]:
+async def _parked(api: ApiClient, service: str, key: str) -> dict[str, list[dict[str, Any]]]:
     """A key's parked messages by service. Raises Failure when there are none."""
-    answers = {name: await edges.part(name, f"/parked/{quote(key, safe='')}") for name in chosen(service)}
+    answers = {name: await api.part(name, f"/parked/{quote(key, safe='')}") for name in chosen(service)}
     found = {name: answer["parked"] for name, answer in answers.items() if answer}
     if not found:
         raise Failure(f"No messages are parked under {key}. `orderbus parked list` shows all that are.")

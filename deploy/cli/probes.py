@@ -1,4 +1,4 @@
-"""What `orderbus doctor` asks of each part of the system. A probe gives version or state, or raises."""
+"""The probes of `orderbus doctor`. Each returns the version or state of one part of the system, or raises an error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import asyncpg
 import stripe
 from aiokafka.admin import AIOKafkaAdminClient
 
+from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
 from services.notifications.settings import NotificationsSettings
@@ -39,9 +40,9 @@ async def kafka(settings: Settings) -> str:
     finally:
         await admin.close()
     ours = sum(topic.name in there for topic in TOPICS)
-    rest = "" if ours == len(TOPICS) else " (the services make the others when they start)"
-    brokers = len(cluster["brokers"])
-    return f"{brokers} broker at {settings.kafka.bootstrap_servers}, {ours} of {len(TOPICS)} topics{rest}"
+    rest = "" if ours == len(TOPICS) else " (the services create the others when they start)"
+    brokers = counted(len(cluster["brokers"]), "broker")
+    return f"{brokers} at {settings.kafka.bootstrap_servers}, {ours} of {len(TOPICS)} topics{rest}"
 
 
 async def database(settings: Settings, name: str) -> str:
@@ -59,7 +60,7 @@ async def database(settings: Settings, name: str) -> str:
     newest = newest_revision(name)
     if revision != newest:
         raise Failure(
-            f"PostgreSQL {server}, schema at {revision or 'nothing'} instead of {newest}: run `orderbus migrate`"
+            f"PostgreSQL {server}, schema at {revision or 'no version'} instead of {newest}: run `orderbus migrate`"
         )
     return f"PostgreSQL {server}, schema at {revision}"
 
@@ -71,17 +72,25 @@ def newest_revision(name: str) -> str:
 
 
 async def service(settings: Settings, name: str) -> str:
-    async with ApiClient.of(settings) as edges:
-        missing = await edges.ready(name)
+    address, own = api_url(settings, name), settings.service(name)
+    if not own.http_port and not own.public_url:
+        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__HTTP_PORT or ORDERBUS_{name.upper()}__PUBLIC_URL")
+    async with ApiClient.of(settings) as api:
+        missing = await api.ready(name)
+        if missing == ["process"]:
+            raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")
         if missing:
-            raise Failure(f"is not ready at {api_url(settings, name)}: {', '.join(missing)}")
-        notes = list((await edges.get(name, "/ready")).get("notes", ()))
-        await edges.get(name, "/parked")  # that the bearer token is right
-        numbers = await edges.metrics(name)
-        paused = (await edges.get(name, "/destinations"))["paused"]
+            raise Failure(f"not ready at {address}: {', '.join(missing)}")
+        notes = list((await api.get(name, "/ready")).get("notes", ()))
+        await api.get(name, "/parked")  # fails unless the bearer token is valid
+        numbers = await api.metrics(name)
+        paused = (await api.get(name, "/destinations"))["paused"]
     if paused:
-        reasons = "; ".join(f"{one['destination']} since {one['since'][:19]}: {one['reason']}" for one in paused)
-        raise Failure(f"is ready, but paused is {reasons}. Mend it, then `orderbus resume {name} DESTINATION`")
+        reasons = "; ".join(
+            f"{one['destination']} since {day_and_clock(one['since'])}: {one['reason']}" for one in paused
+        )
+        resume = f"orderbus resume {name} {paused[0]['destination']}"
+        raise Failure(f"calls are paused to {reasons}. Fix the cause, then run `{resume}`")
     waiting = (
         ("orderbus_parked", "messages parked"),
         ("orderbus_undeliverable", "records undeliverable"),
@@ -90,7 +99,7 @@ async def service(settings: Settings, name: str) -> str:
     for gauge, text in waiting:
         if count := int(numbers.get(gauge, 0)):
             notes.append(f"{count} {text}")
-    return ", ".join([f"ready at {api_url(settings, name)}", *notes])
+    return ", ".join([f"ready at {address}", *notes])
 
 
 async def stripe_api() -> str:
@@ -101,7 +110,7 @@ async def stripe_api() -> str:
     try:
         await client.v1.payment_intents.list_async({"limit": 1})
     except stripe.AuthenticationError:
-        raise Failure("does not accept the key in ORDERBUS_STRIPE__API_KEY") from None
+        raise Failure("refuses the key in ORDERBUS_STRIPE__API_KEY") from None
     except stripe.StripeError as trouble:
         raise Failure(f"{settings.api_base} cannot be reached ({type(trouble).__name__})") from None
     sandbox = " (sandbox)" if "127.0.0.1" in settings.api_base else ""
@@ -116,4 +125,4 @@ async def smtp() -> str:
         raise Failure(f"{settings.host}:{settings.port} cannot be reached: {trouble.strerror}") from trouble
     greeting = (await reader.readline()).decode("utf-8", "replace").strip() if settings.tls != "tls" else "TLS"
     writer.close()
-    return f"{settings.host}:{settings.port} says {greeting!r}"
+    return f"{settings.host}:{settings.port} answers {greeting!r}"

@@ -1,4 +1,4 @@
-"""`orderbus publish`: checkout messages from a file, checked whole, then published as a storefront would."""
+"""`orderbus publish`: checkout messages from a file, validated, then published as a storefront would."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Entry:
 
 @on_event_loop
 async def publish(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON or JSON lines; - reads standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON or JSON lines; - for standard input.")],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +75,7 @@ async def _published(settings: KafkaSettings, entries: Sequence[Entry]) -> list[
 
 
 def read(file: str) -> list[tuple[str, Any]]:
-    """The file's objects, each with where it stands. Raises Failure."""
+    """The file's objects, each with its line or number. Raises UsageError."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
     except OSError as trouble:
@@ -103,7 +103,7 @@ def _lines(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def checked(found: Sequence[tuple[str, Any]]) -> list[Entry]:
-    """Every entry as a message. Raises Failure that names everything that is wrong, wherever it stands."""
+    """Every entry as a message. Raises UsageError with all problems of all entries."""
     entries: list[Entry] = []
     problems: list[str] = []
     for place, given in found:
@@ -114,7 +114,7 @@ def checked(found: Sequence[tuple[str, Any]]) -> list[Entry]:
     if problems:
         raise UsageError("Nothing was published:\n" + "\n".join(problems))
     if not entries:
-        raise UsageError("There is no message in it.")
+        raise UsageError("The file contains no messages.")
     return entries
 
 
@@ -128,7 +128,7 @@ def _entry(given: Any) -> tuple[Entry | None, list[str]]:
     kinds = {kind.type: kind for kind in MESSAGES.values() if kind.topic is storefront.CHECKOUTS}
     kind = kinds.get(str(given.get("type")))
     if kind is None and "type" in given:
-        problems.append(f"type: there is no {str(given['type'])[:60]!r}; there are {', '.join(sorted(kinds))}")
+        problems.append(f"type: unknown type {str(given['type'])[:60]!r}; expected one of {', '.join(sorted(kinds))}")
     order = given.get("order", "")
     wrong_key = read_key(order.encode("utf-8", "replace"))[1] if isinstance(order, str) else "is not text"
     if wrong_key and "order" in given:

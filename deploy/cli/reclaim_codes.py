@@ -29,7 +29,7 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
         console.show_json(asdict(done))
         return
     console.say(
-        f"{done.told} codes were sent to customers; {done.reclaimed} of them were free and are now taken again."
+        f"Of {console.counted(done.told, 'code')} sent to customers, {done.reclaimed} were free and are taken again."
     )
     for order, item in done.nowhere:
-        console.say(f"The code of order {order}, item {item} is in no pool: do not add it again.")
+        console.say(f"The code of order {order}, item {item} is in no pool. Do not add it again.")

@@ -9,15 +9,20 @@ import typer
 
 from deploy import worker as program
 from deploy.cli.options import Data
-from deploy.cli.service_names import known
+from deploy.cli.services import known
 from deploy.cli.target import environment_of
 from services.registry import SERVICES
 
 
 def run(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(SERVICES)}.")],
-    worker: Annotated[int, typer.Option("--worker", min=0, help="Number of this worker of the service, from 0.")] = 0,
-    port: Annotated[int | None, typer.Option("--port", help="HTTP port instead of the configured one; 0: any.")] = None,
+    worker: Annotated[
+        int, typer.Option("--worker", metavar="N", min=0, help="Number of this worker, from 0, unique in its service.")
+    ] = 0,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="PORT", help="HTTP port. Default: the configured one; 0: any free one."),
+    ] = None,
     catch_up: Annotated[
         bool,
         typer.Option("--catch-up", help="After a restore: read all partitions in time order, as the only worker."),
@@ -26,7 +31,7 @@ def run(
 ) -> None:
     """Run one worker of one service.
 
-    It uses the Kafka and PostgreSQL that the settings name, or those of the embedded stack with --data.
+    It connects to Kafka and PostgreSQL as the ORDERBUS_* settings say, or with --data to those of the embedded stack.
     """
     known(service)
     if data is not None:

@@ -1,4 +1,4 @@
-"""`orderbus settle`: a person records the outcome of a call that orderbus could not find out."""
+"""`orderbus settle`: staff record the outcome of a call when orderbus could not find it out."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from deploy.cli.options import Actor, AsJson, Data, Number
 from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
 from deploy.client.http import ApiClient
 
-Reference = Annotated[str, typer.Option("--reference", help="The provider's id of the charge or refund: pi_…, re_…")]
+Reference = Annotated[
+    str,
+    typer.Option("--reference", metavar="ID", help="The provider's id of the charge or refund, such as pi_… or re_…"),
+]
 Amount = Annotated[
     str | None,
-    typer.Option("--amount", help="What moved, such as 12.50; it is compared with what was requested."),
+    typer.Option(
+        "--amount", metavar="AMOUNT", help="The amount that moved, such as 12.50; checked against the request."
+    ),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="How you know, for the order's timeline.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="How you know, for the order's timeline.")]
 UNSETTLED = ("under_way", "failed", "stopping", "revoking", "revocation_failed")
 
 
@@ -27,7 +32,8 @@ async def payment(
     outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged")],
     reason: Reason,
     attempt: Annotated[
-        int | None, typer.Option("--attempt", min=1, help="Number of the attempt. Default: the unresolved one.")
+        int | None,
+        typer.Option("--attempt", metavar="N", min=1, help="Number of the attempt. Default: the unresolved one."),
     ] = None,
     reference: Reference = "",
     amount: Amount = None,
@@ -49,7 +55,9 @@ async def refund(
     number: Number,
     outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="refunded or not_refunded")],
     reason: Reason,
-    refund: Annotated[str, typer.Option("--refund", help="Id of the refund. Default: the unresolved one.")] = "",
+    refund: Annotated[
+        str, typer.Option("--refund", metavar="ID", help="Id of the refund. Default: the unresolved one.")
+    ] = "",
     reference: Reference = "",
     amount: Amount = None,
     actor: Actor = "staff",
@@ -71,7 +79,10 @@ async def mail(
     outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="sent or not_sent")],
     reason: Reason,
     message: Annotated[
-        str, typer.Option("--message", help="Message-ID of the email. Default: the one with an unknown outcome.")
+        str,
+        typer.Option(
+            "--message", metavar="ID", help="Message-ID of the email. Default: the one with an unknown outcome."
+        ),
     ] = "",
     actor: Actor = "staff",
     data: Data = None,
@@ -82,9 +93,9 @@ async def mail(
     Look for its Message-ID in the mail server's log first. If it was not sent, send it again with `orderbus resend`.
     """
 
-    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
-        told = await edges.part("notifications", f"/orders/{order['key']}/notifications") or {"mails": []}
-        unknown = [one["message"] for one in told["mails"] if one["state"] == "unknown"]
+    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
+        known = await api.part("notifications", f"/orders/{order['key']}/notifications") or {"mails": []}
+        unknown = [one["message"] for one in known["mails"] if one["state"] == "unknown"]
         subject = message or _the_only(unknown, "emails with an unknown outcome", "--message")
         return {"message": subject, "outcome": outcome, "reason": reason}
 
@@ -97,7 +108,7 @@ async def item(
     outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="delivered, not_delivered, revoked or not_revoked")],
     reason: Reason,
     item: Annotated[
-        str, typer.Option("--item", help="Number of the item. Default: the only one that is not settled.")
+        str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
     ] = "",
     actor: Actor = "staff",
     data: Data = None,
@@ -108,8 +119,8 @@ async def item(
     Check first whether the customer has access, on the course platform.
     """
 
-    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
-        known = await edges.part("fulfillment", f"/orders/{order['key']}/deliveries") or {"items": []}
+    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
+        known = await api.part("fulfillment", f"/orders/{order['key']}/deliveries") or {"items": []}
         open_items = [one["id"] for one in known["items"] if one["status"] in UNSETTLED or one.get("unrevoked")]
         subject = item or _the_only(open_items, "items to settle", "--item")
         return {"item": subject, "outcome": outcome, "reason": reason}
@@ -120,12 +131,12 @@ async def item(
 def _of_payment(many: str, one: str, name: int | str | None, request: dict[str, Any], amount: str | None) -> BodyOf:
     """The body of a settlement of one of the payment's attempts or refunds: the one named, or the unresolved one."""
 
-    async def body(edges: ApiClient, order: dict[str, Any]) -> Body:
+    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         moved = {} if amount is None else {"amount": minor_units(amount, order["currency"])}
-        return request | moved | {one: name or await unresolved(edges, order["key"])}
+        return request | moved | {one: name or await unresolved(api, order["key"])}
 
-    async def unresolved(edges: ApiClient, key: str) -> Any:
-        payment = await edges.part("payments", f"/orders/{key}/payment") or {many: []}
+    async def unresolved(api: ApiClient, key: str) -> Any:
+        payment = await api.part("payments", f"/orders/{key}/payment") or {many: []}
         found = [entry[one] for entry in payment[many] if entry["status"] == "unresolved"]
         return _the_only(found, f"unresolved {many}", f"--{one}")
 
@@ -133,6 +144,8 @@ def _of_payment(many: str, one: str, name: int | str | None, request: dict[str, 
 
 
 def _the_only(found: list[Any], what: str, option: str) -> Any:
-    if len(found) != 1:
-        raise UsageError(f"The order has {len(found)} {what}: name one with {option}.")
+    if not found:
+        raise UsageError(f"The order has no {what}. To settle another one, name it with {option}.")
+    if len(found) > 1:
+        raise UsageError(f"The order has {len(found)} {what}. Choose one with {option}: {', '.join(map(str, found))}.")
     return found[0]

@@ -18,15 +18,15 @@ from deploy.sandboxes.client import OutsideWorld
 async def shop(data: Data = None, as_json: AsJson = False) -> None:
     """Set up the sample shop: stores, products, stock.
 
-    Also download codes, and a webhook to the embedded receiver.
+    It also adds download codes, and a webhook endpoint at the embedded receiver.
     """
     settings = settings_of(data)
     url, token = os.environ.get("ORDERBUS_DEMO__OUTSIDE_URL"), os.environ.get("ORDERBUS_DEMO__OUTSIDE_TOKEN")
     if not url or not token:
         raise UsageError("The sample shop needs the embedded stack: start it with `orderbus up`.")
     catalogue = load(url)
-    async with ApiClient.of(settings) as edges, OutsideWorld(url, token) as world:
-        await open_shop(edges, world, catalogue, {})
+    async with ApiClient.of(settings) as api, OutsideWorld(url, token) as world:
+        await open_shop(api, world, catalogue, {})
     if as_json:
         console.show_json({"stores": list(catalogue.stores), "skus": list(catalogue.products)})
         return

@@ -18,7 +18,7 @@ MOST = 40
 
 
 class Faults(StrEnum):
-    """How bad the weather is. The levels are in `deploy/simulation/fault_profile.py`; a test compares."""
+    """The levels of `deploy/simulation/fault_profile.py`; a test compares them."""
 
     NONE = "none"
     SOME = "some"
@@ -27,10 +27,10 @@ class Faults(StrEnum):
 
 
 def simulate(
-    seeds: Annotated[str, typer.Option(metavar="A-B", help="From seed A to seed B, or one seed.")] = "1-20",
-    orders: Annotated[int, typer.Option(min=1, max=1000, help="Order lives per seed.")] = 20,
-    faults: Annotated[Faults, typer.Option(help="How many faults are injected.")] = Faults.MANY,
-    history: Annotated[bool, typer.Option("--history", help="Print everything that happened, line by line.")] = False,
+    seeds: Annotated[str, typer.Option(metavar="A-B", help="Seeds A to B, or one seed.")] = "1-20",
+    orders: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Orders per seed.")] = 20,
+    faults: Annotated[Faults, typer.Option(help="How many faults to inject.")] = Faults.MANY,
+    history: Annotated[bool, typer.Option("--history", help="Print every event instead of a summary.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run seeded orders with injected faults, in one process.
@@ -79,6 +79,6 @@ def _shown(result: Result) -> None:
 
 def _conclude(summary: Summary) -> None:
     print(
-        f"seeds {summary.seeds}: {summary.lives} order lives, {summary.lives_per_second:.0f}/s, "
+        f"seeds {summary.seeds}: {summary.lives} orders, {summary.lives_per_second:.0f}/s, "
         f"{sum(summary.faults.values())} faults, {len(summary.violations)} violations"
     )

@@ -12,7 +12,7 @@ from deploy.settings import load_all_settings, load_system_settings
 from shared.settings import Settings
 
 OWN_SETTINGS = ("ORDERBUS_KAFKA__BOOTSTRAP_SERVERS", "ORDERBUS_CONFIG")
-"""With one of these set, the settings count, not the embedded stack."""
+"""If one of these is set, the settings are used, not the embedded stack."""
 
 
 def api_client(data: Path | None, actor: str = "staff") -> ApiClient:
@@ -42,7 +42,7 @@ def environment_of(data: Path | None) -> dict[str, str]:
     if environment is None:
         option = "" if folder == default_folder() else f" --data {folder}"
         raise UsageError(
-            f"No orderbus runs on {folder}: start it with `orderbus up{option}`, name its folder with --data, or set "
-            "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS and the other ORDERBUS_* settings of your own."
+            f"No orderbus is running on {folder}. Start it with `orderbus up{option}`, name another folder with "
+            "--data, or set ORDERBUS_KAFKA__BOOTSTRAP_SERVERS and your other ORDERBUS_* settings."
         )
     return environment

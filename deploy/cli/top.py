@@ -1,4 +1,4 @@
-"""`orderbus top`: each worker's rate, lag, outbox, operations, parked messages and memory, from its `/metrics`."""
+"""`orderbus top`: what each worker does, from its `/metrics`."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
 from deploy.client.http import api_url
+from deploy.client.local_stack import WORKERS
 from services.registry import SERVICES
 
-WORKERS = "ORDERBUS_DEMO__WORKERS"
-"""Set by a stack that runs here: `checkout-0=http://…,checkout-1=http://…`."""
-PATIENCE = 2.0
+TIMEOUT = aiohttp.ClientTimeout(2)
 Url = Annotated[
-    list[str] | None, typer.Option("--url", help="HTTP edge of a worker; repeat it. All that are known where missing.")
+    list[str] | None,
+    typer.Option("--url", metavar="URL", help="HTTP address of a worker; may be repeated. Default: all workers."),
 ]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one worker said: its metrics, summed over labels that tell nothing here."""
+    """What one worker reported: its metrics, each the sum over its labels."""
 
     name: str
     url: str
@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Row:
-    """One worker between two samples. Rates per second, times in milliseconds or as named. None: it did not say."""
+    """One worker between two samples. Rates per second, times in milliseconds or as named. None: not reported."""
 
     worker: str
     service: str
@@ -76,23 +76,25 @@ class Row:
 async def top(
     url: Url = None,
     data: Data = None,
-    every: Annotated[float, typer.Option("--every", min=0.2, help="Seconds between two looks.")] = 1.0,
-    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=0.2, help="Seconds between refreshes.")
+    ] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Watch every worker: rates, lag, queues, memory.
 
     Ctrl-C stops. Without a terminal it prints one table and exits.
     """
-    places = known_workers(url, data)
+    workers = known_workers(url, data)
     if as_json or once or not sys.stdout.isatty():
-        await _once(places, every, as_json)
+        await _once(workers, every, as_json)
     else:
-        await _live(places, every)
+        await _live(workers, every)
 
 
 def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, str]:
-    """URL by name: those named, all workers of the stack that runs here, or the services' configured edges."""
+    """URL by name: those given, all workers of the embedded stack, or the address in each service's settings."""
     if urls:
         return {url: url.rstrip("/") for url in urls}
     settings = settings_of(data)
@@ -102,37 +104,37 @@ def known_workers(urls: Sequence[str] | None, data: Path | None) -> dict[str, st
     return {name: api_url(settings, name) for name in SERVICES}
 
 
-async def _once(places: Mapping[str, str], every: float, as_json: bool) -> None:
-    async for rows in watched(places, every):
+async def _once(workers: Mapping[str, str], every: float, as_json: bool) -> None:
+    async for rows in watched(workers, every):
         if as_json:
             console.show_json({"workers": [asdict(row) for row in rows], "services": services_of(rows)})
         else:
             Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table(rows))
         if not any(row.handled is not None for row in rows):
-            raise Failure("No worker answers: are they running? (`orderbus doctor`)")
+            raise Failure("No worker answers. Are they running? `orderbus doctor` checks.")
         return
 
 
-async def _live(places: Mapping[str, str], every: float) -> None:
+async def _live(workers: Mapping[str, str], every: float) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
-        async for rows in watched(places, every):
+        async for rows in watched(workers, every):
             live.update(table(rows), refresh=True)
 
 
-async def watched(places: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
-    """What lies between each two looks."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
-        before = await _look(session, places)
+async def watched(workers: Mapping[str, str], every: float) -> AsyncIterator[list[Row]]:
+    """A row per worker for each interval of `every` seconds."""
+    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        before = await _samples(session, workers)
         while True:
             await asyncio.sleep(every)
-            now = await _look(session, places)
-            yield [row_of(before[name], now[name]) for name in places]
+            now = await _samples(session, workers)
+            yield [row_of(before[name], now[name]) for name in workers]
             before = now
 
 
-async def _look(session: aiohttp.ClientSession, places: Mapping[str, str]) -> dict[str, Sample]:
-    samples = await asyncio.gather(*(_sample(session, name, url) for name, url in places.items()))
-    return dict(zip(places, samples, strict=True))
+async def _samples(session: aiohttp.ClientSession, workers: Mapping[str, str]) -> dict[str, Sample]:
+    samples = await asyncio.gather(*(_sample(session, name, url) for name, url in workers.items()))
+    return dict(zip(workers, samples, strict=True))
 
 
 async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample:
@@ -144,13 +146,13 @@ async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample
             ready: dict[str, Any] = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return Sample(name, url, time.monotonic(), "unreachable", {})
-    state = "ready" if ready.get("ready") else "waits for " + ", ".join(ready.get("missing", ["?"]))
+    state = "ready" if ready.get("ready") else "waiting for " + ", ".join(ready.get("missing", ["?"]))
     values, who = read(exposition)
     return Sample(who.get("worker", name), url, at, state, values, who.get("service", ""))
 
 
 def read(exposition: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Samples of Prometheus' text format by name, added up; and who it is that says so."""
+    """Samples of Prometheus' text format, added up by name; and the labels that name the worker."""
     totals: dict[str, float] = {}
     who: dict[str, str] = {}
     for family in text_string_to_metric_families(exposition):
@@ -167,7 +169,7 @@ def row_of(before: Sample, now: Sample) -> Row:
     seconds = max(now.at - before.at, 0.001)
 
     def gained(name: str) -> float:
-        """A counter that starts again (a restarted worker) counts from nothing."""
+        """How much a counter grew. That of a restarted worker starts at 0."""
         was, is_now = before.values.get(name, 0.0), now.values.get(name, 0.0)
         return is_now - was if is_now >= was else is_now
 
@@ -207,7 +209,7 @@ SHARED = (
     *("outbox", "outbox_age_seconds", "operations", "operations_late", "operations_in_doubt"),
     *("destinations_paused", "parked", "undeliverable"),
 )
-"""Of the service's tables: every worker of a service tells the same."""
+"""About the service's tables: every worker of a service reports the same."""
 ADDED = ("handled", "duplicates", "relayed", "lag", "memory_bytes")
 
 
@@ -237,7 +239,7 @@ COLUMNS = (
     ("age s", "outbox_age_seconds", "{:.1f}"),
     ("open", "operations", "{:.0f}"),
     ("late", "operations_late", "{:.0f}"),
-    ("doubt", "operations_in_doubt", "{:.0f}"),
+    ("in doubt", "operations_in_doubt", "{:.0f}"),
     ("paused", "destinations_paused", "{:.0f}"),
     ("parked", "parked", "{:.0f}"),
     ("undeliv.", "undeliverable", "{:.0f}"),
@@ -250,7 +252,7 @@ ALARMING = {
     "parked": 0.0,
     "undeliverable": 0.0,
 }
-"""Shown in red above these."""
+"""Red above these values."""
 
 
 def table(rows: Sequence[Row]) -> Table:

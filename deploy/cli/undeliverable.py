@@ -10,9 +10,8 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.every_service import rows_of
 from deploy.cli.options import AsJson, Data
-from deploy.cli.service_names import chosen, known
+from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 
 OfService = Annotated[str, typer.Argument(metavar="SERVICE", help="The service that made the record.")]
@@ -28,8 +27,8 @@ async def listing(data: Data = None, as_json: AsJson = False) -> None:
 
     `waiting` counts the records of the same topic and key that are held back behind it.
     """
-    async with api_client(data) as edges:
-        rows = await rows_of(edges, chosen(""), "undeliverable")
+    async with api_client(data) as api:
+        rows = await rows_of(api, chosen(""), "undeliverable")
     if as_json:
         console.show_json({"undeliverable": rows})
     elif rows:
@@ -41,8 +40,8 @@ async def listing(data: Data = None, as_json: AsJson = False) -> None:
 @on_event_loop
 async def show(service: OfService, id: Id, data: Data = None, as_json: AsJson = False) -> None:
     """Show one record, with headers and body."""
-    async with api_client(data) as edges:
-        row = await edges.part(known(service), f"/undeliverable/{id}")
+    async with api_client(data) as api:
+        row = await api.part(known(service), f"/undeliverable/{id}")
     if row is None:
         raise _missing(service, id)
     if as_json:
@@ -67,15 +66,15 @@ async def drop(service: OfService, id: Id, data: Data = None, as_json: AsJson = 
 
 
 async def _send_again(service: str, id: int, verb: str, data: Path | None, as_json: bool) -> None:
-    async with api_client(data) as edges:
-        if await edges.part(known(service), f"/undeliverable/{id}") is None:
+    async with api_client(data) as api:
+        if await api.part(known(service), f"/undeliverable/{id}") is None:
             raise _missing(service, id)
-        answer = await edges.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
+        answer = await api.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
     if as_json:
         console.show_json({"service": service, "id": id, **answer})
     else:
         dropped = f"record {id} dropped, " if verb == "drop" else ""
-        console.say(f"{service}: {dropped}{answer['sent_again']} records queued for Kafka again.")
+        console.say(f"{service}: {dropped}{console.counted(answer['sent_again'], 'record')} queued for Kafka again.")
 
 
 def _missing(service: str, id: int) -> Failure:

@@ -9,9 +9,8 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.every_service import rows_of
 from deploy.cli.options import AsJson, Data, Service
-from deploy.cli.service_names import chosen, known
+from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -34,11 +33,11 @@ async def waiting(
 
     Charges, emails, webhooks, deliveries: since when each has waited, why, and when it is tried next.
     """
-    async with api_client(data) as edges:
+    async with api_client(data) as api:
         if paused:
-            await _list_destinations(edges, service, as_json)
+            await _list_destinations(api, service, as_json)
         else:
-            await _list_operations(edges, key, service, as_json)
+            await _list_operations(api, key, service, as_json)
 
 
 @on_event_loop
@@ -52,8 +51,8 @@ async def resume(
 
     Fix the cause first: `orderbus waiting --paused` shows it.
     """
-    async with api_client(data) as edges:
-        answer = await edges.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
+    async with api_client(data) as api:
+        answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
     if as_json:
         console.show_json(answer)
     elif answer["resumed"]:
@@ -62,8 +61,8 @@ async def resume(
         console.say(f"{destination} is not paused in {service}. `orderbus waiting --paused` shows what is.")
 
 
-async def _list_operations(edges: ApiClient, key: str, service: str, as_json: bool) -> None:
-    rows = await rows_of(edges, chosen(service), "operations", key=key)
+async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool) -> None:
+    rows = await rows_of(api, chosen(service), "operations", key=key)
     rows.sort(key=lambda row: str(row["since"]))
     if as_json:
         console.show_json({"operations": rows})
@@ -79,19 +78,25 @@ def _cells(row: dict[str, Any]) -> list[object]:
     elif row["paused"]:
         when = "when resumed"
     else:
-        when = str(row["next_try"])[:19]
+        when = console.day_and_clock(row["next_try"])
     why = row["paused"] or row["error"] or ("outcome unknown" if row["in_doubt"] else "")
-    start = [row["service"], row["key"], row["kind"], row["destination"], str(row["since"])[:19]]
-    return [*start, row["attempts"], when, str(why)[:120]]
+    start = [row["service"], row["key"], row["kind"], row["destination"], console.day_and_clock(row["since"])]
+    return [*start, row["attempts"], when, why]
 
 
-async def _list_destinations(edges: ApiClient, service: str, as_json: bool) -> None:
-    found = {name: await edges.get(name, "/destinations") for name in chosen(service)}
+async def _list_destinations(api: ApiClient, service: str, as_json: bool) -> None:
+    found = {name: await api.get(name, "/destinations") for name in chosen(service)}
     if as_json:
         console.show_json({"services": found})
         return
     cells = [
-        [name, row["destination"], str(row["since"])[:19], str(row["next_probe"])[:19], row["reason"][:160]]
+        [
+            name,
+            row["destination"],
+            console.day_and_clock(row["since"]),
+            console.day_and_clock(row["next_probe"]),
+            row["reason"],
+        ]
         for name, answer in found.items()
         for row in answer["paused"]
     ]

@@ -16,8 +16,10 @@ from shared.contracts.checkout import STATUS
 
 @on_event_loop
 async def watch(
-    from_beginning: Annotated[bool, typer.Option("--all", help="Start with the orders that exist already.")] = False,
-    count: Annotated[int, typer.Option("--count", min=0, help="Exit after this many records; 0: never.")] = 0,
+    from_beginning: Annotated[bool, typer.Option("--all", help="Start with the existing orders.")] = False,
+    count: Annotated[
+        int, typer.Option("--count", metavar="N", min=0, help="Exit after this many records; 0: never.")
+    ] = 0,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

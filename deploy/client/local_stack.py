@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 FILE = "environment.json"
+WORKERS = "ORDERBUS_DEMO__WORKERS"
+"""In that environment, where each worker is: `checkout-0=http://…,checkout-1=http://…`."""
 
 
 def default_folder() -> Path:

@@ -188,6 +188,8 @@ class Follower:
         await _started(consumer, self._settings)
         self._consumer = consumer
         if not self._from_beginning:
+            for partition in consumer.assignment():
+                await consumer.position(partition)  # else the reset to the beginning, still under way, would win
             await consumer.seek_to_end()
         return self
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from deploy.client.local_stack import announced
+from deploy.client.local_stack import WORKERS, announced
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
 from services.registry import SERVICES
@@ -19,5 +19,5 @@ async def running_services(stack: Stack, workers: int) -> AsyncIterator[Services
     environment = stack.environment()
     async with Services(environment, logs=stack.logs, workers=workers, children=stack.children) as services:
         workers_here = ",".join(f"{worker.name}={worker.url}" for worker in services.workers)
-        with announced(stack.data, environment | {"ORDERBUS_DEMO__WORKERS": workers_here}):
+        with announced(stack.data, environment | {WORKERS: workers_here}):
             yield services

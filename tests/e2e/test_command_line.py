@@ -1,4 +1,4 @@
-"""The command line, as a person or a script uses it: against the running orderbus that the settings name."""
+"""The command line, as staff or a script use it, against the running orderbus that the settings name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world
         orderbus("replay", order.id), orderbus("settle", "mail", order.id, "sent", "--reason", "x"), orderbus("resend")
     )
     assert (nothing.code, "nothing_to_replay" in nothing.err) == (1, True)
-    assert (unknown.code, "0 emails with an unknown outcome" in unknown.err) == (2, True)
+    assert (unknown.code, "no emails with an unknown outcome" in unknown.err) == (2, True)
     assert (period.code, "Name an order" in period.err) == (2, True)
 
 
@@ -136,6 +137,25 @@ async def test_watch_shows_status_records_as_lines_of_json(orderbus: CommandLine
     said = await orderbus("watch", "--all", "--count", "3", "--json")
 
     assert len([json.loads(line)["status"] for line in said.out.splitlines()]) == 3
+
+
+async def test_watch_shows_only_what_happens_from_now_on(orderbus: CommandLine, world: World) -> None:
+    order = await world.customer().buys("tides")
+    await order.becomes("completed")
+    started = datetime.now(UTC)
+
+    watching = asyncio.create_task(orderbus("watch", "--count", "3", "--json"))
+    while not watching.done():
+        await world.customer().buys("tides")
+        await asyncio.sleep(1)
+
+    records = [json.loads(line) for line in (await watching).out.splitlines()]
+    assert [record for record in records if datetime.fromisoformat(record["updated_at"]) < started] == []
+
+
+async def test_the_sample_shop_can_be_set_up_again(orderbus: CommandLine) -> None:
+    shop = await orderbus("shop", "--json")
+    assert (shop.code, "lighthouse" in shop.json["stores"]) == (0, True)
 
 
 async def test_doctor_and_check_find_everything_well(orderbus: CommandLine) -> None:
@@ -175,7 +195,7 @@ async def test_a_record_that_kafka_refuses_is_listed_shown_sent_again_and_droppe
         found = (await orderbus("undeliverable", "list", "--json")).json["undeliverable"]
         return [row for row in found if row["key"] == key and row["waiting"] == 1]
 
-    (row,) = await eventually(refused, lambda seen: len(seen) == 1, "set aside, with one behind it")
+    (row,) = await eventually(refused, lambda seen: len(seen) == 1, "refused, with one record behind it")
     assert (row["service"], row["error"]) == ("notifications", "MessageSizeTooLargeError")
     number = str(row["id"])
     shown = await orderbus("undeliverable", "show", "notifications", number, "--json")

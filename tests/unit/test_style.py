@@ -26,7 +26,6 @@ UNREAD = ("docs/schemas/", "tests/contracts/baseline/", "tests/contracts/golden/
 NOT_YET: tuple[str, ...] = (
     "CHANGELOG.md",
     "deploy/check/",
-    "deploy/cli/",
     "deploy/client/",
     "deploy/demo/",
     "deploy/devstack/",

@@ -1,0 +1,96 @@
+"""What is typed on the command line, and what it means."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deploy.cli.errors import UsageError
+from deploy.cli.lost import moment
+from deploy.cli.order_changes import minor_units
+from deploy.cli.publish import checked, read
+from deploy.cli.services import chosen
+from deploy.cli.target import OWN_SETTINGS, environment_of
+from deploy.client.local_stack import announced
+
+NOON = datetime.fromisoformat("2026-03-03T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "minor"), [("12.50", "EUR", 1250), ("12.5", "EUR", 1250), ("12", "JPY", 12)]
+)
+def test_an_amount_is_typed_as_people_write_it(amount: str, currency: str, minor: int) -> None:
+    assert minor_units(amount, currency) == minor
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [("12,50", "EUR"), ("12.505", "EUR"), ("0.5", "JPY"), ("0", "EUR"), ("-1", "EUR"), ("nan", "EUR")],
+)
+def test_what_is_no_amount_is_refused(amount: str, currency: str) -> None:
+    with pytest.raises(UsageError, match="is not an amount"):
+        minor_units(amount, currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-03-03T14:05Z", NOON + timedelta(hours=2, minutes=5)),
+        ("90m", NOON - timedelta(minutes=90)),
+        ("24h", NOON - timedelta(days=1)),
+        ("3d", NOON - timedelta(days=3)),
+    ],
+)
+def test_a_time_is_a_moment_or_as_long_ago(text: str, at: datetime) -> None:
+    assert moment(text, NOON) == at
+
+
+@pytest.mark.parametrize("text", ["yesterday", "3w", "h", "24"])
+def test_what_is_no_time_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(UsageError, match="write it like 2026-03-03"):
+        moment(text)
+
+
+def test_no_service_named_means_all_and_an_unknown_one_is_refused_with_the_list() -> None:
+    assert set(chosen("")) > set(chosen("payments")) == {"payments"}
+    with pytest.raises(UsageError, match=r"no service kitchen.*checkout, payments"):
+        chosen("kitchen")
+
+
+def test_an_empty_file_and_one_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(UsageError, match="contains no messages"):
+        checked(read(str(tmp_path / "empty.jsonl")))
+    with pytest.raises(UsageError, match="cannot be read"):
+        read(str(tmp_path / "gone.jsonl"))
+
+
+class TestTarget:
+    """Which orderbus a command works on."""
+
+    @pytest.fixture(autouse=True)
+    def clean(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for name in OWN_SETTINGS:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+    def test_without_settings_it_is_the_embedded_stack_in_the_default_folder(self, tmp_path: Path) -> None:
+        folder = tmp_path / "orderbus" / "stack"
+        folder.mkdir(parents=True)
+        with announced(folder, {"ORDERBUS_API_TOKEN": "0123456789abcdef"}):
+            assert environment_of(None) == {"ORDERBUS_API_TOKEN": "0123456789abcdef"}
+        with pytest.raises(UsageError, match="Start it with `orderbus up`"):
+            environment_of(None)
+
+    def test_with_settings_it_is_what_they_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(OWN_SETTINGS[0], "kafka.example:9092")
+        assert environment_of(None) == {}
+
+    def test_a_folder_that_is_named_comes_before_settings(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv(OWN_SETTINGS[0], "kafka.example:9092")
+        with pytest.raises(UsageError, match=f"`orderbus up --data {tmp_path}`"):
+            environment_of(tmp_path)
