@@ -17,7 +17,8 @@ import orjson
 
 from deploy.check import facts
 from services.checkout.domain.order import Order
-from services.fulfillment.domain.states import Delivery, Stock, row_key
+from services.fulfillment.domain.delivery import Delivery
+from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.state import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
@@ -222,7 +223,7 @@ class Findings:
         """The stock of orders in motion is in motion."""
         deliveries = self.of(Delivery)
         busy = (deliveries[key] for key in self.busy if key in deliveries)
-        return {row_key(delivery.store, item.sku) for delivery in busy for item in delivery.items}
+        return {delivery.row_key(item.sku) for delivery in busy for item in delivery.items}
 
     def _unresolved_payments(self) -> list[str]:
         return [

@@ -10,7 +10,8 @@ import orjson
 
 from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
-from services.fulfillment.domain.states import Delivery, ItemStatus, Stock, StockHold, row_key
+from services.fulfillment.domain.delivery import Delivery, ItemStatus, StockHold
+from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.state import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment, RefundStatus
@@ -74,7 +75,7 @@ def stock_facts(stock: Mapping[str, Stock], deliveries: Iterable[Delivery]) -> I
     held: Counter[tuple[str, StockHold]] = Counter()
     for delivery in deliveries:
         for item in delivery.items:
-            held[row_key(delivery.store, item.sku), item.stock] += item.quantity
+            held[delivery.row_key(item.sku), item.stock] += item.quantity
     named = {key for key, hold in held if hold in (StockHold.RESERVED, StockHold.TAKEN)}
     for key in sorted({*stock, *named}):
         row = stock.get(key, Stock())

@@ -23,7 +23,7 @@ Amount = Annotated[
     ),
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="How you know, for the order's timeline.")]
-UNSETTLED = ("under_way", "failed", "stopping", "revoking", "revocation_failed")
+UNSETTLED = ("in_progress", "failed", "stopping", "revoking", "revocation_failed")
 
 
 @on_event_loop

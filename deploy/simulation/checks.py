@@ -20,11 +20,12 @@ from deploy.simulation.evidence import findings
 from deploy.simulation.outages import MARK
 from deploy.simulation.poison import OURS
 from services.checkout.domain.order import Order
-from services.fulfillment.domain.states import CourseAccess, Delivery, ItemStatus, pool_of, row_key
+from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.notifications.domain.operations import SendEmail
 from services.notifications.domain.state import NotificationLog
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
+from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
 from shared.core import UnresolvedOutcome
 from shared.invariants.rules import violations
@@ -137,7 +138,7 @@ def access_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
     """Who may enter a course is who was given it and not shut out again."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
-            unclear = item.doubtful or item.status is ItemStatus.REVOCATION_FAILED
+            unclear = item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
             if not isinstance(item.action, CourseAccess) or unclear:
                 continue
             has, should = world.platform.access.get((key, item.id), False), item.status is ItemStatus.DELIVERED
@@ -149,11 +150,10 @@ def codes_given_once(world: World, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
-            pool = pool_of(item)
-            if pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
+            if item.pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
                 continue
             codes = item.instructions.codes or (item.instructions.code,)
-            taken = world.pools.pools[row_key(delivery.store, pool)].codes
+            taken = world.pools.pools[delivery.row_key(item.pool)].codes
             if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != item.quantity:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
 

@@ -16,7 +16,7 @@ from deploy.simulation.outages import MARK, Circuit, Outage
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
-    PutBackCodes,
+    ReturnCodes,
     RevokeAccess,
     SignDownload,
     StoreCodes,
@@ -273,17 +273,17 @@ class CodePools(Outside):
         self.pools: dict[str, Pool] = {}
         self._batches: dict[str, int] = {}
 
-    def do(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Answer:
+    def do(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Answer:
         pool = self.pools.setdefault(operation.pool, Pool())
         match operation:
             case StoreCodes():
                 new = [code for code in operation.codes if code not in pool.codes]
                 pool.codes.update(dict.fromkeys(new))
                 return StoreCodes.Done(self._batches.setdefault(key, len(new)))
-            case PutBackCodes():
+            case ReturnCodes():
                 place = (operation.order, operation.item)
                 pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
-                return PutBackCodes.Done()
+                return ReturnCodes.Done()
         place = (operation.order, operation.item)
         mine = [code for code, taken in pool.codes.items() if taken == place]
         free = [code for code, taken in pool.codes.items() if taken is None][: operation.quantity]

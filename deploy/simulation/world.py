@@ -145,7 +145,7 @@ class World:
             fulfilling.GrantAccess: self.platform,
             fulfilling.RevokeAccess: self.platform,
             fulfilling.TakeCode: self.pools,
-            fulfilling.PutBackCodes: self.pools,
+            fulfilling.ReturnCodes: self.pools,
             fulfilling.StoreCodes: self.pools,
             fulfilling.SignDownload: self.links,
             SendEmail: self.mails,

@@ -5,23 +5,44 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain import CORES
+from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
     GrantAccess,
-    PutBackCodes,
+    ReturnCodes,
     RevokeAccess,
     SignDownload,
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.domain.states import Delivery
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
-from services.fulfillment.storage import Shelf, storage
+from services.fulfillment.storage import Queries, storage
 from shared.contracts import checkout, fulfillment
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.fulfillment import (
+    AddCodes,
+    ConfigureProduct,
+    DeliveryCodesArrived,
+    FulfillmentRefused,
+    ItemDelivered,
+    ItemFailed,
+    ItemRetried,
+    ItemRevocationFailed,
+    ItemRevoked,
+    ItemSettled,
+    ItemWaiting,
+    ReceiveStock,
+    RetryDelivery,
+    SettleDelivery,
+    ShipOrder,
+    StockRefused,
+    StockReleased,
+    StockReserved,
+)
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Service
 
@@ -30,18 +51,43 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
-    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Shelf(engine))
+    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
     return Service(
         name="fulfillment",
         cores=CORES,
-        consumes=[checkout.ORDERS, fulfillment.COMMANDS],
-        emits=fulfillment.EMITS,
-        refusal=fulfillment.FulfillmentRefused,
+        consumes={
+            checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
+            fulfillment.COMMANDS: [
+                ConfigureProduct,
+                ReceiveStock,
+                AddCodes,
+                DeliveryCodesArrived,
+                ShipOrder,
+                RetryDelivery,
+                SettleDelivery,
+            ],
+        },
+        emits={
+            fulfillment.EVENTS: [
+                StockReserved,
+                StockRefused,
+                StockReleased,
+                ItemDelivered,
+                ItemWaiting,
+                ItemFailed,
+                ItemRetried,
+                ItemRevoked,
+                ItemRevocationFailed,
+                ItemSettled,
+            ],
+            fulfillment.COMMANDS: [DeliveryCodesArrived],
+        },
+        refusal=FulfillmentRefused,
         storage=storage,
         gateways={
             SignDownload: links,
             TakeCode: codes,
-            PutBackCodes: codes,
+            ReturnCodes: codes,
             StoreCodes: codes,
             GrantAccess: courses,
             RevokeAccess: courses,

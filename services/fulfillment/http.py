@@ -1,4 +1,4 @@
-"""Fulfillment by HTTP: commands, what is on the shelf, and the public downloads."""
+"""Fulfillment by HTTP: commands, views for staff, and the public downloads."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from services.fulfillment.domain.states import Delivery, Download, Item, ItemStatus, Product, row_key
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.product import Product
 from services.fulfillment.gateways.links import BadLink, Links
-from services.fulfillment.storage import Shelf
+from services.fulfillment.storage import Queries
 from shared.contracts.fulfillment import (
     AddCodes,
     ConfigureProduct,
+    Download,
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
@@ -32,10 +35,10 @@ _product: TypeAdapter[Product] = TypeAdapter(Product)
 def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
-    def routes(application: web.Application, edge: HttpApi) -> None:
+    def routes(application: web.Application, api: HttpApi) -> None:
         add_commands(
             application,
-            edge,
+            api,
             [
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
                 ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
@@ -45,13 +48,13 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
                 ("POST", "/orders/{key}/settle", SettleDelivery),
             ],
         )
-        shelf = Shelf(edge.engine)
-        reads = Reads(shelf)
-        application.router.add_get("/orders/{key}/deliveries", reads.deliveries)
-        application.router.add_get("/stores/{store}/products/{sku}", reads.product)
-        application.router.add_get("/stores/{store}/stock/{sku}", reads.stock)
-        application.router.add_get("/stores/{store}/pools/{pool}", reads.pool)
-        downloads = Downloads(shelf, links, files)
+        queries = Queries(api.engine)
+        views = Views(queries)
+        application.router.add_get("/orders/{key}/deliveries", views.deliveries)
+        application.router.add_get("/stores/{store}/products/{sku}", views.product)
+        application.router.add_get("/stores/{store}/stock/{sku}", views.stock)
+        application.router.add_get("/stores/{store}/pools/{pool}", views.pool)
+        downloads = Downloads(queries, links, files)
 
         @public
         async def download(request: web.Request) -> web.StreamResponse:
@@ -62,37 +65,37 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
     return routes
 
 
-class Reads:
-    """For staff: what is delivered, what is on the shelf."""
+class Views:
+    """For staff: deliveries, products, stock and pools."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
 
     async def deliveries(self, request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
-        delivery = await self._shelf.delivery(key)
+        delivery = await self._queries.delivery(key)
         if delivery is None:
             raise not_found("order in fulfillment")
         items = _items.dump_python(delivery.items, mode="json", exclude_none=True)
-        waits = {str(one.operation.get("item")): one.as_json() for one in await self._shelf.waiting(key)}
+        waits = {str(one.operation.get("item")): one.as_json() for one in await self._queries.waiting(key)}
         for item in items:
             item["waiting"] = waits.get(item["id"])
         return json_response({"order": key, "stage": delivery.stage, "store": delivery.store, "items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:
-        product = await self._shelf.product(row_key(request.match_info["store"], request.match_info["sku"]))
+        product = await self._queries.product(row_key(request.match_info["store"], request.match_info["sku"]))
         if product is None:
             raise not_found("product")
         return json_response(_product.dump_python(product, mode="json", exclude_none=True))
 
     async def stock(self, request: web.Request) -> web.StreamResponse:
-        stock = await self._shelf.stock(row_key(request.match_info["store"], request.match_info["sku"]))
+        stock = await self._queries.stock(row_key(request.match_info["store"], request.match_info["sku"]))
         if stock is None:
             raise not_found("stock")
         return json_response({**dataclasses.asdict(stock), "free": stock.free})
 
     async def pool(self, request: web.Request) -> web.StreamResponse:
-        counts = await self._shelf.pool(row_key(request.match_info["store"], request.match_info["pool"]))
+        counts = await self._queries.pool(row_key(request.match_info["store"], request.match_info["pool"]))
         if counts is None:
             raise not_found("pool")
         free, taken, waiting = counts
@@ -100,16 +103,16 @@ class Reads:
 
 
 class Downloads:
-    """Serves what a signed link promises, as long as it has not expired and its item is not revoked."""
+    """Serves the file of a signed link, as long as the link has not expired and its item is not revoked."""
 
     def __init__(
         self,
-        shelf: Shelf,
+        queries: Queries,
         links: Links,
         files: Path | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._shelf = shelf
+        self._queries = queries
         self._links = links
         self._files = files.resolve() if files else None
         self._clock = clock
@@ -120,10 +123,10 @@ class Downloads:
         except BadLink:
             raise not_found("download") from None
         if claim.expires <= self._clock():
-            raise ProblemResponse(HTTPStatus.GONE, "This link has expired; ask the store for a new one.", "expired")
-        file = promised(await self._shelf.delivery(claim.order), claim.item)
+            raise ProblemResponse(HTTPStatus.GONE, "This link has expired. Ask the shop for a new one.", "expired")
+        file = delivered_file(await self._queries.delivery(claim.order), claim.item)
         if file is None:
-            raise ProblemResponse(HTTPStatus.GONE, "Access to this download was taken back.", "revoked")
+            raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
         if file.startswith(("http://", "https://")):
             return web.Response(status=302, headers={"Location": file, **UNCACHED})
         return self._file(file)
@@ -131,7 +134,9 @@ class Downloads:
     def _file(self, name: str) -> web.StreamResponse:
         found = (self._files / name).resolve() if self._files else None
         if not (found and self._files and found.is_relative_to(self._files) and found.is_file()):
-            raise not_found("file any more; tell the store")
+            raise ProblemResponse(
+                HTTPStatus.NOT_FOUND, "This file is no longer available. Contact the shop.", "not_found"
+            )
         disposition = f'attachment; filename="{found.name}"'
         return web.FileResponse(found, headers={"Content-Disposition": disposition, **UNCACHED})
 
@@ -139,9 +144,9 @@ class Downloads:
 UNCACHED = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
-def promised(delivery: Delivery | None, id: str) -> str | None:
-    """The file of an item that is delivered; None when it is not, or not any more."""
-    item = delivery.item(id) if delivery else None
+def delivered_file(delivery: Delivery | None, id: str) -> str | None:
+    """The file of a download; None when it is not delivered, or revoked."""
+    item = delivery.find(id) if delivery else None
     if item is None or item.status is not ItemStatus.DELIVERED or not isinstance(item.action, Download):
         return None
     return item.action.file

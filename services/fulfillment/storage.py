@@ -8,8 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
-from services.fulfillment.domain.states import CodePool, CourseAccess, Delivery, ItemStatus, Product, Stock
+from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.stock import Stock
 from shared.core import codec
 from shared.shell.ports.tables import StateTable, Storage
 from shared.shell.postgres.tables import state_table
@@ -70,8 +73,8 @@ storage = Storage(
 )
 
 
-class Shelf:
-    """Reads for the HTTP edge and the gateways. Never used by a decision."""
+class Queries:
+    """Reads for the HTTP API and the gateways. Never used by a decision."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -84,17 +87,16 @@ class Shelf:
         """The calls for an order's items that have no outcome yet."""
         return await waiting(self._engine, order)
 
-    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
-        """Whether a call to a course platform is still wanted; True when that cannot be read right now."""
+    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
+        """Whether a call to a course platform is still needed; True when that cannot be read right now."""
         try:
             delivery = await self.delivery(operation.order)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError):
             return True
-        item = delivery.item(operation.item) if delivery else None
-        if item is None or not isinstance(item.action, CourseAccess) or item.action.url != operation.url:
+        item = delivery.find(operation.item) if delivery else None
+        if item is None or item.course_at(operation.url) is None:
             return False
-        wanted = ItemStatus.UNDER_WAY if isinstance(operation, GrantAccess) else ItemStatus.REVOKING
-        return item.status is wanted
+        return item.status is (ItemStatus.IN_PROGRESS if isinstance(operation, GrantAccess) else ItemStatus.REVOKING)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)
@@ -113,7 +115,7 @@ class Shelf:
         return row
 
     async def pool(self, key: str) -> tuple[int, int, int] | None:
-        """Codes that are free, codes that are taken, and orders that wait; None when nobody ever named the pool."""
+        """Codes that are free, codes that are taken, and orders that wait. None for a pool that was never used."""
         statement = sa.text("""
             select (select waiting from code_pools where key = :key) as waiting,
                 (select count(*) from codes where key = :key and order_key is null) as free,

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
-    PutBackCodes,
+    ReturnCodes,
     RevokeAccess,
     SignDownload,
     StoreCodes,
@@ -44,7 +44,7 @@ ADA = Customer(name="Ada", email="ada@example.org")
 
 @dataclass
 class Platform:
-    """A course platform that answers as told."""
+    """A course platform that gives the answers that a test sets."""
 
     url: str = ""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
@@ -63,13 +63,13 @@ class Platform:
 
 
 @dataclass
-class Wanted:
-    """Whether calls are still wanted."""
+class Requests:
+    """Whether calls are still needed."""
 
-    wanted: bool = True
+    current: bool = True
 
-    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
-        return self.wanted
+    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
+        return self.current
 
 
 @pytest_asyncio.fixture
@@ -87,7 +87,7 @@ async def platform() -> AsyncIterator[Platform]:
 
 @pytest_asyncio.fixture
 async def courses() -> AsyncIterator[Courses]:
-    gateway = Courses(Outbound(private=True), Wanted(), timeout=0.5)
+    gateway = Courses(Outbound(private=True), Requests(), timeout=0.5)
     yield gateway
     await gateway.close()
 
@@ -116,7 +116,7 @@ async def test_access_is_granted_and_revoked_under_the_operations_key(platform: 
     assert platform.asked == [("key-1", granted), ("key-2", granted | {"grant": False})]
 
 
-async def test_what_may_pass_is_tried_again_and_when_the_platform_says(platform: Platform, courses: Courses) -> None:
+async def test_a_passing_fault_is_retried_when_the_platform_says(platform: Platform, courses: Courses) -> None:
     platform.answers = [(500, {}), (429, {"Retry-After": "7"}), (503, {"Retry-After": "nonsense"})]
 
     answers = [await courses.perform(grant(platform.url), "k") for _ in range(3)]
@@ -133,12 +133,12 @@ async def test_what_may_pass_is_tried_again_and_when_the_platform_says(platform:
     ("status", "code", "hint"),
     [
         (400, "bad_request", "access endpoint"),
-        (409, "conflict", "look at the customer there"),
+        (409, "conflict", "Check the customer there"),
         (418, "rejected", "reason"),
         (422, "rejected", "reason"),
     ],
 )
-async def test_what_is_about_this_item_fails_and_says_what_to_do(
+async def test_a_fault_of_this_item_fails_and_says_what_to_do(
     platform: Platform, courses: Courses, status: int, code: str, hint: str
 ) -> None:
     platform.answers = [(status, {"Location": "http://169.254.169.254/"})]
@@ -148,14 +148,14 @@ async def test_what_is_about_this_item_fails_and_says_what_to_do(
     assert isinstance(answer, GrantAccess.Failed)
     assert answer.code == code
     assert hint in answer.text
-    assert f"127.0.0.1 answers {status}" in answer.text
+    assert f"127.0.0.1 answered {status}." in answer.text
 
 
 @pytest.mark.parametrize(
     ("status", "hint"),
     [(401, "credentials"), (403, "permission"), (404, "URL"), (405, "POST"), (302, "final URL")],
 )
-async def test_what_is_about_how_we_are_set_up_is_the_operators_fault(
+async def test_a_fault_of_the_configuration_is_the_operators_fault(
     platform: Platform, courses: Courses, status: int, hint: str
 ) -> None:
     platform.answers = [(status, {"Location": "http://169.254.169.254/"})]
@@ -163,20 +163,20 @@ async def test_what_is_about_how_we_are_set_up_is_the_operators_fault(
     answer = await courses.perform(grant(platform.url), "k")
 
     assert isinstance(answer, OperatorFault)
-    assert hint in answer.text and f"127.0.0.1 answers {status}" in answer.text
+    assert hint in answer.text and f"127.0.0.1 answered {status}." in answer.text
     assert len(platform.asked) == 1, "redirects are not followed"
 
 
 async def test_a_host_that_does_not_exist_is_the_operators_fault(courses: Courses) -> None:
     answer = await courses.perform(grant("http://no-such-host.invalid/access"), "k")
-    assert isinstance(answer, OperatorFault) and "correct the URL" in answer.text
+    assert isinstance(answer, OperatorFault) and "Correct the URL" in answer.text
 
 
-async def test_a_call_that_nobody_wants_any_more_ends_instead_of_waiting(platform: Platform) -> None:
-    gateway = Courses(Outbound(private=True), Wanted(wanted=False))
+async def test_a_call_that_is_no_longer_needed_ends_instead_of_waiting(platform: Platform) -> None:
+    gateway = Courses(Outbound(private=True), Requests(current=False))
     platform.answers = [(403, {}), (200, {})]
     answer = await gateway.perform(grant(platform.url), "k")
-    assert isinstance(answer, GrantAccess.Failed) and answer.code == "called_off" and "answers 403" in answer.text
+    assert isinstance(answer, GrantAccess.Failed) and answer.code == "not_needed" and "answered 403" in answer.text
     assert await gateway.perform(grant(platform.url), "k") == GrantAccess.Done()
     await gateway.close()
 
@@ -193,9 +193,7 @@ async def test_access_to_a_course_that_is_gone_is_revoked(platform: Platform, co
     assert isinstance(await courses.perform(grant(platform.url), "k"), OperatorFault)
 
 
-async def test_a_time_out_and_a_lost_answer_are_unknown_and_safe_to_repeat(
-    platform: Platform, courses: Courses
-) -> None:
+async def test_after_a_timeout_or_a_lost_answer_the_outcome_is_unknown(platform: Platform, courses: Courses) -> None:
     platform.delay = 2
     assert isinstance(await courses.perform(grant(platform.url), "k"), Unknown)
     platform.delay, platform.hang_up = 0, True
@@ -203,7 +201,7 @@ async def test_a_time_out_and_a_lost_answer_are_unknown_and_safe_to_repeat(
     assert isinstance(await courses.find(grant(platform.url), "k"), Unknown)
 
 
-async def test_nobody_there_is_tried_again(courses: Courses) -> None:
+async def test_a_platform_that_is_not_running_is_retried(courses: Courses) -> None:
     answer = await courses.perform(grant("http://127.0.0.1:1/access"), "k")
 
     assert isinstance(answer, Retry)
@@ -229,7 +227,7 @@ async def test_nobody_there_is_tried_again(courses: Courses) -> None:
     ],
 )
 async def test_private_addresses_are_not_reached_unless_allowed(platform: Platform, url: str) -> None:
-    guarded = Courses(Outbound(private=False), Wanted(), timeout=2)
+    guarded = Courses(Outbound(private=False), Requests(), timeout=2)
     port = platform.url.rsplit(":", 1)[1].partition("/")[0]
 
     answer = await guarded.perform(grant(url.format(port=port)), "k")
@@ -266,7 +264,7 @@ async def test_the_answers_size_and_time_are_bounded(platform: Platform) -> None
 # Download links
 
 
-async def test_a_link_says_what_it_was_signed_for() -> None:
+async def test_a_link_names_the_item_it_was_signed_for() -> None:
     links = Links("a secret of some length", "https://shop.example/")
     until = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -278,7 +276,7 @@ async def test_a_link_says_what_it_was_signed_for() -> None:
     assert links.read(token) == Claim("o-1", "2", until)
 
 
-def test_a_link_that_was_changed_or_signed_elsewhere_is_bad() -> None:
+def test_a_link_that_was_changed_or_signed_elsewhere_is_rejected() -> None:
     links = Links("a secret of some length", "https://shop.example")
     token = links.url(Claim("o-1", "2", datetime(2026, 5, 1, tzinfo=UTC))).rpartition("/")[2]
     payload, _, signature = token.partition(".")
@@ -329,7 +327,7 @@ async def test_codes_are_added_once(engine: AsyncEngine) -> None:
     assert await add(codes, "A", pool="acme/other") == StoreCodes.Done(1)
 
 
-async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_asked_again(engine: AsyncEngine) -> None:
+async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_repeated(engine: AsyncEngine) -> None:
     codes = Codes(engine, timedelta(seconds=1))
     await add(codes, "A", "B", "C")
 
@@ -339,20 +337,20 @@ async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_asked_agai
 
     empty = await codes.perform(TakeCode("acme/keys", "o-2", "1", 2), "k")
     assert isinstance(empty, TakeCode.Failed)
-    assert (empty.code, empty.look_again) == (POOL_EMPTY, timedelta(seconds=1))
+    assert (empty.code, empty.recheck_after) == (POOL_EMPTY, timedelta(seconds=1))
     assert await codes.perform(TakeCode("acme/keys", "o-3", "1", 1), "k") == TakeCode.Done(("C",))
 
 
-async def test_codes_that_nobody_saw_go_back(engine: AsyncEngine) -> None:
+async def test_codes_that_the_customer_has_not_seen_are_returned(engine: AsyncEngine) -> None:
     codes = Codes(engine, timedelta(seconds=1))
     await add(codes, "A")
     await codes.perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
 
-    assert await codes.perform(PutBackCodes("acme/keys", "o-1", "1"), "k") == PutBackCodes.Done()
+    assert await codes.perform(ReturnCodes("acme/keys", "o-1", "1"), "k") == ReturnCodes.Done()
     assert await codes.perform(TakeCode("acme/keys", "o-2", "1", 1), "k") == TakeCode.Done(("A",))
 
 
-async def test_many_at_once_never_get_the_same_code(engine: AsyncEngine) -> None:
+async def test_concurrent_calls_never_take_the_same_code(engine: AsyncEngine) -> None:
     codes = Codes(engine, timedelta(seconds=1))
     await add(codes, *(f"C{number:02}" for number in range(20)))
 
@@ -371,8 +369,8 @@ async def test_many_at_once_never_get_the_same_code(engine: AsyncEngine) -> None
     assert len(taken) == len(set(taken)) == 20
 
 
-async def test_a_database_that_is_away_is_asked_again() -> None:
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/none", "test")
+async def test_a_call_is_retried_when_the_database_does_not_answer() -> None:
+    engine = create_engine("postgresql://unknown@127.0.0.1:1/none", "test")
 
     answer = await Codes(engine, timedelta(seconds=1)).perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
 

@@ -1,4 +1,4 @@
-"""Fulfillment whole, on PostgreSQL, with a course platform and its own HTTP edge; only Kafka is left out."""
+"""Fulfillment whole, on PostgreSQL, with a course platform and its own HTTP API; only Kafka is left out."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.app import fulfillment_service
 from services.fulfillment.gateways.links import Claim, Links
 from services.fulfillment.settings import FulfillmentSettings
-from shared.contracts.checkout import OrderCancelled, OrderPaid, OrderPlaced, OrderRefunded
-from shared.contracts.values import OrderItem
+from shared.contracts.checkout import OrderCancelled, OrderRefunded
 from shared.core import MESSAGES, Message, derived_id
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -36,32 +35,16 @@ from shared.shell.postgres.store import PostgresStore
 from shared.shell.worker import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Collected, NoSource
-from tests.unit.fulfillment.bench import CUSTOMER, STORE, line
+from tests.unit.fulfillment.examples import PAID, line, placed
 
 TOKEN = "a-token-for-this-test"
 SECRET = "a-secret-for-this-test"
 _ids = (derived_id(UUID(int=21), n, datetime.now(UTC)) for n in count(1))
-PAID = OrderPaid(amount=0, currency="USD")
-
-
-def placed(*items: OrderItem) -> OrderPlaced:
-    return OrderPlaced(
-        number="ORD-ABCDEFGHJK",
-        store=STORE,
-        customer=CUSTOMER,
-        items=items,
-        currency="USD",
-        subtotal=0,
-        discount=0,
-        tax=0,
-        total=0,
-        purchased=0,
-    )
 
 
 @dataclass
 class Platform:
-    """Keeps what it was asked; answers with the statuses given, those to a revocation apart, then 200."""
+    """Records the calls; answers with the statuses given, those to revocations apart, then 200."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
@@ -83,9 +66,9 @@ class Running:
     platform: Platform
     http: aiohttp.ClientSession
     base: str
-    heard: int = 0
+    read: int = 0
 
-    async def told(self, key: str, *messages: Message) -> None:
+    async def receive(self, key: str, *messages: Message) -> None:
         await self.shell.batcher.handle([Inbound(next(_ids), key, message) for message in messages])
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -94,15 +77,15 @@ class Running:
             return response.status, json.loads(await response.read())
 
     async def until(self, *types: str) -> list[dict[str, Any]]:
-        """Wait for events of these types, in any order; commands to ourselves are handed on as Kafka would."""
+        """Wait for events of these types, in any order; commands to the service itself are delivered."""
         missing = list(types)
         bodies = []
         for _ in range(500):
-            for row in self.sink.rows[self.heard :]:
-                self.heard += 1
+            for row in self.sink.rows[self.read :]:
+                self.read += 1
                 kind, body = dict(json.loads(row.headers))["ce_type"], json.loads(row.body)
                 if row.topic.endswith("commands.v1"):
-                    await self.told(row.key, MESSAGES[kind, 1].model_validate_json(row.body))
+                    await self.receive(row.key, MESSAGES[kind, 1].model_validate_json(row.body))
                 elif kind in missing:
                     missing.remove(kind)
                     bodies.append(body)
@@ -115,8 +98,8 @@ class Running:
         """What a customer gets, without the bearer token."""
         path = "/downloads/" + url.rpartition("/")[2]
         async with (
-            aiohttp.ClientSession(self.base) as stranger,
-            stranger.get(path, allow_redirects=False) as response,
+            aiohttp.ClientSession(self.base) as anonymous,
+            anonymous.get(path, allow_redirects=False) as response,
         ):
             return response.status, await response.read()
 
@@ -142,11 +125,13 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
+    api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
-    edge_app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
-    runners = [web.AppRunner(edge_app), web.AppRunner(courses)]
+    api_application = application(
+        shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness()
+    )
+    runners = [web.AppRunner(api_application), web.AppRunner(courses)]
     ports = [await _serve(runner) for runner in runners]
     platform.url = f"http://127.0.0.1:{ports[1]}/access"
     await shell.start()
@@ -203,7 +188,7 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
     await running.ask("POST", "/stores/acme/pools/keys/codes", {"codes": ["AAA", "BBB"]})
     items = [line("1", "ebook"), line("2", "key"), line("3", "course"), line("4", "poster", shippable=True)]
 
-    await running.told("o-1", placed(*items))
+    await running.receive("o-1", placed(*items))
     await running.until("stock.reserved")
     assert (await running.ask("GET", "/stores/acme/stock/poster"))[1] == {
         "on_hand": 2,
@@ -211,7 +196,7 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
         "received": 2,
         "free": 1,
     }
-    await running.told("o-1", PAID)
+    await running.receive("o-1", PAID)
     events = await running.until("item.waiting", *["item.delivered"] * 3)
     status, _ = await running.ask("POST", "/orders/o-1/ship", {"carrier": "DHL", "tracking": "T1"})
     assert status == 202
@@ -224,7 +209,7 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
     assert await running.public(link) == (200, b"the book")
 
     refund = OrderRefunded(refund="re_1", amount=1, currency="USD", refunded=1, whole=True)
-    await running.told("o-1", refund)
+    await running.receive("o-1", refund)
     await running.until("stock.released", *["item.revoked"] * 4)
     assert running.platform.asked == [True, False]
     status, body = await running.public(link)
@@ -232,9 +217,9 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
     assert (await running.ask("GET", "/stores/acme/stock/poster"))[1]["free"] == 2
 
 
-async def test_links_are_served_only_while_they_are_good(running: Running) -> None:
+async def test_links_are_served_only_while_they_are_valid(running: Running) -> None:
     await open_shop(running)
-    await running.told("o-1", placed(line("1", "leak"), line("2", "site")), PAID)
+    await running.receive("o-1", placed(line("1", "leak"), line("2", "site")), PAID)
     events = await running.until("item.delivered", "item.delivered")
     links = {event["item"]: event["instructions"]["link"] for event in events}
 
@@ -248,9 +233,9 @@ async def test_links_are_served_only_while_they_are_good(running: Running) -> No
     assert (await running.public(links["1"] + "x"))[0] == 404
 
 
-async def test_who_waits_for_a_code_goes_on_when_codes_come_in(running: Running) -> None:
+async def test_an_order_that_waits_for_a_code_continues_when_codes_are_added(running: Running) -> None:
     await open_shop(running)
-    await running.told("o-1", placed(line("1", "key", 2)), PAID)
+    await running.receive("o-1", placed(line("1", "key", 2)), PAID)
     (waiting,) = await running.until("item.waiting")
     assert waiting["code"] == "pool_empty"
 
@@ -265,11 +250,11 @@ async def test_who_waits_for_a_code_goes_on_when_codes_come_in(running: Running)
 async def test_a_course_that_answers_500_then_422_fails_and_is_retried_by_staff(running: Running) -> None:
     await open_shop(running)
     running.platform.statuses = [500, 422]
-    await running.told("o-1", placed(line("1", "course")), PAID)
+    await running.receive("o-1", placed(line("1", "course")), PAID)
 
     (failed,) = await running.until("item.failed")
     assert failed["code"] == "rejected"
-    assert "answers 500" in failed["attempts"][0]["error"]
+    assert "answered 500" in failed["attempts"][0]["error"]
     status, _ = await running.ask("POST", "/orders/o-1/retry")
     assert status == 202
     await running.until("item.retried", "item.delivered")
@@ -291,25 +276,25 @@ async def test_orders_of_one_batch_see_each_others_reservations(running: Running
     assert tuple(row) == (2, 0, 2)
 
 
-async def test_the_edge_asks_for_a_token_and_says_what_is_not_there(running: Running) -> None:
-    async with aiohttp.ClientSession(running.base) as stranger, stranger.get("/stores/acme/stock/poster") as response:
+async def test_the_http_api_requires_a_token_and_answers_404_for_what_is_not_there(running: Running) -> None:
+    async with aiohttp.ClientSession(running.base) as anonymous, anonymous.get("/stores/acme/stock/poster") as response:
         assert response.status == 401
     for path in ("/orders/o-9/deliveries", "/stores/a/stock/b", "/stores/a/pools/b", "/stores/a/products/b"):
         assert (await running.ask("GET", path))[0] == 404
 
 
-async def test_a_platform_that_forbids_fails_nothing_and_what_waits_says_why(running: Running) -> None:
+async def test_a_platform_that_forbids_fails_nothing_and_the_item_says_why_it_waits(running: Running) -> None:
     await open_shop(running)
     running.platform.statuses = [403] * 1000
-    await running.told("o-1", placed(line("1", "course")), PAID)
+    await running.receive("o-1", placed(line("1", "course")), PAID)
     for _ in range(200):
         _, told = await running.ask("GET", "/orders/o-1/deliveries")
         if (told["items"][0]["waiting"] or {}).get("error"):
             break
         await asyncio.sleep(0.05)
     (item,) = told["items"]
-    assert item["status"] == "under_way"
-    assert "grant it on the platform" in item["waiting"]["error"] and item["waiting"]["attempts"] == 0
+    assert item["status"] == "in_progress"
+    assert "Grant it on the platform" in item["waiting"]["error"] and item["waiting"]["attempts"] == 0
 
     settled = {"item": "1", "outcome": "delivered", "reason": "Enrolled by hand."}
     assert (await running.ask("POST", "/orders/o-1/settle", settled))[0] == 202
@@ -322,13 +307,13 @@ async def test_a_wrong_url_is_corrected_in_the_product_and_the_order_goes_on(run
     await open_shop(running)
     wrong = {"action": {"kind": "course", "url": running.platform.url.replace("/access", "/nothing")}}
     await running.ask("PUT", "/stores/acme/products/course", wrong)
-    await running.told("o-1", placed(line("1", "course")), PAID)
+    await running.receive("o-1", placed(line("1", "course")), PAID)
     for _ in range(200):
         _, told = await running.ask("GET", "/orders/o-1/deliveries")
         if (told["items"][0]["waiting"] or {}).get("error"):
             break
         await asyncio.sleep(0.05)
-    assert "answers 404" in told["items"][0]["waiting"]["error"]
+    assert "answered 404" in told["items"][0]["waiting"]["error"]
     assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 409
 
     right = {"action": {"kind": "course", "url": running.platform.url}}
@@ -338,12 +323,12 @@ async def test_a_wrong_url_is_corrected_in_the_product_and_the_order_goes_on(run
     assert running.platform.asked == [True]
 
 
-async def test_access_that_cannot_be_taken_back_at_a_former_url_is_told_and_tried_again(running: Running) -> None:
+async def test_access_that_cannot_be_revoked_at_a_former_url_is_published_and_retried(running: Running) -> None:
     await open_shop(running)
     former = {"action": {"kind": "course", "url": running.platform.url + "?former"}}
     await running.ask("PUT", "/stores/acme/products/course", former)
     running.platform.statuses = [500] * 1000
-    await running.told("o-1", placed(line("1", "course")), PAID)
+    await running.receive("o-1", placed(line("1", "course")), PAID)
     async with asyncio.timeout(20):
         while not running.platform.asked:
             await asyncio.sleep(0.02)
@@ -356,7 +341,7 @@ async def test_access_that_cannot_be_taken_back_at_a_former_url_is_told_and_trie
     running.platform.statuses = []
     told_of = await running.until("item.delivered", "item.revocation_failed")
     (failed,) = [body for body in told_of if "text" in body]
-    assert "at the former URL" in failed["text"] and "answers 404" in failed["text"]
+    assert "At the former URL" in failed["text"] and "answered 404" in failed["text"]
     _, told = await running.ask("GET", "/orders/o-1/deliveries")
     (item,) = told["items"]
     assert (item["status"], item["unrevoked"]) == ("delivered", [running.platform.url + "?former"])

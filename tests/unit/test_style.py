@@ -34,7 +34,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/adr/0018-",
     "docs/adr/0020-",
     "docs/architecture.md",
-    "services/fulfillment/",
     "services/notifications/",
     "services/payments/",
     "shared/shell/",

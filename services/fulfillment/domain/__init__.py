@@ -1,21 +1,19 @@
-"""The rules of fulfillment: what is reserved, delivered and taken back. Pure; see README.md for the state diagram."""
+"""The rules of fulfillment: what is reserved, delivered and revoked. Pure; README.md has the state diagram."""
 
-from services.fulfillment.domain import calling_off, delivering, placing, settling, staff
-from services.fulfillment.domain.deliveries import deliveries
-from services.fulfillment.domain.pools import pools
-from services.fulfillment.domain.stock import products, stocks
+from services.fulfillment.domain import (  # noqa: F401  (they register their handlers)
+    cancellation,
+    code,
+    course,
+    download,
+    reservation,
+    retry,
+    settlement,
+    shipment,
+    start,
+)
+from services.fulfillment.domain.delivery import deliveries
+from services.fulfillment.domain.pool import pools
+from services.fulfillment.domain.product import products
+from services.fulfillment.domain.stock import stocks
 
 CORES = (deliveries, stocks, products, pools)
-
-__all__ = [
-    "CORES",
-    "calling_off",
-    "deliveries",
-    "delivering",
-    "placing",
-    "pools",
-    "products",
-    "settling",
-    "staff",
-    "stocks",
-]

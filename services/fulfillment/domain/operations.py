@@ -1,23 +1,19 @@
-"""What fulfillment asks of the outside, and the timer with which it looks again."""
+"""What fulfillment requests of the outside, and the timer with which it checks a pool again."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import ClassVar
 
 from shared.contracts.values import Customer
-from shared.core import FailedOutcome, Operation, Outcome, TimerMessage, UnresolvedOutcome
+from shared.core import FailedOutcome, Operation, Outcome, TimerMessage
 
 POOL_EMPTY = "pool_empty"
 OWN_DATABASE = "own database"
 """The destination of what is done in the service's own database: never given up, since it comes back."""
 
 
-class SignDownload(Operation):
+class SignDownload(Operation, safe_to_repeat=True, give_up_after=None):
     """Make the link to a file that works until `expires`. Nothing leaves the process."""
-
-    give_up_after: ClassVar[timedelta | None] = None
-    safe_to_repeat: ClassVar[bool] = True
 
     order: str
     item: str
@@ -29,28 +25,21 @@ class SignDownload(Operation):
     class Done(Outcome):
         link: str
 
-    class Failed(FailedOutcome):
-        pass
 
-    class Unresolved(UnresolvedOutcome):
-        pass
-
-
-class TakeCode(Operation):
-    """Take `quantity` codes out of a pool for an item: all or none, and the same ones when asked again."""
-
-    longest_retry: ClassVar[float] = 60.0
-    give_up_after: ClassVar[timedelta | None] = None
-    safe_to_repeat: ClassVar[bool] = True
-
+class PoolOperation(Operation, safe_to_repeat=True, give_up_after=None, longest_retry=60.0):
     pool: str
     """Key: `<store>/<pool>`."""
-    order: str
-    item: str
-    quantity: int
 
     def destination(self) -> str:
         return OWN_DATABASE
+
+
+class TakeCode(PoolOperation):
+    """Take `quantity` codes out of a pool for an item: all or none, and the same ones when repeated."""
+
+    order: str
+    item: str
+    quantity: int
 
     def about(self) -> str:
         return self.item
@@ -59,27 +48,16 @@ class TakeCode(Operation):
         codes: tuple[str, ...]
 
     class Failed(FailedOutcome):
-        """`pool_empty`: wait, and look again after `look_again`."""
+        """`pool_empty`: wait, and check again after `recheck_after`."""
 
-        look_again: timedelta = timedelta(seconds=30)
-
-    class Unresolved(UnresolvedOutcome):
-        pass
+        recheck_after: timedelta = timedelta(seconds=30)
 
 
-class PutBackCodes(Operation):
-    """Give the codes of an item back to the pool. Only for codes that the customer was never told."""
+class ReturnCodes(PoolOperation):
+    """Return the codes of an item to the pool. Only for codes that the customer has never seen."""
 
-    longest_retry: ClassVar[float] = 60.0
-    give_up_after: ClassVar[timedelta | None] = None
-    safe_to_repeat: ClassVar[bool] = True
-
-    pool: str
     order: str
     item: str
-
-    def destination(self) -> str:
-        return OWN_DATABASE
 
     def about(self) -> str:
         return self.item
@@ -87,42 +65,18 @@ class PutBackCodes(Operation):
     class Done(Outcome):
         pass
 
-    class Failed(FailedOutcome):
-        pass
 
-    class Unresolved(UnresolvedOutcome):
-        pass
+class StoreCodes(PoolOperation):
+    """Add codes to a pool; those already there are left alone."""
 
-
-class StoreCodes(Operation):
-    """Put codes into a pool; those already there are left alone."""
-
-    longest_retry: ClassVar[float] = 60.0
-    give_up_after: ClassVar[timedelta | None] = None
-    safe_to_repeat: ClassVar[bool] = True
-
-    pool: str
     codes: tuple[str, ...]
-
-    def destination(self) -> str:
-        return OWN_DATABASE
 
     class Done(Outcome):
         added: int
 
-    class Failed(FailedOutcome):
-        pass
 
-    class Unresolved(UnresolvedOutcome):
-        pass
-
-
-class GrantAccess(Operation):
-    """Have a course platform let the customer in. It knows a repetition by its Idempotency-Key."""
-
-    longest_retry: ClassVar[float] = 1800.0
-    give_up_after: ClassVar[timedelta | None] = timedelta(hours=24)
-    safe_to_repeat: ClassVar[bool] = True
+class CourseOperation(Operation, safe_to_repeat=True):
+    """A call to a course platform, which knows a repetition by its Idempotency-Key."""
 
     url: str
     order: str
@@ -137,43 +91,14 @@ class GrantAccess(Operation):
     def about(self) -> str:
         return self.item
 
+
+class GrantAccess(CourseOperation, longest_retry=1800.0, give_up_after=timedelta(hours=24)):
     class Done(Outcome):
         pass
 
-    class Failed(FailedOutcome):
-        pass
 
-    class Unresolved(UnresolvedOutcome):
-        pass
-
-
-class RevokeAccess(Operation):
-    """Have a course platform shut the customer out again. It knows a repetition by its Idempotency-Key."""
-
-    longest_retry: ClassVar[float] = 3600.0
-    give_up_after: ClassVar[timedelta | None] = timedelta(days=3)
-    safe_to_repeat: ClassVar[bool] = True
-
-    url: str
-    order: str
-    item: str
-    product: str
-    quantity: int
-    customer: Customer | None
-
-    def destination(self) -> str:
-        return course_destination(self.url)
-
-    def about(self) -> str:
-        return self.item
-
+class RevokeAccess(CourseOperation, longest_retry=3600.0, give_up_after=timedelta(days=3)):
     class Done(Outcome):
-        pass
-
-    class Failed(FailedOutcome):
-        pass
-
-    class Unresolved(UnresolvedOutcome):
         pass
 
 
@@ -185,5 +110,5 @@ def course_destination(url: str) -> str:
     return (host.rpartition("@")[2].lower() + slash + path)[:200]
 
 
-class LookForCodes(TimerMessage):
-    """Time to look again for the codes that an order waits for."""
+class RecheckPools(TimerMessage):
+    """Time to check again the pools that an order waits for."""

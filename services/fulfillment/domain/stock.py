@@ -1,30 +1,53 @@
-"""What staff say about a SKU: what buying it brings, and that units arrived."""
+"""Units of a SKU that are counted."""
 
 from __future__ import annotations
 
-from services.fulfillment.domain.states import Product, Stock
-from shared.contracts.fulfillment import ConfigureProduct, ReceiveStock
-from shared.core import Context, Core, Decision, Refused
+from dataclasses import dataclass
 
-products = Core(Product)
+from services.fulfillment.domain.keys import wrong_key
+from shared.contracts.fulfillment import ReceiveStock
+from shared.core import Context, Core, Decision, Refused
+from shared.core.fast_dataclasses import replace
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Units of one SKU. Key: `<store>/<sku>`. Always 0 ≤ reserved ≤ on_hand ≤ received."""
+
+    on_hand: int = 0
+    reserved: int = 0
+    received: int = 0
+    """All units that ever arrived."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reserved <= self.on_hand <= self.received:
+            raise ValueError(f"stock out of balance: {self.reserved} reserved, {self.on_hand} on hand")
+
+    @property
+    def free(self) -> int:
+        return self.on_hand - self.reserved
+
+    def receive(self, units: int) -> Stock:
+        return replace(self, on_hand=self.on_hand + units, received=self.received + units)
+
+    def reserve(self, units: int) -> Stock:
+        return replace(self, reserved=self.reserved + units)
+
+    def release(self, units: int) -> Stock:
+        return replace(self, reserved=self.reserved - units)
+
+    def take(self, units: int) -> Stock:
+        return replace(self, on_hand=self.on_hand - units, reserved=self.reserved - units)
+
+    def restock(self, units: int) -> Stock:
+        return replace(self, on_hand=self.on_hand + units)
+
+
 stocks = Core(Stock)
 
 
-@products.begins(ConfigureProduct)
-def configure(product: Product | None, command: ConfigureProduct, context: Context) -> Decision[Product] | Refused:
-    return wrong_key(context.key, "<store>/<sku>") or Decision(Product(command.action, command.track_stock))
-
-
 @stocks.begins(ReceiveStock)
-def receive(stock: Stock | None, command: ReceiveStock, context: Context) -> Decision[Stock] | Refused:
+def received(stock: Stock | None, command: ReceiveStock, context: Context) -> Decision[Stock] | Refused:
     if not command.quantity:
-        return Refused("no_quantity", "Say how many units arrived: at least one.")
+        return Refused("no_quantity", "Specify at least one unit.")
     return wrong_key(context.key, "<store>/<sku>") or Decision((stock or Stock()).receive(command.quantity))
-
-
-def wrong_key(key: str, shape: str) -> Refused | None:
-    """Why a key does not name a row of a store; None when it does."""
-    store, _, name = key.partition("/")
-    if store and name and "/" not in name:
-        return None
-    return Refused("wrong_key", f"The key must be {shape}.")

@@ -1,1 +1,1 @@
-"""One file per outside system: download links, the pools of codes, course platforms."""
+"""One file per outside system: download links, pools of codes, course platforms."""

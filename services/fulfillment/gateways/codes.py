@@ -1,4 +1,4 @@
-"""The pools of codes, in the service's own database: each step is one statement, safe to repeat."""
+"""Pools of codes, in the service's own database. Each step is one statement, safe to repeat."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.operations import POOL_EMPTY, PutBackCodes, StoreCodes, TakeCode
+from services.fulfillment.domain.operations import POOL_EMPTY, ReturnCodes, StoreCodes, TakeCode
 from shared.core import NoOutcome, NotDone, Outcome, Retry
 
-# Those of the item already, or else exactly as many as are wanted of those that nobody else is taking right now.
-# Two at once for one item collide on the unique (key, order_key, item, unit); the loser asks again and finds them.
+# Those of the item already, or else exactly as many as are needed, of those that no other call is taking right now.
+# Two at once for one item collide on the unique (key, order_key, item, unit); the loser is retried and finds them.
 _TAKE = sa.text("""
     with mine as (
         select code, unit from codes where key = :pool and order_key = :order and item = :item
@@ -32,7 +32,7 @@ _TAKE = sa.text("""
     )
     select code, unit from mine union all select code, unit from taken order by unit
 """).bindparams(sa.bindparam("quantity", type_=sa.BigInteger))
-_PUT_BACK = sa.text("""
+_RETURN = sa.text("""
     update codes set order_key = null, item = null, unit = null, taken_at = null
     where key = :pool and order_key = :order and item = :item
 """)
@@ -46,48 +46,50 @@ _COUNT = sa.text("select count(*) from codes where key = :pool and batch = cast(
 
 
 class Codes:
-    """Gateway of TakeCode, PutBackCodes and StoreCodes. What the database refuses now is tried again."""
+    """Gateway of TakeCode, ReturnCodes and StoreCodes. What the database refuses is retried."""
 
-    def __init__(self, engine: AsyncEngine, look_again: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, recheck_after: timedelta) -> None:
         self._engine = engine
-        self._look_again = look_again
+        self._recheck_after = recheck_after
 
-    async def perform(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NoOutcome:
+    async def perform(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Outcome | NoOutcome:
         try:
             match operation:
                 case TakeCode():
                     return await self._take(operation)
-                case PutBackCodes():
-                    return await self._put_back(operation)
+                case ReturnCodes():
+                    return await self._return(operation)
                 case StoreCodes():
                     return await self._store(operation, UUID(key))
         except sa.exc.IntegrityError:
-            return Retry("the same item took codes at the same moment", after=0.05)
+            return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
-            return Retry(f"the database of fulfillment does not answer: {type(error).__name__}")
+            return Retry(f"The fulfillment database does not answer: {type(error).__name__}.")
 
-    async def find(self, operation: TakeCode | PutBackCodes | StoreCodes, key: str) -> Outcome | NotDone | NoOutcome:
+    async def find(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Outcome | NotDone | NoOutcome:
         return NotDone()
 
-    async def _take(self, wanted: TakeCode) -> Outcome:
-        values = {"pool": wanted.pool, "order": wanted.order, "item": wanted.item, "quantity": wanted.quantity}
+    async def _take(self, take: TakeCode) -> Outcome:
+        values = {"pool": take.pool, "order": take.order, "item": take.item, "quantity": take.quantity}
         async with self._engine.begin() as connection:
             codes = tuple(row.code for row in await connection.execute(_TAKE, values))
         if codes:
             return TakeCode.Done(codes)
-        name = wanted.pool.partition("/")[2]
-        text = f"fewer than {wanted.quantity} codes are left in pool {name}: add codes, it goes on by itself"
-        return TakeCode.Failed(POOL_EMPTY, text, self._look_again)
+        name = take.pool.partition("/")[2]
+        text = (
+            f"Pool {name} has too few free codes ({take.quantity} needed). Add codes; delivery continues automatically."
+        )
+        return TakeCode.Failed(POOL_EMPTY, text, self._recheck_after)
 
-    async def _put_back(self, codes: PutBackCodes) -> Outcome:
-        await self._execute(_PUT_BACK, {"pool": codes.pool, "order": codes.order, "item": codes.item})
-        return PutBackCodes.Done()
+    async def _return(self, codes: ReturnCodes) -> Outcome:
+        await self._execute(_RETURN, {"pool": codes.pool, "order": codes.order, "item": codes.item})
+        return ReturnCodes.Done()
 
-    async def _store(self, given: StoreCodes, batch: UUID) -> Outcome:
-        """`batch` names this operation's codes, so that they are counted rightly also when it is repeated."""
-        values = {"pool": given.pool, "batch": batch}
+    async def _store(self, store: StoreCodes, batch: UUID) -> Outcome:
+        """`batch` names this operation's codes, so that a repetition counts the same ones."""
+        values = {"pool": store.pool, "batch": batch}
         async with self._engine.begin() as connection:
-            await connection.execute(_STORE, values | {"codes": list(given.codes)})
+            await connection.execute(_STORE, values | {"codes": list(store.codes)})
             added: int = (await connection.execute(_COUNT, values)).scalar_one()
         return StoreCodes.Done(added)
 

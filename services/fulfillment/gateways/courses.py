@@ -1,8 +1,8 @@
 """Course platforms: access granted and revoked by HTTP POST.
 
-The platform gets the operation's id as `Idempotency-Key`, so repeating after a time-out is right. What it answers is
-about this customer and product (409, 422: the item fails), or about how we are set up (401, 403, a wrong URL: all calls
-to this URL wait until that is mended).
+The platform gets the operation's id as `Idempotency-Key`, so a call can be repeated after a timeout. What it answers is
+about this customer and product (409, 422: the item fails), or about our configuration (401, 403, a wrong URL: all calls
+to this URL wait until that is fixed).
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from shared.shell.http.outbound import Blocked, NotSent, NoTurn, Outbound, Outbo
 from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 15.0
-"""Seconds for everything; below the operations' patience, so that a time-out is an answer of ours."""
-TRY_AGAIN = (408, 425, 429)
-MEND = {
-    401: "the credentials are wrong; set them in the product's URL or on the platform",
-    403: "the credentials lack the permission; grant it on the platform",
-    404: "there is nothing at this URL; correct it in the product, then retry the order",
-    405: "this URL takes no POST; correct it in the product, then retry the order",
-    407: "a proxy wants credentials; let the calls through",
-    410: "the course is gone; correct the URL in the product, then retry the order",
+"""Seconds for the whole call; less than the operations' own timeout, so that this one is reported."""
+RETRIED = (408, 425, 429)
+CORRECT_URL = "Correct the URL in the product, then retry the order."
+OPERATOR_FAULTS = {
+    401: "The credentials are invalid. Correct them in the product's URL or on the platform.",
+    403: "The credentials lack a permission. Grant it on the platform.",
+    404: f"Nothing exists at this URL. {CORRECT_URL}",
+    405: f"This URL does not accept POST. {CORRECT_URL}",
+    407: "A proxy requires credentials. Allow the calls to pass.",
+    410: f"The course is gone. {CORRECT_URL}",
 }
-"""What the operator has to mend, by status."""
-REMEDIES = {
-    400: ("bad_request", "it does not understand the request; check that the URL is its access endpoint"),
-    409: ("conflict", "it holds something that contradicts this; look at the customer there, then retry"),
-    422: ("rejected", "it rejects the customer or the product; look there for the reason, then retry"),
+"""What is wrong and what the operator has to fix, by status."""
+ITEM_FAULTS = {
+    400: ("bad_request", "It does not understand the request. Check that the URL is its access endpoint."),
+    409: ("conflict", "It has a record that contradicts the request. Check the customer there, then retry the order."),
+    422: ("rejected", "It rejects the customer or the product. Find the reason there, then retry the order."),
 }
-"""What the answers that are about this item mean."""
+"""What is wrong with this item, by status: code and text."""
 
 
-class WantedBook(Protocol):
-    """Where the gateway asks whether a call is still wanted."""
+class AccessRequests(Protocol):
+    """Where the gateway checks whether a call is still needed."""
 
-    async def wants(self, operation: GrantAccess | RevokeAccess) -> bool:
-        """False when the item was called off, settled, or retried at another URL: nobody will mend this one for it.
+    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
+        """False when the item was cancelled, settled, or retried at another URL, so that waiting for a fix is useless.
         True when that cannot be read."""
         ...
 
@@ -51,19 +52,19 @@ class WantedBook(Protocol):
 class Courses:
     """Gateway of GrantAccess and RevokeAccess."""
 
-    def __init__(self, outbound: Outbound, wanted: WantedBook, timeout: float = TIMEOUT) -> None:
+    def __init__(self, outbound: Outbound, requests: AccessRequests, timeout: float = TIMEOUT) -> None:
         self._outbound = outbound
-        self._wanted = wanted
+        self._requests = requests
         self._timeout = timeout
 
     async def perform(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NoOutcome:
-        answer = await self._post(operation, key)
-        if isinstance(answer, OperatorFault) and not await self._wanted.wants(operation):
-            return type(operation).Failed("called_off", f"not tried any further: {answer.text}")
-        return answer
+        result = await self._post(operation, key)
+        if isinstance(result, OperatorFault) and not await self._requests.is_current(operation):
+            return type(operation).Failed("not_needed", f"Not retried, since it is no longer needed. {result.text}")
+        return result
 
     async def find(self, operation: GrantAccess | RevokeAccess, key: str) -> Outcome | NotDone | NoOutcome:
-        return Unknown("the course platform cannot be asked what it did")
+        return Unknown("The course platform cannot be asked about earlier calls.")
 
     async def close(self) -> None:
         await self._outbound.close()
@@ -78,15 +79,15 @@ class Courses:
             return NotTried(str(error))
         except NotSent as error:
             if _wrong_address(error.__cause__):
-                return OperatorFault(f"{error}; correct the URL in the product, then retry the order")
-            return Retry(f"{error}; check that the course platform is up and its URL right")
+                return OperatorFault(f"{error}. {CORRECT_URL}")
+            return Retry(f"{error}. Check the URL, and that the course platform is running.")
         except OutboundError as error:
             return Unknown(str(error))
-        return judged(operation, reply)
+        return outcome_of(operation, reply)
 
 
 def _wrong_address(error: BaseException | None) -> bool:
-    """There is no such host, or its certificate is for another one."""
+    """The host does not exist, or its certificate is for another one."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return isinstance(error.os_error, socket.gaierror) and error.os_error.errno != socket.EAI_AGAIN
     return isinstance(error, aiohttp.ClientConnectorCertificateError)
@@ -107,20 +108,19 @@ def body_of(operation: GrantAccess | RevokeAccess) -> bytes:
     )
 
 
-def judged(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | NoOutcome:
-    """What an answer means, and what staff can do about it. Its body is never kept: it is the platform's."""
-    who = f"{urlsplit(operation.url).hostname} answers {reply.status}"
+def outcome_of(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | NoOutcome:
+    """What a reply means, and what staff can do about it. Its body is never kept: it may hold the platform's data."""
+    answered = f"{urlsplit(operation.url).hostname} answered {reply.status}."
     if 200 <= reply.status < 300:
         return type(operation).Done()
     if reply.status == 410 and isinstance(operation, RevokeAccess):
         return RevokeAccess.Done()
-    if reply.status >= 500 or reply.status in TRY_AGAIN:
-        return Retry(f"{who}: the course platform is down or busy; it is tried again", retry_after(reply))
+    if reply.status >= 500 or reply.status in RETRIED:
+        return Retry(f"{answered} The course platform is unavailable or busy. The call is retried.", retry_after(reply))
     if reply.status < 400:
-        return OperatorFault(
-            f"{who}: redirects are not followed; set the final URL in the product, then retry the order"
-        )
-    if reply.status in MEND:
-        return OperatorFault(f"{who}: {MEND[reply.status]}")
-    code, remedy = REMEDIES.get(reply.status, ("rejected", "it rejects the request; look there for the reason"))
-    return type(operation).Failed(code, f"{who}: {remedy}")
+        text = "Redirects are not followed. Set the final URL in the product, then retry the order."
+        return OperatorFault(f"{answered} {text}")
+    if reply.status in OPERATOR_FAULTS:
+        return OperatorFault(f"{answered} {OPERATOR_FAULTS[reply.status]}")
+    code, text = ITEM_FAULTS.get(reply.status, ("rejected", "It rejects the request. Find the reason there."))
+    return type(operation).Failed(code, f"{answered} {text}")

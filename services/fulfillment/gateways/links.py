@@ -43,7 +43,7 @@ class Links:
         return f"{self._root}/downloads/{payload}.{_encode(self._signature(payload))}"
 
     def read(self, token: str) -> Claim:
-        """Raises BadLink. Whether it has expired or is revoked is for others to ask."""
+        """Raises BadLink. The caller checks whether it has expired or is revoked."""
         payload, _, signature = token.partition(".")
         try:
             if not hmac.compare_digest(_decode(signature), self._signature(payload)):

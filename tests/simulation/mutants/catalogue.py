@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.fulfillment.domain.deliveries import Change
-from services.fulfillment.domain.states import Item, StockHold
+from services.fulfillment.domain.change import DeliveryChange
+from services.fulfillment.domain.delivery import Item, StockHold
 from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
 from services.payments.domain.payment import Payment, Refund, payments
 from shared.contracts.payments import RefundPayment
@@ -290,12 +290,12 @@ def late_capture_ignored() -> Iterator[None]:
 
 @mutant("stock is released twice")
 def stock_twice() -> Iterator[None]:
-    real = Change.give_back
+    real = DeliveryChange.release_stock
 
-    def give_back(self: Change, item: Item) -> Item:
-        """Cancelling puts it back, and so does the refund that follows."""
-        given = real(self, item)
-        return replace(given, stock=item.stock) if item.stock is StockHold.TAKEN else given
+    def release_stock(self: DeliveryChange, item: Item) -> Item:
+        """Cancelling releases it, and so does the refund that follows."""
+        released = real(self, item)
+        return replace(released, stock=item.stock) if item.stock is StockHold.TAKEN else released
 
-    with instead(Change, "give_back", give_back):
+    with instead(DeliveryChange, "release_stock", release_stock):
         yield

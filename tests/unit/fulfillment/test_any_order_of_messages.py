@@ -1,50 +1,49 @@
-"""Whatever is said, in whatever order: units are conserved, nothing is given twice, nothing before it is paid."""
+"""Messages in any order: units are conserved, nothing is delivered twice, nothing before it is paid."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.fulfillment.domain.deliveries import Progress
-from services.fulfillment.domain.invariants import broken, unbalanced
+from services.fulfillment.domain.change import Progress
+from services.fulfillment.domain.delivery import Delivery, ItemStatus, StockHold
+from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
-    PutBackCodes,
+    RecheckPools,
+    ReturnCodes,
     RevokeAccess,
     SignDownload,
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.domain.states import CodePool, Delivery, ItemStatus, Stock
+from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.stock import Stock
+from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
-    Action,
     AddCodes,
-    CourseAccess,
     DeliveryCodesArrived,
-    Download,
     ItemDelivered,
     ItemRevoked,
-    RedemptionCode,
     RetryDelivery,
     SettleDelivery,
     Shipment,
     ShipOrder,
     StockReleased,
 )
-from shared.core import Attempt, Decision, Operation, Outcome
-from tests.unit.fulfillment.bench import Bench, line
+from shared.core import Message, Operation, Outcome
+from tests.unit.fulfillment.examples import LINK, PAID, PRODUCTS, Shop, line, placed, refund
+from tests.unit.fulfillment.test_reservation import EXPIRED
 
-ACTIONS: dict[str, Action] = {
-    "ebook": Download(file="book.pdf"),
-    "key": RedemptionCode(pool="keys"),
-    "course": CourseAccess(url="https://courses.example/access"),
-    "poster": Shipment(),
-}
-SKUS = [*ACTIONS, "unconfigured"]
+T = TypeVar("T")
+
+SKUS = [*PRODUCTS, "unconfigured"]
 ORDERS = ["o-1", "o-2", "o-3"]
 lines = st.lists(st.tuples(st.sampled_from(SKUS), st.integers(1, 3)), min_size=1, max_size=4)
 steps = st.one_of(
@@ -53,20 +52,31 @@ steps = st.one_of(
     st.tuples(
         st.sampled_from(["refund", "ship", "retry"]), st.sampled_from(ORDERS), st.sets(st.integers(1, 4), max_size=2)
     ),
-    st.tuples(st.just("found_out"), st.sampled_from(ORDERS), st.integers(1, 4)),
-    st.tuples(st.just("configure"), st.sampled_from(SKUS), st.sampled_from(list(ACTIONS)), st.booleans()),
+    st.tuples(st.just("settle"), st.sampled_from(ORDERS), st.integers(1, 4)),
+    st.tuples(st.just("configure"), st.sampled_from(SKUS), st.sampled_from(list(PRODUCTS)), st.booleans()),
     st.tuples(st.just("receive"), st.sampled_from(SKUS), st.integers(1, 4)),
     st.tuples(st.just("codes"), st.integers(1, 4)),
     st.tuples(st.just("answer"), st.integers(0, 20), st.sampled_from(["done", "done", "failed", "unresolved"])),
     st.tuples(st.just("answer"), st.integers(0, 20), st.just("done")),
 )
+ABOUT_ORDERS: dict[str, Message] = {
+    "pay": PAID,
+    "cancel": OrderCancelled(),
+    "expire": EXPIRED,
+    "arrive": DeliveryCodesArrived(pool="keys"),
+}
+ABOUT_ITEMS: dict[str, Callable[..., Message]] = {
+    "refund": refund,
+    "ship": lambda *items: ShipOrder(carrier="DHL", tracking="T", items=items),
+    "retry": lambda *items: RetryDelivery(items=items),
+}
 
 
 @dataclass
 class World:
-    """The core, and an outside that keeps its own books."""
+    """The shop, and an outside that keeps its own books."""
 
-    bench: Bench = field(default_factory=Bench)
+    shop: Shop = field(default_factory=lambda: Shop(poster=5))
     free_codes: list[str] = field(default_factory=list)
     taken: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     access: set[tuple[str, str]] = field(default_factory=set)
@@ -74,67 +84,43 @@ class World:
     settled: set[tuple[str, str]] = field(default_factory=set)
     made: int = 0
 
-    def open_shop(self) -> None:
-        for sku, action in ACTIONS.items():
-            self.bench.product(sku, action, stock=5 if sku == "poster" else None)
-
     def do(self, step: tuple[object, ...]) -> None:
+        shop = self.shop
         match step:
-            case "place", str(order), list(wanted):
-                self.bench.place(*(line(str(n), sku, units) for n, (sku, units) in enumerate(wanted, 1)), key=order)
+            case "place", str(order), list(ordered):
+                shop.hear(placed(*(line(str(n), sku, units) for n, (sku, units) in enumerate(ordered, 1))), order)
+            case "wake", str(order):
+                if shop.timer(RecheckPools, order):
+                    shop.let_go_off(RecheckPools, order)
             case str(word), str(order):
-                self.say(word, order)
+                shop.hear(ABOUT_ORDERS[word], order)
+                self.paid |= {order} if word == "pay" else set()
             case str(word), str(order), set(items):
-                self.say_of_items(word, order, tuple(map(str, items)))
-            case "found_out", str(order), int(item):
-                self.found_out(order, str(item))
-            case "configure", str(sku), str(action), bool(tracked):
-                self.bench.product(sku, ACTIONS[action], stock=0 if tracked else None)
+                shop.offer(ABOUT_ITEMS[word](*map(str, items)), order)
+            case "settle", str(order), int(item):
+                self.settle(order, str(item))
+            case "configure", str(sku), str(product), bool(tracked):
+                shop.configure(sku, PRODUCTS[product], stock=0 if tracked else None)
             case "receive", str(sku), int(units):
-                self.bench.product(sku, ACTIONS.get(sku, Shipment()), stock=units)
+                shop.configure(sku, PRODUCTS.get(sku, Shipment()), stock=units)
             case "codes", int(count):
                 codes = tuple(f"CODE{self.made + n}" for n in range(count))
                 self.made += count
-                self.bench.say(AddCodes(codes=codes), "acme/keys")
-            case "answer", int(which), str(how) if self.bench.open:
-                _, operation = self.bench.open[which % len(self.bench.open)]
-                self.settle(operation, how)
+                shop.hear(AddCodes(codes=codes), "acme/keys")
+            case "answer", int(which), str(how) if shop.open:
+                self.answer(shop.open[which % len(shop.open)][1], how)
 
-    def say(self, word: str, order: str) -> None:
-        match word:
-            case "pay":
-                self.bench.pay(order)
-                self.paid.add(order)
-            case "cancel":
-                self.bench.cancel(order)
-            case "expire":
-                self.bench.expire(order)
-            case "wake" if (order, "LookForCodes") in self.bench.timers:
-                self.bench.say(self.bench.timers.pop((order, "LookForCodes")), order)
-            case "arrive":
-                self.bench.say(DeliveryCodesArrived(pool="keys"), order)
-
-    def say_of_items(self, word: str, order: str, items: tuple[str, ...]) -> None:
-        match word:
-            case "refund":
-                self.bench.refund(*items, key=order)
-            case "ship":
-                self.bench.say(ShipOrder(carrier="DHL", tracking="T", items=items), order)
-            case "retry":
-                self.bench.say(RetryDelivery(items=items), order)
-
-    def found_out(self, order: str, item: str) -> None:
-        """Staff look at the platform and say what they see; what is under way may still change it."""
+    def settle(self, order: str, item: str) -> None:
+        """Staff check with the platform and settle what they see; a call in progress may still change it."""
         has_access = (order, item) in self.access
         for outcome in ("delivered", "not_revoked") if has_access else ("not_delivered", "revoked"):
-            said = SettleDelivery.model_validate({"item": item, "outcome": outcome, "reason": "seen there"})
-            if isinstance(self.bench.say(said, order), Decision):
+            command = SettleDelivery.model_validate({"item": item, "outcome": outcome, "reason": "seen there"})
+            if self.shop.offer(command, order) is None:
                 self.settled.add((order, item))
                 return
 
-    def settle(self, operation: Operation, how: str) -> None:
-        tries = (Attempt(at=self.bench.clock, error="time-out"),) if how == "unresolved" else ()
-        self.bench.answer(operation, self.outcome(operation, how), *tries)
+    def answer(self, operation: Operation, how: str) -> None:
+        self.shop.answer(operation, self.outcome(operation, how), after=["time-out"] if how == "unresolved" else [])
 
     def outcome(self, operation: Operation, how: str) -> Outcome:
         match operation:
@@ -143,103 +129,101 @@ class World:
                 return StoreCodes.Done(len(codes))
             case TakeCode():
                 return self.take_codes(operation)
-            case PutBackCodes(order=order, item=item):
+            case ReturnCodes(order=order, item=item):
                 self.free_codes += self.taken.pop((order, item), ())
-                return PutBackCodes.Done()
+                return ReturnCodes.Done()
             case SignDownload():
-                failed = SignDownload.Failed("failed", "fix it")
-                return SignDownload.Done("https://shop.example/d") if how == "done" else failed
-            case GrantAccess(order=order, item=item):
-                if how != "failed":  # a time-out hides that it was done
-                    self.access.add((order, item))
-                return {
-                    "done": GrantAccess.Done(),
-                    "failed": GrantAccess.Failed("forbidden", "fix it"),
-                    "unresolved": GrantAccess.Unresolved("time-out"),
-                }[how]
-            case RevokeAccess(order=order, item=item):
-                if how != "failed":
-                    self.access.discard((order, item))
-                return {
-                    "done": RevokeAccess.Done(),
-                    "failed": RevokeAccess.Failed("forbidden", "fix it"),
-                    "unresolved": RevokeAccess.Unresolved("time-out"),
-                }[how]
+                return SignDownload.Done(LINK) if how == "done" else SignDownload.Failed("failed", "Fix it.")
+            case GrantAccess() | RevokeAccess():
+                return self.call_platform(operation, how)
             case _:
                 raise AssertionError(operation)
 
-    def take_codes(self, wanted: TakeCode) -> Outcome:
-        mine = self.taken.get((wanted.order, wanted.item))
+    def call_platform(self, call: GrantAccess | RevokeAccess, how: str) -> Outcome:
+        if how != "failed":  # a timeout hides that it was done
+            change = self.access.add if isinstance(call, GrantAccess) else self.access.discard
+            change((call.order, call.item))
+        kind = type(call)
+        return {
+            "done": kind.Done(),
+            "failed": kind.Failed("forbidden", "Fix it."),
+            "unresolved": kind.Unresolved("time-out"),
+        }[how]
+
+    def take_codes(self, take: TakeCode) -> Outcome:
+        mine = self.taken.get((take.order, take.item))
         if mine is None:
-            if len(self.free_codes) < wanted.quantity:
-                return TakeCode.Failed(POOL_EMPTY, "add codes")
-            mine = tuple(self.free_codes[: wanted.quantity])
-            del self.free_codes[: wanted.quantity]
-            self.taken[wanted.order, wanted.item] = mine
+            if len(self.free_codes) < take.quantity:
+                return TakeCode.Failed(POOL_EMPTY, "Add codes.")
+            mine = tuple(self.free_codes[: take.quantity])
+            del self.free_codes[: take.quantity]
+            self.taken[take.order, take.item] = mine
         return TakeCode.Done(mine)
 
     # What must always hold
 
-    def deliveries(self) -> dict[str, Delivery]:
-        return {ref.key: state for ref, state in self.bench.rows.items() if isinstance(state, Delivery)}
+    def rows(self, kind: type[T]) -> dict[str, T]:
+        return {ref.key: state for ref, state in self.shop.rows.items() if ref.kind is kind}
+
+    def published(self, kind: type[T]) -> Iterator[tuple[str, T]]:
+        return ((key, event) for key, event in self.shop.all.entries if isinstance(event, kind))
 
     def check(self) -> None:
-        self.no_invariant_is_broken()
+        self.stock_is_what_orders_hold()
         self.nothing_before_it_is_paid_and_nothing_twice()
         self.pools_know_who_waits()
 
-    def no_invariant_is_broken(self, *, at_rest: bool = False) -> None:
-        deliveries = self.deliveries().values()
-        assert unbalanced(self.stocks(), deliveries) == []
-        assert [rule for delivery in deliveries for rule in broken(delivery, at_rest=at_rest)] == []
-
-    def stocks(self) -> dict[str, Stock]:
-        return {ref.key: state for ref, state in self.bench.rows.items() if isinstance(state, Stock)}
+    def stock_is_what_orders_hold(self) -> None:
+        held: Counter[tuple[str, StockHold]] = Counter()
+        for delivery in self.rows(Delivery).values():
+            for item in delivery.items:
+                key = delivery.row_key(item.sku)
+                held[key, item.stock] += item.quantity
+                assert not item.holds_stock or key in self.rows(Stock)
+        for key, stock in self.rows(Stock).items():
+            assert stock.reserved == held[key, StockHold.RESERVED]
+            assert stock.on_hand + held[key, StockHold.TAKEN] == stock.received
 
     def nothing_before_it_is_paid_and_nothing_twice(self) -> None:
-        delivered = Counter((key, e.item) for key, e in self.bench.events if isinstance(e, ItemDelivered))
-        revoked = Counter((key, e.item) for key, e in self.bench.events if isinstance(e, ItemRevoked))
+        delivered = Counter((key, event.item) for key, event in self.published(ItemDelivered))
+        revoked = Counter((key, event.item) for key, event in self.published(ItemRevoked))
         assert max(delivered.values(), default=0) <= 1
-        told_once = {place: times for place, times in revoked.items() if place not in self.settled}
-        assert max(told_once.values(), default=0) <= 1, "twice only where a call went on after staff had looked"
+        unsettled = {place: times for place, times in revoked.items() if place not in self.settled}
+        assert max(unsettled.values(), default=0) <= 1, "twice only where a call ended after staff had settled the item"
         assert {key for key, _ in delivered} <= self.paid
-        back: Counter[tuple[str, str]] = Counter()
-        for key, event in self.bench.events:
-            if isinstance(event, StockReleased):
-                back.update({(key, sku): units for sku, units in event.skus.items()})
-        for (key, sku), units in back.items():
-            assert units <= sum(item.quantity for item in self.deliveries()[key].items if item.sku == sku)
+        released: Counter[tuple[str, str]] = Counter()
+        for key, event in self.published(StockReleased):
+            released.update({(key, sku): units for sku, units in event.skus.items()})
+        for (key, sku), units in released.items():
+            assert units <= sum(item.quantity for item in self.rows(Delivery)[key].items if item.sku == sku)
 
     def pools_know_who_waits(self) -> None:
-        for state in self.bench.rows.values():
-            for order in state.waiting if isinstance(state, CodePool) else ():
-                assert any(item.status is ItemStatus.WAITING_CODE for item in self.deliveries()[order].items)
+        for pool in self.rows(CodePool).values():
+            for order in pool.waiting:
+                assert any(item.status is ItemStatus.WAITING_CODE for item in self.rows(Delivery)[order].items)
 
     def come_to_rest(self) -> None:
-        while self.bench.open:
-            self.settle(self.bench.open[0][1], "done")
-        self.no_invariant_is_broken(at_rest=True)
-        for key, delivery in self.deliveries().items():
-            told = [event for about, event in self.bench.events if about == key and isinstance(event, Progress)]
-            assert not told or told[-1].under_way == 0, "the last fact says that nothing is under way"
+        while self.shop.open:
+            self.answer(self.shop.open[0][1], "done")
+        shown = [code for _, event in self.published(ItemDelivered) for code in codes_in(event)]
+        assert len(shown) == len(set(shown)), "no code is delivered twice"
+        for key, delivery in self.rows(Delivery).items():
+            assert [*broken(delivery, at_rest=True)] == []
+            progress = [event for about, event in self.shop.all.entries if about == key and isinstance(event, Progress)]
+            assert not progress or progress[-1].under_way == 0, "the last fact says that nothing is in progress"
             for item in delivery.items:
-                self.outside_agrees(key, item.id, item.status)
+                if item.status is ItemStatus.REVOKED:
+                    self.outside_has_revoked(key, item.id)
 
-    def outside_agrees(self, order: str, item: str, status: ItemStatus) -> None:
-        if status is ItemStatus.REVOKED:
-            assert (order, item) not in self.access
-            seen = any(
-                key == order and isinstance(event, ItemDelivered) and event.item == item
-                for key, event in self.bench.events
-            )
-            assert seen or (order, item) not in self.taken, "a code that nobody saw went back"
-        told = [
-            code
-            for _, event in self.bench.events
-            if isinstance(event, ItemDelivered) and event.instructions.code
-            for code in event.instructions.codes or (event.instructions.code,)
-        ]
-        assert len(told) == len(set(told)), "no code is told twice"
+    def outside_has_revoked(self, order: str, item: str) -> None:
+        assert (order, item) not in self.access
+        seen = any(key == order and event.item == item for key, event in self.published(ItemDelivered))
+        assert seen or (order, item) not in self.taken, "a code that the customer has not seen was returned"
+
+
+def codes_in(event: ItemDelivered) -> tuple[str, ...]:
+    given = event.instructions
+    return given.codes or ((given.code,) if given.code else ())
 
 
 @settings(max_examples=150, deadline=None)
@@ -252,10 +236,8 @@ def test_any_order_of_messages(
     orders: list[list[tuple[str, int]]], early: list[tuple[object, ...]], late: list[tuple[object, ...]]
 ) -> None:
     world = World()
-    world.open_shop()
-    begun = [("place", order, wanted) for order, wanted in zip(ORDERS, orders, strict=True)]
-    paid = [("pay", "o-1"), ("pay", "o-2")]
-    for step in (*begun, *early, *paid, *late):
+    begun = [("place", order, ordered) for order, ordered in zip(ORDERS, orders, strict=True)]
+    for step in (*begun, *early, ("pay", "o-1"), ("pay", "o-2"), *late):
         world.do(step)
         world.check()
     world.come_to_rest()

@@ -1,30 +1,24 @@
-"""An order was placed: set its stock aside, all or nothing."""
+"""The reservation of an order's stock when it is placed: all or nothing."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
 
-from services.fulfillment.domain.deliveries import Change, deliveries
-from services.fulfillment.domain.states import Delivery, Item, Product, Stage, Stock, row_key
+from services.fulfillment.domain.change import DeliveryChange
+from services.fulfillment.domain.delivery import Delivery, Item, Stage, deliveries
+from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.locks import ordered_products, ordered_stock
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPlaced
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.values import OrderItem
-from shared.core import Context, Decision, Ref
+from shared.core import Context, Decision
 
 
-def stock_rows(message: OrderPlaced, key: str) -> Iterator[Ref[Any]]:
-    return (Ref(Stock, row_key(message.store.id, item.sku)) for item in message.items)
-
-
-def product_rows(message: OrderPlaced, key: str) -> Iterator[Ref[Any]]:
-    return (Ref(Product, row_key(message.store.id, item.sku)) for item in message.items)
-
-
-@deliveries.on_old(OrderPlaced, touches=stock_rows, reads=product_rows)
+@deliveries.begins(OrderPlaced, locks=ordered_stock, reads=ordered_products)
 def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) -> Decision[Delivery]:
-    if delivery is not None:  # cancelled before it was known here, or known already
+    if delivery is not None:  # placed already, or cancelled before it was placed
         return Decision(delivery)
     store = message.store.id
     products = {item.sku: context.row(Product, row_key(store, item.sku)) for item in message.items}
@@ -34,11 +28,11 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
     if missing:
         refused = Delivery(Stage.REFUSED, store, message.customer, items)
         return Decision(refused, events=[StockRefused(skus=missing)])
-    change = Change(Delivery(Stage.PLACED, store, message.customer, items), context)
+    change = DeliveryChange(Delivery(Stage.PLACED, store, message.customer, items), context)
     for item in items:
         if item.sku in tracked:
-            change.put(change.reserve(item))
-    change.events.append(StockReserved())
+            change.reserve_stock(item)
+    change.publish(StockReserved())
     return change.decision()
 
 
@@ -54,10 +48,10 @@ def _item(line: OrderItem, product: Product | None) -> Item:
 
 
 def _missing(store: str, items: tuple[Item, ...], tracked: set[str], context: Context) -> tuple[str, ...]:
-    """The SKUs of which less is free than all lines together want."""
-    wanted: Counter[str] = Counter()
+    """The SKUs of which fewer units are free than all lines together request."""
+    requested: Counter[str] = Counter()
     for item in items:
         if item.sku in tracked:
-            wanted[item.sku] += item.quantity
-    free = {sku: (context.row(Stock, row_key(store, sku)) or Stock()).free for sku in wanted}
-    return tuple(sku for sku, units in wanted.items() if units > free[sku])
+            requested[item.sku] += item.quantity
+    free = {sku: (context.row(Stock, row_key(store, sku)) or Stock()).free for sku in requested}
+    return tuple(sku for sku, units in requested.items() if units > free[sku])

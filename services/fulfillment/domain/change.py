@@ -1,0 +1,157 @@
+"""What one message changes about a delivery, with the verbs that all kinds of items share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, StockHold
+from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.stock import Stock
+from shared.contracts.fulfillment import (
+    ItemDelivered,
+    ItemFailed,
+    ItemRevocationFailed,
+    ItemRevoked,
+    ItemWaiting,
+    StockReleased,
+)
+from shared.contracts.values import Instructions
+from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
+from shared.core.fast_dataclasses import replace
+
+Progress = ItemDelivered | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
+"""Facts that say how many items are still in progress."""
+
+
+class DeliveryChange(Change[Delivery]):
+    """Verbs about an item return it as it is afterwards."""
+
+    def __init__(self, delivery: Delivery, context: Context) -> None:
+        super().__init__(delivery, context)
+        self._updated: dict[str, Item] = {}
+        self._released: dict[str, int] = {}
+
+    @property
+    def items(self) -> list[Item]:
+        """As they are with what was changed so far."""
+        return [self._updated.get(item.id, item) for item in self.state.items]
+
+    def item(self, id: str) -> Item:
+        item = self._updated.get(id) or self.state.find(id)
+        if item is None:
+            raise LookupError(f"the order has no item {id!r}")
+        return item
+
+    def update_item(self, item: Item, **fields: Any) -> Item:
+        updated = self._updated[item.id] = replace(item, **fields)
+        return updated
+
+    # Its delivery
+
+    def deliver_item(self, item: Item, instructions: Instructions) -> None:
+        attempts = tuple(self.context.attempts)
+        item = self.leave_queue(item).tried(attempts)
+        self.update_item(
+            item,
+            status=ItemStatus.DELIVERED,
+            instructions=instructions,
+            code_requested=False,
+            code="",
+            text="",
+        )
+        self.publish(ItemDelivered(item=item.id, instructions=instructions, under_way=0, attempts=attempts))
+
+    def await_item(self, item: Item, status: ItemStatus, code: str, text: str, **fields: Any) -> Item:
+        """Staff must ship it, or add codes."""
+        if item.status is ItemStatus.IN_PROGRESS:  # otherwise this is known already
+            self.publish(ItemWaiting(item=item.id, code=code, text=text))
+        return self.update_item(item, status=status, code=code, text=text, **fields)
+
+    def fail_item(self, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:
+        attempts = tuple(self.context.attempts)
+        item = self.leave_queue(item).tried(attempts)
+        self.update_item(
+            item,
+            status=ItemStatus.FAILED,
+            code_requested=False,
+            code=code,
+            text=text,
+            in_doubt=item.in_doubt or in_doubt,
+        )
+        self.publish(ItemFailed(item=item.id, code=code, text=text, attempts=attempts))
+
+    def mark_revoked(self, item: Item, **fields: Any) -> None:
+        self.update_item(item, status=ItemStatus.REVOKED, **fields)
+        self.publish(ItemRevoked(item=item.id))
+
+    # Its units
+
+    def reserve_stock(self, item: Item) -> Item:
+        return self._move(item, self._stock(item).reserve(item.quantity), StockHold.RESERVED)
+
+    def take_stock(self, item: Item) -> Item:
+        if item.stock is not StockHold.RESERVED:
+            return item
+        return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN)
+
+    def release_stock(self, item: Item) -> Item:
+        """Once: afterwards the item holds none."""
+        if not item.holds_stock:
+            return item
+        stock, units = self._stock(item), item.quantity
+        self._released[item.sku] = self._released.get(item.sku, 0) + units
+        released = stock.release(units) if item.stock is StockHold.RESERVED else stock.restock(units)
+        return self._move(item, released, StockHold.RELEASED)
+
+    def _stock(self, item: Item) -> Stock:
+        return self.other(Stock, self.state.row_key(item.sku)) or Stock()
+
+    def _move(self, item: Item, stock: Stock, hold: StockHold) -> Item:
+        self.put(Stock, self.state.row_key(item.sku), stock)
+        return self.update_item(item, stock=hold)
+
+    # Queues of orders that wait for codes
+
+    def join_queue(self, item: Item, key: str) -> Item:
+        """Have the pool wake the order when codes are added, if its queue has room."""
+        pool = self.other(CodePool, key) or CodePool()
+        if not pool.has_room_for(self.context.key):
+            return self.update_item(item, queue="")
+        self.put(CodePool, key, pool.with_order(self.context.key))
+        return self.update_item(item, queue=key)
+
+    def leave_queue(self, item: Item) -> Item:
+        """The order itself leaves it when no other item waits there."""
+        if not item.queue:
+            return item
+        if not any(other.queue == item.queue and other.id != item.id for other in self.items):
+            pool = self.other(CodePool, item.queue) or CodePool()
+            self.put(CodePool, item.queue, pool.without_order(self.context.key))
+        return self.update_item(item, queue="")
+
+    def decision(self) -> Decision[Delivery]:
+        if self._updated:
+            self.set(items=tuple(self.items))
+        if self._released:
+            self.events.insert(0, StockReleased(skus=self._released))
+        self.events = counted(self.events, self.state.in_progress())
+        return super().decision()
+
+
+def counted(events: list[Event], in_progress: int) -> list[Event]:
+    """Say in each fact how many items are to come after it, so that the last one says 0."""
+    numbered: list[Event] = []
+    for event in reversed(events):
+        if isinstance(event, Progress):
+            right = event.under_way == in_progress
+            numbered.append(event if right else event.model_copy(update={"under_way": in_progress}))
+            in_progress += 1
+        else:
+            numbered.append(event)
+    return numbered[::-1]
+
+
+def reason_of(outcome: FailedOutcome | UnresolvedOutcome) -> tuple[str, str]:
+    """Code and text, within what a message may carry."""
+    code = outcome.code if isinstance(outcome, FailedOutcome) else "unresolved"
+    return code[:200], outcome.text[:2000]

@@ -1,0 +1,91 @@
+"""Redemption codes: taken from a pool, all of an item or none. An item waits while its pool has too few."""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.change import DeliveryChange, reason_of
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.locks import queues, requested_pools
+from services.fulfillment.domain.operations import POOL_EMPTY, RecheckPools, ReturnCodes, TakeCode
+from shared.contracts.fulfillment import DeliveryCodesArrived
+from shared.contracts.values import Instructions
+from shared.core import Context, Decision, Outcome
+
+
+def request_codes(change: DeliveryChange, item: Item, pool: str) -> None:
+    change.request(TakeCode(change.state.row_key(pool), change.context.key, item.id, item.quantity))
+
+
+@deliveries.answers(TakeCode.Done, locks=queues)
+def codes_taken(delivery: Delivery, take: TakeCode, outcome: TakeCode.Done, context: Context) -> Decision[Delivery]:
+    change = DeliveryChange(delivery, context)
+    item = change.item(take.item)
+    if item.expects_code:
+        change.deliver_item(item, code_instructions(outcome.codes))
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen the codes
+        change.request(ReturnCodes(take.pool, take.order, take.item))
+    return change.decision()
+
+
+def code_instructions(codes: tuple[str, ...]) -> Instructions:
+    joined = ", ".join(codes)
+    several = codes if len(codes) > 1 else ()
+    return Instructions(kind="code", code=joined if len(joined) <= 200 else f"{len(codes)} codes", codes=several)
+
+
+@deliveries.answers(TakeCode.Failed, locks=requested_pools)
+def codes_not_taken(
+    delivery: Delivery, take: TakeCode, outcome: TakeCode.Failed, context: Context
+) -> Decision[Delivery]:
+    change = DeliveryChange(delivery, context)
+    item = change.item(take.item)
+    if item.expects_code and outcome.code == POOL_EMPTY:
+        item = change.await_item(item, ItemStatus.WAITING_CODE, *reason_of(outcome), code_requested=False)
+        change.join_queue(item, take.pool)
+        change.timer(context.at + outcome.recheck_after, RecheckPools())
+    elif item.expects_code:
+        change.fail_item(item, *reason_of(outcome))
+    return change.decision()
+
+
+@deliveries.answers(TakeCode.Unresolved, locks=requested_pools)
+def codes_unresolved(
+    delivery: Delivery, take: TakeCode, outcome: TakeCode.Unresolved, context: Context
+) -> Decision[Delivery]:
+    change = DeliveryChange(delivery, context)
+    item = change.item(take.item)
+    if item.expects_code:
+        change.fail_item(item, *reason_of(outcome), in_doubt=True)
+    return change.decision()
+
+
+@deliveries.on(RecheckPools)
+def recheck_due(delivery: Delivery, message: RecheckPools, context: Context) -> Decision[Delivery]:
+    change = DeliveryChange(delivery, context)
+    if delivery.stage is Stage.PAID:
+        for item in delivery.items:
+            _recheck_pool(change, item)
+    return change.decision()
+
+
+@deliveries.begins(DeliveryCodesArrived, locks=queues)
+def codes_arrived(delivery: Delivery | None, message: DeliveryCodesArrived, context: Context) -> Decision[Delivery]:
+    """The pool has taken the order off its queue; it joins again if there are too few codes. Never refused."""
+    if delivery is None:
+        return Decision(None)
+    change = DeliveryChange(delivery, context)
+    for item in delivery.items:
+        if item.pool == message.pool:
+            _recheck_pool(change, change.leave_queue(item))
+    return change.decision()
+
+
+def _recheck_pool(change: DeliveryChange, item: Item) -> None:
+    """Nothing is published about it: the item goes on waiting until there are codes."""
+    if item.lacks_code and item.pool:
+        request_codes(change, item, item.pool)
+        change.update_item(item, code_requested=True)
+
+
+@deliveries.answers(ReturnCodes.Done, ReturnCodes.Failed, ReturnCodes.Unresolved)
+def codes_returned(delivery: Delivery, codes: ReturnCodes, outcome: Outcome, context: Context) -> Decision[Delivery]:
+    return Decision(delivery)

@@ -1,0 +1,152 @@
+"""A delivery: what fulfillment does for one order, item by item. README.md has the state diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.fulfillment.domain.keys import row_key
+from shared.contracts.fulfillment import Action, CourseAccess, RedemptionCode, Shipment
+from shared.contracts.values import Customer, Instructions
+from shared.core import Attempt, Core, Refused
+from shared.core.fast_dataclasses import replace
+
+MAX_ATTEMPTS = 20
+"""Of an item, the latest ones that are kept."""
+
+
+class Stage(StrEnum):
+    """Where the order is, as far as fulfillment must know."""
+
+    PLACED = "placed"
+    """Stock is reserved; nothing may be delivered."""
+    REFUSED = "refused"
+    """Sold out: nothing is reserved."""
+    PAID = "paid"
+    CANCELLED = "cancelled"
+    """Cancelled or expired: nothing more is delivered."""
+
+
+class ItemStatus(StrEnum):
+    PLANNED = "planned"
+    """Not paid yet."""
+    IN_PROGRESS = "in_progress"
+    """An operation delivers it."""
+    WAITING_PARCEL = "waiting_parcel"
+    WAITING_CODE = "waiting_code"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    """Cancelled while access was being granted; the outcome of the grant decides."""
+    REVOKING = "revoking"
+    REVOKED = "revoked"
+    REVOCATION_FAILED = "revocation_failed"
+
+
+CANCELLED = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
+"""Of items that were refunded, or whose order was cancelled or has expired."""
+TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
+"""An operation ends these."""
+
+
+class StockHold(StrEnum):
+    """Where the units of one item are. Only ever forward, so that they are released exactly once."""
+
+    NONE = "none"
+    """Not tracked."""
+    RESERVED = "reserved"
+    TAKEN = "taken"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the order and how far its delivery is."""
+
+    id: str
+    sku: str
+    product: str
+    quantity: int
+    shippable: bool = False
+    action: Action | None = None
+    """What is done, as configured when it was last started; None: nothing was configured."""
+    status: ItemStatus = ItemStatus.PLANNED
+    stock: StockHold = StockHold.NONE
+    instructions: Instructions | None = None
+    attempts: tuple[Attempt, ...] = ()
+    code: str = ""
+    """Why it waits or failed, for machines."""
+    text: str = ""
+    """The same for staff: what to fix."""
+    code_requested: bool = False
+    """While it waits for a code: an operation is trying to take one."""
+    queue: str = ""
+    """Key of the pool in whose queue the order waits for this item."""
+    in_doubt: bool = False
+    """A failed attempt may have been carried out all the same, so a cancellation must revoke it."""
+    unrevoked: tuple[str, ...] = ()
+    """Former URLs of its course, before the product was corrected, where access could not be revoked."""
+
+    def effective_action(self) -> Action | None:
+        """What to do: as configured, and a parcel for what is shippable otherwise."""
+        return self.action or (Shipment() if self.shippable else None)
+
+    def course_at(self, url: str) -> CourseAccess | None:
+        """Its course, unless it has another URL by now: staff corrected the product and retried the item."""
+        return self.action if isinstance(self.action, CourseAccess) and self.action.url == url else None
+
+    def tried(self, attempts: Sequence[Attempt]) -> Item:
+        return replace(self, attempts=(*self.attempts, *attempts)[-MAX_ATTEMPTS:]) if attempts else self
+
+    def unrevoked_at(self, url: str) -> Item:
+        return replace(self, unrevoked=(*self.revoked_at(url).unrevoked, url))
+
+    def revoked_at(self, url: str) -> Item:
+        """Nothing is left to revoke there."""
+        return replace(self, unrevoked=tuple(other for other in self.unrevoked if other != url))
+
+    @property
+    def pool(self) -> str | None:
+        """The pool, by its name in the store, that its codes come from."""
+        return self.action.pool if isinstance(self.action, RedemptionCode) else None
+
+    @property
+    def holds_stock(self) -> bool:
+        return self.stock in (StockHold.RESERVED, StockHold.TAKEN)
+
+    @property
+    def expects_code(self) -> bool:
+        return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
+
+    @property
+    def lacks_code(self) -> bool:
+        """It waits, and no operation is trying to take a code."""
+        return self.status is ItemStatus.WAITING_CODE and not self.code_requested
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Everything that fulfillment does for one order. Key: the order id."""
+
+    stage: Stage
+    store: str = ""
+    customer: Customer | None = None
+    items: tuple[Item, ...] = ()
+
+    def find(self, id: str) -> Item | None:
+        return next((item for item in self.items if item.id == id), None)
+
+    def in_progress(self) -> int:
+        """How many items are being delivered right now."""
+        return sum(item.status is ItemStatus.IN_PROGRESS for item in self.items)
+
+    def row_key(self, name: str) -> str:
+        """Of the stock or product of a SKU, or of a pool."""
+        return row_key(self.store, name)
+
+
+deliveries = Core(
+    Delivery,
+    missing=Refused("unknown_order", "Unknown order. Fulfilment knows an order once it is placed."),
+)

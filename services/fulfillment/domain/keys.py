@@ -1,0 +1,17 @@
+"""Keys of rows that belong to a store: `<store>/<sku>` and `<store>/<pool>`."""
+
+from __future__ import annotations
+
+from shared.core import Refused
+
+
+def row_key(store: str, name: str) -> str:
+    return f"{store}/{name}"
+
+
+def wrong_key(key: str, shape: str) -> Refused | None:
+    """The refusal of a key that does not name a row of a store."""
+    store, _, name = key.partition("/")
+    if store and name and "/" not in name:
+        return None
+    return Refused("wrong_key", f"The key must be {shape}.")

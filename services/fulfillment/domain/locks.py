@@ -1,0 +1,51 @@
+"""Other rows that decisions about a delivery lock or read, by message, key and the state that the message meets."""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.delivery import Delivery, ItemStatus
+from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.stock import Stock
+from shared.contracts.checkout import OrderPlaced
+from shared.core import Ref
+
+RECONFIGURABLE = (ItemStatus.FAILED, ItemStatus.WAITING_CODE, ItemStatus.IN_PROGRESS)
+"""Items that staff can have delivered again, as the product says by then."""
+
+
+def ordered_stock(order: OrderPlaced, key: str, delivery: Delivery | None) -> list[Ref[Stock]]:
+    return [Ref(Stock, row_key(order.store.id, line.sku)) for line in order.items]
+
+
+def ordered_products(order: OrderPlaced, key: str, delivery: Delivery | None) -> list[Ref[Product]]:
+    return [Ref(Product, row_key(order.store.id, line.sku)) for line in order.items]
+
+
+def held_stock(message: object, key: str, delivery: Delivery) -> list[Ref[Stock]]:
+    """The stock that the delivery holds units of."""
+    return [Ref(Stock, delivery.row_key(item.sku)) for item in delivery.items if item.holds_stock]
+
+
+def queues(message: object, key: str, delivery: Delivery | None) -> list[Ref[CodePool]]:
+    """The pools in whose queues the order waits."""
+    return [Ref(CodePool, item.queue) for item in delivery.items if item.queue] if delivery else []
+
+
+def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
+    """The pools of which operations are taking codes."""
+    return [Ref(CodePool, delivery.row_key(item.pool)) for item in delivery.items if item.pool and item.expects_code]
+
+
+def stock_and_queues(message: object, key: str, delivery: Delivery | None) -> list[Ref[Stock] | Ref[CodePool]]:
+    """All other rows that the delivery is entered in."""
+    return [*held_stock(message, key, delivery), *queues(message, key, delivery)] if delivery else []
+
+
+def current_products(message: object, key: str, delivery: Delivery) -> list[Ref[Product]]:
+    """The products of items that are started, or may have to be started again."""
+    return [
+        Ref(Product, delivery.row_key(item.sku))
+        for item in delivery.items
+        if item.status in RECONFIGURABLE or (item.status is ItemStatus.PLANNED and item.action is None)
+    ]

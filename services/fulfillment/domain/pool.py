@@ -1,0 +1,61 @@
+"""Pools of redemption codes: codes are added, orders that wait for one are woken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.fulfillment.domain.keys import wrong_key
+from services.fulfillment.domain.operations import StoreCodes
+from shared.contracts.fulfillment import AddCodes, DeliveryCodesArrived
+from shared.core import Context, Core, Decision, Outcome, Refused
+from shared.core.fast_dataclasses import replace
+
+MAX_WAITING = 500
+"""Orders in a pool's queue, so that its row stays small. Further ones check the pool by their timers only."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodePool:
+    """Orders that wait for codes of a pool. Key: `<store>/<pool>`. The codes themselves are a table of their own."""
+
+    added: int = 0
+    """All codes that were ever added."""
+    waiting: tuple[str, ...] = ()
+    """Orders, first come first served."""
+
+    def has_room_for(self, order: str) -> bool:
+        return order in self.waiting or len(self.waiting) < MAX_WAITING
+
+    def with_order(self, order: str) -> CodePool:
+        return self if order in self.waiting else replace(self, waiting=(*self.waiting, order))
+
+    def without_order(self, order: str) -> CodePool:
+        return replace(self, waiting=tuple(waiting for waiting in self.waiting if waiting != order))
+
+
+pools = Core(CodePool)
+
+
+@pools.begins(AddCodes)
+def codes_added(pool: CodePool | None, command: AddCodes, context: Context) -> Decision[CodePool] | Refused:
+    if not all(code.strip() for code in command.codes):
+        return Refused("empty_code", "A code must not be empty or blank.")
+    store = StoreCodes(context.key, tuple(dict.fromkeys(code.strip() for code in command.codes)))
+    return wrong_key(context.key, "<store>/<pool>") or Decision(pool or CodePool(), operations=[store])
+
+
+@pools.answers(StoreCodes.Done)
+def codes_stored(pool: CodePool, store: StoreCodes, outcome: StoreCodes.Done, context: Context) -> Decision[CodePool]:
+    """An order needs at least one code, so no more orders are woken than codes were added."""
+    woken, rest = pool.waiting[: outcome.added], pool.waiting[outcome.added :]
+    name = context.key.partition("/")[2]
+    return Decision(
+        CodePool(pool.added + outcome.added, rest),
+        commands=[(order, DeliveryCodesArrived(pool=name)) for order in woken],
+    )
+
+
+@pools.answers(StoreCodes.Failed, StoreCodes.Unresolved)
+def codes_not_stored(pool: CodePool, store: StoreCodes, outcome: Outcome, context: Context) -> Decision[CodePool]:
+    """Only after days without the service's own database; the codes are in its log of operations."""
+    return Decision(pool)

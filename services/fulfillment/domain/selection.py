@@ -1,0 +1,37 @@
+"""The items that a command of staff names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.fulfillment.domain.delivery import Delivery, Item
+from shared.core import Problem, Refused
+
+MAX_PROBLEMS = 20
+"""In the text of a refusal; its `problems` have them all."""
+
+
+def select_items(
+    delivery: Delivery, ids: Sequence[str], problem_of: Callable[[Item], Problem | None], none: Refused
+) -> list[Item] | Refused:
+    """Those named, or refused with every problem; without names all that have no problem."""
+    if not ids:
+        return [item for item in delivery.items if problem_of(item) is None] or none
+    items: list[Item] = []
+    problems: list[Problem] = []
+    for id in dict.fromkeys(ids):
+        item = delivery.find(id)
+        if item is None:
+            problems.append(item_problem(id, "unknown_item", f"The order has no item {id}."))
+        elif problem := problem_of(item):
+            problems.append(problem)
+        else:
+            items.append(item)
+    if problems:
+        text = " ".join(problem.text for problem in problems[:MAX_PROBLEMS])
+        return Refused(problems[0].code, text, tuple(problems))
+    return items
+
+
+def item_problem(id: str, code: str, text: str) -> Problem:
+    return Problem(field=f"items.{id}", code=code, text=text)

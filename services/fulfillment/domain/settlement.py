@@ -1,0 +1,95 @@
+"""Manual settlement of courses whose grant or revocation has an unknown outcome, or was done by staff themselves.
+
+delivered:      in_progress, failed ──► delivered         stopping ──► revoking
+not_delivered:  in_progress, failed ──► failed            stopping ──► revoked
+revoked:        revoking, revocation_failed, stopping ──► revoked; also what is left at former URLs of any item
+not_revoked:    revoking ──► revocation_failed
+"""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.change import DeliveryChange
+from services.fulfillment.domain.course import deliver_course, revoke_access
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
+from shared.contracts.fulfillment import (
+    CourseAccess,
+    ItemRevocationFailed,
+    ItemSettled,
+    SettleDelivery,
+    SettledOutcome,
+)
+from shared.core import Context, Decision, Refused
+
+SETTLED = "settled"
+GRANTING = (ItemStatus.IN_PROGRESS, ItemStatus.FAILED, ItemStatus.STOPPING)
+REVOKING = (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED)
+SETTLEABLE: dict[SettledOutcome, tuple[ItemStatus, ...]] = {
+    "delivered": GRANTING,
+    "not_delivered": GRANTING,
+    "revoked": (*REVOKING, ItemStatus.STOPPING),
+    "not_revoked": REVOKING,
+}
+
+
+@deliveries.on(SettleDelivery)
+def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> Decision[Delivery] | Refused:
+    item = delivery.find(command.item)
+    if item is None:
+        return Refused("unknown_item", f"The order has no item {command.item}.")
+    refused = _refusal(item, command.outcome)
+    if refused:
+        return refused
+    change, text = DeliveryChange(delivery, context), f"{context.actor}: {command.reason}"
+    change.publish(ItemSettled(item=item.id, outcome=command.outcome, reason=command.reason))
+    match command.outcome, item.action:
+        case "delivered", CourseAccess() as course:
+            _settle_as_delivered(change, item, course)
+        case "not_delivered", _:
+            _settle_as_not_delivered(change, item, text)
+        case "revoked", _:
+            _settle_as_revoked(change, change.update_item(item, unrevoked=()))
+        case "not_revoked", _:
+            _settle_as_not_revoked(change, item, text)
+    return change.decision()
+
+
+def _refusal(item: Item, outcome: SettledOutcome) -> Refused | None:
+    if outcome == "revoked" and item.unrevoked:
+        return None
+    if not isinstance(item.action, CourseAccess):
+        text = f"Item {item.id} is not delivered by another system. Ship it, or retry it, which is safe."
+        return Refused("nothing_to_settle", text)
+    known = item.status is ItemStatus.FAILED and outcome == "not_delivered" and not item.in_doubt
+    if item.status in SETTLEABLE[outcome] and not known:
+        return None
+    text = f"Item {item.id} is {item.status}. Settling it as {outcome} would change nothing."
+    return Refused("nothing_to_settle", text)
+
+
+def _settle_as_delivered(change: DeliveryChange, item: Item, course: CourseAccess) -> None:
+    if item.status is ItemStatus.STOPPING:
+        revoke_access(change, item, course)
+    else:
+        deliver_course(change, item, course)
+
+
+def _settle_as_not_delivered(change: DeliveryChange, item: Item, text: str) -> None:
+    """While a call for it is in progress, a cancellation must revoke what that may grant."""
+    if item.status is ItemStatus.STOPPING:
+        change.mark_revoked(item, code="", text="")
+    elif item.status is ItemStatus.IN_PROGRESS:
+        change.fail_item(item, SETTLED, text, in_doubt=True)
+    else:
+        change.update_item(item, in_doubt=False, code=SETTLED, text=text)
+
+
+def _settle_as_revoked(change: DeliveryChange, item: Item) -> None:
+    if item.status in SETTLEABLE["revoked"]:
+        change.mark_revoked(item, code="", text="")
+
+
+def _settle_as_not_revoked(change: DeliveryChange, item: Item, text: str) -> None:
+    news = item.status is ItemStatus.REVOKING  # otherwise it is known already
+    change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=SETTLED, text=text)
+    if news:
+        change.publish(ItemRevocationFailed(item=item.id, code=SETTLED, text=text))

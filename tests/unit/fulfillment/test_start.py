@@ -1,0 +1,67 @@
+"""What is started once the order is paid, and how much of it is still in progress."""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.operations import GrantAccess, SignDownload
+from shared.contracts.fulfillment import (
+    Download,
+    ItemFailed,
+    ItemRetried,
+    ItemWaiting,
+    RetryDelivery,
+    Shipment,
+    ShipOrder,
+)
+from tests.unit.fulfillment.examples import LINK, PAID, Shop, line, paid, placed, refund
+
+STICKER = Download(file="sticker.svg")
+
+
+def test_nothing_is_delivered_before_payment() -> None:
+    shop = Shop().given(placed(line("1", "ebook"), line("2", "poster")))
+
+    assert shop.open == []
+    assert shop.refuses(ShipOrder(carrier="DHL", tracking="1")).code == "not_paid"
+    assert shop.refuses(RetryDelivery()).code == "nothing_to_retry"
+
+
+def test_without_a_configuration_what_is_shippable_is_shipped_and_the_rest_fails() -> None:
+    shop = Shop().given(placed(line("1", "mug", shippable=True), line("2", "sticker")), PAID)
+
+    assert [type(event) for event in shop.published] == [ItemWaiting, ItemFailed]
+    (failed,) = shop.last.of(ItemFailed)
+    assert failed.text == "No delivery is configured for SKU sticker. Configure the product, then retry the order."
+    shop.configure("sticker", STICKER)
+    assert shop.hear(RetryDelivery()).published == [ItemRetried(item="2")]
+    assert [type(operation) for operation in shop.requested] == [SignDownload]
+
+
+def test_a_product_configured_between_placing_and_paying_counts() -> None:
+    shop = Shop().given(placed(line("1", "sticker")))
+    shop.configure("sticker", STICKER)
+
+    assert shop.hear(PAID).published == []
+    assert [type(operation) for operation in shop.requested] == [SignDownload]
+
+
+def test_what_was_bought_is_what_is_delivered_even_if_the_product_changes() -> None:
+    shop = Shop().given(placed(line("1", "ebook")))
+    shop.configure("ebook", Shipment())
+
+    assert [type(operation) for operation in shop.hear(PAID).requested] == [SignDownload]
+
+
+def test_the_last_of_several_items_says_that_nothing_more_is_in_progress() -> None:
+    shop = Shop().given(placed(line("1", "ebook"), line("2", "course"), line("3", "poster")))
+
+    assert shop.hear(PAID).in_progress() == [2]
+    assert shop.answer(SignDownload, SignDownload.Done(LINK)).in_progress() == [1]
+    assert shop.answer(GrantAccess, GrantAccess.Failed("x", "x")).in_progress() == [0]
+    assert shop.hear(ShipOrder(carrier="DHL", tracking="T")).in_progress() == [0]
+
+
+def test_a_refund_of_the_last_item_in_progress_says_so() -> None:
+    shop = paid("ebook", "key")
+    assert shop.answer(SignDownload, SignDownload.Done(LINK)).in_progress() == [1]
+
+    assert shop.hear(refund("2")).in_progress() == [0]
