@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -280,30 +279,6 @@ def _given(controller: dict[str, Any]) -> dict[str, str]:
         source = one.get("valueFrom", {}).get("secretKeyRef")
         given[one["name"]] = resource("Secret", source["name"])["stringData"][source["key"]] if source else one["value"]
     return given
-
-
-class TestImage:
-    text = (DEPLOY / "Dockerfile").read_text()
-
-    def test_it_installs_the_lock_file_and_runs_without_privileges(self) -> None:
-        assert "--require-hashes -r requirements.lock" in self.text
-        assert re.search(r"^USER (?!0|root)", self.text, re.MULTILINE)
-
-    def test_the_services_need_nothing_that_the_image_leaves_out(self) -> None:
-        removed = re.search(r"pip uninstall --yes \\\n(.*?)\n(?!  )", self.text, re.DOTALL)
-        assert removed
-        modules = [name.replace("-", "_") for name in removed[1].replace("\\", "").split()]
-        program = (
-            "import sys\n"
-            f"for name in {modules}: sys.modules[name] = None\n"
-            "import deploy.worker, services.registry\n"
-            "from deploy.cli import commands, group\n"
-            "needed = [*commands.SERVICES, *commands.ORDERS, *commands.LOST, *commands.OPERATIONS]\n"
-            "for command in commands.single(needed): group.loaded(command)\n"
-            "for name in services.registry.SERVICES: services.registry.factory_of(name)\n"
-        )
-        done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
 
 
 class TestOperationsPage:
