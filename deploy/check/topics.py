@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from deploy.check.evidence import Seen
 from shared.contracts.envelope import BadEnvelope, from_headers, message_type
 from shared.settings import KafkaSettings
-from shared.shell.kafka.source import connection, left, new_consumer
+from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
 
@@ -29,7 +29,7 @@ class Reading:
 
 
 async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
-    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is left out.
+    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is close_client out.
 
     Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
     """
@@ -47,7 +47,7 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
     except (KafkaError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
     finally:
-        await left(consumer)
+        await close_client(consumer)
     cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
     return Reading(records, [topic for topic in topics if topic not in there], cut)
 

@@ -26,7 +26,7 @@ from shared.core import Message, Topic
 from shared.core.ids import RANDOM_BITS, random_id
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
-from shared.shell.kafka.source import connection, left, new_consumer
+from shared.shell.kafka.source import close_client, connection, new_consumer
 
 TRIES, PAUSE, ANSWER_WITHIN = 6, 0.5, 60.0
 """How often a record is offered to Kafka, and seconds: between two tries (longer each time), and for its answer."""
@@ -70,7 +70,7 @@ class Storefront:
 
     async def __aexit__(self, *_: object) -> None:
         if self._producer is not None:
-            await left(self._producer)
+            await close_client(self._producer)
         await asyncio.gather(*self._leaving)
 
     async def _new_producer(self) -> AIOKafkaProducer:
@@ -85,7 +85,7 @@ class Storefront:
         async with self._renewing:
             if self._producer is broken:
                 self._producer = await self._new_producer()
-                leaving = asyncio.create_task(left(broken))
+                leaving = asyncio.create_task(close_client(broken))
                 self._leaving.add(leaving)
                 leaving.add_done_callback(self._leaving.discard)
 
@@ -195,7 +195,7 @@ class Follower:
 
     async def __aexit__(self, *_: object) -> None:
         if self._consumer is not None:
-            await left(self._consumer)
+            await close_client(self._consumer)
 
     async def batches(self, timeout: float = 1.0) -> AsyncIterator[list[Read]]:
         """For ever; an empty list when nothing came within `patience` seconds."""

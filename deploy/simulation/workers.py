@@ -22,7 +22,7 @@ from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.loop import OWNER, SeededLoop
 from shared.simulation.memory_store import MemoryStore

@@ -1,7 +1,7 @@
 """Parked keys, as staff see them: list, try again, skip.
 
-A key is parked by a message that nobody could read or that made the core raise; what came later for the key waits
-behind it, in order. Retrying goes through them in that order and stops at the first that fails again.
+A key is parked by a message that could not be read or that made the core raise; later messages of the key wait behind
+it, in order. Retrying goes through them in that order and stops at the first that fails again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LATE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What came of a retry: how many messages were handled, and why it stopped (empty when the key is free)."""
+    """The outcome of a retry: how many messages were handled, and why it stopped (empty when the key is free)."""
 
     handled: int
     error: str = ""
@@ -81,7 +81,7 @@ class Parking:
         await self.batcher.retry_parked(inbound)
 
     def _inbound(self, row: ParkedRow) -> Inbound | None:
-        """The message as it was. None for a record that this version of the service no longer cares about."""
+        """The message as it was. None for a record that this version of the service no longer handles."""
         if row.origin == PLACE_ONLY:
             raise RetryFailed(row.error)
         try:

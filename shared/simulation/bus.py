@@ -30,8 +30,8 @@ Trouble = Callable[[str], str]
 
 MAX_RECORD = 1_048_576
 """Bytes of key, headers and value. As Kafka's `max.message.bytes`: more is refused for good."""
-PATIENCE = 60.0
-"""Seconds that a read waits. Kafka's are shorter; here a look for nothing costs time of ours."""
+READ_TIMEOUT = 60.0
+"""Seconds that a read waits. Kafka's are shorter; here a read that finds nothing costs real time."""
 
 
 def all_well(call: str) -> str:
@@ -139,7 +139,7 @@ class MemoryBus:
             self.rebalance(group)
 
     def rebalance(self, name: str) -> None:
-        """Deal the partitions out anew; who gets one that was another's begins at its committed position."""
+        """Assign the partitions again; a member that gets another's begins at its committed position."""
         group = self.groups[name]
         members = sorted(group.members)
         before = dict(group.assigned)
@@ -156,7 +156,7 @@ class MemoryBus:
 
 
 class MemorySource:
-    """A member of a group. See `shell.bus.Source`."""
+    """A member of a group. See `shell.ports.bus`."""
 
     def __init__(
         self, bus: MemoryBus, group: str, member: str, topics: Sequence[str], trouble: Trouble = all_well
@@ -181,7 +181,7 @@ class MemorySource:
         if not (found := self._found(limit)):
             self._woken.clear()
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(READ_TIMEOUT):
                     await self._woken.wait()
             except TimeoutError:
                 return []
@@ -249,7 +249,7 @@ class MemorySource:
 
 
 class MemorySink:
-    """A producer. See `shell.bus.Sink`. `fence`: the same for all that write for one service; none where empty."""
+    """A producer. See `shell.ports.bus`. `fence`: the same for all that write for one service; none where empty."""
 
     def __init__(self, bus: MemoryBus, trouble: Trouble = all_well, fence: str = "") -> None:
         self.bus, self.trouble, self.fence = bus, trouble, fence

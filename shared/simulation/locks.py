@@ -22,7 +22,8 @@ class Locks:
         self._queues: dict[Place, deque[asyncio.Future[None]]] = {}
 
     async def take(self, place: Place, owner: object, *, exclusive: bool = True) -> None:
-        """Wait until nobody is in the way. Raises StoreUnavailable (as PostgreSQL's 40P01) where that can never be."""
+        """Wait until no other lock is in the way. Raises StoreUnavailable (as PostgreSQL's 40P01) where that can never
+        be."""
         while self._in_the_way(place, owner, exclusive):
             self._waits[owner] = (place, exclusive)
             if self._waits_for_itself(owner):

@@ -48,12 +48,12 @@ class SeededLoop(asyncio.BaseEventLoop):
     # asyncio's own, which its type descriptions leave out.
     _ready: deque[Any]
     _scheduled: list[Any]
-    """(When, number, handle): tuples compare faster than asyncio's handles, and never by chance."""
+    """(When, number, handle): tuples compare faster than asyncio's handles, and never by identity."""
     _stopping: bool
 
     def __init__(self, seed: int, *, most_steps: int = 50_000_000) -> None:
         super().__init__()
-        self._chance = random.Random(seed)  # noqa: S311
+        self._rng = random.Random(seed)  # noqa: S311
         self._now = 0.0
         self._numbers = 0
         self._owned: dict[str, dict[OwnedTask[Any], None]] = {}
@@ -196,7 +196,7 @@ class SeededLoop(asyncio.BaseEventLoop):
             heapq.heappop(self._alarms)[2]()
 
     def _shuffle(self, batch: list[asyncio.Handle]) -> None:
-        rng = self._chance.random
+        rng = self._rng.random
         for last in range(len(batch) - 1, 0, -1):
             other = int(rng() * (last + 1))
             batch[last], batch[other] = batch[other], batch[last]
@@ -207,7 +207,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         """There is no selector."""
 
     def _write_to_self(self) -> None:
-        """Nobody sleeps in a selector."""
+        """There is no selector to wake."""
 
     def call_soon_threadsafe(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -216,7 +216,7 @@ class SeededLoop(asyncio.BaseEventLoop):
 
 
 def run(seed: int, main: Callable[[SeededLoop], Coroutine[Any, Any, T]], most_steps: int = 50_000_000) -> T:
-    """Run a coroutine to its end on a loop of its own, beside whatever loop is running. Raises Endless, Deadlock."""
+    """Run a coroutine to its end on a loop of its own, whatever loop is running. Raises Endless, Deadlock."""
     outer = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     loop = SeededLoop(seed, most_steps=most_steps)

@@ -77,7 +77,7 @@ class Database:
         return list(self.rows(table.table.name).values())
 
     def next_id(self, table: str) -> int:
-        """As an identity column: given out at insertion, never given back."""
+        """As an identity column: taken at insertion, never reused."""
         self._serials[table] = self._serials.get(table, 0) + 1
         return self._serials[table]
 
@@ -106,8 +106,8 @@ class DatabaseTransaction:
         self._changes[table, key] = _GONE
 
     async def locked(self, table: str, key: Hashable, where: Where = _always, *, exclusive: bool = True) -> Any:
-        """The row once it is ours, as it is then; None when it is gone or is not `where` says. Nobody waits for a row
-        that was not so to begin with, or that nobody has committed yet."""
+        """The row once it is ours, as it is then; None when it is gone or not as `where` says. Does not wait for a row
+        that was not so to begin with, or that is not committed yet."""
         if (row := self.get(table, key)) is None or not where(row):
             return None
         await self.database.locks.take((table, key), self, exclusive=exclusive)

@@ -1,4 +1,5 @@
-"""The store in memory: operations, destinations and timers here, the outbox and batches in the files beside this one.
+"""The store in memory: operations, destinations and timers here, the outbox and batches in `memory_outbox.py` and
+`memory_transaction.py`.
 See `shell.ports.store`.
 """
 

@@ -34,25 +34,25 @@ class AdvisoryLock:
 class MemoryRelayLock:
     """See `ports.relay_lock`."""
 
-    def __init__(self, turnstile: AdvisoryLock, owner: str, store: Store) -> None:
-        self.turnstile, self.owner, self.store = turnstile, owner, store
+    def __init__(self, lock: AdvisoryLock, owner: str, store: Store) -> None:
+        self.advisory, self.owner, self.store = lock, owner, store
         self.lost = False
 
     async def acquire(self, wake: Callable[[], None]) -> None:
         await asyncio.sleep(0)
-        while self.turnstile.holder is not None:
+        while self.advisory.holder is not None:
             await asyncio.sleep(0.5)
-        self.turnstile.holder = self
+        self.advisory.holder = self
 
     def held(self) -> bool:
         return not self.lost
 
     async def head(self, reach: Reach) -> Sequence[OutboxRow]:
         rows = await self.store.outbox_head(reach)
-        if self.turnstile.holder is not self:
+        if self.advisory.holder is not self:
             raise StoreUnavailable("the relay's lock is lost")
         return rows
 
     async def close(self) -> None:
-        if self.turnstile.holder is self:
-            self.turnstile.holder = None
+        if self.advisory.holder is self:
+            self.advisory.holder = None

@@ -33,7 +33,7 @@ from deploy.devstack.postgres import OWNER, find_programs
 from deploy.devstack.processes import Worker
 from services.registry import SERVICES
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
-from shared.shell.kafka.source import connection, left
+from shared.shell.kafka.source import close_client, connection
 from tests.faults.paths import PATHS, Journey, Staff, Way, troubles, walk
 from tests.faults.scenario import FaultScenario, lost_of
 from tests.faults.system import SCARCE, System
@@ -143,7 +143,7 @@ async def caught_up(system: System, worker: Worker) -> None:
 
 
 async def everything_read(system: System, worker: Worker) -> None:
-    """Until it is ready, nothing is left to read, and nothing was read for as long as gauges are old."""
+    """Until it is ready, nothing is close_client to read, and nothing was read for as long as gauges are old."""
     before, since = -1, 0.0
     while True:
         await asyncio.sleep(0.5)
@@ -163,7 +163,7 @@ async def program(name: str, *arguments: str) -> None:
 
 
 async def set_group_back(system: System, group: str, moment: datetime) -> None:
-    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has left the group."""
+    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has close_client the group."""
     kafka = connection(system.settings.kafka)
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
@@ -182,7 +182,7 @@ async def set_group_back(system: System, group: str, moment: datetime) -> None:
                     return
                 await asyncio.sleep(0.5)
     finally:
-        await left(consumer)
+        await close_client(consumer)
 
 
 # The outcome

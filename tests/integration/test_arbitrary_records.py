@@ -27,7 +27,7 @@ from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound
 from shared.shell.inbound.parked_rows import record_of, shown
 from shared.shell.inbound.records import inbound_of
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from tests.integration.toy import COMMANDS, Explode, Fill, Ship, Take
 from tests.integration.toy_on_kafka import World, ids, world
 from tests.kafka_bytes import RawRecord, batch_around, encoded, produce

@@ -31,7 +31,7 @@ from services.fulfillment.gateways.links import BadLink, Claim, Links
 from services.fulfillment.storage import metadata
 from shared.contracts.values import Customer
 from shared.core import OperatorFault, Retry, Unknown
-from shared.shell.http.outbound import MAX_ANSWER, Blocked, NoAnswer, NotSent, Outbound, is_public
+from shared.shell.http.outbound import MAX_RESPONSE, Blocked, NoResponse, NotSent, Outbound, is_public
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
@@ -250,9 +250,9 @@ async def test_the_answers_size_and_time_are_bounded(platform: Platform) -> None
     outbound = Outbound(private=True)
     platform.body = b"x" * 1_000_000
     reply = await outbound.post(platform.url, b"{}", {"Idempotency-Key": "k"}, timeout=2)
-    assert len(reply.body) == MAX_ANSWER
+    assert len(reply.body) == MAX_RESPONSE
     platform.delay = 2
-    with pytest.raises(NoAnswer, match="time-out"):
+    with pytest.raises(NoResponse, match="time-out"):
         await outbound.post(platform.url, b"{}", {"Idempotency-Key": "k"}, timeout=0.1)
     with pytest.raises(NotSent):
         await outbound.post("http://no-such-host.invalid/", b"{}", {}, timeout=5)

@@ -25,7 +25,7 @@ from services.notifications.gateways.smtp import SmtpMails
 from services.notifications.gateways.webhook import EndpointsUnreadable, Webhooks
 from services.notifications.settings import SmtpSettings
 from shared.core import NoOutcome, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.http.outbound import Outbound, Progress
+from shared.shell.http.outbound import Outbound, RequestProgress
 from shared.shell.observability.tracing import CURRENT
 from tests.unit.notifications.conversation import SECRET, START, hook, paid_order
 
@@ -502,10 +502,10 @@ async def test_who_has_waited_for_a_connection_has_half_of_the_time_left() -> No
     """Or one that got a connection in the last moment would count as tried, and its endpoint as silent."""
     async with asyncio.timeout(60) as limit:
         began = asyncio.get_running_loop().time()
-        progress = Progress(limit, began, 60)
+        progress = RequestProgress(limit, began, 60)
         progress.waits()
         assert limit.when() == began + 30
-        progress.has_its_turn()
+        progress.has_connection()
         assert limit.when() == began + 60
         await asyncio.sleep(0)
 

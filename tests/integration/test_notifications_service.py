@@ -34,7 +34,7 @@ from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_notification_gateways import Mailbox, Receiver, mail_server
 from tests.integration.test_shell_on_postgres import Collected, NoSource

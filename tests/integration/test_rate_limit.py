@@ -24,7 +24,7 @@ async def test_two_workers_together_keep_to_the_rate(new_database: NewDatabase) 
     times: list[float] = []
 
     async def call(limiter: RateLimiter) -> None:
-        assert await limiter.turn("charges") == 0.0
+        assert await limiter.acquire("charges") == 0.0
         times.append(loop.time())
 
     await asyncio.gather(*(call(limiter) for limiter in limiters for _ in range(30)))

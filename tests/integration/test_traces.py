@@ -29,11 +29,11 @@ from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, Payme
 from shared.contracts.values import Customer
 from shared.core import Command, NotDone, Operation, Outcome, Refused, Retry, derived_id
 from shared.shell.http.api import ShellHttpApi
-from shared.shell.observability.telemetry import SpanExport
+from shared.shell.observability.otlp import SpanExport
 from shared.shell.observability.tracing import CURRENT, key_context, trace_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.clock import SystemClock
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock

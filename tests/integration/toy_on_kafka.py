@@ -27,7 +27,7 @@ from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.schema import TABLES_V1
 from shared.shell.postgres.store import PostgresStore
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_shell_on_postgres import Post
 from tests.integration.toy import COMMANDS, EVENTS, metadata, toy_service

@@ -36,8 +36,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/architecture.md",
     "services/notifications/",
     "services/payments/",
-    "shared/shell/",
-    "shared/simulation/",
     "tests/benchmarks/growth.py",
     "tests/e2e/test_command_line.py",
     "tests/faults/test_outages.py",

@@ -20,7 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import ValidationError
 
 from shared.settings import TelemetrySettings
-from shared.shell.observability.telemetry import SpanExport, new_tracer
+from shared.shell.observability.otlp import SpanExport
+from shared.shell.observability.telemetry import new_tracer
 from shared.shell.observability.tracing import (
     attempt_span_of,
     child_of,

@@ -16,7 +16,7 @@ import orjson
 
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.http.outbound import Blocked, NotSent, NoTurn, Outbound, OutboundError, Reply, retry_after
+from shared.shell.http.outbound import Blocked, NoConnection, NotSent, Outbound, OutboundError, Response, retry_after
 from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 15.0
@@ -75,7 +75,7 @@ class Courses:
             reply = await self._outbound.post(operation.url, body_of(operation), headers, timeout=self._timeout)
         except Blocked as blocked:
             return OperatorFault(str(blocked))
-        except NoTurn as error:
+        except NoConnection as error:
             return NotTried(str(error))
         except NotSent as error:
             if _wrong_address(error.__cause__):
@@ -108,7 +108,7 @@ def body_of(operation: GrantAccess | RevokeAccess) -> bytes:
     )
 
 
-def outcome_of(operation: GrantAccess | RevokeAccess, reply: Reply) -> Outcome | NoOutcome:
+def outcome_of(operation: GrantAccess | RevokeAccess, reply: Response) -> Outcome | NoOutcome:
     """What a reply means, and what staff can do about it. Its body is never kept: it may hold the platform's data."""
     answered = f"{urlsplit(operation.url).hostname} answered {reply.status}."
     if 200 <= reply.status < 300:

@@ -15,7 +15,7 @@ from typing import Protocol
 from services.notifications.domain.operations import PostWebhook
 from services.notifications.domain.state import Endpoint
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
-from shared.shell.http.outbound import Blocked, NoAnswer, NoTurn, Outbound, OutboundError, Reply, retry_after
+from shared.shell.http.outbound import Blocked, NoConnection, NoResponse, Outbound, OutboundError, Response, retry_after
 from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 9.0
@@ -89,16 +89,16 @@ class Webhooks:
             reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
         except Blocked as wrong:
             return OperatorFault(f"endpoint {operation.endpoint}: {wrong}")
-        except NoTurn as error:
+        except NoConnection as error:
             return NotTried(str(error))
-        except NoAnswer as error:
+        except NoResponse as error:
             return Unknown(str(error))
         except OutboundError as error:
             return Retry(str(error))
         return judged(reply)
 
 
-def judged(reply: Reply) -> Outcome | Retry:
+def judged(reply: Response) -> Outcome | Retry:
     """What an answer means. Its body is never kept: it is the receiver's."""
     if 200 <= reply.status < 300:
         return PostWebhook.Done(reply.status)

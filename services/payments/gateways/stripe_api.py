@@ -68,7 +68,7 @@ class StripeApi:
         The SDK's raw request does the same as its typed methods but for turning the answer into objects, which takes
         as much CPU as all the rest: 0.86 ms a charge with them, 0.44 ms without (2.9 ms with HTTPX and objects).
         """
-        if (seconds := await self._limiter.turn(f"stripe {method} {path}")) > 0:
+        if (seconds := await self._limiter.acquire(f"stripe {method} {path}")) > 0:
             raise NoTurnError(seconds)
         options = {"idempotency_key": key} if key else {}
         answer = await self._client.raw_request_async(method, path.format(of), **options, **params)

@@ -229,7 +229,7 @@ class Batch:
         self._reply(inbound, refused)
 
     def _cause(self, inbound: Inbound, seed: UUID, row: LoadedRow, state: Any) -> Cause:
-        """Whoever gave a command is the actor of what it does. What follows from that is the system's doing, except
+        """The sender of a command is the actor of what it does. What follows from that is the system's doing, except
         that a member of staff stays the actor throughout."""
         meta = inbound.meta
         follows = not isinstance(inbound.message, Command | Malformed | Report)

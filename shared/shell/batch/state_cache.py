@@ -1,8 +1,8 @@
-"""States that a worker had in its hands lately, so that it need not parse them again.
+"""States that a worker used lately, so that it need not parse them again.
 
-A row's content changes only together with its version, which guards every save. What is remembered is used when the row
-that was loaded, and locked where it is to be changed, has the version that is remembered; the database then need not
-bring the content either. Whoever mends a row by hand raises its version.
+A row's content changes only together with its version, which guards every save. A cached state is used when the row,
+loaded and where it may change locked, still has the cached version; then the database need not send the content either.
+If you correct a row by hand, raise its version.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 from shared.core import Ref
 
 SIZE = 1000
-"""Rows. Those of an order that is on its way come back within moments."""
+"""Rows. The messages of an order come close together."""
 
 
 class StateCache:
-    """The latest states by row; only what was committed may be kept."""
+    """The latest states by row. Only what was committed may be kept."""
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
@@ -31,6 +31,6 @@ class StateCache:
             self._states.popitem(last=False)
 
     def states(self, kind: type[Any], keys: Iterable[str]) -> dict[str, tuple[int, Any]]:
-        """Version and state of those that are remembered, by key."""
+        """Version and state of those that are cached, by key."""
         found = ((key, self._states.get(Ref(kind, key))) for key in keys)
         return {key: known for key, known in found if known is not None}

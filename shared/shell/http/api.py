@@ -1,4 +1,4 @@
-"""Each service's HTTP API: health, metrics, parked messages, and the service's own routes (see also `web.py`)."""
+"""How commands and reports by HTTP reach the core: as messages, answered after their commit."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from shared.shell.ports.store import Store
 from shared.shell.ports.tracer import Tracer
 from shared.shell.service.registry import HandlerRegistry
 
-PATIENCE = 20.0
+COMMIT_TIMEOUT = 20.0
 """Seconds that a request waits for its commit."""
 
 
 class ShellHttpApi:
-    """See `web.Edge`."""
+    """See `ports.http_api`."""
 
     def __init__(
         self,
@@ -93,32 +93,32 @@ class ShellHttpApi:
     async def _submit(self, inbound: Inbound) -> Accepted | Refused:
         assert inbound.reply is not None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(COMMIT_TIMEOUT):
                 await self.batcher.put([inbound])
                 answer = await inbound.reply
         except TimeoutError:
             raise ProblemResponse(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "No commit in time; it may still happen. Send the same again, with the same Idempotency-Key.",
+                "Not committed in time, but it may be later. Repeat the request with the same Idempotency-Key.",
                 "busy",
                 retry_after=5,
             ) from None
         if isinstance(answer, Duplicate):
-            return await self._first_answer(inbound.id, inbound.fingerprint)
+            return await self._first_reply(inbound.id, inbound.fingerprint)
         return answer if isinstance(answer, Refused) else Accepted(str(inbound.id))
 
-    async def _first_answer(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
+    async def _first_reply(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
         async with self.store.begin() as tx:
-            answer = await tx.reply(message_id)
-        if answer is None:
+            kept = await tx.reply(message_id)
+        if kept is None:
             return Accepted(str(message_id), duplicate=True)
-        if answer.fingerprint != fingerprint:
+        if kept.fingerprint != fingerprint:
             raise ProblemResponse(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "This Idempotency-Key was used for another request.",
                 "idempotency_key_reused",
             )
-        if answer.code:
-            problems = tuple(Problem.model_validate(entry) for entry in orjson.loads(answer.problems))
-            return Refused(answer.code, answer.text, problems)
+        if kept.code:
+            problems = tuple(Problem.model_validate(entry) for entry in orjson.loads(kept.problems))
+            return Refused(kept.code, kept.text, problems)
         return Accepted(str(message_id), duplicate=True)

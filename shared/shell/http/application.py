@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @web.middleware
 async def _in_trace(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-    """Whatever the request brings about goes on in the caller's trace."""
+    """Whatever the request leads to goes on in the caller's trace."""
     given = CURRENT.set(valid(request.headers.get("traceparent", "")))
     try:
         return await handler(request)
@@ -46,7 +46,7 @@ class Readiness:
 
 def application(
     registry: HandlerRegistry,
-    edge: ShellHttpApi,
+    api: ShellHttpApi,
     parking: Parking,
     operations: Operations,
     metrics: Metrics,
@@ -77,10 +77,10 @@ def application(
     app.router.add_get("/ready", readiness)
     app.router.add_get("/metrics", exposition)
     add_parking(app, parking)
-    add_undeliverable(app, edge.store)
-    add_operations(app, edge.engine, operations)
+    add_undeliverable(app, api.store)
+    add_operations(app, api.engine, operations)
     if registry.service.routes:
-        registry.service.routes(app, edge)
+        registry.service.routes(app, api)
     return app
 
 

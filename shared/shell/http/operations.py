@@ -1,4 +1,4 @@
-"""Routes of every service: what waits at the outside, which outside systems are paused, and how to resume them."""
+"""Routes of every service: operations that wait, outside systems that are paused, and resuming them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 def add_operations(app: web.Application, engine: AsyncEngine, operations: Operations) -> None:
     async def listing(request: web.Request) -> web.Response:
-        """What waits for a key, or a page of what has waited longest; `after` is the last id of the page before."""
+        """What waits for a key, or a page of what has waited longest; `after` is the last id of the previous page."""
         key = request.query.get("key")
         if key is not None:
             return json_response(_page(await waiting(engine, key)))
@@ -37,11 +37,11 @@ def add_operations(app: web.Application, engine: AsyncEngine, operations: Operat
         return json_response({"paused": [_pause(pause) for pause in paused], "no_answer": circuits})
 
     async def resume(request: web.Request) -> web.Response:
-        """Resuming what is not paused changes nothing, and is no error: two people may be at it."""
+        """Resuming what is not paused changes nothing and is no error: two people may do so at once."""
         name = request.match_info["name"]
         resumed = await operations.store.resume_destination(name)
         operations.resumed(name)
-        log.info("destination resumed by a person", destination=name, actor=actor_of(request), was_paused=resumed)
+        log.info("destination resumed by staff", destination=name, actor=actor_of(request), was_paused=resumed)
         return json_response({"destination": name, "resumed": resumed}, HTTPStatus.OK)
 
     app.router.add_get("/operations", listing)
@@ -50,7 +50,7 @@ def add_operations(app: web.Application, engine: AsyncEngine, operations: Operat
 
 
 def _page(found: list[Waiting]) -> dict[str, Any]:
-    """`next` is what to ask for after this page; null where there is no more."""
+    """`next` is the `after` of the next page; null on the last one."""
     after = str(found[-1].id) if len(found) == PAGE else None
     return {"operations": [each.as_json() for each in found], "next": after}
 

@@ -1,13 +1,14 @@
-"""Requests to addresses that others choose (HTTP actions, webhooks), made so that they cannot be turned against us.
+"""Requests to addresses that others choose (HTTP actions, webhooks), made so that they cannot be used to attack us.
 
 No private, loopback, link-local or otherwise special address unless the settings allow it: checked on what the name
-resolves to, at the moment of connecting. No redirects, no proxies, no cookies; time and the answer's size are bounded.
+resolves to, at the moment of connecting. No redirects, no proxies, no cookies; time and the response's size are
+bounded.
 
     OutboundError           what went wrong, in words for staff
     ├── Blocked             the address may not be reached from here; never tried
-    ├── NotSent             no connection: nothing reached the other side, safe to repeat
-    │   └── NoTurn          no connection was free for half of its time: never tried
-    └── NoAnswer            sent, but the answer never came: nobody knows what it did
+    ├── NotSent             no connection: nothing reached the receiver, safe to repeat
+    │   └── NoConnection    no connection was free for half of the timeout; never tried
+    └── NoResponse          sent, but no response arrived: its effect is unknown
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-MAX_ANSWER = 65_536
-"""Bytes of an answer's body that are kept; the rest is not read."""
+MAX_RESPONSE = 65_536
+"""Bytes of a response's body that are kept; the rest is not read."""
 WAITING = 0.5
-"""The part of a request's time for which it may wait for a free connection: what is tried has the other part."""
+"""The share of a request's timeout that it may spend waiting for a free connection. The rest is for the request."""
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 
 
 class OutboundError(Exception):
-    """A request that got no answer. The text names the host only, never the path or a credential."""
+    """A request without a response. The text names the host only, never the path or a credential."""
 
 
 class Blocked(OutboundError):
@@ -45,22 +46,22 @@ class NotSent(OutboundError):
     """No connection could be made."""
 
 
-class NoTurn(NotSent):
-    """All connections to the host were in use; none was tried."""
+class NoConnection(NotSent):
+    """All connections to the host were in use; the request was not tried."""
 
 
-class NoAnswer(OutboundError):
-    """The request was sent, its answer never came."""
+class NoResponse(OutboundError):
+    """The request was sent, and no response arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Any answer, whatever its status."""
+class Response:
+    """Any response, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """At most MAX_ANSWER bytes."""
+    """At most MAX_RESPONSE bytes."""
 
 
 def is_public(address: str) -> bool:
@@ -78,9 +79,9 @@ def _carried(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:
     return [v4 for v4 in carried if v4 is not None]
 
 
-def retry_after(reply: Reply, longest: float = 600) -> float | None:
+def retry_after(response: Response, longest: float = 600) -> float | None:
     """Seconds of the header Retry-After (RFC 9110, 10.2.3: seconds or a date), at most `longest`; None without one."""
-    given = reply.headers.get("Retry-After", "").strip()
+    given = response.headers.get("Retry-After", "").strip()
     if given.isascii() and given.isdigit():
         return min(float(given[:9]), longest)
     try:
@@ -110,18 +111,19 @@ class PublicResolver(AbstractResolver):
 
 
 class Outbound:
-    """Makes the requests; one per process and purpose. `close()` it. `private`: special addresses are allowed too."""
+    """Makes the requests; one per process and purpose. `close()` it. `private`: special addresses are allowed as
+    well."""
 
     def __init__(self, *, private: bool, connections: int = 100, per_host: int = 20) -> None:
         self._private = private
         self._limits = (connections, per_host)
         self._opened: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Reply:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Response:
         """POST `body`; `timeout` seconds for everything. Raises OutboundError."""
         target = self._checked(url)
         limit = asyncio.timeout(timeout)
-        sent = Progress(limit, asyncio.get_running_loop().time(), timeout)
+        sent = RequestProgress(limit, asyncio.get_running_loop().time(), timeout)
         try:
             async with limit:
                 return await self._post(target, body, headers, sent)
@@ -131,16 +133,16 @@ class Outbound:
             raise NotSent(f"{target.host} cannot be reached: {_reason(error)}") from error
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             if sent.queued:
-                raise NoTurn(f"all connections to {target.host} were in use") from error
+                raise NoConnection(f"all connections to {target.host} were in use") from error
             if sent.sent:
-                raise NoAnswer(f"{target.host} did not answer: {_reason(error)}") from error
+                raise NoResponse(f"{target.host} did not answer: {_reason(error)}") from error
             raise NotSent(f"{target.host} cannot be reached: {_reason(error)}") from error
 
     async def close(self) -> None:
         if self._opened is not None:
             await self._opened.close()
 
-    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], sent: Progress) -> Reply:
+    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], sent: RequestProgress) -> Response:
         request = self._session().post(
             url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent, max_redirects=0
         )
@@ -148,13 +150,13 @@ class Outbound:
             kept = bytearray()
             async for chunk in response.content.iter_chunked(8192):
                 kept += chunk
-                if len(kept) >= MAX_ANSWER:
+                if len(kept) >= MAX_RESPONSE:
                     response.close()
                     break
-            return Reply(response.status, response.headers, bytes(kept[:MAX_ANSWER]))
+            return Response(response.status, response.headers, bytes(kept[:MAX_RESPONSE]))
 
     def _checked(self, url: str) -> URL:
-        """A literal IP address never meets the resolver, so it is judged here."""
+        """A literal IP address never reaches the resolver, so it is checked here."""
         target, public = _parsed(url)
         if not (public or self._private):
             raise Blocked(
@@ -197,8 +199,8 @@ def _parsed(url: str) -> tuple[URL, bool]:
 
 
 @dataclass(slots=True)
-class Progress:
-    """How far a request came, and the time that it has for the step it is at."""
+class RequestProgress:
+    """How far a request came, and the time that it has for its current step."""
 
     limit: asyncio.Timeout
     began: float
@@ -206,13 +208,13 @@ class Progress:
     queued: bool = False
     """It waits for a free connection."""
     sent: bool = False
-    """The first byte left: from now on the other side may act."""
+    """The first byte was sent: from now on the receiver may act."""
 
     def waits(self) -> None:
         self.queued = True
         self.limit.reschedule(self.began + WAITING * self.timeout)
 
-    def has_its_turn(self) -> None:
+    def has_connection(self) -> None:
         self.queued = False
         self.limit.reschedule(self.began + self.timeout)
 
@@ -221,20 +223,20 @@ class Progress:
 
 
 def _when_sent() -> aiohttp.TraceConfig:
-    """Keeps a request's Progress up to date."""
+    """Keeps a request's progress up to date."""
     trace = aiohttp.TraceConfig()
 
-    def on(step: Callable[[Progress], None]) -> Callable[[object, object, object], Awaitable[None]]:
+    def on(step: Callable[[RequestProgress], None]) -> Callable[[object, object, object], Awaitable[None]]:
         async def note(_session: object, context: object, _params: object) -> None:
             progress = getattr(context, "trace_request_ctx", None)
-            if isinstance(progress, Progress):
+            if isinstance(progress, RequestProgress):
                 step(progress)
 
         return note
 
-    trace.on_connection_queued_start.append(on(Progress.waits))
-    trace.on_connection_queued_end.append(on(Progress.has_its_turn))
-    trace.on_request_headers_sent.append(on(Progress.is_sent))
+    trace.on_connection_queued_start.append(on(RequestProgress.waits))
+    trace.on_connection_queued_end.append(on(RequestProgress.has_connection))
+    trace.on_request_headers_sent.append(on(RequestProgress.is_sent))
     return trace
 
 

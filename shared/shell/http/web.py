@@ -1,7 +1,7 @@
-"""The HTTP edge that every service shares: bearer token, bounded bodies, problem+json (RFC 9457), commands by HTTP.
+"""What the HTTP routes of every service are made of: bearer token, problem+json (RFC 9457), commands by HTTP.
 
-Open to all: `/health`, `/ready`, `/metrics`, and paths that a service marks with `public()` because they carry
-a proof of their own (a signed link, a provider's signature).
+Public are `/health`, `/ready`, `/metrics`, and the routes that a service marks with `public()` because they carry a
+proof of their own (a signed link, a provider's signature).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class ProblemResponse(Exception):
-    """An answer in problem+json. Raise it anywhere below a route."""
+    """A response in problem+json. Raise it anywhere below a route."""
 
     def __init__(
         self, status: HTTPStatus, title: str, code: str, problems: Sequence[Problem] = (), retry_after: int = 0
@@ -73,7 +73,7 @@ def bad_request(title: str, problems: Sequence[Problem] = ()) -> ProblemResponse
 
 
 def public(handler: RequestHandler) -> RequestHandler:
-    """Mark a route that needs no bearer token, because it proves its right in another way."""
+    """Mark a route that needs no bearer token because it is authorised in another way."""
 
     @functools.wraps(handler)
     async def open_to_all(request: web.Request) -> web.StreamResponse:
@@ -105,7 +105,7 @@ def protection(token: str) -> Middleware:
         except Exception as bug:
             log.exception("http request failed", path=request.match_info.route.name, error=type(bug).__name__)
             return ProblemResponse(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "This should not have happened; it is logged.", "internal"
+                HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error; it was logged.", "internal"
             ).response()
 
     return guard
@@ -116,19 +116,20 @@ def _is_public(request: web.Request) -> bool:
 
 
 def actor_of(request: web.Request) -> str:
-    """Who asks: the header `X-Actor` (`staff:anna`), or `staff`."""
+    """The caller: the header `X-Actor` (`staff:anna`), or `staff`."""
     given = request.headers.get("X-Actor", "staff")
     return given if given.isprintable() and len(given) <= 80 else "staff"
 
 
-def add_commands(application: web.Application, edge: HttpApi, routes: Iterable[tuple[str, str, type[Command]]]) -> None:
+def add_commands(application: web.Application, api: HttpApi, routes: Iterable[tuple[str, str, type[Command]]]) -> None:
     """Routes that take a command: (method, path, command). The key is made of the path's variables, joined by `/`.
-    The body is the command's JSON (empty: all defaults); `Idempotency-Key` makes a repetition harmless."""
+    The body is the command's JSON (empty: all defaults); a repetition with the same `Idempotency-Key` changes
+    nothing."""
     for method, path, kind in routes:
-        application.router.add_route(method, path, _command_handler(edge, kind))
+        application.router.add_route(method, path, _command_handler(api, kind))
 
 
-def _command_handler(edge: HttpApi, kind: type[Command]) -> RequestHandler:
+def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key, wrong = read_key("/".join(request.match_info.values()).encode())
         if wrong:
@@ -139,9 +140,9 @@ def _command_handler(edge: HttpApi, kind: type[Command]) -> RequestHandler:
         try:
             command = decode(kind, await request.read() or b"{}")
         except BadBody as wrong_body:
-            raise bad_request("The command is not right.", wrong_body.problems) from None
+            raise bad_request("The command is invalid.", wrong_body.problems) from None
         assert isinstance(command, Command)
-        answer = await edge.submit(command, key, identity=identity, actor=actor_of(request))
+        answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
         return answered(answer)
 
     return handle

@@ -1,4 +1,4 @@
-"""Errors and other texts of unknown origin, made fit for people, logs and text columns."""
+"""Errors and other texts of unknown origin, made safe for logs, text columns and readers."""
 
 from __future__ import annotations
 

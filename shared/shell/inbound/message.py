@@ -1,4 +1,4 @@
-"""One message on its way into a core, wherever it came from: a Kafka record, an outcome, a timer, an HTTP request."""
+"""A message on its way into a core, wherever it came from: a Kafka record, an outcome, a timer, an HTTP request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.shell.ports.rows import OperationRow, ParkedRow, TimerRow
 @fast
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What travels along: through events, operations and timers."""
+    """What a message hands on to all that it causes, through events, operations and timers."""
 
     correlation_id: str = ""
     store: str = ""
@@ -41,7 +41,7 @@ class Meta:
 @fast
 @dataclass(frozen=True, slots=True)
 class RecordSource:
-    """Where in Kafka it was, and its bytes, in case it must be parked."""
+    """A record's place in Kafka, and its bytes, in case it must be parked."""
 
     topic: str
     partition: int
@@ -57,7 +57,7 @@ class RecordSource:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A command or checkout message whose body is wrong: it is refused with all problems."""
+    """A command whose body is invalid: it is refused with all problems."""
 
     kind: type[Message]
     problems: tuple[Problem, ...]
@@ -69,24 +69,24 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A message that has the id of an earlier one from the same source and says something else: a command is refused,
-    a fact parked."""
+    """A message with the id of an earlier one from the same source and other content: a command is refused, a fact
+    parked."""
 
     TEXT: ClassVar[str] = (
-        "An earlier message from this source had the same ce_id and said something else: every message needs an id of "
-        "its own, and only a repetition of the same one has it again."
+        "An earlier message from this source had the same ce_id and other content. Every message needs an id of its "
+        "own; only a repetition has the same id."
     )
     kind: type[Message]
 
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A record that nobody can read; it is parked with this error."""
+    """A record that cannot be read; it is parked with this error."""
 
     type: str
     error: str
     unparsed: bool = False
-    """Not even the Kafka client could: nothing is known but the place."""
+    """Not even by the Kafka client: nothing is known but the place."""
 
 
 def type_of(message: object) -> str:
@@ -101,31 +101,31 @@ def type_of(message: object) -> str:
 @fast
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message and how to make sure that it is handled once (its claim)."""
+    """A message, and how it is claimed so that it is handled once."""
 
     id: UUID
-    """What its sender calls it."""
+    """The sender's id of it."""
     key: str
     message: object
     meta: Meta = field(default_factory=Meta)
     record: RecordSource | None = None
     operation: tuple[OperationRow, Operation] | None = None
-    """The row and the operation that an outcome answers."""
+    """The row and the operation that this is the outcome of."""
     attempts: tuple[Attempt, ...] = ()
     timer: TimerRow | None = None
     parked: ParkedRow | None = None
-    """It is a parked message, tried again."""
+    """Set for a parked message that is tried again."""
     reply: asyncio.Future[Any] | None = None
-    """Somebody waits for the answer (HTTP)."""
+    """A caller waits for the reply (HTTP)."""
     fingerprint: str = ""
     claim: UUID | None = None
-    """What the inbox knows it by, where that is not its id alone: source and id in one."""
+    """The inbox's id of it, where that is not its id alone: source and id in one."""
     content: int = 0
-    """See `content_of`; 0: its repetitions are compared elsewhere, or not at all."""
+    """See `content_of`; 0: its repetitions are compared elsewhere, or not compared."""
     source: str = ""
     occurred: datetime | None = None
-    """When it became true at the latest; None where nobody knows. What it wants of the outside may have been asked for
-    since then, if this is not the first time that it is decided."""
+    """When it became true, at the latest; None where that is unknown. If this is not the first time that it is decided,
+    the outside may have been called for it at any time since then."""
 
     @property
     def identity(self) -> UUID:
@@ -133,21 +133,21 @@ class Inbound:
 
     @property
     def in_inbox(self) -> bool:
-        """Its id is claimed in the inbox; others are claimed by deleting their row. A parked record that could not be
-        read was known by its place only: it does both."""
+        """Whether its id is claimed in the inbox; others are claimed by deleting their row. A parked record that could
+        not be read was known by its place only: it does both."""
         if self.parked is not None:
             return self.record is not None and self.parked.identity not in (None, self.identity)
         return self.operation is None and self.timer is None
 
     @property
     def apart(self) -> UUID:
-        """The identity that it has when an earlier message has its own and says something else."""
+        """The identity that it has when an earlier message has the same one and other content."""
         return mixed(self.identity, salt_of("content", str(self.content)))
 
 
 def content_of(type: str, key: str, body: bytes) -> int:
-    """What two messages of one identity are compared by: 64 bits (signed), the upper half of type and key, the lower
-    one of the body."""
+    """A hash by which two messages of one identity are compared: 64 bits (signed), the upper half of type and key, the
+    lower half of the body."""
     value = crc32(f"{type} {key}".encode()) << 32 | int.from_bytes(blake2b(body, digest_size=4).digest())
     return value - (1 << 64) if value >> 63 else value
 
@@ -155,16 +155,16 @@ def content_of(type: str, key: str, body: bytes) -> int:
 def named_store(message: object) -> str:
     """The id of the store that a message itself names; empty where it names none."""
     kind: type[Any] = type(message)
-    may = _may_name_store.get(kind)
+    may = _has_store_field.get(kind)
     if may is None:
         fields = (getattr(kind, name, ()) for name in ("model_fields", "__dataclass_fields__"))
-        may = _may_name_store[kind] = any("store" in names for names in fields)
+        may = _has_store_field[kind] = any("store" in names for names in fields)
     named = getattr(message, "store", "") if may else ""
     return named if isinstance(named, str) else ""
 
 
-_may_name_store: dict[type[Any], bool] = {}
-"""Asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
+_has_store_field: dict[type[Any], bool] = {}
+"""A cache: asking a pydantic model for a field that it does not have takes longer than reading one that it has."""
 
 
 def same_subject(one: int, other: int) -> bool:

@@ -1,7 +1,7 @@
-"""What is stored of a message that is set aside, and the message made of it again.
+"""A parked message as a row, and the message made of the row again.
 
-Bytes stay bytes (hexadecimal in JSON, or `bytea`), so that a retry has the very same record. Texts are made printable:
-PostgreSQL's text has no NUL, and people read them.
+Bytes stay bytes (hexadecimal in JSON, or `bytea`), so that a retry has exactly the same record. Texts are made
+printable: PostgreSQL's text has no NUL, and staff read them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_KIND = 100
 
 
 def parked_row(inbound: Inbound, reason: str, error: str, now: datetime) -> ParkedRow:
-    """Everything that is needed in order to try a message again later. May raise for what cannot be stored."""
+    """Everything that is needed to try a message again later. May raise for what cannot be stored."""
     if isinstance(inbound.message, Undecodable) and inbound.message.unparsed:
         return bare_row(inbound, error, now)
     kind, text = _kind(inbound), printable(error)
@@ -90,9 +90,11 @@ def message_of(registry: HandlerRegistry, row: ParkedRow) -> Inbound:
     operation = None
     if extra["operation"]:
         kind, payload = extra["operation"]
-        wanted = registry.operations.load(kind, payload)
-        blank = OperationRow(row.message_id, row.key, kind, payload.encode(), b"", row.at, row.at, wanted.destination())
-        operation = (replace(blank, attempts=extra.get("calls", 0)), wanted)
+        requested = registry.operations.load(kind, payload)
+        blank = OperationRow(
+            row.message_id, row.key, kind, payload.encode(), b"", row.at, row.at, requested.destination()
+        )
+        operation = (replace(blank, attempts=extra.get("calls", 0)), requested)
     attempts = tuple(Attempt.model_validate(entry, strict=False) for entry in extra["attempts"])
     meta = Meta.load(extra["meta"])
     return Inbound(
@@ -106,7 +108,7 @@ def message_of(registry: HandlerRegistry, row: ParkedRow) -> Inbound:
 
 
 def shown(row: ParkedRow, longest: int = 10_000) -> dict[str, object]:
-    """Headers and body for people: what is no text is shown as `\\xff`, what is long is cut."""
+    """Headers and body for staff: what is no text is shown as `\\xff`, what is long is cut."""
     headers: object = orjson.loads(row.headers)
     if isinstance(headers, list):
         headers = {

@@ -25,9 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
-    """A record as a message for the core; None for an event that this service does not care about.
+    """A record as a message for the core; None for an event that this service does not handle.
 
-    Never raises: what cannot be read becomes `Undecodable` (parked), a command with a wrong body `Malformed` (refused).
+    Never raises: what cannot be read becomes `Undecodable` (parked), a command with an invalid body `Malformed`
+    (refused).
     """
     if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in registry.foreign:
         return None
@@ -80,7 +81,7 @@ def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource) -> 
 
 
 def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:
-    """Under its key where it has one, else under a key of its own, so that it holds nothing else up."""
+    """Under its key where it has one, or else under its place, so that it delays nothing else."""
     key, wrong = read_key(record.key)
     kind = (dict(record.headers).get("ce_type") or b"").decode("utf-8", "replace")
     identity = record_id(record.topic, record.partition, record.offset, record.at)

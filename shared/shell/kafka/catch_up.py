@@ -1,6 +1,6 @@
-"""Reading again what was read before, as it first happened: after a database was restored to an earlier point.
+"""Reading again what was read before, in the order in which it happened: after a database was restored.
 
-A service hears several topics, and order holds within a partition only. The first time, cause came before effect by
+A service reads several topics, and order holds within a partition only. The first time, cause came before effect by
 itself: a payment was captured after its order had been placed. Read again all at once, an effect may come first, find
 no order, and be dropped. So one worker reads all partitions in the order of their records' times, no key twice in one
 go, and goes on when the calls are answered that it brought about.
@@ -88,14 +88,14 @@ class CatchUpSource(KafkaSource):
         consumer = await self._member()
         assigned = {(place.topic, place.partition): place for place in consumer.assignment()}
         self._merged.keep(assigned)
-        wanted = [place for name, place in assigned.items() if self._merged.empty(name)]
+        empty = [place for name, place in assigned.items() if self._merged.empty(name)]
         # What is there already comes at once; it is waited for only where nothing can be done before.
-        waits = not self._merged.size() or any(_behind(consumer, place) for place in wanted)
+        waits = not self._merged.size() or any(_behind(consumer, place) for place in empty)
         try:
             with at_most(READ_BYTES):
                 async with asyncio.timeout(READ_SECONDS):
                     timeout = 200 if waits else 0
-                    found = await consumer.getmany(*wanted, timeout_ms=timeout, max_records=None) if wanted else {}
+                    found = await consumer.getmany(*empty, timeout_ms=timeout, max_records=None) if empty else {}
         except TimeoutError as error:
             await self.stop()
             raise BusUnavailable("a read did not return; joining the group again") from error

@@ -35,11 +35,11 @@ class FencedProducer(AIOKafkaProducer):  # type: ignore[misc]
 
     async def start(self) -> None:
         await super().start()
-        self._txn_manager.transactional_id = None  # the epoch is taken, transactions are not wanted
+        self._txn_manager.transactional_id = None  # the epoch is taken; transactions are not used
 
     async def partitions(self, topics: Collection[str]) -> dict[str, int]:
-        """How many partitions each of the topics has; none for one that Kafka does not let us write to. Raises
-        KafkaError when nobody answers."""
+        """How many partitions each of the topics has; 0 for one that we may not write to. Raises KafkaError when no
+        broker answers."""
         found = {topic: self._count(topic) for topic in topics}
         if not all(found.values()):
             for topic in topics:

@@ -2,9 +2,9 @@
 
 aiokafka 0.14 raises in the middle of a fetch for a header name that is not UTF-8, for damaged records and for codecs
 that it lacks. The records that it had already taken out of other partitions are then lost to the caller, the position
-stays where it was, and the next fetch raises again. It also decompresses without a limit. It has no seam for this, so
-`install` replaces the classes that its fetcher parses with. As long as a batch is well-formed, all the work per
-record is done by aiokafka's own C parser.
+stays where it was, and the next fetch raises again. It also decompresses without a limit. It offers no way to change
+this, so `install` replaces the classes that its fetcher parses with. As long as a batch is well-formed, all the work
+per record is done by aiokafka's own C parser.
 
 A batch is parsed record by record in Python (`_one_by_one`) only after something in it has raised. Header names that
 are not UTF-8 are then decoded with `surrogateescape`, which keeps their bytes.
@@ -73,7 +73,7 @@ class FetchBudget:
     left: int
 
 
-_budget: ContextVar[FetchBudget | None] = ContextVar("room", default=None)
+_budget: ContextVar[FetchBudget | None] = ContextVar("fetch_budget", default=None)
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ def at_most(size: int) -> Iterator[None]:
 
 
 class BoundedResult(FetchResult):  # type: ignore[misc]
-    """One partition's part of a fetch: handed out up to a number of records, and up to the room that is left."""
+    """One partition's part of a fetch: handed out up to a number of records, and as far as the fetch budget goes."""
 
     _partition_records: TolerantRecords | None
 
@@ -127,7 +127,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[memoryview]:
         """Batch by batch. A fetch mostly ends in the middle of a batch; that part is left out. After an impossible
-        length nobody knows where the next one begins: all the rest comes as one piece."""
+        length the next one cannot be found: all the rest comes as one piece."""
         data, start = memoryview(self.data), 0
         while len(data) - start > _LEGACY_ATTRIBUTES:
             length = int.from_bytes(data[start + 8 : start + 12], signed=True)
@@ -164,7 +164,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
                         raise Misplaced
                     least, most = offset + 1, most + 1
                     if offset < self.next_fetch_offset:
-                        continue  # a fetch begins with the whole batch that contains the wanted offset
+                        continue  # a fetch begins with the whole batch that contains the offset asked for
                     found = self._consumer_record(self._tp, record)
                     self.next_fetch_offset = least
                     yield found
@@ -263,7 +263,7 @@ def _possible_offsets(data: memoryview) -> tuple[int, int]:
 
     Records say their offsets themselves, and for uncompressed batches Kafka believes them: it checks only that there
     are as many offsets as records. (After compaction there can be more.) A reader that believed them too would skip
-    good records, or ask for offsets behind the end and begin anew with the oldest.
+    good records, or ask for offsets behind the end and start over with the oldest.
     """
     if data[_MAGIC] < 2:
         return 0, 1 << 63

@@ -29,7 +29,7 @@ SEND_SECONDS = 20.0
 LOOK_SECONDS = 0.25
 START_SECONDS = 20.0
 RENEW_SECONDS = 24 * 3600.0
-"""Kafka forgets a transactional id of which it has not heard for a week, and its epoch with it."""
+"""Kafka forgets a transactional id that was not used for a week, and its epoch with it."""
 FOR_GOOD = (
     errors.MessageSizeTooLargeError,
     errors.RecordListTooLargeError,
@@ -65,10 +65,10 @@ def _hash(key: str) -> int:
 
 
 class KafkaSink:
-    """See `bus.Sink`. `fence`: the same for all that write for one service.
+    """See `ports.bus`. `fence`: the same for all that write for one service.
 
     The rows of one call for one partition are one batch of Kafka's: it is taken or refused whole, so that no later
-    record of a key can be there without the earlier one.
+    record of a key can be written without the earlier one.
     """
 
     def __init__(self, settings: KafkaSettings, client: str, fence: str) -> None:
@@ -125,26 +125,26 @@ class KafkaSink:
         self, producer: FencedProducer, rows: Sequence[OutboxRow], partitions: dict[str, int]
     ) -> tuple[Pending, dict[int, str]]:
         """What the producer took, at most one batch per partition; and what is too large for it."""
-        room: dict[Place, int] = defaultdict(lambda: BATCH_BYTES)
+        space: dict[Place, int] = defaultdict(lambda: BATCH_BYTES)
         batches: dict[Place, tuple[Any, list[OutboxRow]]] = defaultdict(lambda: (producer.create_batch(), []))
         refused: dict[int, str] = {}
         for row in rows:
             if not (count := partitions[row.topic]):
                 continue
             place = (row.topic, _hash(row.key) % count)
-            left, size = room[place], len(row.headers) + len(row.body) + len(row.key) + FRAME_BYTES
-            if size > left and left < BATCH_BYTES:
-                room[place] = 0  # nor anything behind it: that would be another batch
+            free, size = space[place], len(row.headers) + len(row.body) + len(row.key) + FRAME_BYTES
+            if size > free and free < BATCH_BYTES:
+                space[place] = 0  # nor anything behind it: that would be another batch
                 continue
-            room[place] = left - size
+            space[place] = free - size
             key, headers = row.key.encode(), [(name, value.encode()) for name, value in orjson.loads(row.headers)]
             if size > BATCH_BYTES and _size_in_bytes(key, row.body, headers) > MAX_REQUEST:
                 refused[row.id] = errors.MessageSizeTooLargeError.__name__
-                room[place] = 0
+                space[place] = 0
                 continue
             batch, members = batches[place]
             taken = batch.append(timestamp=None, key=key, value=row.body, headers=headers)
-            assert taken, "there is room"
+            assert taken, "there is space"
             members.append(row)
         pending: Pending = {}
         for (topic, partition), (batch, members) in batches.items():
@@ -152,7 +152,7 @@ class KafkaSink:
         return pending, refused
 
     async def _answers(self, producer: FencedProducer, pending: Pending) -> None:
-        """Until every batch is answered; no longer for topics that were deleted meanwhile, and not for ever."""
+        """Wait until every batch is answered; not for topics that were deleted meanwhile, and not for ever."""
         waiting = {future: topic for (topic, _), (_, future) in pending.items()}
         until = asyncio.get_running_loop().time() + SEND_SECONDS
         while waiting:
@@ -167,7 +167,7 @@ class KafkaSink:
             await asyncio.wait(self._closing)
 
     def _drop(self) -> None:
-        """Close the producer beside everything else; whatever it still sends is fenced off by the next one."""
+        """Close the producer in the background; whatever it still sends is fenced off by the next one."""
         producer, self._producer = self._producer, None
         if producer is not None:
             closing = asyncio.create_task(producer.drop())
@@ -176,7 +176,7 @@ class KafkaSink:
 
 
 def _judged(producer: FencedProducer, pending: Pending, refused: dict[int, str], held_up: dict[str, str]) -> Sent:
-    """What the batches came to. One that nobody answered is its topic's fault where others were answered, else the
+    """The outcome of the batches. One without an answer is its topic's fault where others were answered, or else the
     connection's."""
     acknowledged: list[int] = []
     silent, trouble = set[str](), ""

@@ -1,5 +1,5 @@
 """Reading from Kafka, by aiokafka: static group membership, offsets committed after the work; and what all its clients
-need. `kafka_sink.py` writes."""
+need. `sink.py` writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 log = structlog.get_logger(__name__)
 MAX_RECORD = 2_000_000
-"""Bytes; ours are smaller, a dead letter is a stranger's record with headers added."""
+"""Bytes. Our own are smaller; a dead letter is a foreign record with headers added."""
 FETCH_BYTES = 256_000
 READ_BYTES = 8_000_000
 """Of batches, decompressed, that one read begins with, and a last one: a fetch of 256 KB can be gigabytes."""
@@ -35,7 +35,7 @@ READ_SECONDS = 60.0
 MEMBERSHIP_SECONDS = 10.0
 """How often a member that has nothing to commit asks the group whether it still belongs to it, by committing again."""
 REJOIN_SECONDS = 20.0
-"""A member whose commits have failed for so long is no member any more and joins anew."""
+"""A member whose commits have failed for so long is no longer a member and joins again."""
 STOP_SECONDS = 5.0
 SEGMENT = timedelta(days=1)
 """How long records are written to one segment of an event or command topic. The inbox remembers so much longer."""
@@ -60,8 +60,8 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def new_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKafkaConsumer:
-    """A consumer as every reader of ours is one: it sees committed transactions only, commits nothing by itself, and
-    hands on what cannot be parsed as `record_batches.Unreadable`."""
+    """A consumer as all our readers use it: it sees committed transactions only, commits nothing by itself, and hands
+    on what cannot be parsed as `record_batches.Unreadable`."""
     install()
     fixed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
     return AIOKafkaConsumer(*topics, **connection(settings), **fixed, **options)
@@ -77,8 +77,8 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
     try:
         await admin.start()
         there = set(await admin.list_topics())
-        wanted = [*TOPICS, *(dead_letters(name) for name in services)]
-        missing = [_new_topic(settings, topic) for topic in wanted if topic.name not in there]
+        topics = [*TOPICS, *(dead_letters(name) for name in services)]
+        missing = [_new_topic(settings, topic) for topic in topics if topic.name not in there]
         if missing:
             response = await admin.create_topics(missing, timeout_ms=20_000)
             for name, code, *_ in response.topic_errors:
@@ -101,7 +101,7 @@ def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
 
 
 class KafkaSource:
-    """A static member of the service's group. See `bus.Source`."""
+    """A static member of the service's group. See `ports.bus`."""
 
     def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
         self.settings, self.group, self.member, self.topics = settings, group, member, topics
@@ -128,7 +128,7 @@ class KafkaSource:
             metadata_max_age_ms=30_000,
         )
         consumer.subscribe(list(self.topics), listener=_Listener(self._assigned, self._committed))
-        await started(consumer)
+        await start_client(consumer)
         self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
         self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
@@ -171,8 +171,8 @@ class KafkaSource:
         if consumer is None:
             raise BusUnavailable("not in the group at the moment")
         assigned = consumer.assignment()
-        wanted = {TopicPartition(*place): offset for place, offset in positions.items()}
-        mine = {place: offset for place, offset in wanted.items() if place in assigned}
+        given = {TopicPartition(*place): offset for place, offset in positions.items()}
+        mine = {place: offset for place, offset in given.items() if place in assigned}
         if not mine and loop.time() - self._committed_at > MEMBERSHIP_SECONDS:
             mine = dict([(place, at) for place, at in self._committed.items() if place in assigned][:1])
         if not mine:
@@ -201,7 +201,7 @@ class KafkaSource:
             self._watch.cancel()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await left(consumer)
+            await close_client(consumer)
 
 
 _LATEST = 253_402_300_799_000
@@ -251,28 +251,28 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's 
         log.info("partitions assigned", count=len(assigned))
 
 
-async def started(client: Any) -> None:
+async def start_client(client: Any) -> None:
     try:
         await client.start()
     except BaseException as error:
-        await left(client)
+        await close_client(client)
         if isinstance(error, KafkaError | OSError):
             raise BusUnavailable(type(error).__name__) from error
         raise
 
 
-async def left(client: Any) -> None:
+async def close_client(client: Any) -> None:
     """Leave in good order where Kafka answers; never wait for one that does not."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            await _stopped(client)
+            await _stop(client)
     except (TimeoutError, KafkaError, OSError):
         log.warning("a client did not leave Kafka in time", client=type(client).__name__)
 
 
-async def _stopped(client: Any) -> None:
-    """A consumer's fetch that waits to be tried again, as all do while the broker is gone, lets its cancellation out of
-    `stop` (aiokafka 0.14), which then closes no connection. Only a cancellation of our own goes on."""
+async def _stop(client: Any) -> None:
+    """A fetch that waits to be tried again, as all do while the broker is gone, lets its cancellation out of `stop`
+    (aiokafka 0.14), which then closes no connection. Only a cancellation from outside is passed on."""
     try:
         await client.stop()
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Whether the parts of a worker make progress: what stands still while work waits is not ready."""
+"""Whether the parts of a worker make progress: one that stands still while work waits makes it not ready."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a worker tells a tracer: a span per message, per attempt of an operation, and per command by HTTP.
+"""The spans of a worker: one per message, per attempt of an operation, and per command by HTTP.
 
-Attributes are ids, types and counts. No bodies, no texts of errors: they may name persons.
+Attributes are ids, types and counts. No bodies, no texts of errors: they may contain personal data.
 """
 
 from __future__ import annotations

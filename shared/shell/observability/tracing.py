@@ -2,7 +2,7 @@
 
 A message that comes with a trace context goes on in it. One that comes without (a storefront's, a command by HTTP, a
 provider's callback) joins the trace of its key, whose ids are hashes of the key: so everything about one order is in
-one trace, though nobody remembers anything. Ids of spans are hashes too, of the message and the service: a decision
+one trace, though nothing is stored for it. Ids of spans are hashes too, of the message and the service: a decision
 that is made again gives the same ids, and what was sent before a crash still finds its parent.
 
     Order                                   the key: made by the message that creates its row
@@ -65,7 +65,7 @@ def span_of(identity: UUID, salt: int = 0) -> str:
 
 
 def parked_span_of(identity: UUID, salt: int) -> str:
-    """… of its being set aside. When it is tried again it is handled under its usual id."""
+    """… of its being parked. When it is tried again it is handled under its usual id."""
     return span_of(identity, salt ^ _PARKED)
 
 

@@ -1,4 +1,4 @@
-"""Keeps a destination that does not answer from taking everybody's turns. In memory, per worker and destination."""
+"""Keeps a destination that does not answer from taking all places. In memory, per worker and destination."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.shell.ports.clock import back_off
 FAILURES = 8
 """Calls without an answer, in a row, after which the circuit opens."""
 MANY = 12
-"""Calls in flight without a word from the destination, after which no more are begun for SILENCE seconds' sake."""
+"""Calls in flight: with so many, no more are begun once the destination has been silent for SILENCE seconds."""
 SILENCE = 2.0
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -35,7 +35,7 @@ class Circuit:
 
     @property
     def idle(self) -> bool:
-        """Nothing is known that would be missed."""
+        """There is nothing to remember."""
         return not (self.in_flight or self.failures)
 
     def admits(self, now: float) -> bool:
@@ -69,12 +69,12 @@ class Circuit:
             self.open_until = now + back_off(FIRST_PAUSE, self.pauses, rng, LONGEST_PAUSE)
 
     def probed(self, now: float, rng: random.Random) -> None:
-        """The probe has ended, whatever came of it."""
+        """The probe has ended, whatever its outcome."""
         self.probing = False
         if self.is_open and self.open_until <= now:
             self.open_until = now + back_off(FIRST_PAUSE, self.pauses, rng, LONGEST_PAUSE)
 
-    def left(self) -> None:
+    def not_made(self) -> None:
         """No call was made after all, or it was broken off."""
         self.in_flight -= 1
 

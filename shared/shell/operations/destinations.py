@@ -1,7 +1,7 @@
 """Which outside systems are called right now: pauses, which all workers share, and this worker's circuits.
 
 A pause begins with an `OperatorFault` and is a row of the table `destinations`. While it lasts, what goes there waits;
-one operation at a time probes, ever more rarely. The first outcome of a probe, or a person, ends the pause.
+one operation at a time probes, ever more rarely. The first outcome of a probe, or staff, end the pause.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.shell.ports.store import Store, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 FIRST_PROBE = 15.0
-"""Seconds from a pause's begin to its first probe, at most; doubled each time."""
+"""Seconds from the beginning of a pause to its first probe, at most; doubled each time."""
 LONGEST_PROBE = 300.0
 
 
@@ -57,7 +57,7 @@ class Destinations:
         return paused + [name for name, circuit in self.circuits.items() if circuit.wants_probe(_now())]
 
     async def may_probe(self, destination: str) -> bool:
-        """Whether it is this worker's turn to probe; then `probed` must follow."""
+        """Whether this worker is the one to probe; then `probed` must follow."""
         if pause := self.pauses.get(destination):
             wait = back_off(FIRST_PROBE, pause.probes + 2, self.rng, LONGEST_PROBE)
             if not await self.store.claim_probe(pause, self.clock.now() + timedelta(seconds=wait)):
@@ -77,7 +77,7 @@ class Destinations:
         circuit.began(_now())
 
     def answered(self, destination: str, answer: Outcome | NotDone | NoOutcome | None) -> None:
-        """What came of a call; None where it was broken off."""
+        """The answer to a call; None where it was broken off."""
         circuit, now = self.circuits[destination], _now()
         if isinstance(answer, Outcome | NotDone):
             circuit.succeeded(now)
@@ -89,7 +89,7 @@ class Destinations:
         elif isinstance(answer, Retry | OperatorFault):
             circuit.refused(now)
         else:
-            circuit.left()
+            circuit.not_made()
         if circuit.idle:
             del self.circuits[destination]
 
@@ -125,7 +125,7 @@ class Destinations:
             log.info("destination resumed", destination=destination)
 
     def forget(self, destination: str) -> None:
-        """A person says that it is well again: close its circuit, and look at the pauses anew."""
+        """Staff say that it works again: close its circuit, and read the pauses again."""
         self.pauses.pop(destination, None)
         if circuit := self.circuits.get(destination):
             circuit.failures = circuit.pauses = 0

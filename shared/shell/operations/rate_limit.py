@@ -1,11 +1,11 @@
 """How often an outside system is called, by all workers of a service together.
 
-Workers reserve turns in a table of the service's database, several at a time: for those who wait, and for as many more
+Workers reserve calls in a table of the service's database, several at a time: for those that wait, and for as many more
 as came lately. That is about one small statement per quarter second, and one per call only when calls are rare.
 
     limiter = RateLimiter(PostgresReservations(engine), per_second=25)
-    if (seconds := await limiter.turn("POST /v1/charges")) > 0:
-        return NotTried("its turn had not come", after=seconds)
+    if (seconds := await limiter.acquire("POST /v1/charges")) > 0:
+        return NotTried("the rate limit is reached", after=seconds)
     ...the call
 """
 
@@ -20,7 +20,7 @@ from shared.shell.ports.reservations import Reservations
 from shared.shell.ports.store import StoreUnavailable
 
 BLOCK_SECONDS = 0.25
-"""How far ahead turns are reserved. A worker that dies takes no more than twice that with it."""
+"""How far ahead calls are reserved. A worker that dies loses no more than twice that."""
 
 
 class LocalReservations:
@@ -37,7 +37,7 @@ class LocalReservations:
 
 
 class RateLimiter:
-    """At most `per_second` calls of each name, evenly spaced over all workers; callers get their turns in order."""
+    """At most `per_second` calls of each name, evenly spaced over all workers; callers are served in order."""
 
     def __init__(self, reservations: Reservations, per_second: float) -> None:
         self._reservations = reservations
@@ -47,9 +47,9 @@ class RateLimiter:
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._ahead: dict[str, _Ahead] = defaultdict(_Ahead)
 
-    async def turn(self, name: str, within: float = 5.0) -> float:
-        """Wait for the next turn. Returns 0.0 when it has come. Otherwise no turn was taken: it would come in more than
-        `within` seconds, or the database is away; returns after how many seconds to ask again."""
+    async def acquire(self, name: str, within: float = 5.0) -> float:
+        """Wait until a call may be made, and return 0.0. Otherwise no call may be made: it would have to wait for more
+        than `within` seconds, or the database is away; returns after how many seconds to ask again."""
         queue, ahead = self._waiting[name], self._ahead[name]
         if (
             name not in self._serving
@@ -74,7 +74,7 @@ class RateLimiter:
         return 0.0
 
     async def _serve(self, name: str) -> None:
-        """Reserve turns for those who wait, a block at a time, while the block before runs out."""
+        """Reserve calls for those that wait, a block at a time, while the previous block runs out."""
         loop, queue, ahead = asyncio.get_running_loop(), self._waiting[name], self._ahead[name]
         try:
             while callers := self._next_callers(queue):
@@ -92,9 +92,9 @@ class RateLimiter:
                     await asyncio.sleep(first + (len(callers) - 1) * self._gap - BLOCK_SECONDS - loop.time())
         finally:
             del self._serving[name]
-            left = list(queue)
+            waiting = list(queue)
             queue.clear()
-            _answer(left, [-1.0] * len(left))  # it was cancelled
+            _answer(waiting, [-1.0] * len(waiting))  # it was cancelled
 
     def _next_callers(self, queue: deque[asyncio.Future[float]]) -> list[asyncio.Future[float]]:
         callers: list[asyncio.Future[float]] = []
@@ -106,7 +106,7 @@ class RateLimiter:
 
 
 class _Ahead:
-    """Turns of one name that were reserved before anybody wanted them. One that nobody took lapses."""
+    """Calls of one name that were reserved before they were asked for. Those not taken in time lapse."""
 
     def __init__(self) -> None:
         self._turns: deque[float] = deque()
@@ -114,10 +114,10 @@ class _Ahead:
         """Since the last reservation."""
         self._since = 0.0
         self._last = 0.0
-        """When the last turn was given."""
+        """When the last call was allowed."""
 
     def take(self, now: float, gap: float) -> float | None:
-        """When the next turn begins; None where there is none. Late ones keep their distance, too."""
+        """When the next call may be made; None where none is reserved. Late ones keep their distance, too."""
         while self._turns:
             turn = self._turns.popleft()
             if turn >= now - BLOCK_SECONDS:
@@ -127,7 +127,7 @@ class _Ahead:
         return None
 
     def came_lately(self, now: float) -> int:
-        """How many turns are likely to be wanted within the next block, by how many were since the last one."""
+        """How many calls are likely within the next block, by how many there were since the last one."""
         return int(self._taken * min(1.0, BLOCK_SECONDS / max(now - self._since, 0.001)))
 
     def reserved(self, turns: Sequence[float], taken: int) -> None:

@@ -3,8 +3,8 @@
     first_step ──► Perform ──► after_perform ──► Ended | Waits | Find (a last one)
               └──► Find ─────► after_find ─────► Ended | Waits | Perform
 
-- Only calls that were begun count. `NotTried` and `OperatorFault` change neither the count nor the doubt.
-- Doubt comes with `Unknown`, and with a worker that died. Only the outside's books (`find`) end it.
+- Only calls that were begun count. `NotTried` and `OperatorFault` change neither the count nor whether it is in doubt.
+- An operation is in doubt after `Unknown`, and after its worker died. Only the provider's books (`find`) end that.
 - What is safe to repeat is performed again under its key, as long as that lives; anything else in doubt is looked for.
 - Nothing is given up before its deadline, nor without an answer at or after it; in doubt, not without a look into the
   books either. `Failed` is said only where nothing was carried out for certain; otherwise it is `Unresolved`.
@@ -68,13 +68,13 @@ Step = Perform | Find | Ended | Waits
 
 def first_step(row: OperationRow, operation: Operation, now: datetime) -> Perform | Find | Ended:
     """How a leased operation begins."""
-    doubtful = in_doubt(row, operation, now)
+    uncertain = in_doubt(row, operation, now)
     if is_over(row, operation, now):
-        if operation.deadline_is_strict and not doubtful:
+        if operation.deadline_is_strict and not uncertain:
             return Ended(row, given_up(row, operation))
-        if doubtful and (operation.deadline_is_strict or _answered_since_deadline(row, operation)):
+        if uncertain and (operation.deadline_is_strict or _answered_since_deadline(row, operation)):
             return Find(row, last=True)
-    if doubtful and not (operation.safe_to_repeat and not key_expired(row, operation, now)):
+    if uncertain and not (operation.safe_to_repeat and not key_expired(row, operation, now)):
         return Find(row)
     return Perform(row)
 
@@ -162,8 +162,8 @@ def _books_are_closed(row: OperationRow, operation: Operation, now: datetime) ->
 
 
 def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
-    """Whether it may have been carried out. For kinds that are safe to repeat nobody wrote down whether a call was
-    begun, so a lease that ended without a word counts; so does a key that is so old that the outside has forgotten
+    """Whether it may have been carried out. For kinds that are safe to repeat it is not recorded that a call was begun,
+    so a lease that ended without a report counts; so does a key that is so old that the outside has forgotten
     what it did under it (the decision may be one that was made again, from a restored database)."""
     perhaps = operation.safe_to_repeat and (row.abandoned or key_expired(row, operation, now))
     return row.in_doubt or perhaps
@@ -201,7 +201,7 @@ def failed_calls(row: OperationRow) -> list[Attempt]:
 
 
 def clean(error: str) -> str:
-    """An outside's text as every database and JSON takes it, and not longer than a person reads."""
+    """A foreign text, made storable in every database and JSON, and short enough to read."""
     return error.encode("utf-8", "replace").decode().replace("\x00", "")[:500]
 
 

@@ -1,4 +1,4 @@
-"""What the shell needs of Kafka, as a port. `kafka.py` is production's; the simulation has one in memory."""
+"""What the shell needs of Kafka. `kafka/` is production's; the simulation has one in memory."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Source(Protocol):
         ...
 
     def ready(self) -> bool:
-        """Whether the group gave this member its share."""
+        """Whether the group has assigned partitions to this member."""
         ...
 
     async def stop(self) -> None: ...
@@ -60,8 +60,8 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What became of rows that were handed to Kafka. A row of which this says nothing was not acknowledged and can be
-    handed over again."""
+    """The outcome of handing rows to Kafka. A row that is not mentioned was not acknowledged and can be handed over
+    again."""
 
     acknowledged: Sequence[int] = ()
     """Ids of rows; of each topic and key the first ones, without a gap."""
@@ -78,7 +78,7 @@ class Sink(Protocol):
     """A producer: idempotent, acknowledged by all replicas, in order per key."""
 
     async def start(self) -> None:
-        """Begin anew, as the only producer of the service: once this one has written to a partition, Kafka takes
+        """Start again, as the only producer of the service: once this one has written to a partition, Kafka takes
         nothing there from an earlier one. What is handed over must have been read after this. Raises BusUnavailable."""
         ...
 

@@ -1,4 +1,4 @@
-"""Time and chance, as the shell gets them: production's are real, the simulation's are seeded."""
+"""Time, as the shell gets it: production's is real, the simulation's its own. And how long to wait before a retry."""
 
 from __future__ import annotations
 

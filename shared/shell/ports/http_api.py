@@ -40,7 +40,7 @@ class HttpApi(Protocol):
         occurred: datetime | None = None,
     ) -> Accepted | Refused:
         """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets
-        the first answer. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
+        the first reply. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
         identity was used for another message."""
         ...
 

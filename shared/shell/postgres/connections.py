@@ -46,7 +46,7 @@ def translated(error: Exception) -> Exception:
 KEPT_SECONDS = 300.0
 CLOSE_SECONDS = 2.0
 _OUT_OF_STEP = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-"""The driver does not know any more what the connection is at."""
+"""The driver no longer knows the state of the connection."""
 _OUT_OF_REACH = (sa.exc.InterfaceError, sa.exc.OperationalError, sa.exc.TimeoutError, *_OUT_OF_STEP)
 
 
@@ -65,13 +65,13 @@ class Held:
     driver: asyncpg.Connection
     since: float = field(default_factory=time.monotonic)
     in_use: bool = False
-    """Somebody uses it, or was cancelled while he did, or it failed him."""
+    """It is in use, or its user was cancelled or met an error."""
 
-    async def give_back(self) -> None:
-        """To the pool; one that broke goes out of it. Goes on where the caller is cancelled."""
-        await asyncio.shield(asyncio.create_task(self._give_back()))
+    async def release(self) -> None:
+        """To the pool, or out of it if it is broken. Goes on where the caller is cancelled."""
+        await asyncio.shield(asyncio.create_task(self._release()))
 
-    async def _give_back(self) -> None:
+    async def _release(self) -> None:
         try:
             if self.broken():
                 await self._end()
@@ -80,25 +80,25 @@ class Held:
             await self.connection.close()
 
     async def _end(self) -> None:
-        """Whatever it is at, the server stops it."""
+        """Make the server stop whatever it is doing."""
         try:
             await self.driver.close(timeout=CLOSE_SECONDS)
         except Exception:
             self.driver.terminate()
 
     def broken(self) -> bool:
-        """Who is cancelled in the middle of a statement, and again while that is cancelled, leaves the statement or the
-        transaction where it is. The pool would pass the connection on as it is, and every statement on it would fail.
+        """A user that is cancelled in the middle of a statement, and again during that, leaves the statement or the
+        transaction as it is. The pool would pass the connection on like that, and every statement on it would fail.
         """
         return self.in_use or self.driver.is_closed() or self.driver.is_in_transaction()
 
     def lasts(self) -> bool:
-        """The pool renews its connections from time to time, those too that nobody uses."""
+        """The pool renews its connections from time to time, idle ones too."""
         return time.monotonic() - self.since < KEPT_SECONDS and not self.broken()
 
 
 class Connections:
-    """One database. Up to `keep` connections stay with us between statements: fetching one from SQLAlchemy's pool and
+    """One database. Up to `keep` connections are kept between statements: fetching one from SQLAlchemy's pool and
     bringing it back takes about as long as a small statement. Then `close` must follow."""
 
     def __init__(self, engine: AsyncEngine, keep: int = 0) -> None:
@@ -122,7 +122,7 @@ class Connections:
                 if len(self._kept) < self._keep and held.lasts():
                     self._kept.append(held)
                 else:
-                    await held.give_back()
+                    await held.release()
         except (asyncpg.PostgresError, sa.exc.SQLAlchemyError, *_OUT_OF_STEP) as error:
             raise translated(error) from error
 
@@ -131,17 +131,17 @@ class Connections:
             held = self._kept.pop()
             if held.lasts():
                 return held
-            await held.give_back()
+            await held.release()
         connection = await self.engine.connect()
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         return Held(connection, driver)
 
     async def close(self) -> None:
-        """Give back what is kept. Whatever comes afterwards keeps nothing."""
+        """Release what is kept. Nothing is kept afterwards."""
         self._keep = 0
         while self._kept:
-            await self._kept.pop().give_back()
+            await self._kept.pop().release()
 
     async def fetch(self, statement: Sql, values: Mapping[str, Any]) -> list[asyncpg.Record]:
         """The rows of one statement as a transaction of its own."""

@@ -1,4 +1,4 @@
-"""Keeping the shell's tables small: inbox partitions by day, answers and ids that nobody can repeat any more."""
+"""Keeping the shell's tables small: inbox partitions by day; ids and replies that can no longer be repeated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from shared.shell.postgres.schema import day_bounds, partition_name
 log = structlog.get_logger(__name__)
 DAYS_AHEAD = 3
 _LOCK = 0x696E626F  # "inbo": one housekeeper at a time
-_PATIENCE = "200ms"
-"""Whoever waits for a table's lock makes everybody behind wait as well; a dump holds one for hours."""
+_LOCK_TIMEOUT = "200ms"
+"""All that come later wait behind a waiting table lock; a dump holds one for hours."""
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
 async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
     """Make the inbox's partitions for today and the coming days; forget ids that were first seen more than `keep_days`
-    ago. What needs a lock that somebody holds is left to the next time.
+    ago. What needs a lock that another session holds is left to the next time.
 
     An id lies in the partition of the day that it tells, or in `inbox_other` where there is none. When a day's
     partition is dropped, what was seen in it later than that moves to `inbox_other`.
@@ -45,7 +45,7 @@ async def _alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
     try:
         async with engine.begin() as connection:
             if await connection.scalar(sa.text("select pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):
-                await connection.execute(sa.text(f"set local lock_timeout = '{_PATIENCE}'"))
+                await connection.execute(sa.text(f"set local lock_timeout = '{_LOCK_TIMEOUT}'"))
                 await work(connection, *values)
     except sa.exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
@@ -60,8 +60,9 @@ async def _partitions(engine: AsyncEngine) -> set[str]:
 
 
 async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high: UUID) -> None:
-    """Ids of that day that came early are in the default partition; they move along. One that somebody is claiming at
-    this moment would be left behind, and the new partition refused: he finishes first, the next one waits."""
+    """Ids of that day that came early are in the default partition; they move along. One that is being
+    claimed at this moment would be left behind, and the new partition refused: that claim finishes first, the next one
+    waits."""
     if await _is_partition(connection, name):
         return
     await connection.execute(sa.text("lock table inbox_other in access exclusive mode"))
@@ -73,8 +74,8 @@ async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high
 
 
 async def _index_partition(connection: AsyncConnection, name: str) -> None:
-    """While a day's partition is dropped nobody reads the inbox, so what moves out of it must be found quickly. With an
-    index from the first day on, claiming would take a fifth longer."""
+    """While a day's partition is dropped the inbox cannot be read, so what moves out of it must be found quickly. With
+    an index from the first day on, claiming would take a fifth longer."""
     if await _is_partition(connection, name):
         await connection.execute(sa.text(f"create index if not exists {name}_seen on {name} using brin (seen_at)"))
 

@@ -1,4 +1,4 @@
-"""The outbox on PostgreSQL, the records that Kafka refuses, and parked messages. See `store.Store`."""
+"""The outbox on PostgreSQL, the records that Kafka refuses, and parked messages. See `ports.store`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class OutboxOnPostgres(Connections):
         await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
 
     async def mark_undeliverable(self, refused: Mapping[int, str]) -> None:
-        async with self._taking_turns() as driver:
+        async with self._alone() as driver:
             values = {"ids": list(refused), "reasons": list(refused.values())}
             await execute(driver, statements.MARK_UNDELIVERABLE, values)
 
     async def wait_behind(self, ids: Collection[int]) -> set[int]:
-        async with self._taking_turns() as driver:
+        async with self._alone() as driver:
             return {row[0] for row in await fetch(driver, statements.WAIT_BEHIND, {"ids": list(ids)})}
 
     async def undeliverable(self, id: int | None = None, limit: int = 100) -> Sequence[UndeliverableRow]:
@@ -47,7 +47,7 @@ class OutboxOnPostgres(Connections):
         return {(topic, key): count for topic, key, count in await self.fetch(statements.WAITING_BEHIND, {})}
 
     async def send_again(self, id: int, *, drop: bool) -> int | None:
-        async with self._taking_turns() as driver:
+        async with self._alone() as driver:
             ((found, put_back, _),) = await fetch(driver, statements.SEND_AGAIN, {"id": id, "drop": drop})
         return put_back if found else None
 
@@ -62,10 +62,10 @@ class OutboxOnPostgres(Connections):
         await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error})
 
     @asynccontextmanager
-    async def _taking_turns(self) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction of the only one who moves rows between outbox and undeliverable."""
+    async def _alone(self) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction in which no other moves rows between outbox and undeliverable."""
         async with self.driver() as driver, driver.transaction():
-            await execute(driver, statements.TAKE_TURNS, {})
+            await execute(driver, statements.LOCK_UNDELIVERABLE, {})
             yield driver
 
 

@@ -1,8 +1,8 @@
 """The relay's lock on PostgreSQL: a session-level advisory lock on a connection of its own, which also listens for
 the other workers' "I wrote to the outbox".
 
-The outbox is read by the same session, so nobody reads who lost the lock without knowing. A holder that is silent (its
-process is frozen) has its session ended by whoever waits.
+The outbox is read by the same session, so a worker that has lost the lock cannot read. A holder that is silent (its
+process is frozen) has its session ended by a worker that waits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SETTINGS = {
 BEAT_SECONDS = 4.0
 """How often a holder that does not read says that it is there."""
 SILENT_SECONDS = 15.0
-"""A holder that said nothing for so long is frozen, or cut off from the database."""
+"""A holder that was silent for so long is frozen, or cut off from the database."""
 _ANSWER_SECONDS = 65.0
 _TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 # A session that is `active` works for its client, unless it waits for the client to take what it has.
@@ -81,7 +81,7 @@ class PostgresRelayLock:
             raise StoreUnavailable(type(error).__name__) from error
 
     async def _beat(self, connection: asyncpg.Connection) -> None:
-        """While the relay waits for Kafka it reads nothing; the others must see that it lives."""
+        """While the relay waits for Kafka it reads nothing; the other workers must see that it is alive."""
         while True:
             self._used = False
             await asyncio.sleep(BEAT_SECONDS)

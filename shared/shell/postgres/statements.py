@@ -198,7 +198,7 @@ GAUGE = Sql("""
                 and l.database = (select oid from pg_database where datname = current_database())), 0)
             as relay_session_seconds
 """)
-# `leased_by` stays: it says that the lease ended without a word.
+# `leased_by` stays: it says that the lease ended without a report.
 RELEASE = Sql("""
     update operations set leased_until = null, lease = lease + 1
     where leased_by = :worker and leased_until is not null
@@ -246,8 +246,8 @@ MARK_UNDELIVERABLE = Sql("""
     )
     insert into undeliverable (id, topic, key, headers, body, created_at, reason) select * from refused
 """)
-# Who moves rows between outbox and undeliverable takes turns; a dump or a reader does not have to wait.
-TAKE_TURNS = Sql("lock table undeliverable in share row exclusive mode")
+# Only one transaction at a time moves rows between outbox and undeliverable; a dump or a reader need not wait.
+LOCK_UNDELIVERABLE = Sql("lock table undeliverable in share row exclusive mode")
 WAIT_BEHIND = Sql("""
     with behind as (
         delete from outbox o where id = any(cast(:ids as bigint[]))

@@ -1,4 +1,4 @@
-"""What waits or is under way at the outside, for people: since when, why, and when it is tried next."""
+"""Operations that wait or are under way, for staff: since when, why, and when they are tried next."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONGEST = Sql(f"{_COLUMNS} where o.id > :after order by o.id limit :limit")
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An operation that is wanted, and has no outcome yet."""
+    """An operation that has no outcome yet."""
 
     id: UUID
     key: str
@@ -35,7 +35,7 @@ class Waiting:
     """`ChargeCard`, `SendEmail`, …"""
     destination: str
     since: datetime
-    """When it was first wanted."""
+    """When it was requested."""
     attempts: int
     """Calls begun."""
     error: str
@@ -43,9 +43,9 @@ class Waiting:
     due: datetime
     """When it is tried next, at the earliest."""
     under_way: bool
-    """A worker has it in hand."""
+    """A worker holds its lease."""
     in_doubt: bool
-    """A call may have been carried out whose answer never came."""
+    """A call may have been carried out whose answer never arrived."""
     paused: str
     """Why its destination is paused; empty when it is not."""
     calls: Sequence[Mapping[str, str]]
@@ -54,7 +54,7 @@ class Waiting:
     """The operation's own fields, as JSON. May hold personal data: pick what is needed."""
 
     def as_json(self) -> dict[str, Any]:
-        """For an HTTP answer; without the operation's own fields."""
+        """For an HTTP response; without the operation's own fields."""
         return {
             "id": str(self.id),
             "key": self.key,
@@ -72,7 +72,7 @@ class Waiting:
 
 
 async def waiting(engine: AsyncEngine, key: str, limit: int = 1000) -> list[Waiting]:
-    """What waits for a key (an order), in the order in which it was wanted. Raises StoreUnavailable."""
+    """What waits for a key (an order), in the order in which it was requested. Raises StoreUnavailable."""
     return await _read(engine, OF_KEY, {"key": key, "limit": limit})
 
 

@@ -1,4 +1,4 @@
-"""What the relay remembers between two looks: from where to read, and which topics not to read."""
+"""What the relay remembers between two reads: from where to read, and which topics to leave out."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class LowMark:
         if now - self._since >= SWEEP_SECONDS:
             self._trusted, self._next, self._since = self._next, self._highest, now
 
-    def left(self, lowest: int) -> None:
-        """A row that was read is still there: no read may begin above it."""
+    def not_sent(self, lowest: int) -> None:
+        """A row that was read is still in the outbox: no read may begin above it."""
         below = lowest - 1
         self._trusted, self._next, self._highest = (min(x, below) for x in (self._trusted, self._next, self._highest))
 
     def reset(self) -> None:
-        """Rows that were passed over are wanted again: the next read begins at the very beginning."""
+        """Rows that were passed over are to be read again: the next read begins at the very beginning."""
         self._trusted = self._next = self._highest = 0
         self._swept = float("-inf")
 
@@ -72,13 +72,13 @@ class HeldTopics:
         self.holds: dict[str, Hold] = {}
         self.count = 0
         """How often a topic was held so far."""
-        self._chance = rng
+        self._rng = rng
 
     def hold(self, topic: str, error: str, now: float) -> Hold:
         hold = self.holds.setdefault(topic, Hold(error))
         hold.error, hold.tries = error, hold.tries + 1
         self.count += 1
-        hold.until = now + back_off(0.25, hold.tries, self._chance, LONGEST_HOLD)
+        hold.until = now + back_off(0.25, hold.tries, self._rng, LONGEST_HOLD)
         return hold
 
     def release(self, topic: str) -> Hold | None:

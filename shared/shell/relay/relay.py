@@ -3,9 +3,9 @@
 One worker of a service relays at a time (an advisory lock). There is no cursor that a late commit could slip behind:
 each read starts at a low mark that is seconds old, and every few seconds at the very beginning.
 
-Three things can be wrong, and each stops no more than it must: Kafka refuses a record for good (it is set aside, and
-what comes later for its topic and key waits behind it), a topic takes nothing (it is left out and tried again), or
-Kafka does not answer (everything waits).
+Three things can go wrong, and each stops no more than it must: Kafka refuses a record for good (it is undeliverable,
+and later ones of its topic and key wait behind it), a topic takes nothing (it is left out and tried again), or Kafka
+does not answer (everything waits).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIMIT, MOST_BYTES = 1000, 4_000_000
 Line = tuple[str, str]
 """Topic and key: what must stay in order."""
 ALONE_AT_ONCE = 50
-"""Suspected rows that are sent one by one before other rows have their turn again."""
+"""Suspected rows that are sent one by one before other rows are sent again."""
 
 
 class Relay:
@@ -51,7 +51,7 @@ class Relay:
         """Whether this worker is its service's relay."""
         self.store, self.sink, self.metrics, self.rng = store, sink, metrics, rng
         self.idle = idle
-        """Seconds between two looks when nobody says that there is something."""
+        """Seconds between two reads when no worker says that it wrote something."""
         self._new_lock = lock
         self._wake = asyncio.Event()
         self.held_up = HeldTopics(rng)
@@ -108,10 +108,10 @@ class _Term:
         self.held_up = relay.held_up = HeldTopics(relay.rng)
         self.blocked: set[Line] = set()
         """Those whose next record is undeliverable."""
-        self.left = False
-        """The last look left rows in the outbox that no topic holds up."""
+        self.remaining = False
+        """The last read left rows in the outbox that no topic holds up."""
         self.suspects: set[int] = set()
-        """Rows of refused batches: each is sent alone, to find the culprit."""
+        """Rows of refused batches: each is sent alone, to find the one that Kafka refuses."""
 
     async def serve(self) -> None:
         self.blocked = set(await self.store.waiting_behind())
@@ -132,35 +132,35 @@ class _Term:
                 self._release(due - {row.topic for row in rows})  # nothing waits for them any more
             if not rows:
                 self.mark.sent(highest, self.clock.time())  # below are rows of topics that are held up alone
-            self.left = False
+            self.remaining = False
             if not (rows and await self._relay(rows)):
-                if not self.left:
+                if not self.remaining:
                     self.relay.progress.rests("relay")
                 await self.relay.woken()
 
     async def _relay(self, rows: Sequence[OutboxRow]) -> bool:
-        """Send what can be sent. Returns whether to look again at once."""
+        """Send what can be sent. Returns whether to read again at once."""
         self.relay.progress.waits("relay")
-        left = {row.id: row for row in rows}
+        unsent = {row.id: row for row in rows}
         holds, suspects = self.held_up.count, len(self.suspects)
-        ready = await self._ready(rows, left) if self.blocked or self.suspects else rows
+        ready = await self._ready(rows, unsent) if self.blocked or self.suspects else rows
         if ready:
-            await self._send(ready, left)
+            await self._send(ready, unsent)
         if self.suspects:
-            await self._one_by_one(rows, left)
-        gone = len(rows) - len(left)
+            await self._one_by_one(rows, unsent)
+        gone = len(rows) - len(unsent)
         if gone:
             self.relay.progress.advanced("relay")
-        left = {id: row for id, row in left.items() if row.topic not in self.held_up.holds}
-        self.left = bool(left)
-        if left:
-            self.mark.left(min(left))
+        unsent = {id: row for id, row in unsent.items() if row.topic not in self.held_up.holds}
+        self.remaining = bool(unsent)
+        if unsent:
+            self.mark.not_sent(min(unsent))
         else:
             self.mark.sent(rows[-1].id, self.clock.time())
         news = self.held_up.count > holds or len(self.suspects) > suspects
-        return news or (gone > 0 and (bool(left) or _full(rows)))
+        return news or (gone > 0 and (bool(unsent) or _full(rows)))
 
-    async def _ready(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> Sequence[OutboxRow]:
+    async def _ready(self, rows: Sequence[OutboxRow], unsent: dict[int, OutboxRow]) -> Sequence[OutboxRow]:
         """Without those that must wait for another one of their line; moves those behind an undeliverable one."""
         behind = [row for row in rows if _line(row) in self.blocked]
         if behind:
@@ -168,35 +168,35 @@ class _Term:
             self.suspects -= moved
             for row in behind:
                 if row.id in moved:
-                    del left[row.id]
-                elif _line(row) in self.blocked:  # somebody had it sent again: first what was set aside, then this
+                    del unsent[row.id]
+                elif _line(row) in self.blocked:  # staff had it sent again: first what was undeliverable, then this
                     self.blocked.discard(_line(row))
                     self.mark.reset()
         wait = {_line(row) for row in rows if row.id in self.suspects} | {_line(row) for row in behind}
         return [row for row in rows if _line(row) not in wait]
 
-    async def _one_by_one(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> None:
-        """Send suspects alone: innocent ones pass, and a culprit is known for good."""
-        alone = [row for row in rows if row.id in self.suspects and row.id in left]
+    async def _one_by_one(self, rows: Sequence[OutboxRow], unsent: dict[int, OutboxRow]) -> None:
+        """Send suspects alone: innocent ones pass, and a refused one is found for certain."""
+        alone = [row for row in rows if row.id in self.suspects and row.id in unsent]
         for row in alone[:ALONE_AT_ONCE]:
             if not self.sink.started():
                 return  # rows that were read before the next start must be read again
             if _line(row) in self.blocked or row.topic in self.held_up.holds:
                 continue
-            await self._send([row], left)
+            await self._send([row], unsent)
 
-    async def _send(self, rows: Sequence[OutboxRow], left: dict[int, OutboxRow]) -> None:
+    async def _send(self, rows: Sequence[OutboxRow], unsent: dict[int, OutboxRow]) -> None:
         sent = await self.sink.send(rows)
         if sent.acknowledged:
             await self.store.outbox_sent(sent.acknowledged)
             self.relay.metrics.relayed.inc(len(sent.acknowledged))
             for id in sent.acknowledged:
-                del left[id]
+                del unsent[id]
             self.suspects.difference_update(sent.acknowledged)
             if self.held_up.holds:
-                self._release({row.topic for row in rows if row.id not in left})
+                self._release({row.topic for row in rows if row.id not in unsent})
         if len(rows) == 1 and sent.refused:
-            await self._set_aside(rows[0], sent.refused[rows[0].id], left)
+            await self._mark_undeliverable(rows[0], sent.refused[rows[0].id], unsent)
         else:
             self.suspects.update(sent.refused)
         for topic, error in sent.held_up.items():
@@ -204,11 +204,11 @@ class _Term:
         if sent.trouble or not (sent.acknowledged or sent.refused or sent.held_up):
             raise BusUnavailable(sent.trouble or f"{len(rows)} records were not acknowledged")
 
-    async def _set_aside(self, row: OutboxRow, error: str, left: dict[int, OutboxRow]) -> None:
+    async def _mark_undeliverable(self, row: OutboxRow, error: str, unsent: dict[int, OutboxRow]) -> None:
         await self.store.mark_undeliverable({row.id: error})
         self.blocked.add(_line(row))
         self.suspects.discard(row.id)
-        del left[row.id]
+        del unsent[row.id]
         size = len(row.headers) + len(row.body)
         log.error("record undeliverable", topic=row.topic, key=row.key, id=row.id, bytes=size, error=error)
 

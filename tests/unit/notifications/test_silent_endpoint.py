@@ -20,10 +20,10 @@ from services.notifications.gateways.webhook import Webhooks
 from services.notifications.storage import storage
 from shared.contracts import checkout, notifications
 from shared.core import NotDone, Outcome, codec, derived_id
-from shared.shell.http.outbound import NoAnswer, Outbound, Reply
+from shared.shell.http.outbound import NoResponse, Outbound, Response
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.service import Service
-from shared.shell.worker import Shell
+from shared.shell.shell import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.loop import SeededLoop, run
 from shared.simulation.memory_store import MemoryStore
@@ -43,13 +43,13 @@ class Internet(Outbound):
         self.posts: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
         """When each message was posted, by URL and `webhook-id`."""
 
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Reply:
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Response:
         self.posts[url, headers["webhook-id"]].append(self.loop.time())
         if url == SILENT:
             await asyncio.sleep(timeout)
-            raise NoAnswer("silent.example did not answer: time-out")
+            raise NoResponse("silent.example did not answer: time-out")
         await asyncio.sleep(0.05)
-        return Reply(204, {}, b"")
+        return Response(204, {}, b"")
 
 
 class MailServer:

@@ -17,8 +17,8 @@ from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.reader import Reader
 from shared.shell.relay.relay import Relay
+from shared.shell.shell import Shell
 from shared.shell.timers import Timers
-from shared.shell.worker import Shell
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 from tests.unit.shell.tally import Count

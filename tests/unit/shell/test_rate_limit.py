@@ -38,7 +38,7 @@ def in_virtual_time(work: Coroutine[Any, Any, list[float]]) -> list[float]:
 
 async def call(limiter: RateLimiter, name: str = "charges", within: float = 5.0) -> float:
     """When the turn had come; minus what it said where it did not come."""
-    if (seconds := await limiter.turn(name, within)) > 0:
+    if (seconds := await limiter.acquire(name, within)) > 0:
         return -seconds
     return asyncio.get_running_loop().time()
 

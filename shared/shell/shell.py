@@ -1,0 +1,205 @@
+"""The parts of a worker, put together over the ports: what production and the simulation share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.result import BatchResult
+from shared.shell.inbound.message import Inbound
+from shared.shell.observability.metrics import Metrics
+from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
+from shared.shell.operations import Operations
+from shared.shell.parking import Parking
+from shared.shell.ports.bus import Sink, Source
+from shared.shell.ports.clock import Clock
+from shared.shell.ports.relay_lock import RelayLock
+from shared.shell.ports.store import Reach, Store, StoreUnavailable
+from shared.shell.ports.tracer import Tracer
+from shared.shell.reader import Reader
+from shared.shell.relay.relay import Relay
+from shared.shell.service import Service
+from shared.shell.service.registry import HandlerRegistry
+from shared.shell.timers import Timers
+
+log = structlog.get_logger(__name__)
+DRAIN_SECONDS = 10.0
+SETTLED_WITHIN = 20.0
+LONGEST_TRY_SECONDS = 50.0
+"""By when a relay that cannot send has found out and released its lock."""
+
+
+class Shell:
+    """The parts of a worker that production and simulation share, over the ports `Store`, `Source`, `Sink`, `Clock`."""
+
+    def __init__(
+        self,
+        service: Service,
+        worker: str,
+        *,
+        store: Store,
+        source: Source,
+        sink: Sink,
+        lock: Callable[[], RelayLock],
+        clock: Clock,
+        rng: random.Random,
+        batch: int = 300,
+        at_once: int = 48,
+        poll: float = 0.25,
+        tracer: Tracer | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`poll`: seconds after which a part looks for work without having been woken. `metrics`: of an earlier life in
+        this process."""
+        self.registry = HandlerRegistry(service)
+        self.poll = poll
+        self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
+        longest_call = max((kind.timeout for kind in service.gateways), default=0.0)
+        self.progress = Progress(allowances={"operations": longest_call})
+        self.metrics = metrics or Metrics(
+            service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
+        )
+        self.operations = Operations(
+            self.registry,
+            store,
+            clock,
+            worker,
+            at_once=at_once,
+            deliver=self._deliver,
+            metrics=self.metrics,
+            rng=rng,
+            progress=self.progress,
+            tracer=tracer,
+        )
+        self.batcher = Batcher(
+            self.registry,
+            store,
+            clock,
+            worker,
+            batch=batch,
+            metrics=self.metrics,
+            rng=rng,
+            after=self._after,
+            capacity=self.operations,
+            progress=self.progress,
+            tracer=tracer,
+        )
+        self.reader = Reader(self.registry, source, self.batcher, self.metrics, batch, rng, self.progress)
+        self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
+        self.timers = Timers(self.registry, store, clock, self.batcher, self.progress)
+        self.parking = Parking(self.registry, store, self.batcher, clock)
+        self._outbox_rows = 0.0
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _deliver(self, outcome: Inbound) -> None:
+        self.batcher.put_now(outcome)
+
+    def _after(self, result: BatchResult) -> None:
+        """Set in motion what a commit left to be done."""
+        if result.published:
+            self.relay.wake()
+        if result.leased:
+            self.operations.start(result.leased)
+        if result.unleased or result.finished_serial:
+            self.operations.nudge()
+
+    async def start(self) -> None:
+        """Take up what an earlier life of this worker left, and begin."""
+        released = await self.store.release(self.worker)
+        if released:
+            log.info("leases of an earlier life released", count=released)
+        await self.source.start()
+        self._spawn("batcher", self.batcher.run())
+        self._spawn("relay", self.relay.run())
+        self._spawn("operations", self.operations.run(self.poll))
+        self._spawn("timers", self.timers.run(self.poll))
+        self._spawn("reader", self.reader.run())
+        self._spawn("positions", self.reader.keep_positions(4 * self.poll))
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
+
+    async def settled(self, seconds: float = SETTLED_WITHIN) -> None:
+        """Returns when all that was read is handled and no call is under way; or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not (self.batcher.idle() and self.operations.idle()):
+                    await asyncio.sleep(0.005)
+
+    async def failed(self) -> None:
+        """Returns only by raising, when a part of the worker ended that must not."""
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended")
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Finish the batch and what is under way, relay it, commit positions, leave."""
+        self.reader.stop()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._finished("reader")
+                await self.operations.drain(seconds / 2)
+                await self.batcher.drained()
+                await self._relayed()
+        except TimeoutError:
+            log.warning("stopping with work under way; it goes on at the next start")
+        await self.reader.commit()
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self.operations.drain(0)
+        await self.source.stop()
+        await self.sink.stop()
+
+    async def _finished(self, name: str) -> None:
+        task = self._tasks.get(name)
+        if task is not None:
+            await asyncio.wait([task])
+
+    async def _relayed(self) -> None:
+        """Give the relay a moment to empty the outbox; whatever is left is sent by another worker or later."""
+        for _ in range(20):
+            try:
+                if not await self.store.outbox_head(Reach(limit=1)):
+                    return
+            except StoreUnavailable:
+                return
+            self.relay.wake()
+            await asyncio.sleep(0.05)
+
+    async def measure(self) -> None:
+        """Refresh the gauges."""
+        sizes = await self.store.gauge()
+        self.metrics.outbox.set(sizes["outbox"])
+        self.metrics.outbox_age.set(sizes["outbox_age_seconds"])
+        self.metrics.open_operations.set(sizes["operations"])
+        self.metrics.late_operations.set(sizes["operations_late"])
+        self.metrics.operations_in_doubt.set(sizes["operations_in_doubt"])
+        self.metrics.paused_destinations.set(sizes["destinations_paused"])
+        self.metrics.timers.set(sizes["timers"])
+        self.metrics.late_timers.set(sizes["timers_late"])
+        self.metrics.parked.set(sizes["parked"])
+        self.metrics.undeliverable.set(sizes["undeliverable"])
+        self.metrics.topics_held_up.set(len(self.relay.held_up.holds))
+        self.metrics.lag.set(self.source.lag())
+        self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"], sizes["relay_session_seconds"])
+
+    def _watch_other_relays(self, rows: float, age: float, session: float) -> None:
+        """A worker that does not relay sees by the outbox whether another does; or, where that is old because a topic
+        is held up, by how long another has been the relay without trouble."""
+        moves = age < STANDSTILL_SECONDS or rows < self._outbox_rows
+        if not self.relay.holding and (moves or session > LONGEST_TRY_SECONDS):
+            self.progress.rests("relay")
+        self._outbox_rows = rows
+
+    def notes(self) -> list[str]:
+        """What needs attention although the worker is ready."""
+        topics = [f"topic {topic} is held up: {hold.error}" for topic, hold in self.relay.held_up.holds.items()]
+        return topics + [f"{name} is paused" for name in sorted(self.operations.destinations.pauses)]
