@@ -19,7 +19,7 @@ from deploy.check import facts
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.stock import Stock
-from services.notifications.domain.state import NotificationLog
+from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS

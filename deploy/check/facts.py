@@ -12,7 +12,7 @@ from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
 from services.fulfillment.domain.delivery import Delivery, ItemStatus, StockHold
 from services.fulfillment.domain.stock import Stock
-from services.notifications.domain.state import NotificationLog
+from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.envelope import encode
@@ -88,7 +88,7 @@ def staff_work_on(order: Order) -> bool:
 
 
 def staff_know(log: NotificationLog) -> bool:
-    return log.failed or any(mail.audience == "staff" and mail.template != "new_order" for mail in log.mails)
+    return log.failed or any(email.audience == "staff" and email.template != "new_order" for email in log.emails)
 
 
 def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

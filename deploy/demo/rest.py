@@ -38,7 +38,7 @@ async def unsettled(settings: Settings) -> set[str]:
     """Ids of the orders some of whose mails or webhooks still wait."""
     connection = await asyncpg.connect(settings.service("notifications").database_url)
     try:
-        return {row["key"] for row in await connection.fetch("select key from threads where pending > 0")}
+        return {row["key"] for row in await connection.fetch("select key from notification_logs where pending > 0")}
     finally:
         await connection.close()
 

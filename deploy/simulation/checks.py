@@ -21,8 +21,8 @@ from deploy.simulation.outages import MARK
 from deploy.simulation.poison import OURS
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery, ItemStatus
+from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
-from services.notifications.domain.state import NotificationLog
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.fulfillment import CourseAccess
@@ -161,8 +161,8 @@ def codes_given_once(world: World, found: Findings) -> Iterator[Broken]:
 def mails_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
     """What arrived outside is what notifications says it sent."""
     logs = found.of(NotificationLog).values()
-    sent = {mail.id for log in logs for mail in log.mails if mail.state == "sent"}
-    posted = {p.id for log in logs for p in log.postings if p.state == "delivered"}
+    sent = {email.id for log in logs for email in log.emails if email.state == "sent"}
+    posted = {delivery.id for log in logs for delivery in log.deliveries if delivery.state == "delivered"}
     yield from (
         ("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*world.mails.taken}
     )
@@ -255,9 +255,9 @@ def nothing_of_aborted_transactions(world: World, found: Findings) -> Iterator[B
 def told_once(world: World, found: Findings) -> Iterator[Broken]:
     """What arrived outside is known here: a decision made again has the Message-ID and the `webhook-id` it had."""
     logs = found.of(NotificationLog).values()
-    for id in sorted({*world.mails.taken} - {mail.id for log in logs for mail in log.mails}):
+    for id in sorted({*world.mails.taken} - {email.id for log in logs for email in log.emails}):
         yield "told_once", "", f"mail {id} arrived, but notifications does not know of it"
-    for id in sorted({*world.receivers.taken} - {p.id for log in logs for p in log.postings}):
+    for id in sorted({*world.receivers.taken} - {delivery.id for log in logs for delivery in log.deliveries}):
         yield "told_once", "", f"webhook {id} arrived, but notifications does not know of it"
 
 

@@ -22,8 +22,9 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.notifications.domain.endpoint import Endpoint
+from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoint, NotificationLog
 from services.notifications.storage import storage as notifications_storage
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown, codec
 from shared.simulation.memory_store import MemoryStore
@@ -298,7 +299,7 @@ class Links(Outside):
         return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
 
 
-class StoredThreads:
+class StoredLogs:
     """Which orders lost something, by notifications' own rows."""
 
     def __init__(self, store: MemoryStore) -> None:

@@ -17,7 +17,7 @@ from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.nemesis import Nemesis
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredLogs
 from deploy.simulation.poison import OURS, Poison
 from deploy.simulation.replay import replay
 from deploy.simulation.restore import Restore
@@ -27,9 +27,9 @@ from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
+from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoint, Endpoints
-from services.notifications.gateways.lost import LostMessages
+from services.notifications.gateways.lost_messages import LostMessages
 from services.payments.domain import operations as paying
 from services.registry import SERVICES
 from shared.contracts.checkout import STATUS
@@ -150,7 +150,7 @@ class World:
             fulfilling.SignDownload: self.links,
             SendEmail: self.mails,
             PostWebhook: self.receivers,
-            FindLost: LostMessages(StoredThreads(self.stores["notifications"])),
+            FindLost: LostMessages(StoredLogs(self.stores["notifications"])),
         }
 
     def service(self, name: str) -> Service:

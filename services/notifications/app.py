@@ -1,15 +1,16 @@
-"""What notifications is made of: what it consumes and emits, its tables, its gateways. The only place that wires."""
+"""How notifications is wired: what it consumes and emits, its tables, its gateways."""
 
 from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifications.domain import endpoints, threads
+from services.notifications.domain import CORES
+from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
+from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoints, NotificationLog
-from services.notifications.gateways.lost import LostMessages
-from services.notifications.gateways.smtp import SmtpMails
+from services.notifications.gateways.lost_messages import LostMessages
+from services.notifications.gateways.smtp import SmtpEmails
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
@@ -21,17 +22,59 @@ from shared.shell.service import Invariants, Service
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
-    mails = SmtpMails(settings.smtp)
+    emails = SmtpEmails(settings.smtp)
     webhooks = Webhooks(Outbound(private=settings.webhooks_to_private_addresses), StoredEndpoints(engine))
     return Service(
         name="notifications",
-        cores=[threads, endpoints],
-        consumes=[checkout.ORDERS, notifications.COMMANDS],
-        emits=notifications.EMITS,
+        cores=CORES,
+        consumes={
+            checkout.ORDERS: [
+                checkout.OrderPlaced,
+                checkout.OrderPaid,
+                checkout.OrderPaymentDeclined,
+                checkout.OrderPaymentActionRequired,
+                checkout.OrderItemsDelivered,
+                checkout.OrderDeliveryFailed,
+                checkout.OrderDeliveryResumed,
+                checkout.OrderFailed,
+                checkout.OrderCompleted,
+                checkout.OrderCancelled,
+                checkout.OrderExpired,
+                checkout.OrderRefunded,
+                checkout.OrderRefundFailed,
+            ],
+            notifications.COMMANDS: [
+                notifications.RegisterWebhook,
+                notifications.RemoveWebhook,
+                notifications.PauseWebhook,
+                notifications.ResumeWebhook,
+                notifications.ReplayWebhooks,
+                notifications.ReplayLostWebhooks,
+                notifications.ResendMails,
+                notifications.ResendLostMails,
+                notifications.SettleMail,
+            ],
+        },
+        emits={
+            notifications.EVENTS: [
+                notifications.EmailSent,
+                notifications.EmailFailed,
+                notifications.EmailResent,
+                notifications.EmailSettled,
+                notifications.WebhookDelivered,
+                notifications.WebhookExhausted,
+                notifications.WebhooksReplayed,
+            ],
+            notifications.COMMANDS: [
+                notifications.PauseWebhook,
+                notifications.ReplayWebhooks,
+                notifications.ResendMails,
+            ],
+        },
         refusal=notifications.NotificationsRefused,
         storage=storage,
-        gateways={SendEmail: mails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
+        gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
         routes=routes,
-        resources=[mails.close, webhooks.close],
+        resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
     )

@@ -1,6 +1,6 @@
 """In-app feeds over HTTP: read, mark, archive, and follow live (server-sent events).
 
-Marks are the reader's own and nothing follows from them, so they are written here directly; doing it twice is harmless.
+Nothing depends on a reader's marks, so they are written here directly; marking twice is harmless.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from shared.shell.http.web import ProblemResponse, bad_request, json_response
 PAGE = 50
 MOST = 200
 POLL = 1.0
-"""Seconds between two looks at a followed feed."""
+"""Seconds between two queries of a followed feed."""
 LATE = timedelta(seconds=30)
-"""An entry has its decision's time, and its commit may come this much later."""
+"""An entry has the time of its decision, and may be committed this much later."""
 HEAD_START = timedelta(seconds=2)
-"""Before its beginning; from then on a stream without `Last-Event-ID` shows entries."""
+"""A stream without `Last-Event-ID` shows entries from this long before it was opened."""
 FOLLOWERS = 200
-"""Open streams per process; one more is asked to come back later."""
+"""Open streams per process; any more are refused with 503."""
 
 
 def add_feeds(application: web.Application, engine: AsyncEngine) -> None:
@@ -46,7 +46,7 @@ def add_feeds(application: web.Application, engine: AsyncEngine) -> None:
 
 
 class Marks(Given):
-    """Which entries; all of the feed where missing."""
+    """Which entries; all of the feed if missing."""
 
     ids: tuple[str, ...] | None = Field(default=None, max_length=1000)
 
@@ -60,7 +60,7 @@ class Feeds:
         self._stopping = asyncio.Event()
 
     async def stop(self, application: web.Application) -> None:
-        """End the open streams; their readers come back to another worker."""
+        """End the open streams; their readers connect to another worker."""
         self._stopping.set()
 
     async def read(self, request: web.Request) -> web.Response:
@@ -73,7 +73,7 @@ class Feeds:
             before = _uuid(request.query["before"])
             at = await _at(self._engine, recipient, before)
             if at is None:
-                raise bad_request("There is no entry with the id in `before`.")
+                raise bad_request("`before` is not the id of an entry in this feed.")
             query = query.where(_place(at, before) > _PLACE)
         archived = table.c.archived_at.is_not(None) if request.query.get("archived") == "1" else None
         query = query.where(table.c.archived_at.is_(None) if archived is None else archived)
@@ -93,10 +93,10 @@ class Feeds:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: `entry` for each new entry, `unread` when the count changes. `Last-Event-ID` (an entry's
-        id) goes on behind it; without it the stream begins now."""
+        id) continues after it; without it the stream begins now."""
         if self._followers >= FOLLOWERS:
             status = HTTPStatus.SERVICE_UNAVAILABLE
-            raise ProblemResponse(status, "Too many followers right now.", "busy", retry_after=5)
+            raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
         last = request.headers.get("Last-Event-ID") or request.query.get("after")
         recipient = request.match_info["recipient"]
         began = (datetime.now(UTC) - HEAD_START, NIL)
@@ -108,12 +108,12 @@ class Feeds:
         self._followers += 1
         try:
             while not self._stopping.is_set():
-                await response.write(await follower.look() or b": still here\n\n")
+                await response.write(await follower.news() or b": still here\n\n")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), POLL)
             return response
         except (ConnectionError, sa.exc.SQLAlchemyError):
-            return response  # the reader comes back by itself, with Last-Event-ID
+            return response  # the reader connects again by itself, with Last-Event-ID
         finally:
             self._followers -= 1
 
@@ -122,7 +122,7 @@ class Feeds:
         try:
             marks = Marks.model_validate_json(await request.read() or b"{}")
         except ValidationError as wrong:
-            raise bad_request("The marks are not right.", problems_of(wrong)) from None
+            raise bad_request("The marks are invalid.", problems_of(wrong)) from None
         change = sa.update(table).where(table.c.key == recipient, column.is_(None)).values({column: sa.func.now()})
         if marks.ids is not None:
             change = change.where(table.c.id.in_([_uuid(one) for one in marks.ids]))
@@ -144,8 +144,8 @@ class Follower:
         self._seen: set[tuple[datetime, UUID]] = set()
         self._unread = -1
 
-    async def look(self) -> bytes:
-        """What is new, as server-sent events. Looks back a little each time, for commits that come late."""
+    async def news(self) -> bytes:
+        """New entries, as server-sent events. Reads a little further back each time, for late commits."""
         table = feed_entries
         floor = max(self._began, (self._last - LATE, NIL))
         self._seen = {place for place in self._seen if place > floor}
@@ -167,7 +167,7 @@ class Follower:
 
 
 _PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)
-"""Entries are in order of time; ids only tell those of one moment apart."""
+"""Entries are in order of time; ids only distinguish entries of the same time."""
 
 
 def _place(at: datetime, id: UUID) -> sa.Tuple:
@@ -213,10 +213,10 @@ def _uuid(given: str) -> UUID:
     try:
         return UUID(given)
     except ValueError:
-        raise bad_request("An entry's id is a UUID.") from None
+        raise bad_request("The id of an entry is a UUID.") from None
 
 
 def _limit(given: str) -> int:
     if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
-        raise bad_request(f"limit is a number from 1 to {MOST}.")
+        raise bad_request(f"`limit` must be a number from 1 to {MOST}.")
     return int(given)

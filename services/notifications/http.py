@@ -1,4 +1,4 @@
-"""Notifications' routes: webhook endpoints of a store, what was told about an order, replays. Feeds: `feeds.py`."""
+"""Notifications' routes: webhook endpoints, an order's notifications, resends, replays. Feeds: `feeds.py`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from pydantic import Field, ValidationError
 
-from services.notifications.domain.state import Endpoint
+from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.storage import read_endpoints
 from services.notifications.views import lost_messages, order_notifications
@@ -43,10 +43,10 @@ from shared.shell.http.web import (
 from shared.shell.ports.http_api import HttpApi
 
 
-def routes(application: web.Application, edge: HttpApi) -> None:
+def routes(application: web.Application, api: HttpApi) -> None:
     add_commands(
         application,
-        edge,
+        api,
         [
             ("POST", "/orders/{key}/webhooks/replay", ReplayWebhooks),
             ("POST", "/orders/{key}/mails/resend", ResendMails),
@@ -56,14 +56,14 @@ def routes(application: web.Application, edge: HttpApi) -> None:
         ],
     )
     add = application.router.add_route
-    add("GET", "/orders/{key}/notifications", order_notifications(edge))
-    add("GET", "/stores/{store}/lost", lost_messages(edge))
-    add("GET", "/stores/{store}/webhooks", _list(edge))
-    add("POST", "/stores/{store}/webhooks", _register(edge))
-    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(edge, RemoveWebhook))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(edge, PauseWebhook))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(edge, ResumeWebhook))
-    add_feeds(application, edge.engine)
+    add("GET", "/orders/{key}/notifications", order_notifications(api))
+    add("GET", "/stores/{store}/lost", lost_messages(api))
+    add("GET", "/stores/{store}/webhooks", _list(api))
+    add("POST", "/stores/{store}/webhooks", _register(api))
+    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(api, RemoveWebhook))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(api, PauseWebhook))
+    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(api, ResumeWebhook))
+    add_feeds(application, api.engine)
 
 
 # Endpoints of a store
@@ -76,20 +76,20 @@ class NewEndpoint(Given):
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
 
 
-def _register(edge: HttpApi) -> RequestHandler:
-    """Makes a secret and answers it once. The endpoint's id comes of the Idempotency-Key, so a repetition finds what
-    the first request made; it is answered without the secret, which nobody can show again."""
+def _register(api: HttpApi) -> RequestHandler:
+    """Makes a secret and shows it once. The endpoint's id is derived from the Idempotency-Key, so a repetition finds
+    what the first request made; the reply has no secret then, since it cannot be shown again."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         store, identity = _store(request), _identity(request)
         try:
-            wish = NewEndpoint.model_validate_json(await request.read())
+            new = NewEndpoint.model_validate_json(await request.read())
         except ValidationError as wrong:
-            raise bad_request("The endpoint is not right.", problems_of(wrong)) from None
+            raise bad_request("The endpoint is invalid.", problems_of(wrong)) from None
         endpoint = "we_" + hashlib.sha256(f"{store}\x00{identity}".encode()).hexdigest()[:20]
-        known = (await read_endpoints(edge.engine, store)).find(endpoint)
+        known = (await read_endpoints(api.engine, store)).find(endpoint)
         if known is not None:
-            if (known.url, known.events) != (wish.url, tuple(dict.fromkeys(wish.events))):
+            if (known.url, known.events) != (new.url, tuple(dict.fromkeys(new.events))):
                 raise ProblemResponse(
                     HTTPStatus.UNPROCESSABLE_ENTITY,
                     "This Idempotency-Key was used for another endpoint.",
@@ -97,26 +97,26 @@ def _register(edge: HttpApi) -> RequestHandler:
                 )
             return json_response({**_shown(known), "secret": None, "duplicate": True})
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        command = RegisterWebhook(endpoint=endpoint, url=wish.url, events=wish.events, secret=secret)
-        answer = await edge.submit(command, store, identity=identity, actor=actor_of(request), store=store)
+        command = RegisterWebhook(endpoint=endpoint, url=new.url, events=new.events, secret=secret)
+        answer = await api.submit(command, store, identity=identity, actor=actor_of(request), store=store)
         if isinstance(answer, Refused):
             return answered(answer)
-        made = {"endpoint": endpoint, "url": wish.url, "events": wish.events, "paused": False, "secret": secret}
+        made = {"endpoint": endpoint, "url": new.url, "events": new.events, "paused": False, "secret": secret}
         return json_response({**made, "duplicate": False}, HTTPStatus.CREATED)
 
     return handle
 
 
-def _list(edge: HttpApi) -> RequestHandler:
+def _list(api: HttpApi) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        known = await read_endpoints(edge.engine, _store(request))
+        known = await read_endpoints(api.engine, _store(request))
         return json_response({"webhooks": [_shown(endpoint) for endpoint in known.endpoints]})
 
     return handle
 
 
-def _endpoint_command(edge: HttpApi, kind: type[Command]) -> RequestHandler:
-    """A command about the path's endpoint; the body may say more (a pause's reason)."""
+def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
+    """A command about the path's endpoint. The body may contain more fields, such as a reason."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         store, identity = _store(request), _identity(request)
@@ -126,15 +126,15 @@ def _endpoint_command(edge: HttpApi, kind: type[Command]) -> RequestHandler:
         except (orjson.JSONDecodeError, TypeError):
             raise bad_request("The body is not a JSON object.") from None
         except BadBody as wrong:
-            raise bad_request("The command is not right.", wrong.problems) from None
+            raise bad_request("The command is invalid.", wrong.problems) from None
         assert isinstance(command, Command)
-        return answered(await edge.submit(command, store, identity=identity, actor=actor_of(request), store=store))
+        return answered(await api.submit(command, store, identity=identity, actor=actor_of(request), store=store))
 
     return handle
 
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint for people: without its secret."""
+    """An endpoint without its secret."""
     return {
         "endpoint": endpoint.id,
         "url": endpoint.url,

@@ -1,4 +1,4 @@
-"""Notifications' tables, how its states become rows, and what the gateways and HTTP read. Migrations create them."""
+"""Notifications' tables, which migrations create; how its states become rows; and what the gateways and HTTP read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifications.domain.feed import recipient_of
-from services.notifications.domain.operations import FeedEntry, MailAttempt, WebhookDeliveryAttempt
-from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
-from services.notifications.gateways.lost import LostUnreadable
+from services.notifications.domain.endpoint import Endpoint, Endpoints
+from services.notifications.domain.feed import customer_recipient
+from services.notifications.domain.notification_log import NotificationLog
+from services.notifications.domain.records import EmailAttempt, FeedEntry, WebhookDeliveryAttempt
+from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
 from shared.core import codec
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
@@ -21,15 +22,15 @@ from shared.shell.postgres.tables import state_table
 
 metadata = sa.MetaData()
 
-threads = state_table(
-    "threads",
+notification_logs = state_table(
+    "notification_logs",
     metadata,
     sa.Column("number", sa.Text),
     sa.Column("store", sa.Text),
     sa.Column("recipient", sa.Text),
     sa.Column("pending", sa.Integer),
-    sa.Column("lost_mails", sa.Integer),
-    sa.Column("lost_postings", sa.Integer),
+    sa.Column("lost_emails", sa.Integer),
+    sa.Column("lost_deliveries", sa.Integer),
 )
 endpoints = state_table("endpoints", metadata)
 
@@ -45,12 +46,12 @@ feed_entries = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("link", sa.Text),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-    # The reader's own marks, set by HTTP; nothing else follows from them.
+    # Marks of the reader, set by HTTP; nothing else depends on them.
     sa.Column("read_at", sa.DateTime(timezone=True)),
     sa.Column("archived_at", sa.DateTime(timezone=True)),
 )
-mail_attempts = sa.Table(
-    "mail_attempts",
+email_attempts = sa.Table(
+    "email_attempts",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("id", sa.Uuid, primary_key=True),
@@ -58,8 +59,8 @@ mail_attempts = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("result", sa.Text, nullable=False),
 )
-posting_attempts = sa.Table(
-    "posting_attempts",
+delivery_attempts = sa.Table(
+    "delivery_attempts",
     metadata,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("id", sa.Uuid, primary_key=True),
@@ -72,14 +73,14 @@ posting_attempts = sa.Table(
 )
 
 
-def thread_columns(thread: NotificationLog) -> Mapping[str, Any]:
+def log_columns(log: NotificationLog) -> Mapping[str, Any]:
     return {
-        "number": thread.number,
-        "store": thread.store.id,
-        "recipient": recipient_of(thread.store.id, thread.customer),
-        "pending": thread.pending(),
-        "lost_mails": thread.lost_mails(),
-        "lost_postings": thread.lost_postings(),
+        "number": log.number,
+        "store": log.store.id,
+        "recipient": customer_recipient(log.store.id, log.customer),
+        "pending": log.pending(),
+        "lost_emails": log.lost_emails(),
+        "lost_deliveries": log.lost_deliveries(),
     }
 
 
@@ -87,19 +88,19 @@ storage = Storage(
     metadata=metadata,
     states=[
         StateTable(Endpoints, endpoints, store=lambda key, known: key),
-        StateTable(NotificationLog, threads, thread_columns, lambda key, thread: thread.store.id),
+        StateTable(NotificationLog, notification_logs, log_columns, lambda key, log: log.store.id),
     ],
     records=[
         RecordTable(FeedEntry, feed_entries),
-        RecordTable(MailAttempt, mail_attempts),
-        RecordTable(WebhookDeliveryAttempt, posting_attempts),
+        RecordTable(EmailAttempt, email_attempts),
+        RecordTable(WebhookDeliveryAttempt, delivery_attempts),
     ],
 )
 
 
-async def read_thread(engine: AsyncEngine, order: str) -> NotificationLog | None:
-    thread: NotificationLog | None = await _read(engine, threads, NotificationLog, order)
-    return thread
+async def read_notification_log(engine: AsyncEngine, order: str) -> NotificationLog | None:
+    log: NotificationLog | None = await _read(engine, notification_logs, NotificationLog, order)
+    return log
 
 
 async def read_endpoints(engine: AsyncEngine, store: str) -> Endpoints:
@@ -114,7 +115,7 @@ async def _read(engine: AsyncEngine, table: sa.Table, kind: type[Any], key: str)
 
 
 class StoredEndpoints:
-    """The gateway's endpoint book: rows of ours, remembered for a moment, since every posting asks."""
+    """Endpoints for the webhook gateway: read from their rows and kept for a moment, since every attempt needs one."""
 
     FRESH = 1.0
     """Seconds."""
@@ -137,16 +138,17 @@ class StoredEndpoints:
 
 
 class StoredLost:
-    """The orders that lost something: rows of ours, found by a partial index."""
+    """The orders that lost something, by partial indexes."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, NotificationLog]]:
+        logs = notification_logs
         query = (
-            sa.select(threads.c.key, sa.cast(threads.c.data, sa.Text))
-            .where(threads.c.store == store, threads.c[column] > 0, threads.c.key > after)
-            .order_by(threads.c.key)
+            sa.select(logs.c.key, sa.cast(logs.c.data, sa.Text))
+            .where(logs.c.store == store, logs.c[column] > 0, logs.c.key > after)
+            .order_by(logs.c.key)
             .limit(limit)
         )
         try:

@@ -12,7 +12,7 @@ OWNED = {
     "checkout": {"orders": "key", "timeline": "key"},
     "payments": {"payments": "key", "ledger_entries": "key", "attempts": "key"},
     "fulfillment": {"deliveries": "key"},
-    "notifications": {"threads": "key", "feed_entries": "order_id", "posting_attempts": "key"},
+    "notifications": {"notification_logs": "key", "feed_entries": "order_id", "delivery_attempts": "key"},
 }
 """By service, the tables with rows of orders, and the column with the order's id."""
 HANDLED = {"checkout": 18, "payments": 2, "fulfillment": 5, "notifications": 13}

@@ -1,4 +1,4 @@
-"""Notifications whole, on PostgreSQL, with a mail server and a webhook receiver; only Kafka is left out."""
+"""The whole service on PostgreSQL, with a mail server and a webhook receiver; only Kafka is left out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook
 
 from services.notifications.app import notifications_service
+from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
-from services.notifications.domain.state import Endpoints
 from services.notifications.settings import NotificationsSettings
-from services.notifications.storage import metadata, read_endpoints, read_thread
+from services.notifications.storage import metadata, read_endpoints, read_notification_log
 from shared.contracts.checkout import OrderCompleted
 from shared.core import MESSAGES, Message, derived_id
 from shared.shell.http.api import ShellHttpApi
@@ -36,9 +36,10 @@ from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
 from shared.shell.shell import Shell
 from tests.integration.conftest import NewDatabase
-from tests.integration.test_notification_gateways import Mailbox, Receiver, mail_server
+from tests.integration.test_notifications_smtp import Mailbox, mail_server
+from tests.integration.test_notifications_webhooks import Receiver
 from tests.integration.test_shell_on_postgres import Collected, NoSource
-from tests.unit.notifications.conversation import PAID, STORE, placed
+from tests.unit.notifications.examples import PAID, STORE, placed
 
 TOKEN = "a-token-for-this-test"
 _ids = (derived_id(UUID(int=11), n, datetime.now(UTC)) for n in count(1))
@@ -73,7 +74,7 @@ class Running:
     http: aiohttp.ClientSession
     clock: MovableClock
 
-    async def told(self, key: str, *messages: Message) -> None:
+    async def hear(self, key: str, *messages: Message) -> None:
         await self.shell.batcher.handle([Inbound(new_id(), key, message) for message in messages])
 
     async def ask(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, Any]:
@@ -82,18 +83,18 @@ class Running:
             return response.status, json.loads(await response.read())
 
     async def at_rest(self, key: str) -> dict[str, Any]:
-        """What was told about an order, once nothing is pending any more."""
+        """An order's notifications, once none is pending."""
         for _ in range(300):
-            status, told = await self.ask("GET", f"/orders/{key}/notifications")
-            states = [one["state"] for one in (*told.get("mails", ()), *told.get("webhooks", ()))]
+            status, shown = await self.ask("GET", f"/orders/{key}/notifications")
+            states = [one["state"] for one in (*shown.get("mails", ()), *shown.get("webhooks", ()))]
             if status == 200 and "pending" not in states:
-                assert isinstance(told, dict)
-                return told
+                assert isinstance(shown, dict)
+                return shown
             await asyncio.sleep(0.02)
-        raise AssertionError(told)
+        raise AssertionError(shown)
 
     async def commands(self, type: str) -> list[tuple[str, Any]]:
-        """Commands that notifications sent to itself, by key; Kafka would hand them on."""
+        """Commands that notifications sent to itself, by key; Kafka would deliver them."""
         for _ in range(200):
             rows = [row for row in self.sink.rows if dict(json.loads(row.headers))["ce_type"] == type]
             if rows:
@@ -168,46 +169,46 @@ def _settings(url: str, smtp_port: int) -> NotificationsSettings:
     )
 
 
-async def test_the_migration_makes_the_tables_that_the_code_uses(running: Running) -> None:
+async def test_the_migration_creates_the_tables_that_the_code_uses(running: Running) -> None:
     columns = "select table_name || '.' || column_name from information_schema.columns where table_schema = 'public'"
     async with running.engine.connect() as connection:
         there = set((await connection.execute(sa.text(columns))).scalars())
     assert {f"{table.name}.{column.name}" for table in metadata.sorted_tables for column in table.columns} <= there
 
 
-async def test_an_order_is_mailed_posted_and_shown_in_feeds(running: Running) -> None:
+async def test_an_order_brings_emails_webhook_deliveries_and_feed_entries(running: Running) -> None:
     status, made = await running.ask(
         "POST", f"/stores/{STORE.id}/webhooks", {"url": running.receiver.url, "events": ["order.received"]}, "one"
     )
     assert status == 201 and made["secret"].startswith("whsec_")
-    await running.told("o-1", placed(), PAID)
-    told = await running.at_rest("o-1")
+    await running.hear("o-1", placed(), PAID)
+    shown = await running.at_rest("o-1")
 
-    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
-    assert sorted(str(mail["To"]) for mail in running.mailbox.mails) == ["ada@example.com", "staff@northwind.example"]
+    assert [mail["state"] for mail in shown["mails"]] == ["sent", "sent"]
+    assert sorted(str(mail["To"]) for mail in running.mailbox.emails) == ["ada@example.com", "staff@northwind.example"]
     ((headers, body),) = running.receiver.requests
     payload = Webhook(made["secret"]).verify(body, {name.lower(): value for name, value in headers.items()})
     assert payload["data"]["order_number"] == "ORD-ABCDEFGH12"
-    (hook,) = told["webhooks"]
+    (hook,) = shown["webhooks"]
     assert (hook["state"], hook["attempts"], hook["log"][0]["result"]) == ("delivered", 1, "HTTP 204")
 
     assert sorted(kind for kind, _ in await running.emitted()) == ["email.sent", "email.sent", "webhook.delivered"]
-    thread, endpoints = await read_thread(running.engine, "o-1"), await read_endpoints(running.engine, STORE.id)
-    assert thread and list(broken(thread, endpoints, at_rest=True)) == []
-    assert "whsec_" not in json.dumps(told)
+    log, endpoints = await read_notification_log(running.engine, "o-1"), await read_endpoints(running.engine, STORE.id)
+    assert log and list(broken(log, endpoints, at_rest=True)) == []
+    assert "whsec_" not in json.dumps(shown)
 
-    _, feed = await running.ask("GET", f"/feeds/{told['feeds']['customer']}")
+    _, feed = await running.ask("GET", f"/feeds/{shown['feeds']['customer']}")
     assert feed["unread"] == 2 and {entry["kind"] for entry in feed["entries"]} == {"order_placed", "order_paid"}
 
 
 async def test_a_secret_is_shown_once(running: Running) -> None:
-    wish = {"url": running.receiver.url, "events": ["order.received"]}
+    request = {"url": running.receiver.url, "events": ["order.received"]}
     path = f"/stores/{STORE.id}/webhooks"
-    _, made = await running.ask("POST", path, wish, "one")
-    status, again = await running.ask("POST", path, wish, "one")
+    _, made = await running.ask("POST", path, request, "one")
+    status, again = await running.ask("POST", path, request, "one")
     assert (status, again["endpoint"], again["secret"], again["duplicate"]) == (200, made["endpoint"], None, True)
 
-    status, other = await running.ask("POST", path, {**wish, "events": ["order.completed"]}, "one")
+    status, other = await running.ask("POST", path, {**request, "events": ["order.completed"]}, "one")
     assert (status, other["code"]) == (422, "idempotency_key_reused")
     _, listing = await running.ask("GET", path)
     assert [hook["endpoint"] for hook in listing["webhooks"]] == [made["endpoint"]]
@@ -216,20 +217,20 @@ async def test_a_secret_is_shown_once(running: Running) -> None:
     assert status == 400 and {problem["field"] for problem in wrong["problems"]} >= {"url", "events.0"}
 
 
-async def test_endpoints_are_paused_resumed_and_removed_and_what_was_held_back_is_replayed(running: Running) -> None:
+async def test_endpoints_are_paused_resumed_and_removed_and_paused_deliveries_are_replayed(running: Running) -> None:
     path = f"/stores/{STORE.id}/webhooks"
     _, made = await running.ask("POST", path, {"url": running.receiver.url, "events": ["order.completed"]}, "one")
     endpoint = f"{path}/{made['endpoint']}"
     assert (await running.ask("POST", f"{endpoint}/pause", {"reason": "moving"}, "pause"))[0] == 202
-    await running.told("o-1", placed(), PAID, OrderCompleted())
-    told = await running.at_rest("o-1")
-    assert [hook["state"] for hook in told["webhooks"]] == ["paused"]
+    await running.hear("o-1", placed(), PAID, OrderCompleted())
+    shown = await running.at_rest("o-1")
+    assert [hook["state"] for hook in shown["webhooks"]] == ["paused"]
 
     await running.ask("POST", f"{endpoint}/resume", None, "resume")
     await asyncio.sleep(1.05)  # the gateway remembers endpoints for a second
     assert (await running.ask("POST", "/orders/o-1/webhooks/replay", {}, "replay"))[0] == 202
-    told = await running.at_rest("o-1")
-    assert [hook["state"] for hook in told["webhooks"]] == ["delivered"]
+    shown = await running.at_rest("o-1")
+    assert [hook["state"] for hook in shown["webhooks"]] == ["delivered"]
     status, refused = await running.ask("POST", "/orders/o-1/webhooks/replay", {}, "replay again")
     assert (status, refused["code"]) == (409, "nothing_to_replay")
 
@@ -239,7 +240,7 @@ async def test_endpoints_are_paused_resumed_and_removed_and_what_was_held_back_i
 
 
 async def test_a_feed_is_read_marked_archived_and_paged(running: Running) -> None:
-    await running.told("o-1", placed(), PAID, OrderCompleted())
+    await running.hear("o-1", placed(), PAID, OrderCompleted())
     recipient = (await running.at_rest("o-1"))["feeds"]["customer"]
     _, page = await running.ask("GET", f"/feeds/{recipient}?limit=2")
     _, rest = await running.ask("GET", f"/feeds/{recipient}?limit=2&before={page['next']}")
@@ -257,7 +258,7 @@ async def test_a_feed_is_read_marked_archived_and_paged(running: Running) -> Non
         assert (await running.ask("GET", f"/feeds/{recipient}{wrong}"))[0] == 400
 
 
-async def test_a_feed_is_followed_live_and_taken_up_where_it_broke_off(running: Running) -> None:
+async def test_a_feed_is_streamed_and_continued_where_it_was_interrupted(running: Running) -> None:
     async def until(response: aiohttp.ClientResponse, wanted: int) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
         name = ""
@@ -272,9 +273,9 @@ async def test_a_feed_is_followed_live_and_taken_up_where_it_broke_off(running: 
 
     async with asyncio.timeout(10), running.http.get("/feeds/northwind~staff/stream") as response:
         assert response.content_type == "text/event-stream"
-        await running.told("o-1", placed(), PAID)
+        await running.hear("o-1", placed(), PAID)
         (first,) = await until(response, 1)
-    await running.told("o-2", placed(), PAID)
+    await running.hear("o-2", placed(), PAID)
     again = {"Last-Event-ID": first["id"]}
     async with asyncio.timeout(10), running.http.get("/feeds/northwind~staff/stream", headers=again) as response:
         (second,) = await until(response, 1)
@@ -282,19 +283,19 @@ async def test_a_feed_is_followed_live_and_taken_up_where_it_broke_off(running: 
     await running.at_rest("o-2")
 
 
-async def test_an_order_that_nobody_was_told_about_is_not_found(running: Running) -> None:
+async def test_the_notifications_of_an_unknown_order_are_not_found(running: Running) -> None:
     assert (await running.ask("GET", "/orders/o-9/notifications"))[0] == 404
     async with running.http.get("/feeds/northwind~staff", headers={"Authorization": "Bearer wrong"}) as response:
         assert response.status == 401
 
 
-async def test_lost_mails_are_listed_settled_and_sent_again_one_or_all_of_a_period(running: Running) -> None:
+async def test_lost_emails_are_listed_settled_and_resent_one_or_all_of_a_period(running: Running) -> None:
     running.mailbox.data = ["554 spam"] * 4
     for order in ("o-1", "o-2"):
-        await running.told(order, placed(), PAID)
-        told = await running.at_rest(order)
-        assert [mail["state"] for mail in told["mails"]] == ["failed", "failed"]
-        assert all("554" in mail["text"] and mail["at"] for mail in told["mails"])
+        await running.hear(order, placed(), PAID)
+        shown = await running.at_rest(order)
+        assert [mail["state"] for mail in shown["mails"]] == ["failed", "failed"]
+        assert all("554" in mail["text"] and mail["at"] for mail in shown["mails"])
 
     lost = f"/stores/{STORE.id}/lost"
     _, listed = await running.ask("GET", lost)
@@ -305,12 +306,12 @@ async def test_lost_mails_are_listed_settled_and_sent_again_one_or_all_of_a_peri
         ("o-2", "new_order"),
     ]
     first, second = listed["lost"][0]["message"], listed["lost"][1]["message"]
-    wish = {"message": second, "outcome": "sent", "reason": "It is in the inbox."}
-    assert (await running.ask("POST", "/orders/o-1/mails/settle", wish, "settle"))[0] == 202
+    request = {"message": second, "outcome": "sent", "reason": "It is in the inbox."}
+    assert (await running.ask("POST", "/orders/o-1/mails/settle", request, "settle"))[0] == 202
     assert (await running.ask("POST", "/orders/o-1/mails/resend", {"messages": [first]}, "one"))[0] == 202
-    told = await running.at_rest("o-1")
-    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
-    assert [mail["Message-ID"] for mail in running.mailbox.mails] == [first]
+    shown = await running.at_rest("o-1")
+    assert [mail["state"] for mail in shown["mails"]] == ["sent", "sent"]
+    assert [mail["Message-ID"] for mail in running.mailbox.emails] == [first]
     status, refused = await running.ask("POST", "/orders/o-1/mails/resend", {"messages": [first]}, "again")
     assert (status, refused["code"]) == (409, "not_lost")
 
@@ -323,30 +324,30 @@ async def test_lost_mails_are_listed_settled_and_sent_again_one_or_all_of_a_peri
     commands = await running.commands("mail.resend")
     assert [(key, len(command.messages)) for key, command in commands] == [("o-2", 1), ("o-2", 1)]
     for key, command in commands:
-        await running.told(key, command)
-    told = await running.at_rest("o-2")
-    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
+        await running.hear(key, command)
+    shown = await running.at_rest("o-2")
+    assert [mail["state"] for mail in shown["mails"]] == ["sent", "sent"]
     assert (await running.ask("GET", lost))[1]["lost"] == []
 
 
-async def test_a_login_that_the_mail_server_refuses_loses_no_mail_and_is_said(running: Running) -> None:
+async def test_a_login_that_the_mail_server_refuses_is_reported_and_loses_no_email(running: Running) -> None:
     running.mailbox.rcpt = "530 log in first"
-    await running.told("o-1", placed(), PAID)
+    await running.hear("o-1", placed(), PAID)
     for _ in range(200):
-        _, told = await running.ask("GET", "/orders/o-1/notifications")
-        if all((mail["waiting"] or {}).get("error") for mail in told["mails"]):
+        _, shown = await running.ask("GET", "/orders/o-1/notifications")
+        if all((mail["waiting"] or {}).get("error") for mail in shown["mails"]):
             break
         await asyncio.sleep(0.05)
-    assert [mail["state"] for mail in told["mails"]] == ["pending", "pending"]
-    assert {mail["waiting"]["attempts"] for mail in told["mails"]} == {0}, "no call counts"
-    assert any("ORDERBUS_SMTP__USERNAME" in mail["waiting"]["error"] for mail in told["mails"])
+    assert [mail["state"] for mail in shown["mails"]] == ["pending", "pending"]
+    assert {mail["waiting"]["attempts"] for mail in shown["mails"]} == {0}, "no call counts"
+    assert any("ORDERBUS_SMTP__USERNAME" in mail["waiting"]["error"] for mail in shown["mails"])
     running.mailbox.rcpt = ""
     for _ in range(5):
         running.clock.move(minutes=5)
         await asyncio.sleep(0.5)
-    told = await running.at_rest("o-1")
-    assert [mail["state"] for mail in told["mails"]] == ["sent", "sent"]
-    customers = [mail for mail in running.mailbox.mails if mail["To"] == "ada@example.com"]
+    shown = await running.at_rest("o-1")
+    assert [mail["state"] for mail in shown["mails"]] == ["sent", "sent"]
+    customers = [mail for mail in running.mailbox.emails if mail["To"] == "ada@example.com"]
     assert "ORDERBUS" not in str(customers[0])
-    _, feed = await running.ask("GET", f"/feeds/{told['feeds']['customer']}")
+    _, feed = await running.ask("GET", f"/feeds/{shown['feeds']['customer']}")
     assert "ORDERBUS" not in json.dumps(feed)

@@ -1,5 +1,5 @@
-"""One webhook receiver that takes connections and never answers, beside one that is well: through notifications' HTTP
-edge, on PostgreSQL, with real sockets."""
+"""One webhook receiver that accepts connections but never answers, next to a healthy one: through notifications' HTTP
+API, on PostgreSQL, with real sockets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.notifications.storage import StoredLost, read_thread
+from services.notifications.storage import StoredLost, read_notification_log
 from shared.shell.inbound.message import Inbound
 from tests.integration.test_notifications_service import Running, new_id, running
-from tests.unit.notifications.conversation import STORE, placed
+from tests.unit.notifications.examples import STORE, placed
 
 __all__ = ["running"]
 
@@ -65,9 +65,9 @@ async def states(running: Running, endpoint: str) -> Counter[str]:
     """How many deliveries to an endpoint are in which state."""
     found: Counter[str] = Counter()
     for number in range(ORDERS):
-        thread = await read_thread(running.engine, f"o-{number}")
-        assert thread
-        found.update(posting.state for posting in thread.postings if posting.endpoint == endpoint)
+        log = await read_notification_log(running.engine, f"o-{number}")
+        assert log
+        found.update(delivery.state for delivery in log.deliveries if delivery.endpoint == endpoint)
     return found
 
 
@@ -82,13 +82,13 @@ async def eventually(running: Running, endpoint: str, wanted: Counter[str], seco
 
 
 async def register(running: Running, url: str, name: str) -> str:
-    wish = {"url": url, "events": ["order.created"]}
-    status, made = await running.ask("POST", f"/stores/{STORE.id}/webhooks", wish, name)
+    request = {"url": url, "events": ["order.created"]}
+    status, made = await running.ask("POST", f"/stores/{STORE.id}/webhooks", request, name)
     assert status == 201
     return str(made["endpoint"])
 
 
-async def test_a_silent_receiver_holds_up_only_itself_and_what_waits_says_why(running: Running) -> None:
+async def test_a_silent_receiver_delays_no_other_and_pending_deliveries_say_why(running: Running) -> None:
     async with silent_receiver() as silent:
         mute = await register(running, silent.url, "mute")
         well = await register(running, running.receiver.url, "well")
@@ -108,7 +108,7 @@ async def test_a_silent_receiver_holds_up_only_itself_and_what_waits_says_why(ru
                 break
         await eventually(running, mute, Counter(delivered=ORDERS), 30)
     assert len(silent.posts) == ORDERS
-    assert await StoredLost(running.engine).page(STORE.id, "lost_postings", "", 10) == []
+    assert await StoredLost(running.engine).page(STORE.id, "lost_deliveries", "", 10) == []
 
 
 async def shows_why_it_waits(running: Running, endpoint: str) -> None:

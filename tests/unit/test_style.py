@@ -34,7 +34,6 @@ NOT_YET: tuple[str, ...] = (
     "docs/adr/0018-",
     "docs/adr/0020-",
     "docs/architecture.md",
-    "services/notifications/",
     "services/payments/",
     "tests/benchmarks/growth.py",
     "tests/e2e/test_command_line.py",

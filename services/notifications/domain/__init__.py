@@ -1,7 +1,7 @@
-"""Who is told what, and how. Pure: no I/O, no clock, no random numbers."""
+"""The rules of notifications: who is notified of what, and how. Pure: no I/O, no clock, no random numbers."""
 
-from services.notifications.domain import arrivals, lost, mail_outcomes  # their handlers complete the two cores
-from services.notifications.domain.endpoints import endpoints
-from services.notifications.domain.threads import threads
+from services.notifications.domain import email, lost_messages, order_events, webhook_delivery  # noqa: F401
+from services.notifications.domain.endpoint import endpoints
+from services.notifications.domain.notification_log import notification_logs
 
-__all__ = ["arrivals", "endpoints", "lost", "mail_outcomes", "threads"]
+CORES = (notification_logs, endpoints)

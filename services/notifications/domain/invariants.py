@@ -1,4 +1,4 @@
-"""What always holds of an order's notifications. Tests, the simulation and `orderbus check` ask these."""
+"""What always holds of an order's notifications. Tests, the simulation and `orderbus check` ask it."""
 
 from __future__ import annotations
 
@@ -6,76 +6,75 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
-from services.notifications.domain import mails, webhooks
+from services.notifications.domain.email_draft import TEMPLATES
+from services.notifications.domain.endpoint import Endpoints
+from services.notifications.domain.notification_log import Email, NotificationLog, WebhookDelivery
 from services.notifications.domain.operations import PostWebhook, SendEmail
-from services.notifications.domain.state import LOST, NOT_DELIVERED, Endpoints, NotificationLog
+from services.notifications.domain.webhook_event import subscriptions
 
-BESIDE = timedelta(seconds=5)
-"""An endpoint registered this shortly before a fact may or may not have been seen by it."""
-CLOCKS = timedelta(minutes=1)
+SAME_TIME = timedelta(seconds=5)
+"""An endpoint registered this shortly before a fact may or may not get its events."""
+CLOCK_SKEW = timedelta(minutes=1)
 """By which the clocks of two workers may differ."""
 
 
-def broken(thread: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = False) -> Iterator[str]:
-    """The rules that one order's notifications break, in words. `at_rest`: nothing should be pending any more."""
-    yield from _absent_mails(thread)
-    yield from _absent_postings(thread, endpoints)
-    yield from _given_up_early(thread)
-    yield from _without_reason(thread)
-    ids = [*(mail.id for mail in thread.mails), *(posting.id for posting in thread.postings)]
-    yield from (f"the message id {id} is used {n} times" for id, n in Counter(ids).items() if n > 1)
+def broken(log: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = False) -> Iterator[str]:
+    """Each rule that an order's notifications break, as a sentence. `at_rest`: nothing should be in progress."""
+    yield from _wrong_emails(log)
+    yield from _wrong_deliveries(log, endpoints)
+    yield from _ended_early(log)
+    yield from _without_reason(log)
+    ids = Counter(message.id for message in log.messages)
+    yield from (f"message id {id} is used {times} times" for id, times in ids.items() if times > 1)
     if at_rest:
-        yield from (f"mail {m.template} ({m.fact}) is still pending" for m in thread.mails if m.state == "pending")
-        yield from (
-            f"{p.event} ({p.fact}) to endpoint {p.endpoint} is still pending"
-            for p in thread.postings
-            if p.state == "pending"
-        )
+        yield from (f"{_name(message)} is pending" for message in log.messages if message.state == "pending")
 
 
-def _absent_mails(thread: NotificationLog) -> Iterator[str]:
-    there = Counter((mail.fact, mail.template) for mail in thread.mails)
-    wanted = Counter((fact.name, template) for fact in thread.facts for template in mails.TEMPLATES.get(fact.kind, ()))
-    yield from (f"mail {template} ({fact}) is absent" for fact, template in wanted - there)
-    yield from (f"mail {template} ({fact}) was sent more than once" for fact, template in there - wanted)
+def _wrong_emails(log: NotificationLog) -> Iterator[str]:
+    found = Counter((email.fact, email.template) for email in log.emails)
+    due = Counter((fact.name, template) for fact in log.facts for template in TEMPLATES.get(fact.kind, ()))
+    yield from (f"email {template} ({fact}) is missing" for fact, template in due - found)
+    yield from (f"email {template} ({fact}) was sent more than once" for fact, template in found - due)
 
 
-def _absent_postings(thread: NotificationLog, endpoints: Endpoints | None) -> Iterator[str]:
-    there = Counter((posting.fact, posting.event, posting.endpoint) for posting in thread.postings)
-    for fact in thread.facts:
-        for event, endpoint in webhooks.due(fact, endpoints):
-            if endpoint.since <= fact.at - BESIDE and (fact.name, event, endpoint.id) not in there:
-                yield f"{event} ({fact.name}) to endpoint {endpoint.id} is absent"
-    yield from (f"{event} ({fact}) is posted twice to {to}" for (fact, event, to), n in there.items() if n > 1)
+def _wrong_deliveries(log: NotificationLog, endpoints: Endpoints | None) -> Iterator[str]:
+    found = Counter((delivery.fact, delivery.event, delivery.endpoint) for delivery in log.deliveries)
+    for fact in log.facts:
+        for event, endpoint in subscriptions(fact, endpoints):
+            if endpoint.since <= fact.at - SAME_TIME and (fact.name, event, endpoint.id) not in found:
+                yield f"{event} ({fact.name}) to endpoint {endpoint.id} is missing"
+    yield from (f"{event} ({fact}) is delivered twice to {to}" for (fact, event, to), n in found.items() if n > 1)
 
 
-def _given_up_early(thread: NotificationLog) -> Iterator[str]:
-    """What was given up was really tried, over all its time."""
-    facts = {fact.name: fact.at for fact in thread.facts}
-    ended = [
+def _ended_early(log: NotificationLog) -> Iterator[str]:
+    """What timed out was really tried, until its time was over."""
+    facts = {fact.name: fact.at for fact in log.facts}
+    timed_out: list[tuple[Email | WebhookDelivery, timedelta | None]] = [
         *(
-            (f"mail {m.template} ({m.fact})", m.fact, m.attempts, m.at, SendEmail.give_up_after)
-            for m in thread.mails
-            if m.state == "failed" and m.code == "gave_up"
+            (email, SendEmail.give_up_after)
+            for email in log.emails
+            if email.state == "failed" and email.code == "gave_up"
         ),
-        *(
-            (f"{p.event} ({p.fact}) to endpoint {p.endpoint}", p.fact, p.attempts, p.at, PostWebhook.give_up_after)
-            for p in thread.postings
-            if p.state == "exhausted"
-        ),
+        *((delivery, PostWebhook.give_up_after) for delivery in log.deliveries if delivery.state == "exhausted"),
     ]
-    for what, fact, attempts, at, bound in ended:
-        if not attempts:
-            yield f"{what} was given up without one try"
-        elif at is None or bound is None or at - facts[fact] < bound - CLOCKS:
-            yield f"{what} was given up before its time"
+    for one, time in timed_out:
+        if not one.attempts:
+            yield f"{_name(one)} timed out without one attempt"
+        elif one.at is None or time is None or one.at - facts[one.fact] < time - CLOCK_SKEW:
+            yield f"{_name(one)} timed out before its time"
 
 
-def _without_reason(thread: NotificationLog) -> Iterator[str]:
-    """Whatever did not arrive, or waits for another try, says why; and a lost mail can be sent again."""
-    for mail in thread.mails:
-        if (mail.state in LOST or mail.next) and not (mail.text and mail.content):
-            yield f"mail {mail.template} ({mail.fact}) is {mail.state} and does not say why, or cannot be sent again"
-    for posting in thread.postings:
-        if posting.state in NOT_DELIVERED and not posting.text:
-            yield f"{posting.event} ({posting.fact}) to endpoint {posting.endpoint} is {posting.state} without a reason"
+def _without_reason(log: NotificationLog) -> Iterator[str]:
+    """What is lost or in doubt says why, and an email can be sent again."""
+    for email in log.emails:
+        if (email.is_lost or email.in_doubt) and not (email.text and email.call):
+            yield f"{_name(email)} is {email.state}, but does not say why or cannot be sent again"
+    for delivery in log.deliveries:
+        if delivery.is_lost and not delivery.text:
+            yield f"{_name(delivery)} is {delivery.state} without a reason"
+
+
+def _name(one: Email | WebhookDelivery) -> str:
+    if isinstance(one, Email):
+        return f"email {one.template} ({one.fact})"
+    return f"{one.event} ({one.fact}) to endpoint {one.endpoint}"

@@ -1,24 +1,19 @@
-"""The calls to the outside that notifications wants, and the rows that it only ever adds."""
+"""The calls to the outside that notifications requests, and its timer."""
 
 from __future__ import annotations
 
 from dataclasses import field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Literal
-from uuid import UUID
+from typing import Any, Literal
 
-from services.notifications.domain.state import Audience
-from shared.core import FailedOutcome, Operation, Outcome, Record, TimerMessage, UnresolvedOutcome
+from shared.core import Operation, Outcome, TimerMessage
+
+Audience = Literal["customer", "staff"]
 
 
-class SendEmail(Operation):
-    """Hand one mail to the mail server. Not safe to repeat, and SMTP has no books to look into: who is in doubt ends as
-    `Unresolved`, and `mail_outcomes` decides about a repetition."""
-
-    timeout: ClassVar[float] = 60.0
-    first_retry: ClassVar[float] = 2.0
-    longest_retry: ClassVar[float] = 900.0
-    give_up_after: ClassVar[timedelta | None] = timedelta(hours=24)
+class SendEmail(Operation, timeout=60.0, first_retry=2.0, longest_retry=900.0, give_up_after=timedelta(hours=24)):
+    """Hand one email to the mail server. SMTP cannot be asked what was sent, so a call whose answer is lost ends as
+    `Unresolved`; `email.py` decides whether to send it again."""
 
     message_id: str
     """`<…@sender's domain>`."""
@@ -30,7 +25,7 @@ class SendEmail(Operation):
     reply_to: str
     subject: str
     at: datetime
-    """The mail's Date: when what it tells of was decided."""
+    """The email's Date: when the fact that it reports was decided."""
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     """What the template shows: texts, lists and dicts of texts."""
 
@@ -41,24 +36,21 @@ class SendEmail(Operation):
         return self.message_id
 
     class Done(Outcome):
-        """The mail server took it."""
-
-    class Failed(FailedOutcome):
-        """The mail server refused it for good, or did not take it in all its time."""
-
-    class Unresolved(UnresolvedOutcome):
-        """An attempt got no answer; it may have been sent."""
+        """The mail server accepted it."""
 
 
-class PostWebhook(Operation):
-    """Post one event to one endpoint. The gateway reads URL and secret from the endpoint's row: they may change while
-    it is tried, and a secret has no place in a queue. Receivers know repetitions by the `webhook-id`."""
+class PostWebhook(
+    Operation,
+    timeout=10.0,
+    first_retry=5.0,
+    longest_retry=4 * 3600.0,
+    give_up_after=timedelta(days=3),
+    safe_to_repeat=True,
+):
+    """Post one event to one endpoint. The gateway reads URL and secret from the endpoint's row: they may change between
+    attempts, and a secret must not be in a queue. Receivers know repetitions by the `webhook-id`.
 
-    timeout: ClassVar[float] = 10.0
-    first_retry: ClassVar[float] = 5.0
-    longest_retry: ClassVar[float] = 4 * 3600.0
-    give_up_after: ClassVar[timedelta | None] = timedelta(days=3)
-    safe_to_repeat: ClassVar[bool] = True
+    Fails with code `gone` when the endpoint answers 410, and with `paused` or `removed` when nothing was sent."""
 
     message_id: str
     """`msg_…`, the `webhook-id`."""
@@ -69,7 +61,7 @@ class PostWebhook(Operation):
     """The JSON body, byte for byte the same in every attempt and replay."""
 
     def destination(self) -> str:
-        """Of each endpoint, so that a silent one holds up nobody but itself."""
+        """One per endpoint, so that an endpoint that does not answer delays no other."""
         return endpoint_destination(self.store, self.endpoint)
 
     def about(self) -> str:
@@ -80,22 +72,12 @@ class PostWebhook(Operation):
 
         status: int
 
-    class Failed(FailedOutcome):
-        """`gone` (it answered 410), `paused` or `removed` (nothing was sent); else it was not taken in all its time."""
 
-    class Unresolved(UnresolvedOutcome):
-        """An attempt got no answer, and none later was taken."""
-
-
-class FindLost(Operation):
-    """Find the lost mails, or the webhook deliveries that did not arrive, of a store and a period: a page of orders."""
-
-    longest_retry: ClassVar[float] = 60.0
-    give_up_after: ClassVar[timedelta | None] = None
-    safe_to_repeat: ClassVar[bool] = True
+class FindLost(Operation, longest_retry=60.0, give_up_after=None, safe_to_repeat=True):
+    """Find a store's lost emails or webhook deliveries of a period: one page of orders."""
 
     store: str
-    what: Literal["mails", "webhooks"]
+    what: Literal["emails", "deliveries"]
     since: datetime
     until: datetime
     """Lost at or after `since`, and before `until`."""
@@ -113,15 +95,9 @@ class FindLost(Operation):
         next: str | None = None
         """`after` of the next page; None: this was the last one."""
 
-    class Failed(FailedOutcome):
-        pass
 
-    class Unresolved(UnresolvedOutcome):
-        pass
-
-
-class SendAgain(TimerMessage):
-    """Time to send a mail again of which nobody knows whether it went out."""
+class RepetitionDue(TimerMessage):
+    """Send an email in doubt again."""
 
     message: str
 
@@ -129,45 +105,3 @@ class SendAgain(TimerMessage):
 def endpoint_destination(store: str, endpoint: str) -> str:
     """The name under which an endpoint is paused and resumed."""
     return f"webhook:{store}:{endpoint}"
-
-
-class FeedEntry(Record):
-    """One entry of a recipient's in-app feed."""
-
-    key: str
-    """The recipient: see `feed.py`."""
-    id: UUID
-    order_id: str
-    number: str
-    kind: str
-    title: str
-    text: str
-    link: str | None
-    at: datetime
-
-
-class MailAttempt(Record):
-    """One try to send a mail that did not succeed. Written when a round of tries has ended."""
-
-    key: str
-    """The order."""
-    id: UUID
-    message: str
-    """The Message-ID."""
-    at: datetime
-    result: str
-
-
-class WebhookDeliveryAttempt(Record):
-    """One attempt at a webhook delivery: the delivery log. Written when a round of attempts has ended."""
-
-    key: str
-    """The order."""
-    id: UUID
-    message: str
-    endpoint: str
-    event: str
-    at: datetime
-    delivered: bool
-    result: str
-    """`HTTP 204`, or what went wrong."""

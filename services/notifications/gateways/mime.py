@@ -1,7 +1,7 @@
-"""A mail's bytes: headers and multipart/alternative (RFC 5322, 2045-2047), built directly.
+"""An email's bytes: headers and multipart/alternative (RFC 5322, 2045-2047), built directly.
 
-The standard library's email.message.EmailMessage does the same in 1.3 ms a mail, measured; this in 0.02. It is right
-for what orderbus sends and for nothing else: no attachments, one recipient.
+The standard library's email.message.EmailMessage takes 1.3 ms per email, measured; this takes 0.02. It does what
+orderbus needs and nothing else: no attachments, one recipient.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _WORD_BYTES = 42
 """UTF-8 bytes that fit into one encoded word: 56 base64 characters, with its frame below 75 (RFC 2047, 2)."""
 
 
-def compose(mail: SendEmail, text: str, html: str) -> bytes:
+def compose(email: SendEmail, text: str, html: str) -> bytes:
     """The message. Whatever the values contain, no header can end early or begin another."""
-    boundary = "=_" + re.sub(r"[^0-9a-zA-Z]", "", mail.message_id)[:40]  # "=_" is in no quoted-printable text
+    boundary = "=_" + re.sub(r"[^0-9a-zA-Z]", "", email.message_id)[:40]  # "=_" is in no quoted-printable text
     headers = (
-        f"Date: {format_datetime(mail.at)}\n"
-        f"From: {mailbox(mail.sender_name, mail.sender)}\n"
-        f"To: {mailbox('', mail.to)}\n"
-        f"Reply-To: {mailbox('', mail.reply_to)}\n"
-        f"Subject: {unstructured(mail.subject)}\n"
-        f"Message-ID: {printable(mail.message_id)}\n"
+        f"Date: {format_datetime(email.at)}\n"
+        f"From: {mailbox(email.sender_name, email.sender)}\n"
+        f"To: {mailbox('', email.to)}\n"
+        f"Reply-To: {mailbox('', email.reply_to)}\n"
+        f"Subject: {unstructured(email.subject)}\n"
+        f"Message-ID: {printable(email.message_id)}\n"
         "Auto-Submitted: auto-generated\n"
         "MIME-Version: 1.0\n"
         f'Content-Type: multipart/alternative; boundary="{boundary}"\n\n'
@@ -42,7 +42,7 @@ def compose(mail: SendEmail, text: str, html: str) -> bytes:
 
 
 def part(kind: str, body: bytes) -> bytes:
-    """One alternative: as it is where every transport takes it, else quoted-printable."""
+    """One alternative: as it is if every transport accepts it, else quoted-printable."""
     plain = body.isascii() and max(map(len, body.splitlines()), default=0) <= LONGEST_LINE and b"\x00" not in body
     encoding = b"7bit" if plain else b"quoted-printable"
     encoded = body if plain else binascii.b2a_qp(body.replace(b"\r\n", b"\n"), istext=True)
@@ -51,7 +51,7 @@ def part(kind: str, body: bytes) -> bytes:
 
 
 def mailbox(name: str, address: str) -> str:
-    """`"Name" <address>`; a domain with other than ASCII letters becomes its xn-- form."""
+    """`"Name" <address>`; a domain that is not ASCII becomes its xn-- form."""
     local, _, domain = printable(address).rpartition("@")
     return f"{phrase(name)}<{local}@{ascii_domain(domain)}>"
 

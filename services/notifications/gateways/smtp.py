@@ -1,7 +1,7 @@
-"""Mails by SMTP (RFC 5321), over a few connections that are kept open.
+"""Emails by SMTP (RFC 5321), over a few connections that are kept open.
 
-Once the mail itself has begun to flow (DATA), a lost connection or a time-out leaves everybody in doubt: SMTP has no
-books to look into. `domain/mail_outcomes.py` decides what to do then.
+Once the email's text is being sent (DATA), a lost connection or a time-out leaves the email in doubt: SMTP cannot be
+asked what it has accepted. `domain/email.py` decides what to do then.
 """
 
 from __future__ import annotations
@@ -21,141 +21,141 @@ import structlog
 from jinja2 import TemplateError
 
 from services.notifications.domain.operations import SendEmail
-from services.notifications.gateways.letters import Letters
 from services.notifications.gateways.mime import ascii_domain
+from services.notifications.gateways.templates import EmailTemplates
 from services.notifications.settings import SmtpSettings
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 
 log = structlog.get_logger(__name__)
 
 STALE = 20.0
-"""Seconds without use after which a connection is asked (NOOP) before it gets a mail."""
+"""Seconds without use after which a connection is probed (NOOP) before an email is sent over it."""
 PER_CONNECTION = 500
-"""Mails after which a connection is made anew: some servers bound it, and load balancers get to choose again."""
-TURN = 15.0
-"""Seconds that a mail waits for a connection before it goes back to the queue."""
+"""Emails after which a connection is replaced: some servers limit them, and load balancers can choose again."""
+CONNECTION_WAIT = 15.0
+"""Seconds that an email waits for a connection before it goes back to the queue."""
 LATER = 5.0
-"""Seconds after which a mail that was not tried comes again."""
+"""Seconds after which an email that was not tried is tried again."""
 DOWN = 1.0
-"""Seconds for which nobody else tries after a connection could not be made."""
+"""Seconds without a new attempt after a connection could not be made."""
 
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>,;]+@[^\s\x00-\x1f\x7f@<>,;]+")
 
 
 class AnswerLost(Exception):
-    """The mail was on its way, and its answer never came."""
+    """The email was sent, and the server's answer to it was lost."""
 
 
 @dataclass(slots=True)
-class Line:
+class Connection:
     """An open connection."""
 
     client: aiosmtplib.SMTP
     used_at: float
-    mails: int = 0
+    emails: int = 0
 
 
-class SmtpMails:
-    """Performs SendEmail. 4xx answers and trouble with the connection are tried again, 5xx are final. What keeps every
-    mail from being sent (login, TLS, the server's name) is the operator's fault."""
+class SmtpEmails:
+    """Performs SendEmail. 4xx answers and connection errors are retried, 5xx answers are final. What prevents every
+    email from being sent (login, TLS, the server's name) is the operator's fault."""
 
-    def __init__(self, settings: SmtpSettings, letters: Letters | None = None) -> None:
+    def __init__(self, settings: SmtpSettings, templates: EmailTemplates | None = None) -> None:
         self._settings = settings
-        self._letters = letters or Letters()
-        self._idle: deque[Line] = deque()
-        self._turns = asyncio.Semaphore(settings.connections)
+        self._templates = templates or EmailTemplates()
+        self._idle: deque[Connection] = deque()
+        self._connections = asyncio.Semaphore(settings.connections)
         self._down_until = 0.0
         self._down_why = ""
 
     async def perform(self, operation: SendEmail, key: str) -> Outcome | NoOutcome:
         try:
-            message = self._letters.write(operation)
-        except (KeyError, TemplateError) as wrong:  # of another version of the service
-            return SendEmail.Failed("template", f"the template {operation.template} cannot be filled: {wrong}"[:500])
+            message = self._templates.render(operation)
+        except (KeyError, TemplateError) as error:  # requested by another version of the service
+            return SendEmail.Failed("template", f"Template {operation.template} cannot be rendered: {error}"[:500])
         if time.monotonic() < self._down_until:
             return NotTried(self._down_why, LATER)
         try:
-            async with asyncio.timeout(TURN):
-                await self._turns.acquire()
+            async with asyncio.timeout(CONNECTION_WAIT):
+                await self._connections.acquire()
         except TimeoutError:
-            return NotTried("the mail server is slow; the mail waits for its turn", LATER)
+            return NotTried("all connections to the mail server are in use", LATER)
         try:
-            if time.monotonic() < self._down_until:  # it was found down while the mail waited
+            if time.monotonic() < self._down_until:  # it was found down meanwhile
                 return NotTried(self._down_why, LATER)
             return await self._deliver(operation, message)
         finally:
-            self._turns.release()
+            self._connections.release()
 
     async def find(self, operation: SendEmail, key: str) -> Outcome | NotDone | NoOutcome:
-        """SMTP cannot be asked what it took."""
-        return SendEmail.Unresolved("the mail server was given the mail, and its answer never came")
+        """SMTP cannot be asked what it has accepted."""
+        return SendEmail.Unresolved("The email was sent, but the mail server's answer was lost.")
 
     async def close(self) -> None:
         while self._idle:
             await _quit(self._idle.pop().client)
 
     async def _deliver(self, operation: SendEmail, message: bytes) -> Outcome | NoOutcome:
-        """However slowly the server answers each command: what was not given to it in time is certainly not sent."""
+        """An email that the server did not get in time, however it spent the time, is certainly not sent."""
         limit = asyncio.timeout(self._settings.timeout)
         try:
             async with limit:
-                line = await self._line()
-                answer = await self._converse(line, operation, message, limit)
-                if answer is None and line.mails:  # the server had hung up while it lay idle
-                    answer = await self._converse(await self._new_line(), operation, message, limit)
+                connection = await self._connection()
+                answer = await self._converse(connection, operation, message, limit)
+                if answer is None and connection.emails:  # the server had closed it while it was idle
+                    answer = await self._converse(await self._new_connection(), operation, message, limit)
         except AnswerLost as error:
             return Unknown(str(error))
         except (aiosmtplib.SMTPException, OSError) as error:
             if limit.expired():
-                return Retry("the mail server is too slow: the mail could not be given to it in time")
+                return Retry("the mail server is too slow: it did not accept the recipient in time")
             return self._unreachable(error)
-        return answer or Retry("the connection to the mail server broke before the mail was given to it")
+        return answer or Retry("the connection to the mail server broke before the email was sent")
 
     async def _converse(
-        self, line: Line, operation: SendEmail, message: bytes, limit: asyncio.Timeout
+        self, connection: Connection, operation: SendEmail, message: bytes, limit: asyncio.Timeout
     ) -> Outcome | NoOutcome | None:
-        """One mail over one connection; None when the connection broke before the mail began to flow. `limit` ends when
-        it does: from then on it has the time anew. Raises AnswerLost."""
+        """Send one email over one connection. None when the connection broke before its text was sent. `limit` is for
+        what comes before the text, which has the same time again. Raises AnswerLost."""
         try:
-            await _address(line.client, operation, len(message))
+            await _address(connection.client, operation, len(message))
             limit.reschedule(None)
-            await _hand_over(line.client, message, self._settings.timeout)
+            await _hand_over(connection.client, message, self._settings.timeout)
         except (aiosmtplib.SMTPNotSupported, ValueError) as wrong:
-            self._give_back(line)
-            return SendEmail.Failed("address", f"the address cannot be mailed to: {type(wrong).__name__}")
+            self._release(connection)
+            return SendEmail.Failed("address", f"The address cannot receive email: {type(wrong).__name__}.")
         except AnswerLost:
-            line.client.close()
+            connection.client.close()
             raise
         except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError):
-            line.client.close()
+            connection.client.close()
             return None
         except aiosmtplib.SMTPException as refused:
-            await self._reset(line)
+            await self._reset(connection)
             return _refusal(refused)
-        except BaseException:  # a time-out or the end of the process: the conversation is in an unknown place
-            line.client.close()
+        except BaseException:  # a time-out or the end of the process: the state of the connection is unknown
+            connection.client.close()
             raise
-        self._give_back(line)
+        self._release(connection)
         return SendEmail.Done()
 
-    async def _reset(self, line: Line) -> None:
-        """Give the connection back as one on which no mail has begun."""
+    async def _reset(self, connection: Connection) -> None:
+        """Release the connection without an unfinished email."""
         try:
-            await line.client.rset()
+            await connection.client.rset()
         except (aiosmtplib.SMTPException, OSError):
-            line.client.close()
-        self._give_back(line)
+            connection.client.close()
+        self._release(connection)
 
-    async def _line(self) -> Line:
+    async def _connection(self) -> Connection:
         """An open connection: the one used last, or a new one."""
         while self._idle:
-            line = self._idle.pop()
-            if await _alive(line):
-                return line
-            line.client.close()
-        return await self._new_line()
+            connection = self._idle.pop()
+            if await _alive(connection):
+                return connection
+            connection.client.close()
+        return await self._new_connection()
 
-    async def _new_line(self) -> Line:
+    async def _new_connection(self) -> Connection:
         settings = self._settings
         client = aiosmtplib.SMTP(
             hostname=settings.host,
@@ -172,18 +172,18 @@ class SmtpMails:
         except BaseException:
             client.close()
             raise
-        return Line(client, time.monotonic())
+        return Connection(client, time.monotonic())
 
-    def _give_back(self, line: Line) -> None:
-        line.mails += 1
-        line.used_at = time.monotonic()
-        if line.client.is_connected and line.mails < PER_CONNECTION:
-            self._idle.append(line)
+    def _release(self, connection: Connection) -> None:
+        connection.emails += 1
+        connection.used_at = time.monotonic()
+        if connection.client.is_connected and connection.emails < PER_CONNECTION:
+            self._idle.append(connection)
         else:
-            line.client.close()
+            connection.client.close()
 
     def _unreachable(self, error: Exception) -> NoOutcome:
-        """No connection: other mails need not try for a moment."""
+        """No connection: other emails are not tried for a moment."""
         fault = _fault(error, self._settings)
         answer = f" ({error.code})" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
         self._down_why = fault or f"the mail server cannot be used: {type(error).__name__}{answer}"
@@ -193,7 +193,7 @@ class SmtpMails:
 
 
 def _fault(error: Exception, settings: SmtpSettings) -> str | None:
-    """What the operator has to mend, where that is why no connection came about. Names no credential."""
+    """What the operator has to fix, if that is why there is no connection. Names no credential."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             why = type(cause).__name__
@@ -206,7 +206,7 @@ def _fault(error: Exception, settings: SmtpSettings) -> str | None:
         return None
     if isinstance(error, aiosmtplib.SMTPAuthenticationError) or error.code in LOGIN:
         return _login_refused(error.code)
-    return f"the mail server does not let us in ({error.code}): see its log"
+    return f"the mail server refuses the connection ({error.code}): see its log"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -216,7 +216,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _login_refused(code: int) -> str:
-    return f"the mail server wants another login ({code}): check ORDERBUS_SMTP__USERNAME, __PASSWORD and __TLS"
+    return f"the mail server refuses the login ({code}): check ORDERBUS_SMTP__USERNAME, __PASSWORD and __TLS"
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:
@@ -228,7 +228,7 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
 
 
 async def _address(client: aiosmtplib.SMTP, operation: SendEmail, size: int) -> None:
-    """Begin a mail transaction."""
+    """Name sender and recipient."""
     sender, to = _envelope(operation.sender), _envelope(operation.to)
     options, encoding = [], "ascii"
     if client.supports_extension("size"):
@@ -243,18 +243,18 @@ async def _address(client: aiosmtplib.SMTP, operation: SendEmail, size: int) -> 
 
 
 async def _hand_over(client: aiosmtplib.SMTP, message: bytes, timeout: float) -> None:
-    """Raises AnswerLost when nobody knows whether it was taken."""
+    """Raises AnswerLost when it is unknown whether the server accepted the email."""
     try:
         async with asyncio.timeout(timeout):
             await client.data(message)
     except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError) as error:
         why = "time-out" if isinstance(error, TimeoutError) else "the connection broke"
-        raise AnswerLost(f"the mail server was given the mail, and did not answer: {why}") from error
+        raise AnswerLost(f"the email was sent, but the mail server did not answer: {why}") from error
 
 
 @lru_cache(1000)
 def _envelope(address: str) -> str:
-    """The address for MAIL and RCPT. Raises ValueError where it is none."""
+    """The address for MAIL and RCPT. Raises ValueError for an invalid one."""
     if not _ADDRESS.fullmatch(address):
         raise ValueError("not an address")
     local, _, domain = address.rpartition("@")
@@ -267,12 +267,12 @@ def _refusal(refused: aiosmtplib.SMTPException) -> Outcome | NoOutcome:
     if code in LOGIN:
         return OperatorFault(_login_refused(code))
     if isinstance(refused, aiosmtplib.SMTPSenderRefused) and 500 <= code < 600:
-        text = f"the mail server refuses the store's sender address ({code}): allow it there, then send the mail again"
+        text = f"The mail server refuses the store's sender address ({code}). Allow it there, then resend the email."
         return SendEmail.Failed(f"smtp_{code}", text)
     if 500 <= code < 600:
         why = _MEANINGS.get(code, "see its log")
-        return SendEmail.Failed(f"smtp_{code}", f"the mail server refused the mail for good: {code}, {why}")
-    return Retry(f"the mail server refused the mail for now: {code or type(refused).__name__}")
+        return SendEmail.Failed(f"smtp_{code}", f"The mail server rejected the email: {code}, {why}.")
+    return Retry(f"the mail server refused the email for now: {code or type(refused).__name__}")
 
 
 def _code(refused: aiosmtplib.SMTPException) -> int:
@@ -280,21 +280,21 @@ def _code(refused: aiosmtplib.SMTPException) -> int:
 
 
 LOGIN = frozenset({530, 534, 535, 538})
-"""It wants a login, another one, or an encrypted one (RFC 4954, 6)."""
+"""The login is missing, refused or not encrypted (RFC 4954, 6)."""
 _MEANINGS = {
     550: "no such mailbox, or refused by policy",
-    552: "mailbox full, or mail too large",
+    552: "mailbox full, or email too large",
     553: "mailbox name not allowed",
 }
 
 
-async def _alive(line: Line) -> bool:
-    if not line.client.is_connected:
+async def _alive(connection: Connection) -> bool:
+    if not connection.client.is_connected:
         return False
-    if time.monotonic() - line.used_at < STALE:
+    if time.monotonic() - connection.used_at < STALE:
         return True
     try:
-        await line.client.noop(timeout=5)
+        await connection.client.noop(timeout=5)
     except (aiosmtplib.SMTPException, OSError):
         return False
     return True

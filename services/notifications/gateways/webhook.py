@@ -1,6 +1,6 @@
 """Webhooks by HTTP POST, signed by Standard Webhooks 1.0 (symmetric, `v1`).
 
-Receivers know a repetition by its `webhook-id`, so whatever is in doubt is posted again.
+Receivers know a repetition by its `webhook-id`, so a call whose answer is lost is repeated.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from services.notifications.domain.endpoint import Endpoint
 from services.notifications.domain.operations import PostWebhook
-from services.notifications.domain.state import Endpoint
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.http.outbound import Blocked, NoConnection, NoResponse, Outbound, OutboundError, Response, retry_after
 from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 9.0
-"""Seconds for everything; below PostWebhook.patience, so that a time-out is an answer of ours."""
+"""Seconds for everything; less than PostWebhook.timeout, so that the gateway itself reports a time-out."""
 
 
 class EndpointsUnreadable(Exception):
@@ -27,7 +27,7 @@ class EndpointsUnreadable(Exception):
 
 
 class EndpointBook(Protocol):
-    """Where the gateway looks an endpoint up, at the moment of posting."""
+    """Where the gateway finds an endpoint, just before it posts."""
 
     async def find(self, store: str, endpoint: str) -> Endpoint | None:
         """None when it was removed. Raises EndpointsUnreadable."""
@@ -42,8 +42,8 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Webhooks:
-    """Performs PostWebhook. 2xx is delivered, 410 the end of the endpoint, everything else is tried again. An endpoint
-    belongs to whoever registered it, so what it answers is never a fault of the operator's."""
+    """Performs PostWebhook. 2xx means delivered, 410 that the endpoint is gone; anything else is retried. An endpoint
+    is not ours, so its answer is never the operator's fault."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Webhooks:
         return await self._post(operation, endpoint)
 
     async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | NoOutcome:
-        return Unknown("the endpoint did not say whether it took the event")
+        return Unknown("the endpoint did not say whether it accepted the event")
 
     async def close(self) -> None:
         await self._outbound.close()
@@ -95,15 +95,15 @@ class Webhooks:
             return Unknown(str(error))
         except OutboundError as error:
             return Retry(str(error))
-        return judged(reply)
+        return outcome_of(reply)
 
 
-def judged(reply: Response) -> Outcome | Retry:
-    """What an answer means. Its body is never kept: it is the receiver's."""
+def outcome_of(reply: Response) -> Outcome | Retry:
+    """What a reply means. Its body is never kept."""
     if 200 <= reply.status < 300:
         return PostWebhook.Done(reply.status)
     if reply.status == 410:
-        return PostWebhook.Failed("gone", "The endpoint answered 410 Gone; it was paused.")
+        return PostWebhook.Failed("gone", "The endpoint answered 410 Gone and was paused.")
     if 300 <= reply.status < 400:
         return Retry(f"HTTP {reply.status}: redirects are not followed; register the final URL")
     after = retry_after(reply) if reply.status in (429, 503) else None

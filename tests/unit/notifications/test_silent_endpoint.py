@@ -1,5 +1,5 @@
-"""A silent endpoint beside a well one, over all the days for which it is tried: real cores, shell and gateway, on a
-clock that the test moves."""
+"""An endpoint that does not answer, next to one that does, over all the days for which it is tried: real cores, shell
+and gateway, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
-from services.notifications.domain import endpoints, threads
+from services.declared import declared
+from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.invariants import broken
+from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
-from services.notifications.domain.state import Endpoint, Endpoints, NotificationLog
 from services.notifications.gateways.webhook import Webhooks
 from services.notifications.storage import storage
-from shared.contracts import checkout, notifications
 from shared.core import NotDone, Outcome, codec, derived_id
 from shared.shell.http.outbound import NoResponse, Outbound, Response
 from shared.shell.inbound.message import Inbound, Meta
-from shared.shell.service import Service
 from shared.shell.shell import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.loop import SeededLoop, run
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
-from tests.unit.notifications.conversation import START, STORE, hook, placed
+from tests.unit.notifications.examples import START, STORE, placed, webhook
 
 ORDERS = 60
-SILENT, WELL = "https://silent.example/in", "https://well.example/in"
+SILENT, HEALTHY = "https://silent.example/in", "https://healthy.example/in"
 
 
 class Internet(Outbound):
@@ -79,21 +79,16 @@ class LoopClock:
 
 
 class Store:
-    """A worker of notifications with a silent endpoint and a well one, and everything that it remembers."""
+    """A worker of notifications with a silent endpoint and a healthy one, and everything that it stores."""
 
     def __init__(self, loop: SeededLoop) -> None:
         self.loop, self.clock = loop, LoopClock(loop)
         self.internet = Internet(loop)
         self.memory = MemoryStore(lambda statement: asyncio.sleep(0), self.clock.now)
-        hooks = [hook("silent", ["order.created"], SILENT), hook("well", ["order.created"], WELL)]
-        book = Book(*(Endpoint(h.endpoint, h.url, h.events, h.secret, START) for h in hooks))
-        service = Service(
-            name="notifications",
-            cores=[threads, endpoints],
-            consumes=[checkout.ORDERS, notifications.COMMANDS],
-            emits=notifications.EMITS,
-            refusal=notifications.NotificationsRefused,
-            storage=storage,
+        webhooks = [webhook("silent", ["order.created"], SILENT), webhook("healthy", ["order.created"], HEALTHY)]
+        book = Book(*(Endpoint(w.endpoint, w.url, w.events, w.secret, START) for w in webhooks))
+        service = replace(
+            declared()["notifications"],
             gateways={SendEmail: MailServer(), PostWebhook: Webhooks(self.internet, book), FindLost: MailServer()},
         )
         bus = MemoryBus(self.clock.now, random.Random(1))
@@ -108,12 +103,12 @@ class Store:
             rng=random.Random(1),
             poll=5.0,
         )
-        self.hooks = hooks
+        self.webhooks = webhooks
         self.ids = (derived_id(UUID(int=3), n, START) for n in count(1))
 
     async def opens(self) -> None:
         await self.shell.start()
-        await self.take([(STORE.id, command) for command in self.hooks])
+        await self.take([(STORE.id, command) for command in self.webhooks])
         await self.take([(f"o-{n}", placed(number=f"ORD-{n:010d}")) for n in range(ORDERS)])
 
     async def take(self, messages: Sequence[tuple[str, Any]]) -> None:
@@ -124,31 +119,31 @@ class Store:
     async def until(self, **time: float) -> None:
         await asyncio.sleep(timedelta(**time).total_seconds() - self.loop.time())
 
-    def threads(self) -> list[NotificationLog]:
+    def logs(self) -> list[NotificationLog]:
         return self._states(NotificationLog)
 
     def states(self, endpoint: str) -> dict[str, int]:
         found: defaultdict[str, int] = defaultdict(int)
-        for thread in self.threads():
-            for posting in thread.postings:
-                found[posting.state] += posting.endpoint == endpoint
+        for log in self.logs():
+            for delivery in log.deliveries:
+                found[delivery.state] += delivery.endpoint == endpoint
         return {state: n for state, n in found.items() if n}
 
     def problems(self) -> list[str]:
         (known,) = self._states(Endpoints)
-        return [problem for thread in self.threads() for problem in broken(thread, known)]
+        return [problem for log in self.logs() for problem in broken(log, known)]
 
     def _states(self, kind: type[Any]) -> list[Any]:
         table = next(table for table in storage.states if table.kind is kind)
         return [codec.load(kind, one.row.data) for one in self.memory.states(table).values() if one.row.data]
 
 
-def test_a_silent_endpoint_holds_up_only_itself_and_is_really_tried_for_three_days() -> None:
+def test_a_silent_endpoint_delays_no_other_and_is_really_tried_for_three_days() -> None:
     async def three_days(loop: SeededLoop) -> Store:
         store = Store(loop)
         await store.opens()
         await store.until(minutes=1)
-        assert store.states("well") == {"delivered": ORDERS}
+        assert store.states("healthy") == {"delivered": ORDERS}
         await store.until(days=2, hours=23)
         assert store.states("silent") == {"pending": ORDERS}, "nothing is exhausted before its time"
         await store.until(days=4)

@@ -1,4 +1,4 @@
-"""The first tables: threads, endpoints, feeds, the logs of mails and webhook deliveries."""
+"""The first tables: notification logs, endpoints, feeds, attempts at emails and webhook deliveries."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ down_revision = None
 def upgrade() -> None:
     shell_tables(op)
     _state(
-        "threads",
+        "notification_logs",
         _text("number", True),
         _text("store", True),
         _text("recipient", True),
         sa.Column("pending", sa.Integer),
-        sa.Column("lost_mails", sa.Integer),
-        sa.Column("lost_postings", sa.Integer),
+        sa.Column("lost_emails", sa.Integer),
+        sa.Column("lost_deliveries", sa.Integer),
     )
     _state("endpoints")
     _record(
@@ -36,9 +36,9 @@ def upgrade() -> None:
         _time("read_at", True),
         _time("archived_at", True),
     )
-    _record("mail_attempts", _text("message"), _time("at"), _text("result"))
+    _record("email_attempts", _text("message"), _time("at"), _text("result"))
     _record(
-        "posting_attempts",
+        "delivery_attempts",
         _text("message"),
         _text("endpoint"),
         _text("event"),
@@ -47,16 +47,17 @@ def upgrade() -> None:
         _text("result"),
     )
     op.create_index("feed_newest", "feed_entries", ["key", "at", "id"])
-    op.create_index("threads_pending", "threads", ["key"], postgresql_where=sa.text("pending > 0"))
-    for column in ("lost_mails", "lost_postings"):
-        op.create_index(f"threads_{column}", "threads", ["store", "key"], postgresql_where=sa.text(f"{column} > 0"))
+    logs = "notification_logs"
+    op.create_index(f"{logs}_pending", logs, ["key"], postgresql_where=sa.text("pending > 0"))
+    for column in ("lost_emails", "lost_deliveries"):
+        op.create_index(f"{logs}_{column}", logs, ["store", "key"], postgresql_where=sa.text(f"{column} > 0"))
     op.create_index(
         "feed_unread", "feed_entries", ["key"], postgresql_where=sa.text("read_at is null and archived_at is null")
     )
 
 
 def downgrade() -> None:
-    for table in ("posting_attempts", "mail_attempts", "feed_entries", "endpoints", "threads"):
+    for table in ("delivery_attempts", "email_attempts", "feed_entries", "endpoints", "notification_logs"):
         op.drop_table(table)
     drop_shell_tables(op)
 

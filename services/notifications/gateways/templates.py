@@ -1,4 +1,4 @@
-"""Mails from templates, and templates from `templates/`: `<name>.html` (escaped) and `<name>.txt`, compiled once."""
+"""Emails from templates: `templates/<name>.html` (escaped) and `<name>.txt`, compiled once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
-from services.notifications.domain.mails import TEMPLATES
+from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.mime import compose
 
@@ -16,8 +16,8 @@ FOLDER = Path(__file__).parents[1] / "templates"
 ALL = tuple(chain.from_iterable(TEMPLATES.values()))
 
 
-class Letters:
-    """Renders what SendEmail says. Raises jinja2.TemplateError when made where a template is missing or wrong."""
+class EmailTemplates:
+    """Making one raises jinja2.TemplateError if a template is missing or invalid."""
 
     def __init__(self, names: Iterable[str] = ALL) -> None:
         environment = Environment(
@@ -32,12 +32,8 @@ class Letters:
             name: (environment.get_template(f"{name}.txt"), environment.get_template(f"{name}.html")) for name in names
         }
 
-    def write(self, mail: SendEmail) -> bytes:
-        """The whole message, CRLF line ends. Raises KeyError for a template that does not exist."""
-        text, html = self.bodies(mail)
-        return compose(mail, text, html)
-
-    def bodies(self, mail: SendEmail) -> tuple[str, str]:
-        text, html = self._templates[mail.template]
-        values = {"subject": mail.subject, **mail.data}
-        return text.render(values).strip() + "\n", html.render(values).lstrip()
+    def render(self, email: SendEmail) -> bytes:
+        """The whole message, with CRLF line ends. Raises KeyError for a template that does not exist."""
+        text, html = self._templates[email.template]
+        values = {"subject": email.subject, **email.data}
+        return compose(email, text.render(values).strip() + "\n", html.render(values).lstrip())

@@ -1,0 +1,177 @@
+"""Emails before they have a recipient: subject and data of each template (`templates/<template>.html` and `.txt`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from services.notifications.domain.notification_log import NotificationLog
+from services.notifications.domain.operations import Audience, SendEmail
+from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded
+from shared.contracts.values import order_page
+from shared.core import Context
+from shared.core.money import Money
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "paid": ("order_confirmation", "new_order"),
+    "declined": ("payment_failed",),
+    "action_required": ("confirm_payment",),
+    "delivered": ("delivery",),
+    "shipped": ("shipment",),
+    "delivery_failed": ("delivery_failure",),
+    "failed": ("order_failed",),
+    "cancelled": ("cancellation",),
+    "expired": ("expiry",),
+    "refunded": ("refund",),
+    "refund_failed": ("refund_failure",),
+}
+"""Emails by kind of fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmailDraft:
+    """`data` goes to the template, along with what every template gets."""
+
+    template: str
+    subject: str
+    audience: Audience = "customer"
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def order_confirmation(log: NotificationLog) -> EmailDraft:
+    return EmailDraft("order_confirmation", f"Your order {log.number}", data=totals(log))
+
+
+def new_order(log: NotificationLog) -> EmailDraft:
+    amount = money(log, log.purchased)
+    return EmailDraft("new_order", f"New order {log.number}: {amount}", "staff", totals(log))
+
+
+def payment_failed(log: NotificationLog, url: str, until: datetime, text: str) -> EmailDraft:
+    data = {"url": url, "until": moment(until), "reason": text, "amount": money(log, log.purchased)}
+    return EmailDraft("payment_failed", f"The payment for order {log.number} did not go through", data=data)
+
+
+def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:
+    data = {"url": url, "until": moment(until), "amount": money(log, log.purchased)}
+    return EmailDraft("confirm_payment", f"Please confirm the payment for order {log.number}", data=data)
+
+
+def delivery(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
+    return EmailDraft("delivery", f"Your purchase is ready: order {log.number}", data={"items": _delivered(items)})
+
+
+def shipment(log: NotificationLog, items: Sequence[DeliveredItem]) -> EmailDraft:
+    return EmailDraft("shipment", f"Your parcel is on its way: order {log.number}", data={"items": _delivered(items)})
+
+
+def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
+    data = {
+        "amount": money(log, message.amount),
+        "refunded": money(log, message.refunded),
+        "whole": message.whole,
+    }
+    return EmailDraft("refund", f"A refund for order {log.number}: {data['amount']}", data=data)
+
+
+def cancellation(log: NotificationLog, message: OrderCancelled) -> EmailDraft:
+    data = {"sold_out": message.code == "sold_out", "paid": log.paid, "reason": message.reason}
+    return EmailDraft("cancellation", f"Order {log.number} was cancelled", data=data)
+
+
+def expiry(log: NotificationLog) -> EmailDraft:
+    return EmailDraft("expiry", f"Order {log.number} has expired")
+
+
+def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
+    data = {"item": item, "product": product, "reason": text}
+    return EmailDraft("delivery_failure", f"Delivery failed: order {log.number}, {product}", "staff", data)
+
+
+def refund_failure(log: NotificationLog, amount: int, text: str) -> EmailDraft:
+    data = {"amount": money(log, amount), "reason": text}
+    return EmailDraft("refund_failure", f"Refund failed: order {log.number}, {data['amount']}", "staff", data)
+
+
+def order_failed(log: NotificationLog, reason: str) -> EmailDraft:
+    return EmailDraft("order_failed", f"Order {log.number} needs attention", "staff", {"reason": reason})
+
+
+def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Context) -> SendEmail:
+    """The call that sends it. The Message-ID is the same when the message is decided again."""
+    store, to_staff = log.store, draft.audience == "staff"
+    id = context.named_id("email", fact, draft.template, draft.audience)
+    return SendEmail(
+        message_id=f"<{id.hex}@{message_id_domain(store.sender)}>",
+        template=draft.template,
+        audience=draft.audience,
+        to=store.staff_email if to_staff else log.customer.email,
+        sender=store.sender,
+        sender_name=store.name,
+        reply_to=log.customer.email if to_staff else store.support_email,
+        subject=draft.subject,
+        at=context.at,
+        data={
+            "number": log.number,
+            "order_url": order_page(store.order_url, context.key),
+            "store": store.name,
+            "support": store.support_email,
+            "customer": {"name": log.customer.name, "email": log.customer.email},
+            **draft.data,
+        },
+    )
+
+
+def totals(log: NotificationLog) -> dict[str, Any]:
+    """The order's lines and sums for people. Sums that are zero are left out."""
+    sums = [("Subtotal", log.subtotal), ("Tax", log.tax), ("Discount", -log.discount)]
+    return {
+        "lines": [
+            {"product": line.product, "quantity": line.quantity, "amount": money(log, line.line_total)}
+            for line in log.lines
+        ],
+        "sums": [{"name": name, "amount": money(log, amount)} for name, amount in sums if amount],
+        "amount": money(log, log.purchased),
+    }
+
+
+def money(log: NotificationLog, amount: int) -> str:
+    return str(Money(amount, log.currency))
+
+
+def moment(at: datetime) -> str:
+    """`3 March 2026, 14:05 UTC`: the customer's time zone is not known."""
+    utc = at.astimezone(UTC)
+    return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
+
+
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)  # strftime's names follow the machine's locale
+
+
+def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
+    """What templates show of each item; empty where there is nothing."""
+    return [
+        {
+            "product": item.product,
+            "quantity": item.quantity,
+            "kind": item.instructions.kind,
+            "link": item.instructions.link or "",
+            "expires": moment(item.instructions.expires) if item.instructions.expires else "",
+            "code": item.instructions.code or "",
+            "carrier": item.instructions.carrier or "",
+            "tracking": item.instructions.tracking or "",
+            "note": item.instructions.note or "",
+        }
+        for item in items
+    ]
+
+
+def message_id_domain(address: str) -> str:
+    """The right-hand side of a Message-ID: the sender's domain where it is a plain one."""
+    domain = address.rpartition("@")[2]
+    return domain if len(domain) <= 120 and re.fullmatch(r"[A-Za-z0-9.-]+", domain) else "mail.invalid"

@@ -1,0 +1,252 @@
+"""What an order's events bring: emails and feed entries, to whom, and what they say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from services.notifications.domain.email_draft import message_id_domain
+from services.notifications.domain.feed import customer_recipient
+from services.notifications.domain.notification_log import Customer as LogCustomer
+from services.notifications.domain.notification_log import NotificationLog
+from services.notifications.domain.operations import SendEmail
+from shared.contracts.checkout import (
+    DeliveredItem,
+    OrderCancelled,
+    OrderCompleted,
+    OrderDeliveryFailed,
+    OrderExpired,
+    OrderFailed,
+    OrderItemsDelivered,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
+    OrderRefunded,
+    OrderRefundFailed,
+)
+from shared.contracts.notifications import EmailFailed, EmailSent
+from shared.contracts.values import Customer, Instructions, OrderStatus
+from tests.unit.notifications.examples import CUSTOMER, PAID, STAFF, OrderScenario, paid_order, placed, placed_order
+
+UNTIL = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
+
+
+def templates(order: OrderScenario) -> list[str]:
+    return [email.template for email in order.emails]
+
+
+def test_a_placed_order_appears_in_the_feed_but_is_not_emailed() -> None:
+    order = placed_order()
+
+    assert order.emails == []
+    assert [entry.title for entry in order.feed(CUSTOMER)] == ["Order ORD-ABCDEFGH12 received"]
+
+
+def test_a_paid_order_is_confirmed_to_the_customer_and_announced_to_staff() -> None:
+    confirmation, alert = paid_order().emails
+
+    assert (confirmation.template, confirmation.to, confirmation.reply_to) == (
+        "order_confirmation",
+        "ada@example.com",
+        "help@northwind.example",
+    )
+    assert confirmation.data["sums"] == [
+        {"name": "Subtotal", "amount": "30.00 EUR"},
+        {"name": "Discount", "amount": "-3.00 EUR"},
+    ]
+    assert confirmation.data["amount"] == "27.00 EUR"
+    assert confirmation.data["order_url"] == "https://northwind.example/orders/o-1"
+    assert (alert.to, alert.reply_to, alert.audience) == ("staff@northwind.example", "ada@example.com", "staff")
+    assert alert.subject == "New order ORD-ABCDEFGH12: 27.00 EUR"
+
+
+def test_a_repeated_event_brings_nothing() -> None:
+    order = paid_order()
+
+    assert order.hear(PAID).last.entries == []
+    assert order.hear(placed()).last.entries == []
+    assert templates(order) == ["order_confirmation", "new_order"]
+
+
+def test_a_declined_card_brings_a_link_to_pay_again_for_each_attempt() -> None:
+    order = placed_order()
+    decline = OrderPaymentDeclined(
+        attempt=1, code="card_declined", text="Your card was declined.", url="https://pay.example/1", until=UNTIL
+    )
+    order.hear(decline)
+    order.hear(decline)
+    order.hear(decline.model_copy(update={"attempt": 2}))
+
+    assert templates(order) == ["payment_failed", "payment_failed"]
+    assert order.emails[0].data["url"] == "https://pay.example/1"
+    assert order.emails[0].data["until"] == "10 March 2026, 09:30 UTC"
+    assert order.emails[0].message_id != order.emails[1].message_id
+    assert order.feed(CUSTOMER)[-1].link == "https://pay.example/1"
+
+
+def test_a_payment_to_confirm_brings_the_banks_link() -> None:
+    order = placed_order()
+    order.hear(OrderPaymentActionRequired(url="https://bank.example/3ds", until=UNTIL))
+
+    assert templates(order) == ["confirm_payment"]
+    assert order.emails[0].data["url"] == "https://bank.example/3ds"
+
+
+def test_parcels_and_instructions_are_two_emails() -> None:
+    order = paid_order()
+    items = (
+        DeliveredItem(
+            item="1",
+            product="Field Atlas",
+            quantity=1,
+            instructions=Instructions(kind="shipment", carrier="DHL", tracking="JD01"),
+        ),
+        DeliveredItem(
+            item="2",
+            product="Map pack",
+            quantity=1,
+            instructions=Instructions(kind="download", link="https://dl.example/x", expires=UNTIL),
+        ),
+        DeliveredItem(item="3", product="Gift card", quantity=1, instructions=Instructions(kind="code", code="AB-12")),
+    )
+    order.hear(OrderItemsDelivered(items=items))
+
+    delivery, shipment = order.emails[2:]
+    assert (delivery.template, shipment.template) == ("delivery", "shipment")
+    assert [item.get("link") or item.get("code") for item in delivery.data["items"]] == [
+        "https://dl.example/x",
+        "AB-12",
+    ]
+    assert delivery.data["items"][0]["expires"] == "10 March 2026, 09:30 UTC"
+    assert shipment.data["items"][0]["tracking"] == "JD01"
+
+
+def test_each_refund_is_emailed_once() -> None:
+    order = paid_order()
+    refund = OrderRefunded(refund="r-1", amount=1000, currency="EUR", refunded=1000, whole=False)
+    order.hear(refund)
+    order.hear(refund)
+    order.hear(OrderRefunded(refund="r-2", amount=1700, currency="EUR", refunded=2700, whole=True))
+
+    refunds = order.emails[2:]
+    assert [email.data["amount"] for email in refunds] == ["10.00 EUR", "17.00 EUR"]
+    assert [email.data["whole"] for email in refunds] == [False, True]
+
+
+def test_a_sold_out_order_says_that_nothing_was_charged() -> None:
+    order = placed_order()
+    order.hear(OrderCancelled(code="sold_out", sold_out=("atlas",)))
+
+    assert order.emails[0].data["sold_out"] is True
+    assert "not charged" in order.feed(CUSTOMER)[-1].text
+
+
+def test_a_cancelled_paid_order_says_that_the_payment_is_refunded() -> None:
+    order = paid_order()
+    order.hear(OrderCancelled(reason="changed my mind"))
+
+    assert order.emails[-1].data["paid"] is True
+    assert "will be refunded" in order.feed(CUSTOMER)[-1].text
+    assert order.feed(STAFF)[-1].text == "changed my mind"
+
+
+def test_an_expired_order_is_emailed_unless_it_was_only_opened() -> None:
+    order = placed_order()
+    order.hear(OrderExpired(was=OrderStatus.PENDING_PAYMENT))
+    opened = OrderScenario().given(OrderExpired(was=OrderStatus.CREATED))
+
+    assert templates(order) == ["expiry"]
+    assert opened.rows == {} and opened.all.entries == []
+
+
+def test_staff_are_notified_of_a_failed_delivery_and_of_the_failed_order() -> None:
+    order = paid_order()
+    order.hear(OrderDeliveryFailed(item="1", product="Field Atlas", code="http_403", text="Give the key access."))
+    order.hear(OrderFailed(reason="Field Atlas could not be delivered."))
+
+    failure, failed = order.emails[2:]
+    assert (failure.template, failure.data["reason"]) == ("delivery_failure", "Give the key access.")
+    assert (failed.template, failed.to) == ("order_failed", "staff@northwind.example")
+    assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "delivery_failure", "order_failed"]
+    assert order.feed(CUSTOMER)[-1].kind == "order_failed"
+
+
+def test_staff_are_notified_of_each_failed_refund() -> None:
+    order = paid_order()
+    for code in ("declined", "account_closed"):
+        text = f"The bank says: {code}."
+        order.hear(OrderRefundFailed(refund="r-1", amount=990, currency="EUR", refunded=0, code=code, text=text))
+
+    first, second = order.emails[2:]
+    assert (first.template, first.to, first.data["reason"]) == (
+        "refund_failure",
+        "staff@northwind.example",
+        "The bank says: declined.",
+    )
+    assert second.data["reason"] == "The bank says: account_closed."
+    assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "refund_failure", "refund_failure"]
+
+
+def test_a_sent_email_is_published_without_its_text() -> None:
+    order = paid_order()
+    confirmation = order.emails[0]
+    order.answer(confirmation, SendEmail.Done())
+
+    assert order.published == [
+        EmailSent(message=confirmation.message_id, template="order_confirmation", audience="customer")
+    ]
+    assert [email.state for email in order.state.emails] == ["sent", "pending"]
+
+
+def test_an_email_that_was_not_sent_alerts_staff_in_the_feed() -> None:
+    order = paid_order()
+    order.answer(order.emails[0], SendEmail.Failed("smtp_550", "No such mailbox."))
+    order.let_time_pass(timedelta(hours=24))
+    order.answer(order.emails[1], SendEmail.Unresolved("no answer"))
+
+    assert [event.code for event in order.all.of(EmailFailed)] == ["smtp_550", "unresolved"]
+    assert order.feed(STAFF)[1].text == "No such mailbox."
+    assert order.state.pending() == 0
+
+
+def test_message_ids_have_the_senders_domain_and_are_the_same_when_the_same_message_is_repeated() -> None:
+    id = UUID("01900000-0000-7000-8000-0000000000aa")
+    first, again = (placed_order().hear(PAID, message_id=id).emails for _ in range(2))
+
+    assert [email.message_id for email in first] == [email.message_id for email in again]
+    assert first[0].message_id.endswith("@northwind.example>")
+
+
+def test_a_sender_domain_that_is_not_a_plain_host_name_is_not_in_the_message_id() -> None:
+    assert message_id_domain('x@bücher>"' + "a" * 150) == "mail.invalid"
+
+
+def test_a_customers_feed_is_named_after_their_id_or_else_a_hash_of_their_email() -> None:
+    order = OrderScenario()
+    order.hear(placed(customer=Customer(name="Ada", email="ada@example.com", id="c-7", signed_in=True)))
+
+    assert len(order.feed("northwind~customer~c-7")) == len(order.records) == 1
+    ada, also_ada = LogCustomer("x", "ADA@example.com"), LogCustomer("y", "ada@EXAMPLE.com")
+    assert customer_recipient("s", ada) == customer_recipient("s", also_ada)
+    assert "example" not in CUSTOMER
+
+
+def test_events_of_an_order_that_was_never_placed_are_ignored() -> None:
+    for event in (PAID, OrderCompleted(), OrderCancelled(), OrderFailed(reason="x"), OrderItemsDelivered(items=())):
+        order = OrderScenario().given(event)
+        assert order.row(NotificationLog) is None and order.all.entries == []
+
+
+def test_texts_for_staff_reach_no_customer() -> None:
+    """What a provider or a course platform said is about how the store is set up, or about others."""
+    secret = "courses.example answers 403: the credentials lack the permission"
+    order = paid_order()
+    order.hear(OrderDeliveryFailed(item="1", product="Field Atlas", code="x", text=secret))
+    order.hear(OrderFailed(reason=secret))
+    order.hear(OrderRefundFailed(refund="r-1", amount=1, currency="EUR", refunded=0, code="x", text=secret))
+    order.answer(order.emails[0], SendEmail.Failed("smtp_554", secret))
+    order.answer(order.emails[1], SendEmail.Failed("gave_up", secret), after=[secret])
+
+    assert len(order.feed(CUSTOMER)) == 3
+    shown = [*order.feed(CUSTOMER), *(email for email in order.emails if email.audience == "customer")]
+    assert not [one for one in shown if "403" in str(one) or "403" in str(getattr(one, "data", ""))]
+    assert "403" in str(order.feed(STAFF)), "staff read it"
