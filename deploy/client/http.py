@@ -25,13 +25,13 @@ from services.registry import SERVICES
 from shared.errors import ReportedError
 from shared.settings import Settings
 
-PATIENCE = aiohttp.ClientTimeout(total=30, connect=5)
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 TRIES = 5
-"""How often a command is sent, under one Idempotency-Key, when nobody answers or the edge is busy."""
+"""How often a command is sent, under one Idempotency-Key, if the service does not answer or is busy."""
 
 
 class ClientError(ReportedError):
-    """One clear sentence for a person."""
+    """The text is one clear sentence for people to read."""
 
 
 class Unreachable(ClientError):
@@ -68,7 +68,7 @@ class Http:
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=64, force_close=False)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=PATIENCE)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -121,7 +121,7 @@ class ApiClient(Http):
     async def command(
         self, service: str, path: str, body: object = None, *, method: str = "POST", identity: str = ""
     ) -> Any:
-        """Send a command until the edge says what became of it: the same `identity` makes a repetition harmless."""
+        """Send a command until the service answers; the same `identity` makes a repetition harmless."""
         headers = {"Idempotency-Key": identity or str(uuid.uuid4()), "X-Actor": self.actor}
         for attempt in range(1, TRIES + 1):
             try:

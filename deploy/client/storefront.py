@@ -35,7 +35,7 @@ REFUSED = (MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopic
 
 
 class KafkaUnreachable(ReportedError):
-    """One sentence for a person."""
+    """The text is one sentence for people to read."""
 
 
 def uuid7() -> UUID:
@@ -106,7 +106,7 @@ class Storefront:
         actor: str = "customer",
         identity: UUID | None = None,
     ) -> Published:
-        """A body that nobody has checked, under right headers."""
+        """A body that was not checked, with valid headers."""
         id = identity or uuid7()
         envelope = Envelope(
             id=id,
@@ -198,7 +198,7 @@ class Follower:
             await close_client(self._consumer)
 
     async def batches(self, timeout: float = 1.0) -> AsyncIterator[list[Read]]:
-        """For ever; an empty list when nothing came within `patience` seconds."""
+        """Yields forever; an empty list if nothing came within `timeout` seconds."""
         assert self._consumer is not None
         while True:
             found = await self._consumer.getmany(timeout_ms=int(timeout * 1000), max_records=2000)

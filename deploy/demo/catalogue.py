@@ -27,7 +27,7 @@ class Product:
     action: Mapping[str, Any]
     shippable: bool = False
     stock: int | None = None
-    """Units there from the start; None where nobody counts."""
+    """Units at the start; None if the stock is not tracked."""
     codes: int = 0
     """Redemption codes in its pool from the start."""
 
@@ -68,7 +68,7 @@ async def open_shop(
 ) -> None:
     """Tell the services of stores, products, stock and codes, and have webhooks sent to the outside world.
 
-    `stock`: units beyond what the catalogue says. Doing it again sets everything to the same and adds the stock anew.
+    `stock`: units beyond those of the catalogue. Running it again changes nothing else, but adds the stock again.
     `hook`: names the receivers. Each knows one secret only, so systems that share an outside world need different ones.
     """
     for store, settings in catalogue.stores.items():
@@ -108,7 +108,9 @@ async def _fill_pool(edges: ApiClient, store: str, product: Product) -> None:
 async def _send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:
     for store in catalogue.stores:
         receiver = f"{hook}-{store}"
-        wish = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}
-        made = await edges.command("notifications", f"/stores/{store}/webhooks", wish, identity=f"endpoint {receiver}")
+        registration = {"url": outside.hook_url(receiver), "events": WEBHOOK_EVENTS}
+        made = await edges.command(
+            "notifications", f"/stores/{store}/webhooks", registration, identity=f"endpoint {receiver}"
+        )
         if made.get("secret"):
             await outside.set_secret(receiver, made["secret"])

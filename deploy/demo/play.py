@@ -121,7 +121,7 @@ class Play:
 
     async def run(self) -> Tally:
         """Returns when every story has come to its end, or given up waiting for it."""
-        await self._plant_troubles()
+        await self._inject_faults()
         self.tally.began = time.monotonic()
         counting = asyncio.create_task(self._count())
         try:
@@ -144,7 +144,7 @@ class Play:
         life = Life(order, story)
         self.tally.lives.append(life)
         try:
-            await story.tell(visit(story, number, order, catalogue, self.bank, self.seed))
+            await story.walk(visit(story, number, order, catalogue, self.bank, self.seed))
             self.tally.ended(life)
         except (NeverHappened, KafkaUnreachable, ClientError) as trouble:
             life.trouble = str(trouble)
@@ -157,7 +157,7 @@ class Play:
             self._places += 1
             self._room.release()
 
-    async def _plant_troubles(self) -> None:
+    async def _inject_faults(self) -> None:
         """Half of the workshop's bookings are rejected at first, and the campus is down for a moment."""
         workshops = sum("workshop" in story.skus for story in self.people)
         if workshops:

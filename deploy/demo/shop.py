@@ -1,5 +1,5 @@
 """A shop's side of orderbus, by its public topics alone: open, submit and pay again as customers, command as staff,
-and watch what becomes of each order.
+and watch each order.
 
     async with Shop(settings, catalogue) as shop:
         order = shop.order()
@@ -154,7 +154,7 @@ class Order:
 
 
 class Shop:
-    """Publishes for all customers and reads once for all of them: order status, refusals, what became of mails."""
+    """Publishes for all customers and reads once for all of them: order statuses, refusals, emails' outcomes."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -186,7 +186,7 @@ class Shop:
                     order.learn(record)
 
     def order(self, store: str = "") -> Order:
-        """A new order, known to nobody yet."""
+        """A new order that is not published yet."""
         order = Order(str(uuid7()), self, store or self.catalogue.main)
         self.orders[order.id] = order
         return order

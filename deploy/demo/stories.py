@@ -38,7 +38,7 @@ class Visit:
     discount: int
     catalogue: Catalogue
     bank: StripeSandbox
-    chance: random.Random
+    rng: random.Random
     marks: set[str] = field(default_factory=set)
     timeout: float = TIMEOUT
     """Seconds that the story waits for one step."""
@@ -147,7 +147,7 @@ async def wants_all_money_back(visit: Visit) -> None:
 async def wants_some_money_back(visit: Visit) -> None:
     await visit.buys()
     await visit.sees("completed")
-    await visit.order.is_refunded(visit.chance.randint(100, 500))
+    await visit.order.is_refunded(visit.rng.randint(100, 500))
     await visit.order.shows(
         lambda it: it.latest["payment_status"] == "partially_refunded", "a partial refund", within=visit.timeout
     )
@@ -195,11 +195,11 @@ async def books_a_workshop(visit: Visit) -> None:
 
 @dataclass(frozen=True)
 class Story:
-    """`share`: of all customers, in per cent. `by_itself`: nobody's help is needed from the submission to completed."""
+    """`share`: of all customers, in per cent. `by_itself`: it needs no help from the submission to completion."""
 
     name: str
     share: float
-    tell: Callable[[Visit], Awaitable[None]]
+    walk: Callable[[Visit], Awaitable[None]]
     ends: frozenset[str] = frozenset({"completed"})
     skus: tuple[str, ...] = ()
     """Always in the basket."""
@@ -232,7 +232,7 @@ STORIES = (
 )
 
 
-def cast(orders: int, chance: random.Random) -> list[Story]:
+def cast(orders: int, rng: random.Random) -> list[Story]:
     """Who comes, and when: the shares as exactly as whole people allow, the first one happy, then well mixed."""
     wanted = [orders * story.share / 100 for story in STORIES]
     counts = [int(number) for number in wanted]
@@ -240,7 +240,7 @@ def cast(orders: int, chance: random.Random) -> list[Story]:
     for index in by_remainder[: orders - sum(counts)]:
         counts[index] += 1
     people = [story for story, count in zip(STORIES, counts, strict=True) for _ in range(count)]
-    chance.shuffle(people)
+    rng.shuffle(people)
     first = next((index for index, story in enumerate(people) if story.by_itself), 0)
     people.insert(0, people.pop(first))
     return people
@@ -248,11 +248,11 @@ def cast(orders: int, chance: random.Random) -> list[Story]:
 
 def visit(story: Story, number: int, order: Order, catalogue: Catalogue, bank: StripeSandbox, seed: int) -> Visit:
     """The customer of a story: name, country and basket come of the seed and the number."""
-    chance = random.Random(f"{seed}/{number}")  # noqa: S311  # a play, no secrets
+    rng = random.Random(f"{seed}/{number}")  # noqa: S311  # a play, no secrets
     skus = [(sku, 1) for sku in story.skus]
     if story.digital:
-        skus += [(sku, 1) for sku in chance.sample(DIGITAL, k=chance.choice((1, 1, 2, 2, 3)))]
-    country = chance.choice(list(COUNTRIES))
-    discount = 100 if chance.random() < 0.2 else 0
-    customer = person(chance.choice(NAMES), f"{number}-{order.id[-6:]}")
-    return Visit(order, customer, skus, country, discount, catalogue, bank, chance)
+        skus += [(sku, 1) for sku in rng.sample(DIGITAL, k=rng.choice((1, 1, 2, 2, 3)))]
+    country = rng.choice(list(COUNTRIES))
+    discount = 100 if rng.random() < 0.2 else 0
+    customer = person(rng.choice(NAMES), f"{number}-{order.id[-6:]}")
+    return Visit(order, customer, skus, country, discount, catalogue, bank, rng)

@@ -81,7 +81,7 @@ class Child:
         end: list[str] = []
         with contextlib.suppress(OSError):
             end = self.log.read_text("utf-8", "replace").splitlines()[-lines:]
-            # PostgreSQL gives back, when it gives up, the room that it had taken last.
+            # When PostgreSQL stops, it frees the space that it took last.
             full = shutil.disk_usage(self.log.parent).free < FULL_BELOW or os.strerror(errno.ENOSPC) in "".join(end)
             if full:
                 end.append(f"The disk of {self.log.parent} is full: make room, then start again. Nothing is lost.")
@@ -159,13 +159,13 @@ class Children:
     async def _listen(self) -> None:
         with contextlib.suppress(OSError):
             async for line in self._reader:
-                self._heard(json.loads(line))
+                self._handle(json.loads(line))
         for pid in list(self._children):  # the guardian is gone, and every child with it
             self._children.pop(pid).ended(-signal.SIGKILL)
         for started, _ in self._starting.values():
             started.cancel()
 
-    def _heard(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         if "exited" in message:
             self._children.pop(message["exited"]).ended(message["code"])
             return

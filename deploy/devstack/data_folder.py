@@ -74,19 +74,19 @@ class Remembered:
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, or see that it is one of ours. Raises StackError."""
+    """Create the folder, or check that it is a stack's. Raises StackError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in folder.iterdir() if path.name not in OURS]
+        others = [path.name for path in folder.iterdir() if path.name not in OURS]
         # PostgreSQL runs as another account when we are root, and must pass; what is private is closed below.
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except OSError as failure:
         raise MissingPart(
             f"The data folder {folder} cannot be used ({failure.strerror}): choose another with --data."
         ) from failure
-    if strangers and not (folder / "stack.json").is_file():
+    if others and not (folder / "stack.json").is_file():
         raise StackError(
-            f"{folder} holds files that are not the stack's ({', '.join(sorted(strangers)[:3])}): "
+            f"{folder} holds files that are not the stack's ({', '.join(sorted(others)[:3])}): "
             "choose an empty folder with --data."
         )
 
@@ -158,7 +158,7 @@ def remember(folder: Path) -> Remembered:
             secrets_now = Secrets(**before["secrets"])  # type: ignore[arg-type]
         except (ValueError, TypeError, KeyError) as wrong:
             raise StackError(
-                f"{path} cannot be read ({wrong}): start with --fresh to begin anew, or bring the file back."
+                f"{path} cannot be read ({wrong}): start over with --fresh, or restore the file."
             ) from wrong
     now = Remembered(ports.choose(PORT_NAMES, before.get("ports")), secrets_now)
     part = path.with_suffix(".part")

@@ -10,7 +10,7 @@ from shared.errors import ReportedError
 
 
 class StackError(ReportedError):
-    """The embedded stack cannot run; the text is one sentence for a person, with the remedy."""
+    """The embedded stack cannot run. The text is one sentence for people to read, with the fix."""
 
     exit_code = 2
 

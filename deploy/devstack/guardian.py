@@ -1,4 +1,4 @@
-"""The process that starts every part of the stack, and ends them all when whoever asked for them is gone.
+"""The process that starts every part of the stack, and ends all of them when the process that asked for them is gone.
 
 It is the parent of all parts, so none can be started without its knowledge, and it notices the end of its own parent
 (also by SIGKILL) because the socket between them closes. It uses the standard library only, one thread, about 10 MB.

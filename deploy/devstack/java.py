@@ -53,7 +53,7 @@ def candidates() -> Iterator[Path]:
 
 
 def version_of(executable: Path) -> str | None:
-    """From the `release` file beside it, as asking the program itself costs 0.1 s."""
+    """From the `release` file next to it, since asking the program itself costs 0.1 s."""
     if not executable.is_file():
         return None
     release = executable.parent.parent / "release"

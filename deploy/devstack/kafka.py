@@ -15,6 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
 from deploy.devstack import kafka_jars
 from deploy.devstack.children import Child, Children
 from deploy.devstack.errors import MissingPart, PartFailed
@@ -164,7 +167,7 @@ class Kafka:
         return all(path.parent.name == "__cluster_metadata-0" for path in self.records.glob("*-*/*.log"))
 
     async def _format(self, program: KafkaProgram, options: list[str]) -> None:
-        """Format into `records`. What a format that was cut short left there goes; anybody's records are set aside."""
+        """Format into `records`. The remains of an interrupted format are removed; existing records are moved away."""
         if not self._only_metadata():
             self.records.rename(self.records.with_name(f"records.damaged-{int(time.time())}"))
         elif self.records.exists():
@@ -194,9 +197,6 @@ def cluster_id() -> str:
 
 async def answers(host: str, port: int) -> bool:
     """Whether the broker is registered and unfenced, by asking it for its metadata."""
-    from aiokafka.client import AIOKafkaClient  # noqa: PLC0415  (a slow import, best done while the broker starts)
-    from aiokafka.errors import KafkaError  # noqa: PLC0415
-
     if not await accepts(host, port):
         return False
     client = AIOKafkaClient(bootstrap_servers=f"{host}:{port}", request_timeout_ms=2000)

@@ -1,4 +1,4 @@
-"""Kafka's jars: exactly those of the lock file beside this, fetched from Maven Central once per user and verified."""
+"""Kafka's jars: those of the lock file in this folder, downloaded from Maven Central once per user, and verified."""
 
 import contextlib
 import fcntl
@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import httpx
+from jgo.constants import MAVEN_CENTRAL_URL
 
 from deploy.devstack.errors import MissingPart
-
-if TYPE_CHECKING:
-    import httpx
 
 VERSION = "4.4.0"
 LOCK = Path(__file__).with_name(f"kafka-{VERSION}.lock")
@@ -92,9 +91,6 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def fetch_all(jars: list[Jar], folder: Path, say: Callable[[str], None]) -> None:
-    import httpx  # noqa: PLC0415  (only needed once per user)
-    from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
-
     repository = os.environ.get("ORDERBUS_MAVEN_REPOSITORY", MAVEN_CENTRAL_URL).rstrip("/")
     with httpx.Client(timeout=60, follow_redirects=True) as client, ThreadPoolExecutor(6) as pool:
 
@@ -119,8 +115,6 @@ def fetch_all(jars: list[Jar], folder: Path, say: Callable[[str], None]) -> None
 
 
 def download(client: "httpx.Client", url: str) -> bytes:
-    import httpx  # noqa: PLC0415
-
     for attempt in range(ATTEMPTS):
         try:
             return client.get(url).raise_for_status().content

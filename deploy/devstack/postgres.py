@@ -13,12 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import asyncpg
+import psutil
+
 from deploy.devstack.children import Account, Child, Children
 from deploy.devstack.errors import MissingPart, PartFailed
 from deploy.devstack.ports import LOOPBACK
 from services.registry import SERVICES
 
 OWNER = "orderbus"
+UNPRIVILEGED = "nobody"
 READY_WITHIN = 60.0
 """Seconds; it takes less than one, and longer only while recovering after a power cut."""
 
@@ -96,7 +100,7 @@ class Postgres:
             await self.child.stop(grace=20)
 
     async def _initialise(self, programs: Path, account: Account | None) -> None:
-        """Made in a folder beside and renamed when complete, so that a cut in between leaves nothing half made."""
+        """Created in another folder and renamed once complete, so that an interruption leaves nothing half made."""
         fresh = self.folder.with_name(self.folder.name + ".new")
         password_file = fresh.with_name(fresh.name + ".password")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -124,7 +128,6 @@ class Postgres:
         pid_file = self.folder / "postmaster.pid"
         if not pid_file.exists():
             return
-        import psutil  # noqa: PLC0415  (only needed after a crash)
 
         def works_here(process: psutil.Process) -> bool:
             with contextlib.suppress(psutil.Error):
@@ -153,8 +156,6 @@ class Postgres:
 
     async def _create_databases(self) -> bool:
         """Create those that do not exist. False when the server does not take connections yet."""
-        import asyncpg  # noqa: PLC0415  (imported while the server starts)
-
         try:
             connection = await asyncpg.connect(self.url("postgres"), timeout=5)
         except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
@@ -181,23 +182,23 @@ def find_programs() -> Path:
 
 
 def unprivileged_account(folders: Sequence[Path]) -> Account | None:
-    """The account to run PostgreSQL as: our own, or `nobody` when we are root, since it refuses to run as root."""
+    """The account to run PostgreSQL as: None for the current one; as root, which PostgreSQL refuses, UNPRIVILEGED."""
     if os.geteuid() != 0:
         return None
     try:
-        nobody = pwd.getpwnam("nobody")
+        unprivileged = pwd.getpwnam(UNPRIVILEGED)
     except KeyError:
         raise MissingPart(
-            "PostgreSQL refuses to run as root and this machine has no account `nobody` to run it as: "
+            f"PostgreSQL refuses to run as root, and this machine has no account `{UNPRIVILEGED}` to run it as: "
             "start the stack as another user, or create that account."
         ) from None
     open_to_all = all(is_open(folder.resolve()) for folder in folders)
     if not open_to_all and sys.platform != "linux":
         raise MissingPart(
-            f"PostgreSQL refuses to run as root, and `nobody` cannot pass the folders above {folders[0]}: "
+            f"PostgreSQL refuses to run as root, and `{UNPRIVILEGED}` cannot access the folders above {folders[0]}: "
             "start the stack as another user, or choose another place with --data."
         )
-    return Account(nobody.pw_uid, nobody.pw_gid, reach_all_folders=not open_to_all)
+    return Account(unprivileged.pw_uid, unprivileged.pw_gid, reach_all_folders=not open_to_all)
 
 
 def is_open(folder: Path) -> bool:

@@ -42,7 +42,7 @@ class Worker:
         self.program = program
         self.project = project
         self.more_arguments: tuple[str, ...] = ()
-        """What it gets beside its own at its next start, such as `--catch-up`."""
+        """Additional arguments of its next start, such as `--catch-up`."""
         self.restarts = 0
         self.restarting = True
         """Set to False to see what happens while a crashed worker stays away."""

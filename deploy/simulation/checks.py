@@ -67,7 +67,7 @@ def workers_live(world: World, found: Findings) -> Iterator[Broken]:
 
 
 def nothing_parked(world: World, found: Findings) -> Iterator[Broken]:
-    """Nobody sent anything unreadable, and no core may raise."""
+    """Nothing unreadable was sent, and no core may raise."""
     for name, store in world.stores.items():
         for row in store.rows(PARKED).values():
             yield "parked", row.key, f"{name} parked {row.kind} ({row.reason}): {row.error}"
@@ -119,7 +119,7 @@ def payments_at_rest(world: World, found: Findings) -> Iterator[Broken]:
 
 
 def charged_once(world: World, found: Findings) -> Iterator[Broken]:
-    """Nobody pays more than the order costs, whatever happened when."""
+    """No customer pays more than the order costs, whatever happened when."""
     kept: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
     for intent in world.stripe.intents.values():
@@ -170,7 +170,7 @@ def mails_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 
 
-def nobody_told_declined_for_a_charge(world: World, found: Findings) -> Iterator[Broken]:
+def no_charge_reported_as_declined(world: World, found: Findings) -> Iterator[Broken]:
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
     charged = {(i.order, str(i.attempt)): i.id for i in world.stripe.intents.values() if i.captured}
@@ -206,8 +206,8 @@ def real_tries(world: World, found: Findings) -> Iterator[Broken]:
 
 
 def _given_up(outcome: object) -> bool:
-    """Whether the shell said it, for want of an answer. A mail server has no books: of a mail in doubt it says that
-    nobody knows, and the mail is sent again."""
+    """Whether the shell ended it for lack of an answer. A mail server has no records: for an email in doubt it answers
+    that the outcome is unknown, and the email is sent again."""
     unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, SendEmail.Unresolved)
     return unknown or getattr(outcome, "code", "") == "gave_up"
 
@@ -230,7 +230,7 @@ FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentDeclined, OrderPaymentDe
 
 
 def nothing_vanishes(world: World, found: Findings) -> Iterator[Broken]:
-    """An id used again for something else is refused or parked; what nobody can read stays to be seen."""
+    """An id used again for something else is refused or parked; unreadable rows stay visible."""
     answered = {envelope.causation_id for _, envelope in world.read if envelope.type.endswith(".refused")}
     forged: defaultdict[tuple[str, bytes], list[Position]] = defaultdict(list)
     for place, id in world.poison.forged.items():
@@ -263,7 +263,7 @@ def told_once(world: World, found: Findings) -> Iterator[Broken]:
 
 CHECKS = (
     told_once,
-    nobody_told_declined_for_a_charge,
+    no_charge_reported_as_declined,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

@@ -1,7 +1,7 @@
 """Faults, drawn from the seed: how often each happens at which level. Nothing here knows what an order is.
 
-To add a fault that strikes a call (store, bus, provider): add its name and chance to `Level`, and raise or answer it in
-`Weather`. To add one that strikes from outside (crash, outage): add it to `mischief.py`.
+To add a fault of a call (store, bus, provider), add its name and probability to `Level`, and raise or answer it in
+`FaultProfile`. To add a fault from outside (crash, outage), add it to `nemesis.py`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Level:
     webhook_late: float = 0.0
     webhook_repeated: float = 0.0
     core_bug: float = 0.0
-    """A message at which its core raises, until staff have it mended."""
+    """A message at which its core raises, until staff have it fixed."""
     odd_header: float = 0.0
-    """A message that has a header without a value beside its own: legal in Kafka."""
+    """A message with an additional header without a value: legal in Kafka."""
     shared_id: float = 0.0
     """A message of another source has the same id: CloudEvents tells messages apart by source and id."""
     from_outside: float = 0.0
@@ -111,8 +111,8 @@ LEVELS = {
 class FaultProfile:
     """Says, call by call, what goes wrong."""
 
-    def __init__(self, level: Level, chance: random.Random, history: History) -> None:
-        self.level, self.chance, self.history = level, chance, history
+    def __init__(self, level: Level, rng: random.Random, history: History) -> None:
+        self.level, self.rng, self.history = level, rng, history
         self.stores_down: set[str] = set()
         self.bus_down = False
         self.outages: dict[str, Outage] = {}
@@ -125,12 +125,12 @@ class FaultProfile:
         self.outages.clear()
         self.bus_down = False
 
-    def happens(self, chance: float) -> bool:
-        return chance > 0 and self.chance.random() < chance
+    def happens(self, probability: float) -> bool:
+        return probability > 0 and self.rng.random() < probability
 
     def store(self, service: str) -> Callable[[str], Awaitable[None]]:
         """What a service's store awaits before each statement."""
-        draw = self.chance.random
+        draw = self.rng.random
 
         async def pause(statement: str) -> None:
             if service in self.stores_down:
@@ -172,7 +172,7 @@ class FaultProfile:
             if self.bus_down:
                 return "refused"
             if self.happens(self.level.bus_fails):
-                kind = self.chance.choice(("refused", "half", "unheard"))
+                kind = self.rng.choice(("refused", "half", "unheard"))
                 self.history.fault(f"send_{kind}", worker)
                 return kind
             return ""
@@ -182,8 +182,8 @@ class FaultProfile:
     def provider(self) -> str:
         """What goes wrong with one call to the outside: `busy`, `lost_before`, `lost_after`, `late`, `hangs_before`,
         `hangs_after`, `raises`; empty for nothing."""
-        drawn, level = self.chance.random(), self.level
-        for kind, chance in (
+        drawn, level = self.rng.random(), self.level
+        for kind, probability in (
             ("busy", level.provider_busy),
             ("lost_before", level.lost_before),
             ("lost_after", level.lost_after),
@@ -192,8 +192,8 @@ class FaultProfile:
             ("hangs_after", level.hangs),
             ("raises", level.raises),
         ):
-            if drawn < chance:
+            if drawn < probability:
                 self.history.fault(f"provider_{kind}")
                 return kind
-            drawn -= chance
+            drawn -= probability
         return ""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from deploy.simulation.outages import Outage, Outages
-from deploy.simulation.outside import by_nobody
+from deploy.simulation.outside import unowned
 from deploy.simulation.workers import Worker
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Nemesis:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.rng = world.rng_of("mischief")
+        self.rng = world.rng_of("nemesis")
         self._under_way: dict[asyncio.Task[None], None] = {}
         kinds: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
             (6, self.crash),
@@ -54,7 +54,7 @@ class Nemesis:
         self.world.loop.at_step(int(self.rng.random() * 300), lambda: self._begin(kind))
 
     def _begin(self, kind: Callable[[], Awaitable[None]]) -> None:
-        task = by_nobody(kind)
+        task = unowned(kind)
         self._under_way[task] = None
         task.add_done_callback(lambda done: self._under_way.pop(done, None))
 
@@ -89,7 +89,7 @@ class Nemesis:
         pair = [worker for worker in world.workers if worker.service.name == name and worker.up]
         world.history.fault("crash_with_everything_leased", f"{name}: {world.leased(name)} leases")
         await asyncio.gather(*(worker.kill() for worker in pair))
-        world.look_for_needless_doubt(name)
+        world.look_for_needless_in_doubt(name)
         world.profile.outages.pop(place, None)
         await asyncio.sleep(self.rng.random() * 0.3)
         await asyncio.gather(*(worker.start() for worker in pair))
@@ -131,7 +131,7 @@ class Nemesis:
         name, seconds = self.rng.choice(self.world.names), self.rng.random() * 2
         self.world.history.fault("store_outage", f"{name} for {seconds:.2f} s")
         self.world.profile.stores_down.add(name)
-        self.world.turnstiles[name].broken()
+        self.world.relay_locks[name].broken()
         await asyncio.sleep(seconds)
         self.world.profile.stores_down.discard(name)
 
@@ -160,4 +160,4 @@ class Nemesis:
     async def lose_relay_lock(self) -> None:
         name = self.rng.choice(self.world.names)
         self.world.history.fault("relay_lock_lost", name)
-        self.world.turnstiles[name].broken()
+        self.world.relay_locks[name].broken()

@@ -28,7 +28,7 @@ ONE_TRIES = 60.0
 @dataclass(frozen=True, slots=True)
 class Outage:
     """What is wrong with an outside system. `answers_lost`: carried out, then the connection is closed. `down`: no
-    connection. `silent`: no answer, nothing done. `slow`: well, but near the caller's patience. `operator`: refused
+    connection. `silent`: no answer, nothing done. `slow`: well, but near the caller's timeout. `operator`: refused
     because of how we are set up."""
 
     kind: OutageKind
@@ -50,7 +50,7 @@ class Circuit:
             return 0.0
         if now < self._opens:
             return self._opens - now
-        self._opens = now + ONE_TRIES  # one call tries; the others wait for what comes of it
+        self._opens = now + ONE_TRIES  # one call tries; the others wait for its outcome
         return 0.0
 
     def succeeded(self) -> None:
@@ -63,7 +63,7 @@ class Circuit:
 
 
 class Outages:
-    """Strikes outside systems, and mends them after a while."""
+    """Strikes outside systems, and lets them recover after a while."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -77,7 +77,7 @@ class Outages:
         )
 
     async def answers_lost(self) -> None:
-        """Charges, refunds, mails and grants are carried out; nobody hears of it, and callbacks are held back."""
+        """Charges, refunds, emails and grants are carried out, but all responses are lost and callbacks held back."""
         place = self.rng.choice(("stripe", "stripe", "stripe", "mails", "platform"))
         await self._last(place, Outage("answers_lost"), self.rng.choice((60.0, 60.0, 300.0, 1800.0, 3600.0)))
 
@@ -95,7 +95,7 @@ class Outages:
         await self._last(place, Outage("slow"), self.rng.choice((60.0, 600.0)))
 
     async def operators_fault(self) -> None:
-        """A key expired, an address is wrong: a person mends it after a while."""
+        """A key expired, an address is wrong: staff fix it after a while."""
         place = self.rng.choice(("stripe", "stripe", "mails", "platform"))
         fault = Outage("operator", f"{OPERATOR_TEXTS[place]} ({MARK})")
         await self._last(place, fault, self.rng.choice((5.0, 120.0, 900.0, 5000.0)))

@@ -1,4 +1,4 @@
-"""The outside world behind the services' gateway ports, with books of its own that no crash of ours touches."""
+"""The outside systems behind the services' gateway ports. No crash of a worker affects their records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,13 +28,14 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.storage import storage as notifications_storage
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown, codec
+from shared.simulation.loop import OWNER
 from shared.simulation.memory_store import MemoryStore
 
-Answer = Outcome | NoOutcome
+Reply = Outcome | NoOutcome
 LATEST = 40.0
 """Seconds after which a request that was given up may still be carried out."""
 STILL_ARRIVES = LATEST + 60.0
-"""Seconds: a call may take its patience before it is given up."""
+"""Seconds: a call may take its whole timeout before it is given up."""
 
 
 class Outside:
@@ -41,7 +43,7 @@ class Outside:
     away for longer, and after failures in a row the gateway makes no calls for a while."""
 
     name = ""
-    """What it is called in `Weather.outages`; empty for what has none."""
+    """Its name in `FaultProfile.outages`; empty if it has none."""
     longest_pause = 1800.0
     """Seconds that its gateway makes no calls, at most."""
 
@@ -70,7 +72,7 @@ class Outside:
     def circuit(self, place: str) -> Circuit:
         return self._circuits.setdefault(place, Circuit(self.longest_pause))
 
-    async def perform(self, operation: Any, key: str) -> Answer:
+    async def perform(self, operation: Any, key: str) -> Reply:
         now, place = asyncio.get_running_loop().time(), self.place(operation)
         circuit = self.circuit(place)
         if wait := circuit.wait(now):
@@ -94,7 +96,7 @@ class Outside:
         self.waking[call] = asyncio.get_running_loop().time() + min(seconds, timeout)
         await asyncio.sleep(seconds)
 
-    async def _performed(self, operation: Any, key: str, call: object) -> Answer:
+    async def _performed(self, operation: Any, key: str, call: object) -> Reply:
         timeout = operation.timeout
         outage = self.profile.outages.get(self.place(operation))
         trouble = self.profile.provider()
@@ -118,7 +120,7 @@ class Outside:
 
     async def _not_done(
         self, operation: Any, key: str, call: object, trouble: str, outage: Outage | None
-    ) -> Answer | None:
+    ) -> Reply | None:
         """What the caller gets where nothing is done (yet); None where it is."""
         timeout = operation.timeout
         match trouble:
@@ -142,7 +144,7 @@ class Outside:
         return None
 
     def on_its_way(self, key: str) -> bool:
-        """Whether an earlier request may still arrive: nobody can say yet that it was not carried out."""
+        """Whether an earlier request may still arrive: it is not certain yet that it was not carried out."""
         asked = self._asked_at.get(key)
         now = asyncio.get_running_loop().time()
         return self.can_arrive_late and asked is not None and now - asked < STILL_ARRIVES
@@ -154,7 +156,7 @@ class Outside:
             text = f"{type(operation).__qualname__} {told(answer)} (arrived late)"
             self.history.add("outside", operation_key(operation), text)
 
-        task = by_nobody(arrive)
+        task = unowned(arrive)
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
@@ -162,17 +164,13 @@ class Outside:
         """As for a system that is safe to ask again: the gateway knows that without a call."""
         return NotDone()
 
-    def do(self, operation: Any, key: str) -> Answer:
+    def do(self, operation: Any, key: str) -> Reply:
         """The effect, at once and whole."""
         raise NotImplementedError
 
 
-def by_nobody(work: Callable[[], Any]) -> asyncio.Task[None]:
+def unowned(work: Callable[[], Any]) -> asyncio.Task[None]:
     """A task of the world's own: it outlives the worker in whose step it began."""
-    from contextvars import copy_context  # noqa: PLC0415
-
-    from shared.simulation.loop import OWNER  # noqa: PLC0415
-
     context = copy_context()
     context.run(OWNER.set, "")
     return asyncio.get_running_loop().create_task(work(), context=context)
@@ -199,7 +197,7 @@ class CoursePlatform(Outside):
         self.effects: Counter[str] = Counter()
         self._answers: dict[str, Outcome] = {}
 
-    def do(self, operation: GrantAccess | RevokeAccess, key: str) -> Answer:
+    def do(self, operation: GrantAccess | RevokeAccess, key: str) -> Reply:
         if key in self._answers:
             return self._answers[key]
         if self.profile.happens(self.profile.level.provider_busy):
@@ -218,7 +216,7 @@ class MailServer(Outside):
         super().__init__(profile, history, rng)
         self.taken: Counter[str] = Counter()
 
-    def do(self, operation: SendEmail, key: str) -> Answer:
+    def do(self, operation: SendEmail, key: str) -> Reply:
         if self.profile.happens(self.profile.level.raises):
             return SendEmail.Failed("550", "no such mailbox")
         if operation.audience == "customer" and MARK in str(operation.data):
@@ -248,7 +246,7 @@ class Receivers(Outside):
     def place(self, operation: PostWebhook) -> str:
         return f"webhook:{operation.endpoint}"
 
-    def do(self, operation: PostWebhook, key: str) -> Answer:
+    def do(self, operation: PostWebhook, key: str) -> Reply:
         known = self._endpoint(operation.store, operation.endpoint)
         if known is None:
             return PostWebhook.Failed("removed", "The endpoint was removed.")
@@ -274,7 +272,7 @@ class CodePools(Outside):
         self.pools: dict[str, Pool] = {}
         self._batches: dict[str, int] = {}
 
-    def do(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Answer:
+    def do(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Reply:
         pool = self.pools.setdefault(operation.pool, Pool())
         match operation:
             case StoreCodes():
@@ -295,7 +293,7 @@ class CodePools(Outside):
 
 
 class Links(Outside):
-    def do(self, operation: SignDownload, key: str) -> Answer:
+    def do(self, operation: SignDownload, key: str) -> Reply:
         return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from deploy.simulation.outside import by_nobody
+from deploy.simulation.outside import unowned
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.fulfillment import (
     EVENTS,
@@ -73,19 +73,19 @@ class People:
         level = self.world.profile.level
         strikes = int(level.from_outside * self.world.orders)
         working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
-        await asyncio.gather(self.world.mischief.run(strikes, over=4.0), self.world.restore.run(), *working)
+        await asyncio.gather(self.world.nemesis.run(strikes, over=4.0), self.world.restore.run(), *working)
         await self.tidy_up()
 
     def read(self, record: BusRecord) -> None:
         """What staff see going by: a pool without codes."""
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
-            self._filling = by_nobody(self._fill)
+            self._filling = unowned(self._fill)
         if record.topic == ORDERS.name and self._hurry.random() < 0.25:
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
-        """Somebody acts on an order at the very moment at which services hear of it."""
-        wishes: dict[bytes, tuple[tuple[str, Command], ...]] = {
+        """Staff or customers act on an order at the very moment at which services learn of it."""
+        early: dict[bytes, tuple[tuple[str, Command], ...]] = {
             b"order.placed": (
                 ("fulfillment", ShipOrder(carrier="Post", tracking="T")),
                 ("notifications", ReplayWebhooks()),
@@ -94,12 +94,12 @@ class People:
             b"order.payment_requested": (("payments", RefundPayment()), ("checkout", CancelOrder())),
             b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
         }
-        if type in wishes:
-            service, command = self._hurry.choice(wishes[type])
-            self.world.keep(by_nobody(lambda: self._too_early(service, command, key)))
+        if type in early:
+            service, command = self._hurry.choice(early[type])
+            self.world.keep(unowned(lambda: self._too_early(service, command, key)))
 
     async def _fill(self) -> None:
-        """Add codes, until nobody waits for one."""
+        """Add codes, until no order waits for one."""
         rng = self.world.rng_of(f"pool {self._fills}")
         for again in range(30):
             await asyncio.sleep(rng.random() * rng.choice((5.0, 100.0)))
@@ -262,14 +262,14 @@ class People:
         await self._ask(CompleteOrder(), "checkout", key, rng)
 
     async def _refund(self, key: str, rng: random.Random) -> None:
-        wish: Callable[[], RefundPayment] = rng.choice(
+        make_refund: Callable[[], RefundPayment] = rng.choice(
             (
                 RefundPayment,
                 lambda: RefundPayment(amount=1 + int(rng.random() * 3000)),
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
             )
         )
-        await self._ask(wish(), "payments", key, rng)
+        await self._ask(make_refund(), "payments", key, rng)
 
     async def _refund_twice(self, key: str, rng: random.Random) -> None:
         """Two at once, who do not know of each other."""
@@ -293,7 +293,7 @@ class People:
             await asyncio.gather(*(self._see_to(key) for key in waiting))
 
     def last_look(self) -> bool:
-        """Money that the provider did not give back is asked for once more. Whether there was any."""
+        """Request refunds that the provider did not make once more. Whether there were any."""
         self._looks += 1
         kept = self._kept() if self._looks < 20 else []
         for key in kept:
@@ -301,7 +301,7 @@ class People:
         return bool(kept)
 
     def _kept(self) -> list[str]:
-        """Orders that came to nothing, and whose money the provider did not give back: staff ask once more."""
+        """Orders that ended without delivery and without a refund by the provider: staff request it once more."""
         rows = self.world.stores["payments"].rows("payments")
         gone = [key for key, told in self.world.statuses.items() if told["status"] in VOID]
         sums = {key: rows[key].columns for key in gone if key in rows and rows[key].columns}

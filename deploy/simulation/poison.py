@@ -1,4 +1,4 @@
-"""Records and rows that nobody can read, and that must hold nothing else up: arbitrary bytes, headers without a value,
+"""Unreadable records and rows, which must hold nothing else up: arbitrary bytes, headers without a value,
 unknown types, ids used again for something else, records of aborted transactions, unreadable timers and operations,
 records that the broker refuses for good, topics that are missing for a while."""
 
@@ -35,8 +35,8 @@ class Poison:
         """Where on the bus garbage lies."""
         self.forged: dict[Position, str] = {}
         """Records that use another's source and id for another content: none may vanish without a word."""
-        self.planted: dict[tuple[str, str], set[str]] = {}
-        """Keys of rows that nobody can read, by service and table."""
+        self.injected: dict[tuple[str, str], set[str]] = {}
+        """Keys of unreadable rows, by service and table."""
         self.aborted_keys: set[str] = set()
         self.lost: list[str] = []
         """Unreadable rows that were found to be gone."""
@@ -59,10 +59,10 @@ class Poison:
         return (row.topic, row.partition, row.offset) in self.positions or row.key.startswith(OURS)
 
     def hidden(self) -> list[str]:
-        """Unreadable rows that are neither in their table nor were parked: nobody would ever know of them."""
+        """Unreadable rows that are neither in their table nor were parked: they would go unnoticed."""
         return [
             f"{key} is gone from the {table} of {service}"
-            for (service, table), keys in sorted(self.planted.items())
+            for (service, table), keys in sorted(self.injected.items())
             for key in sorted(keys - {row.key for row in self.world.stores[service].rows(table).values()})
             if key not in self.world.staff.dropped
         ]
@@ -70,16 +70,16 @@ class Poison:
     def clear_away(self) -> None:
         """The newer build that can read them is there."""
         self.lost = self.hidden()
-        for (service, table), keys in self.planted.items():
+        for (service, table), keys in self.injected.items():
             rows = self.world.stores[service].rows(table)
             for id in [id for id, row in rows.items() if row.key in keys]:
                 del rows[id]
-        self.planted.clear()
+        self.injected.clear()
 
     # Records
 
     async def garbage(self) -> None:
-        """Arbitrary bytes for key, headers and value, beside some that are nearly right."""
+        """Arbitrary bytes for key, headers and value, among some that are nearly valid."""
         headers: list[Header] = [(self._name(), self._bytes(40)) for _ in range(int(self.rng.random() * 4))]
         headers += self._nearly_right()
         self.rng.shuffle(headers)
@@ -111,7 +111,7 @@ class Poison:
         if record is None or not self.world.handled_by_all(record):
             return
         headers = [(n, v) for n, v in record.headers if n != "ce_subject"]
-        # What a service of ours decided again, in other words, is dropped: that is no forgery.
+        # A fact that a service decided again with different content is dropped: that is no forgery.
         ours = (dict(headers).get("ce_source") or b"").decode() in self.world.names
         if ours or self.rng.random() < 0.5:
             key, value = self._own_key(), record.value or b""
@@ -143,7 +143,7 @@ class Poison:
         return place
 
     def _known(self, topic: str = "") -> BusRecord | None:
-        """A record that somebody could read."""
+        """A record that could be read."""
         bus = self.world.bus
         places = sorted(place for place in bus.logs if topic in ("", place[0]) and place[0] in self._topics())
         found = [record for place in places for record in bus.records_of(place)[-20:] if not self.is_garbage(record)]
@@ -198,7 +198,7 @@ class Poison:
                 key, "Renamed", self.world.now(), "Renamed", b"{}", b'["","s","","system"]', self.world.new_id()
             )
             self.world.stores[name].rows(TIMERS)[key, "Renamed"] = row
-            self.planted.setdefault((name, TIMERS), set()).add(key)
+            self.injected.setdefault((name, TIMERS), set()).add(key)
 
     async def unreadable_operations(self) -> None:
         name = self.rng.choice([name for name in self.world.names if self.world.service(name).gateways])
@@ -211,7 +211,7 @@ class Poison:
             now = self.world.now()
             row = OperationRow(id, key, kind, payload, b'["","s","","system"]', now, now, kind)
             self.world.stores[name].rows(OPERATIONS)[id] = row
-            self.planted.setdefault((name, OPERATIONS), set()).add(key)
+            self.injected.setdefault((name, OPERATIONS), set()).add(key)
 
     async def unsendable(self) -> None:
         """A record that no broker takes."""
@@ -225,7 +225,7 @@ class Poison:
         store.rows(OUTBOX)[id] = (row, self.world.now())
 
     async def topic_missing(self) -> None:
-        """Somebody deleted a topic, and makes it again."""
+        """A topic is deleted, and created again."""
         topic = self.rng.choice((*self._topics(), "orders.status.v1"))
         self.world.history.fault("topic_missing", topic)
         self.world.bus.missing.add(topic)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 async def replay(world: World) -> None:
-    """Every record once more, from the very beginning, in good weather: nothing may come of it."""
+    """Every record once more, from the very beginning and without faults: it must have no effect."""
     world.profile.calm()
     world.poison.clear_away()
     before = _everything(world)

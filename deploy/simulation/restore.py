@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from deploy.simulation.outside import Pool, by_nobody
+from deploy.simulation.outside import Pool, unowned
 from shared.core import Command
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Restore:
             self.world.stripe.tell_again(since - LATE)
         for at, service, command, key, actor, identity in [*self.asked]:
             if service == name and at >= since:
-                self.world.keep(by_nobody(lambda c=command, k=key, a=actor, i=identity: self._ask(name, c, k, a, i)))  # type: ignore[misc]
+                self.world.keep(unowned(lambda c=command, k=key, a=actor, i=identity: self._ask(name, c, k, a, i)))  # type: ignore[misc]
 
     async def _ask(self, service: str, command: Command, key: str, actor: str, identity: str) -> None:
         await self.world.submit(service, command, key, actor=actor, identity=identity)

@@ -138,7 +138,7 @@ def uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """The shell's log says what the faults did; nobody needs to read it."""
+    """The shell's log only repeats what the faults did."""
     before = structlog.get_config()
 
     def drop(logger: Any, name: str, event: Any) -> Any:

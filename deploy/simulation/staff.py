@@ -1,4 +1,4 @@
-"""People who run the system: they see to parked keys, have bugs mended, and resume what is paused."""
+"""Staff who run the system: they see to parked keys, have bugs fixed, and resume paused destinations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from deploy.simulation.cores import BUG
-from deploy.simulation.outside import by_nobody
+from deploy.simulation.outside import unowned
 from deploy.simulation.workers import Gone, Worker
 from shared.contracts.payments import PaymentUnresolved, SettlePayment
 from shared.shell.parking import Released
@@ -34,11 +34,11 @@ class Staff:
     # Parked keys
 
     def see_to(self, service: str, key: str, message: UUID | None = None) -> None:
-        """Somebody has a look at a parked key, soon; mostly the worker pauses in the midst of parking it."""
-        self.world.keep(by_nobody(lambda: self._mend(service, key, message)))
+        """Staff look at a parked key soon; usually the worker pauses while it is parking it."""
+        self.world.keep(unowned(lambda: self._fix(service, key, message)))
         if message and self.rng.random() < 0.75:
             owner = OWNER.get()
-            self.world.loop.at_step(1, lambda: self.world.keep(by_nobody(lambda: self._hold_up(service, owner))))
+            self.world.loop.at_step(1, lambda: self.world.keep(unowned(lambda: self._hold_up(service, owner))))
 
     async def _hold_up(self, service: str, owner: str) -> None:
         """A worker pauses in the midst of setting a message aside, and another gets the same messages meanwhile."""
@@ -66,8 +66,8 @@ class Staff:
             self.see_to(service, key)
         return bool(keys)
 
-    async def _mend(self, service: str, key: str, message: UUID | None) -> None:
-        """Staff see a parked key, have the bug mended, and retry until the key is free; garbage they drop."""
+    async def _fix(self, service: str, key: str, message: UUID | None) -> None:
+        """Staff see a parked key, have the bug fixed, and retry until the key is free; they drop garbage."""
         await asyncio.sleep(self.rng.random() * self.rng.choice((0.5, 20.0)))
         if message:
             self.world.watch.broken.discard(message)
@@ -99,14 +99,14 @@ class Staff:
         released = await self.world.worker_of(service).asked(ask)
         self.world.history.add("staff", key, f"{'drop' if drop else 'retry'} what is parked in {service}: {released}")
 
-    # Calls whose outcome nobody could find out
+    # Calls of unknown outcome
 
     def read(self, record: BusRecord) -> None:
-        """Somebody looks into Stripe's dashboard and says what became of a charge."""
+        """Staff check Stripe's dashboard and settle a charge."""
         headers = dict(record.headers)
         if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.rng.random() < 0.5:
             attempt, key = orjson.loads(record.value or b"")["attempt"], (record.key or b"").decode()
-            self.world.keep(by_nobody(lambda: self._settle(key, attempt)))
+            self.world.keep(unowned(lambda: self._settle(key, attempt)))
 
     async def _settle(self, key: str, attempt: int) -> None:
         await asyncio.sleep(self.rng.random() * self.rng.choice((1.0, 300.0)))
@@ -122,7 +122,7 @@ class Staff:
     # Paused systems
 
     async def resume_all(self) -> None:
-        """What was paused for a fault of ours goes on: by hand, or by the next probe."""
+        """Paused destinations continue: resumed manually, or by the next probe."""
         if self.rng.random() < 0.5:
             return
         for name in self.world.names:

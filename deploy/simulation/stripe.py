@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outside import Answer, Outside, by_nobody
+from deploy.simulation.outside import Outside, Reply, unowned
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
@@ -30,7 +30,7 @@ from shared.contracts.values import Card
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
-"""Posts a callback to payments: event id, order, store, report. False when nobody took it."""
+"""Posts a callback to payments: event id, order, store, report. False if it was not accepted."""
 TOO_EARLY = "too early to say: the request may still be on its way"
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
@@ -122,7 +122,7 @@ class Stripe(Outside):
         self._events = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def perform(self, operation: Any, key: str) -> Answer:
+    async def perform(self, operation: Any, key: str) -> Reply:
         match operation:
             case ChargeCard():
                 self._keys[operation.order, operation.attempt] = key
@@ -130,7 +130,7 @@ class Stripe(Outside):
                 self._keys[operation.order, operation.refund] = key
         return await super().perform(operation, key)
 
-    def do(self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindRefund, key: str) -> Answer:
+    def do(self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindRefund, key: str) -> Reply:
         match operation:
             case ChargeCard() | RefundCharge() if known := self._remembered(key):
                 return self._now(operation, known)
@@ -193,14 +193,14 @@ class Stripe(Outside):
         self._answers[key] = Remembered(operation, answer, self.history.now())
         return answer
 
-    def _now(self, operation: object, known: Remembered) -> Answer:
+    def _now(self, operation: object, known: Remembered) -> Reply:
         """The first answer, byte for byte, as Stripe repeats it: also where things have moved on since. The same key
         for something else is an `idempotency_error`."""
         same = _sent(known.operation) == _sent(operation)
         return known.answer if same else Unknown("another call was made under this key")
 
     def books(self, order: str, attempt: int) -> Intent | Literal["too early"] | None:
-        """What a person reads in Stripe's dashboard."""
+        """What staff read in Stripe's dashboard."""
         found = self._intent(order, attempt)
         return "too early" if found is None and self._asked(order, attempt) else found
 
@@ -255,7 +255,7 @@ class Stripe(Outside):
             self._tell_intent(intent)
         return CancelCharge.Done(intent.result)
 
-    def _find(self, wanted: FindCharge) -> Answer:
+    def _find(self, wanted: FindCharge) -> Reply:
         intent = self.intents.get(wanted.reference) or self._intent(wanted.order, wanted.attempt)
         if intent is None and self._asked(wanted.order, wanted.attempt):
             return Unknown(TOO_EARLY)
@@ -289,7 +289,7 @@ class Stripe(Outside):
     def _made(self, intent: str, refund: str) -> MadeRefund | None:
         return next((made for made in self.intents[intent].refunds if made.refund == refund), None)
 
-    def _find_refund(self, wanted: FindRefund) -> Answer:
+    def _find_refund(self, wanted: FindRefund) -> Reply:
         made = self._made(wanted.charge, wanted.refund)
         if made is None and self._asked(wanted.order, wanted.refund):
             return Unknown(TOO_EARLY)
@@ -352,7 +352,7 @@ class Stripe(Outside):
         self._run(happen)
 
     def _run(self, work: Callable[[], Awaitable[None]]) -> None:
-        task = by_nobody(work)
+        task = unowned(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

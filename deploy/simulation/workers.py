@@ -39,7 +39,7 @@ class Gone(Exception):
 
 @cache
 def _metrics(service: str) -> Metrics:
-    """Nobody reads them, and making them takes longer than all that a life of a worker does."""
+    """They are not read, and making them takes longer than everything else in a worker's life."""
     return Metrics(service, "simulated")
 
 
@@ -64,7 +64,7 @@ class Worker:
         loop: SeededLoop,
         store: MemoryStore,
         bus: MemoryBus,
-        turnstile: AdvisoryLock,
+        relay_lock: AdvisoryLock,
         now: Callable[[], datetime],
         profile: FaultProfile,
         history: History,
@@ -73,7 +73,7 @@ class Worker:
     ) -> None:
         self.watch = watch
         self.service, self.name = service, f"{service.name}-{index}"
-        self.loop, self.store, self.bus, self.turnstile = loop, store, bus, turnstile
+        self.loop, self.store, self.bus, self.relay_lock = loop, store, bus, relay_lock
         self.profile, self.history, self.rng = profile, history, rng
         self.clock = SkewedClock(now, (rng.random() - 0.5) * 0.1)
         self.life = 0
@@ -86,7 +86,7 @@ class Worker:
         self.at_once = 0
         """Calls of one kind under way at a time, at most."""
         self.closed = False
-        """Nobody may start it: its database is being set back."""
+        """It must not be started: its database is being restored."""
 
     @property
     def owner(self) -> str:
@@ -126,7 +126,7 @@ class Worker:
         """As SIGKILL: whatever is not committed is lost."""
         self.up = False
         await self.loop.kill(self.owner)
-        self.turnstile.gone(self.owner)
+        self.relay_lock.gone(self.owner)
 
     async def stop(self) -> None:
         """As SIGTERM."""
@@ -142,7 +142,7 @@ class Worker:
         return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not shell.source.lag()
 
     def silent(self) -> bool:
-        """Dead or frozen: nothing comes from it until somebody else wakes it."""
+        """Dead or frozen: it does nothing until it is woken."""
         return not self.up or self.frozen
 
     def waits_for(self, destination: str) -> float:
@@ -158,7 +158,7 @@ class Worker:
         return ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, no_engine)
 
     async def resume(self, destination: str) -> None:
-        """A person says that an outside system is well again."""
+        """Staff resume an outside system."""
         assert self.shell is not None
         await self.store.resume_destination(destination)
         self.shell.operations.resumed(destination)
@@ -193,7 +193,7 @@ class Worker:
             store=self.store,
             source=MemorySource(self.bus, self.service.name, self.name, topics, self.profile.source(self.name)),
             sink=MemorySink(self.bus, self.profile.sink(self.name), fence=self.service.name),
-            lock=lambda: self.turnstile.lock(self.owner, self.store),
+            lock=lambda: self.relay_lock.lock(self.owner, self.store),
             clock=self.clock,
             rng=random.Random(self.rng.getrandbits(64)),  # noqa: S311
             batch=self.rng.choice((3, 20, 300)),

@@ -75,7 +75,7 @@ class World:
         self.loop, self.seed, self.orders = loop, seed, orders
         self._offset = timedelta(0)
         self.history = History(self.now)
-        self.profile = FaultProfile(LEVELS[level], self.rng_of("weather"), self.history)
+        self.profile = FaultProfile(LEVELS[level], self.rng_of("faults"), self.history)
         self.bus = MemoryBus(self.now, self.rng_of("bus"))
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}
@@ -88,7 +88,7 @@ class World:
         """Ids of published messages, by topic."""
         self.names = SERVICES
         self.stores = {name: MemoryStore(self.profile.store(name), self.now) for name in SERVICES}
-        self.turnstiles = {name: AdvisoryLock() for name in SERVICES}
+        self.relay_locks = {name: AdvisoryLock() for name in SERVICES}
         self._ids = self.rng_of("ids")
         self.staff = Staff(self)
         self.readers: list[Callable[[BusRecord], None]] = [self.staff.read]
@@ -110,7 +110,7 @@ class World:
                 loop=loop,
                 store=self.stores[name],
                 bus=self.bus,
-                turnstile=self.turnstiles[name],
+                relay_lock=self.relay_locks[name],
                 now=self.now,
                 profile=self.profile,
                 history=self.history,
@@ -120,7 +120,7 @@ class World:
             for name in SERVICES
             for index in range(rng.choice((1, 2)))
         ]
-        self.mischief = Nemesis(self)
+        self.nemesis = Nemesis(self)
         self.troubles: list[str] = []
         self.read: list[tuple[BusRecord, Envelope]] = []
         """Every record that was sent in earnest, when all is at rest."""
@@ -185,16 +185,16 @@ class World:
         """How many operations its workers hold."""
         return sum(bool(row.leased_by) for row in self.stores[service].rows(OPERATIONS).values())
 
-    def look_for_needless_doubt(self, service: str) -> None:
+    def look_for_needless_in_doubt(self, service: str) -> None:
         """All workers of a service are dead: of what they held, only calls that began can be in doubt."""
         rows = self.stores[service].rows(OPERATIONS).values()
-        doubtful = [row for row in rows if row.in_doubt and not self.calls(service, row)]
+        in_doubt = [row for row in rows if row.in_doubt and not self.calls(service, row)]
         most = max(worker.at_once for worker in self.workers if worker.service.name == service) * 2
-        if len(doubtful) > most:
-            text = f"{service}: {len(doubtful)} operations are in doubt that were never called"
-            self.watch.wrong.append((doubtful[0].key, text))
+        if len(in_doubt) > most:
+            text = f"{service}: {len(in_doubt)} operations are in doubt that were never called"
+            self.watch.wrong.append((in_doubt[0].key, text))
 
-    # Time and chance
+    # Time and randomness
 
     def now(self) -> datetime:
         return BEGINNING + timedelta(seconds=self.loop.time()) + self._offset
@@ -204,7 +204,7 @@ class World:
         self._offset += timedelta(seconds=seconds)
 
     def rng_of(self, what: str) -> random.Random:
-        """Chance of its own for each part, so that a change in one does not shift all others."""
+        """A random generator for each part, so that a change in one does not shift all others."""
         return random.Random(self.seed << 32 | zlib.crc32(what.encode()))  # noqa: S311
 
     def new_id(self) -> UUID:
@@ -273,7 +273,7 @@ class World:
         return answer is not None
 
     def keep(self, task: asyncio.Task[None]) -> None:
-        """Somebody is at it: the world is not at rest before that ends."""
+        """Work in progress: the world is not at rest before it ends."""
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
@@ -343,7 +343,7 @@ class World:
                 if not worker.idle():
                     return f"{worker.name} is at work"
         for name in listening:
-            holder = self.turnstiles[name].holder
+            holder = self.relay_locks[name].holder
             stuck = holder is not None and self.loop.is_frozen(holder.owner)
             if self.stores[name].rows(OUTBOX) and not stuck:
                 return f"{len(self.stores[name].rows(OUTBOX))} records are in the outbox of {name}"
@@ -351,7 +351,7 @@ class World:
 
     def at_rest(self) -> bool:
         """Nothing goes on, and no timer, operation or callback will ever come."""
-        if self.unrest() or not self.mischief.quiet or self.stripe.callbacks or self._tasks:
+        if self.unrest() or not self.nemesis.quiet or self.stripe.callbacks or self._tasks:
             return False
         outboxes = any(store.rows(OUTBOX) for store in self.stores.values())
         calls = any(system.waking for system in self.systems)
@@ -384,7 +384,7 @@ class World:
         return min(when, row.expires) if row.expires else when
 
     def _next(self) -> float:
-        """When something happens next, by the loop's time: a timer, an outside system, a person, a fault."""
+        """When something happens next, by the loop's time: a timer, an outside system, staff or a customer, a fault."""
         due = self._due()
         times = [] if due is None else [self.loop.time() + due]
         times += [when for system in self.systems for when in system.waking.values()]
