@@ -25,19 +25,15 @@ UNREAD = ("docs/schemas/", "tests/contracts/baseline/", "tests/contracts/golden/
 
 NOT_YET: tuple[str, ...] = (
     "CHANGELOG.md",
-    "deploy/simulation/",
+    "deploy/simulation/checks.py",
     "docs/adr/0018-",
     "docs/adr/0020-",
     "docs/architecture.md",
     "services/payments/",
     "tests/benchmarks/growth.py",
-    "tests/e2e/test_command_line.py",
-    "tests/faults/test_outages.py",
     "tests/integration/",
     "tests/simulation/mutants/",
-    "tests/unit/fulfillment/",
     "tests/unit/notifications/",
-    "tests/unit/payments/",
     "tests/unit/shell/",
 )
 """Files and folders that do not keep these rules yet. Only ever shrinks."""
