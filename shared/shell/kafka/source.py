@@ -38,7 +38,8 @@ REJOIN_SECONDS = 20.0
 """A member whose commits have failed for so long is no longer a member and joins again."""
 STOP_SECONDS = 5.0
 SEGMENT = timedelta(days=1)
-"""How long records are written to one segment of an event or command topic. The inbox remembers so much longer."""
+"""How long records are written to one segment of an event or command topic: an old one is kept so much longer than the
+retention says. The inbox keeps ids two days longer: this one, and one for clocks that differ."""
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
