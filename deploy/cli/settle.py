@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,8 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import Actor, AsJson, Data, Number
 from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
 from deploy.client.http import ApiClient
+from services.fulfillment.domain.settlement import SETTLEABLE
+from shared.contracts.fulfillment import SettledOutcome
 
 Reference = Annotated[
     str,
@@ -22,14 +24,14 @@ Amount = Annotated[
         "--amount", metavar="AMOUNT", help="The amount that moved, such as 12.50; checked against the request."
     ),
 ]
+Outcome = typer.Argument(metavar="OUTCOME", help="What happened.")
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="How you know, for the order's timeline.")]
-UNSETTLED = ("in_progress", "failed", "stopping", "revoking", "revocation_failed")
 
 
 @on_event_loop
 async def payment(
     number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="captured or not_charged")],
+    outcome: Annotated[Literal["captured", "not_charged"], Outcome],
     reason: Reason,
     attempt: Annotated[
         int | None,
@@ -53,7 +55,7 @@ async def payment(
 @on_event_loop
 async def refund(
     number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="refunded or not_refunded")],
+    outcome: Annotated[Literal["refunded", "not_refunded"], Outcome],
     reason: Reason,
     refund: Annotated[
         str, typer.Option("--refund", metavar="ID", help="Id of the refund. Default: the unresolved one.")
@@ -76,7 +78,7 @@ async def refund(
 @on_event_loop
 async def mail(
     number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="sent or not_sent")],
+    outcome: Annotated[Literal["sent", "not_sent"], Outcome],
     reason: Reason,
     message: Annotated[
         str,
@@ -105,7 +107,7 @@ async def mail(
 @on_event_loop
 async def item(
     number: Number,
-    outcome: Annotated[str, typer.Argument(metavar="OUTCOME", help="delivered, not_delivered, revoked or not_revoked")],
+    outcome: Annotated[SettledOutcome, Outcome],
     reason: Reason,
     item: Annotated[
         str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
@@ -121,11 +123,15 @@ async def item(
 
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         known = await api.part("fulfillment", f"/orders/{order['key']}/deliveries") or {"items": []}
-        open_items = [one["id"] for one in known["items"] if one["status"] in UNSETTLED or one.get("unrevoked")]
+        open_items = [one["id"] for one in known["items"] if _is_open(one, outcome)]
         subject = item or _the_only(open_items, "items to settle", "--item")
         return {"item": subject, "outcome": outcome, "reason": reason}
 
     await submit("fulfillment", number, "settle", body, actor, data, as_json)
+
+
+def _is_open(item: dict[str, Any], outcome: SettledOutcome) -> bool:
+    return item["status"] in SETTLEABLE[outcome] or bool(outcome == "revoked" and item.get("unrevoked"))
 
 
 def _of_payment(many: str, one: str, name: int | str | None, request: dict[str, Any], amount: str | None) -> BodyOf:
