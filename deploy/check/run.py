@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-import stripe
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,9 +22,9 @@ from deploy.check.evidence import Findings
 from deploy.check.topics import read_topics
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
-from services.payments.gateways.stripe import StripeGateway
-from services.payments.gateways.stripe_api import INTENTS, REFUNDS
-from services.payments.settings import PaymentsSettings, StripeSettings
+from services.payments.gateways.provider import ProviderError
+from services.payments.providers import providers_of
+from services.payments.settings import PaymentsSettings
 from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
@@ -83,8 +82,8 @@ async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.
                 return await _asked(parts, settings, seconds)
         except (sa.exc.SQLAlchemyError, OSError) as error:
             raise CheckFailed(f"a database cannot be read: {type(error).__name__}") from error
-        except stripe.StripeError as error:
-            raise CheckFailed(f"Stripe cannot be read: {type(error).__name__} (HTTP {error.http_status})") from error
+        except ProviderError as error:
+            raise CheckFailed(str(error)) from error
         except TimeoutError:
             raise CheckFailed(f"the evidence was not gathered within {seconds:g} s") from None
         except Exception as error:
@@ -100,7 +99,7 @@ async def _part(stack: AsyncExitStack, name: str, settings: Settings) -> Part:
 async def _asked(parts: Mapping[str, Part], settings: PaymentsSettings, seconds: float) -> Report:
     found = Findings(datetime.now(UTC), {name: part.registry for name, part in parts.items()})
     since = found.at - SETTLED
-    await _read_provider(found, settings.stripe)
+    await _read_providers(found, settings)
     reading = await read_topics(settings.kafka, [topic.name for topic in TOPICS], STATUS.name, seconds)
     found.cut, found.retention = reading.cut, settings.kafka.retention
     for seen in reading.records:
@@ -138,26 +137,16 @@ async def _is_quiet(part: Part) -> bool:
         return not (await connection.execute(sa.text(f"select {changed} or {queued}"), since)).scalar_one()
 
 
-# The provider
+# The providers
 
 
-async def _read_provider(found: Findings, settings: StripeSettings) -> None:
-    gateway = StripeGateway(settings)
-    try:
-        async for intent in gateway.every(INTENTS, {}):
-            if amount := intent["amount_received"]:
-                order, attempt = _metadata(intent, "order"), _metadata(intent, "attempt")
-                found.charge(intent["id"], amount, intent["currency"].upper(), order, attempt)
-        async for refund in gateway.every(REFUNDS, {}):
-            if refund["status"] == "succeeded":
-                order, identity = _metadata(refund, "order"), _metadata(refund, "refund")
-                found.refund(refund["id"], refund["amount"], refund["currency"].upper(), order, identity)
-    finally:
-        await gateway.close()
-
-
-def _metadata(thing: Mapping[str, Any], name: str) -> str:
-    return str((thing.get("metadata") or {}).get(name, ""))
+async def _read_providers(found: Findings, settings: PaymentsSettings) -> None:
+    for provider in providers_of(settings):
+        for moved in await provider.movements():
+            if moved.amount > 0:
+                found.charge(moved.reference, moved.amount, moved.currency, moved.order, moved.attempt)
+            elif moved.amount < 0:
+                found.refund(moved.reference, -moved.amount, moved.currency, moved.order, moved.refund)
 
 
 # The databases

@@ -15,6 +15,7 @@ from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
+from services.payments.providers import PROVIDERS
 from services.registry import SERVICES
 from shared.errors import ReportedError
 
@@ -65,7 +66,7 @@ async def examined(data: Path | None) -> list[Finding]:
         _found("Kafka", partial(probes.kafka, settings)),
         *(_found(f"database {name}", partial(probes.database, settings, name)) for name in SERVICES),
         *(_found(f"service {name}", partial(probes.service, settings, name)) for name in SERVICES),
-        _found("Stripe", probes.stripe_api),
+        *(_found(provider.title, partial(probes.payment_provider, provider)) for provider in PROVIDERS),
         _found("SMTP", probes.smtp),
     )
     text = f"Kafka {settings.kafka.bootstrap_servers}"

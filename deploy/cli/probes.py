@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import stripe
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
 from services.notifications.settings import NotificationsSettings
+from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
@@ -102,19 +102,8 @@ async def service(settings: Settings, name: str) -> str:
     return ", ".join([f"ready at {address}", *notes])
 
 
-async def stripe_api() -> str:
-    settings = load_settings(PaymentsSettings).stripe
-    key = settings.api_key.get_secret_value()
-    addresses: Any = {"api": settings.api_base}
-    client = stripe.StripeClient(key, base_addresses=addresses, http_client=stripe.HTTPXClient(timeout=TIMEOUT))
-    try:
-        await client.v1.payment_intents.list_async({"limit": 1})
-    except stripe.AuthenticationError:
-        raise Failure("refuses the key in ORDERBUS_STRIPE__API_KEY") from None
-    except stripe.StripeError as trouble:
-        raise Failure(f"{settings.api_base} cannot be reached ({type(trouble).__name__})") from None
-    sandbox = " (sandbox)" if "127.0.0.1" in settings.api_base else ""
-    return f"SDK {stripe.VERSION}, key accepted at {settings.api_base}{sandbox}"
+async def payment_provider(provider: type[Provider]) -> str:
+    return await provider(load_settings(PaymentsSettings)).probe()
 
 
 async def smtp() -> str:

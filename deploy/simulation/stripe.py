@@ -249,7 +249,8 @@ class Stripe(Outside):
         if intent.status == "succeeded":
             return CancelCharge.Done(intent.result)
         if intent.status == "processing":
-            return CancelCharge.Failed("unexpected_state", "The payment is processing at Stripe; look there.")
+            text = "The payment is processing at Stripe. Check it in the dashboard."
+            return CancelCharge.Failed("unexpected_state", text)
         if intent.status != "cancelled":
             intent.status = "cancelled"
             self._tell_intent(intent)

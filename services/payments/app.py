@@ -11,23 +11,21 @@ from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
 from services.payments.domain.payment import Payment
-from services.payments.gateways.providers import Providers
-from services.payments.gateways.stripe import StripeGateway
+from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
+from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
 from shared.contracts import checkout, payments
-from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.postgres.reservations import PostgresReservations
 from shared.shell.service import Invariants, Service
 
 
 def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Callable[[], float] = time.time) -> Service:
     """`now` gives Unix seconds."""
-    limiter = RateLimiter(PostgresReservations(engine), settings.stripe.requests_per_second)
-    stripe = StripeGateway(settings.stripe, limiter=limiter, now=now)
-    providers = Providers({"stripe": stripe})
+    providers = providers_of(settings)
+    gateways = {provider.name: provider.gateway(PostgresReservations(engine), now) for provider in providers}
     return Service(
         name="payments",
         cores=CORES,
@@ -51,15 +49,11 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         },
         refusal=payments.PaymentsRefused,
         storage=storage,
-        gateways={
-            ChargeCard: providers,
-            CancelCharge: providers,
-            RefundCharge: providers,
-            FindCharge: providers,
-            FindRefund: providers,
-        },
+        gateways=dict.fromkeys(
+            (ChargeCard, CancelCharge, RefundCharge, FindCharge, FindRefund), GatewayByProvider(gateways)
+        ),
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
-        routes=routes(settings.stripe),
-        resources=[stripe.close],
+        routes=routes(providers),
+        resources=[gateway.close for gateway in gateways.values()],
     )

@@ -1,10 +1,9 @@
-"""Payments' HTTP edge: Stripe's callbacks, the refund command, and reading payments and the ledger."""
+"""Payments' HTTP API: commands, the providers' callbacks, and reading payments and the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +11,16 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from services.payments.domain.payment import Payment
-from services.payments.gateways.stripe_events import NotStripes, callback, verified
-from services.payments.settings import StripeSettings
+from services.payments.gateways.provider import Provider
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.core import codec
 from shared.shell.http.web import (
-    ProblemResponse,
     RequestHandler,
     add_commands,
     bad_request,
     json_response,
     not_found,
-    public,
 )
 from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.waiting import waiting
@@ -33,53 +29,27 @@ MOST = 500
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
-def routes(stripe: StripeSettings) -> Routes:
-    def add(application: web.Application, edge: HttpApi) -> None:
-        add_commands(application, edge, COMMANDS)
-        application.router.add_post("/stripe/webhook", stripe_webhook(edge, stripe))
-        application.router.add_get("/orders/{key}/payment", one_payment(edge))
-        application.router.add_get("/payments", some_payments(edge))
-        application.router.add_get("/ledger", some_entries(edge))
+def routes(providers: Iterable[Provider]) -> Routes:
+    def add(application: web.Application, api: HttpApi) -> None:
+        add_commands(application, api, COMMANDS)
+        for provider in providers:
+            provider.add_callbacks(application, api)
+        application.router.add_get("/orders/{key}/payment", one_payment(api))
+        application.router.add_get("/payments", some_payments(api))
+        application.router.add_get("/ledger", some_entries(api))
 
     return add
 
 
-def stripe_webhook(edge: HttpApi, settings: StripeSettings) -> RequestHandler:
-    """Takes signed events. 2xx says to Stripe: never send it again; so it is given only after the commit."""
-    secret = settings.webhook_secret.get_secret_value()
-
-    async def take(request: web.Request) -> web.StreamResponse:
-        signature = request.headers.get("Stripe-Signature", "")
-        try:
-            event = verified(await request.read(), signature, secret, settings.tolerance)
-        except NotStripes:
-            raise ProblemResponse(
-                HTTPStatus.BAD_REQUEST, "The request carries no valid signature of Stripe's.", "bad_signature"
-            ) from None
-        told = callback(event)
-        if told is None:
-            return json_response({"received": True, "ignored": True})
-        await edge.submit(
-            *(told.report, told.order),
-            identity=told.id,
-            actor="provider:stripe",
-            store=told.store,
-            occurred=told.created,
-        )
-        return json_response({"received": True})
-
-    return public(take)
-
-
-def one_payment(edge: HttpApi) -> RequestHandler:
+def one_payment(api: HttpApi) -> RequestHandler:
     async def show(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
         statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == key)
-        async with edge.engine.connect() as connection:
+        async with api.engine.connect() as connection:
             data = (await connection.execute(statement)).scalar_one_or_none()
         if data is None:
             raise not_found("payment")
-        waits = [one.as_json() for one in await waiting(edge.engine, key)]
+        waits = [one.as_json() for one in await waiting(api.engine, key)]
         return json_response(payment_view(key, codec.load(Payment, data)) | {"waiting": waits})
 
     return show
@@ -136,7 +106,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
     }
 
 
-def some_payments(edge: HttpApi) -> RequestHandler:
+def some_payments(api: HttpApi) -> RequestHandler:
     """Filters: status, provider, currency, store, number, reference, unresolved=true; `after` (an order) pages."""
     columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
@@ -149,12 +119,12 @@ def some_payments(edge: HttpApi) -> RequestHandler:
             query = query.where(payments.c.unresolved)
         if after := request.query.get("after"):
             query = query.where(payments.c.key > after)
-        return json_response({"payments": await _rows(edge, query, request.query)})
+        return json_response({"payments": await _rows(api, query, request.query)})
 
     return show
 
 
-def some_entries(edge: HttpApi) -> RequestHandler:
+def some_entries(api: HttpApi) -> RequestHandler:
     """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
     (an entry's id). Entries are in order of time."""
     place = sa.tuple_(ledger_entries.c.at, ledger_entries.c.id)
@@ -168,15 +138,15 @@ def some_entries(edge: HttpApi) -> RequestHandler:
         if end := _parsed(request.query, "to", _moment):
             query = query.where(ledger_entries.c.at < end)
         if after := _parsed(request.query, "after", UUID):
-            query = query.where(place > await _place_of(edge, after))
-        return json_response({"entries": await _rows(edge, query, request.query)})
+            query = query.where(place > await _place_of(api, after))
+        return json_response({"entries": await _rows(api, query, request.query)})
 
     return show
 
 
-async def _place_of(edge: HttpApi, entry: UUID) -> sa.Tuple:
+async def _place_of(api: HttpApi, entry: UUID) -> sa.Tuple:
     statement = sa.select(ledger_entries.c.at).where(ledger_entries.c.id == entry)
-    async with edge.engine.connect() as connection:
+    async with api.engine.connect() as connection:
         at = (await connection.execute(statement)).scalar_one_or_none()
     if at is None:
         raise bad_request("There is no entry with the id in `after`.")
@@ -190,11 +160,11 @@ def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str],
     return statement
 
 
-async def _rows(edge: HttpApi, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
+async def _rows(api: HttpApi, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
     limit = _parsed(given, "limit", int) or 100
     if not 1 <= limit <= MOST:
         raise bad_request(f"limit must be between 1 and {MOST}.")
-    async with edge.engine.connect() as connection:
+    async with api.engine.connect() as connection:
         rows = (await connection.execute(statement.limit(limit))).mappings()
         return [{str(name): value for name, value in row.items()} for row in rows]
 

@@ -15,22 +15,12 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain.ledger import PROVIDER_BALANCE
+from services.payments.gateways.provider import Movement
 from services.payments.storage import ledger_entries, payments
 
 Problem = Literal[
     "unknown_to_us", "unknown_to_provider", "amount", "charged_twice", "balance", "unbalanced", "unresolved"
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """Money that moved, as one side has it: captures positive, refunds negative. Minor units."""
-
-    reference: str
-    """The provider's id: `pi_…`, `re_…`."""
-    amount: int
-    currency: str
-    order: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,9 @@
-"""Payments' settings: its own section, and its payment provider's."""
+"""Payments' settings: its own section, and one for each payment provider."""
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
-from pydantic.config import JsonDict
-
-from shared.settings import Section, ServiceSettings, Settings
-
-DASHBOARD: JsonDict = {"remedy": "see Stripe's dashboard"}
-
-
-class StripeSettings(Section):
-    api_key: SecretStr = Field(min_length=1, examples=["sk_test_example"], json_schema_extra=DASHBOARD)
-    """`sk_test_…` or `sk_live_…`."""
-    api_base: str = "https://api.stripe.com"
-    """The URL of Stripe, or of the sandbox."""
-    webhook_secret: SecretStr = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
-    """`whsec_…` of the webhook endpoint."""
-    tolerance: int = Field(default=300, ge=1)
-    """Seconds for which a webhook's signature is valid."""
-    requests_per_second: float = Field(default=25, gt=0)
-    """The maximum rate per endpoint of Stripe's API, for all workers together. Stripe's documented limit is 25 in test
-    mode and 100 in live mode."""
-    timeout: float = Field(default=20, gt=0)
-    """Seconds per request."""
+from services.payments.gateways.stripe.settings import StripeSettings
+from shared.settings import ServiceSettings, Settings
 
 
 class PaymentsSettings(Settings):

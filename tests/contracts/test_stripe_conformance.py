@@ -14,9 +14,9 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, RefundCharge
-from services.payments.gateways.stripe import StripeGateway
-from services.payments.gateways.stripe_records import stripe_movements
-from services.payments.settings import StripeSettings
+from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.records import stripe_movements
+from services.payments.gateways.stripe.settings import StripeSettings
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, listening, receiving, sandbox, sdk
 
 from .stripe_description import Description, Tree, fetch, stripe_mock
@@ -293,7 +293,7 @@ async def gateway_calls(url: str) -> None:
         waiting = await gateway.perform(replace(charge, payment_method="pm_card_threeDSecureRequired"), "gateway-5")
         assert isinstance(waiting, ChargeCard.Done)
         await gateway.perform(CancelCharge("stripe", "o-1", 1, waiting.result.reference), "gateway-6")
-        assert await stripe_movements(gateway, since=datetime(2026, 1, 1, tzinfo=UTC))
+        assert await stripe_movements(gateway)
     finally:
         await gateway.close()
 

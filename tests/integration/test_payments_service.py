@@ -22,10 +22,11 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.app import payments_service
-from services.payments.gateways.stripe import StripeGateway
-from services.payments.gateways.stripe_records import stripe_movements
+from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.records import stripe_movements
+from services.payments.gateways.stripe.settings import StripeSettings
 from services.payments.reconciliation import reconcile
-from services.payments.settings import PaymentsSettings, StripeSettings
+from services.payments.settings import PaymentsSettings
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
 from shared.core import Message, derived_id

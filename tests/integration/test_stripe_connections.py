@@ -10,8 +10,8 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from services.payments.domain.operations import FindCharge
-from services.payments.gateways.stripe import StripeGateway
-from services.payments.settings import StripeSettings
+from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.settings import StripeSettings
 
 CALLS = 150
 """Fewer than the kinds of operations of a worker may have in flight together."""

@@ -30,11 +30,12 @@ from services.payments.domain.operations import (
     RefundResult,
 )
 from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.stripe import StripeGateway
-from services.payments.gateways.stripe_events import callback
-from services.payments.gateways.stripe_records import stripe_movements
-from services.payments.reconciliation import Movement, compare
-from services.payments.settings import StripeSettings
+from services.payments.gateways.provider import Movement
+from services.payments.gateways.stripe.callbacks import callback
+from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.records import stripe_movements
+from services.payments.gateways.stripe.settings import StripeSettings
+from services.payments.reconciliation import compare
 from shared.core import NotDone, NotTried, OperatorFault, Retry, Unknown
 from shared.core.ids import RANDOM_BITS, random_id
 from tests.integration.stripe_sandbox_rig import KEY, Sandbox, receiving, sandbox

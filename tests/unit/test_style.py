@@ -28,7 +28,6 @@ NOT_YET: tuple[str, ...] = (
     "deploy/simulation/checks.py",
     "docs/adr/0018-",
     "docs/adr/0020-",
-    "services/payments/",
     "tests/benchmarks/growth.py",
     "tests/integration/",
     "tests/simulation/mutants/",

@@ -6,10 +6,10 @@ charges.
 
 from __future__ import annotations
 
+from services.payments.domain.capabilities import DEFAULT
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
-from services.payments.domain.providers import DEFAULT
 from services.payments.domain.refund import refund_rest
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentRequested
 from shared.contracts.payments import PaymentCancelled, PaymentUnresolved

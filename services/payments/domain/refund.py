@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, Share, payments
-from services.payments.domain.providers import PROVIDERS
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.core import Context, Decision, Problem, Refused, hashed_id
 from shared.core.money import Money, allocate
@@ -37,7 +37,7 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
 
 
 def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused | None:
-    can = PROVIDERS[payment.provider]
+    can = CAPABILITIES[payment.provider]
     if amount == 0:
         return Refused("nothing_to_refund", "The amount is zero.")
     if amount > payment.refundable:

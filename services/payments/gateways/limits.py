@@ -1,4 +1,4 @@
-"""A breaker that stops calling a provider that is down."""
+"""A circuit breaker: stops calls to a provider that is down."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CircuitBreaker:
     ) -> None:
         self._threshold = threshold
         self._pause = pause
-        self._patience = timeout
+        self._timeout = timeout
         self._clock = clock
         self._failures = 0
         self._closed_until = 0.0
@@ -33,11 +33,11 @@ class CircuitBreaker:
         left = self._closed_until - self._clock()
         if left > 0:
             return min(left, self._pause)
-        self._closed_until = self._clock() + self._patience
+        self._closed_until = self._clock() + self._timeout
         return 0.0
 
     def succeeded(self) -> None:
-        """The provider answered, whatever it said."""
+        """The provider answered, yes or no."""
         self._failures = 0
 
     def failed(self) -> None:

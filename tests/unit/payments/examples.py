@@ -30,15 +30,9 @@ from shared.core.checks import Step
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
 
-def item(id: str, purchased: int) -> OrderItem:
+def item(id: str, price: int) -> OrderItem:
     return OrderItem(
-        item=id,
-        sku=f"sku-{id}",
-        product=id,
-        quantity=1,
-        unit_price=purchased,
-        line_total=purchased,
-        purchased=purchased,
+        item=id, sku=f"sku-{id}", product=id, quantity=1, unit_price=price, line_total=price, purchased=price
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.payments.reconciliation import Movement, compare
+from services.payments.gateways.provider import Movement
+from services.payments.reconciliation import compare
 
 PAID = Movement("pi_1", 5000, "USD", "o-1")
 BACK = Movement("re_1", -2000, "USD", "o-1")

@@ -17,8 +17,10 @@ from pydantic import SecretStr
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported, RefundResult
 from services.payments.http import routes
-from services.payments.settings import StripeSettings
+from services.payments.providers import providers_of
+from services.payments.settings import PaymentsSettings
 from shared.core import Command, Report
+from shared.settings import example_settings
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import Accepted
 
@@ -66,7 +68,9 @@ def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> byte
 
 async def post(api: Api, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
     application = web.Application(middlewares=[protection("a-token-of-the-api")])
-    routes(StripeSettings(api_key=SecretStr("sk_test_1"), webhook_secret=SecretStr(SECRET)))(application, api)
+    settings = example_settings(PaymentsSettings)
+    settings.stripe.webhook_secret = SecretStr(SECRET)
+    routes(providers_of(settings))(application, api)
     signature = stripe.WebhookSignature.generate_signature_header(
         body.decode("utf-8", "replace"), secret, int(time.time()) - age
     )

@@ -33,7 +33,7 @@ OPERATOR_CODES: Mapping[str, str] = {
     "account_invalid": "Stripe does not accept the account of this API key.",
     "api_key_expired": f"Stripe's API key has expired: set a new one in {KEY_SETTING}.",
     "livemode_mismatch": f"A live object was asked for with a test key, or the reverse: check {KEY_SETTING}.",
-    "not_allowed_on_standard_account": "Stripe's account may not do this; look into its settings.",
+    "not_allowed_on_standard_account": "Stripe's account may not do this; check its settings in the dashboard.",
     "parameter_unknown": "Stripe does not know a parameter that orderbus sends: the API version does not fit.",
     "platform_account_required": "Stripe wants the key of a platform's account.",
     "platform_api_key_expired": f"Stripe's API key has expired: set a new one in {KEY_SETTING}.",
@@ -81,7 +81,7 @@ REASONS: Mapping[str, DeclineReason] = {
         R.TRY_AGAIN,
     ),
 }
-"""What a customer may be told of a decline. Of lost, stolen or suspicious cards no more than of any other."""
+"""What a customer reads of a decline. Lost, stolen and suspicious cards look like any other decline."""
 METHOD_PARAMS = ("payment_method", "card", "token", "source", "customer")
 METHOD_CODES = ("token_already_used", "token_in_use", "token_card_network_invalid")
 
@@ -91,7 +91,7 @@ def decline_reason(code: str) -> DeclineReason:
     return REASONS.get(code, R.CARD_DECLINED)
 
 
-def told(error: stripe.StripeError) -> Mapping[str, Any]:
+def details_of(error: stripe.StripeError) -> Mapping[str, Any]:
     """What is under `error` in Stripe's answer; empty where the answer is not Stripe's."""
     body = error.json_body
     found = body.get("error") if isinstance(body, dict) else None
@@ -99,12 +99,12 @@ def told(error: stripe.StripeError) -> Mapping[str, Any]:
 
 
 def code_of(error: stripe.StripeError) -> str:
-    return str(told(error).get("code") or error.code or type(error).__name__)
+    return str(details_of(error).get("code") or error.code or type(error).__name__)
 
 
 def words_of(error: stripe.StripeError) -> str:
     """Stripe's own words and the request's id, for staff."""
-    words = str(told(error).get("message") or "Stripe refused the request.")[:500]
+    words = str(details_of(error).get("message") or "Stripe refused the request.")[:500]
     return f"{words} (request {error.request_id})" if error.request_id else words
 
 
@@ -114,9 +114,10 @@ def not_an_outcome(error: stripe.StripeError) -> Retry | Unknown | OperatorFault
         return _no_connection(error.__cause__)
     status = error.http_status or 0
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Retry(f"Stripe answered 429: {told(error).get('code') or 'rate_limit'}.", after=_retry_after(error))
-    if doubt := _perhaps_done(error, status):
-        return Unknown(f"{doubt} (request {error.request_id}).")
+        code = details_of(error).get("code") or "rate_limit"
+        return Retry(f"Stripe answered 429: {code}.", after=_retry_after(error))
+    if cause := _perhaps_done(error, status):
+        return Unknown(f"{cause} (request {error.request_id}).")
     fault = _operator_fault(error, status)
     return OperatorFault(fault) if fault else None
 
@@ -143,22 +144,22 @@ def _no_connection(cause: BaseException | None) -> Retry | Unknown | OperatorFau
 
 
 def _operator_fault(error: stripe.StripeError, status: int) -> str:
-    """Texts of ours alone: none of Stripe's, which quote parts of keys. Empty where it is not the operator's fault."""
-    said = told(error)
-    if not said:
+    """Our own texts only: Stripe's quote parts of keys. Empty where it is not the operator's fault."""
+    details = details_of(error)
+    if not details:
         return f"What answers at {BASE_SETTING} is not Stripe (status {status})."
-    code = str(said.get("code") or "")
+    code = str(details.get("code") or "")
     if code in OPERATOR_CODES or status in BY_STATUS:
         return OPERATOR_CODES.get(code) or BY_STATUS[status]
     if status == HTTPStatus.NOT_FOUND and not code:
         return f"Stripe does not know this address: check {BASE_SETTING}."
-    bad_version = str(said.get("message") or "").startswith(BAD_VERSION)
+    bad_version = str(details.get("message") or "").startswith(BAD_VERSION)
     return "Stripe does not know the API version that orderbus asks for." if bad_version else ""
 
 
 def charge_refused_for(error: stripe.StripeError) -> DeclineReason:
     """Why a charge was refused that is neither the operator's fault nor declined by a card's issuer."""
-    code, param = code_of(error), str(told(error).get("param") or "")
+    code, param = code_of(error), str(details_of(error).get("param") or "")
     if code in REASONS:
         return REASONS[code]
     about_method = param.partition("[")[0] in METHOD_PARAMS or code in METHOD_CODES or code.startswith("payment_method")

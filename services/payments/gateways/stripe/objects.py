@@ -7,7 +7,7 @@ from typing import Any
 
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import ChargeResult, RefundResult
-from services.payments.gateways.stripe_errors import decline_reason
+from services.payments.gateways.stripe.errors import decline_reason
 from shared.contracts.values import Card
 
 Json = Mapping[str, Any]

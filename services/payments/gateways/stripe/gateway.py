@@ -1,11 +1,11 @@
 """Stripe: charges, cancellations and refunds through its SDK, with a closed set of outcomes.
 
-Whose fault an error is, `stripe_errors` says: the network's, ours, or this order's.
+`errors.py` says whose fault an error is: the network's, ours, or this order's.
 
-Idempotency: a charge's key is its order and attempt, a refund's its id, so asking again within a day is safe and gives
-the first answer. Whatever is older is looked up in Stripe's books before it is done. Two answers of Stripe's say
-nothing of what was done: an old server error that is replayed, and a key that was used with other parameters. Then the
-books are asked as well, and only where nothing is there the call is made, under a key derived from the first.
+Idempotency: a charge's key is its order and attempt, a refund's its id, so a repeated call within a day is safe and
+gets the first answer. Older ones are looked up in Stripe's books first. Two of Stripe's answers do not say what was
+done: an old server error that is replayed, and a key that was used with other parameters. Then the books are searched
+as well, and only if nothing is there, the call is made under a key derived from the first.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from services.payments.domain.operations import (
     RefundResult,
 )
 from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.stripe_api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
-from services.payments.gateways.stripe_errors import (
+from services.payments.gateways.stripe.api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
+from services.payments.gateways.stripe.errors import (
     charge_refused_for,
     code_of,
     decline_reason,
+    details_of,
     is_replayed,
     not_an_outcome,
-    told,
     words_of,
 )
-from services.payments.gateways.stripe_objects import Json, charge_result, decline, is_of_another, refund_result
-from services.payments.settings import StripeSettings
+from services.payments.gateways.stripe.objects import Json, charge_result, decline, is_of_another, refund_result
+from services.payments.gateways.stripe.settings import StripeSettings
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.core.ids import time_of
 from shared.shell.operations.rate_limit import RateLimiter
 
 Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
-CALLED_OFF = {"cancellation_reason": "abandoned"}
+ABANDONED = {"cancellation_reason": "abandoned"}
 KEYS_PER_OPERATION = 3
 CLOCKS_DIFFER = 300.0
 """Seconds that our clock and Stripe's may be apart."""
 LONGEST_WAIT = 8 * 86_400.0
 """Seconds."""
 WAITS_FOR_PEOPLE = 3600.0
-"""Seconds until a refund is tried again that cannot be made before somebody does something."""
+"""Seconds until a refund is tried again that cannot be made before staff act."""
 DESCRIPTOR_LENGTH = 22
 DESCRIPTOR_FORBIDDEN = str.maketrans("", "", "<>\\'\"*")
 STRIPE_REASONS = frozenset({"duplicate", "fraudulent", "requested_by_customer"})
@@ -89,19 +89,19 @@ class StripeGateway(StripeApi):
             case RefundCharge():
                 return await self._guarded(_refund_refused, lambda: self._refund(operation, key))
             case FindCharge():
-                return await self._guarded(_look_refused(FindCharge.Failed), lambda: self._find_charge(operation))
+                return await self._guarded(_find_refused(FindCharge.Failed), lambda: self._find_charge(operation))
             case FindRefund():
-                return await self._guarded(_look_refused(FindRefund.Failed), lambda: self._find_refund(operation))
+                return await self._guarded(_find_refused(FindRefund.Failed), lambda: self._find_refund(operation))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
 
     async def find(self, operation: Operation, key: str) -> Outcome | NotDone | NoOutcome:
-        """By Stripe's books: a charge by order and attempt among all made since it was wanted, a refund among those of
-        its intent. The rest can simply be done again."""
+        """By Stripe's books: a charge by order and attempt among all made since it was requested, a refund among those
+        of its intent. All else can simply be done again."""
         match operation:
             case ChargeCard():
-                return await self._guarded(_doubt, lambda: self._charge_on_record(operation))
+                return await self._guarded(_still_unknown, lambda: self._charge_on_record(operation))
             case RefundCharge():
-                return await self._guarded(_doubt, lambda: self._refund_on_record(operation))
+                return await self._guarded(_still_unknown, lambda: self._refund_on_record(operation))
         return NotDone()
 
     async def _guarded(
@@ -110,11 +110,11 @@ class StripeGateway(StripeApi):
         """Make a call unless Stripe is down, and turn every way to fail into an answer. `refused` says what it means
         that Stripe refused this very request."""
         if wait := self._breaker.wait():
-            return NotTried("Stripe does not answer; calls to it are paused.", after=wait)
+            return NotTried("Stripe does not answer. Calls to it are paused.", after=wait)
         try:
             answer = await call()
         except NoTurnError as late:
-            return NotTried("Its turn has not come: Stripe limits the rate of calls.", after=late.seconds)
+            return NotTried("The call waits for its turn: Stripe limits the rate of calls.", after=late.seconds)
         except stripe.StripeError as error:
             status = error.http_status or 0
             if status == 0 or status >= 500:
@@ -137,7 +137,7 @@ class StripeGateway(StripeApi):
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
         late = charge.until is not None and self._now() > charge.until.timestamp()
         if late or self._now() - self._since(charge.since) > KEY_LIVES.total_seconds():
-            found = await _looked(lambda: self._charge_on_record(charge))
+            found = await _looked_up(lambda: self._charge_on_record(charge))
             if not isinstance(found, NotDone):
                 return found
             if late:
@@ -165,10 +165,10 @@ class StripeGateway(StripeApi):
         return str((await self._with_keys(create, f"{key}.method", nothing_to_find))["id"])
 
     async def _with_keys(
-        self, call: Callable[[str], Awaitable[Json]], key: str, look: Callable[[], Awaitable[Json | None]]
+        self, call: Callable[[str], Awaitable[Json]], key: str, look_up: Callable[[], Awaitable[Json | None]]
     ) -> Json:
-        """Call under `key`. Where its answer says nothing of what was done (an old server error, or the key was used
-        with other parameters: the first call has ended), look, and then call under the next key."""
+        """Call under `key`. Where its answer does not say what was done (an old server error, or the key was used with
+        other parameters: the first call has ended), look it up, and then call under the next key."""
         for number in range(1, KEYS_PER_OPERATION + 1):
             try:
                 return await call(key if number == 1 else f"{key}.{number}")
@@ -176,14 +176,14 @@ class StripeGateway(StripeApi):
                 silent = isinstance(error, stripe.IdempotencyError) or is_replayed(error)
                 if not silent or error.http_status == HTTPStatus.CONFLICT or number == KEYS_PER_OPERATION:
                     raise
-                if found := await _found(look, error):
+                if found := await _found(look_up, error):
                     return found
         raise AssertionError("the last key's answer is returned or raised")
 
     async def _cancel(self, cancel: CancelCharge) -> Outcome:
         """Cancelling twice does no harm, so it needs no key."""
         try:
-            intent = await self.call("post", INTENTS + "/{}/cancel", CALLED_OFF, of=cancel.reference)
+            intent = await self.call("post", INTENTS + "/{}/cancel", ABANDONED, of=cancel.reference)
         except stripe.InvalidRequestError as error:
             if error.code != "payment_intent_unexpected_state":
                 raise
@@ -191,13 +191,14 @@ class StripeGateway(StripeApi):
         result = charge_result(intent)
         if result.status in ("succeeded", "cancelled"):
             return CancelCharge.Done(result)
-        return CancelCharge.Failed("unexpected_state", f"The payment is {intent['status']} at Stripe; look there.")
+        text = f"The payment is {intent['status']} at Stripe. Check it in the dashboard."
+        return CancelCharge.Failed("unexpected_state", text)
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
-            return RefundCharge.Failed("not_ours", f"{refund.charge} is another order's payment: its money stays.")
+            return RefundCharge.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
         if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
-            found = await _looked(lambda: self._refund_on_record(refund))
+            found = await _looked_up(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
                 return found
 
@@ -207,24 +208,24 @@ class StripeGateway(StripeApi):
         made = await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
         return RefundCharge.Done(refund_result(made))
 
-    # Looking
+    # Look-ups
 
-    async def _find_charge(self, wanted: FindCharge) -> Outcome:
+    async def _find_charge(self, find: FindCharge) -> Outcome:
         intent: Json | None
-        if wanted.reference:
-            intent = await self.intent(wanted.reference)
-            if is_of_another(intent, wanted.order, wanted.attempt):
-                return FindCharge.Failed("not_ours", f"At Stripe {wanted.reference} is another order's or attempt's.")
+        if find.reference:
+            intent = await self.intent(find.reference)
+            if is_of_another(intent, find.order, find.attempt):
+                return FindCharge.Failed("not_ours", f"{find.reference} belongs to another order or attempt at Stripe.")
         else:
-            intent = await self.intent_of(wanted.order, wanted.attempt, self._since(wanted.since) - CLOCKS_DIFFER)
+            intent = await self.intent_of(find.order, find.attempt, self._since(find.since) - CLOCKS_DIFFER)
         if intent is None:
             text = "Stripe has no such payment."
             reason = DeclineReason.NOT_CHARGED
             return FindCharge.Done(ChargeResult("", "failed", code="not_charged", text=text, reason=reason))
         return FindCharge.Done(charge_result(intent))
 
-    async def _find_refund(self, wanted: FindRefund) -> Outcome:
-        found = await self.refund_of(wanted.charge, wanted.refund)
+    async def _find_refund(self, find: FindRefund) -> Outcome:
+        found = await self.refund_of(find.charge, find.refund)
         return FindRefund.Done(refund_result(found) if found else RefundResult("", "failed", "not_refunded"))
 
     async def _charge_on_record(self, charge: ChargeCard) -> Outcome | NotDone:
@@ -243,10 +244,10 @@ class StripeGateway(StripeApi):
         return since.timestamp() if since else self._now() - LONGEST_WAIT
 
 
-async def _looked(look: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:
-    """What the books show before a call; where they cannot be read, no call is made."""
+async def _looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:
+    """What the books show before a call. Where they cannot be read, no call is made."""
     try:
-        return await look()
+        return await look_up()
     except stripe.StripeError as error:
         if isinstance(not_an_outcome(error), OperatorFault):
             raise
@@ -255,12 +256,12 @@ async def _looked(look: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome |
         return NotTried(f"Stripe's books cannot be read ({type(lost).__name__}).")
 
 
-async def _found(look: Callable[[], Awaitable[Json | None]], doubt: stripe.StripeError) -> Json | None:
-    """What a look into the books shows; when they cannot be read, the doubt remains."""
+async def _found(look_up: Callable[[], Awaitable[Json | None]], cause: stripe.StripeError) -> Json | None:
+    """What the books show; when they cannot be read, the outcome stays unknown because of `cause`."""
     try:
-        return await look()
+        return await look_up()
     except (stripe.StripeError, NoTurnError):
-        raise doubt from None
+        raise cause from None
 
 
 # What it means that Stripe refuses a request
@@ -275,18 +276,18 @@ def _cancel_refused(error: stripe.StripeError) -> CancelCharge.Failed:
 
 
 def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
-    """What is owed stays owed where somebody can put right what is in the way."""
+    """Retried where staff can remove the obstacle."""
     if code_of(error) in ("resource_missing", "balance_insufficient", "insufficient_funds"):
         return Retry(words_of(error), after=WAITS_FOR_PEOPLE)
     return RefundCharge.Failed(code_of(error), words_of(error))
 
 
-def _look_refused(failed: type[FindCharge.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
+def _find_refused(failed: type[FindCharge.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
     return lambda error: failed(code_of(error), words_of(error))
 
 
-def _doubt(error: stripe.StripeError) -> Unknown:
-    """A look that Stripe refuses tells nothing about what was looked for."""
+def _still_unknown(error: stripe.StripeError) -> Unknown:
+    """Stripe refused to look it up, which says nothing about whether it was done."""
     return Unknown(f"{code_of(error)}: {words_of(error)}")
 
 
@@ -337,7 +338,7 @@ def _charge_outcome(result: ChargeResult) -> ChargeCard.Done | ChargeCard.Failed
 
 
 def _declined(error: stripe.CardError) -> ChargeCard.Failed:
-    body = told(error)
+    body = details_of(error)
     code, text, card = decline(body)
     intent = str((body.get("payment_intent") or {}).get("id", ""))
     return ChargeCard.Failed(code, text, intent, card, decline_reason(code))

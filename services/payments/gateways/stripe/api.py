@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import stripe
 
-from services.payments.gateways.stripe_objects import Json
-from services.payments.settings import StripeSettings
+from services.payments.gateways.stripe.objects import Json
+from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
 INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 5.0
 
 
 class NoTurnError(Exception):
-    """No request was made: so many wait for their turn that it takes `seconds` until another should be asked for."""
+    """No request was made: too many wait for their turn. Ask for another turn in `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -31,7 +31,7 @@ class StripeApi:
     """One connection pool per process. Methods raise stripe.StripeError, and NoTurnError.
 
     The SDK's own retries are off: the shell retries with the same key, counts the attempts and backs off, and a retry
-    hidden in the SDK would only stretch one attempt beyond its patience.
+    hidden in the SDK would only stretch one attempt beyond its timeout.
     """
 
     def __init__(self, settings: StripeSettings, limiter: RateLimiter | None = None) -> None:
@@ -76,7 +76,7 @@ class StripeApi:
         return data
 
     async def every(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[Json]:
-        """A whole list of Stripe's, newest first, page by page."""
+        """A whole list, newest first, page by page."""
         wanted = {**params, "limit": 100}
         while True:
             page = await self.call("get", path, wanted)

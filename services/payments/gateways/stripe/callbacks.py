@@ -1,17 +1,22 @@
-"""Stripe's callbacks: is one really Stripe's, and what does it say about an order of ours."""
+"""Stripe's callbacks: whether one is really Stripe's, and what it reports about our orders."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import orjson
 import stripe
+from aiohttp import web
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported
-from services.payments.gateways.stripe_objects import Json, charge_card, charge_result, refund_result
+from services.payments.gateways.stripe.objects import Json, charge_card, charge_result, refund_result
+from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import read_key
 from shared.core import Report
+from shared.shell.http.web import ProblemResponse, RequestHandler, json_response, public
+from shared.shell.ports.http_api import HttpApi
 
 INTENT_EVENTS = frozenset(
     {
@@ -23,6 +28,8 @@ INTENT_EVENTS = frozenset(
 )
 REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
+CALLBACK_PATH = "/stripe/webhook"
+
 _YEAR_9999 = 253_370_764_800
 
 
@@ -30,9 +37,35 @@ class NotStripes(Exception):
     """The signature is missing, wrong or too old, or the body is no event."""
 
 
+def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
+    """Takes signed events. Stripe never sends an event again after a 2xx, so it is answered only after the commit."""
+    secret = settings.webhook_secret.get_secret_value()
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        signature = request.headers.get("Stripe-Signature", "")
+        try:
+            event = verified(await request.read(), signature, secret, settings.tolerance)
+        except NotStripes:
+            text = "The request has no valid Stripe signature."
+            raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "bad_signature") from None
+        found = callback(event)
+        if found is None:
+            return json_response({"received": True, "ignored": True})
+        await api.submit(
+            *(found.report, found.order),
+            identity=found.id,
+            actor="provider:stripe",
+            store=found.store,
+            occurred=found.created,
+        )
+        return json_response({"received": True})
+
+    return public(take)
+
+
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An event of Stripe's about an order of ours."""
+    """An event of Stripe's about one of our orders."""
 
     id: str
     order: str
@@ -57,7 +90,7 @@ def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Jso
 
 
 def callback(event: Json) -> Callback | None:
-    """What an event says, or None when it is not about an order of ours."""
+    """What an event reports, or None when it is not about one of our orders."""
     thing = (event.get("data") or {}).get("object") or {}
     metadata = thing.get("metadata") or {}
     order, wrong = read_key(str(metadata.get("order", "")).encode())

@@ -1,4 +1,4 @@
-"""What each payment provider can do. Rules ask here instead of naming providers."""
+"""What each payment provider can do. Rules use this, and name no provider."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ class Capabilities:
 
 
 DEFAULT = "stripe"
-PROVIDERS: Mapping[str, Capabilities] = {
+CAPABILITIES: Mapping[str, Capabilities] = {
     "stripe": Capabilities(full_refunds=True, partial_refunds=True, dashboard="https://dashboard.stripe.com/payments"),
 }

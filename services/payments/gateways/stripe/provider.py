@@ -1,0 +1,60 @@
+"""Stripe, as a provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import stripe
+from aiohttp import web
+
+from services.payments.gateways.provider import Movement, Provider, ProviderError
+from services.payments.gateways.stripe.api import INTENTS, StripeApi
+from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, callbacks
+from services.payments.gateways.stripe.gateway import StripeGateway
+from services.payments.gateways.stripe.records import stripe_movements
+from services.payments.settings import PaymentsSettings
+from shared.shell.operations.rate_limit import RateLimiter
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.reservations import Reservations
+
+
+class Stripe(Provider):
+    name = "stripe"
+    title = "Stripe"
+
+    def __init__(self, settings: PaymentsSettings) -> None:
+        self.settings = settings.stripe
+
+    def gateway(self, reservations: Reservations, now: Callable[[], float]) -> StripeGateway:
+        limiter = RateLimiter(reservations, self.settings.requests_per_second)
+        return StripeGateway(self.settings, limiter=limiter, now=now)
+
+    def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
+        application.router.add_post(CALLBACK_PATH, callbacks(self.settings, api))
+
+    async def movements(self) -> list[Movement]:
+        async with self._reading() as stripe_api:
+            return await stripe_movements(stripe_api)
+
+    async def probe(self) -> str:
+        async with self._reading() as stripe_api:
+            await stripe_api.call("get", INTENTS, {"limit": 1})
+        sandbox = " (sandbox)" if "127.0.0.1" in self.settings.api_base else ""
+        return f"SDK {stripe.VERSION}, key accepted at {self.settings.api_base}{sandbox}"
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[StripeApi]:
+        stripe_api, address = StripeApi(self.settings), self.settings.api_base
+        try:
+            yield stripe_api
+        except stripe.AuthenticationError:
+            raise ProviderError(f"{address} refuses the key in ORDERBUS_STRIPE__API_KEY") from None
+        except stripe.StripeError as error:
+            status = f", HTTP {error.http_status}" if error.http_status else ""
+            raise ProviderError(f"{address} cannot be read ({type(error).__name__}{status})") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ProviderError(f"{address} cannot be reached ({type(error).__name__})") from error
+        finally:
+            await stripe_api.close()
