@@ -9,7 +9,7 @@ from services.checkout.domain import (  # noqa: F401
     stock,
     timeline_events,
 )
-from services.checkout.domain.change import orders
+from services.checkout.domain.order import orders
 from services.checkout.domain.sku import skus
 from services.checkout.domain.store import stores
 

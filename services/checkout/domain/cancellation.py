@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.checkout.domain.change import OrderChange, orders
-from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
 from shared.contracts.checkout import CancelOrder, OrderCancelled, OrderExpired
 from shared.contracts.storefront import CheckoutAbandoned
 from shared.contracts.values import UNPAID, OrderStatus

@@ -8,10 +8,8 @@ from services.checkout.domain.order import Line, Order, moved
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
 from shared.contracts.values import OrderStatus
-from shared.core import Change, Context, Core, Decision, Refused
+from shared.core import Change, Context, Decision
 from shared.core.fast_dataclasses import replace
-
-orders = Core(Order, missing=Refused("unknown_order", "Unknown order."))
 
 
 class OrderChange(Change[Order]):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from services.checkout.domain.change import OrderChange, orders
-from services.checkout.domain.order import Line, Order
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import Line, Order, orders
 from shared.contracts.checkout import (
     CompleteOrder,
     DeliveredItem,

@@ -25,7 +25,7 @@ from shared.contracts.values import (
     TaxLine,
     order_page,
 )
-from shared.core import TimerMessage
+from shared.core import Core, Refused, TimerMessage
 from shared.core.fast_dataclasses import replace
 
 T = TypeVar("T")
@@ -167,6 +167,9 @@ class Order:
     @property
     def fulfilment_status(self) -> FulfilmentStatus:
         return fulfilment_status(self.lines, deliverable=self.is_deliverable)
+
+
+orders = Core(Order, missing=Refused("unknown_order", "Unknown order."))
 
 
 def required(part: T | None, name: str) -> T:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.checkout.domain import submission
-from services.checkout.domain.change import OrderChange, orders
-from services.checkout.domain.order import Charge, Order, PaymentOverdue, required
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import Charge, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import card_name, entry, money
 from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
 from shared.contracts.payments import (

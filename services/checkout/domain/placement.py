@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.checkout.domain import submission
-from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import order_number
-from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue
+from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money

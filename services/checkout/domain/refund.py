@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.checkout.domain.change import OrderChange, orders
+from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import advance
-from services.checkout.domain.order import Line, Order, Refund
+from services.checkout.domain.order import Line, Order, Refund, orders
 from services.checkout.domain.timeline import entry, money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.checkout.domain.cancellation import cancel
-from services.checkout.domain.change import OrderChange, orders
-from services.checkout.domain.order import Order
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import Order, orders
 from services.checkout.domain.payment import PENDING, complete_payment, request_payment
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.core import Context, Decision

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from services.checkout.domain.change import orders
-from services.checkout.domain.order import Order
+from services.checkout.domain.order import Order, orders
 from services.checkout.domain.timeline import counted, entry
 from shared.contracts.fulfillment import FulfillmentRefused, ItemSettled, StockReleased
 from shared.contracts.notifications import (

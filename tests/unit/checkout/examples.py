@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from services.checkout.domain.change import orders
 from services.checkout.domain.invariants import broken
-from services.checkout.domain.order import Order
+from services.checkout.domain.order import Order, orders
 from services.checkout.domain.sku import skus
 from services.checkout.domain.status import TRANSITIONS
 from services.checkout.domain.store import stores
