@@ -149,7 +149,7 @@ async def _place_of(api: HttpApi, entry: UUID) -> sa.Tuple:
     async with api.engine.connect() as connection:
         at = (await connection.execute(statement)).scalar_one_or_none()
     if at is None:
-        raise bad_request("There is no entry with the id in `after`.")
+        raise bad_request("`after` is not the id of an entry.")
     return sa.tuple_(sa.literal(at), sa.literal(entry))
 
 

@@ -1,4 +1,4 @@
-"""Compares our ledger with the provider's own records: names each disagreement, and lists unknown outcomes.
+"""Compares the ledger with the provider's records: names each difference, and lists unknown outcomes.
 
 Run it when nothing is in flight, or with `before` set to a time whose callbacks have all arrived.
 """
@@ -25,7 +25,7 @@ Problem = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One disagreement, described for staff."""
+    """One difference, described for staff."""
 
     problem: Problem
     order: str
@@ -49,7 +49,7 @@ async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> 
 
 
 async def own_faults(engine: AsyncEngine) -> list[Difference]:
-    """Faults of our books by themselves, and payments of unknown outcome."""
+    """Errors within the ledger, and payments of unknown outcome."""
     entry, row = ledger_entries.c, payments.c
     unbalanced = sa.select(sa.func.min(entry.key), sa.cast(entry.transaction, sa.Text)).group_by(
         entry.transaction, entry.currency
@@ -91,17 +91,17 @@ def compare(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Differ
     """Every movement that only one side has, or that differs; orders charged twice; balances per currency."""
     here, there = _by_reference(ours), _by_reference(theirs)
     found = [
-        Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}, our ledger does not.")
+        Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}, the ledger does not.")
         for reference, theirs in there.items()
         if reference not in here and theirs.amount
     ]
     for reference, mine in here.items():
         other = there.get(reference)
         if other is None and mine.amount:
-            text = f"Our ledger has {_words(mine)}, the provider does not."
+            text = f"The ledger has {_words(mine)}, the provider does not."
             found.append(Difference("unknown_to_provider", mine.order, reference, text))
         elif other and (other.amount, other.currency) != (mine.amount, mine.currency):
-            text = f"Our ledger has {_words(mine)}, the provider {_words(other)}."
+            text = f"The ledger has {_words(mine)}, the provider {_words(other)}."
             found.append(Difference("amount", mine.order, reference, text))
     return found + _charged_twice(there.values()) + _balances(here.values(), there.values())
 
@@ -133,7 +133,9 @@ def _charged_twice(theirs: Iterable[Movement]) -> list[Difference]:
 def _balances(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Difference]:
     here, there = _sums(ours), _sums(theirs)
     return [
-        Difference("balance", "", currency, f"{currency}: our ledger {here[currency]}, the provider {there[currency]}.")
+        Difference(
+            "balance", "", currency, f"{currency}: the ledger has {here[currency]}, the provider {there[currency]}."
+        )
         for currency in sorted({*here, *there})
         if here[currency] != there[currency]
     ]
@@ -149,5 +151,5 @@ def _sums(movements: Iterable[Movement]) -> Counter[str]:
 async def reconcile(
     engine: AsyncEngine, theirs: Sequence[Movement], before: datetime | None = None
 ) -> list[Difference]:
-    """All disagreements between our books and the provider's movements (of the same time)."""
+    """All differences between the ledger and the provider's movements (of the same period)."""
     return await own_faults(engine) + compare(await own_movements(engine, before), theirs)

@@ -25,13 +25,7 @@ UNREAD = ("docs/schemas/", "tests/contracts/baseline/", "tests/contracts/golden/
 
 NOT_YET: tuple[str, ...] = (
     "CHANGELOG.md",
-    "deploy/simulation/checks.py",
-    "docs/adr/0018-",
-    "docs/adr/0020-",
-    "tests/benchmarks/growth.py",
     "tests/integration/",
-    "tests/simulation/mutants/",
-    "tests/unit/notifications/",
     "tests/unit/shell/",
 )
 """Files and folders that do not keep these rules yet. Only ever shrinks."""
@@ -82,6 +76,7 @@ LEGITIMATE = {
     # Stripe's own words and values that stand on the wire.
     "deploy/sandboxes/stripe/": ("canceled", "authorized", "authorization", "fulfill", "cancelation"),
     "docs/operations.md": ("canceled",),
+    "services/payments/README.md": ("canceled",),
     "services/payments/gateways/": ("canceled", "authorized"),
     "tests/contracts/test_stripe_conformance.py": ("canceled", "authorized"),
     "tests/integration/": ("canceled", "authorized", "authorization"),

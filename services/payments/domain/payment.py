@@ -1,4 +1,4 @@
-"""The payment of one order: its attempts to charge, its refunds, and what follows from them in sums.
+"""The payment of one order: its charge attempts, its refunds, and the resulting sums.
 
     an attempt                                             a refund
     charging ──► captured                                  pending ──► done ──► failed   (the bank sent it back)
@@ -41,7 +41,7 @@ OPEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ChargeAttempt:
-    """One try to charge. Amounts in minor units of the payment's currency."""
+    """One attempt to charge. Amounts in minor units of the payment's currency."""
 
     number: int
     amount: int
@@ -54,7 +54,7 @@ class ChargeAttempt:
     card: Card | None = None
     code: str = ""
     text: str = ""
-    """The provider's or the shell's words, for staff."""
+    """The provider's or the shell's message, for staff."""
     surplus: bool = False
     """Captured though another attempt had already paid the order: all of it is refunded."""
     settled_by: str = ""
@@ -123,7 +123,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Everything about the money of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
+    """All charges and refunds of one order. Invariant: refunded + pending ≤ captured ≤ authorised."""
 
     number: str
     store: str

@@ -27,7 +27,7 @@ class CircuitBreaker:
         self._closed_until = 0.0
 
     def wait(self) -> float:
-        """Seconds until a call makes sense: 0 means now. While one call tries, the others wait."""
+        """Seconds until the next call; 0 means now. While one call tries, the others wait."""
         if self._failures < self._threshold:
             return 0.0
         left = self._closed_until - self._clock()
@@ -41,6 +41,6 @@ class CircuitBreaker:
         self._failures = 0
 
     def failed(self) -> None:
-        """The provider did not answer, or answered that it is broken."""
+        """The provider did not answer, or answered with a server error."""
         self._failures += 1
         self._closed_until = self._clock() + self._pause

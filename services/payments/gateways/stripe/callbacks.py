@@ -34,7 +34,7 @@ _YEAR_9999 = 253_370_764_800
 
 
 class NotStripes(Exception):
-    """The signature is missing, wrong or too old, or the body is no event."""
+    """The signature is missing, invalid or too old, or the body is not an event."""
 
 
 def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
@@ -101,7 +101,7 @@ def callback(event: Json) -> Callback | None:
 
 
 def created(event: Json) -> datetime:
-    """When Stripe made an event, to the second. It is the same in every repetition."""
+    """When Stripe created an event, to the second. It is the same in every repetition."""
     return datetime.fromtimestamp(event["created"], UTC)
 
 

@@ -1,15 +1,15 @@
-"""Whose fault is an error of Stripe's: the network's, ours, or this card's, order's or refund's.
+"""What caused an error of Stripe: the network, the configuration, or this card, order or refund.
 
     error                                                 means
     cannot connect, 429                                   Retry: certainly not done
-    connection lost, time-out, 5xx, a key in use (409),
-    a key used with other parameters                      Unknown: perhaps done
+    connection lost, timeout, 5xx, a key in use (409),
+    a key used with other parameters                      Unknown: possibly done
     401, 403, a refused key, account or API version,
-    an answer that is not Stripe's                        OperatorFault: Stripe is paused, staff are told what to fix
+    a response that is not Stripe's                       OperatorFault: Stripe is paused, staff are told what to fix
     card error (402)                                      a decline, for a reason of the closed list
-    any other refused request                             about this order or refund alone
+    any other refused request                             a problem of this order or refund only
 
-The last is a decline with a neutral text for the customer, and Stripe's words for staff: one order with a payment
+The last is a decline with a neutral text for the customer, and Stripe's message for staff: one order with a payment
 method that Stripe does not know must not pause the charges of all others.
 Sources: https://docs.stripe.com/error-codes, https://docs.stripe.com/declines/codes.
 """
@@ -37,14 +37,14 @@ OPERATOR_CODES: Mapping[str, str] = {
     "parameter_unknown": "Stripe does not know a parameter that orderbus sends: the API version does not fit.",
     "platform_account_required": "Stripe wants the key of a platform's account.",
     "platform_api_key_expired": f"Stripe's API key has expired: set a new one in {KEY_SETTING}.",
-    "secret_key_required": f"{KEY_SETTING} is a publishable key; set the secret one.",
-    "testmode_charges_only": "Stripe's account is not activated for live charges: finish it in Stripe's dashboard.",
+    "secret_key_required": f"{KEY_SETTING} is a publishable key: set the secret key.",
+    "testmode_charges_only": "Stripe's account is not activated for live charges: activate it in Stripe's dashboard.",
     "tls_version_unsupported": "Stripe does not accept the TLS version of this machine.",
 }
-"""What hits every call alike, and what to do about it."""
+"""Errors that affect every call, and what to do about them."""
 BY_STATUS: Mapping[int, str] = {
     401: f"Stripe does not accept the API key: check {KEY_SETTING}.",
-    403: "The API key may not do this: give it the permission in Stripe's dashboard.",
+    403: "The API key may not do this: grant the permission in Stripe's dashboard.",
 }
 BAD_VERSION = "Invalid Stripe API version"
 
@@ -87,12 +87,12 @@ METHOD_CODES = ("token_already_used", "token_in_use", "token_card_network_invali
 
 
 def decline_reason(code: str) -> DeclineReason:
-    """Of a card that was declined, by Stripe's decline code or error code."""
+    """The reason for a declined card, by Stripe's decline code or error code."""
     return REASONS.get(code, R.CARD_DECLINED)
 
 
 def details_of(error: stripe.StripeError) -> Mapping[str, Any]:
-    """What is under `error` in Stripe's answer; empty where the answer is not Stripe's."""
+    """The `error` of Stripe's response; empty if the response is not Stripe's."""
     body = error.json_body
     found = body.get("error") if isinstance(body, dict) else None
     return found if isinstance(found, dict) else {}
@@ -103,43 +103,45 @@ def code_of(error: stripe.StripeError) -> str:
 
 
 def words_of(error: stripe.StripeError) -> str:
-    """Stripe's own words and the request's id, for staff."""
+    """Stripe's message and the request's id, for staff."""
     words = str(details_of(error).get("message") or "Stripe refused the request.")[:500]
     return f"{words} (request {error.request_id})" if error.request_id else words
 
 
 def not_an_outcome(error: stripe.StripeError) -> Retry | Unknown | OperatorFault | None:
-    """What an error means where it says nothing about this order or refund; None where it does."""
+    """The meaning of an error that is not about this order or refund; None if it is."""
     if isinstance(error, stripe.APIConnectionError):
         return _no_connection(error.__cause__)
     status = error.http_status or 0
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         code = details_of(error).get("code") or "rate_limit"
         return Retry(f"Stripe answered 429: {code}.", after=_retry_after(error))
-    if cause := _perhaps_done(error, status):
+    if cause := _possibly_done(error, status):
         return Unknown(f"{cause} (request {error.request_id}).")
     fault = _operator_fault(error, status)
     return OperatorFault(fault) if fault else None
 
 
-def _perhaps_done(error: stripe.StripeError, status: int) -> str:
+def _possibly_done(error: stripe.StripeError, status: int) -> str:
     if status == HTTPStatus.CONFLICT:
         return "Another call under this key is still running"
     if isinstance(error, stripe.IdempotencyError):
         return "This key was used with other parameters"
     if 200 <= status < 300:
-        return f"The answer cannot be read: check {BASE_SETTING}"
+        return f"The response cannot be read: check {BASE_SETTING}"
     return f"Stripe answered {status}" if status >= 500 or status == 0 else ""
 
 
 def _no_connection(cause: BaseException | None) -> Retry | Unknown | OperatorFault:
     name = type(cause).__name__
     if isinstance(cause, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return OperatorFault(f"No secure connection to Stripe ({name}): check {BASE_SETTING} and the authorities.")
+        return OperatorFault(
+            f"No secure connection to Stripe ({name}): check {BASE_SETTING} and the certificate authorities."
+        )
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return Retry(f"Stripe cannot be reached ({name}): check the network and {BASE_SETTING}.")
     if isinstance(cause, aiohttp.InvalidURL):
-        return OperatorFault(f"{BASE_SETTING} is no URL.")
+        return OperatorFault(f"{BASE_SETTING} is not a URL.")
     return Unknown(f"The connection to Stripe was lost ({name}).")
 
 
@@ -147,7 +149,7 @@ def _operator_fault(error: stripe.StripeError, status: int) -> str:
     """Our own texts only: Stripe's quote parts of keys. Empty where it is not the operator's fault."""
     details = details_of(error)
     if not details:
-        return f"What answers at {BASE_SETTING} is not Stripe (status {status})."
+        return f"The server at {BASE_SETTING} is not Stripe (status {status})."
     code = str(details.get("code") or "")
     if code in OPERATOR_CODES or status in BY_STATUS:
         return OPERATOR_CODES.get(code) or BY_STATUS[status]
@@ -167,7 +169,7 @@ def charge_refused_for(error: stripe.StripeError) -> DeclineReason:
 
 
 def is_replayed(error: stripe.StripeError) -> bool:
-    """The answer is an old one that Stripe keeps under the key."""
+    """The response is an old one that Stripe has stored under the key."""
     return _header(error, "idempotent-replayed") == "true"
 
 

@@ -53,10 +53,10 @@ Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
 ABANDONED = {"cancellation_reason": "abandoned"}
 KEYS_PER_OPERATION = 3
 CLOCKS_DIFFER = 300.0
-"""Seconds that our clock and Stripe's may be apart."""
+"""Seconds by which the worker's clock and Stripe's may differ."""
 LONGEST_WAIT = 8 * 86_400.0
 """Seconds."""
-WAITS_FOR_PEOPLE = 3600.0
+WAITS_FOR_STAFF = 3600.0
 """Seconds until a refund is tried again that cannot be made before staff act."""
 DESCRIPTOR_LENGTH = 22
 DESCRIPTOR_FORBIDDEN = str.maketrans("", "", "<>\\'\"*")
@@ -107,8 +107,8 @@ class StripeGateway(StripeApi):
     async def _guarded(
         self, refused: Callable[[stripe.StripeError], Outcome | NoOutcome], call: Callable[[], Awaitable[Found]]
     ) -> Found | Outcome | NoOutcome:
-        """Make a call unless Stripe is down, and turn every way to fail into an answer. `refused` says what it means
-        that Stripe refused this very request."""
+        """Make a call unless Stripe is down, and turn every failure into an answer. `refused` gives the answer if
+        Stripe refused this very request."""
         if wait := self._breaker.wait():
             return NotTried("Stripe does not answer. Calls to it are paused.", after=wait)
         try:
@@ -133,7 +133,7 @@ class StripeGateway(StripeApi):
 
     async def _charge(self, charge: ChargeCard, key: str) -> Outcome | NotTried:
         if not (charge.payment_method or charge.token):
-            text = "The order names no payment method."
+            text = "The order has no payment method."
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
         late = charge.until is not None and self._now() > charge.until.timestamp()
         if late or self._now() - self._since(charge.since) > KEY_LIVES.total_seconds():
@@ -141,7 +141,7 @@ class StripeGateway(StripeApi):
             if not isinstance(found, NotDone):
                 return found
             if late:
-                return NotTried("The order's time to pay is over.")
+                return NotTried("The order's payment deadline has passed.")
 
         async def create(key: str) -> Json:
             return await self.call("post", INTENTS, _charge_params(charge, method), key=key)
@@ -154,7 +154,7 @@ class StripeGateway(StripeApi):
         return _charge_outcome(charge_result(made))
 
     async def _method_of(self, token: str, key: str) -> str:
-        """The payment method of a card token: an intent takes no token. A token works once, hence the key."""
+        """The payment method of a card token, since an intent accepts no token. A token works once, hence the key."""
 
         async def create(key: str) -> Json:
             return await self.call("post", METHODS, {"type": "card", "card": {"token": token}}, key=key)
@@ -181,7 +181,7 @@ class StripeGateway(StripeApi):
         raise AssertionError("the last key's answer is returned or raised")
 
     async def _cancel(self, cancel: CancelCharge) -> Outcome:
-        """Cancelling twice does no harm, so it needs no key."""
+        """Cancelling twice is harmless, so it needs no key."""
         try:
             intent = await self.call("post", INTENTS + "/{}/cancel", ABANDONED, of=cancel.reference)
         except stripe.InvalidRequestError as error:
@@ -240,7 +240,7 @@ class StripeGateway(StripeApi):
         return await self.intent_of(charge.order, charge.attempt, self._since(charge.since) - CLOCKS_DIFFER)
 
     def _since(self, since: datetime | None) -> float:
-        """Where it is not known when something was asked for: as long ago as an order can wait."""
+        """Unix seconds. If it is unknown when something was requested: as long ago as an order can wait."""
         return since.timestamp() if since else self._now() - LONGEST_WAIT
 
 
@@ -251,9 +251,9 @@ async def _looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Out
     except stripe.StripeError as error:
         if isinstance(not_an_outcome(error), OperatorFault):
             raise
-        return NotTried(f"Stripe's books cannot be read ({code_of(error)}).")
+        return NotTried(f"Stripe's records cannot be read ({code_of(error)}).")
     except (aiohttp.ClientError, TimeoutError, OSError) as lost:
-        return NotTried(f"Stripe's books cannot be read ({type(lost).__name__}).")
+        return NotTried(f"Stripe's records cannot be read ({type(lost).__name__}).")
 
 
 async def _found(look_up: Callable[[], Awaitable[Json | None]], cause: stripe.StripeError) -> Json | None:
@@ -264,7 +264,7 @@ async def _found(look_up: Callable[[], Awaitable[Json | None]], cause: stripe.St
         raise cause from None
 
 
-# What it means that Stripe refuses a request
+# The meaning of a refused request
 
 
 def _charge_refused(error: stripe.StripeError) -> ChargeCard.Failed:
@@ -278,7 +278,7 @@ def _cancel_refused(error: stripe.StripeError) -> CancelCharge.Failed:
 def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
     """Retried where staff can remove the obstacle."""
     if code_of(error) in ("resource_missing", "balance_insufficient", "insufficient_funds"):
-        return Retry(words_of(error), after=WAITS_FOR_PEOPLE)
+        return Retry(words_of(error), after=WAITS_FOR_STAFF)
     return RefundCharge.Failed(code_of(error), words_of(error))
 
 
@@ -313,7 +313,7 @@ def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams
 
 
 def _descriptor(text: str) -> str:
-    """What Stripe takes as a suffix: https://docs.stripe.com/get-started/account/statement-descriptors."""
+    """What Stripe accepts as a suffix: https://docs.stripe.com/get-started/account/statement-descriptors."""
     printable = "".join(letter for letter in text.translate(DESCRIPTOR_FORBIDDEN) if " " <= letter <= "~")
     suffix = printable[:DESCRIPTOR_LENGTH].strip()
     return suffix if any(letter.isalpha() for letter in suffix) else ""
@@ -345,7 +345,7 @@ def _declined(error: stripe.CardError) -> ChargeCard.Failed:
 
 
 def _made_at(id: str, otherwise: float) -> float:
-    """When an id was made, in Unix seconds, where it is a UUIDv7."""
+    """When an id was made, in Unix seconds, if it is a UUIDv7."""
     try:
         made_at = time_of(UUID(id))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Stripe's JSON, as far as payments reads it: how an intent or a refund stands. The same in answers and in events."""
+"""Reads Stripe's JSON: the status of an intent or a refund. It is the same in responses and in events."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def charge_result(intent: Json) -> ChargeResult:
 
 
 def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
-    """Whether we charged it for something else. One that says nothing may have been charged by hand."""
+    """Whether it was charged for something else. An intent that does not say may have been charged manually."""
     metadata = intent.get("metadata") or {}
     others_attempt = attempt is not None and metadata.get("attempt") not in (None, "", str(attempt))
     return others_attempt or metadata.get("order") not in (None, "", order)
 
 
 def decline(error: Json) -> tuple[str, str, Card | None]:
-    """Code, Stripe's words, and the card of a card error."""
+    """Code, message and card of a card error."""
     code = error.get("decline_code") or error.get("code") or "card_declined"
     return str(code), str(error.get("message") or NO_WORDS)[:500], _card_in(error.get("payment_method"))
 
@@ -52,7 +52,7 @@ def _action_url(intent: Json) -> str:
 
 
 def _card_in(method: Any) -> Card | None:
-    """Of a payment method or of a charge's payment_method_details; None where it is only an id."""
+    """The card of a payment method or of a charge's payment_method_details; None if it is only an id."""
     card = method.get("card") if isinstance(method, Mapping) else None
     if not card or not card.get("last4"):
         return None
