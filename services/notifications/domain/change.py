@@ -19,10 +19,11 @@ from shared.core.fast_dataclasses import replace
 class NotificationChange(Change[NotificationLog]):
     """What a fact brings is sent once: first `add_fact`, then its emails and feed entries if the fact is new."""
 
-    def add_fact(self, kind: str, which: str = "") -> bool:
+    def add_fact(self, kind: str, which: str = "", *, each_time: bool = False) -> bool:
         """Deliver its webhook events, too. False: the fact is known, and what it brings was sent.
 
-        `which` tells facts of a kind apart that can happen more than once."""
+        What can happen more than once is told apart by `which`, or `each_time` every message is a fact of its own."""
+        which = self.context.message_id.hex if each_time else which
         fact = Fact(f"{kind}:{which}" if which else kind, self.context.at)
         if self.state.fact(fact.name):
             return False

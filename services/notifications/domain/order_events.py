@@ -84,7 +84,7 @@ def payment_action_required(
     log: NotificationLog, event: OrderPaymentActionRequired, context: Context
 ) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("action_required", context.message_id.hex):
+    if change.add_fact("action_required", each_time=True):
         change.send_emails(email_draft.confirm_payment(log, event.url, event.until))
         title = f"Please confirm the payment for order {log.number}"
         text = f"Your bank asks you to confirm it by {moment(event.until)}."
@@ -98,11 +98,11 @@ def items_delivered(log: NotificationLog, event: OrderItemsDelivered, context: C
     change, number = NotificationChange(log, context), log.number
     parcels = [item for item in event.items if item.instructions.kind == "shipment"]
     others = [item for item in event.items if item.instructions.kind != "shipment"]
-    if others and change.add_fact("delivered", context.message_id.hex):
+    if others and change.add_fact("delivered", each_time=True):
         change.send_emails(email_draft.delivery(log, others))
         products = ", ".join(item.product for item in others)
         change.notify_customer("delivered", f"Order {number}: your purchase is ready", products)
-    if parcels and change.add_fact("shipped", context.message_id.hex):
+    if parcels and change.add_fact("shipped", each_time=True):
         change.send_emails(email_draft.shipment(log, parcels))
         products = ", ".join(item.product for item in parcels)
         change.notify_customer("shipped", f"Order {number}: your parcel is on its way", products)
@@ -112,7 +112,7 @@ def items_delivered(log: NotificationLog, event: OrderItemsDelivered, context: C
 @notification_logs.on(OrderDeliveryFailed)
 def delivery_failed(log: NotificationLog, event: OrderDeliveryFailed, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("delivery_failed", context.message_id.hex):
+    if change.add_fact("delivery_failed", each_time=True):
         change.send_emails(email_draft.delivery_failure(log, event.item, event.product, event.text))
         title = f"Delivery failed: order {log.number}, {event.product}"
         change.notify_staff("delivery_failure", title, event.text)
@@ -123,7 +123,7 @@ def delivery_failed(log: NotificationLog, event: OrderDeliveryFailed, context: C
 def failed(log: NotificationLog, event: OrderFailed, context: Context) -> Decision[NotificationLog]:
     change, number = NotificationChange(log, context), log.number
     change.set(failed=True)
-    if change.add_fact("failed", context.message_id.hex):
+    if change.add_fact("failed", each_time=True):
         change.send_emails(email_draft.order_failed(log, event.reason))
         text = "Our staff are working on it. You do not need to do anything."
         change.notify_customer("order_failed", f"There is a problem with order {number}", text)
@@ -136,7 +136,7 @@ def delivery_resumed(log: NotificationLog, event: OrderDeliveryResumed, context:
     change = NotificationChange(log, context)
     if log.failed:  # otherwise the order's status is as before
         change.set(failed=False)
-        change.add_fact("resumed", context.message_id.hex)
+        change.add_fact("resumed", each_time=True)
     return change.decision()
 
 
@@ -187,7 +187,7 @@ def refunded(log: NotificationLog, event: OrderRefunded, context: Context) -> De
 @notification_logs.on(OrderRefundFailed)
 def refund_failed(log: NotificationLog, event: OrderRefundFailed, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("refund_failed", context.message_id.hex):
+    if change.add_fact("refund_failed", each_time=True):
         change.send_emails(email_draft.refund_failure(log, event.amount, event.text))
         title = f"Refund failed: order {log.number}, {money(log, event.amount)}"
         change.notify_staff("refund_failure", title, event.text)
