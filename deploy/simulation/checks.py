@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import orjson
 
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import findings
-from deploy.simulation.outages import MARK
-from deploy.simulation.poison import OURS
+from deploy.simulation.outage import MARK
+from deploy.simulation.trial import Trial
+from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.notifications.domain.notification_log import NotificationLog
@@ -33,20 +33,17 @@ from shared.shell.inbound.records import inbound_of
 from shared.simulation.bus import Position
 from shared.simulation.memory_database import OPERATIONS, OUTBOX, PARKED, TIMERS, UNDELIVERABLE
 
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
-
 Broken = tuple[str, str, str]
 
 
-def broken(world: World) -> list[Broken]:
-    found = findings(world)
-    checks = CHECKS_AFTER_A_RESTORE if world.restore.restored else CHECKS
-    wrong = [broken for check in checks for broken in check(world, found)]
+def broken(trial: Trial) -> list[Broken]:
+    found = findings(trial.world)
+    checks = CHECKS_AFTER_A_RESTORE if trial.restore.restored else CHECKS
+    wrong = [broken for check in checks for broken in check(trial, found)]
     keys = sorted(found.of(Order), key=len, reverse=True)
     numbers = {order.number: key for key, order in found.of(Order).items()}
     for rule, texts in violations(found.evidence()).items():
-        if not world.restore.restored or rule in RULES_AFTER_A_RESTORE:
+        if not trial.restore.restored or rule in RULES_AFTER_A_RESTORE:
             wrong += [(rule, _about(text, keys, numbers), text) for text in texts]
     return wrong
 
@@ -61,68 +58,68 @@ def _about(text: str, keys: list[str], numbers: dict[str, str]) -> str:
 # What only a simulation sees
 
 
-def workers_live(world: World, found: Findings) -> Iterator[Broken]:
+def workers_live(trial: Trial, found: Findings) -> Iterator[Broken]:
     """A worker dies of our faults, never by itself."""
-    yield from (("worker_died", "", trouble) for trouble in world.troubles)
+    yield from (("worker_died", "", trouble) for trouble in trial.world.troubles)
 
 
-def nothing_parked(world: World, found: Findings) -> Iterator[Broken]:
-    """Nothing unreadable was sent, and no core may raise."""
-    for name, store in world.stores.items():
+def nothing_parked(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """All messages are readable by now, and no core may raise."""
+    for name, store in trial.world.stores.items():
         for row in store.rows(PARKED).values():
             yield "parked", row.key, f"{name} parked {row.kind} ({row.reason}): {row.error}"
 
 
-def queues_empty(world: World, found: Findings) -> Iterator[Broken]:
-    for name, store in world.stores.items():
+def queues_empty(trial: Trial, found: Findings) -> Iterator[Broken]:
+    for name, store in trial.world.stores.items():
         for table in (OUTBOX, OPERATIONS, TIMERS):
             rows = store.rows(table).values()
-            if left := [row for row in rows if table == OUTBOX or not row.key.startswith(OURS)]:
+            if left := [row for row in rows if table == OUTBOX or not row.key.startswith(UNREADABLE)]:
                 yield "queues_empty", "", f"{len(left)} {table} are left in {name}"
         if store.locks.held():
             yield "queues_empty", "", f"{name} holds row locks at rest"
 
 
-def everything_deliverable(world: World, found: Findings) -> Iterator[Broken]:
+def everything_deliverable(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Nothing that the shell makes by itself is refused by the broker, least of all a dead letter."""
-    for name, store in world.stores.items():
+    for name, store in trial.world.stores.items():
         for row, _ in store.rows(UNDELIVERABLE).values():
-            if row.topic.endswith(".dead-letter.v1") or not row.key.startswith(OURS):
+            if row.topic.endswith(".dead-letter.v1") or not row.key.startswith(UNREADABLE):
                 yield "undeliverable", row.key, f"{name} could not send a record of {row.topic}: {row.reason}"
 
 
-def handled_in_order(world: World, found: Findings) -> Iterator[Broken]:
+def handled_in_order(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Messages of one key from one topic are handled in the topic's order, parked or not."""
-    yield from (("handled_in_order", key, text) for key, text in world.watch.overtaken(world.read))
+    yield from (("handled_in_order", key, text) for key, text in trial.world.watch.overtaken(trial.world.read))
 
 
-def right_all_along(world: World, found: Findings) -> Iterator[Broken]:
+def right_all_along(trial: Trial, found: Findings) -> Iterator[Broken]:
     """What must hold at every moment, and each message's one handling."""
-    yield from (("right_all_along", key, text) for key, text in dict.fromkeys(world.watch.wrong))
+    yield from (("right_all_along", key, text) for key, text in dict.fromkeys(trial.world.watch.wrong))
 
 
-def replay_is_harmless(world: World, found: Findings) -> Iterator[Broken]:
+def replay_is_harmless(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Reading every record again from the beginning changes nothing, here or outside."""
-    yield from (("replay_is_harmless", "", f"a replay changed the {name}") for name in world.replayed)
+    yield from (("replay_is_harmless", "", f"a replay changed the {name}") for name in trial.replayed)
 
 
-def rows_keep_their_rules_at_rest(world: World, found: Findings) -> Iterator[Broken]:
+def rows_keep_their_rules_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Each service's own rules, also those that hold only when nothing is under way."""
     yield from ((broken.service, broken.key, broken.rule) for broken in found.broken(at_rest=True))
 
 
-def payments_at_rest(world: World, found: Findings) -> Iterator[Broken]:
+def payments_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
     """In production a payment may wait for its customer or its provider for days; here all have answered."""
     for key, payment in found.of(Payment).items():
         if payment.unresolved or payment.pending or payment.open or payment.waiting:
             yield "payments", key, "something of the payment is still open at rest"
 
 
-def charged_once(world: World, found: Findings) -> Iterator[Broken]:
+def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """No customer pays more than the order costs, whatever happened when."""
     kept: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
-    for intent in world.stripe.intents.values():
+    for intent in trial.world.stripe.intents.values():
         kept[intent.order] += intent.captured - intent.refunded
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
@@ -134,48 +131,48 @@ def charged_once(world: World, found: Findings) -> Iterator[Broken]:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
 
 
-def access_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
+def access_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who may enter a course is who was given it and not shut out again."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
             unclear = item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
             if not isinstance(item.action, CourseAccess) or unclear:
                 continue
-            has, should = world.platform.access.get((key, item.id), False), item.status is ItemStatus.DELIVERED
+            has, should = trial.world.platform.access.get((key, item.id), False), item.status is ItemStatus.DELIVERED
             if has != should:
                 yield "access_as_recorded", key, f"item {item.id} is {item.status}, but access is {has}"
 
 
-def codes_given_once(world: World, found: Findings) -> Iterator[Broken]:
+def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
             if item.pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
                 continue
             codes = item.instructions.codes or (item.instructions.code,)
-            taken = world.pools.pools[delivery.row_key(item.pool)].codes
+            taken = trial.world.pools.pools[delivery.row_key(item.pool)].codes
             if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != item.quantity:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
 
 
-def mails_as_recorded(world: World, found: Findings) -> Iterator[Broken]:
+def mails_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
     """What arrived outside is what notifications says it sent."""
     logs = found.of(NotificationLog).values()
     sent = {email.id for log in logs for email in log.emails if email.state == "sent"}
     posted = {delivery.id for log in logs for delivery in log.deliveries if delivery.state == "delivered"}
     yield from (
-        ("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*world.mails.taken}
+        ("mails_as_recorded", "", f"mail {id} is sent, but never arrived") for id in sent - {*trial.world.mails.taken}
     )
-    for id in sorted(posted - {*world.receivers.taken}):
+    for id in sorted(posted - {*trial.world.receivers.taken}):
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 
 
-def no_charge_reported_as_declined(world: World, found: Findings) -> Iterator[Broken]:
+def declined_only_where_not_charged(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
-    charged = {(i.order, str(i.attempt)): i.id for i in world.stripe.intents.values() if i.captured}
-    refunded = {made.refund: made.id for i in world.stripe.intents.values() for made in i.refunds if made.lasts}
-    for record, envelope in world.read:
+    charged = {(i.order, str(i.attempt)): i.id for i in trial.world.stripe.intents.values() if i.captured}
+    refunded = {made.refund: made.id for i in trial.world.stripe.intents.values() for made in i.refunds if made.lasts}
+    for record, envelope in trial.world.read:
         type, key = envelope.type, envelope.subject
         if type in (PaymentDeclined.type, PaymentCancelled.type):
             attempt = str(orjson.loads(record.value or b"")["attempt"])
@@ -187,12 +184,12 @@ def no_charge_reported_as_declined(world: World, found: Findings) -> Iterator[Br
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
 
 
-def real_tries(world: World, found: Findings) -> Iterator[Broken]:
+def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
-    for service, inbound in world.watch.ended:
+    for service, inbound in trial.world.watch.ended:
         assert inbound.operation is not None
         row, operation = inbound.operation
-        calls, what = world.calls(service, row), f"{service}: {type(operation).__qualname__} {row.id}"
+        calls, what = trial.world.calls(service, row), f"{service}: {type(operation).__qualname__} {row.id}"
         if row.attempts > len(calls) + DEATHS:
             yield "real_tries", inbound.key, f"{what} counts {row.attempts} tries, {len(calls) - 1} calls were made"
         if not _given_up(inbound.message) or operation.deadline_is_strict:
@@ -206,8 +203,8 @@ def real_tries(world: World, found: Findings) -> Iterator[Broken]:
 
 
 def _given_up(outcome: object) -> bool:
-    """Whether the shell ended it for lack of an answer. A mail server has no records: for an email in doubt it answers
-    that the outcome is unknown, and the email is sent again."""
+    """Whether the shell said it, for want of an answer. A mail server has no books: of a mail in doubt it says that
+    nothing is known, and the mail is sent again."""
     unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, SendEmail.Unresolved)
     return unknown or getattr(outcome, "code", "") == "gave_up"
 
@@ -218,10 +215,10 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 """Workers' clocks are not quite the same, and are set back now and then."""
 
 
-def texts_for_operators(world: World, found: Findings) -> Iterator[Broken]:
+def texts_for_operators(trial: Trial, found: Findings) -> Iterator[Broken]:
     """What is wrong with our own settings is told to operators, never to a customer."""
-    yield from (("operators_text", "", text) for system in world.systems for text in system.shown)
-    for record, envelope in world.read:
+    yield from (("operators_text", "", text) for system in trial.world.systems for text in system.shown)
+    for record, envelope in trial.world.read:
         if MARK.encode() in (record.value or b"") and envelope.type in FOR_CUSTOMERS:
             yield "operators_text", envelope.subject, f"{envelope.type} has a text for operators"
 
@@ -229,41 +226,41 @@ def texts_for_operators(world: World, found: Findings) -> Iterator[Broken]:
 FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentDeclined, OrderPaymentDeclined, OrderStatusRecord))
 
 
-def nothing_vanishes(world: World, found: Findings) -> Iterator[Broken]:
-    """An id used again for something else is refused or parked; unreadable rows stay visible."""
-    answered = {envelope.causation_id for _, envelope in world.read if envelope.type.endswith(".refused")}
+def nothing_vanishes(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """An id used again for something else is refused or parked; what cannot be read stays to be seen."""
+    answered = {envelope.causation_id for _, envelope in trial.world.read if envelope.type.endswith(".refused")}
     forged: defaultdict[tuple[str, bytes], list[Position]] = defaultdict(list)
-    for place, id in world.poison.forged.items():
-        record = world.bus.logs[place[:2]][place[2]]
+    for place, id in trial.poison.forged.items():
+        record = trial.world.bus.logs[place[:2]][place[2]]
         forged[id, (record.key or b"") + (record.value or b"")].append(place)
     for (id, _), places in forged.items():
-        record = world.bus.logs[places[0][:2]][places[0][2]]
-        for name, registry in world.registries.items():
+        record = trial.world.bus.logs[places[0][:2]][places[0][2]]
+        for name, registry in trial.world.registries.items():
             wanted = record.topic in registry.topics and inbound_of(registry, record) is not None
-            said = id in answered or any((name, *place) in world.watch.said for place in places)
+            said = id in answered or any((name, *place) in trial.world.watch.said for place in places)
             if wanted and not said:
                 yield "vanished", (record.key or b"").decode(), f"{name} dropped {places[0]}, whose id was used before"
-    yield from (("vanished", "", text) for text in (world.poison.lost or world.poison.hidden()))
+    yield from (("vanished", "", text) for text in (trial.poison.lost or trial.poison.hidden()))
 
 
-def nothing_of_aborted_transactions(world: World, found: Findings) -> Iterator[Broken]:
+def nothing_of_aborted_transactions(trial: Trial, found: Findings) -> Iterator[Broken]:
     for key in found.of(Order):
-        if key in world.poison.aborted_keys:
+        if key in trial.poison.aborted_keys:
             yield "aborted", key, "the order is of an aborted transaction"
 
 
-def told_once(world: World, found: Findings) -> Iterator[Broken]:
+def told_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """What arrived outside is known here: a decision made again has the Message-ID and the `webhook-id` it had."""
     logs = found.of(NotificationLog).values()
-    for id in sorted({*world.mails.taken} - {email.id for log in logs for email in log.emails}):
+    for id in sorted({*trial.world.mails.taken} - {mail.id for log in logs for mail in log.mails}):
         yield "told_once", "", f"mail {id} arrived, but notifications does not know of it"
-    for id in sorted({*world.receivers.taken} - {delivery.id for log in logs for delivery in log.deliveries}):
+    for id in sorted({*trial.world.receivers.taken} - {p.id for log in logs for p in log.postings}):
         yield "told_once", "", f"webhook {id} arrived, but notifications does not know of it"
 
 
 CHECKS = (
     told_once,
-    no_charge_reported_as_declined,
+    declined_only_where_not_charged,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

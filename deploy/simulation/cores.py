@@ -1,4 +1,4 @@
-"""The real cores, observed: in which order messages were decided, and now and then a bug that staff fix later."""
+"""The real cores, watched: in which order messages were decided, and now and then a bug that staff have fixed later."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Watch:
         self.profile, self.history, self.rng = profile, history, rng
         self.on_bug: Callable[[str, str, UUID], None] = lambda service, key, message: None
         self.broken: set[UUID] = set()
-        """Messages that make their core raise, until staff fix it."""
+        """Messages that make their core raise, until it is fixed."""
         self._seen: set[UUID] = set()
         self.wrong: list[tuple[str, str]] = []
         """(Key, what is wrong): rules that a state broke, also between two moments of rest."""
@@ -85,7 +85,7 @@ class Watch:
         return decide
 
     def committed(self, service: str, inbounds: Sequence[Inbound], done: BatchResult) -> None:
-        """A batch was committed; parked messages come again, and temporarily refused ones may."""
+        """A batch was committed; what it parked comes again, and what it refused for now may."""
         for inbound, what in done.decided:
             if inbound.record and what != "handled":
                 self.said.add((service, inbound.record.topic, inbound.record.partition, inbound.record.offset))

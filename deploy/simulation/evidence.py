@@ -3,10 +3,10 @@ earnest. `deploy/check/run.py` reads the same from real databases."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from deploy.check.evidence import Findings, Seen
+from deploy.simulation.world import World
 from services.payments.domain.ledger import LedgerEntry
 from shared.contracts.envelope import Envelope, from_headers
 from shared.core import MESSAGES
@@ -14,9 +14,6 @@ from shared.shell.inbound.message import Malformed
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from shared.simulation.memory_database import INBOX, OPERATIONS, TIMERS
-
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
 
 
 def findings(world: World) -> Findings:
@@ -69,11 +66,10 @@ def _records(world: World, found: Findings) -> None:
 
 def _readable(world: World) -> list[tuple[BusRecord, Envelope]]:
     """Every record that was sent in earnest, read."""
-    garbage = world.poison.is_garbage
     return [
         (record, from_headers(record.headers, record.key))
         for record in world.bus.records()
-        if not (record.topic.endswith(".dead-letter.v1") or garbage(record))
+        if not (record.topic.endswith(".dead-letter.v1") or world.is_garbage(record))
     ]
 
 

@@ -1,7 +1,7 @@
 """Faults, drawn from the seed: how often each happens at which level. Nothing here knows what an order is.
 
-To add a fault of a call (store, bus, provider), add its name and probability to `Level`, and raise or answer it in
-`FaultProfile`. To add a fault from outside (crash, outage), add it to `nemesis.py`.
+To add a fault that strikes a call (store, bus, provider): add its name and probability to `Level`, and raise or answer
+it in `FaultProfile`. To add one that strikes from outside (crash, outage): add it to `nemesis.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from deploy.simulation.history import History
-from deploy.simulation.outages import Outage
+from deploy.simulation.outage import Outage
 from shared.shell.ports.store import StoreUnavailable
 
 STATEMENT = 0.01
@@ -21,7 +21,7 @@ STATEMENT = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Chances per call, and how many faults from outside come per order."""
+    """Probabilities per call, and how many faults from outside come per order."""
 
     store_fails: float = 0.0
     store_slow: float = 0.0
@@ -40,7 +40,7 @@ class Level:
     core_bug: float = 0.0
     """A message at which its core raises, until staff have it fixed."""
     odd_header: float = 0.0
-    """A message with an additional header without a value: legal in Kafka."""
+    """A message that has a header without a value among its own: legal in Kafka."""
     shared_id: float = 0.0
     """A message of another source has the same id: CloudEvents tells messages apart by source and id."""
     from_outside: float = 0.0

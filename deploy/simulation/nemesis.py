@@ -4,16 +4,15 @@ outside systems are in `outages.py`, unreadable records in `poison.py`, a restor
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
 
-from deploy.simulation.outages import Outage, Outages
-from deploy.simulation.outside import unowned
+from deploy.simulation.outage import Outage
+from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Worker
+from deploy.simulation.world import World
 
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
-
+Strike = tuple[int, Callable[[], Awaitable[None]]]
+"""A kind of fault, and its weight."""
 SESSION = 10.0
 """Seconds of silence after which a member loses its partitions."""
 
@@ -21,11 +20,11 @@ SESSION = 10.0
 class Nemesis:
     """Strikes at moments that the seed chooses, some of them between two steps of a worker."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, others: Iterable[Strike]) -> None:
+        """`others`: strikes of other files."""
         self.world = world
-        self.rng = world.rng_of("nemesis")
-        self._under_way: dict[asyncio.Task[None], None] = {}
-        kinds: tuple[tuple[int, Callable[[], Awaitable[None]]], ...] = (
+        self.rng = world.rng_of("mischief")
+        kinds: tuple[Strike, ...] = (
             (6, self.crash),
             (2, self.crash_pair),
             (3, self.freeze),
@@ -37,8 +36,7 @@ class Nemesis:
             (2, self.clock_jump),
             (1, self.lose_relay_lock),
             (1, self.crash_with_everything_leased),
-            *Outages(world).strikes,
-            *world.poison.strikes,
+            *others,
         )
         self._kinds = [kind for weight, kind in kinds for _ in range(weight)]
 
@@ -54,13 +52,7 @@ class Nemesis:
         self.world.loop.at_step(int(self.rng.random() * 300), lambda: self._begin(kind))
 
     def _begin(self, kind: Callable[[], Awaitable[None]]) -> None:
-        task = unowned(kind)
-        self._under_way[task] = None
-        task.add_done_callback(lambda done: self._under_way.pop(done, None))
-
-    @property
-    def quiet(self) -> bool:
-        return not self._under_way
+        self.world.keep(unowned(kind))
 
     def _worker(self) -> Worker | None:
         there = [worker for worker in self.world.workers if worker.up and not worker.frozen]
@@ -89,7 +81,7 @@ class Nemesis:
         pair = [worker for worker in world.workers if worker.service.name == name and worker.up]
         world.history.fault("crash_with_everything_leased", f"{name}: {world.leased(name)} leases")
         await asyncio.gather(*(worker.kill() for worker in pair))
-        world.look_for_needless_in_doubt(name)
+        world.look_for_needless_checks_of_books(name)
         world.profile.outages.pop(place, None)
         await asyncio.sleep(self.rng.random() * 0.3)
         await asyncio.gather(*(worker.start() for worker in pair))
@@ -143,11 +135,11 @@ class Nemesis:
         self.world.profile.bus_down = False
 
     async def repeat_record(self) -> None:
-        bus, poison = self.world.bus, self.world.poison
+        bus = self.world.bus
         places = [place for place in sorted(bus.logs) if bus.records_of(place)]
         if places:
             record = self.rng.choice(bus.records_of(self.rng.choice(places)))
-            if poison.is_garbage(record):
+            if self.world.is_garbage(record):
                 return
             self.world.history.fault("record_repeated", f"{record.topic}/{record.partition}/{record.offset}")
             bus.repeat(record)

@@ -1,19 +1,19 @@
-"""The outside systems behind the services' gateway ports. No crash of a worker affects their records."""
+"""The outside systems behind the services' gateway ports, with records of their own that survive every crash."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outages import MARK, Circuit, Outage
+from deploy.simulation.outage import MARK, Circuit, Outage
+from deploy.simulation.tasks import unowned
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
@@ -40,10 +40,10 @@ STILL_ARRIVES = LATEST + 60.0
 
 class Outside:
     """A gateway in front of one outside system: time passes, calls get lost before or after their effect, the system is
-    away for longer, and after failures in a row the gateway makes no calls for a while."""
+    down for longer, and after failures in a row the gateway makes no calls for a while."""
 
     name = ""
-    """Its name in `FaultProfile.outages`; empty if it has none."""
+    """Its name in `FaultProfile.outages`; empty for what has none."""
     longest_pause = 1800.0
     """Seconds that its gateway makes no calls, at most."""
 
@@ -144,7 +144,7 @@ class Outside:
         return None
 
     def on_its_way(self, key: str) -> bool:
-        """Whether an earlier request may still arrive: it is not certain yet that it was not carried out."""
+        """Whether an earlier request may still arrive: it cannot be said yet that it was not carried out."""
         asked = self._asked_at.get(key)
         now = asyncio.get_running_loop().time()
         return self.can_arrive_late and asked is not None and now - asked < STILL_ARRIVES
@@ -167,13 +167,6 @@ class Outside:
     def do(self, operation: Any, key: str) -> Reply:
         """The effect, at once and whole."""
         raise NotImplementedError
-
-
-def unowned(work: Callable[[], Any]) -> asyncio.Task[None]:
-    """A task of the world's own: it outlives the worker in whose step it began."""
-    context = copy_context()
-    context.run(OWNER.set, "")
-    return asyncio.get_running_loop().create_task(work(), context=context)
 
 
 def operation_key(operation: Any) -> str:
@@ -309,6 +302,3 @@ class StoredLogs:
         lost = [(key, one) for key, one in rows if key > after and one.columns.get("store") == store]
         found = [(key, one.row.data) for key, one in lost if one.columns.get(column)]
         return [(key, codec.load(NotificationLog, data)) for key, data in found[:limit] if data is not None]
-
-
-Waiter = Callable[[], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Unreadable records and rows, which must hold nothing else up: arbitrary bytes, headers without a value,
+"""Records and rows that cannot be read, and that must hold nothing else up: arbitrary bytes, headers without a value,
 unknown types, ids used again for something else, records of aborted transactions, unreadable timers and operations,
 records that the broker refuses for good, topics that are missing for a while."""
 
@@ -6,37 +6,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
 
+from deploy.simulation.world import UNREADABLE, World
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import OperationRow, OutboxRow, ParkedRow, TimerRow
 from shared.simulation.bus import Position
 from shared.simulation.memory_database import OPERATIONS, OUTBOX, TIMERS
 
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
-
-OURS = "unreadable-"
-"""What the keys of unreadable timers, operations and outgoing records begin with."""
 TOO_LARGE = 2_000_000
 """Bytes: more than a broker takes."""
 Header = tuple[str, bytes | None]
 
 
 class Poison:
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, *, may_forge: bool) -> None:
+        self.world, self._may_forge = world, may_forge
         self.rng = world.rng_of("poison")
-        self.positions: set[Position] = set()
-        """Where on the bus garbage lies."""
         self.forged: dict[Position, str] = {}
         """Records that use another's source and id for another content: none may vanish without a word."""
         self.injected: dict[tuple[str, str], set[str]] = {}
         """Keys of unreadable rows, by service and table."""
+        self.dropped: set[str] = set()
+        """Keys of unreadable messages that staff dropped."""
         self.aborted_keys: set[str] = set()
         self.lost: list[str] = []
         """Unreadable rows that were found to be gone."""
@@ -56,15 +51,15 @@ class Poison:
 
     def is_ours(self, row: ParkedRow) -> bool:
         """Whether a parked message is one of these, and may be dropped."""
-        return (row.topic, row.partition, row.offset) in self.positions or row.key.startswith(OURS)
+        return (row.topic, row.partition, row.offset) in self.world.garbage or row.key.startswith(UNREADABLE)
 
     def hidden(self) -> list[str]:
-        """Unreadable rows that are neither in their table nor were parked: they would go unnoticed."""
+        """Unreadable rows that are neither in their table nor were parked: they would never be seen."""
         return [
             f"{key} is gone from the {table} of {service}"
             for (service, table), keys in sorted(self.injected.items())
             for key in sorted(keys - {row.key for row in self.world.stores[service].rows(table).values()})
-            if key not in self.world.staff.dropped
+            if key not in self.dropped
         ]
 
     def clear_away(self) -> None:
@@ -79,7 +74,7 @@ class Poison:
     # Records
 
     async def garbage(self) -> None:
-        """Arbitrary bytes for key, headers and value, among some that are nearly valid."""
+        """Arbitrary bytes for key, headers and value, and some that are nearly right."""
         headers: list[Header] = [(self._name(), self._bytes(40)) for _ in range(int(self.rng.random() * 4))]
         headers += self._nearly_right()
         self.rng.shuffle(headers)
@@ -93,7 +88,7 @@ class Poison:
     async def unparsable(self) -> None:
         """A record that the client library cannot parse: nothing but its place is known."""
         topic = self._topic()
-        self.positions.add(place := self.world.bus.next_position(topic, None))
+        self.world.garbage.add(place := self.world.bus.next_position(topic, None))
         self.world.history.fault("unparsable_record", "/".join(map(str, place)))
         self.world.bus.append(topic, None, (), None, unreadable="Invalid varint")
 
@@ -107,11 +102,11 @@ class Poison:
 
     async def forge(self) -> None:
         """The id and source of a message that was handled, once more for something else."""
-        record = None if self.world.restore.planned else self._known()
+        record = self._known() if self._may_forge else None
         if record is None or not self.world.handled_by_all(record):
             return
         headers = [(n, v) for n, v in record.headers if n != "ce_subject"]
-        # A fact that a service decided again with different content is dropped: that is no forgery.
+        # What one of the services decided again, in other words, is dropped: that is no forgery.
         ours = (dict(headers).get("ce_source") or b"").decode() in self.world.names
         if ours or self.rng.random() < 0.5:
             key, value = self._own_key(), record.value or b""
@@ -137,20 +132,19 @@ class Poison:
         self, topic: str, key: bytes | None, headers: Sequence[Header], value: bytes | None, kind: str
     ) -> Position:
         place = self.world.bus.next_position(topic, key)
-        self.positions.add(place)
+        self.world.garbage.add(place)
         self.world.history.fault(kind, "/".join(map(str, place)))
         self.world.bus.append(topic, key, headers, value)
         return place
 
     def _known(self, topic: str = "") -> BusRecord | None:
-        """A record that could be read."""
+        """A readable record."""
         bus = self.world.bus
         places = sorted(place for place in bus.logs if topic in ("", place[0]) and place[0] in self._topics())
-        found = [record for place in places for record in bus.records_of(place)[-20:] if not self.is_garbage(record)]
+        found = [
+            record for place in places for record in bus.records_of(place)[-20:] if not self.world.is_garbage(record)
+        ]
         return self.rng.choice(found) if found else None
-
-    def is_garbage(self, record: BusRecord) -> bool:
-        return (record.topic, record.partition, record.offset) in self.positions
 
     def _topics(self) -> list[str]:
         return sorted({topic.name for name in self.world.names for topic in self.world.service(name).consumes})
@@ -160,7 +154,7 @@ class Poison:
 
     def _own_key(self) -> bytes:
         self._number += 1
-        return f"{OURS}{self._number}".encode()
+        return f"{UNREADABLE}{self._number}".encode()
 
     def _key(self) -> bytes | None:
         """Seldom an order's: it waits then till staff dropped the garbage."""
@@ -225,7 +219,7 @@ class Poison:
         store.rows(OUTBOX)[id] = (row, self.world.now())
 
     async def topic_missing(self) -> None:
-        """A topic is deleted, and created again."""
+        """A topic was deleted, and is made again."""
         topic = self.rng.choice((*self._topics(), "orders.status.v1"))
         self.world.history.fault("topic_missing", topic)
         self.world.bus.missing.add(topic)

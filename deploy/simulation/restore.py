@@ -1,4 +1,4 @@
-"""One service's database set back to an earlier moment, as the operations page has it: stop the service, restore, set
+"""One service's database restored to an earlier moment, as the operations page has it: stop the service, restore, set
 its group back, start. What happens in the gap is decided again; what came by HTTP or by callback comes once more."""
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deploy.simulation.outside import Pool, unowned
+from deploy.simulation.outside import Pool
+from deploy.simulation.tasks import unowned
+from deploy.simulation.world import World
 from shared.core import Command
-
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
 
 ONE_IN = 5
 """Seeds of which one has a restore: what other seeds check of its service cannot be asked there."""
@@ -40,8 +39,6 @@ class Restore:
         self.planned = world.profile.level.from_outside > 0 and world.seed % ONE_IN == ONE_IN - 1
         self.restored = ""
         """The service whose store was set back."""
-        self.asked: list[tuple[datetime, str, Command, str, str, str]] = []
-        """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
 
     async def run(self) -> None:
         """At some moment of the run, if one is planned."""
@@ -86,7 +83,7 @@ class Restore:
         """Who asked by HTTP asks again under the same key; Stripe delivers its events again."""
         if name == "payments":
             self.world.stripe.tell_again(since - LATE)
-        for at, service, command, key, actor, identity in [*self.asked]:
+        for at, service, command, key, actor, identity in [*self.world.accepted]:
             if service == name and at >= since:
                 self.world.keep(unowned(lambda c=command, k=key, a=actor, i=identity: self._ask(name, c, k, a, i)))  # type: ignore[misc]
 

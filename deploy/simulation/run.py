@@ -14,7 +14,7 @@ import structlog
 
 from deploy.simulation.checks import broken
 from deploy.simulation.fault_profile import LEVELS
-from deploy.simulation.people import People
+from deploy.simulation.trial import Trial
 from deploy.simulation.world import NotAtRest, World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
 
@@ -84,11 +84,11 @@ class Summary:
 
 def simulate(seed: int, orders: int, level: str = "many") -> Result:
     """One run from its seed: the same arguments give the same history."""
-    worlds: list[World] = []
+    trials: list[Trial] = []
 
     async def live(loop: SeededLoop) -> None:
-        worlds.append(World(loop, seed, orders, level))
-        await worlds[0].run(People(worlds[0]).act)
+        trials.append(Trial(World(loop, seed, orders, level)))
+        await trials[0].run()
 
     found: list[tuple[str, str, str]] = []
     with silence(), uncollected():
@@ -96,8 +96,8 @@ def simulate(seed: int, orders: int, level: str = "many") -> Result:
             run(seed, live, MOST_STEPS * (orders + 10))
         except (NotAtRest, Deadlock, Endless) as restless:
             found.append(("at_rest", "", str(restless)))
-        world = worlds[0]
-        found = [*found, *(("worker_died", "", trouble) for trouble in world.troubles)] if found else broken(world)
+        world = trials[0].world
+        found = [*found, *(("worker_died", "", trouble) for trouble in world.troubles)] if found else broken(trials[0])
     violations = [Violation(seed, rule, text, key, world.history.story(key)) for rule, key, text in found]
     return Result(
         seed,
@@ -138,7 +138,7 @@ def uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """The shell's log only repeats what the faults did."""
+    """The shell's log says what the faults did; it is not needed."""
     before = structlog.get_config()
 
     def drop(logger: Any, name: str, event: Any) -> Any:

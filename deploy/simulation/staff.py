@@ -1,16 +1,17 @@
-"""Staff who run the system: they see to parked keys, have bugs fixed, and resume paused destinations."""
+"""Staff who run the system: they see to parked keys, have bugs fixed, and resume what is paused."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
 
 from deploy.simulation.cores import BUG
-from deploy.simulation.outside import unowned
+from deploy.simulation.poison import Poison
+from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Gone, Worker
+from deploy.simulation.world import World
 from shared.contracts.payments import PaymentUnresolved, SettlePayment
 from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
@@ -19,22 +20,19 @@ from shared.shell.ports.store import StoreUnavailable
 from shared.simulation.loop import OWNER
 from shared.simulation.memory_database import DESTINATIONS, PARKED
 
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
-
 
 class Staff:
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.rng = world.rng_of("asking")
-        self.dropped: set[str] = set()
-        """Keys of unreadable messages that staff dropped."""
+    def __init__(self, world: World, poison: Poison) -> None:
+        self.world, self.poison = world, poison
+        self.rng = world.asking
+        world.readers.append(self.read)
+        world.watch.on_bug = self.see_to
         self._at_it: dict[tuple[str, str], asyncio.Lock] = {}
 
     # Parked keys
 
     def see_to(self, service: str, key: str, message: UUID | None = None) -> None:
-        """Staff look at a parked key soon; usually the worker pauses while it is parking it."""
+        """Staff look at a parked key, soon; mostly the worker pauses in the midst of parking it."""
         self.world.keep(unowned(lambda: self._fix(service, key, message)))
         if message and self.rng.random() < 0.75:
             owner = OWNER.get()
@@ -60,14 +58,14 @@ class Staff:
             (name, row.key): None
             for name, store in self.world.stores.items()
             for row in store.rows(PARKED).values()
-            if BUG in row.error or self.world.poison.is_ours(row)
+            if BUG in row.error or self.poison.is_ours(row)
         }
         for service, key in keys:
             self.see_to(service, key)
         return bool(keys)
 
     async def _fix(self, service: str, key: str, message: UUID | None) -> None:
-        """Staff see a parked key, have the bug fixed, and retry until the key is free; they drop garbage."""
+        """Staff see a parked key, have the bug fixed, and retry until the key is free; garbage they drop."""
         await asyncio.sleep(self.rng.random() * self.rng.choice((0.5, 20.0)))
         if message:
             self.world.watch.broken.discard(message)
@@ -87,22 +85,22 @@ class Staff:
         return sorted((row for row in rows if row.key == key), key=lambda row: row.id)
 
     async def _free(self, service: str, key: str, first: ParkedRow) -> None:
-        drop = self.world.poison.is_ours(first)
+        drop = self.poison.is_ours(first)
 
         async def ask(worker: Worker) -> Released:
             parking = worker.parking()
             return await (parking.skip(key) if drop else parking.retry(key))
 
         if drop:
-            self.dropped.add(key)
+            self.poison.dropped.add(key)
             self.world.watch.said.add((service, first.topic, first.partition, first.offset))
         released = await self.world.worker_of(service).asked(ask)
         self.world.history.add("staff", key, f"{'drop' if drop else 'retry'} what is parked in {service}: {released}")
 
-    # Calls of unknown outcome
+    # Calls whose outcome is unknown
 
     def read(self, record: BusRecord) -> None:
-        """Staff check Stripe's dashboard and settle a charge."""
+        """Staff look into Stripe's dashboard and record the outcome of a charge."""
         headers = dict(record.headers)
         if headers.get("ce_type") == PaymentUnresolved.type.encode() and self.rng.random() < 0.5:
             attempt, key = orjson.loads(record.value or b"")["attempt"], (record.key or b"").decode()
@@ -122,7 +120,7 @@ class Staff:
     # Paused systems
 
     async def resume_all(self) -> None:
-        """Paused destinations continue: resumed manually, or by the next probe."""
+        """What was paused for a wrong setting goes on: by hand, or by the next probe."""
         if self.rng.random() < 0.5:
             return
         for name in self.world.names:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outside import Outside, Reply, unowned
+from deploy.simulation.outside import Outside, Reply
+from deploy.simulation.tasks import unowned
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
@@ -30,7 +31,7 @@ from shared.contracts.values import Card
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
-"""Posts a callback to payments: event id, order, store, report. False if it was not accepted."""
+"""Posts a callback to payments: event id, order, store, report. False when payments did not take it."""
 TOO_EARLY = "too early to say: the request may still be on its way"
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 

@@ -39,7 +39,7 @@ class Gone(Exception):
 
 @cache
 def _metrics(service: str) -> Metrics:
-    """They are not read, and making them takes longer than everything else in a worker's life."""
+    """They are not read, and making them takes longer than all that a life of a worker does."""
     return Metrics(service, "simulated")
 
 
@@ -142,7 +142,7 @@ class Worker:
         return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not shell.source.lag()
 
     def silent(self) -> bool:
-        """Dead or frozen: it does nothing until it is woken."""
+        """Dead or frozen: nothing comes from it until it is woken."""
         return not self.up or self.frozen
 
     def waits_for(self, destination: str) -> float:
@@ -158,7 +158,7 @@ class Worker:
         return ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, no_engine)
 
     async def resume(self, destination: str) -> None:
-        """Staff resume an outside system."""
+        """Staff say that an outside system works again."""
         assert self.shell is not None
         await self.store.resume_destination(destination)
         self.shell.operations.resumed(destination)

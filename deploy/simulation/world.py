@@ -1,4 +1,4 @@
-"""The world of one run: four services with their workers, the outside, the people, the faults, and the time."""
+"""The world of one run: services with their workers, the bus, outside systems, and the time. Its actors: `trial.py`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import random
 import zlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,13 +17,7 @@ import orjson
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.nemesis import Nemesis
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredLogs
-from deploy.simulation.poison import OURS, Poison
-from deploy.simulation.replay import replay
-from deploy.simulation.restore import Restore
-from deploy.simulation.settings import with_outside
-from deploy.simulation.staff import Staff
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
@@ -45,7 +40,7 @@ from shared.shell.ports.rows import OperationRow
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
 from shared.shell.service.registry import HandlerRegistry
-from shared.simulation.bus import MemoryBus
+from shared.simulation.bus import MemoryBus, Position
 from shared.simulation.loop import SeededLoop
 from shared.simulation.memory_database import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS
 from shared.simulation.memory_store import MemoryStore
@@ -57,9 +52,17 @@ HORIZON = 60 * 86400.0
 """Seconds after which a run that has not come to rest is broken off."""
 LOOK = 0.25
 """Seconds between two looks whether everything is at rest."""
+UNREADABLE = "unreadable-"
+"""What the keys of unreadable timers, operations and outgoing records begin with."""
 
-REPLAY_EVERY = 4
-"""Seeds that this number divides end with a replay."""
+
+def with_outside(service: Service, outside: dict[type[Operation], Gateway]) -> Service:
+    """The same service in front of simulated systems."""
+    missing = [kind.__qualname__ for kind in service.gateways if kind not in outside]
+    if missing:
+        raise LookupError(f"the simulation has no outside for {', '.join(missing)} of {service.name}")
+    gateways = {kind: outside[kind] for kind in service.gateways}
+    return replace(service, gateways=gateways, routes=None, resources=())
 
 
 def _text(value: bytes | None) -> str:
@@ -67,7 +70,7 @@ def _text(value: bytes | None) -> str:
 
 
 class NotAtRest(Exception):
-    """Something goes on for ever, or waits for what will never come."""
+    """Something goes on for ever, or waits for something that never comes."""
 
 
 class World:
@@ -80,8 +83,12 @@ class World:
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}
         """What every order's status record says, as any staff tool sees it."""
-        self.last_look: Callable[[], bool] = lambda: False
-        """Asked at rest: whether staff found something that they had to do."""
+        self.readers: list[Callable[[BusRecord], None]] = []
+        """Who else looks at every record."""
+        self.garbage: set[Position] = set()
+        """Where on the bus records are that were not sent in earnest."""
+        self.accepted: list[tuple[datetime, str, Command, str, str, str]] = []
+        """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self._used: dict[str, list[UUID]] = {}
@@ -89,15 +96,9 @@ class World:
         self.names = SERVICES
         self.stores = {name: MemoryStore(self.profile.store(name), self.now) for name in SERVICES}
         self.relay_locks = {name: AdvisoryLock() for name in SERVICES}
-        self._ids = self.rng_of("ids")
-        self.staff = Staff(self)
-        self.readers: list[Callable[[BusRecord], None]] = [self.staff.read]
-        """Who else looks at every record."""
-        self.poison = Poison(self)
-        self.restore = Restore(self)
+        self._ids, self.asking = self.rng_of("ids"), self.rng_of("asking")
         self._build_outside()
         self.watch = Watch(self.profile, self.history, self.rng_of("watch"))
-        self.watch.on_bug = self.staff.see_to
         self._services = {
             name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
         }
@@ -120,12 +121,9 @@ class World:
             for name in SERVICES
             for index in range(rng.choice((1, 2)))
         ]
-        self.nemesis = Nemesis(self)
         self.troubles: list[str] = []
         self.read: list[tuple[BusRecord, Envelope]] = []
         """Every record that was sent in earnest, when all is at rest."""
-        self.replayed: list[str] = []
-        """What a replay of every record changed."""
 
     def _build_outside(self) -> None:
         profile, history = self.profile, self.history
@@ -156,6 +154,9 @@ class World:
     def service(self, name: str) -> Service:
         return self._services[name]
 
+    def is_garbage(self, record: BusRecord) -> bool:
+        return (record.topic, record.partition, record.offset) in self.garbage
+
     def handled_by_all(self, record: BusRecord) -> bool:
         """Whether every service that a record is for is through with it."""
         found = [
@@ -185,14 +186,14 @@ class World:
         """How many operations its workers hold."""
         return sum(bool(row.leased_by) for row in self.stores[service].rows(OPERATIONS).values())
 
-    def look_for_needless_in_doubt(self, service: str) -> None:
+    def look_for_needless_checks_of_books(self, service: str) -> None:
         """All workers of a service are dead: of what they held, only calls that began can be in doubt."""
         rows = self.stores[service].rows(OPERATIONS).values()
-        in_doubt = [row for row in rows if row.in_doubt and not self.calls(service, row)]
+        never_called = [row for row in rows if row.in_doubt and not self.calls(service, row)]
         most = max(worker.at_once for worker in self.workers if worker.service.name == service) * 2
-        if len(in_doubt) > most:
-            text = f"{service}: {len(in_doubt)} operations are in doubt that were never called"
-            self.watch.wrong.append((in_doubt[0].key, text))
+        if len(never_called) > most:
+            text = f"{service}: {len(never_called)} operations are in doubt that were never called"
+            self.watch.wrong.append((never_called[0].key, text))
 
     # Time and randomness
 
@@ -204,7 +205,7 @@ class World:
         self._offset += timedelta(seconds=seconds)
 
     def rng_of(self, what: str) -> random.Random:
-        """A random generator for each part, so that a change in one does not shift all others."""
+        """A generator for each part, so that a change in one does not shift all others."""
         return random.Random(self.seed << 32 | zlib.crc32(what.encode()))  # noqa: S311
 
     def new_id(self) -> UUID:
@@ -249,9 +250,9 @@ class World:
                 said = f"refused: {answer.code}" if isinstance(answer, Refused) else "accepted"
                 self.history.add(actor, key, f"asks {service} by HTTP: {type(message).__qualname__}: {said}")
                 if isinstance(message, Command) and not isinstance(answer, Refused):
-                    self.restore.asked.append((self.now(), service, message, key, actor, identity))
+                    self.accepted.append((self.now(), service, message, key, actor, identity))
                 return not isinstance(answer, Refused)
-            await asyncio.sleep(0.5 + self.staff.rng.random())
+            await asyncio.sleep(0.5 + self.asking.random())
 
     async def _once(
         self, service: str, message: Command | Report, key: str, actor: str, identity: str, store: str = "s"
@@ -265,7 +266,7 @@ class World:
             return None
 
     def worker_of(self, service: str) -> Worker:
-        return self.staff.rng.choice([worker for worker in self.workers if worker.service.name == service])
+        return self.asking.choice([worker for worker in self.workers if worker.service.name == service])
 
     async def _callback(self, event: str, order: str, store: str, report: Report) -> bool:
         answer = await self._once("payments", report, order, "provider:stripe", event, store)
@@ -273,7 +274,7 @@ class World:
         return answer is not None
 
     def keep(self, task: asyncio.Task[None]) -> None:
-        """Work in progress: the world is not at rest before it ends."""
+        """The world is not at rest before this ends."""
         self._tasks[task] = None
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
@@ -287,7 +288,7 @@ class World:
         headers = dict(record.headers)
         key = (record.key or b"").decode("utf-8", "replace")
         self.history.add("bus", key, " ".join(_text(headers.get(name))[:40] for name in ("ce_type", "ce_id")))
-        if self.poison.is_garbage(record):
+        if self.is_garbage(record):
             return
         for reader in self.readers:
             reader(record)
@@ -309,16 +310,6 @@ class World:
 
     async def start(self) -> None:
         await asyncio.gather(*(worker.start() for worker in self.workers))
-
-    async def run(self, people: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Let the people act, then wait till everything is at rest. Raises NotAtRest."""
-        await self.start()
-        acting = asyncio.create_task(people())
-        while not acting.done() or not self.at_rest() or self.staff.see_to_parked() or self.last_look():
-            await self.look()
-        acting.result()
-        if self.seed % REPLAY_EVERY == 0:
-            await replay(self)
 
     async def look(self) -> None:
         await asyncio.sleep(LOOK)
@@ -351,7 +342,7 @@ class World:
 
     def at_rest(self) -> bool:
         """Nothing goes on, and no timer, operation or callback will ever come."""
-        if self.unrest() or not self.nemesis.quiet or self.stripe.callbacks or self._tasks:
+        if self.unrest() or self.stripe.callbacks or self._tasks:
             return False
         outboxes = any(store.rows(OUTBOX) for store in self.stores.values())
         calls = any(system.waking for system in self.systems)
@@ -363,13 +354,13 @@ class World:
         for name, store in self.stores.items():
             serial: set[str] = set()
             for _, row in sorted(store.rows(OPERATIONS).items()):
-                if row.key.startswith(OURS):
+                if row.key.startswith(UNREADABLE):
                     continue
                 if not (row.serial and row.key in serial):  # one behind another waits for that
                     found.append(row.leased_until or self._callable(name, row))
                 if row.serial:
                     serial.add(row.key)
-            found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(OURS)]
+            found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(UNREADABLE)]
         return (min(found) - self.now()).total_seconds() if found else None
 
     def _callable(self, service: str, row: OperationRow) -> datetime:
@@ -384,7 +375,7 @@ class World:
         return min(when, row.expires) if row.expires else when
 
     def _next(self) -> float:
-        """When something happens next, by the loop's time: a timer, an outside system, staff or a customer, a fault."""
+        """When something happens next, by the loop's time: a timer, an outside system, a customer, staff, a fault."""
         due = self._due()
         times = [] if due is None else [self.loop.time() + due]
         times += [when for system in self.systems for when in system.waking.values()]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,81 @@ def test_one_module_knows_the_bits_of_an_id() -> None:
     assert users == ["shared/core/ids.py"]
 
 
+DEPLOY_MAY: dict[str, frozenset[str]] = {
+    "settings": frozenset(),
+    "worker": frozenset(),
+    "documents": frozenset(),
+    "client": frozenset({"settings"}),
+    "sandboxes": frozenset({"client"}),
+    "check": frozenset({"settings"}),
+    "devstack": frozenset({"client", "sandboxes", "settings", "worker"}),
+    "demo": frozenset({"client", "sandboxes", "devstack", "settings"}),
+    "simulation": frozenset({"check"}),
+}
+"""What each part of `deploy` may import of the others; `cli` may import all."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(file): file for file in sources("services", "shared", "deploy")}
+
+
+@cache
+def imported_modules(module: str) -> frozenset[str]:
+    """Modules of the project that a module names."""
+    found = set()
+    for name in imports_of(modules()[module]):
+        parts = name.split(".")
+        above = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        found.add(next((one for one in above if one in modules()), ""))
+    return frozenset(found - {"", module})
+
+
+def part_of(module: str) -> str:
+    """A module's package, or the module itself where its package has others within it."""
+    packages = {name for name, file in modules().items() if file.name == "__init__.py"}
+    package = module if module in packages else module.rpartition(".")[0]
+    return module if any(name.startswith(f"{package}.") for name in packages) else package
+
+
+def cycles(graph: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """A way round for each node that can be reached from itself."""
+    found = []
+    for start in sorted(graph):
+        ways = {name: [start, name] for name in graph[start]}
+        todo = list(ways)
+        while todo and start not in ways:
+            name = todo.pop()
+            for further in set(graph.get(name, ())) - ways.keys():
+                ways[further] = [*ways[name], further]
+                todo.append(further)
+        if start in ways:
+            found.append(ways[start])
+    return found
+
+
+def test_packages_import_each_other_in_one_direction() -> None:
+    graph: dict[str, set[str]] = {part_of(module): set() for module in modules()}
+    for module in modules():
+        graph[part_of(module)] |= {part_of(name) for name in imported_modules(module)} - {part_of(module)}
+    assert cycles(graph) == []
+
+
+def test_files_of_the_simulation_import_each_other_in_one_direction() -> None:
+    files = [module for module in modules() if within(module, "deploy.simulation")]
+    assert cycles({module: {name for name in imported_modules(module) if name in files} for module in files}) == []
+
+
+def test_the_parts_of_deploy_import_in_one_direction() -> None:
+    problems = []
+    for module in modules():
+        if within(module, "deploy") and module != "deploy" and not within(module, "deploy.cli"):
+            part = module.split(".")[1]
+            others = {name.split(".")[1] for name in imported_modules(module) if name.startswith("deploy.")}
+            problems += [f"{module} imports deploy.{other}" for other in others - {part} - DEPLOY_MAY[part]]
+    assert problems == []
+
+
 def test_nothing_is_called_utils() -> None:
     files = sources("services", "shared", "deploy", "tests")
     folders = {folder for file in files for folder in file.relative_to(ROOT).parents}
@@ -275,6 +351,17 @@ class TestTheJudge:
     )  # fmt: skip
     def test_a_domain_may(self, module: str) -> None:
         assert not domain_problems(module, "checkout")
+
+    @pytest.mark.parametrize(
+        ("graph", "found"),
+        [
+            ({"a": ["b"], "b": ["c"], "c": []}, []),
+            ({"a": ["b"], "b": ["a"]}, [["a", "b", "a"], ["b", "a", "b"]]),
+            ({"a": ["b"], "b": ["c"], "c": ["b"]}, [["b", "c", "b"], ["c", "b", "c"]]),
+        ],
+    )
+    def test_it_sees_cycles(self, graph: dict[str, list[str]], found: list[list[str]]) -> None:
+        assert cycles(graph) == found
 
     @pytest.mark.parametrize("name", ["utils", "order_utils", "helpers", "common", "base", "data_manager"])
     def test_it_knows_the_names(self, name: str) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from deploy.simulation.outside import unowned
+from deploy.simulation.tasks import unowned
+from deploy.simulation.world import World
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.fulfillment import (
     EVENTS,
@@ -37,9 +38,6 @@ from shared.contracts.values import UNFINISHED, UNPAID, VOID, Address, Customer
 from shared.core import Command
 from shared.shell.ports.bus import BusRecord
 
-if TYPE_CHECKING:
-    from deploy.simulation.world import World
-
 STORE, CURRENCY = "s", "USD"
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
@@ -55,8 +53,8 @@ CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
 
 
-class People:
-    """Everybody who acts in a run."""
+class Shop:
+    """A store, its customers and its staff."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -64,17 +62,12 @@ class People:
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
-        world.last_look = self.last_look
         self._looks = 0
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
 
-    async def act(self) -> None:
-        await self.open_store()
-        level = self.world.profile.level
-        strikes = int(level.from_outside * self.world.orders)
-        working = [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
-        await asyncio.gather(self.world.nemesis.run(strikes, over=4.0), self.world.restore.run(), *working)
-        await self.tidy_up()
+    def orders(self) -> list[Coroutine[Any, Any, None]]:
+        """What happens to every order: its customer, and what staff do about it."""
+        return [self.buy(key) for key in self.keys] + [self.serve(key) for key in self.keys]
 
     def read(self, record: BusRecord) -> None:
         """What staff see going by: a pool without codes."""
@@ -84,8 +77,8 @@ class People:
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
     def _interfere(self, type: bytes, key: str) -> None:
-        """Staff or customers act on an order at the very moment at which services learn of it."""
-        early: dict[bytes, tuple[tuple[str, Command], ...]] = {
+        """Staff act on an order at the very moment at which services hear of it."""
+        commands: dict[bytes, tuple[tuple[str, Command], ...]] = {
             b"order.placed": (
                 ("fulfillment", ShipOrder(carrier="Post", tracking="T")),
                 ("notifications", ReplayWebhooks()),
@@ -94,12 +87,12 @@ class People:
             b"order.payment_requested": (("payments", RefundPayment()), ("checkout", CancelOrder())),
             b"order.paid": (("payments", RefundPayment()), ("fulfillment", RetryDelivery())),
         }
-        if type in early:
-            service, command = self._hurry.choice(early[type])
+        if type in commands:
+            service, command = self._hurry.choice(commands[type])
             self.world.keep(unowned(lambda: self._too_early(service, command, key)))
 
     async def _fill(self) -> None:
-        """Add codes, until no order waits for one."""
+        """Add codes until no order waits for one."""
         rng = self.world.rng_of(f"pool {self._fills}")
         for again in range(30):
             await asyncio.sleep(rng.random() * rng.choice((5.0, 100.0)))
@@ -203,15 +196,15 @@ class People:
 
     async def _pay(self, key: str, rng: random.Random) -> None:
         """See to it that the order is paid, more or less patiently."""
-        timeout = 4
-        while timeout:
+        tries = 4
+        while tries:
             status = await self._changed(key)
             if status is None or status["status"] not in UNPAID:
                 return
             url = status.get("pay_url") or ""
             if not url or status["status"] != "pending_payment":
                 continue
-            timeout -= 1
+            tries -= 1
             await asyncio.sleep(rng.random() * rng.choice((0.1, 1.0, 60.0)))
             self._try_again(key, rng, at_bank="bank." in url)
             if rng.random() < 0.15:
@@ -262,14 +255,14 @@ class People:
         await self._ask(CompleteOrder(), "checkout", key, rng)
 
     async def _refund(self, key: str, rng: random.Random) -> None:
-        make_refund: Callable[[], RefundPayment] = rng.choice(
+        request: Callable[[], RefundPayment] = rng.choice(
             (
                 RefundPayment,
                 lambda: RefundPayment(amount=1 + int(rng.random() * 3000)),
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
             )
         )
-        await self._ask(make_refund(), "payments", key, rng)
+        await self._ask(request(), "payments", key, rng)
 
     async def _refund_twice(self, key: str, rng: random.Random) -> None:
         """Two at once, who do not know of each other."""
@@ -293,7 +286,7 @@ class People:
             await asyncio.gather(*(self._see_to(key) for key in waiting))
 
     def last_look(self) -> bool:
-        """Request refunds that the provider did not make once more. Whether there were any."""
+        """Refunds that the provider did not make are asked for once more. Whether there were any."""
         self._looks += 1
         kept = self._kept() if self._looks < 20 else []
         for key in kept:
@@ -301,7 +294,7 @@ class People:
         return bool(kept)
 
     def _kept(self) -> list[str]:
-        """Orders that ended without delivery and without a refund by the provider: staff request it once more."""
+        """Orders that ended unfulfilled, and that the provider did not refund: staff ask once more."""
         rows = self.world.stores["payments"].rows("payments")
         gone = [key for key, told in self.world.statuses.items() if told["status"] in VOID]
         sums = {key: rows[key].columns for key in gone if key in rows and rows[key].columns}
