@@ -167,7 +167,7 @@ def mails_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
         yield "mails_as_recorded", "", f"webhook {id} is delivered, but never arrived"
 
 
-def declined_only_where_not_charged(trial: Trial, found: Findings) -> Iterator[Broken]:
+def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
     charged = {(i.order, str(i.attempt)): i.id for i in trial.world.stripe.intents.values() if i.captured}
@@ -203,8 +203,8 @@ def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
 
 
 def _given_up(outcome: object) -> bool:
-    """Whether the shell said it, for want of an answer. A mail server has no books: of a mail in doubt it says that
-    nothing is known, and the mail is sent again."""
+    """Whether the shell ended it for lack of an answer. A mail server has no records: for an email in doubt it answers
+    that the outcome is unknown, and the email is sent again."""
     unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, SendEmail.Unresolved)
     return unknown or getattr(outcome, "code", "") == "gave_up"
 
@@ -227,7 +227,7 @@ FOR_CUSTOMERS = frozenset(kind.type for kind in (PaymentDeclined, OrderPaymentDe
 
 
 def nothing_vanishes(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """An id used again for something else is refused or parked; what cannot be read stays to be seen."""
+    """An id used again for something else is refused or parked; unreadable rows stay visible."""
     answered = {envelope.causation_id for _, envelope in trial.world.read if envelope.type.endswith(".refused")}
     forged: defaultdict[tuple[str, bytes], list[Position]] = defaultdict(list)
     for place, id in trial.poison.forged.items():
@@ -252,15 +252,15 @@ def nothing_of_aborted_transactions(trial: Trial, found: Findings) -> Iterator[B
 def told_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """What arrived outside is known here: a decision made again has the Message-ID and the `webhook-id` it had."""
     logs = found.of(NotificationLog).values()
-    for id in sorted({*trial.world.mails.taken} - {mail.id for log in logs for mail in log.mails}):
+    for id in sorted({*trial.world.mails.taken} - {email.id for log in logs for email in log.emails}):
         yield "told_once", "", f"mail {id} arrived, but notifications does not know of it"
-    for id in sorted({*trial.world.receivers.taken} - {p.id for log in logs for p in log.postings}):
+    for id in sorted({*trial.world.receivers.taken} - {delivery.id for log in logs for delivery in log.deliveries}):
         yield "told_once", "", f"webhook {id} arrived, but notifications does not know of it"
 
 
 CHECKS = (
     told_once,
-    declined_only_where_not_charged,
+    no_charge_reported_as_declined,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

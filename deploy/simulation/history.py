@@ -44,7 +44,7 @@ class History:
         told: list[tuple[str, str, str]] = []
         for at, who, about, text in self._lines:
             if who == "bus" and text.startswith("order.status "):
-                continue  # repeats the event next to it
+                continue  # repeats what the event next to it says
             if about == key or (who == "fault" and told):
                 told.append((f"{at:%m-%d %H:%M:%S.%f}", who, text))
         if len(told) > most:

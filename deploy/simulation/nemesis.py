@@ -23,7 +23,7 @@ class Nemesis:
     def __init__(self, world: World, others: Iterable[Strike]) -> None:
         """`others`: strikes of other files."""
         self.world = world
-        self.rng = world.rng_of("mischief")
+        self.rng = world.rng_of("nemesis")
         kinds: tuple[Strike, ...] = (
             (6, self.crash),
             (2, self.crash_pair),
@@ -81,7 +81,7 @@ class Nemesis:
         pair = [worker for worker in world.workers if worker.service.name == name and worker.up]
         world.history.fault("crash_with_everything_leased", f"{name}: {world.leased(name)} leases")
         await asyncio.gather(*(worker.kill() for worker in pair))
-        world.look_for_needless_checks_of_books(name)
+        world.look_for_operations_never_called(name)
         world.profile.outages.pop(place, None)
         await asyncio.sleep(self.rng.random() * 0.3)
         await asyncio.gather(*(worker.start() for worker in pair))

@@ -28,7 +28,6 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.notifications.storage import storage as notifications_storage
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown, codec
-from shared.simulation.loop import OWNER
 from shared.simulation.memory_store import MemoryStore
 
 Reply = Outcome | NoOutcome

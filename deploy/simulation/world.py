@@ -17,7 +17,7 @@ import orjson
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredThreads
+from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredLogs
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
@@ -186,7 +186,7 @@ class World:
         """How many operations its workers hold."""
         return sum(bool(row.leased_by) for row in self.stores[service].rows(OPERATIONS).values())
 
-    def look_for_needless_checks_of_books(self, service: str) -> None:
+    def look_for_operations_never_called(self, service: str) -> None:
         """All workers of a service are dead: of what they held, only calls that began can be in doubt."""
         rows = self.stores[service].rows(OPERATIONS).values()
         never_called = [row for row in rows if row.in_doubt and not self.calls(service, row)]
