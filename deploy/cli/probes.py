@@ -103,7 +103,8 @@ async def service(settings: Settings, name: str) -> str:
 
 
 async def payment_provider(provider: type[Provider]) -> str:
-    return await provider(load_settings(PaymentsSettings)).probe()
+    settings = load_settings(PaymentsSettings)
+    return await provider(getattr(settings, provider.name)).probe()
 
 
 async def smtp() -> str:

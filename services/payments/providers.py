@@ -11,4 +11,4 @@ PROVIDERS: tuple[type[Provider], ...] = (Stripe,)
 
 
 def providers_of(settings: PaymentsSettings) -> list[Provider]:
-    return [provider(settings) for provider in PROVIDERS]
+    return [provider(getattr(settings, provider.name)) for provider in PROVIDERS]

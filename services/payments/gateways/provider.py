@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
 
 from services.payments.domain.operations import ProviderOperation
-from services.payments.settings import PaymentsSettings
 from shared.core import NoOutcome, NotDone, Outcome
 from shared.errors import ReportedError
 from shared.shell.ports.gateway import Gateway
@@ -44,15 +43,16 @@ class ProviderGateway(Gateway, Protocol):
 
 
 class Provider(ABC):
-    """A payment provider, made from payments' settings. To be used, it is listed in `payments/providers.py`."""
+    """A payment provider, made from its own section of payments' settings. To be used, it is listed in
+    `payments/providers.py`."""
 
     name: ClassVar[str]
-    """As payments store it. Calls to the provider are paused under this name."""
+    """As payments store it, and its section of the settings. Calls to the provider are paused under this name."""
     title: ClassVar[str]
     """As staff read it."""
 
     @abstractmethod
-    def __init__(self, settings: PaymentsSettings) -> None: ...
+    def __init__(self, settings: Any) -> None: ...
 
     @abstractmethod
     def gateway(self, reservations: Reservations, now: Callable[[], float]) -> ProviderGateway:

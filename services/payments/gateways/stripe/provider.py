@@ -14,7 +14,7 @@ from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movements
-from services.payments.settings import PaymentsSettings
+from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.reservations import Reservations
@@ -24,8 +24,8 @@ class Stripe(Provider):
     name = "stripe"
     title = "Stripe"
 
-    def __init__(self, settings: PaymentsSettings) -> None:
-        self.settings = settings.stripe
+    def __init__(self, settings: StripeSettings) -> None:
+        self.settings = settings
 
     def gateway(self, reservations: Reservations, now: Callable[[], float]) -> StripeGateway:
         limiter = RateLimiter(reservations, self.settings.requests_per_second)
