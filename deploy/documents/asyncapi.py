@@ -199,8 +199,6 @@ def _received() -> Iterable[tuple[str, Topic, Collection[type[Message]]]]:
 
 def consumed(service: Service) -> dict[Topic, list[type[Message]]]:
     """What a service reads, in the order of the types' names."""
-    if not isinstance(service.consumes, Mapping):  # until every service lists its types
-        return {topic: _of(topic) for topic in service.consumes}
     return {topic: [kind for kind in _of(topic) if kind in kinds] for topic, kinds in service.consumes.items()}
 
 

@@ -300,24 +300,5 @@ class StatusItem(OrderItem):
     refunded: Amount = 0
 
 
-EMITS: tuple[type[Event], ...] = (
-    OrderCreated,
-    OrderPlaced,
-    CheckoutRefused,
-    OrderPaymentRequested,
-    OrderPaymentActionRequired,
-    OrderPaymentDeclined,
-    OrderPaid,
-    OrderItemsDelivered,
-    OrderDeliveryFailed,
-    OrderDeliveryResumed,
-    OrderCompleted,
-    OrderCancelled,
-    OrderExpired,
-    OrderFailed,
-    OrderRefunded,
-    OrderRefundFailed,
-    OrderStatusRecord,
-)
 OrderItemsDelivered.model_rebuild()
 OrderStatusRecord.model_rebuild()

@@ -193,18 +193,3 @@ class ItemSettled(Event, type="item.settled", topic=EVENTS):
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):
     """A command to fulfillment was refused and changed nothing."""
-
-
-EMITS: tuple[type[Event], ...] = (
-    StockReserved,
-    StockRefused,
-    StockReleased,
-    ItemDelivered,
-    ItemWaiting,
-    ItemFailed,
-    ItemRetried,
-    ItemRevoked,
-    ItemRevocationFailed,
-    ItemSettled,
-    FulfillmentRefused,
-)

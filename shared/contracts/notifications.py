@@ -159,15 +159,3 @@ class WebhooksReplayed(Event, type="webhook.replayed", topic=EVENTS):
 
 class NotificationsRefused(Refusal, type="notifications.refused", topic=EVENTS):
     """A command to notifications was refused and changed nothing."""
-
-
-EMITS: tuple[type[Event], ...] = (
-    EmailSent,
-    EmailFailed,
-    EmailResent,
-    EmailSettled,
-    WebhookDelivered,
-    WebhookExhausted,
-    WebhooksReplayed,
-    NotificationsRefused,
-)

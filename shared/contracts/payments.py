@@ -174,18 +174,3 @@ class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENT
 
 class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
     """A command to payments was refused and changed nothing."""
-
-
-EMITS: tuple[type[Event], ...] = (
-    PaymentActionRequired,
-    PaymentCaptured,
-    PaymentDeclined,
-    PaymentUnresolved,
-    PaymentSettled,
-    PaymentSettlementContradicted,
-    PaymentCancelled,
-    PaymentRefunded,
-    PaymentRefundFailed,
-    PaymentSurplusRefunded,
-    PaymentsRefused,
-)

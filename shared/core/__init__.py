@@ -2,7 +2,7 @@
 
 from shared.core.change import Change
 from shared.core.checks import Step
-from shared.core.core import Core, Handling, Rows, context_at
+from shared.core.core import Core, Handling, Rows
 from shared.core.decision import Context, Decision, Record, Ref, Refused, Report, Timer, TimerMessage
 from shared.core.ids import derived_id, effect_id, hashed_id, mixed
 from shared.core.messages import MESSAGES, Attempt, Command, Event, Message, Problem, Refusal, Topic
@@ -57,7 +57,6 @@ __all__ = [
     "Topic",
     "Unknown",
     "UnresolvedOutcome",
-    "context_at",
     "derived_id",
     "effect_id",
     "hashed_id",

@@ -7,14 +7,12 @@ A core does no I/O, knows no clock and no random numbers: time and new ids come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, overload
-from uuid import UUID
 
 from shared.core.decision import Context, Decision, Ref, Refused
-from shared.core.messages import Attempt, Command
+from shared.core.messages import Command
 from shared.core.operation import Operation, Outcome
 
 S = TypeVar("S")
@@ -136,34 +134,6 @@ class Core(Generic[S]):
             raise TypeError(f"{message.__qualname__} has two handlers")
         self.handlers[message] = handling
 
-    # Until every handler is registered by one of the three above
-
-    def on_old(
-        self,
-        *messages: type[Any],
-        touches: Callable[[Any, str], Refs] | None = None,
-        reads: Callable[[Any, str], Refs] | None = None,
-        looks_up: Callable[[Any, Any], Refs] | None = None,
-        holds: Callable[[Any, Any], Refs] | None = None,
-    ) -> Callable[[Begins[S, M]], Callable[..., Decision[S] | Refused]]:
-        def register(function: Begins[S, M]) -> Callable[..., Decision[S] | Refused]:
-            for message in messages:
-                self._add(message, Handling(function, _both(touches, holds), _both(reads, looks_up)))
-            return function
-
-        return register
-
-
-def _both(
-    by_key: Callable[[Any, str], Refs] | None, by_state: Callable[[Any, Any], Refs] | None
-) -> Callable[[Any, str, Any], Refs] | None:
-    if by_key is None and by_state is None:
-        return None
-    return lambda message, key, state: [
-        *(by_key(message, key) if by_key else ()),
-        *(by_state(message, state) if by_state else ()),
-    ]
-
 
 def _checked(messages: tuple[type[Any], ...]) -> tuple[type[Any], ...]:
     for message in messages:
@@ -197,25 +167,3 @@ def _of_row(rows: Callable[[Any, str, Any], Refs] | None) -> Callable[[Any, str,
     if rows is None:
         return None
     return lambda message, key, state: () if state is None else rows(message, key, state)
-
-
-def context_at(
-    at: datetime | None = None,
-    key: str = "o-1",
-    *,
-    actor: str = "system",
-    rows: Mapping[Ref[Any], object] | None = None,
-    operation: Operation | None = None,
-    attempts: Sequence[Attempt] = (),
-    message_id: UUID | None = None,
-) -> Context:
-    """A context for a unit test."""
-    return Context(
-        at or datetime(2026, 1, 1, tzinfo=UTC),
-        key,
-        message_id or UUID("01900000-0000-7000-8000-000000000001"),
-        actor=actor,
-        rows=rows,
-        operation=operation,
-        attempts=attempts,
-    )

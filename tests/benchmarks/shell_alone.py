@@ -63,7 +63,7 @@ class Counter:
 counters = Core(Counter)
 
 
-@counters.on_old(Add)
+@counters.begins(Add)
 def add(counter: Counter | None, message: Add, context: Context) -> Decision[Counter]:
     total = (counter.total if counter else 0) + message.amount
     return Decision(Counter(total, message.note), events=[Added(total=total)])
@@ -73,8 +73,8 @@ METADATA = sa.MetaData()
 SERVICE = Service(
     name="counter",
     cores=[counters],
-    consumes=[COMMANDS],
-    emits=[Added],
+    consumes={COMMANDS: [Add]},
+    emits={EVENTS: [Added]},
     refusal=CounterRefused,
     storage=Storage(METADATA, [StateTable(Counter, state_table("counters", METADATA))]),
 )

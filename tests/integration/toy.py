@@ -87,40 +87,31 @@ class Moved(Record):
     detail: dict[str, Any]
 
 
-class SendBox(Operation):
+class SendBox(Operation, serial=True, give_up_after=timedelta(seconds=3), first_retry=0.05):
     things: int
-    serial = True
-    give_up_after = timedelta(seconds=3)
-    first_retry = 0.05
 
     class Done(Outcome):
         label: str
-
-    class Failed(FailedOutcome):
-        pass
-
-    class Unresolved(UnresolvedOutcome):
-        pass
 
 
 class Forgotten(TimerMessage):
     pass
 
 
-boxes = Core(Box)
+boxes = Core(Box, missing=Refused("no_box", "There is no such box."))
 shelves = Core(Shelf)
 
 
-def shelf_of(message: Take, key: str) -> list[Ref[Any]]:
+def shelf_of(message: Take, key: str, box: Box | None) -> list[Ref[Any]]:
     return [Ref(Shelf, message.shelf)]
 
 
-@shelves.on_old(Fill)
+@shelves.begins(Fill)
 def fill(shelf: Shelf | None, message: Fill, context: Context) -> Decision[Shelf] | Refused:
     return Decision(Shelf((shelf.things if shelf else 0) + message.count))
 
 
-@boxes.on_old(Take, touches=shelf_of)
+@boxes.begins(Take, locks=shelf_of)
 def take(box: Box | None, message: Take, context: Context) -> Decision[Box] | Refused:
     shelf = context.row(Shelf, message.shelf)
     if shelf is None or shelf.things < message.count:
@@ -135,31 +126,31 @@ def take(box: Box | None, message: Take, context: Context) -> Decision[Box] | Re
     )
 
 
-@boxes.on_old(Ship)
-def ship(box: Box | None, message: Ship, context: Context) -> Decision[Box] | Refused:
-    if box is None:
-        return Refused("no_box", "There is no such box.")
+@boxes.on(Ship)
+def ship(box: Box, message: Ship, context: Context) -> Decision[Box]:
     return Decision(box, operations=[SendBox(box.things)], cancel=[Forgotten])
 
 
-@boxes.on_old(Explode)
+@boxes.begins(Explode)
 def explode(box: Box | None, message: Explode, context: Context) -> Decision[Box]:
     raise RuntimeError("boom")
 
 
-@boxes.on_old(SendBox.Done)
-def sent(box: Box | None, outcome: SendBox.Done, context: Context) -> Decision[Box]:
-    return Decision(replace(box or Box(), label=outcome.label), events=[Shipped(label=outcome.label)])
+@boxes.answers(SendBox.Done)
+def sent(box: Box, operation: SendBox, outcome: SendBox.Done, context: Context) -> Decision[Box]:
+    return Decision(replace(box, label=outcome.label), events=[Shipped(label=outcome.label)])
 
 
-@boxes.on_old(SendBox.Failed, SendBox.Unresolved)
-def not_sent(box: Box | None, outcome: SendBox.Failed | SendBox.Unresolved, context: Context) -> Decision[Box]:
-    return Decision(replace(box or Box(), label=f"failed after {len(context.attempts)}"))
+@boxes.answers(SendBox.Failed, SendBox.Unresolved)
+def not_sent(
+    box: Box, operation: SendBox, outcome: FailedOutcome | UnresolvedOutcome, context: Context
+) -> Decision[Box]:
+    return Decision(replace(box, label=f"failed after {len(context.attempts)}"))
 
 
-@boxes.on_old(Forgotten)
-def forgotten(box: Box | None, message: Forgotten, context: Context) -> Decision[Box]:
-    return Decision(replace(box or Box(), forgotten=True))
+@boxes.on(Forgotten)
+def forgotten(box: Box, message: Forgotten, context: Context) -> Decision[Box]:
+    return Decision(replace(box, forgotten=True))
 
 
 metadata = sa.MetaData()
@@ -193,8 +184,8 @@ def toy_service(gateway: Gateway) -> Service:
     return Service(
         name="toy",
         cores=[boxes, shelves],
-        consumes=[COMMANDS],
-        emits=[Taken, Shipped],
+        consumes={COMMANDS: [Fill, Take, Ship, Explode]},
+        emits={EVENTS: [Taken, Shipped]},
         refusal=ToyRefused,
         storage=storage,
         gateways={SendBox: gateway},

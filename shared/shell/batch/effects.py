@@ -89,7 +89,7 @@ class Effects:
         counts: dict[str, int] = {}
         meta, emitted = cause.meta, self.registry.emitted
         for key, message in messages:
-            if emitted is not None and type(message) not in emitted:
+            if type(message) not in emitted:
                 raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
             counted = isinstance(message, Event) and not message.topic.compacted
             sequence += counted

@@ -44,8 +44,8 @@ class HandlerRegistry:
         self.operations = TypeRegistry(service.gateways)
         self._check_outcomes()
         check_topics(service, {kind for kind in self._handlers if issubclass(kind, Message)})
-        self.emitted = service.emitted if isinstance(service.emits, Mapping) else None
-        """What a decision may publish or send. None: anything, until every service lists it by topic."""
+        self.emitted = service.emitted
+        """What a decision may publish or send."""
         self.siblings = frozenset(kind.topic.owner for kind in MESSAGES.values()) - {OUTSIDE}
         """The sources whose messages our own services make: the same decision made again may tell it in other words."""
         self.topics = frozenset(topic.name for topic in service.consumes)
@@ -86,19 +86,18 @@ class HandlerRegistry:
 def check_topics(service: Service, handled: set[type[Message]]) -> None:
     """Raises TypeError with all that does not fit: what is consumed is handled and the other way round, and every type
     is listed under its topic, what is emitted under one of the service's own."""
-    problems: list[str] = []
-    if isinstance(service.consumes, Mapping):
-        consumed = set(chain.from_iterable(service.consumes.values()))
-        problems += [f"consumes {kind.__qualname__}, which no core handles" for kind in _sorted(consumed - handled)]
-        problems += [f"handles {kind.__qualname__}, but does not consume it" for kind in _sorted(handled - consumed)]
-        problems += _misplaced(service.consumes)
-    if isinstance(service.emits, Mapping):
-        problems += _misplaced(service.emits)
-        problems += [
+    consumed = set(chain.from_iterable(service.consumes.values()))
+    problems = [
+        *(f"consumes {kind.__qualname__}, which no core handles" for kind in _sorted(consumed - handled)),
+        *(f"handles {kind.__qualname__}, but does not consume it" for kind in _sorted(handled - consumed)),
+        *_misplaced(service.consumes),
+        *_misplaced(service.emits),
+        *(
             f"emits {kind.__qualname__}, but {kind.topic.name} belongs to {kind.topic.owner}"
             for kind in _sorted(service.emitted)
             if issubclass(kind, Event) and kind.topic.owner != service.name
-        ]
+        ),
+    ]
     if problems:
         raise TypeError("; ".join(f"{service.name} {problem}" for problem in problems))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from shared.core import Core, Event, Message, Operation, Ref, Refusal, Topic
+from shared.core import Core, Message, Operation, Ref, Refusal, Topic
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
 from shared.shell.ports.tables import Storage, TableGauge
@@ -31,10 +31,10 @@ class Service:
 
     name: str
     cores: Sequence[Core[Any]]
-    consumes: Mapping[Topic, Collection[type[Message]]] | Sequence[Topic]
-    """What it reads: the message types by topic. (Topics alone: until every service lists its types.)"""
-    emits: Mapping[Topic, Collection[type[Message]]] | Sequence[type[Event]]
-    """What it writes, commands to other keys too. (Event types alone: until every service says their topics.)"""
+    consumes: Mapping[Topic, Collection[type[Message]]]
+    """What it reads: the message types by topic."""
+    emits: Mapping[Topic, Collection[type[Message]]]
+    """What it writes, by topic, commands to other keys too."""
     refusal: type[Refusal]
     """What a refused command is answered with, on the service's own topic; need not be listed in `emits`."""
     storage: Storage
@@ -48,5 +48,4 @@ class Service:
     @property
     def emitted(self) -> frozenset[type[Message]]:
         """Every type of message that it writes."""
-        listed = self.emits.values() if isinstance(self.emits, Mapping) else [self.emits]
-        return frozenset({self.refusal, *chain.from_iterable(listed)})
+        return frozenset({self.refusal, *chain.from_iterable(self.emits.values())})

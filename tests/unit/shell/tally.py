@@ -16,7 +16,6 @@ from shared.core import (
     Core,
     Decision,
     Event,
-    FailedOutcome,
     NoOutcome,
     NotDone,
     Operation,
@@ -27,7 +26,6 @@ from shared.core import (
     Refused,
     TimerMessage,
     Topic,
-    UnresolvedOutcome,
 )
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
 from shared.shell.postgres.tables import state_table
@@ -94,10 +92,6 @@ class Ring(Operation):
     class Done(Outcome):
         text: str = "rang"
 
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
-
 
 class Knock(Operation):
     """Knock at a door, one after the other."""
@@ -106,10 +100,6 @@ class Knock(Operation):
     serial = True
 
     class Done(Outcome): ...
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
 
 
 class Toll(Operation):
@@ -123,10 +113,6 @@ class Toll(Operation):
 
     class Done(Outcome):
         text: str = "tolled"
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
 
 
 class Peal(Operation):
@@ -142,10 +128,6 @@ class Peal(Operation):
 
     class Done(Outcome):
         text: str = "pealed"
-
-    class Failed(FailedOutcome): ...
-
-    class Unresolved(UnresolvedOutcome): ...
 
 
 class Late(TimerMessage):
@@ -170,11 +152,11 @@ def _added(total: Total | None) -> Total:
     return Total((total or Total()).sum + 1)
 
 
-def _totals(message: Count, key: str) -> Iterable[Ref[Any]]:
+def _totals(message: Count, key: str, tally: Tally | None) -> Iterable[Ref[Any]]:
     return [Ref(Total, total) for total in message.totals]
 
 
-def _seen(message: Count, key: str) -> Iterable[Ref[Any]]:
+def _seen(message: Count, key: str, tally: Tally | None) -> Iterable[Ref[Any]]:
     return [Ref(Total, total) for total in message.seen]
 
 
@@ -230,14 +212,15 @@ def tally_service(answers: Mapping[str, Answer], bell: Bell) -> Service:
     """`answers` by the commands' `what`; looked up when the command is handled."""
     core = Core(Tally)
 
-    @core.on_old(Count, touches=_totals, reads=_seen)
+    @core.begins(Count, locks=_totals, reads=_seen)
     def count(tally: Tally | None, message: Count, context: Context) -> Decision[Tally] | Refused:
         return answers.get(message.what, one_more)(tally or Tally(), message, context)
 
-    @core.on_old(
-        *(Ring.Done, Ring.Failed, Ring.Unresolved, Knock.Done, Knock.Failed, Knock.Unresolved),
-        *(Toll.Done, Toll.Failed, Toll.Unresolved, Peal.Done, Peal.Failed, Peal.Unresolved, Late, Over, Struck),
-    )
+    @core.answers(*(outcome for bells in (Ring, Knock, Toll, Peal) for outcome in bells.outcomes()))
+    def answered(tally: Tally, operation: Bells, outcome: Outcome, context: Context) -> Decision[Tally] | Refused:
+        return heard(tally, outcome, context)
+
+    @core.begins(Late, Over, Struck)
     def heard(tally: Tally | None, message: object, context: Context) -> Decision[Tally]:
         tally = tally or Tally()
         text = getattr(message, "text", "") or type(message).__qualname__
