@@ -16,7 +16,6 @@ from shared.core import (
     Core,
     Decision,
     Event,
-    FailedOutcome,
     Operation,
     Outcome,
     Record,
@@ -26,7 +25,6 @@ from shared.core import (
     Timer,
     TimerMessage,
     Topic,
-    UnresolvedOutcome,
 )
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.tables import RecordTable, StateTable, Storage
@@ -127,7 +125,7 @@ def take(box: Box | None, message: Take, context: Context) -> Decision[Box] | Re
 
 
 @boxes.on(Ship)
-def ship(box: Box, message: Ship, context: Context) -> Decision[Box]:
+def ship(box: Box, message: Ship, context: Context) -> Decision[Box] | Refused:
     return Decision(box, operations=[SendBox(box.things)], cancel=[Forgotten])
 
 
@@ -137,14 +135,12 @@ def explode(box: Box | None, message: Explode, context: Context) -> Decision[Box
 
 
 @boxes.answers(SendBox.Done)
-def sent(box: Box, operation: SendBox, outcome: SendBox.Done, context: Context) -> Decision[Box]:
+def sent(box: Box, send: SendBox, outcome: SendBox.Done, context: Context) -> Decision[Box]:
     return Decision(replace(box, label=outcome.label), events=[Shipped(label=outcome.label)])
 
 
 @boxes.answers(SendBox.Failed, SendBox.Unresolved)
-def not_sent(
-    box: Box, operation: SendBox, outcome: FailedOutcome | UnresolvedOutcome, context: Context
-) -> Decision[Box]:
+def not_sent(box: Box, send: SendBox, outcome: Outcome, context: Context) -> Decision[Box]:
     return Decision(replace(box, label=f"failed after {len(context.attempts)}"))
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.shell.office import Office
-from tests.unit.shell.world import World
+from tests.unit.shell.harness import Harness
+from tests.unit.shell.manual_worker import ManualWorker
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def harness() -> Harness:
+    return Harness()
 
 
 @pytest.fixture
-def office(world: World) -> Office:
-    return Office(world)
+def worker(harness: Harness) -> ManualWorker:
+    return ManualWorker(harness)

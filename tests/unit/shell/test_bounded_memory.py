@@ -13,15 +13,15 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord, Positions
 from shared.shell.reader import MOST_WAITING, Reader
-from tests.unit.shell.tally import COMMANDS
-from tests.unit.shell.world import START, World
+from tests.unit.shell.harness import START, Harness
+from tests.unit.shell.meter import COMMANDS
 
 LARGE = bytes(5_000_000)
 
 
 def records(first: int = 0) -> list[BusRecord]:
     """Garbage: half of it in the body, half in a header."""
-    place = ("tally.commands.v1", 0)
+    place = ("meter.commands.v1", 0)
     return [
         BusRecord(*place, first, b"t-1", (), LARGE, START),
         BusRecord(*place, first + 1, b"t-1", (("x", LARGE),), None, START),
@@ -52,9 +52,9 @@ class Endless:
 
 
 async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
-    world, source = World(), Endless()
-    batcher = world.batcher()
-    reader = Reader(world.registry, source, batcher, world.metrics, 100, random.Random(1))
+    harness, source = Harness(), Endless()
+    batcher = harness.batcher()
+    reader = Reader(harness.registry, source, batcher, harness.metrics, 100, random.Random(1))
     tasks = [asyncio.create_task(reader.run())]
     try:
         for _ in range(3):
@@ -73,15 +73,15 @@ async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
 
 
 async def test_parked_messages_are_listed_without_their_contents_and_read_a_few_at_a_time() -> None:
-    world = World()
-    parking = Parking(world.registry, world.store, world.batcher(), world.clock)
-    garbage = [inbound_of(world.registry, record) for first in (0, 2, 4) for record in records(first)]
-    await world.batch(*filter(None, garbage))
+    harness = Harness()
+    parking = Parking(harness.registry, harness.store, harness.batcher(), harness.clock)
+    garbage = [inbound_of(harness.registry, record) for first in (0, 2, 4) for record in records(first)]
+    await harness.batch(*filter(None, garbage))
 
     assert [(row.headers, row.body) for row in await parking.list()] == [(b"", None)] * 6
     assert len(await parking.show("t-1")) == 2
-    assert len(await world.store.parked("t-1", most_bytes=1)) == 1
+    assert len(await harness.store.parked("t-1", most_bytes=1)) == 1
 
-    world.registry.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
+    harness.registry.foreign = frozenset({(COMMANDS.name, None)})  # type: ignore[arg-type]
     released = await parking.retry("t-1")
-    assert (released.handled, world.parked()) == (6, [])
+    assert (released.handled, harness.parked()) == (6, [])

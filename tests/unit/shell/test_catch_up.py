@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.shell.kafka.catch_up import InOrderOfTime
 from shared.shell.ports.bus import BusRecord
-from tests.unit.shell.world import START
+from tests.unit.shell.harness import START
 
 
 def record(topic: str, offset: int, seconds: int, key: str) -> BusRecord:

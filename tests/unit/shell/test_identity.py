@@ -18,34 +18,39 @@ from shared.shell.operations import rules
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
 from shared.simulation.memory_database import INBOX
-from tests.unit.shell.tally import Count, Counted, Late, Ring, Struck, Tally, TallyRefused, Toll, one_more
-from tests.unit.shell.world import START, World
+from tests.unit.shell.harness import START, Harness
+from tests.unit.shell.meter import Call, Count, Counted, Late, Meter, MeterRefused, Noticed, RepeatableCall, one_more
 
 ID = derived_id(hashed_id("a test"), 1, START)
 
 
-def much(tally: Tally, message: Count, context: Context) -> Decision[Tally]:
+def much(meter: Meter, message: Count, context: Context) -> Decision[Meter]:
     """Something of everything that has an id."""
     return replace(
-        one_more(tally, message, context),
-        operations=[Ring("a"), Ring("b")],
+        one_more(meter, message, context),
+        operations=[Call("a"), Call("b")],
         commands=[("x", Count())],
         timers=[Timer(context.at + timedelta(hours=1), Late())],
     )
 
 
-async def ids(world: World) -> list[UUID]:
-    timers = [row.id for row in world.timers().values()]
-    steps = [key[1] for key in world.store.rows("steps")]  # type: ignore[index]
-    return [*(one.envelope.id for one in world.sent()), *(row.id for row in world.wanted()), *timers, *steps]
+async def ids(harness: Harness) -> list[UUID]:
+    timers = [row.id for row in harness.timers().values()]
+    steps = [key[1] for key in harness.store.rows("steps")]  # type: ignore[index]
+    return [
+        *(one.envelope.id for one in harness.sent()),
+        *(row.id for row in harness.open_operations()),
+        *timers,
+        *steps,
+    ]
 
 
 @pytest.mark.parametrize("identity", [ID, hashed_id("an Idempotency-Key")])
 async def test_a_decision_made_again_at_another_time_gives_the_same_ids(identity: UUID) -> None:
     """As after the database was set back."""
-    first, again = World(), World()
-    for world in (first, again):
-        world.when("much", much)
+    first, again = Harness(), Harness()
+    for harness in (first, again):
+        harness.when("much", much)
     message = replace(first.message("t-1", Count(what="much")), id=identity)
     await first.batch(message)
     again.later(days=30)
@@ -60,25 +65,25 @@ async def test_what_a_timer_brings_about_has_the_same_ids_as_well() -> None:
     """Also when it is set for another moment the second time, because that follows from the handling's."""
     found = []
     for days in (0, 30):
-        world = World()
-        world.when("much", much)
-        message = world.message("t-1", Count(what="much"))
-        world.later(days=days)
-        await world.batch(message)
-        (row,) = world.timers().values()
-        world.later(hours=2)
-        await world.batch(world.due(row))
-        found.append([one.envelope.id for one in world.sent("t-1")])
+        harness = Harness()
+        harness.when("much", much)
+        message = harness.message("t-1", Count(what="much"))
+        harness.later(days=days)
+        await harness.batch(message)
+        (row,) = harness.timers().values()
+        harness.later(hours=2)
+        await harness.batch(harness.due(row))
+        found.append([one.envelope.id for one in harness.sent("t-1")])
     assert found[0] == found[1]
     assert len(set(found[0])) == 2
 
 
-async def test_a_timer_that_sets_itself_again_fires_under_another_id(world: World) -> None:
-    world.when("much", much)
+async def test_a_timer_that_sets_itself_again_fires_under_another_id(harness: Harness) -> None:
+    harness.when("much", much)
     seen = set()
     for _ in range(3):
-        await world.counts("t-1", "much")
-        seen.add(world.timers()["Late"].id)
+        await harness.counts("t-1", "much")
+        seen.add(harness.timers()["Late"].id)
     assert len(seen) == 3
 
 
@@ -86,10 +91,10 @@ async def test_a_fact_has_its_id_whatever_else_is_told_with_it() -> None:
     """Decided again, a message may meet another state: what it tells as before must be known as before."""
     told = []
     for more in ([], [Counted(count=7)]):
-        world = World()
-        world.when("x", Decision(Tally(), events=[*more], commands=[("t-9", Count())]))
-        await world.counts("t-1", "x")
-        told.append(world.sent("t-9")[0].envelope.id)
+        harness = Harness()
+        harness.when("x", Decision(Meter(), events=[*more], commands=[("t-9", Count())]))
+        await harness.counts("t-1", "x")
+        told.append(harness.sent("t-9")[0].envelope.id)
     assert told[0] == told[1]
 
 
@@ -110,7 +115,7 @@ def test_an_effect_has_its_causes_time_and_tells_none_where_the_cause_tells_none
 
 
 def record(
-    world: World,
+    harness: Harness,
     *,
     source: str = "shop",
     key: str = "t-1",
@@ -123,121 +128,123 @@ def record(
     envelope = Envelope(id=id, type=message.type, source=source, subject=key, time=START)
     headers = tuple(to_headers(envelope))
     found = inbound_of(
-        world.registry, BusRecord(message.topic.name, 0, offset, key.encode(), headers, encode(message), START)
+        harness.registry, BusRecord(message.topic.name, 0, offset, key.encode(), headers, encode(message), START)
     )
     assert found is not None
     assert not isinstance(found.message, Undecodable)
     return found
 
 
-async def test_one_id_from_two_sources_is_two_messages(world: World) -> None:
+async def test_one_id_from_two_sources_is_two_messages(harness: Harness) -> None:
     for what in "ab":
-        world.when(what, one_more)
-    done = await world.batch(record(world), record(world, source="another shop", what="b"))
+        harness.when(what, one_more)
+    done = await harness.batch(record(harness), record(harness, source="another shop", what="b"))
 
-    assert (done.handled, done.duplicates, world.tally("t-1")) == (2, 0, Tally(2))
-    assert len({one.envelope.id for one in world.sent()}) == 2
-    assert {one.envelope.causation_id for one in world.sent()} == {str(ID)}, "people look for the id that was sent"
+    assert (done.handled, done.duplicates, harness.meter("t-1")) == (2, 0, Meter(2))
+    assert len({one.envelope.id for one in harness.sent()}) == 2
+    assert {one.envelope.causation_id for one in harness.sent()} == {str(ID)}, "people look for the id that was sent"
 
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("other", [{"key": "t-2"}, {"what": "b"}], ids=["another key", "another body"])
 async def test_a_command_with_the_id_of_another_is_refused_once(
-    world: World, other: dict[str, str], *, together: bool
+    harness: Harness, other: dict[str, str], *, together: bool
 ) -> None:
     for what in "ab":
-        world.when(what, one_more)
-    first, second = record(world), record(world, offset=1, **other)  # type: ignore[arg-type]
+        harness.when(what, one_more)
+    first, second = record(harness), record(harness, offset=1, **other)  # type: ignore[arg-type]
     for batch in [[first, second, second]] if together else [[first], [second], [second]]:
-        await world.batch(*batch)
-    await world.batch(first, second)
+        await harness.batch(*batch)
+    await harness.batch(first, second)
 
-    refused = [one for one in world.events(other.get("key", "t-1")) if isinstance(one, TallyRefused)]
+    refused = [one for one in harness.events(other.get("key", "t-1")) if isinstance(one, MeterRefused)]
     assert [(one.code, one.command_id) for one in refused] == [("repeated_id", str(ID))]
-    assert world.tally("t-1") == Tally(1)
-    assert world.tally("t-2") is None
+    assert harness.meter("t-1") == Meter(1)
+    assert harness.meter("t-2") is None
 
 
-async def test_a_repetition_is_no_other_message(world: World) -> None:
-    world.when("a", one_more)
-    done = await world.batch(record(world), record(world, offset=5))
-    again = await world.batch(record(world, offset=6))
+async def test_a_repetition_is_no_other_message(harness: Harness) -> None:
+    harness.when("a", one_more)
+    done = await harness.batch(record(harness), record(harness, offset=5))
+    again = await harness.batch(record(harness, offset=6))
 
     assert (done.handled, done.duplicates, again.duplicates, again.reworded) == (1, 1, 1, [])
 
 
-async def test_what_our_own_services_tell_again_in_other_words_is_dropped_and_counted(world: World) -> None:
+async def test_what_our_own_services_tell_again_in_other_words_is_dropped_and_counted(harness: Harness) -> None:
     for what in "ab":
-        world.when(what, one_more)
-    world.registry.siblings = frozenset({"shop"})
-    await world.batch(record(world))
-    other_words = record(world, what="b")
-    batcher = world.batcher()
+        harness.when(what, one_more)
+    harness.registry.siblings = frozenset({"shop"})
+    await harness.batch(record(harness))
+    other_words = record(harness, what="b")
+    batcher = harness.batcher()
     await batcher.handle([other_words])
 
-    assert [one.reworded for one in world.done] == [[other_words]]
+    assert [one.reworded for one in harness.done] == [[other_words]]
     assert (
-        world.metrics.registry.get_sample_value("orderbus_reworded_total", {"service": "tally", "worker": "tally-0"})
+        harness.metrics.registry.get_sample_value("orderbus_reworded_total", {"service": "meter", "worker": "meter-0"})
         == 1
     )
-    assert world.tally("t-1") == Tally(1)
+    assert harness.meter("t-1") == Meter(1)
 
-    await world.batch(record(world, key="t-2"))
-    assert [type(event) for event in world.events("t-2")] == [TallyRefused], "under another key it is no repetition"
+    await harness.batch(record(harness, key="t-2"))
+    assert [type(event) for event in harness.events("t-2")] == [MeterRefused], "under another key it is no repetition"
 
 
-async def test_a_fact_with_the_id_of_another_is_parked_and_handled_when_staff_say_so(world: World) -> None:
+async def test_a_fact_with_the_id_of_another_is_parked_and_handled_when_staff_say_so(harness: Harness) -> None:
     """Under an identity of its own: what follows from it has other ids than what followed from the first."""
-    first, second = (record(world, message=Struck(text=text), offset=n) for n, text in enumerate("ab"))
-    await world.batch(first)
-    await world.batch(second, second)
-    assert world.parked() == [("t-1", "failed")]
-    assert world.tally("t-1") == Tally(heard=("a",))
+    first, second = (record(harness, message=Noticed(text=text), offset=n) for n, text in enumerate("ab"))
+    await harness.batch(first)
+    await harness.batch(second, second)
+    assert harness.parked() == [("t-1", "failed")]
+    assert harness.meter("t-1") == Meter(received=("a",))
 
-    released = await Parking(world.registry, world.store, world.batcher(), world.clock).retry("t-1")
+    released = await Parking(harness.registry, harness.store, harness.batcher(), harness.clock).retry("t-1")
     assert (released.handled, released.error) == (1, "")
-    assert world.tally("t-1") == Tally(heard=("a", "b"))
-    assert len({one.envelope.id for one in world.sent("t-1") if one.envelope.type == "tally.counted"}) == 2
+    assert harness.meter("t-1") == Meter(received=("a", "b"))
+    assert len({one.envelope.id for one in harness.sent("t-1") if one.envelope.type == "meter.counted"}) == 2
 
 
 # How long a key may be old
 
 
-async def test_an_operation_of_an_old_cause_starts_in_doubt(world: World) -> None:
+async def test_an_operation_of_an_old_cause_starts_in_doubt(harness: Harness) -> None:
     """Decided again a day later, by when the outside has forgotten the key under which it may have been done."""
-    world.when("toll", Decision(Tally(), operations=[Toll("a")]))
-    old = replace(world.message("t-1", Count(what="toll")), occurred=START - timedelta(hours=2))
-    new = world.message("t-2", Count(what="toll"))
-    unknown = replace(world.message("t-3", Count(what="toll")), occurred=None)
-    await world.batch(old, new, unknown)
+    harness.when("toll", Decision(Meter(), operations=[RepeatableCall("a")]))
+    old = replace(harness.message("t-1", Count(what="toll")), occurred=START - timedelta(hours=2))
+    new = harness.message("t-2", Count(what="toll"))
+    unknown = replace(harness.message("t-3", Count(what="toll")), occurred=None)
+    await harness.batch(old, new, unknown)
 
-    doubts = {row.key: rules.in_doubt(row, Toll("a"), world.clock.at) for row in world.wanted()}
-    assert doubts == {"t-1": True, "t-2": False, "t-3": True}
+    uncertain = {
+        row.key: rules.in_doubt(row, RepeatableCall("a"), harness.clock.at) for row in harness.open_operations()
+    }
+    assert uncertain == {"t-1": True, "t-2": False, "t-3": True}
 
 
-async def test_the_age_of_the_cause_goes_on_through_timers(world: World) -> None:
-    world.when("much", much)
-    old = replace(world.message("t-1", Count(what="much")), occurred=START - timedelta(hours=2))
-    await world.batch(old)
-    (row,) = world.timers().values()
+async def test_the_age_of_the_cause_goes_on_through_timers(harness: Harness) -> None:
+    harness.when("much", much)
+    old = replace(harness.message("t-1", Count(what="much")), occurred=START - timedelta(hours=2))
+    await harness.batch(old)
+    (row,) = harness.timers().values()
 
-    assert row.occurred == row.due - (world.clock.at - old.occurred) - timedelta(microseconds=1)  # type: ignore[operator]
+    assert row.occurred == row.due - (harness.clock.at - old.occurred) - timedelta(microseconds=1)  # type: ignore[operator]
 
 
 # How long an id is known
 
 
-async def test_an_id_is_kept_by_when_it_was_first_seen(world: World) -> None:
+async def test_an_id_is_kept_by_when_it_was_first_seen(harness: Harness) -> None:
     """The effect of a cause of 30 days ago: a refund, a webhook's last try, a parked message."""
-    world.when("a", one_more)
-    world.later(days=30)
-    late = record(world)
-    await world.batch(late)
-    world.later(days=8)
-    await world.store.housekeep(world.clock.at, keep_days=9)
-    again = await world.batch(late)
-    assert (again.duplicates, world.tally("t-1")) == (1, Tally(1))
+    harness.when("a", one_more)
+    harness.later(days=30)
+    late = record(harness)
+    await harness.batch(late)
+    harness.later(days=8)
+    await harness.store.housekeep(harness.clock.at, keep_days=9)
+    again = await harness.batch(late)
+    assert (again.duplicates, harness.meter("t-1")) == (1, Meter(1))
 
-    world.later(days=2)
-    await world.store.housekeep(world.clock.at, keep_days=9)
-    assert not world.store.rows(INBOX)
+    harness.later(days=2)
+    await harness.store.housekeep(harness.clock.at, keep_days=9)
+    assert not harness.store.rows(INBOX)

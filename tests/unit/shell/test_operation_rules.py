@@ -79,7 +79,7 @@ class Outside:
         match self.next():
             case "done":
                 self.done, answer = self.done + 1, Done()
-            case "lost":  # carried out, and nobody hears of it
+            case "lost":  # carried out, and its answer is lost
                 self.done, answer = self.done + 1, Unknown("no answer")
             case "lost before":
                 answer = Unknown("no answer")
@@ -173,7 +173,7 @@ def test_failed_is_only_said_where_nothing_was_carried_out(
     if isinstance(outcome, Failed):
         assert outside.done == 0, "told as failed though it was carried out"
         assert outcome.code in ("gave_up", "not_tried")
-        assert "expired" not in outcome.text and "paused" not in outcome.text, "what the operator must mend"
+        assert "expired" not in outcome.text and "paused" not in outcome.text, "what the operator must fix"
     if isinstance(outcome, Failed | Unresolved):
         assert made["give_up_after"] is not None, "refunds are never given up"
         assert now >= START + made["give_up_after"], "not before its time"
@@ -199,7 +199,7 @@ def test_the_count_is_that_of_the_calls(made: dict[str, Any], answers: list[str]
 
 
 @given(KINDS, ANSWERS)
-def test_doubt_ends_by_the_books_alone(made: dict[str, Any], answers: list[str]) -> None:
+def test_only_the_books_end_being_in_doubt(made: dict[str, Any], answers: list[str]) -> None:
     outside = Outside(list(answers))
     outcome, row, _ = lives(kind(**made), outside, [])
     if outcome is not None:
@@ -209,18 +209,18 @@ def test_doubt_ends_by_the_books_alone(made: dict[str, Any], answers: list[str])
 
 class TestGivingUp:
     OVER = START + timedelta(hours=1)
-    CHANCE = random.Random(1)
+    RNG = random.Random(1)
 
     def test_a_retry_at_the_deadline_is_the_last_try(self) -> None:
         operation = kind()
-        step = rules.after_perform(new_row(operation, attempts=4), operation, Retry("busy"), self.OVER, self.CHANCE)
+        step = rules.after_perform(new_row(operation, attempts=4), operation, Retry("busy"), self.OVER, self.RNG)
         assert isinstance(step, Ended)
         assert step.outcome == Failed("gave_up", "given up after 5 attempts: busy")
 
     def test_in_doubt_the_books_are_asked_first(self) -> None:
         operation = kind(safe_to_repeat=True)
         row = new_row(operation, attempts=4, in_doubt=True)
-        step = rules.after_perform(row, operation, Retry("busy"), self.OVER, self.CHANCE)
+        step = rules.after_perform(row, operation, Retry("busy"), self.OVER, self.RNG)
         assert isinstance(step, Find) and step.last
         for answer, outcome in (
             (NotDone(), Failed("gave_up", "given up after 5 attempts: busy")),
@@ -228,10 +228,10 @@ class TestGivingUp:
             (Unknown("no answer"), Unresolved("no answer")),
             (Retry("HTTP 500"), Unresolved("HTTP 500")),
         ):
-            ended = rules.after_find(step.row, operation, answer, self.OVER, self.CHANCE, last=True)
+            ended = rules.after_find(step.row, operation, answer, self.OVER, self.RNG, last=True)
             assert isinstance(ended, Ended) and ended.outcome == outcome
         for not_asked in (NotTried("paused"), OperatorFault("wrong key")):
-            waits = rules.after_find(step.row, operation, not_asked, self.OVER, self.CHANCE, last=True)
+            waits = rules.after_find(step.row, operation, not_asked, self.OVER, self.RNG, last=True)
             assert isinstance(waits, Waits) and waits.row.in_doubt
 
     def test_what_could_not_be_tried_in_time_gets_its_try_later(self) -> None:
@@ -247,9 +247,9 @@ class TestGivingUp:
         step = rules.first_step(new_row(operation, attempts=attempts), operation, self.OVER)
         assert isinstance(step, Ended) and isinstance(step.outcome, Failed)
         assert step.outcome.code == code
-        doubtful = rules.first_step(new_row(operation, attempts=1, in_doubt=True), operation, self.OVER)
-        assert isinstance(doubtful, Find) and doubtful.last
-        waits = rules.after_find(doubtful.row, operation, NotTried("paused"), self.OVER, self.CHANCE, last=True)
+        uncertain = rules.first_step(new_row(operation, attempts=1, in_doubt=True), operation, self.OVER)
+        assert isinstance(uncertain, Find) and uncertain.last
+        waits = rules.after_find(uncertain.row, operation, NotTried("paused"), self.OVER, self.RNG, last=True)
         assert isinstance(waits, Ended) and waits.outcome == Unresolved("paused")
 
     @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ class TestGivingUp:
         while isinstance(step, Find):
             assert step.last
             looks += 1
-            step = rules.after_find(step.row, operation, answer, now, self.CHANCE, last=True)
+            step = rules.after_find(step.row, operation, answer, now, self.RNG, last=True)
             if isinstance(step, Ended):
                 break
             assert isinstance(step, Waits) and step.row.in_doubt and step.row.due > now
@@ -271,19 +271,19 @@ class TestGivingUp:
         assert isinstance(step, Ended) and isinstance(step.outcome, Unresolved)
         assert now >= self.OVER + timedelta(minutes=30) and looks > 3
 
-        step = rules.after_find(row, operation, NotDone(), self.OVER, self.CHANCE, last=True)
+        step = rules.after_find(row, operation, NotDone(), self.OVER, self.RNG, last=True)
         assert isinstance(step, Ended) and isinstance(step.outcome, Failed)
 
     def test_without_a_deadline_it_is_tried_for_ever(self) -> None:
         operation = kind(give_up_after=None, longest_retry=3600.0)
         row, now = new_row(operation, in_doubt=True, attempts=900), START + timedelta(days=300)
-        step = rules.after_find(row, operation, Unknown("no answer"), now, self.CHANCE, last=False)
+        step = rules.after_find(row, operation, Unknown("no answer"), now, self.RNG, last=False)
         assert isinstance(step, Waits)
         assert timedelta(minutes=30) <= step.row.due - now <= timedelta(hours=1)
 
 
 class TestKeys:
-    CHANCE = random.Random(1)
+    RNG = random.Random(1)
 
     def test_a_key_that_has_expired_is_looked_for_first(self) -> None:
         operation = kind(safe_to_repeat=True, key_lives=timedelta(minutes=10))

@@ -21,9 +21,9 @@ from shared.shell.shell import Shell
 from shared.shell.timers import Timers
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
-from tests.unit.shell.tally import Count
-from tests.unit.shell.test_relay_troubles import Broker, relaying, write
-from tests.unit.shell.world import World
+from tests.unit.shell.harness import Harness
+from tests.unit.shell.meter import Count
+from tests.unit.shell.test_relay_failures import Broker, relaying, write
 
 
 @dataclass
@@ -168,9 +168,9 @@ class Kafka:
     ids=["nothing to read", "records that do not come", "kafka away"],
 )
 async def test_a_reader(progress: Progress, hands: Hands, kafka: Kafka, stands_still: list[str]) -> None:
-    world = World()
-    batcher = world.batcher(progress=progress)
-    reader = Reader(world.registry, kafka, batcher, world.metrics, 10, random.Random(1), progress)
+    harness = Harness()
+    batcher = harness.batcher(progress=progress)
+    reader = Reader(harness.registry, kafka, batcher, harness.metrics, 10, random.Random(1), progress)
     running = asyncio.create_task(reader.run())
     await a_moment()
     hands.at += STANDSTILL_SECONDS
@@ -181,16 +181,16 @@ async def test_a_reader(progress: Progress, hands: Hands, kafka: Kafka, stands_s
 
 
 async def test_a_handler_whose_database_takes_no_batch_stands_still(progress: Progress, hands: Hands) -> None:
-    world, away = World(), True
+    harness, away = Harness(), True
 
     async def pause(statement: str) -> None:
         if away:
             raise StoreUnavailable("gone")
 
-    world.store.pause = pause
-    batcher = world.batcher(progress=progress)
+    harness.store.pause = pause
+    batcher = harness.batcher(progress=progress)
     running = asyncio.create_task(batcher.run())
-    await batcher.put([world.message("t-1", Count())])
+    await batcher.put([harness.message("t-1", Count())])
     await a_moment()
     hands.at += STANDSTILL_SECONDS
     assert progress.standing_still() == ["batcher"]
@@ -207,23 +207,23 @@ async def test_a_handler_whose_database_takes_no_batch_stands_still(progress: Pr
 
 @pytest.mark.parametrize("part", ["timers", "operations"])
 async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, hands: Hands, part: str) -> None:
-    world, away = World(), True
+    harness, away = Harness(), True
 
     async def pause(statement: str) -> None:
         if away:
             raise StoreUnavailable("gone")
 
-    world.store.pause = pause
-    batcher = world.batcher()
-    timers = Timers(world.registry, world.store, world.clock, batcher, progress)
+    harness.store.pause = pause
+    batcher = harness.batcher()
+    timers = Timers(harness.registry, harness.store, harness.clock, batcher, progress)
     operations = Operations(
-        world.registry,
-        world.store,
-        world.clock,
-        "tally-0",
+        harness.registry,
+        harness.store,
+        harness.clock,
+        "meter-0",
         at_once=4,
         deliver=batcher.put_now,
-        metrics=world.metrics,
+        metrics=harness.metrics,
         rng=random.Random(1),
         progress=progress,
     )
@@ -251,20 +251,20 @@ async def test_what_cannot_look_for_its_work_stands_still(progress: Progress, ha
         ((9, 9), 3600, 20, ["relay"]),
         ((9, 9), 3600, 600, []),
     ],
-    ids=["all is young", "it becomes less", "nobody works", "another works, and a topic is held up"],
+    ids=["all is young", "it becomes less", "no worker works", "another works, and a topic is held up"],
 )
 def test_a_worker_that_had_trouble_and_does_not_relay_now(
     hands: Hands, rows: tuple[int, int], age: float, session: float, stands_still: list[str]
 ) -> None:
-    world = World()
+    harness = Harness()
     shell = Shell(
-        world.registry.service,
-        "tally-1",
-        store=world.store,
+        harness.registry.service,
+        "meter-1",
+        store=harness.store,
         source=Kafka(),
         sink=Broker(),
-        lock=lambda: AdvisoryLock().lock("w", world.store),
-        clock=world.clock,
+        lock=lambda: AdvisoryLock().lock("w", harness.store),
+        clock=harness.clock,
         rng=random.Random(1),
     )
     shell.progress._now = hands

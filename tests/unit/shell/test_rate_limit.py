@@ -56,7 +56,7 @@ def test_turns_are_evenly_spaced_over_all_workers_and_reserved_in_blocks() -> No
     assert len(books.reserved) == 16, "blocks of a quarter second"
 
 
-def test_a_single_call_waits_for_nobody_and_each_name_has_its_own_rate() -> None:
+def test_a_single_call_does_not_wait_and_each_name_has_its_own_rate() -> None:
     books = Counted()
 
     async def calls() -> list[float]:
@@ -81,7 +81,7 @@ def test_whose_turn_is_far_away_is_told_when_to_ask_again_and_takes_none() -> No
     assert sum(books.reserved) < 1.5, "no turn was lost"
 
 
-def test_without_the_database_nobody_calls() -> None:
+def test_without_the_database_no_call_is_made() -> None:
     books = Counted()
     books.away = True
 
@@ -113,7 +113,7 @@ def test_calls_that_come_one_by_one_share_reservations_within_the_rate() -> None
     assert len(books.reserved) < 100
 
 
-def test_turns_that_nobody_took_lapse() -> None:
+def test_calls_that_are_not_made_in_time_lapse() -> None:
     books = Counted()
 
     async def calls() -> list[float]:

@@ -230,7 +230,7 @@ def _with_checksum(batch: bytearray) -> bytes:
 
 
 def test_a_hundred_thousand_empty_gzip_members_take_no_time() -> None:
-    """Nobody would answer Kafka meanwhile, and the worker would lose its partitions, again and again."""
+    """Kafka would get no answer meanwhile, and the worker would lose its partitions, again and again."""
     members = gzip.compress(encoded(GOOD, 0)) + gzip.compress(b"") * 90_000
     batch = bytearray(batch_around(members, 1))
     struct.pack_into(">h", batch, 21, GZIP)

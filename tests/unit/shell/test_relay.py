@@ -19,8 +19,8 @@ from shared.shell.relay.marks import SWEEP_SECONDS, LowMark
 from shared.shell.relay.relay import Relay
 from shared.simulation.memory_database import OUTBOX
 from shared.simulation.memory_store import MemoryStore
-from tests.unit.shell.tally import Count
-from tests.unit.shell.world import World, breathe
+from tests.unit.shell.harness import Harness, breathe
+from tests.unit.shell.meter import Count
 
 
 @dataclass
@@ -66,9 +66,7 @@ class FreeLock:
 
 async def relayed(store: MemoryStore, topic: Topic, *, seconds: float = 2) -> None:
     """Relay until the outbox is empty."""
-    from tests.unit.shell.world import World as Whole  # noqa: PLC0415
-
-    relay = Relay(store, topic, lambda: FreeLock(store), Whole().metrics, random.Random(1), idle=0.005)
+    relay = Relay(store, topic, lambda: FreeLock(store), Harness().metrics, random.Random(1), idle=0.005)
     running = asyncio.create_task(relay.run())
     async with asyncio.timeout(seconds):
         while store.rows(OUTBOX):
@@ -79,19 +77,19 @@ async def relayed(store: MemoryStore, topic: Topic, *, seconds: float = 2) -> No
 
 
 async def test_everything_is_sent_in_order_and_deleted() -> None:
-    world, topic = World(), Topic()
+    harness, topic = Harness(), Topic()
     for _ in range(5):
-        await world.batch(*(world.message(f"t-{n}", Count()) for n in range(4)))
-    await relayed(world.store, topic)
+        await harness.batch(*(harness.message(f"t-{n}", Count()) for n in range(4)))
+    await relayed(harness.store, topic)
 
     assert [row.id for row in topic.records] == list(range(1, 21))
 
 
 async def test_troubles_repeat_but_never_skip_or_swap() -> None:
-    world, topic = World(), Topic(["away", "half", "unheard", "half", ""])
+    harness, topic = Harness(), Topic(["away", "half", "unheard", "half", ""])
     for _ in range(5):
-        await world.batch(*(world.message(f"t-{n}", Count()) for n in range(4)))
-    await relayed(world.store, topic, seconds=10)
+        await harness.batch(*(harness.message(f"t-{n}", Count()) for n in range(4)))
+    await relayed(harness.store, topic, seconds=10)
 
     for key in ("t-0", "t-1", "t-2", "t-3"):
         ids = [row.id for row in topic.records if row.key == key]
@@ -102,32 +100,32 @@ async def test_troubles_repeat_but_never_skip_or_swap() -> None:
 
 async def test_a_row_that_commits_late_is_never_skipped() -> None:
     """Ids are given out at insertion: one transaction holds a low id while higher ones are long sent."""
-    world, topic = World(), Topic()
+    harness, topic = Harness(), Topic()
     go_on = asyncio.Event()
 
     async def hold(statement: str) -> None:
         if statement == "commit" and asyncio.current_task() is slow:
             await go_on.wait()
 
-    world.store.pause = hold
-    slow = asyncio.create_task(world.batch(world.message("slow", Count())))
+    harness.store.pause = hold
+    slow = asyncio.create_task(harness.batch(harness.message("slow", Count())))
     for _ in range(10):
         await asyncio.sleep(0)
-    await world.batch(*(world.message("quick", Count()) for _ in range(3)))
-    await relayed(world.store, topic)
+    await harness.batch(*(harness.message("quick", Count()) for _ in range(3)))
+    await relayed(harness.store, topic)
     assert [row.key for row in topic.records] == ["quick"] * 3
     assert min(row.id for row in topic.records) == 2
 
     go_on.set()
     await slow
-    await relayed(world.store, topic)
+    await relayed(harness.store, topic)
     assert topic.records[-1].key == "slow"
     assert topic.records[-1].id == 1
 
 
 async def test_an_outbox_that_cannot_be_read_or_emptied_is_tried_again() -> None:
-    world, topic = World(), Topic()
-    await world.counts("t-1")
+    harness, topic = Harness(), Topic()
+    await harness.counts("t-1")
     troubles = iter(["outbox_head", "outbox_sent"])
     failing = next(troubles)
 
@@ -137,9 +135,9 @@ async def test_an_outbox_that_cannot_be_read_or_emptied_is_tried_again() -> None
             failing = next(troubles, "")
             raise StoreUnavailable("gone")
 
-    world.store.pause = pause
-    await relayed(world.store, topic, seconds=5)
-    assert [row.id for row in topic.records] == [1, 1], "sent again, since nobody knew"
+    harness.store.pause = pause
+    await relayed(harness.store, topic, seconds=5)
+    assert [row.id for row in topic.records] == [1, 1], "sent again, since it was unknown"
 
 
 class TestLowMark:

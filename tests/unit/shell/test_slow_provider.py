@@ -14,8 +14,8 @@ from shared.shell.batch.batcher import Batcher
 from shared.shell.batch.leases import NoCapacity
 from shared.shell.operations import Operations
 from shared.simulation.loop import SeededLoop
-from tests.unit.shell.tally import Count, Peal, Ring, Tally, Toll
-from tests.unit.shell.world import START, HandClock, World
+from tests.unit.shell.harness import START, HandClock, Harness
+from tests.unit.shell.meter import Call, Count, Meter, RepeatableCall, StrictCall
 
 
 @dataclass
@@ -29,11 +29,11 @@ class LoopClock(HandClock):
 class Running:
     """A worker that runs by itself."""
 
-    def __init__(self, world: World, at_once: int = 48) -> None:
-        self.world = world
-        world.clock = LoopClock()
-        self.operations: Operations = world.operations(at_once=at_once)
-        self.batcher: Batcher = world.batcher(self.operations)
+    def __init__(self, harness: Harness, at_once: int = 48) -> None:
+        self.harness = harness
+        harness.clock = LoopClock()
+        self.operations: Operations = harness.operations(at_once=at_once)
+        self.batcher: Batcher = harness.batcher(self.operations)
         self.batcher.after = self._after
         self._tasks = [asyncio.create_task(self.batcher.run()), asyncio.create_task(self.operations.run(1.0))]
 
@@ -42,9 +42,9 @@ class Running:
         if done.unleased:
             self.operations.nudge()
 
-    async def wants(self, key: str, operations: list[Any]) -> None:
-        self.world.when("want", Decision(Tally(), operations=operations))
-        await self.batcher.handle([self.world.message(key, Count(what="want"))])
+    async def requests(self, key: str, operations: list[Any]) -> None:
+        self.harness.when("request", Decision(Meter(), operations=operations))
+        await self.batcher.handle([self.harness.message(key, Count(what="request"))])
 
     async def until(self, reached: Callable[[], bool], **time: float) -> None:
         ends = asyncio.get_running_loop().time() + timedelta(**time).total_seconds()
@@ -66,31 +66,31 @@ def simulated(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-def outcomes(world: World) -> Counter[str]:
-    tallies = (world.tally(f"t-{number}") for number in range(20))
-    return Counter(text for tally in tallies if tally for text in tally.heard)
+def outcomes(harness: Harness) -> Counter[str]:
+    meters = (harness.meter(f"t-{number}") for number in range(20))
+    return Counter(text for meter in meters if meter for text in meter.received)
 
 
 def test_a_provider_that_is_slow_and_was_busy_gives_up_nothing() -> None:
-    """25 s per call within a patience of 30 s, two 429s at each operation's first calls, 1,500 operations."""
+    """25 s per call within a timeout of 30 s, two 429s at each operation's first calls, 1,500 operations."""
 
     async def work() -> None:
-        world, calls = World(), Counter[str]()
+        harness, calls = Harness(), Counter[str]()
 
-        async def perform(operation: Toll, key: str) -> Outcome | NoOutcome:
+        async def perform(operation: RepeatableCall, key: str) -> Outcome | NoOutcome:
             calls[key] += 1
             if calls[key] <= 2:
                 return Retry("HTTP 429", after=2.0)
             await asyncio.sleep(25)
-            return Toll.Done()
+            return RepeatableCall.Done()
 
-        world.bell.perform = perform  # type: ignore[method-assign, assignment]
-        worker = Running(world)
+        harness.gateway.perform = perform  # type: ignore[method-assign, assignment]
+        worker = Running(harness)
         for number in range(15):
-            await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(100)])
-        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), hours=1)
-        assert outcomes(world) == {"tolled": 1500}
-        assert set(calls.values()) == {3}, "no call was lost, none was in vain"
+            await worker.requests(f"t-{number}", [RepeatableCall(str(n)) for n in range(100)])
+        await worker.until(lambda: not harness.open_operations() and worker.batcher.idle(), hours=1)
+        assert outcomes(harness) == {"repeated": 1500}
+        assert set(calls.values()) == {3}, "no call was lost, none was wasted"
         await worker.stop()
 
     simulated(work())
@@ -100,21 +100,21 @@ def test_after_an_outage_every_operation_is_done_under_its_key_and_none_was_give
     """Half an hour in which the calls are carried out and their answers lost."""
 
     async def work() -> None:
-        world, calls = World(), Counter[str]()
+        harness, calls = Harness(), Counter[str]()
 
-        async def perform(operation: Toll, key: str) -> Outcome | NoOutcome:
+        async def perform(operation: RepeatableCall, key: str) -> Outcome | NoOutcome:
             calls[key] += 1
             if asyncio.get_running_loop().time() < 1800:
                 await asyncio.sleep(3)
                 return Unknown("connection closed")
-            return Toll.Done()
+            return RepeatableCall.Done()
 
-        world.bell.perform = perform  # type: ignore[method-assign, assignment]
-        worker = Running(world)
+        harness.gateway.perform = perform  # type: ignore[method-assign, assignment]
+        worker = Running(harness)
         for number in range(10):
-            await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(20)])
-        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), hours=2)
-        assert outcomes(world) == {"tolled": 200}
+            await worker.requests(f"t-{number}", [RepeatableCall(str(n)) for n in range(20)])
+        await worker.until(lambda: not harness.open_operations() and worker.batcher.idle(), hours=2)
+        assert outcomes(harness) == {"repeated": 200}
         assert len(calls) == 200, "every call of an operation under its one key"
         assert calls.total() < 2 * 200, "the circuit spared the provider the rest"
         await worker.stop()
@@ -126,27 +126,27 @@ def test_a_silent_tower_leaves_the_others_their_turns() -> None:
     """One destination of three hundred operations never answers; those of the other do not wait for it."""
 
     async def work() -> None:
-        world = World()
+        harness = Harness()
         silent: list[float] = []
 
-        async def perform(operation: Peal, key: str) -> Outcome | NoOutcome:
-            if operation.tower == "north":
+        async def perform(operation: StrictCall, key: str) -> Outcome | NoOutcome:
+            if operation.place == "north":
                 silent.append(asyncio.get_running_loop().time())
                 await asyncio.Event().wait()
-            return Peal.Done()
+            return StrictCall.Done()
 
-        world.bell.perform = perform  # type: ignore[method-assign, assignment]
-        worker = Running(world)
+        harness.gateway.perform = perform  # type: ignore[method-assign, assignment]
+        worker = Running(harness)
         for number in range(3):
-            await worker.wants(f"t-{number}", [Peal("north", str(n)) for n in range(100)])
+            await worker.requests(f"t-{number}", [StrictCall("north", str(n)) for n in range(100)])
         for number in range(3, 6):
-            await worker.wants(f"t-{number}", [Peal("south", str(n)) for n in range(100)])
-        await worker.until(lambda: outcomes(world)["pealed"] == 300, minutes=2)
+            await worker.requests(f"t-{number}", [StrictCall("south", str(n)) for n in range(100)])
+        await worker.until(lambda: outcomes(harness)["called in time"] == 300, minutes=2)
         assert len(silent) < 100
-        await worker.until(lambda: not world.wanted() and worker.batcher.idle(), minutes=15)
-        told = outcomes(world)
-        assert told["pealed"] == 300
-        assert told["No call could be made before the deadline."] > 200, "and nobody says that they failed"
+        await worker.until(lambda: not harness.open_operations() and worker.batcher.idle(), minutes=15)
+        told = outcomes(harness)
+        assert told["called in time"] == 300
+        assert told["No call could be made before the deadline."] > 200, "and none is said to have failed"
         await worker.stop()
 
     simulated(work())
@@ -156,7 +156,7 @@ def test_a_kind_that_is_nearly_full_does_not_throttle_the_others() -> None:
     """All turns of one kind hang; five hundred of another, which came later and unleased, are brought by few looks."""
 
     async def work() -> None:
-        world = World()
+        harness = Harness()
         hung = asyncio.Event()
         statements: Counter[str] = Counter()
 
@@ -164,24 +164,24 @@ def test_a_kind_that_is_nearly_full_does_not_throttle_the_others() -> None:
             statements[statement] += 1
             await asyncio.sleep(0)
 
-        async def perform(operation: Ring | Toll, key: str) -> Outcome:
-            if isinstance(operation, Ring):
+        async def perform(operation: Call | RepeatableCall, key: str) -> Outcome:
+            if isinstance(operation, Call):
                 await hung.wait()
-                return Ring.Done()
+                return Call.Done()
             await asyncio.sleep(0.05)
-            return Toll.Done()
+            return RepeatableCall.Done()
 
-        world.bell.perform = perform  # type: ignore[method-assign, assignment]
-        world.store.pause = pause
-        worker = Running(world, at_once=8)
-        lease_budget = worker.operations.lease_budget("Ring")
-        await worker.wants("t-0", [Ring(str(n)) for n in range(lease_budget - 1)])
-        assert worker.operations.lease_budget("Ring") == 1
+        harness.gateway.perform = perform  # type: ignore[method-assign, assignment]
+        harness.store.pause = pause
+        worker = Running(harness, at_once=8)
+        lease_budget = worker.operations.lease_budget("Call")
+        await worker.requests("t-0", [Call(str(n)) for n in range(lease_budget - 1)])
+        assert worker.operations.lease_budget("Call") == 1
         worker.batcher.capacity = NoCapacity()  # as if other workers had written them
         for number in range(1, 6):
-            await worker.wants(f"t-{number}", [Toll(str(n)) for n in range(100)])
+            await worker.requests(f"t-{number}", [RepeatableCall(str(n)) for n in range(100)])
         began = asyncio.get_running_loop().time()
-        await worker.until(lambda: outcomes(world)["tolled"] == 500, minutes=1)
+        await worker.until(lambda: outcomes(harness)["repeated"] == 500, minutes=1)
         assert asyncio.get_running_loop().time() - began < 20
         assert statements["lease"] < 40
         await worker.stop()

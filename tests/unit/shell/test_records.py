@@ -9,12 +9,12 @@ from shared.core import Command, Message, Topic, derived_id, hashed_id
 from shared.shell.inbound.message import Inbound, Malformed, Undecodable
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
-from tests.unit.shell.tally import COMMANDS, EVENTS, Count, Counted
-from tests.unit.shell.world import START, World
+from tests.unit.shell.harness import START, Harness
+from tests.unit.shell.meter import COMMANDS, EVENTS, Count, Counted
 
 
-class Muddle(Command, type="tally.muddle", topic=COMMANDS):
-    """Known, and nobody's business."""
+class Muddle(Command, type="meter.muddle", topic=COMMANDS):
+    """Known, and handled by no service."""
 
 
 def record(message: Message, topic: Topic, body: bytes | None = None, **headers: bytes | None) -> BusRecord:
@@ -26,12 +26,12 @@ def record(message: Message, topic: Topic, body: bytes | None = None, **headers:
     return BusRecord(topic.name, 0, 7, b"t-1", kept, encode(message) if body is None else body, START)
 
 
-def read(world: World, found: BusRecord) -> Inbound | None:
-    return inbound_of(world.registry, found)
+def read(harness: Harness, found: BusRecord) -> Inbound | None:
+    return inbound_of(harness.registry, found)
 
 
-def test_a_message_of_ours_is_read(world: World) -> None:
-    inbound = read(world, record(Count(what="x"), COMMANDS))
+def test_our_message_is_read(harness: Harness) -> None:
+    inbound = read(harness, record(Count(what="x"), COMMANDS))
 
     assert inbound is not None
     assert inbound.message == Count(what="x")
@@ -39,32 +39,32 @@ def test_a_message_of_ours_is_read(world: World) -> None:
 
 
 @pytest.mark.parametrize("body", [None, b"not JSON"])
-def test_a_fact_that_is_no_business_of_ours_is_nothing_whatever_it_says(world: World, body: bytes | None) -> None:
-    assert read(world, record(Counted(count=1), EVENTS, body)) is None
-    assert read(world, record(Counted(count=1), EVENTS, body, ce_id=b"no id")) is None
+def test_a_fact_that_is_not_handled_is_nothing_whatever_it_says(harness: Harness, body: bytes | None) -> None:
+    assert read(harness, record(Counted(count=1), EVENTS, body)) is None
+    assert read(harness, record(Counted(count=1), EVENTS, body, ce_id=b"no id")) is None
 
 
-def test_a_fact_on_a_topic_where_it_does_not_belong_is_set_aside(world: World) -> None:
-    inbound = read(world, record(Counted(count=1), COMMANDS))
+def test_a_fact_on_a_topic_where_it_does_not_belong_is_parked(harness: Harness) -> None:
+    inbound = read(harness, record(Counted(count=1), COMMANDS))
 
     assert inbound is not None
-    assert inbound.message == Undecodable("tally.counted", "tally.counted does not belong on this topic")
+    assert inbound.message == Undecodable("meter.counted", "meter.counted does not belong on this topic")
 
 
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
         (
-            record(Counted(count=1), EVENTS, ce_type=b"tally.unheard", ce_dataschema=None),
-            "unknown message 'tally.unheard'",
+            record(Counted(count=1), EVENTS, ce_type=b"meter.unheard", ce_dataschema=None),
+            "unknown message 'meter.unheard'",
         ),
         (record(Counted(count=1), EVENTS, ce_type=None), "header ce_type is missing"),
         (record(Count(), COMMANDS, ce_id=b"no id"), "header ce_id: is not a UUID"),
-        (record(Muddle(), COMMANDS), "tally does not handle tally.muddle"),
+        (record(Muddle(), COMMANDS), "meter does not handle meter.muddle"),
     ],
 )
-def test_what_nobody_can_read_is_set_aside_with_the_reason(world: World, found: BusRecord, problem: str) -> None:
-    inbound = read(world, found)
+def test_what_cannot_be_read_is_parked_with_the_reason(harness: Harness, found: BusRecord, problem: str) -> None:
+    inbound = read(harness, found)
 
     assert inbound is not None
     assert isinstance(inbound.message, Undecodable)
@@ -72,31 +72,31 @@ def test_what_nobody_can_read_is_set_aside_with_the_reason(world: World, found: 
     assert inbound.key == "t-1"
 
 
-def test_a_command_with_a_wrong_body_is_to_be_refused(world: World) -> None:
-    inbound = read(world, record(Count(), COMMANDS, b'{"what": 1}'))
+def test_a_command_with_a_wrong_body_is_to_be_refused(harness: Harness) -> None:
+    inbound = read(harness, record(Count(), COMMANDS, b'{"what": 1}'))
 
     assert inbound is not None
     assert isinstance(inbound.message, Malformed)
     assert [problem.field for problem in inbound.message.problems] == ["what"]
 
 
-class Order(Command, type="tally.order", topic=COMMANDS):
+class Order(Command, type="meter.order", topic=COMMANDS):
     """A command whose body names a store."""
 
     store: str = "north"
 
 
 @pytest.mark.parametrize("header", [None, b"north"])
-def test_the_header_may_say_the_store_of_the_body_or_nothing(world: World, header: bytes | None) -> None:
-    world.registry._handlers[Order] = world.registry.handler(Count)
-    inbound = read(world, record(Order(), COMMANDS, ce_store=header))
+def test_the_header_may_say_the_store_of_the_body_or_nothing(harness: Harness, header: bytes | None) -> None:
+    harness.registry._handlers[Order] = harness.registry.handler(Count)
+    inbound = read(harness, record(Order(), COMMANDS, ce_store=header))
     assert inbound is not None
     assert inbound.message == Order()
 
 
-def test_a_command_whose_header_names_another_store_than_its_body_is_to_be_refused(world: World) -> None:
-    world.registry._handlers[Order] = world.registry.handler(Count)
-    inbound = read(world, record(Order(), COMMANDS, ce_store=b"south"))
+def test_a_command_whose_header_names_another_store_than_its_body_is_to_be_refused(harness: Harness) -> None:
+    harness.registry._handlers[Order] = harness.registry.handler(Count)
+    inbound = read(harness, record(Order(), COMMANDS, ce_store=b"south"))
     assert inbound is not None
     assert isinstance(inbound.message, Malformed)
     assert [(problem.field, problem.code) for problem in inbound.message.problems] == [("store", "other_store")]

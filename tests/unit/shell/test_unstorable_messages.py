@@ -1,4 +1,4 @@
-"""Whatever a message is made of, and wherever it came from: it can be set aside, and only a database that is away
+"""Whatever a message is made of, and wherever it came from: it can be parked, and only a database that is away
 holds that up."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiokafka.structs import ConsumerRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,20 +17,21 @@ from shared.core import Outcome, Report, codec, derived_id, hashed_id
 from shared.shell.inbound.message import Inbound, Meta, RecordSource, Undecodable
 from shared.shell.inbound.parked_rows import bare_row, message_of, parked_row, record_of, shown
 from shared.shell.inbound.records import inbound_of
+from shared.shell.kafka.source import bus_record
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import OperationRow, TimerRow
 from shared.shell.ports.store import BatchRefused, StoreUnavailable
 from shared.simulation.memory_database import PARKED
-from tests.unit.shell.tally import Count, Late, Ring
-from tests.unit.shell.test_handler import failing
-from tests.unit.shell.world import START, World
+from tests.unit.shell.harness import START, Harness
+from tests.unit.shell.meter import Call, Count, Late
+from tests.unit.shell.test_batcher import failing
 
 ID = derived_id(hashed_id("a test"), 1, START)
 names = st.binary(max_size=20).map(lambda name: name.decode("utf-8", "surrogateescape"))
 headers = st.lists(st.tuples(names | st.sampled_from(["ce_type", "ce_id"]), st.none() | st.binary(max_size=40)))
 records = st.builds(
     BusRecord,
-    st.just("tally.commands.v1"),
+    st.just("meter.commands.v1"),
     st.integers(0, 5),
     st.integers(0, 2**62),
     st.none() | st.binary(max_size=40) | st.just(b"t-1"),
@@ -58,7 +60,7 @@ def storable(row: Any) -> bool:
 @given(record=records)
 @settings(max_examples=500, deadline=None)
 def test_any_record_is_parked_and_comes_back_byte_by_byte(record: BusRecord) -> None:
-    inbound = inbound_of(World().registry, record)
+    inbound = inbound_of(Harness().registry, record)
     assert inbound is not None
     row = parked_row(inbound, "failed", "why", START)
     assert storable(row)
@@ -90,52 +92,54 @@ class OddOutcome(Outcome):
 
 
 def row(payload: Any = b"{}") -> OperationRow:
-    return OperationRow(ID, "t-1", "Ring", payload, Meta().dump(), START, START, "bell", lease=1, leased_by="tally-0")
+    return OperationRow(
+        ID, "t-1", "Call", payload, Meta().dump(), START, START, "gateway", lease=1, leased_by="meter-0"
+    )
 
 
-RECORD = RecordSource("tally.commands.v1", 2, 7, b"\xff\x00", (("a\udcff", None),), None)
+RECORD = RecordSource("meter.commands.v1", 2, 7, b"\xff\x00", (("a\udcff", None),), None)
 ORIGINS = {
     "a record": Inbound(ID, "t-1", Undecodable("\x00", "no"), Meta(), RECORD),
     "a record with a key that no database takes": Inbound(ID, "t\x00", Undecodable("x", "no"), Meta(), RECORD),
     "a report that is no JSON": Inbound(ID, "t-1", Odd(), Meta()),
     "a report with such a key": Inbound(ID, "t\x00\ud800", Odd("x"), Meta()),
     "a report with such a store": Inbound(ID, "t-1", Odd("x"), Meta(store="\ud800")),
-    "an outcome that is no JSON": Inbound(ID, "t-1", OddOutcome(), Meta(), operation=(row(), Ring("x"))),
+    "an outcome that is no JSON": Inbound(ID, "t-1", OddOutcome(), Meta(), operation=(row(), Call("x"))),
     "an outcome of an operation read from the database": Inbound(
-        ID, "t-1", Ring.Done(), Meta(), operation=(row("{}"), Ring("x"))
+        ID, "t-1", Call.Done(), Meta(), operation=(row("{}"), Call("x"))
     ),
     "a timer": Inbound(ID, "t-1", Late(), Meta(), timer=TimerRow("t-1", "late", START, "Late", b"{}", b"[]", ID)),
 }
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-async def test_every_origin_is_set_aside(origin: str) -> None:
-    world, inbound = World(), ORIGINS[origin]
-    async with world.store.begin() as tx:
+async def test_every_origin_is_parked(origin: str) -> None:
+    harness, inbound = Harness(), ORIGINS[origin]
+    async with harness.store.begin() as tx:
         if inbound.operation:
             await tx.request([inbound.operation[0]])
         if inbound.timer:
             await tx.set_timers([inbound.timer], [])
-    world.registry._handlers.clear()  # nothing can be decided here
+    harness.registry._handlers.clear()  # nothing can be decided here
 
-    await asyncio.wait_for(world.batcher().handle([inbound]), 5)
+    await asyncio.wait_for(harness.batcher().handle([inbound]), 5)
 
-    (parked,) = await world.store.parked()
+    (parked,) = await harness.store.parked()
     assert storable(parked)
     assert (parked.message_id, parked.reason) == (ID, "failed")
     if inbound.record:
         assert (parked.topic, parked.partition, parked.offset) == (RECORD.topic, RECORD.partition, RECORD.offset)
     if inbound.operation or inbound.timer:
-        assert not world.wanted()
-        assert not world.timers()
+        assert not harness.open_operations()
+        assert not harness.timers()
 
 
 def test_a_parked_outcome_comes_back_with_the_number_of_calls() -> None:
-    """Whoever shows or checks what was tried reads it from the retried outcome, too."""
-    operation = (replace(row(codec.dump(Ring("x"))), attempts=7), Ring("x"))
-    inbound = Inbound(ID, "t-1", Ring.Done(), Meta(), operation=operation)
+    """What was tried can be read from the retried outcome, too."""
+    operation = (replace(row(codec.dump(Call("x"))), attempts=7), Call("x"))
+    inbound = Inbound(ID, "t-1", Call.Done(), Meta(), operation=operation)
 
-    again = message_of(World().registry, parked_row(inbound, "failed", "a bug", START))
+    again = message_of(Harness().registry, parked_row(inbound, "failed", "a bug", START))
 
     assert again.operation is not None
     assert again.operation[0].attempts == 7
@@ -143,34 +147,30 @@ def test_a_parked_outcome_comes_back_with_the_number_of_calls() -> None:
 
 @pytest.mark.parametrize("error", [BatchRefused("22021"), RuntimeError("a bug")])
 async def test_what_the_database_refuses_to_park_whole_is_noted_by_its_place(error: Exception) -> None:
-    world = World()
-    world.store.pause = failing(2, error, at="park")  # as part of its batch, and alone
-    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
-    (parked,) = await world.store.parked()
-    assert (parked.origin, parked.key, parked.body, parked.topic) == ("place", "t-1", None, "tally.commands.v1")
+    harness = Harness()
+    harness.store.pause = failing(2, error, at="park")  # as part of its batch, and alone
+    await harness.batcher().handle([harness.record("t-1", Undecodable("x", "cannot be read"))])
+    (parked,) = await harness.store.parked()
+    assert (parked.origin, parked.key, parked.body, parked.topic) == ("place", "t-1", None, "meter.commands.v1")
     assert "cannot be read" in parked.error
 
 
 async def test_only_a_database_that_is_away_holds_it_up_and_not_for_good() -> None:
-    world = World()
-    world.store.pause = failing(5, StoreUnavailable("gone"), at="park")
-    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
-    assert [kept.origin for kept in world.store.rows(PARKED).values()] == ["record"]
+    harness = Harness()
+    harness.store.pause = failing(5, StoreUnavailable("gone"), at="park")
+    await harness.batcher().handle([harness.record("t-1", Undecodable("x", "cannot be read"))])
+    assert [kept.origin for kept in harness.store.rows(PARKED).values()] == ["record"]
 
 
 async def test_what_comes_later_for_the_key_of_a_message_noted_by_its_place_waits_behind_it() -> None:
-    world = World()
-    world.store.pause = failing(2, BatchRefused("22021"), at="park")
-    await world.batcher().handle([world.record("t-1", Undecodable("x", "cannot be read"))])
-    await world.batcher().handle([world.record("t-1", Count())])
-    assert world.parked() == [("t-1", "failed"), ("t-1", "behind")]
+    harness = Harness()
+    harness.store.pause = failing(2, BatchRefused("22021"), at="park")
+    await harness.batcher().handle([harness.record("t-1", Undecodable("x", "cannot be read"))])
+    await harness.batcher().handle([harness.record("t-1", Count())])
+    assert harness.parked() == [("t-1", "failed"), ("t-1", "behind")]
 
 
 def test_a_time_that_cannot_be_is_no_obstacle() -> None:
-    from aiokafka.structs import ConsumerRecord  # noqa: PLC0415
-
-    from shared.shell.kafka.source import bus_record  # noqa: PLC0415
-
     for at in (-1, None, 2**62, -(2**62)):
         record = ConsumerRecord("t", 0, 1, at, 0, b"k", b"v", None, 1, 1, ())
         assert (

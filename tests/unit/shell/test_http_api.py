@@ -1,4 +1,4 @@
-"""What every worker's HTTP edge says of itself: readiness, and records that Kafka refuses."""
+"""What every worker's HTTP API says of itself: readiness, and records that Kafka refuses."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from shared.shell.parking import Parking
 from shared.shell.ports.rows import OutboxRow
 from shared.shell.ports.store import Writes
 from shared.simulation.memory_database import OUTBOX, UNDELIVERABLE
-from tests.unit.shell.world import World
+from tests.unit.shell.harness import Harness
 
 TOKEN = "secret"
 STAFF = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @asynccontextmanager
-async def edge_of(world: World, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
-    batcher, no_engine = world.batcher(), None
-    edge = ShellHttpApi(world.registry, world.store, batcher, world.clock, no_engine)  # type: ignore[arg-type]
-    parking = Parking(world.registry, world.store, batcher, world.clock)
-    operations = world.operations()
-    app = application(world.registry, edge, parking, operations, world.metrics, TOKEN, ready or Readiness())
+async def edge_of(harness: Harness, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
+    batcher, no_engine = harness.batcher(), None
+    edge = ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
+    parking = Parking(harness.registry, harness.store, batcher, harness.clock)
+    operations = harness.operations()
+    app = application(harness.registry, edge, parking, operations, harness.metrics, TOKEN, ready or Readiness())
     async with TestClient(TestServer(app)) as client:
         yield client
 
 
-async def aside(world: World) -> None:
+async def aside(harness: Harness) -> None:
     """Record 1 of three of a key is refused; 3 is another key's."""
     rows = [OutboxRow("events", key, b'[["ce_type","order.placed"]]', body) for key, body in ROWS]
-    async with world.store.begin() as tx:
+    async with harness.store.begin() as tx:
         await tx.write(Writes(outbox=rows))
-    await world.store.mark_undeliverable({1: "MessageSizeTooLargeError"})
-    assert await world.store.wait_behind([2, 3, 4]) == {2, 4}
+    await harness.store.mark_undeliverable({1: "MessageSizeTooLargeError"})
+    assert await harness.store.wait_behind([2, 3, 4]) == {2, 4}
 
 
 ROWS = (("a", b"large"), ("a", b"2"), ("b", b"other"), ("a", b"4"))
@@ -49,7 +49,7 @@ ROWS = (("a", b"large"), ("a", b"2"), ("b", b"other"), ("a", b"4"))
 class TestReady:
     async def test_a_worker_that_misses_nothing_is_ready(self) -> None:
         progress = Progress()
-        async with edge_of(World(), Readiness(progress.standing_still, progress.ages)) as client:
+        async with edge_of(Harness(), Readiness(progress.standing_still, progress.ages)) as client:
             answer = await client.get("/ready")
             assert answer.status == 200
             assert await answer.json() == {
@@ -65,7 +65,7 @@ class TestReady:
         progress.waits("relay")
         at += 75
         notes = ["topic orders.events.v1 is held up: UnknownTopicOrPartitionError"]
-        async with edge_of(World(), Readiness(progress.standing_still, progress.ages, lambda: notes)) as client:
+        async with edge_of(Harness(), Readiness(progress.standing_still, progress.ages, lambda: notes)) as client:
             answer = await client.get("/ready")
             assert answer.status == 503
             said = await answer.json()
@@ -75,44 +75,44 @@ class TestReady:
     def test_the_metric_tells_the_age_when_it_is_asked(self) -> None:
         at = 1000.0
         progress = Progress(lambda: at)
-        metrics = Metrics("tally", "tally-0", (), progress)
+        metrics = Metrics("meter", "meter-0", (), progress)
         progress.waits("batcher")
         at += 12
         told = generate_latest(metrics.registry).decode()
-        assert 'orderbus_progress_age_seconds{part="batcher",service="tally",worker="tally-0"} 12.0' in told
-        assert 'orderbus_progress_age_seconds{part="relay",service="tally",worker="tally-0"} 0.0' in told
+        assert 'orderbus_progress_age_seconds{part="batcher",service="meter",worker="meter-0"} 12.0' in told
+        assert 'orderbus_progress_age_seconds{part="relay",service="meter",worker="meter-0"} 0.0' in told
 
 
 class TestUndeliverable:
     async def test_it_is_listed_with_what_waits_behind_it_and_shown_whole(self) -> None:
-        world = World()
-        await aside(world)
-        async with edge_of(world) as client:
+        harness = Harness()
+        await aside(harness)
+        async with edge_of(harness) as client:
             listed = await (await client.get("/undeliverable", headers=STAFF)).json()
             whole = await (await client.get("/undeliverable/1", headers=STAFF)).json()
-            nobody = await client.get("/undeliverable")
+            unauthorised = await client.get("/undeliverable")
             missing = await client.get("/undeliverable/2", headers=STAFF)
         (row,) = listed["undeliverable"]
         assert (row["id"], row["topic"], row["key"], row["waiting"]) == (1, "events", "a", 2)
         assert (row["type"], row["error"]) == ("order.placed", "MessageSizeTooLargeError")
         assert whole == row | {"headers": [["ce_type", "order.placed"]], "body": "large"}
-        assert (nobody.status, missing.status) == (401, 404)
+        assert (unauthorised.status, missing.status) == (401, 404)
 
-    async def test_a_person_has_it_sent_again(self) -> None:
-        world = World()
-        await aside(world)
-        async with edge_of(world) as client:
+    async def test_staff_have_it_sent_again(self) -> None:
+        harness = Harness()
+        await aside(harness)
+        async with edge_of(harness) as client:
             answer = await client.post("/undeliverable/1/retry", headers=STAFF)
             assert await answer.json() == {"sent_again": 3}
             again = await client.post("/undeliverable/1/retry", headers=STAFF)
             assert again.status == 404
-        assert sorted(row.id for row, _ in world.store.rows(OUTBOX).values()) == [1, 2, 3, 4]
+        assert sorted(row.id for row, _ in harness.store.rows(OUTBOX).values()) == [1, 2, 3, 4]
 
-    async def test_a_person_drops_it_and_those_behind_it_go_on(self) -> None:
-        world = World()
-        await aside(world)
-        async with edge_of(world) as client:
+    async def test_staff_drop_it_and_those_behind_it_go_on(self) -> None:
+        harness = Harness()
+        await aside(harness)
+        async with edge_of(harness) as client:
             answer = await client.post("/undeliverable/1/drop", headers=STAFF)
             assert await answer.json() == {"sent_again": 2}
-        assert sorted(row.id for row, _ in world.store.rows(OUTBOX).values()) == [2, 3, 4]
-        assert not world.store.rows(UNDELIVERABLE)
+        assert sorted(row.id for row, _ in harness.store.rows(OUTBOX).values()) == [2, 3, 4]
+        assert not harness.store.rows(UNDELIVERABLE)

@@ -27,9 +27,9 @@ from shared.shell.ports.store import LONG_AGO, LeaseRequest
 from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.memory_database import OPERATIONS, OUTBOX, PARKED, TIMERS
 from shared.simulation.memory_store import MemoryStore
-from tests.unit.shell.tally import Answer, Bell, Count, Tally, Total, tallies, tally_service, totals
+from tests.unit.shell.meter import Count, Decide, FakeGateway, Meter, Total, meter_service, meters, totals
 
-EITHER = (LeaseRequest("Ring", 10, 90.0), LeaseRequest("Knock", 10, 90.0))
+EITHER = (LeaseRequest("Call", 10, 90.0), LeaseRequest("SerialCall", 10, 90.0))
 START = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)
 
 
@@ -69,24 +69,24 @@ class Sent:
 
 
 @dataclass
-class World:
+class Harness:
     store: MemoryStore = field(default_factory=lambda: MemoryStore(breathe))
     clock: HandClock = field(default_factory=HandClock)
-    bell: Bell = field(default_factory=Bell)
-    answers: dict[str, Answer] = field(default_factory=dict)
+    gateway: FakeGateway = field(default_factory=FakeGateway)
+    answers: dict[str, Decide] = field(default_factory=dict)
     numbers: int = 0
 
     def __post_init__(self) -> None:
-        self.registry = HandlerRegistry(tally_service(self.answers, self.bell))
-        self.metrics = Metrics("tally", "tally-0")
+        self.registry = HandlerRegistry(meter_service(self.answers, self.gateway))
+        self.metrics = Metrics("meter", "meter-0")
 
-    def when(self, what: str, answer: Decision[Tally] | Refused | Exception | Answer) -> None:
+    def when(self, what: str, answer: Decision[Meter] | Refused | Exception | Decide) -> None:
         """What the core answers to `Count(what=…)`."""
 
-        def given(tally: Tally, message: Count, context: Context) -> Decision[Tally] | Refused:
+        def given(meter: Meter, message: Count, context: Context) -> Decision[Meter] | Refused:
             if isinstance(answer, Exception):
                 raise answer
-            return answer(tally, message, context) if callable(answer) else answer
+            return answer(meter, message, context) if callable(answer) else answer
 
         self.answers[what] = given
 
@@ -97,14 +97,14 @@ class World:
 
     def record(self, key: str, message: object) -> Inbound:
         """A message that came by Kafka."""
-        source = RecordSource("tally.commands.v1", 0, self.numbers, b"k", (("ce_type", b"tally.count"),), b"{}")
+        source = RecordSource("meter.commands.v1", 0, self.numbers, b"k", (("ce_type", b"meter.count"),), b"{}")
         return self.message(key, message, record=source)
 
     def due(self, row: TimerRow) -> Inbound:
         message = self.registry.names.load(row.kind, row.payload)
         return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
 
-    async def batch(self, *inbounds: Inbound, worker: str = "tally-0", leases: int = 100) -> BatchResult:
+    async def batch(self, *inbounds: Inbound, worker: str = "meter-0", leases: int = 100) -> BatchResult:
         """One batch that is committed; `leases`: how many of a kind the worker takes."""
         async with self.store.begin() as tx:
             return await Batch(self.registry, worker, self.clock.now(), FixedCapacity(leases)).run(tx, inbounds)
@@ -120,7 +120,7 @@ class World:
             self.registry,
             self.store,
             self.clock,
-            "tally-0",
+            "meter-0",
             batch=batch,
             metrics=self.metrics,
             rng=random.Random(1),
@@ -132,7 +132,7 @@ class World:
             operations.deliver = batcher.put_now
         return batcher
 
-    def operations(self, worker: str = "tally-0", at_once: int = 4) -> Operations:
+    def operations(self, worker: str = "meter-0", at_once: int = 4) -> Operations:
         return Operations(
             self.registry,
             self.store,
@@ -144,7 +144,7 @@ class World:
             rng=random.Random(1),
         )
 
-    async def leased(self, worker: str = "tally-1") -> list[OperationRow]:
+    async def leased(self, worker: str = "meter-1") -> list[OperationRow]:
         """What a worker leases a second later."""
         self.later(seconds=1)
         return [*await self.store.lease_operations(worker, self.clock.at, EITHER, since=LONG_AGO)]
@@ -154,9 +154,9 @@ class World:
 
     # What is there now
 
-    def tally(self, key: str) -> Tally | None:
-        stored = self.store.states(tallies).get(key)
-        return codec.load(Tally, stored.row.data) if stored and stored.row.data else None
+    def meter(self, key: str) -> Meter | None:
+        stored = self.store.states(meters).get(key)
+        return codec.load(Meter, stored.row.data) if stored and stored.row.data else None
 
     def total(self, key: str) -> int:
         stored = self.store.states(totals).get(key)
@@ -172,7 +172,7 @@ class World:
     def timers(self) -> dict[str, TimerRow]:
         return {row.name: row for row in self.store.rows(TIMERS).values()}
 
-    def wanted(self) -> list[OperationRow]:
+    def open_operations(self) -> list[OperationRow]:
         return sorted(self.store.rows(OPERATIONS).values(), key=lambda row: row.id)
 
     def parked(self) -> list[tuple[str, str]]:

@@ -74,10 +74,10 @@ async def write(store: MemoryStore, *rows: tuple[str, str, bytes]) -> None:
 
 @asynccontextmanager
 async def relaying(
-    store: MemoryStore, broker: Sink, turnstile: AdvisoryLock | None = None, progress: Progress | None = None
+    store: MemoryStore, broker: Sink, advisory: AdvisoryLock | None = None, progress: Progress | None = None
 ) -> AsyncIterator[Relay]:
-    lock = (turnstile or AdvisoryLock()).lock("w", store)
-    relay = Relay(store, broker, lambda: lock, Metrics("tally", "w"), random.Random(1), progress, idle=0.005)
+    lock = (advisory or AdvisoryLock()).lock("w", store)
+    relay = Relay(store, broker, lambda: lock, Metrics("meter", "w"), random.Random(1), progress, idle=0.005)
     running = asyncio.create_task(relay.run())
     try:
         yield relay
@@ -100,7 +100,7 @@ async def until_in_log(broker: Broker, count: int, seconds: float = 5) -> None:
 
 
 class TestARecordThatKafkaRefuses:
-    async def test_it_is_set_aside_and_everything_else_goes_on(self) -> None:
+    async def test_it_becomes_undeliverable_and_everything_else_goes_on(self) -> None:
         store, broker = MemoryStore(), Broker(poison={b"bad"})
         await write(store, *((EVENTS, f"k{n}", b"%d" % n) for n in range(20)), (EVENTS, "poisoned", b"bad"))
         await write(store, (EVENTS, "poisoned", b"later"), (STATUS, "poisoned", b"status"), (EVENTS, "k1", b"more"))
@@ -220,8 +220,8 @@ async def test_order_per_key_holds_whatever_is_refused_missing_away_or_sent_agai
 ) -> None:
     rng, store, broker = random.Random(seed), MemoryStore(), Broker(poison={b"bad"})
     lines: dict[tuple[str, str], list[bytes]] = {}
-    turnstile = AdvisoryLock()
-    async with relaying(store, broker, turnstile) as relay:
+    advisory = AdvisoryLock()
+    async with relaying(store, broker, advisory) as relay:
         for number, (topic, key, bad) in enumerate(wanted):
             body = (b"bad%d" if bad else b"%d") % number
             lines.setdefault((topic, key), []).append(body)
@@ -273,16 +273,16 @@ class SleepySink(MemorySink):
 @pytest.mark.parametrize("sleeps_at", range(1, 7))
 async def test_a_relay_that_slept_publishes_nothing_older_last(sleeps_at: int) -> None:
     """It loses its lock while it sleeps; the next one sends newer records; then it wakes."""
-    store, turnstile = MemoryStore(), AdvisoryLock()
+    store, advisory = MemoryStore(), AdvisoryLock()
     bus = MemoryBus(lambda: datetime(2026, 1, 1, tzinfo=UTC), random.Random(1))
     sleepy = SleepySink(bus, "fence", sleeps_at)
     await write(store, *((STATUS, f"k{n}", b"1") for n in range(5)))
-    async with relaying(store, sleepy, turnstile):
-        while turnstile.holder is None:
+    async with relaying(store, sleepy, advisory):
+        while advisory.holder is None:
             await asyncio.sleep(0)
         await asyncio.sleep(0.02)
-        turnstile.broken()
-        async with relaying(store, MemorySink(bus, fence="fence"), turnstile):
+        advisory.broken()
+        async with relaying(store, MemorySink(bus, fence="fence"), advisory):
             await write(store, *((STATUS, f"k{n}", b"2") for n in range(5)))
             await until_empty(store)
             sleepy.woken.set()
