@@ -134,7 +134,7 @@ batches = st.one_of(
 
 
 class Fuzz:
-    """Sends batches to one worker, waits until it is past them, and notes what became of each record."""
+    """Sends batches to one worker, waits until it is past them, and notes the outcome of each record."""
 
     def __init__(self, shell: Shell, client: AIOKafkaClient) -> None:
         self.shell, self.client = shell, client

@@ -1,4 +1,4 @@
-"""Two workers have the same messages (a rebalance): whoever comes second must see what the first one parked."""
+"""Two workers have the same messages (a rebalance): the second one must see what the first one parked."""
 
 from __future__ import annotations
 

@@ -150,9 +150,9 @@ async def test_access_is_granted_once_per_key_and_revoked(stack: Stack) -> None:
 
 
 async def test_what_the_outside_world_knows_needs_the_token(stack: Stack) -> None:
-    async with httpx.AsyncClient(base_url=stack.outside_url) as stranger:
+    async with httpx.AsyncClient(base_url=stack.outside_url) as unauthorised:
         for path in ("/mails", "/hooks", "/access"):
-            assert (await stranger.get(path)).status_code == 401
+            assert (await unauthorised.get(path)).status_code == 401
 
 
 async def test_stripes_sandbox_answers_its_key(stack: Stack) -> None:
@@ -161,7 +161,7 @@ async def test_stripes_sandbox_answers_its_key(stack: Stack) -> None:
     assert answer.status_code == 200
 
 
-async def test_a_second_stack_runs_beside_but_not_on_the_same_data(stack: Stack, tmp_path: Path) -> None:
+async def test_a_second_stack_runs_next_to_it_but_not_on_the_same_data(stack: Stack, tmp_path: Path) -> None:
     with pytest.raises(DataInUse, match=r"Another stack .* runs on .*: use that one, stop it, or choose another"):
         await Stack(stack.data).__aenter__()
 

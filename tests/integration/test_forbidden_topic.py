@@ -49,7 +49,7 @@ async def permit(place: Place, topic: str, operation: int, permission: int) -> N
 @pytest.mark.parametrize("visible", [True, False], ids=["may be described", "may not even be described"])
 async def test_it_holds_up_itself_only(place: Place, visible: bool) -> None:
     fine, forbidden = await place.create("fine"), await place.create("forbidden")
-    await permit(place, forbidden, READ, ALLOW)  # whoever has one permission has no others
+    await permit(place, forbidden, READ, ALLOW)  # with one permission granted, all others are denied
     if visible:
         await permit(place, forbidden, DESCRIBE, ALLOW)
     async with place.relaying() as relay:

@@ -1,5 +1,5 @@
-"""What is watched is read from the tables: checkout's and payments' gauges, and calls of which nobody
-knows the outcome."""
+"""What is watched is read from the tables: checkout's and payments' gauges, and calls whose outcome is
+unknown."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_orders_that_do_not_get_on_are_counted(new_database: NewDatabase) 
     await engine.dispose()
 
 
-async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_database: NewDatabase) -> None:
+async def test_a_call_is_in_doubt_once_its_lease_is_over_or_released(new_database: NewDatabase) -> None:
     url = await new_database()
     await asyncio.to_thread(migrate, "payments", url)
     engine = create_engine(url, "test")
@@ -75,7 +75,7 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
 
     def row(number: int, *, in_doubt: bool, until: datetime | None) -> OperationRow:
         identity = derived_id(UUID(int=3), number, now)
-        worker = "payments-0" if until else "nobody"
+        worker = "payments-0" if until else "payments-9"
         return OperationRow(
             identity,
             "o-1",
@@ -105,7 +105,7 @@ async def test_a_call_is_doubtful_once_its_lease_is_over_or_given_back(new_datab
     await engine.dispose()
 
 
-async def test_money_that_is_owed_for_long_and_what_nobody_knows_are_counted(new_database: NewDatabase) -> None:
+async def test_money_that_is_owed_for_long_and_unknown_outcomes_are_counted(new_database: NewDatabase) -> None:
     url = await new_database()
     await asyncio.to_thread(migrate, "payments", url)
     engine = create_engine(url, "test")
@@ -128,13 +128,13 @@ async def test_money_that_is_owed_for_long_and_what_nobody_knows_are_counted(new
 
 
 async def test_a_database_that_is_away_is_said_to_be(new_database: NewDatabase) -> None:
-    engine = create_engine("postgresql://nobody@127.0.0.1:1/nothing", "test")
+    engine = create_engine("postgresql://user@127.0.0.1:1/nothing", "test")
     with pytest.raises(StoreUnavailable):
         await read_gauges(engine, GAUGES)
     await engine.dispose()
 
 
-async def test_how_long_somebody_has_been_the_relay_is_known(new_database: NewDatabase) -> None:
+async def test_how_long_the_relay_has_been_the_relay_is_known(new_database: NewDatabase) -> None:
     url = await new_database()
     await asyncio.to_thread(migrate, "payments", url)
     engine = create_engine(url, "test")

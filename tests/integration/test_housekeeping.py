@@ -1,4 +1,4 @@
-"""The inbox remembers an id by when it was first seen, in real partitions, and nobody waits for its housekeeping."""
+"""The inbox remembers an id by when it was first seen, in real partitions, and its housekeeping delays nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_ids_that_come_before_their_day_move_to_its_partition(store: Postg
     assert not await claim(store, early, timedelta(days=6))
 
 
-async def test_a_dump_holds_housekeeping_off_and_housekeeping_holds_nobody_up(store: PostgresStore) -> None:
+async def test_a_dump_delays_housekeeping_and_housekeeping_delays_nothing(store: PostgresStore) -> None:
     await store.housekeep(DAY, KEEP)
     async with store.engine.connect() as dump, asyncio.timeout(20):
         await dump.execute(sa.text("lock table inbox, inbox_other in access share mode"))

@@ -1,4 +1,4 @@
-"""A broker that answers nobody (SIGSTOP): a member stops in time, and one that lost its group joins it again."""
+"""A broker that does not answer (SIGSTOP): a member stops in time, and one that lost its group joins it again."""
 
 from __future__ import annotations
 

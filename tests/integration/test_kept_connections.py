@@ -44,7 +44,7 @@ async def session(connections: Connections) -> int:
 async def test_a_kept_connection_is_renewed_like_the_pools_own(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Something between us and the database may forget a connection that nobody uses for hours."""
+    """Something between us and the database may forget a connection that is not used for hours."""
     connections.engine.pool._recycle = 0
     first = await session(connections)
     await asyncio.sleep(0.01)
@@ -76,8 +76,8 @@ async def test_after_a_session_was_ended_another_one_is_used(
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
-async def test_nobody_gets_a_transaction_that_another_left_open(connections: Connections, times: int) -> None:
-    """Who is cancelled again while his transaction is rolled back leaves it where it is."""
+async def test_a_transaction_that_another_left_open_is_not_passed_on(connections: Connections, times: int) -> None:
+    """A user that is cancelled again while its transaction is rolled back leaves it as it is."""
 
     async def work() -> None:
         async with connections.driver() as driver, driver.transaction():
@@ -97,7 +97,7 @@ async def test_nobody_gets_a_transaction_that_another_left_open(connections: Con
 
 
 @pytest.mark.parametrize("transaction", [True, False])
-async def test_who_is_cancelled_takes_his_connection_with_him(connections: Connections, transaction: bool) -> None:
+async def test_a_user_that_is_cancelled_takes_its_connection_along(connections: Connections, transaction: bool) -> None:
     """What it is at by then cannot be told: later statements could become part of it, and be lost with it."""
     first = await session(connections)
 

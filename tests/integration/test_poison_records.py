@@ -1,4 +1,4 @@
-"""Records that no library of ours would write: each is accounted for, and its partition goes on."""
+"""Records that none of our libraries would write: each is accounted for, and its partition goes on."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_many_small_records_that_are_large_decompressed_are_held_a_few_at_
 
 
 async def test_what_an_open_transaction_wrote_is_nothing_to_be_read(raw: Raw) -> None:
-    """It may stay open for an hour; nobody stands still because of it."""
+    """It may stay open for an hour; nothing stands still because of it."""
     producer = AIOKafkaProducer(
         bootstrap_servers=raw.world.settings.bootstrap_servers, transactional_id=f"shop-{next(ids)}"
     )

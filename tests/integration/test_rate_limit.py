@@ -36,7 +36,7 @@ async def test_two_workers_together_keep_to_the_rate(new_database: NewDatabase) 
         await engine.dispose()
 
 
-async def test_a_turn_that_nobody_took_is_not_saved_up(new_database: NewDatabase) -> None:
+async def test_a_call_that_was_not_made_is_not_saved_up(new_database: NewDatabase) -> None:
     engine = create_engine(await new_database(), "test")
     async with engine.begin() as connection:
         for statement in TABLES_V1:

@@ -124,7 +124,7 @@ async def place(kafka_servers: str, new_database: NewDatabase) -> AsyncIterator[
     await engine.dispose()
 
 
-async def test_a_record_that_is_too_large_is_set_aside_and_can_be_sent_again(place: Place) -> None:
+async def test_a_record_that_is_too_large_is_undeliverable_and_can_be_sent_again(place: Place) -> None:
     small = await place.create("small", **{"max.message.bytes": "100000"})
     other = await place.create("other")
     async with place.relaying():

@@ -52,7 +52,7 @@ async def test_records_larger_than_a_fetch_come_whole_and_hold_nothing_up(world:
     await world.until("select key, things from boxes where things > 0 order by key", ("b-1", 1), ("b-2", 1), ("b-3", 1))
 
 
-async def test_garbage_is_set_aside_alone_and_everything_else_goes_on(world: World) -> None:
+async def test_garbage_is_parked_alone_and_everything_else_goes_on(world: World) -> None:
     await world.worker(0)
     await world.publish("s", Fill(shelf="s", count=500))
     await world.until("select data->>'things' from shelves", ("500",))

@@ -198,7 +198,7 @@ async def test_a_retried_operation_keeps_its_key_and_gives_up_in_the_end(new_toy
     assert await toy.rows("select data->>'label' from boxes") == [(f"failed after {len(toy.post.keys)}",)]
 
 
-async def test_what_became_of_a_lost_answer_is_asked_before_repeating(new_toy: NewToy) -> None:
+async def test_after_a_lost_answer_the_outcome_is_asked_for_before_repeating(new_toy: NewToy) -> None:
     toy = await new_toy(post=Post(answers=[Unknown("time-out")], found=[SendBox.Done("it was sent")]))
     await toy.says("s", Fill(shelf="s", count=5))
     await toy.says("b-1", Take(shelf="s"), Ship())
@@ -225,7 +225,7 @@ async def test_a_worker_that_starts_again_performs_at_once_what_it_had_not_begun
     await dead.says("s", Fill(shelf="s", count=5))
     await dead.says("b-1", Take(shelf="s"), Ship())
     assert await dead.rows("select leased_by, lease, attempts, in_doubt from operations") == [("toy-0", 1, 0, False)]
-    again = await new_toy(post=Post(found=[SendBox.Done("nobody asked")]))
+    again = await new_toy(post=Post(found=[SendBox.Done("not asked for")]))
     await again.until("select data->>'label' from boxes", ("box of 1",))
 
 
@@ -330,7 +330,7 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
         (paused,) = (await get("/destinations"))["paused"]
         assert (paused["destination"], paused["reason"], paused["worker"]) == ("SendBox", fault.text, "toy-0")
         state = await get("/ready")
-        assert (state["ready"], state["notes"]) == (True, ["SendBox is paused"]), "no reason for strangers to read"
+        assert (state["ready"], state["notes"]) == (True, ["SendBox is paused"]), "no reason for the public to read"
         assert (await toy.shell.store.gauge())["destinations_paused"] == 1
 
         assert (await client.get("/operations", headers={"Authorization": "Bearer x"})).status == 401

@@ -134,7 +134,7 @@ async def test_three_d_secure_sends_the_customer_to_the_bank_and_back(shop: Sand
     )
 
 
-async def test_a_stranger_cannot_open_the_banks_page(shop: Sandbox) -> None:
+async def test_an_unauthorised_caller_cannot_open_the_banks_page(shop: Sandbox) -> None:
     intent = await shop.pay("pm_card_threeDSecure2Required")
 
     async with shop.http.post(f"{shop.url}/3d_secure/{intent.id}/wrong/complete") as refused:
@@ -264,7 +264,7 @@ async def test_lists_are_newest_first_and_go_on_page_by_page(shop: Sandbox) -> N
         ({"amount": 10}, "amount", "amount_too_small"),
         ({"amount": 10**9}, "amount", "amount_too_large"),
         ({"currency": "xxx"}, "currency", None),
-        ({"payment_method": "pm_nobody"}, "payment_method", "resource_missing"),
+        ({"payment_method": "pm_missing"}, "payment_method", "resource_missing"),
         ({"colour": "red"}, "colour", "parameter_unknown"),
         ({"metadata": {"k": "x" * 501}}, "metadata[k]", None),
         ({"statement_descriptor": "SHOP"}, "statement_descriptor", None),
@@ -293,9 +293,9 @@ async def test_a_redirecting_method_needs_somewhere_to_return_to(shop: Sandbox) 
 
 
 async def test_a_wrong_key_and_an_unknown_address_are_refused_as_stripe_does(shop: Sandbox) -> None:
-    async with sdk(shop.url, key="sk_live_x") as stranger:
+    async with sdk(shop.url, key="sk_live_x") as other:
         with pytest.raises(stripe.AuthenticationError):
-            await stranger.v1.payment_intents.retrieve_async("pi_x")
+            await other.v1.payment_intents.retrieve_async("pi_x")
     with pytest.raises(stripe.InvalidRequestError) as caught:
         await shop.client.v1.payment_intents.retrieve_async("pi_x")
     assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
@@ -303,7 +303,7 @@ async def test_a_wrong_key_and_an_unknown_address_are_refused_as_stripe_does(sho
         await shop.client.v1.products.list_async()
 
 
-async def test_the_control_api_is_closed_to_strangers(shop: Sandbox) -> None:
+async def test_the_control_api_is_closed_to_unauthorised_callers(shop: Sandbox) -> None:
     async with shop.http.get(f"{shop.url}/_control/books") as refused:
         assert (refused.status, refused.content_type) == (401, "application/problem+json")
 
@@ -320,9 +320,9 @@ async def test_an_authorisation_lasts_seven_days(tmp_path: Path) -> None:
         await receiver.until(lambda: "payment_intent.canceled" in receiver.types)
 
 
-async def test_money_that_nobody_asked_for_can_be_planted(shop: Sandbox) -> None:
-    planted = await shop.control("POST", "charges", amount=4321, currency="eur", metadata={"order": "ORD-GHOST"})
+async def test_money_without_a_request_can_be_injected(shop: Sandbox) -> None:
+    injected = await shop.control("POST", "charges", amount=4321, currency="eur", metadata={"order": "ORD-GHOST"})
 
     books = await shop.control("GET", "books?order=ORD-GHOST")
 
-    assert [(it["id"], it["captured"]) for it in books["payment_intents"]] == [(planted["id"], 4321)]
+    assert [(it["id"], it["captured"]) for it in books["payment_intents"]] == [(injected["id"], 4321)]

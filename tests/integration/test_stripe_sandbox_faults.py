@@ -47,13 +47,13 @@ async def test_a_key_answers_only_to_its_own_request(shop: Sandbox) -> None:
         await shop.client.v1.refunds.create_async({"payment_intent": intent.id}, {"idempotency_key": "pay-1"})
 
 
-async def test_a_decline_is_repeated_but_a_wrong_request_may_be_mended(shop: Sandbox) -> None:
+async def test_a_decline_is_repeated_but_a_wrong_request_may_be_corrected(shop: Sandbox) -> None:
     for _ in range(2):
         with pytest.raises(stripe.CardError):
             await shop.pay("pm_card_chargeDeclined", key="declines")
     with pytest.raises(stripe.InvalidRequestError):
-        await shop.pay(key="mended", amount=1)
-    await shop.pay(key="mended")
+        await shop.pay(key="corrected", amount=1)
+    await shop.pay(key="corrected")
 
     books = await shop.control("GET", "books?order=ORD-1")
     assert [it["effects"]["declines"] for it in books["payment_intents"]] == [1, 0]

@@ -129,14 +129,14 @@ async def town() -> AsyncIterator[Town]:
 def _shell(name: str, bus: MemoryBus, exporter: InMemorySpanExporter, outside: Outside) -> Shell:
     service = declared()[name]
     service = replace(service, gateways=dict.fromkeys(service.gateways, outside), routes=None, resources=())
-    turnstile, store = AdvisoryLock(), MemoryStore(now=now)
+    advisory, store = AdvisoryLock(), MemoryStore(now=now)
     return Shell(
         service,
         f"{name}-0",
         store=store,
         source=MemorySource(bus, name, f"{name}-0", [topic.name for topic in service.consumes]),
         sink=MemorySink(bus),
-        lock=lambda: turnstile.lock(name, store),
+        lock=lambda: advisory.lock(name, store),
         clock=SystemClock(),
         rng=random.Random(1),
         poll=0.05,
@@ -243,7 +243,7 @@ async def test_a_command_by_http_joins_the_trace_of_its_order(town: Town) -> Non
     assert [told(span, "outcome") for span in (request, handled)] == ["refused", "refused"]
 
 
-async def test_no_span_names_a_person(town: Town) -> None:
+async def test_no_span_has_personal_data(town: Town) -> None:
     await buy(town)
     everything = " ".join(span.to_json() for span in town.spans.get_finished_spans())
     assert "ChargeCard" in everything

@@ -80,5 +80,5 @@ async def test_orders_live_whole(settings: Settings) -> None:
     assert await count(settings, "payments", "select count(*) from attempts where status = 'succeeded'") == 5
     assert await count(settings, "payments", "select coalesce(sum(amount), 0) from ledger_entries") == 0
     assert await count(settings, "notifications", "select count(*) from mails") == 15
-    assert await count(settings, "notifications", "select count(*) from postings") == 30
+    assert await count(settings, "notifications", "select count(*) from webhook_deliveries") == 30
     assert await count(settings, "checkout", "select count(*) from outbox_messages") == 0
