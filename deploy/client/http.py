@@ -6,7 +6,7 @@ async with ApiClient.of(settings) as edges:
 
 ClientError
 ├── Unreachable     nothing answers there
-└── Problem         the edge answered with an error, as problem+json (RFC 9457)
+└── Problem         the service answered with an error, as problem+json (RFC 9457)
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class ApiClient(Http):
 
 
 def api_url(settings: Settings, service: str) -> str:
-    """Where a service's HTTP edge is reached from here."""
+    """Where a service's HTTP API is reached from here."""
     own = settings.service(service)
     host = "127.0.0.1" if own.http_host in ("0.0.0.0", "") else own.http_host  # noqa: S104  # compared, not bound
     return own.public_url or f"http://{host}:{own.http_port}"
@@ -183,5 +183,5 @@ def api_url(settings: Settings, service: str) -> str:
 def mapping(answer: object) -> dict[str, Any]:
     """An answer that must be a JSON object."""
     if not isinstance(answer, dict):
-        raise ClientError("the answer is not a JSON object: is this an orderbus edge?")
+        raise ClientError("the answer is not a JSON object: is this an orderbus service?")
     return answer

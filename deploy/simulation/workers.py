@@ -151,7 +151,7 @@ class Worker:
         circuit = self.shell.operations.destinations.circuits.get(destination)
         return max(circuit.open_until - self.loop.time(), 0.0) if circuit and circuit.is_open else 0.0
 
-    def edge(self) -> ShellHttpApi:
+    def api(self) -> ShellHttpApi:
         assert self.shell is not None
         shell = self.shell
         no_engine: Any = None

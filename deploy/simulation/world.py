@@ -258,7 +258,7 @@ class World:
         self, service: str, message: Command | Report, key: str, actor: str, identity: str, store: str = "s"
     ) -> Accepted | Refused | None:
         def question(worker: Worker) -> Coroutine[Any, Any, Accepted | Refused]:
-            return worker.edge().submit(message, key, identity=identity, actor=actor, store=store)
+            return worker.api().submit(message, key, identity=identity, actor=actor, store=store)
 
         try:
             return await self.worker_of(service).asked(question)

@@ -56,7 +56,7 @@ class Timers:
 
     def _inbound(self, row: TimerRow) -> Inbound | None:
         try:
-            message = self.registry.names.load(row.kind, row.payload)
+            message = self.registry.internal.load(row.kind, row.payload)
             return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
         except Exception as error:
             place = (row.due, row.key, row.name)

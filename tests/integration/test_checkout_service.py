@@ -91,9 +91,9 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
+    api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
     runner = web.AppRunner(
-        application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -132,8 +132,8 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             clock=clock,
             rng=random.Random(1),
         )
-        edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
-        app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
+        app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)
         runners = [web.AppRunner(app), web.AppRunner(outside)]

@@ -149,8 +149,8 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
         clock=clock,
         rng=random.Random(1),
     )
-    edge = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
-    app = application(shell.registry, edge, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
+    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     gateway = StripeGateway(settings.stripe)
     await shell.start()
     async with listening(app, port) as url, aiohttp.ClientSession() as http:

@@ -94,7 +94,7 @@ class Toy:
     engine: AsyncEngine
     sink: Collected
     post: Post
-    edge: ShellHttpApi
+    api: ShellHttpApi
 
     async def says(self, key: str, *commands: Command) -> None:
         await self.shell.batcher.handle([Inbound(next(_ids), key, command) for command in commands])
@@ -286,14 +286,14 @@ async def test_data_that_the_database_refuses_sets_only_its_message_aside(new_to
 
 async def test_an_http_command_is_answered_the_same_when_it_is_repeated(new_toy: NewToy) -> None:
     toy = await new_toy()
-    await toy.edge.submit(Fill(shelf="s", count=5), "s", identity="k0", actor="staff")
-    first = await toy.edge.submit(Take(shelf="s"), "b-1", identity="k1", actor="staff")
-    again = await toy.edge.submit(Take(shelf="s"), "b-1", identity="k1", actor="staff")
+    await toy.api.submit(Fill(shelf="s", count=5), "s", identity="k0", actor="staff")
+    first = await toy.api.submit(Take(shelf="s"), "b-1", identity="k1", actor="staff")
+    again = await toy.api.submit(Take(shelf="s"), "b-1", identity="k1", actor="staff")
     assert isinstance(first, Accepted) and not first.duplicate
     assert isinstance(again, Accepted) and again.duplicate
     assert await toy.rows("select things from boxes") == [(1,)]
-    refused = await toy.edge.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
-    assert refused == await toy.edge.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
+    refused = await toy.api.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
+    assert refused == await toy.api.submit(Take(shelf="s", count=99), "b-1", identity="k2", actor="staff")
 
 
 async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_over_http(new_toy: NewToy) -> None:
@@ -301,7 +301,7 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
     toy = await new_toy(post=Post(answers=[fault]))
     shell = toy.shell
     ready = Readiness(notes=shell.notes)
-    app = application(shell.registry, toy.edge, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
+    app = application(shell.registry, toy.api, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
     headers = {"Authorization": "Bearer " + "t" * 20, "X-Actor": "staff:anna"}
     await toy.says("s", Fill(shelf="s", count=5))
     await toy.says("b-1", Take(shelf="s"), Ship())

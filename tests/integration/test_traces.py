@@ -231,9 +231,9 @@ async def test_a_command_by_http_joins_the_trace_of_its_order(town: Town) -> Non
     await buy(town)
     shell = town.shells["checkout"]
     nothing: Any = None
-    edge = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, nothing, shell.batcher.tracer)
+    api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, nothing, shell.batcher.tracer)
 
-    answer = await edge.submit(CancelOrder(), "o-1", identity="once", actor="staff:anna")
+    answer = await api.submit(CancelOrder(), "o-1", identity="once", actor="staff:anna")
 
     assert isinstance(answer, Refused)
     spans = town.trace(trace_of(key_context("o-1")))

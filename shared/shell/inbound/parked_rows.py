@@ -86,7 +86,7 @@ def record_of(row: ParkedRow) -> BusRecord:
 def message_of(registry: HandlerRegistry, row: ParkedRow) -> Inbound:
     """An outcome, timer or report as it was. Raises for one that this version of the service cannot read."""
     extra = orjson.loads(row.headers)
-    message = registry.names.load(row.kind, row.body or b"")
+    message = registry.internal.load(row.kind, row.body or b"")
     operation = None
     if extra["operation"]:
         kind, payload = extra["operation"]

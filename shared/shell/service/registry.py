@@ -40,7 +40,8 @@ class HandlerRegistry:
         for core in service.cores:
             self._add(core)
         internal = [kind for kind in self._handlers if issubclass(kind, INTERNAL)]
-        self.names = TypeRegistry(internal)
+        self.internal = TypeRegistry(internal)
+        """Messages that are stored and come back: outcomes, timers, reports."""
         self.operations = TypeRegistry(service.gateways)
         self._check_outcomes()
         check_topics(service, {kind for kind in self._handlers if issubclass(kind, Message)})

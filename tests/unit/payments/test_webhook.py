@@ -1,4 +1,4 @@
-"""Stripe's callbacks at the HTTP edge: only with a valid signature, only about our orders."""
+"""Stripe's callbacks over HTTP: only with a valid signature, only about our orders."""
 
 from __future__ import annotations
 

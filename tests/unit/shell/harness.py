@@ -101,7 +101,7 @@ class Harness:
         return self.message(key, message, record=source)
 
     def due(self, row: TimerRow) -> Inbound:
-        message = self.registry.names.load(row.kind, row.payload)
+        message = self.registry.internal.load(row.kind, row.payload)
         return Inbound(row.id, row.key, message, Meta.load(row.meta), timer=row, occurred=row.occurred)
 
     async def batch(self, *inbounds: Inbound, worker: str = "meter-0", leases: int = 100) -> BatchResult:

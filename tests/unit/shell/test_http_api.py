@@ -26,10 +26,10 @@ STAFF = {"Authorization": f"Bearer {TOKEN}"}
 @asynccontextmanager
 async def edge_of(harness: Harness, ready: Readiness | None = None) -> AsyncIterator[TestClient[Any, Any]]:
     batcher, no_engine = harness.batcher(), None
-    edge = ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
+    api = ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
     parking = Parking(harness.registry, harness.store, batcher, harness.clock)
     operations = harness.operations()
-    app = application(harness.registry, edge, parking, operations, harness.metrics, TOKEN, ready or Readiness())
+    app = application(harness.registry, api, parking, operations, harness.metrics, TOKEN, ready or Readiness())
     async with TestClient(TestServer(app)) as client:
         yield client
 
