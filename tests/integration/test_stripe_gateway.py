@@ -331,7 +331,7 @@ async def test_a_refund_of_unknown_outcome_is_made_once(
     again = await gateway.perform(request, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
     refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
-    assert refunds == [Movement(again.result.reference, -1999, "USD", "o-1")]
+    assert refunds == [Movement(again.result.reference, -1999, "USD", "o-1", refund="r-1")]
 
 
 async def test_checking_an_unknown_charge_and_refund(gateway: StripeGateway) -> None:
