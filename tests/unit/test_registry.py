@@ -61,13 +61,10 @@ def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.Monk
     assert lines.keys() == {
         f"{PREFIX}{name}"
         for name in (
-            "CHECKOUT__DATABASE_URL",
-            "PAYMENTS__DATABASE_URL",
+            *(f"{service.upper()}__DATABASE_URL" for service in SERVICES),
             "STRIPE__API_KEY",
             "STRIPE__WEBHOOK_SECRET",
-            "FULFILLMENT__DATABASE_URL",
             "FULFILLMENT__LINK_SECRET",
-            "NOTIFICATIONS__DATABASE_URL",
             "NOTIFICATIONS__POOL",
             "SMTP__PROT",
         )
