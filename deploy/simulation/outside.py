@@ -289,6 +289,24 @@ class Links(Outside):
         return SignDownload.Done(f"https://files.example/{operation.order}/{operation.item}")
 
 
+class OtherSystem(Outside):
+    """Systems without a class of their own here: they carry out whatever they are asked."""
+
+    name = "other"
+
+    def do(self, operation: Operation, key: str) -> Reply:
+        return done(type(operation))
+
+
+def done(kind: type[Operation]) -> Outcome:
+    """Raises LookupError where the simulation would have to know more than that it was done."""
+    try:
+        outcome: Outcome = getattr(kind, "Done")()  # noqa: B009  # every operation declares its own
+    except TypeError:
+        raise LookupError(f"the simulation needs an outside system that performs {kind.__qualname__}") from None
+    return outcome
+
+
 class StoredLogs:
     """Which orders lost something, by notifications' own rows."""
 

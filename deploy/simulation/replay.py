@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from deploy.simulation.rest import at_rest, look
 from deploy.simulation.world import World
 
 
@@ -18,8 +19,8 @@ async def replay(world: World) -> list[str]:
         for member in group.members.values():
             member.seek_back()
     await asyncio.sleep(1.0)
-    while not world.at_rest():
-        await world.look()
+    while not at_rest(world):
+        await look(world)
     after = _everything(world)
     return [name for name in before if before[name] != after[name]]
 

@@ -14,8 +14,9 @@ import structlog
 
 from deploy.simulation.checks import broken
 from deploy.simulation.fault_profile import LEVELS
+from deploy.simulation.rest import NotAtRest
 from deploy.simulation.trial import Trial
-from deploy.simulation.world import NotAtRest, World
+from deploy.simulation.world import World
 from shared.simulation.loop import Deadlock, Endless, SeededLoop, run
 
 MOST_STEPS = 20_000

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
@@ -141,7 +142,7 @@ class Shop:
                 ),
                 STORE,
             )
-        while self.world.unrest():
+        while unrest(self.world):
             await asyncio.sleep(0.05)
 
     def _add_codes(self, batch: str, count: int) -> None:
@@ -303,7 +304,7 @@ class Shop:
     async def _quiet(self) -> None:
         """Till nothing goes on but what is far away."""
         await asyncio.sleep(3.0)
-        while self.world.unrest():
+        while unrest(self.world):
             await asyncio.sleep(0.25)
 
     def _waits(self, key: str) -> bool:

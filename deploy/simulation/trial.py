@@ -8,6 +8,7 @@ from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.outages import Outages
 from deploy.simulation.poison import Poison
 from deploy.simulation.replay import replay
+from deploy.simulation.rest import at_rest, look
 from deploy.simulation.restore import Restore
 from deploy.simulation.shop import Shop
 from deploy.simulation.staff import Staff
@@ -36,8 +37,8 @@ class Trial:
         world = self.world
         await world.start()
         acting = asyncio.create_task(self._act())
-        while not acting.done() or not world.at_rest() or self.staff.see_to_parked() or self.shop.last_look():
-            await world.look()
+        while not acting.done() or not at_rest(world) or self.staff.see_to_parked() or self.shop.last_look():
+            await look(world)
         acting.result()
         if world.seed % REPLAY_EVERY == 0:
             self.poison.clear_away()

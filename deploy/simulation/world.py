@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import zlib
 from collections.abc import Callable, Coroutine
@@ -17,7 +16,17 @@ import orjson
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
-from deploy.simulation.outside import CodePools, CoursePlatform, Links, MailServer, Outside, Receivers, StoredLogs
+from deploy.simulation.outside import (
+    CodePools,
+    CoursePlatform,
+    Links,
+    MailServer,
+    OtherSystem,
+    Outside,
+    Receivers,
+    StoredLogs,
+    done,
+)
 from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
@@ -42,35 +51,18 @@ from shared.shell.service import Service
 from shared.shell.service.registry import HandlerRegistry
 from shared.simulation.bus import MemoryBus, Position
 from shared.simulation.loop import SeededLoop
-from shared.simulation.memory_database import DESTINATIONS, INBOX, OPERATIONS, OUTBOX, PARKED, TIMERS
+from shared.simulation.memory_database import INBOX, OPERATIONS, PARKED
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
 
 T = TypeVar("T")
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
-HORIZON = 60 * 86400.0
-"""Seconds after which a run that has not come to rest is broken off."""
-LOOK = 0.25
-"""Seconds between two looks whether everything is at rest."""
 UNREADABLE = "unreadable-"
 """What the keys of unreadable timers, operations and outgoing records begin with."""
 
 
-def with_outside(service: Service, outside: dict[type[Operation], Gateway]) -> Service:
-    """The same service in front of simulated systems."""
-    missing = [kind.__qualname__ for kind in service.gateways if kind not in outside]
-    if missing:
-        raise LookupError(f"the simulation has no outside for {', '.join(missing)} of {service.name}")
-    gateways = {kind: outside[kind] for kind in service.gateways}
-    return replace(service, gateways=gateways, routes=None, resources=())
-
-
 def _text(value: bytes | None) -> str:
     return ascii((value or b"").decode("utf-8", "replace")).strip("'")
-
-
-class NotAtRest(Exception):
-    """Something goes on for ever, or waits for something that never comes."""
 
 
 class World:
@@ -89,7 +81,8 @@ class World:
         """Where on the bus records are that were not sent in earnest."""
         self.accepted: list[tuple[datetime, str, Command, str, str, str]] = []
         """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self.tasks: dict[asyncio.Task[None], None] = {}
+        """What must end before the world is at rest."""
         self._waiters: dict[str, list[asyncio.Event]] = {}
         self._used: dict[str, list[UUID]] = {}
         """Ids of published messages, by topic."""
@@ -99,9 +92,7 @@ class World:
         self._ids, self.asking = self.rng_of("ids"), self.rng_of("asking")
         self._build_outside()
         self.watch = Watch(self.profile, self.history, self.rng_of("watch"))
-        self._services = {
-            name: self.watch.over(with_outside(service, self._outside)) for name, service in declared().items()
-        }
+        self._services = {name: self.watch.over(self._with_outside(service)) for name, service in declared().items()}
         self.registries = {name: HandlerRegistry(service) for name, service in self._services.items()}
         rng = self.rng_of("workers")
         self.workers = [
@@ -133,7 +124,11 @@ class World:
         self.links = Links(profile, history, self.rng_of("links"))
         self.mails = MailServer(profile, history, self.rng_of("mails"))
         self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)
-        self.systems = (self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers)
+        self.others = OtherSystem(profile, history, self.rng_of("others"))
+        self.systems = (
+            *(self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers),
+            self.others,
+        )
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
             paying.CancelCharge: self.stripe,
@@ -150,6 +145,14 @@ class World:
             PostWebhook: self.receivers,
             FindLost: LostMessages(StoredLogs(self.stores["notifications"])),
         }
+
+    def _with_outside(self, service: Service) -> Service:
+        """The same service in front of simulated systems. Raises LookupError where one has to be written."""
+        for kind in service.gateways.keys() - self._outside.keys():
+            done(kind)
+            self._outside[kind] = self.others
+        gateways = {kind: self._outside[kind] for kind in service.gateways}
+        return replace(service, gateways=gateways, routes=None, resources=())
 
     def service(self, name: str) -> Service:
         return self._services[name]
@@ -275,8 +278,8 @@ class World:
 
     def keep(self, task: asyncio.Task[None]) -> None:
         """The world is not at rest before this ends."""
-        self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        self.tasks[task] = None
+        task.add_done_callback(lambda done: self.tasks.pop(done, None))
 
     def _endpoint(self, store: str, endpoint: str) -> Endpoint | None:
         """As the gateway reads it: from notifications' own database."""
@@ -306,84 +309,5 @@ class World:
             self._waiters.setdefault(key, []).append(waiter)
             await waiter.wait()
 
-    # Running
-
     async def start(self) -> None:
         await asyncio.gather(*(worker.start() for worker in self.workers))
-
-    async def look(self) -> None:
-        await asyncio.sleep(LOOK)
-        self._supervise()
-        if self.loop.time() > HORIZON:
-            raise NotAtRest(f"after {HORIZON / 86400:g} days: {self.unrest()}")
-        if not self.unrest():
-            self._skip()
-
-    def _supervise(self) -> None:
-        for worker in self.workers:
-            if worker.troubles:
-                self.troubles += worker.troubles
-                worker.troubles = []
-
-    def unrest(self) -> str:
-        """What goes on at this moment; empty when all wait: for a time, for people, or for a worker that is down."""
-        listening: set[str] = set()
-        for worker in self.workers:
-            if not worker.silent():
-                listening.add(worker.service.name)
-                if not worker.idle():
-                    return f"{worker.name} is at work"
-        for name in listening:
-            holder = self.relay_locks[name].holder
-            stuck = holder is not None and self.loop.is_frozen(holder.owner)
-            if self.stores[name].rows(OUTBOX) and not stuck:
-                return f"{len(self.stores[name].rows(OUTBOX))} records are in the outbox of {name}"
-        return "something is due" if self._next() <= self.loop.time() + LOOK else ""
-
-    def at_rest(self) -> bool:
-        """Nothing goes on, and no timer, operation or callback will ever come."""
-        if self.unrest() or self.stripe.callbacks or self._tasks:
-            return False
-        outboxes = any(store.rows(OUTBOX) for store in self.stores.values())
-        calls = any(system.waking for system in self.systems)
-        return not outboxes and not calls and self._due() is None and all(worker.idle() for worker in self.workers)
-
-    def _due(self) -> float | None:
-        """In how many seconds the first waiting operation or timer is due; a lease's end counts for a leased one."""
-        found: list[datetime] = []
-        for name, store in self.stores.items():
-            serial: set[str] = set()
-            for _, row in sorted(store.rows(OPERATIONS).items()):
-                if row.key.startswith(UNREADABLE):
-                    continue
-                if not (row.serial and row.key in serial):  # one behind another waits for that
-                    found.append(row.leased_until or self._callable(name, row))
-                if row.serial:
-                    serial.add(row.key)
-            found += [row.due for row in store.rows(TIMERS).values() if not row.key.startswith(UNREADABLE)]
-        return (min(found) - self.now()).total_seconds() if found else None
-
-    def _callable(self, service: str, row: OperationRow) -> datetime:
-        """When an operation may be called: not before its destination's next probe, where that is paused or does not
-        answer."""
-        pause = self.stores[service].rows(DESTINATIONS).get(row.destination)
-        mine = [worker for worker in self.workers if worker.service.name == service]
-        silent = min((worker.waits_for(row.destination) for worker in mine if not worker.silent()), default=0.0)
-        when: datetime = max(row.due, self.now() + timedelta(seconds=silent) if silent else row.due)
-        if pause:
-            when = max(when, pause.probe_at)
-        return min(when, row.expires) if row.expires else when
-
-    def _next(self) -> float:
-        """When something happens next, by the loop's time: a timer, an outside system, a customer, staff, a fault."""
-        due = self._due()
-        times = [] if due is None else [self.loop.time() + due]
-        times += [when for system in self.systems for when in system.waking.values()]
-        times += [when for when in self.loop.timers_of("") if when > self.loop.time() + LOOK]
-        return min(times, default=math.inf)
-
-    def _skip(self) -> None:
-        """Nothing goes on: let the time pass until something does."""
-        wait = self._next() - self.loop.time()
-        if LOOK < wait < math.inf:
-            self.loop.skip(wait)
