@@ -30,7 +30,7 @@ from services.payments.settings import PaymentsSettings
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
 from shared.core import Message, derived_id
-from shared.settings import KafkaSettings, ServiceSettings
+from shared.settings import ServiceSettings, example_settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
 from shared.shell.inbound.message import Inbound
@@ -121,14 +121,11 @@ class Running:
 
 
 def settings_for(database: str, stripe_url: str) -> PaymentsSettings:
-    return PaymentsSettings(
-        kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"),
-        api_token=SecretStr(TOKEN),
-        payments=ServiceSettings(database_url=database),
-        stripe=StripeSettings(
-            api_key=SecretStr(KEY), api_base=stripe_url, webhook_secret=SecretStr(SECRET), requests_per_second=500
-        ),
+    stripe = StripeSettings(
+        api_key=SecretStr(KEY), api_base=stripe_url, webhook_secret=SecretStr(SECRET), requests_per_second=500
     )
+    own = {"api_token": SecretStr(TOKEN), "payments": ServiceSettings(database_url=database), "stripe": stripe}
+    return example_settings(PaymentsSettings).model_copy(update=own)
 
 
 @contextlib.asynccontextmanager
