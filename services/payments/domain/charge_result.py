@@ -1,6 +1,6 @@
 """How charges end: the provider's answers and callbacks.
 
-An answer and a callback report the same result by two ways, in either order; both go through `apply_charge_result`.
+An answer and a callback report the same result in two ways, in either order; both go through `apply_charge_result`.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def settle_attempt(change: PaymentChange, attempt: ChargeAttempt, result: Charge
 
 def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> ChargeAttempt:
     """Compare a manual settlement with the provider's result. Where they differ, the settlement is undone, and the
-    attempt open again for the result."""
+    attempt is open again for the result."""
     settled = attempt.status
     if settled is AttemptStatus.CAPTURED:
         if result.status == "succeeded":

@@ -38,7 +38,7 @@ class LedgerEntry(Record):
 
 
 class AttemptRecord(Record):
-    """An attempt after one of its changes."""
+    """An attempt after a change of its status."""
 
     key: str
     id: UUID
@@ -56,7 +56,7 @@ class AttemptRecord(Record):
 
 
 class RefundRecord(Record):
-    """A refund after one of its changes."""
+    """A refund after a change of its status."""
 
     key: str
     id: UUID

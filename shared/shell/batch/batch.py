@@ -1,6 +1,6 @@
 """One batch: claim, load, decide, write. The middle of the shell; everything in it is one transaction.
 
-`Batch.run` does steps 1 to 4. Its caller commits, which is step 5; only then is anything told to the outside.
+`Batch.run` does steps 1 to 4. Its caller commits, which is step 5; only then is anything reported to the outside.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Cause:
 
     @property
     def occurred(self) -> datetime | None:
-        """When it became true, at the latest; None where that is unknown."""
+        """The latest time at which it can have happened; None where that is unknown."""
         return min(self.inbound.occurred, self.at) if self.inbound.occurred else None
 
 

@@ -124,8 +124,8 @@ class Inbound:
     """See `content_of`; 0: its repetitions are compared elsewhere, or not compared."""
     source: str = ""
     occurred: datetime | None = None
-    """When it became true, at the latest; None where that is unknown. If this is not the first time that it is decided,
-    the outside may have been called for it at any time since then."""
+    """The latest time at which it can have happened; None where that is unknown. If this is not the first time that it
+    is decided, the outside may have been called for it at any time since then."""
 
     @property
     def identity(self) -> UUID:

@@ -70,7 +70,7 @@ class Attempts:
         return step
 
     def lapsed(self, row: OperationRow, operation: Operation) -> bool:
-        """Whether the lease could end before the call does: then another worker may have the operation by then."""
+        """Whether the lease could end before the call does: by then, another worker may have the operation."""
         ends = row.leased_until
         return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.timeout)
 

@@ -104,7 +104,7 @@ class Operations:
         return 0 if self._stopping else max(0, self._at_once - self._held[kind])
 
     def _has_room(self, kind: str) -> bool:
-        """Not for every place that becomes free: a statement should bring many rows."""
+        """Whether several places are free: they are waited for, so that one statement leases many rows."""
         return self.lease_budget(kind) >= max(1, self._budgets[kind].leases // 4)
 
     # Starting and stopping
@@ -191,7 +191,7 @@ class Operations:
     # Leasing
 
     async def lease(self) -> bool:
-        """Lease what is due and perform it. Returns whether more may be due that there is room for."""
+        """Lease what is due and perform it. Returns whether more may be due and there is room for it."""
         requests = [self._request(kind) for kind in self.kinds if self._has_room(kind)]
         self._short = {kind for kind in self.kinds if not self._has_room(kind)}
         if not requests or self._stopping:
@@ -250,7 +250,8 @@ class Operations:
     # Performing
 
     async def _perform(self, row: OperationRow, operation: Operation, *, probe: bool) -> None:
-        """Wait for a free place, attempt it, and deliver the outcome or release the row. Here a lease ends."""
+        """Wait for a free place, attempt it, and deliver the outcome or release the row. The lease ends when the row is
+        released, or with the batch that takes the outcome."""
         try:
             async with self._places[row.kind]:
                 if self._queued.pop(id(row), None) is None:
@@ -278,8 +279,8 @@ class Operations:
         return self.destinations.held(row.destination)
 
     async def _postpone(self, row: OperationRow) -> None:
-        """Release a row: once in any case, since its lease may have ended without another worker taking it, and again
-        and again as long as the lease lasts."""
+        """Release a row. Try at least once, even after the lease has ended: no other worker may have taken the row. While
+        the lease lasts, keep trying."""
         while True:
             try:
                 await self._released.add(row)

@@ -59,7 +59,7 @@ BEHIND = Sql("""
     select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
 """)
 # Queues are full of rows that have just died, and their statistics are of another moment. Rows are therefore named as
-# arrays of ids, which the planner can only look up: a join with the values it may also do by walking through the table.
+# arrays of ids, which the planner can only look up: it may execute a join with the values by scanning the table.
 FINISH = Sql("""
     delete from operations
     where id = any(cast(:ids as uuid[])) and leased_by = :worker and lease = :lease returning id
@@ -178,7 +178,7 @@ POSTPONE = Sql("""
     where o.id = any(cast(:ids as uuid[])) and o.id = u.id and o.leased_by = u.worker and o.lease = u.lease
 """)
 RELAY_LOCK = 0x6F627573  # "obus"
-# A relay in trouble gives its session up, so a session of some age is that of one that works.
+# A relay in trouble closes its session, so an old session belongs to a working relay.
 GAUGE = Sql("""
     select (select count(*) from outbox) as outbox,
         coalesce((select extract(epoch from clock_timestamp() - min(created_at)) from outbox), 0) as outbox_age_seconds,

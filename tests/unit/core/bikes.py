@@ -125,7 +125,7 @@ def own_bike(message: object, key: str, rental: Rental) -> list[Ref[Bike]]:
 @rentals.begins(RequestBike, locks=lambda request, key, rental: [Ref(Bike, request.bike)])
 def requested(rental: Rental | None, request: RequestBike, context: Context) -> Decision[Rental] | Refused:
     if rental is not None:
-        return Refused("already_requested", "This rental exists already. Check its status instead.")
+        return Refused("already_requested", "This rental already exists. Check its status instead.")
     change = RentalChange(Rental(Status.REQUESTED, request.bike), context)
     bike = change.other(Bike, request.bike) or Bike()
     if bike.rented:
