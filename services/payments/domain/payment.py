@@ -1,13 +1,7 @@
 """The payment of one order: its charge attempts, its refunds, and the resulting sums.
 
-    an attempt                                             a refund
-    charging ──► captured                                  pending ──► done ──► failed   (the bank sent it back)
-       │  │  └─► declined                                     │  └───► failed
-       │  └────► action_required ──► captured | declined      └──────► unresolved ──► done | failed
-       │                 └──► cancelling ──► cancelled | captured
-       └───────► unresolved ──► captured | declined | cancelled
-
-A capture is a fact whenever it is reported, also of an attempt that was thought declined or cancelled.
+The README draws the statuses of both. A capture is a fact whenever it is reported, also of an attempt that was thought
+declined or cancelled.
 """
 
 from __future__ import annotations

@@ -279,8 +279,8 @@ class Operations:
         return self.destinations.held(row.destination)
 
     async def _postpone(self, row: OperationRow) -> None:
-        """Release a row. Try at least once, even after the lease has ended: no other worker may have taken the row. While
-        the lease lasts, keep trying."""
+        """Release a row. Try at least once, even after the lease has ended: no other worker may have taken the row.
+        While the lease lasts, keep trying."""
         while True:
             try:
                 await self._released.add(row)

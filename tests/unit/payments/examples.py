@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+from services.payments import storage
 from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
-from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
+from services.payments.domain.ledger import PROVIDER_BALANCE, AttemptRecord, LedgerEntry, RefundRecord
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
@@ -27,6 +30,10 @@ from shared.contracts.values import Card, OrderItem
 from shared.core import Event, Scenario
 from shared.core.checks import Step
 
+README = Path(storage.__file__).with_name("README.md").read_text(encoding="utf-8")
+ATTEMPTS, REFUNDS = (
+    set(re.findall(r"^    (\w+) --> (\w+)", diagram, re.MULTILINE)) for diagram in README.split("```mermaid")[1:]
+)
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
 
@@ -146,4 +153,23 @@ def _check(step: Step) -> None:
             transactions[entry.transaction] += entry.amount
             balance += entry.amount if entry.account == PROVIDER_BALANCE else 0
     assert not any(transactions.values())
+    assert undrawn(step) == []
     assert balance == after.captured - after.refunded
+
+
+def undrawn(step: Step) -> list[tuple[str, str]]:
+    """Changes of status that the README does not draw."""
+    payment: Payment | None = step.before
+    statuses: dict[int | str, str] = {}
+    if payment:
+        statuses |= {attempt.number: attempt.status for attempt in payment.attempts}
+        statuses |= {refund.id: refund.status for refund in payment.refunds}
+    found = []
+    for record in step.decision.records:
+        if isinstance(record, AttemptRecord | RefundRecord):
+            drawn, id = (ATTEMPTS, record.attempt) if isinstance(record, AttemptRecord) else (REFUNDS, record.refund)
+            change = statuses.get(id), record.status
+            if change[0] and change not in drawn:
+                found.append(change)
+            statuses[id] = record.status
+    return found
