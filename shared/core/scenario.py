@@ -1,6 +1,6 @@
 """Drives cores in a test, without a shell: messages go in, and their effects are kept.
 
-    rental = Scenario(rentals, bikes).given(BikeRequested(bike="b1", deposit=usd(50)))
+    rental = Scenario(rentals, bikes).given(RequestBike(bike="b1"))
     rental.answer(HoldDeposit, HoldDeposit.Done(hold="pi_1"))
     assert rental.published == [BikeReserved(bike="b1", until=rental.at + RESERVATION)]
 

@@ -1,10 +1,9 @@
-"""Stores, SKUs, numbers, and what follows from the table of transitions."""
+"""Stores, SKUs, numbers, and the columns of a row."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,18 +12,13 @@ from hypothesis import strategies as st
 from services.checkout import storage
 from services.checkout.domain import CORES
 from services.checkout.domain.numbers import order_number
-from services.checkout.domain.order import IllegalTransition, Order, moved
 from services.checkout.domain.sku import skus
-from services.checkout.domain.status import CLOSED, TRANSITIONS
 from services.checkout.domain.store import stores
 from services.checkout.queries import read_cursor, write_cursor
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
 from shared.contracts.checkout import DefineSku
-from shared.contracts.values import UNFINISHED, UNPAID, VOID, OrderStatus
 from shared.core import MESSAGES, Scenario
 from tests.unit.checkout.examples import START, paid_order, placed_order, sku, store
-
-README = Path(storage.__file__).with_name("README.md")
 
 
 def test_a_store_and_a_sku_are_stored() -> None:
@@ -55,33 +49,6 @@ def test_an_order_number_is_a_hash_of_the_order_id(order: str) -> None:
 def test_order_numbers_differ_and_never_change() -> None:
     assert len({order_number(f"o-{i}") for i in range(10_000)}) == 10_000
     assert order_number("o-1") == "ORD-SL0W3ZEIYV"
-
-
-def test_only_the_table_of_transitions_is_followed() -> None:
-    order = placed_order().state
-    for status in OrderStatus:
-        start = Order(order.number, order.store, "USD", order.grace, START, START, status=status)
-        for target in OrderStatus:
-            if target in TRANSITIONS[status]:
-                assert moved(start, target, START).status is target
-            else:
-                with pytest.raises(IllegalTransition):
-                    moved(start, target, START)
-
-
-def test_the_sets_of_statuses_follow_from_the_transitions() -> None:
-    assert {status for status in OrderStatus if leads_to(status, OrderStatus.PENDING_PAYMENT)} == UNPAID
-    assert {status for status in OrderStatus if OrderStatus.COMPLETED in TRANSITIONS[status]} == UNFINISHED
-    assert {target for status in UNPAID for target in TRANSITIONS[status]} & CLOSED == VOID
-
-
-def leads_to(status: OrderStatus, target: OrderStatus) -> bool:
-    return status is target or any(leads_to(following, target) for following in TRANSITIONS[status] - UNFINISHED)
-
-
-def test_the_readme_draws_the_transitions() -> None:
-    drawn = re.findall(r"^ +(\w+) --> (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(drawn) == sorted((status, target) for status in TRANSITIONS for target in TRANSITIONS[status])
 
 
 def test_a_row_has_a_value_for_each_of_its_columns() -> None:

@@ -168,8 +168,8 @@ def undrawn(step: Step) -> list[tuple[str, str]]:
     for record in step.decision.records:
         if isinstance(record, AttemptRecord | RefundRecord):
             drawn, id = (ATTEMPTS, record.attempt) if isinstance(record, AttemptRecord) else (REFUNDS, record.refund)
-            change = statuses.get(id), record.status
-            if change[0] and change not in drawn:
-                found.append(change)
+            before, after = statuses.get(id), record.status
+            if before and (before, after) not in drawn:
+                found.append((before, after))
             statuses[id] = record.status
     return found
