@@ -30,6 +30,6 @@ class NoCapacity:
 
 
 def lease_seconds(operation: Operation | type[Operation]) -> float:
-    """Long enough to wait for a free place, look at the provider's books, and call. The lease of a dead worker ends
+    """Long enough to wait for a free place, look at the provider's records, and call. The lease of a dead worker ends
     when that worker starts again, or else after this time."""
     return operation.timeout * 2 + 30

@@ -4,10 +4,10 @@
               └──► Find ─────► after_find ─────► Ended | Waits | Perform
 
 - Only calls that were begun count. `NotTried` and `OperatorFault` change neither the count nor whether it is in doubt.
-- An operation is in doubt after `Unknown`, and after its worker died. Only the provider's books (`find`) end that.
+- An operation is in doubt after `Unknown`, and after its worker died. Only the provider's records (`find`) end that.
 - What is safe to repeat is performed again under its key, as long as that lives; anything else in doubt is looked for.
 - Nothing is given up before its deadline, nor without an answer at or after it; in doubt, not without a look into the
-  books either. `Failed` is said only where nothing was carried out for certain; otherwise it is `Unresolved`.
+  records either. `Failed` is said only where nothing was carried out for certain; otherwise it is `Unresolved`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Perform:
 @fast
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Ask the outside's books. `last`: what they say ends the operation."""
+    """Ask the outside's records. `last`: what they say ends the operation."""
 
     row: OperationRow
     last: bool = False
@@ -156,7 +156,7 @@ def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
 
 
 def _books_are_closed(row: OperationRow, operation: Operation, now: datetime) -> bool:
-    """Whether the deadline is over, and the time after it in which books that do not answer are asked again."""
+    """Whether the deadline is over, and the time after it in which records that do not answer are asked again."""
     until = operation.books_asked_until(row.requested_at)
     return until is not None and now >= until
 

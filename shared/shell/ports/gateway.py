@@ -16,7 +16,7 @@ class Gateway(Protocol):
     async def perform(self, operation: Any, key: str) -> Outcome | NoOutcome: ...
 
     async def find(self, operation: Any, key: str) -> Outcome | NotDone | NoOutcome:
-        """The outcome of an earlier attempt whose answer never arrived, by the provider's own books. `NotDone` only
+        """The outcome of an earlier attempt whose answer never arrived, by the provider's own records. `NotDone` only
         where they say so for certain; then the operation is no longer in doubt. Where they cannot be asked: `Unknown`.
         Not called for operations that are safe to repeat, as long as their key lives."""
         ...

@@ -3,8 +3,8 @@
 `errors.py` says whose fault an error is: the network's, ours, or this order's.
 
 Idempotency: a charge's key is its order and attempt, a refund's its id, so a repeated call within a day is safe and
-gets the first answer. Older ones are looked up in Stripe's books first. Two of Stripe's answers do not say what was
-done: an old server error that is replayed, and a key that was used with other parameters. Then the books are searched
+gets the first answer. Older ones are looked up in Stripe's records first. Two of Stripe's answers do not say what was
+done: an old server error that is replayed, and a key that was used with other parameters. Then the records are searched
 as well, and only if nothing is there, the call is made under a key derived from the first.
 """
 
@@ -95,8 +95,8 @@ class StripeGateway(StripeApi):
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
 
     async def find(self, operation: Operation, key: str) -> Outcome | NotDone | NoOutcome:
-        """By Stripe's books: a charge by order and attempt among all made since it was requested, a refund among those
-        of its intent. All else can simply be done again."""
+        """By Stripe's records: a charge by order and attempt among all made since it was requested, a refund among
+        those of its intent. All else can simply be done again."""
         match operation:
             case ChargeCard():
                 return await self._guarded(_still_unknown, lambda: self._charge_on_record(operation))
@@ -245,7 +245,7 @@ class StripeGateway(StripeApi):
 
 
 async def _looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Outcome | NotDone | NotTried:
-    """What the books show before a call. Where they cannot be read, no call is made."""
+    """What the records show before a call. Where they cannot be read, no call is made."""
     try:
         return await look_up()
     except stripe.StripeError as error:
@@ -257,7 +257,7 @@ async def _looked_up(look_up: Callable[[], Awaitable[Outcome | NotDone]]) -> Out
 
 
 async def _found(look_up: Callable[[], Awaitable[Json | None]], cause: stripe.StripeError) -> Json | None:
-    """What the books show; when they cannot be read, the outcome stays unknown because of `cause`."""
+    """What the records show; when they cannot be read, the outcome stays unknown because of `cause`."""
     try:
         return await look_up()
     except (stripe.StripeError, NoTurnError):
