@@ -19,7 +19,7 @@ async def test_a_platform_that_is_down_and_then_rejects_leaves_a_word_on_what_to
     assert (failed["payment_status"], failed["fulfilment_status"]) == ("paid", "failed")
     trouble = (await world.edges.order(order.id))["items"][0]["trouble"]
     assert "422" in trouble
-    assert "look there for the reason, then retry" in trouble
+    assert "Find the reason there, then retry the order" in trouble
 
     await world.outside.clear_fault("hooks/rowing")
     await world.retries(order)
