@@ -1,4 +1,4 @@
-"""What fulfillment is made of: what it consumes and emits, its tables, its gateways. The only place that wires."""
+"""Fulfillment, put together: what it consumes and emits, its tables, its gateways."""
 
 from __future__ import annotations
 

@@ -98,11 +98,11 @@ def _complete(stream: StreamFacts, busy: bool) -> Iterator[str]:
     if stream.twice:
         yield f"{who}: {_some(stream.twice)} given to two of them"
     if stream.counted is None:
-        yield f"{who} are on the topic, but there is no row that made them"
+        yield f"{who} are on the topic, but no row has published them"
         return
     beyond = [sequence for sequence in seen if sequence > stream.counted]
     if beyond and not busy:
-        yield f"{who}: {_some(beyond)} on the topic, but the row made only {stream.counted}"
+        yield f"{who}: {_some(beyond)} on the topic, but the row has published only {stream.counted}"
     first = min(seen, default=stream.counted + 1) if stream.head_may_be_cut else 1
     last = max(seen, default=0) if busy else stream.counted - stream.waiting
     missing = sorted(set(range(first, last + 1)) - set(seen))
@@ -146,7 +146,7 @@ def everybody_told(evidence: Evidence) -> Iterator[str]:
     """7. Notifications knows every placed order. Its own rules say which mails and webhooks each must have."""
     for order in evidence.orders.values():
         if order.placed and order.key not in evidence.notified and order.key not in evidence.busy:
-            yield f"order {order.number}: notifications knows nothing of it"
+            yield f"order {order.number}: notifications does not know it"
 
 
 def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
@@ -176,7 +176,7 @@ def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hou
         if order.key in evidence.alerted:
             continue
         if order.status == OrderStatus.PROCESSING:
-            yield f"order {order.number} is paid and unfinished, but nothing is under way and staff were not told"
+            yield f"order {order.number} is paid and unfinished, but no work is in progress and staff were not notified"
         elif order.status == OrderStatus.PENDING_PAYMENT and order.deadline and order.deadline + timeout < evidence.at:
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
 

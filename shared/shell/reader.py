@@ -1,4 +1,4 @@
-"""Reads Kafka for ever, hands the messages on, and remembers how far this worker came."""
+"""Reads Kafka continuously, passes the messages on, and remembers how far this worker has read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _value_of: Callable[[tuple[str, bytes | None]], bytes | None] = itemgetter(1)
 
 
 class Reader:
-    """Reads for ever; commits positions once a second and at the end."""
+    """Reads until it is stopped; commits offsets once a second and at the end."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Reader:
                 troubles += 1
                 self.progress.waits("reader")
                 if troubles in (1, 10, 100):
-                    log.warning("kafka unavailable, trying again", error=str(trouble), times=troubles)
+                    log.warning("kafka unavailable, retrying", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.1, troubles, self.rng, 5.0))
                 continue
             if records:
@@ -80,7 +80,7 @@ class Reader:
             if record.unreadable:
                 self.metrics.unreadable.inc()
                 place = f"{record.topic}/{record.partition}/{record.offset}"
-                log.error("record cannot be parsed, stepped over", record=place, error=record.unreadable)
+                log.error("record cannot be parsed, skipped", record=place, error=record.unreadable)
         positions = {(record.topic, record.partition): record.offset + 1 for record in records}
         size = sum(map(_size, records))
 
@@ -108,7 +108,7 @@ class Reader:
                 await self.source.commit(positions)
             except BusUnavailable as trouble:
                 self._handled = positions | self._handled
-                log.info("positions not committed", error=str(trouble))
+                log.info("offsets not committed", error=str(trouble))
 
     def stop(self) -> None:
         """Read nothing more."""

@@ -113,7 +113,7 @@ class Shell:
         """Take up what an earlier life of this worker left, and begin."""
         released = await self.store.release(self.worker)
         if released:
-            log.info("leases of an earlier life released", count=released)
+            log.info("stale leases released", count=released)
         await self.source.start()
         self._spawn("batcher", self.batcher.run())
         self._spawn("relay", self.relay.run())
@@ -149,7 +149,7 @@ class Shell:
                 await self.batcher.drained()
                 await self._relayed()
         except TimeoutError:
-            log.warning("stopping with work under way; it goes on at the next start")
+            log.warning("stopping with work in progress, it continues at the next start")
         await self.reader.commit()
         for task in self._tasks.values():
             task.cancel()

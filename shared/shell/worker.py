@@ -134,7 +134,7 @@ async def _prepared(shell: Shell, settings: Settings, name: str, stopping: async
             await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
             return
         except (BusUnavailable, StoreUnavailable) as trouble:
-            log.warning("waiting for what this service needs", error=str(trouble))
+            log.warning("waiting for dependencies", error=str(trouble))
             await asyncio.sleep(1.0)
 
 
@@ -167,7 +167,7 @@ async def _housekept(shell: Shell, settings: Settings) -> None:
     except StoreUnavailable:
         raise
     except Exception as bug:
-        log.exception("housekeeping failed, left for later", error=type(bug).__name__)
+        log.exception("housekeeping failed, retrying later", error=type(bug).__name__)
 
 
 async def _until(stopping: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:

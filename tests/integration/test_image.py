@@ -189,5 +189,5 @@ def test_a_worker_starts_and_waits_for_kafka_and_database(image: Path, service: 
         finally:
             worker.send_signal(signal.SIGTERM)
         rest, _ = worker.communicate(timeout=60)
-    assert "waiting for what this service needs" in said, said + rest
+    assert "waiting for dependencies" in said, said + rest
     assert worker.returncode == 0, said + rest

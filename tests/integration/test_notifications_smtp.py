@@ -200,7 +200,7 @@ async def test_an_email_whose_answer_is_lost_is_in_doubt() -> None:
         box.data = ["hang"]
         slow = SmtpEmails(SmtpSettings(port=box.port, timeout=0.2))
         answer = await slow.perform(confirmation(), "key")
-        assert isinstance(answer, Unknown) and "time-out" in answer.error
+        assert isinstance(answer, Unknown) and "timeout" in answer.error
         await slow.close()
         found = await gateway.find(confirmation(), "key")
         assert isinstance(found, SendEmail.Unresolved)
@@ -272,7 +272,7 @@ async def test_a_missing_login_is_the_operators_fault_whenever_the_server_says_s
     [
         ({"tls": "starttls"}, "__TLS"),
         ({"tls": "tls"}, "TLS with the mail server failed"),
-        ({"host": "no-such-host.invalid"}, "there is no host no-such-host.invalid"),
+        ({"host": "no-such-host.invalid"}, "There is no host no-such-host.invalid"),
         ({"username": "u", "password": SecretStr("p")}, "__USERNAME"),
     ],
 )

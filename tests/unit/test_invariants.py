@@ -161,9 +161,9 @@ class TestEvents:
             ({"sequences": (2, 3)}, "1 of 3 missing on the topic"),
             ({"sequences": ()}, "1, 2, 3 of 3 missing on the topic"),
             ({"sequences": (1, 3, 2)}, "are out of order: 1, 3, 2"),
-            ({"sequences": (1, 2, 3, 4)}, "4 on the topic, but the row made only 3"),
+            ({"sequences": (1, 2, 3, 4)}, "4 on the topic, but the row has published only 3"),
             ({"sequences": (1, 2, 2, 3), "twice": (2,)}, "2 given to two of them"),
-            ({"counted": None}, "are on the topic, but there is no row that made them"),
+            ({"counted": None}, "are on the topic, but no row has published them"),
             ({"sequences": (3,), "head_may_be_cut": True, "counted": 4}, "4 of 4 missing on the topic"),
         ],
     )
@@ -233,7 +233,7 @@ class TestGoods:
 class TestPeople:
     def test_an_order_that_notifications_does_not_know_is_named(self) -> None:
         assert wrong(replace(RIGHT, notified=frozenset())) == {
-            "everybody_told": ["order ORD-1: notifications knows nothing of it"]
+            "everybody_told": ["order ORD-1: notifications does not know it"]
         }
         assert wrong(replace(order(placed=False), notified=frozenset())) == {}
         assert wrong(replace(RIGHT, notified=frozenset(), busy=frozenset({"o-1"}))) == {}

@@ -40,7 +40,7 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
 
 
 def cancel_item(change: DeliveryChange, item: Item) -> None:
-    """Whatever its status is. Once more changes nothing."""
+    """In any status. Cancelling again has no effect."""
     item = change.release_stock(item)
     match item.status, item.action:
         case ItemStatus.PLANNED, _:
@@ -65,7 +65,7 @@ def cancel_item(change: DeliveryChange, item: Item) -> None:
 
 
 def _revoke_at_once(change: DeliveryChange, item: Item) -> None:
-    """A download's link is dead from now on; a code that the customer has seen can only be marked."""
+    """A download's link stops working; a code that the customer has seen can only be marked."""
     if item.pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
         change.request(ReturnCodes(change.state.row_key(item.pool), change.context.key, item.id))
     change.mark_revoked(change.leave_queue(item), code_requested=False)

@@ -24,7 +24,7 @@ Progress = ItemDelivered | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocati
 
 
 class DeliveryChange(Change[Delivery]):
-    """Verbs about an item return it as it is afterwards."""
+    """Its verbs about an item return the changed item."""
 
     def __init__(self, delivery: Delivery, context: Context) -> None:
         super().__init__(delivery, context)
@@ -33,7 +33,7 @@ class DeliveryChange(Change[Delivery]):
 
     @property
     def items(self) -> list[Item]:
-        """As they are with what was changed so far."""
+        """With the changes so far."""
         return [self._updated.get(item.id, item) for item in self.state.items]
 
     def item(self, id: str) -> Item:
@@ -95,7 +95,7 @@ class DeliveryChange(Change[Delivery]):
         return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN)
 
     def release_stock(self, item: Item) -> Item:
-        """Once: afterwards the item holds none."""
+        """The units are released once; then the item holds none."""
         if not item.holds_stock:
             return item
         stock, units = self._stock(item), item.quantity

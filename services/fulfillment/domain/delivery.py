@@ -13,11 +13,11 @@ from shared.core import Attempt, Core, Refused
 from shared.core.fast_dataclasses import replace
 
 MAX_ATTEMPTS = 20
-"""Of an item, the latest ones that are kept."""
+"""The latest attempts of an item that are kept."""
 
 
 class Stage(StrEnum):
-    """Where the order is, as far as fulfillment must know."""
+    """The order's stage, as far as fulfillment needs it."""
 
     PLACED = "placed"
     """Stock is reserved; nothing may be delivered."""
@@ -51,7 +51,7 @@ TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
 
 
 class StockHold(StrEnum):
-    """Where the units of one item are. Only ever forward, so that they are released exactly once."""
+    """The stage of an item's units. It only moves forward, so that they are released exactly once."""
 
     NONE = "none"
     """Not tracked."""
@@ -62,7 +62,7 @@ class StockHold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the order and how far its delivery is."""
+    """One line of the order, and its delivery."""
 
     id: str
     sku: str
@@ -70,7 +70,7 @@ class Item:
     quantity: int
     shippable: bool = False
     action: Action | None = None
-    """What is done, as configured when it was last started; None: nothing was configured."""
+    """How it is delivered, as configured when it was last started; None: nothing was configured."""
     status: ItemStatus = ItemStatus.PLANNED
     stock: StockHold = StockHold.NONE
     instructions: Instructions | None = None
@@ -84,7 +84,7 @@ class Item:
     queue: str = ""
     """Key of the pool in whose queue the order waits for this item."""
     in_doubt: bool = False
-    """A failed attempt may have been carried out all the same, so a cancellation must revoke it."""
+    """A failed attempt may have been carried out, so a cancellation must revoke it."""
     unrevoked: tuple[str, ...] = ()
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
 
@@ -148,5 +148,5 @@ class Delivery:
 
 deliveries = Core(
     Delivery,
-    missing=Refused("unknown_order", "Unknown order. Fulfilment knows an order once it is placed."),
+    missing=Refused("unknown_order", "Unknown order. Fulfillment knows an order once it is placed."),
 )

@@ -1,4 +1,4 @@
-"""What always holds of a delivery. Tests, the simulation and `orderbus check` use it."""
+"""The invariants of a delivery: checked by tests, the simulation and `orderbus check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fulfillment requests of the outside, and the timer with which it checks a pool again."""
+"""The calls that fulfillment requests, and the timer by which it checks a pool again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OWN_DATABASE = "own database"
 
 
 class SignDownload(Operation, safe_to_repeat=True, give_up_after=None):
-    """Make the link to a file that works until `expires`. Nothing leaves the process."""
+    """Make a link to a file that works until `expires`. No other system is called."""
 
     order: str
     item: str

@@ -17,7 +17,7 @@ class Stock:
     on_hand: int = 0
     reserved: int = 0
     received: int = 0
-    """All units that ever arrived."""
+    """All units received so far."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.reserved <= self.on_hand <= self.received:

@@ -154,7 +154,7 @@ _MONTHS = (
 
 
 def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
-    """What templates show of each item; empty where there is nothing."""
+    """What templates show of each item; empty texts for missing values."""
     return [
         {
             "product": item.product,
@@ -172,6 +172,6 @@ def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
 
 
 def message_id_domain(address: str) -> str:
-    """The right-hand side of a Message-ID: the sender's domain where it is a plain one."""
+    """The right-hand side of a Message-ID: the sender's domain, if it is a plain one."""
     domain = address.rpartition("@")[2]
     return domain if len(domain) <= 120 and re.fullmatch(r"[A-Za-z0-9.-]+", domain) else "mail.invalid"

@@ -1,4 +1,4 @@
-"""What always holds of an order's notifications. Tests, the simulation and `orderbus check` ask it."""
+"""The invariants of an order's notifications: checked by tests, the simulation and `orderbus check`."""
 
 from __future__ import annotations
 

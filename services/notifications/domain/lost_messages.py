@@ -42,7 +42,7 @@ def found(known: Endpoints, find: FindLost, outcome: FindLost.Done, context: Con
 
 @endpoints.answers(FindLost.Failed, FindLost.Unresolved)
 def not_found(known: Endpoints, find: FindLost, outcome: Outcome, context: Context) -> Decision[Endpoints]:
-    """Never: the service's own database is asked until it answers."""
+    """Never: the service's own database is queried until it answers."""
     return Decision(known)
 
 

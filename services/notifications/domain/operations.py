@@ -1,4 +1,4 @@
-"""The calls to the outside that notifications requests, and its timer."""
+"""The calls that notifications requests, and its timer."""
 
 from __future__ import annotations
 

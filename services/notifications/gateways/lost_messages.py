@@ -36,7 +36,7 @@ class LostMessages:
         try:
             logs = await self._book.page(operation.store, f"lost_{operation.what}", operation.after, PAGE)
         except LostUnreadable as error:
-            return Retry(f"the database of notifications does not answer: {error}")
+            return Retry(f"The notifications database does not answer: {error}.")
         found = ((order, tuple(lost_in(log, operation))) for order, log in logs)
         following = logs[-1][0] if len(logs) == PAGE else None
         return FindLost.Done(tuple((order, messages) for order, messages in found if messages), following)

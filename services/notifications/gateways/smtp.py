@@ -78,7 +78,7 @@ class SmtpEmails:
             async with asyncio.timeout(CONNECTION_WAIT):
                 await self._connections.acquire()
         except TimeoutError:
-            return NotTried("all connections to the mail server are in use", LATER)
+            return NotTried("All connections to the mail server are in use.", LATER)
         try:
             if time.monotonic() < self._down_until:  # it was found down meanwhile
                 return NotTried(self._down_why, LATER)
@@ -107,9 +107,9 @@ class SmtpEmails:
             return Unknown(str(error))
         except (aiosmtplib.SMTPException, OSError) as error:
             if limit.expired():
-                return Retry("the mail server is too slow: it did not accept the recipient in time")
+                return Retry("The mail server is too slow: it did not accept the recipient in time.")
             return self._unreachable(error)
-        return answer or Retry("the connection to the mail server broke before the email was sent")
+        return answer or Retry("The connection to the mail server broke before the email was sent.")
 
     async def _converse(
         self, connection: Connection, operation: SendEmail, message: bytes, limit: asyncio.Timeout
@@ -186,7 +186,7 @@ class SmtpEmails:
         """No connection: other emails are not tried for a moment."""
         fault = _fault(error, self._settings)
         answer = f" ({error.code})" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
-        self._down_why = fault or f"the mail server cannot be used: {type(error).__name__}{answer}"
+        self._down_why = fault or f"The mail server cannot be used: {type(error).__name__}{answer}."
         self._down_until = time.monotonic() + DOWN
         log.warning("mail server cannot be used", host=self._settings.host, error=type(error).__name__)
         return OperatorFault(fault) if fault else Retry(self._down_why)
@@ -197,16 +197,16 @@ def _fault(error: Exception, settings: SmtpSettings) -> str | None:
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             why = type(cause).__name__
-            return f"TLS with the mail server failed ({why}): check its certificate, ORDERBUS_SMTP__HOST and __TLS"
+            return f"TLS with the mail server failed ({why}). Check its certificate, ORDERBUS_SMTP__HOST and __TLS."
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-            return f"there is no host {settings.host}: check ORDERBUS_SMTP__HOST"
+            return f"There is no host {settings.host}. Check ORDERBUS_SMTP__HOST."
     if type(error) is aiosmtplib.SMTPException:  # it offers no STARTTLS, or no login
         return f"{error.message} Check ORDERBUS_SMTP__TLS, __PORT and __USERNAME."
     if not isinstance(error, aiosmtplib.SMTPResponseException) or error.code < 500:
         return None
     if isinstance(error, aiosmtplib.SMTPAuthenticationError) or error.code in LOGIN:
         return _login_refused(error.code)
-    return f"the mail server refuses the connection ({error.code}): see its log"
+    return f"The mail server refuses the connection ({error.code}). See its log."
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -216,7 +216,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _login_refused(code: int) -> str:
-    return f"the mail server refuses the login ({code}): check ORDERBUS_SMTP__USERNAME, __PASSWORD and __TLS"
+    return f"The mail server refuses the login ({code}). Check ORDERBUS_SMTP__USERNAME, __PASSWORD and __TLS."
 
 
 async def _greet(client: aiosmtplib.SMTP) -> None:
@@ -248,8 +248,8 @@ async def _hand_over(client: aiosmtplib.SMTP, message: bytes, timeout: float) ->
         async with asyncio.timeout(timeout):
             await client.data(message)
     except (aiosmtplib.SMTPServerDisconnected, aiosmtplib.SMTPTimeoutError, OSError) as error:
-        why = "time-out" if isinstance(error, TimeoutError) else "the connection broke"
-        raise AnswerLost(f"the email was sent, but the mail server did not answer: {why}") from error
+        why = "timeout" if isinstance(error, TimeoutError) else "the connection broke"
+        raise AnswerLost(f"The email was sent, but the mail server did not answer: {why}.") from error
 
 
 @lru_cache(1000)
@@ -272,7 +272,7 @@ def _refusal(refused: aiosmtplib.SMTPException) -> Outcome | NoOutcome:
     if 500 <= code < 600:
         why = _MEANINGS.get(code, "see its log")
         return SendEmail.Failed(f"smtp_{code}", f"The mail server rejected the email: {code}, {why}.")
-    return Retry(f"the mail server refused the email for now: {code or type(refused).__name__}")
+    return Retry(f"The mail server refused the email for now: {code or type(refused).__name__}.")
 
 
 def _code(refused: aiosmtplib.SMTPException) -> int:

@@ -62,7 +62,7 @@ class Webhooks:
         try:
             endpoint = await self._book.find(operation.store, operation.endpoint)
         except EndpointsUnreadable:
-            return NotTried("not posted: the endpoint's settings cannot be read right now")
+            return NotTried("The endpoint's settings cannot be read right now.")
         if endpoint is None:
             return PostWebhook.Failed("removed", "The endpoint was removed.")
         if endpoint.paused:
@@ -70,7 +70,7 @@ class Webhooks:
         return await self._post(operation, endpoint)
 
     async def find(self, operation: PostWebhook, key: str) -> Outcome | NotDone | NoOutcome:
-        return Unknown("the endpoint did not say whether it accepted the event")
+        return Unknown("The endpoint did not confirm that it accepted the event.")
 
     async def close(self) -> None:
         await self._outbound.close()
@@ -88,7 +88,7 @@ class Webhooks:
         try:
             reply = await self._outbound.post(endpoint.url, body, headers, timeout=self._timeout)
         except Blocked as wrong:
-            return OperatorFault(f"endpoint {operation.endpoint}: {wrong}")
+            return OperatorFault(f"Webhook endpoint {operation.endpoint}: {wrong}.")
         except NoConnection as error:
             return NotTried(str(error))
         except NoResponse as error:
@@ -105,6 +105,6 @@ def outcome_of(reply: Response) -> Outcome | Retry:
     if reply.status == 410:
         return PostWebhook.Failed("gone", "The endpoint answered 410 Gone and was paused.")
     if 300 <= reply.status < 400:
-        return Retry(f"HTTP {reply.status}: redirects are not followed; register the final URL")
+        return Retry(f"HTTP {reply.status}: redirects are not followed. Register the final URL.")
     after = retry_after(reply) if reply.status in (429, 503) else None
     return Retry(f"HTTP {reply.status}", after or None)

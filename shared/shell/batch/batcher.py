@@ -150,7 +150,7 @@ class Batcher:
                 troubles += 1
                 self.held_up = True
                 if troubles in (1, 10, 100):
-                    log.warning("database unavailable, trying again", error=str(trouble), times=troubles)
+                    log.warning("database unavailable, retrying", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
             except BatchRefused as refused:
                 if len(inbounds) == 1:
@@ -159,7 +159,7 @@ class Batcher:
                     await self._halve(inbounds)
                 return
             except Exception as bug:
-                log.exception("a batch failed", size=len(inbounds), error=type(bug).__name__)
+                log.exception("batch failed", size=len(inbounds), error=type(bug).__name__)
                 if len(inbounds) == 1:
                     await self._park(inbounds[0], describe(bug))
                 else:
@@ -204,7 +204,7 @@ class Batcher:
             for span in batch_spans(self.registry, result.decided, result.new_keys, began, self.clock.now()):
                 self.tracer.record(span)
         except Exception as bug:  # the batch is committed: what comes after must not undo that
-            log.exception("a batch cannot be traced", error=type(bug).__name__)
+            log.exception("batch cannot be traced", error=type(bug).__name__)
 
     async def retry_parked(self, inbound: Inbound) -> None:
         """Handle one parked message again, in a transaction of its own. Raises RetryFailed and leaves it parked."""
@@ -241,7 +241,7 @@ class Batcher:
                 error = printable(f"{error}; it cannot be stored whole: {describe(refused)}")
                 if not whole:
                     self.held_up = True
-                    log.error("a message cannot even be noted, trying again", id=str(inbound.id), error=error)
+                    log.error("message cannot be parked, retrying", id=str(inbound.id), error=error)
                     await asyncio.sleep(1.0)
                 whole = False
         self._trace(result, began)
@@ -254,7 +254,7 @@ class Batcher:
         self.metrics.duplicates.inc(result.duplicates)
         for inbound in result.reworded:
             self.metrics.reworded.inc()
-            log.warning("a message came again in other words", key=inbound.key, message=str(inbound.id))
+            log.warning("message id reused with different content", key=inbound.key, message=str(inbound.id))
         self.metrics.refused.inc(result.refused)
         if result.parked:
             self._report_parked(inbounds, result)

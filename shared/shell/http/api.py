@@ -1,4 +1,4 @@
-"""How commands and reports by HTTP reach the core: as messages, answered after their commit."""
+"""Passes commands and reports over HTTP to the core as messages, and answers after their commit."""
 
 from __future__ import annotations
 

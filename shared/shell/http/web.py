@@ -105,7 +105,7 @@ def protection(token: str) -> Middleware:
         except Exception as bug:
             log.exception("http request failed", path=request.match_info.route.name, error=type(bug).__name__)
             return ProblemResponse(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error; it was logged.", "internal"
+                HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error. It was logged.", "internal"
             ).response()
 
     return guard

@@ -98,7 +98,7 @@ class CatchUpSource(KafkaSource):
                     found = await consumer.getmany(*empty, timeout_ms=timeout, max_records=None) if empty else {}
         except TimeoutError as error:
             await self.stop()
-            raise BusUnavailable("a read did not return; joining the group again") from error
+            raise BusUnavailable("read did not return, rejoining the group") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
         for records in found.values():

@@ -148,7 +148,7 @@ class KafkaSource:
                     found = await consumer.getmany(timeout_ms=1000, max_records=limit)
         except TimeoutError as error:
             await self.stop()
-            raise BusUnavailable("a read did not return; joining the group again") from error
+            raise BusUnavailable("read did not return, rejoining the group") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
         return [bus_record(record) for records in found.values() for record in records]
@@ -160,7 +160,7 @@ class KafkaSource:
         been killed and started again: it stays evicted, and never says so.
         """
         if self._failing_since and asyncio.get_running_loop().time() - self._failing_since > REJOIN_SECONDS:
-            log.warning("commits have failed for long, joining the group again", group=self.group)
+            log.warning("commits keep failing, rejoining the group", group=self.group)
             await self.stop()
         if self._consumer is None:
             await self.start()
@@ -244,7 +244,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka's 
 
     async def on_partitions_revoked(self, revoked: Any) -> None:
         if revoked:
-            log.info("partitions taken away", count=len(revoked))
+            log.info("partitions revoked", count=len(revoked))
 
     async def on_partitions_assigned(self, assigned: Any) -> None:
         self.committed.clear()  # others may have come further meanwhile
@@ -268,7 +268,7 @@ async def close_client(client: Any) -> None:
         async with asyncio.timeout(STOP_SECONDS):
             await _stop(client)
     except (TimeoutError, KafkaError, OSError):
-        log.warning("a client did not leave Kafka in time", client=type(client).__name__)
+        log.warning("client did not leave Kafka in time", client=type(client).__name__)
 
 
 async def _stop(client: Any) -> None:

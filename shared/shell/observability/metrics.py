@@ -52,54 +52,52 @@ class Metrics:
 
     def _count_messages(self, new: _Maker) -> None:
         self.handled = new.counter("handled", "Messages handled.")
-        self.duplicates = new.counter("duplicates", "Messages that had been handled before.")
+        self.duplicates = new.counter("duplicates", "Messages that were handled before.")
         self.reworded = new.counter(
             "reworded", "Duplicates from our own services with another body: a database was restored."
         )
         self.refused = new.counter("refused", "Commands refused.")
-        self.skipped = new.counter("skipped", "Records of no interest to this service.")
-        self.unreadable = new.counter(
-            "unreadable_records", "Records that the Kafka client could not parse; stepped over."
-        )
+        self.skipped = new.counter("skipped", "Records that this service does not handle.")
+        self.unreadable = new.counter("unreadable_records", "Records that the Kafka client could not parse; skipped.")
         self.parked_total = new.counter("parked_messages", "Messages parked.")
-        self.conflicts = new.counter("conflicts", "Batches run again because another worker changed a row.")
+        self.conflicts = new.counter("conflicts", "Batches repeated because another worker changed a row.")
         self.relayed = new.counter("relayed", "Records acknowledged by Kafka.")
         self.batch_size = new.histogram("batch_size", "Messages per transaction.", _SIZES)
-        self.transaction_seconds = new.histogram("transaction_seconds", "Length of a batch's transaction.", _SECONDS)
+        self.transaction_seconds = new.histogram("transaction_seconds", "Duration of a batch's transaction.", _SECONDS)
 
     def _measure_queues(self, new: _Maker) -> None:
-        self.lag = new.gauge("lag", "Records of the assigned partitions still to be read.")
+        self.lag = new.gauge("lag", "Unread records of the assigned partitions.")
         self.outbox = new.gauge("outbox_rows", "Records waiting for the relay.")
         self.outbox_age = new.gauge("outbox_age_seconds", "Age of the oldest record waiting for the relay.")
         self.timers = new.gauge("timers", "Timers set.")
         self.late_timers = new.gauge("timers_late", "… and have been due for more than a minute: they cannot be read.")
         self.parked = new.gauge("parked", "Messages parked now.")
-        self.undeliverable = new.gauge("undeliverable", "Records that Kafka refuses, and those that wait behind them.")
+        self.undeliverable = new.gauge("undeliverable", "Records that Kafka refuses, and those waiting behind them.")
         self.topics_held_up = new.gauge(
-            "topics_held_up", "Topics that take no records, as the worker that relays sees it."
+            "topics_held_up", "Topics that accept no records, as seen by the worker that relays."
         )
 
     def _count_calls(self, new: _Maker) -> None:
-        self.open_operations = new.gauge("operations_open", "Calls to the outside that are requested or under way.")
+        self.open_operations = new.gauge("operations_open", "Calls to outside systems that are waiting or in progress.")
         self.late_operations = new.gauge("operations_late", "… and have been due for more than a minute.")
         self.operations_in_doubt = new.gauge(
             "operations_in_doubt", "… and the outcome of the last attempt is unknown so far."
         )
-        self.unresolved = new.counter("operations_unresolved", "Calls given up whose outcome is unknown.")
+        self.unresolved = new.counter("operations_unresolved", "Calls whose outcome stays unknown at the time limit.")
         self.paused_destinations = new.gauge(
-            "destinations_paused", "Outside systems that are not called until our set-up is fixed."
+            "destinations_paused", "Outside systems that are paused because of a configuration error."
         )
         self.destination_pauses = new.counter("destination_pauses", "Pauses of outside systems that this worker began.")
-        self.open_circuits = new.gauge("circuits_open", "Outside systems that this worker does not call: no answer.")
+        self.open_circuits = new.gauge("circuits_open", "Silent outside systems that this worker does not call.")
         self._operations = Counter(
             "orderbus_operations",
-            "Calls to the outside by kind and outcome.",
+            "Calls to outside systems by kind and outcome.",
             (*self._labels, "operation", "outcome"),
             registry=self.registry,
         )
         self._operation_seconds = Histogram(
             "orderbus_operation_seconds",
-            "Length of a call to the outside.",
+            "Duration of a call to an outside system.",
             (*self._labels, "operation"),
             registry=self.registry,
             buckets=_SECONDS,

@@ -132,7 +132,7 @@ class Operations:
             self._swept = NEVER  # they may have been due for long
             self.nudge()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an operation's task failed", operation=row.kind, id=str(row.id), error=type(error).__name__)
+            log.error("operation task failed", operation=row.kind, id=str(row.id), error=type(error).__name__)
 
     def idle(self) -> bool:
         """No call is under way or waits for a free place here."""
@@ -149,7 +149,7 @@ class Operations:
         self._nudge.set()
 
     async def run(self, every: float = 0.25) -> None:
-        """Lease what is due, for ever."""
+        """Lease what is due, until it is stopped."""
         while True:
             more = False
             try:

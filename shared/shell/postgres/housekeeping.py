@@ -50,7 +50,7 @@ async def _alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
     except sa.exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
-        log.info("housekeeping left for later: a table is locked", step=work.__name__.lstrip("_"), of=str(values[0]))
+        log.info("housekeeping postponed, table locked", step=work.__name__.lstrip("_"), of=str(values[0]))
 
 
 async def _partitions(engine: AsyncEngine) -> set[str]:

@@ -74,7 +74,7 @@ class PostgresRelayLock:
                 await asyncio.sleep(0.5)
                 looks += 1
                 if looks % 6 == 0 and await connection.fetchval(_END_SILENT_HOLDER, statements.RELAY_LOCK, self.silent):
-                    log.warning("ended the session of a relay that has been silent", seconds=self.silent)
+                    log.warning("ended the session of a silent relay", seconds=self.silent)
             self._tell(True)
             self._beats = asyncio.create_task(self._beat(connection), name=f"{self.name}-relay-beat")
         except _TROUBLE as error:

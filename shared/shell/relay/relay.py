@@ -75,7 +75,7 @@ class Relay:
             except (StoreUnavailable, BusUnavailable) as trouble:
                 self.troubles += 1
                 self.progress.waits("relay")
-                log.warning("relay interrupted, trying again", error=str(trouble))
+                log.warning("relay interrupted, retrying", error=str(trouble))
                 await asyncio.sleep(back_off(0.1, min(self.troubles, 5), self.rng, 2.0))
             finally:
                 self.holding = False
@@ -218,13 +218,13 @@ class _Term:
     def _hold(self, topic: str, error: str) -> None:
         hold = self.held_up.hold(topic, error, self.clock.time())
         if hold.tries in (2, 10, 100, 1000):  # a new topic is often not there for a moment
-            log.error("topic held up, trying again", topic=topic, error=error, times=hold.tries)
+            log.error("topic held up, retrying", topic=topic, error=error, times=hold.tries)
 
     def _release(self, topics: set[str]) -> None:
         for topic in topics:
             if self.held_up.release(topic):
                 self.mark.reset()
-                log.info("topic takes records again", topic=topic)
+                log.info("topic accepts records again", topic=topic)
 
 
 def _line(row: OutboxRow) -> Line:

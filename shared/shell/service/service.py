@@ -15,7 +15,7 @@ from shared.shell.ports.tables import Storage, TableGauge
 
 @dataclass(frozen=True)
 class Invariants:
-    """What always holds of the rows of one kind, for `orderbus check` and the simulation."""
+    """The invariants of the rows of one kind, for `orderbus check` and the simulation."""
 
     kind: type[Any]
     broken: Callable[..., Iterable[str]]
