@@ -184,7 +184,7 @@ class Findings:
         )
 
     def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
-        """The services' own rules that rows break. `at_rest`: nothing is under way anywhere, so all of them hold."""
+        """The services' own rules that rows break. `at_rest`: no work is in progress anywhere, so all must hold."""
         moving = set() if at_rest else self.busy | self.under_way
         for name, registry in self.services.items():
             for own in registry.service.invariants:

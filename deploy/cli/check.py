@@ -42,4 +42,5 @@ def show_report(report: evidence.Report) -> None:
     for entry in report.listed:
         print(f"needs attention: {entry}")
     moving = f", {report.in_motion} still changing (checked in part)" if report.in_motion else ""
-    print(f"{report.orders} orders{moving}: {'all invariants hold' if report.ok else 'invariants are violated'}")
+    result = "all invariants hold" if report.ok else "invariants are violated"
+    print(f"{console.counted(report.orders, 'order')}{moving}: {result}")

@@ -36,7 +36,7 @@ class Life:
 
     @property
     def settled_at(self) -> float | None:
-        """When the story had ended and the last mail or webhook was taken; right once nothing is under way."""
+        """When the story had ended and the last email or webhook was accepted; correct once all work is done."""
         return None if self.ended_at is None else max(self.ended_at, self.order.taken_at or 0.0)
 
 
@@ -85,7 +85,7 @@ class Tally:
         )
 
     def rate_until_ended(self) -> float:
-        """Orders per second, until 95 % of all were where they stay, whatever mails and webhooks still waited then."""
+        """Orders per second, until 95 % of all reached their final status, even if emails and webhooks still waited."""
         return self._rate(self.ends)
 
     def settled_rate(self, unsettled: Collection[str]) -> float:

@@ -1,4 +1,4 @@
-"""Waiting until nothing is under way: no event to be sent, no call to the outside to be made, no more mails."""
+"""Waits until all work is done: no event to be sent, no call to be made, no more emails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAUSE = 0.4
 
 
 async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) -> bool:
-    """False when something is still under way and nothing has moved for so many seconds."""
+    """False if work is still in progress and nothing has moved for so many seconds."""
     connections = [await asyncpg.connect(settings.service(name).database_url) for name in SERVICES]
     try:
         deadline, still, before = time.monotonic() + within, 0, (-1, -1, -1)

@@ -31,7 +31,7 @@ class Result:
     latency_ms: Mapping[str, int]
     """Placed to completed, of orders that complete by themselves."""
     lost: int
-    """Published, and without a row or not where their story ends."""
+    """Published orders without a row, or not in the status in which their story ends."""
     unsettled: int
     """With a mail or webhook that still waited when nothing moved any more."""
     double_charged: int

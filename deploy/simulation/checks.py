@@ -104,7 +104,7 @@ def replay_is_harmless(trial: Trial, found: Findings) -> Iterator[Broken]:
 
 
 def rows_keep_their_rules_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """Each service's own rules, also those that hold only when nothing is under way."""
+    """Each service's own rules, also those that hold only when no work is in progress."""
     yield from ((broken.service, broken.key, broken.rule) for broken in found.broken(at_rest=True))
 
 
