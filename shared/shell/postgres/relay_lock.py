@@ -35,7 +35,7 @@ BEAT_SECONDS = 4.0
 SILENT_SECONDS = 15.0
 """A holder that was silent for so long is frozen, or cut off from the database."""
 _ANSWER_SECONDS = 65.0
-_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_TROUBLE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 # A session that is `active` works for its client, unless it waits for the client to take what it has.
 _END_SILENT_HOLDER = """
     select pg_terminate_backend(l.pid) from pg_locks l join pg_stat_activity a using (pid)
