@@ -41,7 +41,8 @@ class Trial:
             await look(world)
         acting.result()
         if world.seed % REPLAY_EVERY == 0:
-            self.poison.clear_away()
+            world.profile.calm()
+            await self.poison.clear_away()
             self.replayed = await replay(world)
 
     async def _act(self) -> None:

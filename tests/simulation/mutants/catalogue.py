@@ -45,16 +45,18 @@ class Mutant:
     orders: int
     slow: bool
     """Looked for only with ORDERBUS_LONG=1: it takes more than about three seconds."""
+    seeds: range
+    """The seeds in which it can be seen."""
 
 
 MUTANTS: dict[str, Mutant] = {}
 
 
 def mutant(
-    name: str, *, level: str = "many", orders: int = 20, slow: bool = False
+    name: str, *, level: str = "many", orders: int = 20, slow: bool = False, seeds: range = range(1, 10_000)
 ) -> Callable[[Callable[[], Iterator[None]]], Mutant]:
     def register(function: Callable[[], Iterator[None]]) -> Mutant:
-        made = MUTANTS[name] = Mutant(name, contextmanager(function), level, orders, slow)
+        made = MUTANTS[name] = Mutant(name, contextmanager(function), level, orders, slow, seeds)
         return made
 
     return register

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 
+from deploy.simulation.restore import ONE_IN
 from shared.core import NoOutcome, NotTried, Operation, OperatorFault, Outcome, Retry, effect_id
 from shared.core import decision as core
 from shared.shell.batch import batch, claims, effects
@@ -37,7 +38,7 @@ def pause_counts() -> Iterator[None]:
         yield
 
 
-@mutant("a retry ends being in doubt", level="storm", slow=True)
+@mutant("a retry ends being in doubt", slow=True)
 def in_doubt_forgotten() -> Iterator[None]:
     judge = rules.after_perform
 
@@ -50,7 +51,7 @@ def in_doubt_forgotten() -> Iterator[None]:
         yield
 
 
-@mutant("giving up in doubt says failed", level="storm", slow=True)
+@mutant("giving up in doubt says failed", slow=True)
 def in_doubt_is_failure() -> Iterator[None]:
     def failed(operation: Operation, error: str) -> Outcome:
         kind: Any = type(operation)
@@ -106,9 +107,9 @@ def id_alone() -> Iterator[None]:
         yield
 
 
-@mutant("ids come from the time of handling", slow=True)
+@mutant("ids come from the time of handling", slow=True, seeds=range(ONE_IN - 1, 10_000, ONE_IN))
 def ids_of_the_moment() -> Iterator[None]:
-    """What a restored database decides again has other ids than the first time."""
+    """What a restored database decides again has other ids than the first time: only a restore can show it."""
     real, decide = effect_id, Batch._decide
     moment = [""]
 
