@@ -97,7 +97,7 @@ class Worker:
         return self.loop.is_frozen(self.owner)
 
     async def start(self) -> None:
-        """Begin a life: as often as it takes, as a supervisor does."""
+        """Begin a life, if none is going on: as often as it takes, as a supervisor does."""
         async with self._starting:
             while not self.up:
                 await self._opened()
@@ -105,18 +105,18 @@ class Worker:
                 self.shell = self._new_shell()
                 try:
                     await self._owned(self.shell.start())
-                    self.up = True
                 except (StoreUnavailable, BusUnavailable):
                     await self.loop.kill(self.owner)
                     await asyncio.sleep(0.2)
-            self._watch = self._owned(self._watched(self.shell))
+                else:
+                    self.up = True
+                    self._watch = self._owned(self._watched(self.shell))
 
     async def _opened(self) -> None:
         while self.closed:
             await asyncio.sleep(0.1)
 
-    async def _watched(self, shell: Shell | None) -> None:
-        assert shell is not None
+    async def _watched(self, shell: Shell) -> None:
         try:
             await shell.failed()
         except Exception as error:
