@@ -56,6 +56,8 @@ class Relay:
         self._wake = asyncio.Event()
         self.held_up = HeldTopics(rng)
         """Of the term that goes on, or of the last one."""
+        self.troubles = 0
+        """Interruptions since the last round without one."""
 
     def wake(self) -> None:
         """Something was written to the outbox by this worker."""
@@ -63,7 +65,6 @@ class Relay:
 
     async def run(self) -> None:
         """Be the relay as soon and as long as the lock allows."""
-        troubles = 0
         while True:
             lock = self._new_lock()
             try:
@@ -72,10 +73,10 @@ class Relay:
                 await self.sink.start()
                 await _Term(self, lock).serve()
             except (StoreUnavailable, BusUnavailable) as trouble:
-                troubles += 1
+                self.troubles += 1
                 self.progress.waits("relay")
                 log.warning("relay interrupted, retrying", error=str(trouble))
-                await asyncio.sleep(back_off(0.1, min(troubles, 5), self.rng, 2.0))
+                await asyncio.sleep(back_off(0.1, min(self.troubles, 5), self.rng, 2.0))
             finally:
                 self.holding = False
                 self.held_up = HeldTopics(self.rng)
@@ -133,7 +134,9 @@ class _Term:
             if not rows:
                 self.mark.sent(highest, self.clock.time())  # below are rows of topics that are held up alone
             self.remaining = False
-            if not (rows and await self._relay(rows)):
+            again = bool(rows) and await self._relay(rows)
+            self.relay.troubles = 0
+            if not again:
                 if not self.remaining:
                     self.relay.progress.rests("relay")
                 await self.relay.woken()

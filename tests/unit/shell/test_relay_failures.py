@@ -290,3 +290,23 @@ async def test_a_relay_that_slept_publishes_nothing_older_last(sleeps_at: int) -
             await until_empty(store)
     last = {record.key: record.value for record in bus.records()}
     assert len(last) == 5 and set(last.values()) == {b"2"}
+
+
+async def test_troubles_are_counted_again_from_one_after_a_round_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, broker = MemoryStore(), Broker(away=True)
+    troubles = []
+
+    def back_off(first: float, attempts: int, rng: random.Random, ceiling: float) -> float:
+        troubles.append(attempts)
+        broker.away = attempts < 3
+        return 0.0
+
+    monkeypatch.setattr("shared.shell.relay.relay.back_off", back_off)
+    await write(store, (EVENTS, "o-1", b"first"))
+    async with relaying(store, broker):
+        await until_empty(store)
+        broker.away = True
+        await write(store, (EVENTS, "o-1", b"second"))
+        await until_empty(store)
+
+    assert troubles == [1, 2, 3, 1, 2, 3]
