@@ -189,7 +189,7 @@ class Follower:
         self._consumer = consumer
         if not self._from_beginning:
             for partition in consumer.assignment():
-                await consumer.position(partition)  # else the reset to the beginning, still under way, would win
+                await consumer.position(partition)  # else the reset to the beginning, still in progress, would win
             await consumer.seek_to_end()
         return self
 

@@ -122,7 +122,7 @@ class Postgres:
     def _clear_remains(self) -> None:
         """End servers that a killed stack left on this folder, and a pid file whose number is another program's now.
 
-        We hold the lock on the data folder, so no server here can be anybody's. What PostgreSQL can judge by itself
+        We hold the lock on the data folder, so a server here is no other stack's. What PostgreSQL can judge by itself
         (a pid file of a dead process, shared memory still in use) is left to it.
         """
         pid_file = self.folder / "postmaster.pid"

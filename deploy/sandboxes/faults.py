@@ -1,4 +1,4 @@
-"""Faults that tests and demos inject into an outside system: refusals and delays, for ever or a number of times."""
+"""Faults that tests and demos inject into an outside system: refusals and delays, forever or a number of times."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ class Fault(BaseModel):
 
     answer: int | None = Field(default=None, ge=400, le=599, description="HTTP status, or SMTP reply code")
     delay: float = Field(default=0, ge=0, le=600, description="seconds before any answer")
-    times: int | None = Field(default=None, ge=1, description="how often; for ever where missing")
+    times: int | None = Field(default=None, ge=1, description="how often; forever where missing")
     every: int = Field(default=1, ge=1, description="strikes one call out of so many, the last of them")
 
 

@@ -17,7 +17,7 @@ LOOK = 0.25
 
 
 class NotAtRest(Exception):
-    """Something goes on for ever, or waits for something that never comes."""
+    """Something goes on forever, or waits for something that never comes."""
 
 
 async def look(world: World) -> None:

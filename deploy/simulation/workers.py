@@ -84,7 +84,7 @@ class Worker:
         """How lives ended that should not have."""
         self._starting = asyncio.Lock()
         self.at_once = 0
-        """Calls of one kind under way at a time, at most."""
+        """Calls of one kind in progress at a time, at most."""
         self.closed = False
         """It must not be started: its database is being restored."""
 
@@ -137,7 +137,7 @@ class Worker:
         await self.kill()
 
     def idle(self) -> bool:
-        """Nothing is queued, handled or under way."""
+        """Nothing is queued, handled or in progress."""
         shell = self.shell
         return self.up and shell is not None and not self.frozen and shell.batcher.idle() and not shell.source.lag()
 

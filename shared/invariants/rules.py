@@ -1,7 +1,7 @@
 """What must always hold, as pure functions over plain evidence: tests, the simulation and `orderbus check` ask the same
 ones. Each yields every violation in words that name the order, payment, SKU or message.
 
-The rules for rows of one service stand in its `domain/invariants.py`. `busy` keys had something under way while the
+The rules for rows of one service stand in its `domain/invariants.py`. `busy` keys had something in progress while the
 evidence was gathered: what several services must agree on is not asked of them.
 """
 
@@ -169,7 +169,7 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
 
 
 def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
-    """9. No order stays paid and unfinished past its deadline unless something is under way or staff were told."""
+    """9. No order stays paid and unfinished past its deadline unless something is in progress or staff were told."""
     for order in evidence.orders.values():
         if order.key in evidence.busy or order.key in evidence.under_way:
             continue

@@ -126,7 +126,7 @@ class Shell:
         self._tasks[name] = asyncio.create_task(work, name=f"{self.worker}-{name}")
 
     async def settled(self, seconds: float = SETTLED_WITHIN) -> None:
-        """Returns when all that was read is handled and no call is under way; or after so many seconds."""
+        """Returns when all that was read is handled and no call is in progress; or after so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not (self.batcher.idle() and self.operations.idle()):
@@ -140,7 +140,7 @@ class Shell:
         raise RuntimeError(f"{', '.join(task.get_name() for task in done)} ended")
 
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Finish the batch and what is under way, relay it, commit positions, leave."""
+        """Finish the batch and what is in progress, relay it, commit positions, leave."""
         self.reader.stop()
         try:
             async with asyncio.timeout(seconds):

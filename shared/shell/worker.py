@@ -119,7 +119,7 @@ def _readiness(shell: Shell, database: _DatabaseHealth) -> Readiness:
 
 
 def collect_seldom() -> None:
-    """What is there after the start stays for ever, and what a batch makes is freed by counting references: the cycle
+    """What is there after the start stays forever, and what a batch makes is freed by counting references: the cycle
     collector, which looks at everything again and again, took a tenth of the CPU time."""
     gc.collect()
     gc.freeze()

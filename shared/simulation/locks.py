@@ -64,7 +64,7 @@ class Locks:
                 turn.set_result(None)
 
     def held(self) -> bool:
-        """Whether anybody holds anything."""
+        """Whether any lock is held."""
         return bool(self._held)
 
     def _enter(self, place: Place, owner: object, exclusive: bool) -> None:

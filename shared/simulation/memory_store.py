@@ -100,7 +100,7 @@ class MemoryStore(MemoryOutbox):
             return found is not None
 
     def _waits(self, row: OperationRow, others: Sequence[OperationRow], now: datetime) -> bool:
-        """A serial operation waits for every earlier one of its key, and for one that is under way wherever it is."""
+        """A serial operation waits for every earlier one of its key, and for one that is in progress wherever it is."""
         return row.serial and any(
             other.serial
             and other.key == row.key

@@ -52,7 +52,7 @@ async def test_orders_survive_the_death_of(world: World, service: str) -> None:
     async with killed_now_and_then(world.services.worker(service), random.Random(seed)):
         await play.run()
     await world.services.until_ready()
-    assert await comes_to_rest(world.settings, play), "something is still under way"
+    assert await comes_to_rest(world.settings, play), "something is still in progress"
 
     rows = await rows_of(world.edges, play)
     astray = [

@@ -1,4 +1,4 @@
-"""What happens to the relay: it sleeps with records under way, and its outbox holds more than memory should."""
+"""What happens to the relay: it sleeps with records in progress, and its outbox holds more than memory should."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def status(system: System) -> AsyncIterator[Status]:
 
 
 async def test_a_relay_that_slept_publishes_nothing_older_last(status: Status, table: Table, seed: int) -> None:
-    """It is frozen while records are under way, another takes over and sends newer ones, then it wakes."""
+    """It is frozen while records are in progress, another takes over and sends newer ones, then it wakes."""
     rng, began, took, stale = random.Random(seed), time.monotonic(), list[float](), dict[str, int]()
     for _ in range(ROUNDS):
         frozen = await status.holder()
@@ -121,7 +121,7 @@ async def test_a_relay_that_slept_publishes_nothing_older_last(status: Status, t
         await asyncio.sleep(3.0)
         stale |= {key: last for key, last in (await status.last()).items() if last != status.written}
     await status.system.services.until_ready()
-    what = "(m) SIGSTOP of the relay, records under way"
+    what = "(m) SIGSTOP of the relay, records in progress"
     table.add(what, 0, len(stale), 0, time.monotonic() - began, f"taken over within {max(took):.0f} s")
     assert stale == {}
     assert len(await status.last()) == KEYS

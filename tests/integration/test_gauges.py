@@ -92,7 +92,7 @@ async def test_a_call_is_in_doubt_once_its_lease_is_over_or_released(new_databas
         )
 
     rows = [
-        row(1, in_doubt=True, until=now + HOUR),  # under way
+        row(1, in_doubt=True, until=now + HOUR),  # in progress
         row(2, in_doubt=True, until=now - HOUR),  # its worker died
         row(3, in_doubt=True, until=None),  # waits for its next try
         row(4, in_doubt=False, until=None),  # certainly not done

@@ -22,8 +22,8 @@ class BadFaultError(ValueError):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault. It strikes what matches, `count` times (None: for ever), each time with that `probability`, and for
-    `seconds` from when it was set (None: for ever)."""
+    """One fault. It strikes what matches, `count` times (None: forever), each time with that `probability`, and for
+    `seconds` from when it was set (None: forever)."""
 
     id: str
     kind: str

@@ -109,11 +109,11 @@ class Batcher:
                 mark()
 
     def idle(self) -> bool:
-        """Nothing waits and nothing is under way."""
+        """Nothing waits and nothing is in progress."""
         return not (self._queue or self._busy)
 
     async def drained(self) -> None:
-        """Returns when nothing waits and nothing is under way."""
+        """Returns when nothing waits and nothing is in progress."""
         while not self.idle():
             await asyncio.sleep(0.01)
 

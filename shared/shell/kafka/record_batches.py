@@ -173,7 +173,7 @@ class TolerantRecords(PartitionRecords):  # type: ignore[misc]
                 return
             except Exception as error:
                 yield from self._one_by_one(data, error)
-        if self.next_fetch_offset == before:  # or the same would be fetched for ever
+        if self.next_fetch_offset == before:  # or the same would be fetched forever
             self.next_fetch_offset = before + 1
             yield self._unreadable(before, before, 0, Damaged("the batch ends before its offset"))
 

@@ -152,7 +152,7 @@ class KafkaSink:
         return pending, refused
 
     async def _answers(self, producer: FencedProducer, pending: Pending) -> None:
-        """Wait until every batch is answered; not for topics that were deleted meanwhile, and not for ever."""
+        """Wait until every batch is answered; not for topics that were deleted meanwhile, and not forever."""
         waiting = {future: topic for (topic, _), (_, future) in pending.items()}
         until = asyncio.get_running_loop().time() + SEND_SECONDS
         while waiting:

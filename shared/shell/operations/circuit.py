@@ -60,7 +60,7 @@ class Circuit:
         self._answered(now)
 
     def failed(self, now: float, rng: random.Random) -> None:
-        """There was no answer. Those that were under way when the circuit opened do not prolong its pause."""
+        """There was no answer. Those that were in progress when the circuit opened do not prolong its pause."""
         self._answered(now)
         was_open = self.is_open
         self.failures += 1

@@ -59,7 +59,7 @@ class Operations:
         progress: Progress | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        """`at_once`: calls of one kind under way at a time. `deliver` takes the outcomes, as messages."""
+        """`at_once`: calls of one kind in progress at a time. `deliver` takes the outcomes, as messages."""
         self.progress = progress or Progress()
         self.registry, self.store, self.clock, self.worker = registry, store, clock, worker
         self.deliver = deliver
@@ -135,7 +135,7 @@ class Operations:
             log.error("operation task failed", operation=row.kind, id=str(row.id), error=type(error).__name__)
 
     def idle(self) -> bool:
-        """No call is under way or waits for a free place here."""
+        """No call is in progress or waits for a free place here."""
         return not self._tasks
 
     def resumed(self, destination: str) -> None:
@@ -170,7 +170,7 @@ class Operations:
                 pass
 
     async def drain(self, seconds: float) -> None:
-        """Take nothing more, release what was not begun, and give calls that are under way some time to end."""
+        """Take nothing more, release what was not begun, and give calls that are in progress some time to end."""
         self._stopping = True
         await self._release_queued()
         if self._tasks:

@@ -111,7 +111,7 @@ def after_perform(
         return not_called(row, operation, answer, now, rng)
     called = _called(row, answer.error, now)
     if isinstance(answer, Unknown):
-        # Not asked about at once, not even after the deadline: the call may still be under way at the other end.
+        # Not asked about at once, not even after the deadline: the call may still be in progress at the other end.
         return _waits(replace(called, in_doubt=True), operation, None, now, rng)
     if not is_over(row, operation, now):
         return _waits(called, operation, answer.after, now, rng)

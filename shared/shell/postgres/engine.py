@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 CONNECTION_SETTINGS = {
     "application_name": "orderbus",
-    # A frozen worker must not hold row locks for ever, nor a lost one its transaction.
+    # A frozen worker must not hold row locks forever, nor a lost one its transaction.
     "idle_in_transaction_session_timeout": "15s",
     "lock_timeout": "20s",
     "statement_timeout": "60s",

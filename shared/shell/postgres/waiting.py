@@ -1,4 +1,4 @@
-"""Operations that wait or are under way, for staff: since when, why, and when they are tried next."""
+"""Operations that wait or are in progress, for staff: since when, why, and when they are tried next."""
 
 from __future__ import annotations
 

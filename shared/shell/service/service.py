@@ -19,7 +19,7 @@ class Invariants:
 
     kind: type[Any]
     broken: Callable[..., Iterable[str]]
-    """`broken(state, *others, at_rest=False)`: the rules that a row breaks, in words. `at_rest`: nothing is under way
+    """`broken(state, *others, at_rest=False)`: the rules that a row breaks, in words. `at_rest`: nothing is in progress
     for its key."""
     reads: Callable[[Any], Iterable[Ref[Any]]] | None = None
     """Other rows of the same service, given to `broken` after the state; None where there is no such row."""

@@ -131,7 +131,7 @@ async def test_an_unknown_that_cannot_be_resolved_is_told_as_unresolved(harness:
 async def test_a_call_that_got_no_answer_at_the_deadline_is_looked_for_a_little_later(
     harness: Harness, worker: ManualWorker
 ) -> None:
-    """It may still be under way at the other end: what the books say at once proves nothing."""
+    """It may still be in progress at the other end: what the books say at once proves nothing."""
     harness.gateway.replies = [Retry("busy"), Unknown("no answer")]
     await worker.requests(Call("a"))
     await worker.performs_due(seconds=16)
