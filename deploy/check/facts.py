@@ -49,7 +49,7 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
     for entry in ledger:
         sums[f"{entry.transaction} {entry.currency}"] += entry.amount
         at_provider += entry.amount if entry.account == PROVIDER_BALANCE else 0
-    paid = payment.paid.number if payment.paid else 0
+    paid = payment.paying_attempt.number if payment.paying_attempt else 0
     of_surplus = (r.amount for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid)
     return PaymentFacts(
         key=key,

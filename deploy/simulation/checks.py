@@ -111,7 +111,7 @@ def rows_keep_their_rules_at_rest(trial: Trial, found: Findings) -> Iterator[Bro
 def payments_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
     """In production a payment may wait for its customer or its provider for days; here all have answered."""
     for key, payment in found.of(Payment).items():
-        if payment.unresolved or payment.pending or payment.open or payment.waiting:
+        if payment.unresolved or payment.pending or payment.open_attempt or payment.waiting:
             yield "payments", key, "something of the payment is still open at rest"
 
 
@@ -290,5 +290,5 @@ CHECKS_AFTER_A_RESTORE = (
     nothing_of_aborted_transactions,
 )
 RULES_AFTER_A_RESTORE = frozenset({"one_effect_per_key"})
-"""What a database that was set back cannot break: no second charge, no second refund, no second code. The rest differs
+"""What a database that was restored cannot break: no second charge, no second refund, no second code. The rest differs
 until staff have compared the services (`orderbus check` names it)."""

@@ -100,7 +100,7 @@ class Watch:
                 self.wrong.append((inbound.key, f"{service} handled {kind} {self._committed[place]} times"))
 
     def forget(self, service: str) -> None:
-        """Its database was set back: it handles again what it had handled."""
+        """Its database was restored: it handles again what it had handled."""
         self._committed = {place: times for place, times in self._committed.items() if place[0] != service}
 
     def decided(self, service: str, key: str, message: UUID) -> bool:

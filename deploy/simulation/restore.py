@@ -38,7 +38,7 @@ class Restore:
         self.rng = world.rng_of("restore")
         self.planned = world.profile.level.from_outside > 0 and world.seed % ONE_IN == ONE_IN - 1
         self.restored = ""
-        """The service whose store was set back."""
+        """The service whose store was restored."""
 
     async def run(self) -> None:
         """At some moment of the run, if one is planned."""

@@ -39,7 +39,7 @@ class Settings(TypedDict, total=False):
     give_up_after: timedelta | None
     deadline_is_strict: bool
     safe_to_repeat: bool
-    key_lives: timedelta | None
+    key_lifetime: timedelta | None
     serial: bool
 
 
@@ -70,7 +70,7 @@ class Operation(Struct):
     safe_to_repeat: ClassVar[bool] = False
     """The outside system recognises a repetition by its idempotency key, so an unknown outcome is resolved by repeating
     the call. The beginning of a call that is not safe to repeat is committed before the call."""
-    key_lives: ClassVar[timedelta | None] = None
+    key_lifetime: ClassVar[timedelta | None] = None
     """How long the outside system remembers an idempotency key, from when the operation was first requested. After
     that, even an operation that is safe to repeat is checked (`find`) before it is performed. None: forever."""
     serial: ClassVar[bool] = False

@@ -73,7 +73,7 @@ def store_and_skus(checkout: CheckoutSubmitted, key: str, order: Order | None) -
 @orders.begins(CheckoutSubmitted, reads=store_and_skus)
 def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context) -> Decision[Order] | Refused:
     """Place the order, or list everything that is wrong with it. `checkout.opened` may have been lost."""
-    refused = _not_open(order)
+    refused = _refusal_if_closed(order)
     if refused:
         return refused
     if not ID.fullmatch(context.key):
@@ -96,7 +96,7 @@ def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context
     return change.decision()
 
 
-def _not_open(order: Order | None) -> Refused | None:
+def _refusal_if_closed(order: Order | None) -> Refused | None:
     if order is None or order.status is OrderStatus.CREATED:
         return None
     if order.placed_at is not None:

@@ -31,8 +31,10 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     if known.waiting:
         change.publish(PaymentCancelled(attempt=known.waiting.attempt))
     change.set(waiting=_charge(known, request, context))
-    if known.open and known.open.status is AttemptStatus.UNRESOLVED:
-        text = f"Attempt {known.open.number} may have been charged. This attempt waits until its outcome is known."
+    if known.open_attempt and known.open_attempt.status is AttemptStatus.UNRESOLVED:
+        text = (
+            f"Attempt {known.open_attempt.number} may have been charged. This attempt waits until its outcome is known."
+        )
         change.publish(PaymentUnresolved(attempt=request.attempt, text=text))
     advance(change)
     return change.decision()
@@ -41,10 +43,10 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
 @payments.on(OrderCancelled, OrderExpired)
 def order_closed(payment: Payment, closed: OrderCancelled | OrderExpired, context: Context) -> Decision[Payment]:
     """Without a payment nothing was requested, and the order's topic brings no request after this."""
-    if payment.closed:
+    if payment.closed_as:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    change.set(closed="expired" if isinstance(closed, OrderExpired) else "cancelled")
+    change.set(closed_as="expired" if isinstance(closed, OrderExpired) else "cancelled")
     refund_rest(change)
     advance(change)
     return change.decision()
@@ -76,7 +78,7 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
 def advance(change: PaymentChange) -> None:
     """Cancel what is no longer needed; begin what waits, when nothing else is open."""
     payment, order = change.state, change.context.key
-    if payment.needs_no_open_attempt:
+    if payment.supersedes_open_attempt:
         for attempt in payment.attempts:
             if attempt.status is AttemptStatus.ACTION_REQUIRED:
                 change.update_attempt(attempt, status=AttemptStatus.CANCELLING)
@@ -84,10 +86,10 @@ def advance(change: PaymentChange) -> None:
     waiting = payment.waiting
     if waiting is None:
         return
-    if payment.closed or payment.paid:
+    if payment.closed_as or payment.paying_attempt:
         change.set(waiting=None)
         change.publish(PaymentCancelled(attempt=waiting.attempt))
-    elif change.state.open is None:
+    elif change.state.open_attempt is None:
         change.set(waiting=None)
         change.update_attempt(ChargeAttempt(waiting.attempt, waiting.amount, waiting.since or change.context.at))
         change.request(waiting)

@@ -175,7 +175,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         authorised=max(amount, attempt.amount),
         captured=amount,
         card=result.card or attempt.card,
-        surplus=change.state.paid is not None,
+        surplus=change.state.paying_attempt is not None,
         code="",
         text="",
     )
@@ -195,14 +195,14 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
             captured_at=change.context.at,
         )
     )
-    if change.state.closed:
+    if change.state.closed_as:
         refund_rest(change)
 
 
 def _action_required(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
     card = result.card or attempt.card
     change.update_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, reference=result.reference, card=card)
-    if not change.state.needs_no_open_attempt:
+    if not change.state.supersedes_open_attempt:
         change.publish(PaymentActionRequired(attempt=attempt.number, url=result.url))
 
 

@@ -12,9 +12,9 @@ from shared.core import FailedOutcome, Operation, Outcome, Report, Struct, Timer
 
 ChargeStatus = Literal["succeeded", "requires_action", "processing", "failed", "cancelled"]
 RefundProgress = Literal["succeeded", "pending", "failed"]
-KEY_LIVES = timedelta(hours=23)
+KEY_LIFETIME = timedelta(hours=23)
 """Providers forget idempotency keys; Stripe after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
-UNTIL_WHERE_NOT_GIVEN = timedelta(days=1)
+DEFAULT_TIME_TO_PAY = timedelta(days=1)
 BOOKS_ASKED_AT_LEAST, BOOKS_ASKED_AT_MOST = timedelta(seconds=20), timedelta(hours=1)
 NOT_MADE = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
@@ -59,7 +59,7 @@ class ProviderOperation(Operation, safe_to_repeat=True, give_up_after=None):
         return self.provider
 
 
-class ChargeCard(ProviderOperation, key_lives=KEY_LIVES, longest_retry=300.0, deadline_is_strict=True):
+class ChargeCard(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=300.0, deadline_is_strict=True):
     """Charge a card, once. Amount in minor units.
 
     Fails when the order's time to pay is over. Its key is made of what is paid for, so that a repeated request for the
@@ -86,7 +86,7 @@ class ChargeCard(ProviderOperation, key_lives=KEY_LIVES, longest_retry=300.0, de
         return f"{self.order}.attempt.{self.attempt}"
 
     def deadline(self, wanted: datetime) -> datetime:
-        return self.until or wanted + UNTIL_WHERE_NOT_GIVEN
+        return self.until or wanted + DEFAULT_TIME_TO_PAY
 
     def books_asked_until(self, wanted: datetime) -> datetime:
         """For as long again as there was time to pay, but no longer than an hour."""
@@ -124,7 +124,7 @@ class CancelCharge(ProviderOperation):
         result: ChargeResult
 
 
-class RefundCharge(ProviderOperation, key_lives=KEY_LIVES, longest_retry=86_400.0):
+class RefundCharge(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=86_400.0):
     """Refund a charge in part or in full, once. Amount in minor units. Tried until it is made, at least daily."""
 
     order: str

@@ -129,7 +129,7 @@ class Payment:
     refunds: tuple[Refund, ...] = ()
     waiting: ChargeCard | None = None
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
-    closed: str = ""
+    closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
 
     @property
@@ -150,18 +150,18 @@ class Payment:
         return sum(refund.amount for refund in self.refunds if refund.is_pending)
 
     @property
-    def paid(self) -> ChargeAttempt | None:
+    def paying_attempt(self) -> ChargeAttempt | None:
         """The one attempt that paid the order."""
         return next((a for a in self.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus), None)
 
     @property
-    def open(self) -> ChargeAttempt | None:
+    def open_attempt(self) -> ChargeAttempt | None:
         return next((attempt for attempt in self.attempts if attempt.is_open), None)
 
     @property
-    def needs_no_open_attempt(self) -> bool:
+    def supersedes_open_attempt(self) -> bool:
         """An attempt that waits for the customer must not be completed any more."""
-        return bool(self.closed or self.waiting or self.paid)
+        return bool(self.closed_as or self.waiting or self.paying_attempt)
 
     @property
     def order_refunded(self) -> int:
@@ -171,7 +171,7 @@ class Payment:
     @property
     def refundable(self) -> int:
         """captured − refunded − pending, of the paid attempt."""
-        captured = self.paid.captured if self.paid else 0
+        captured = self.paying_attempt.captured if self.paying_attempt else 0
         return captured - sum(r.amount for r in self.order_refunds() if r.status is not RefundStatus.FAILED)
 
     @property
@@ -183,16 +183,16 @@ class Payment:
 
     @property
     def status(self) -> PaymentStatus:
-        if self.paid is None:
-            return PaymentStatus.PENDING if self.open or self.waiting else PaymentStatus.FAILED
+        if self.paying_attempt is None:
+            return PaymentStatus.PENDING if self.open_attempt or self.waiting else PaymentStatus.FAILED
         if self.order_refunded == 0:
             return PaymentStatus.PAID
-        wholly = self.order_refunded >= self.paid.captured
+        wholly = self.order_refunded >= self.paying_attempt.captured
         return PaymentStatus.REFUNDED if wholly else PaymentStatus.PARTIALLY_REFUNDED
 
     def order_refunds(self) -> Iterable[Refund]:
         """Refunds of the attempt that paid the order; those of a surplus are not the order's."""
-        return self.refunds_of(self.paid) if self.paid else ()
+        return self.refunds_of(self.paying_attempt) if self.paying_attempt else ()
 
     def refunds_of(self, attempt: ChargeAttempt) -> Iterable[Refund]:
         return (refund for refund in self.refunds if refund.attempt == attempt.number)

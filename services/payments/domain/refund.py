@@ -15,7 +15,7 @@ from shared.core.money import Money, allocate
 
 @payments.begins(RefundPayment)
 def refund_requested(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
-    if payment is None or payment.paid is None:
+    if payment is None or payment.paying_attempt is None:
         return Refused("not_paid", "There is no captured payment to refund.")
     if payment.refundable == 0:
         return Refused("already_refunded", "The payment is fully refunded, or its refunds are in progress.")
@@ -26,13 +26,13 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
         if isinstance(requested, Refused):
             return requested
         shares, amount = requested, sum(share.amount for share in requested)
-    if refused := _not_possible(payment, payment.paid, amount):
+    if refused := _not_possible(payment, payment.paying_attempt, amount):
         return refused
     if amount == payment.refundable and not command.items:
         shares = _shares_of_all(payment)
     change = PaymentChange(payment, context)
     id = str(context.named_id("refund"))
-    _refund(change, payment.paid, amount, shares, command.reason, command.note, id)
+    _refund(change, payment.paying_attempt, amount, shares, command.reason, command.note, id)
     return change.decision()
 
 
@@ -92,9 +92,9 @@ def _shares_of_all(payment: Payment) -> tuple[Share, ...]:
 def refund_rest(change: PaymentChange) -> None:
     """Refund all that is refundable of a payment whose order is cancelled or expired."""
     payment = change.state
-    if payment.paid and payment.refundable:
-        reason = f"order_{payment.closed}"
-        _refund(change, payment.paid, payment.refundable, _shares_of_all(payment), reason, "")
+    if payment.paying_attempt and payment.refundable:
+        reason = f"order_{payment.closed_as}"
+        _refund(change, payment.paying_attempt, payment.refundable, _shares_of_all(payment), reason, "")
 
 
 def refund_surplus(change: PaymentChange, attempt: ChargeAttempt) -> None:

@@ -124,7 +124,11 @@ def _is_known(refund: Refund, result: RefundResult) -> bool:
 def _available(payment: Payment, refund: Refund) -> int:
     """How much can be entered for a refund. The amount of one that was thought failed may be reserved again: then a
     later one will turn out failed, and until it has, this one is checked again."""
-    if refund.status is not RefundStatus.FAILED or payment.paid is None or refund.attempt != payment.paid.number:
+    if (
+        refund.status is not RefundStatus.FAILED
+        or payment.paying_attempt is None
+        or refund.attempt != payment.paying_attempt.number
+    ):
         return refund.amount
     return payment.refundable
 
@@ -151,7 +155,7 @@ def _done(change: PaymentChange, refund: Refund, reference: str) -> None:
     )
     change.enter_movement("refund", -refund.amount, reference)
     payment = change.state
-    if payment.paid is None or refund.attempt != payment.paid.number:
+    if payment.paying_attempt is None or refund.attempt != payment.paying_attempt.number:
         change.publish(
             PaymentSurplusRefunded(
                 refund=refund.id,
@@ -167,7 +171,7 @@ def _done(change: PaymentChange, refund: Refund, reference: str) -> None:
             refund=refund.id,
             amount=refund.amount,
             currency=payment.currency,
-            captured=payment.paid.captured,
+            captured=payment.paying_attempt.captured,
             refunded=payment.order_refunded,
             items=_lines(before, payment, refund),
             reason=refund.reason,
@@ -200,7 +204,7 @@ def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLin
 
 
 def _whole_items(payment: Payment) -> set[str]:
-    if payment.paid and payment.order_refunded >= payment.paid.captured:
+    if payment.paying_attempt and payment.order_refunded >= payment.paying_attempt.captured:
         return {item.item for item in payment.items}
     refunded = payment.refunded_shares()
     return {item.item for item in payment.items if 0 < item.amount <= refunded[item.item]}

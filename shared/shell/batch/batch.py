@@ -76,7 +76,7 @@ class Batch:
         work = [self._work_of(inbound) for inbound in fresh]
         await self._load(tx, [item for item in work if item.own])
         for item in work:
-            await self._answer(tx, item)
+            await self._handle(tx, item)
         await self._write(tx)
         return self.result
 
@@ -140,7 +140,7 @@ class Batch:
 
     # 3. Decide
 
-    async def _answer(self, tx: Transaction, item: _Work) -> None:
+    async def _handle(self, tx: Transaction, item: _Work) -> None:
         inbound = item.inbound
         if inbound.key in self._parked_keys and inbound.parked is None:
             self._park(inbound, "behind", "an earlier message of this key is parked")

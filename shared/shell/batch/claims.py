@@ -25,7 +25,7 @@ class Claimed:
     """What is to be handled, in the order in which it came."""
     duplicates: list[Inbound] = field(default_factory=list)
     reworded: list[Inbound] = field(default_factory=list)
-    """Those duplicates from our own services that have another body: decided again after a database was set back."""
+    """Those duplicates from our own services that have another body: decided again after a database was restored."""
     parked_keys: set[str] = field(default_factory=set)
     """Keys that have parked messages."""
 
@@ -43,36 +43,36 @@ async def claim(
     claimed = Claimed()
     if any(inbound.parked for inbound in inbounds):
         inbounds = await _unparked(tx, inbounds, claimed)
-    boxed: dict[UUID, int] = {}
+    contents: dict[UUID, int] = {}
     for inbound in inbounds:
         if inbound.in_inbox:
-            boxed.setdefault(inbound.identity, inbound.content)
+            contents.setdefault(inbound.identity, inbound.content)
     keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
-    new, claimed.parked_keys = await tx.claim(boxed, keys, now) if boxed or keys else (set[UUID](), set[str]())
+    new, claimed.parked_keys = await tx.claim(contents, keys, now) if contents or keys else (set[UUID](), set[str]())
     rows = _Rows(await _finished(tx, worker, inbounds), await _fired(tx, inbounds))
-    mine: list[Inbound | None] = []
+    fresh: list[Inbound | None] = []  # at each message's place; None where it is claimed already
     for inbound in inbounds:
         if inbound.in_inbox:
             is_new = inbound.identity in new
             new.discard(inbound.identity)
         else:
             is_new = rows.take(inbound)
-        mine.append(inbound if is_new else None)
-    if None in mine:
-        await _compare(tx, registry, inbounds, mine, boxed, claimed, now)
-    claimed.fresh = [inbound for inbound in mine if inbound]
+        fresh.append(inbound if is_new else None)
+    if None in fresh:
+        await _compare(tx, registry, inbounds, fresh, contents, claimed, now)
+    claimed.fresh = [inbound for inbound in fresh if inbound]
     return claimed
 
 
 async def _unparked(tx: Transaction, inbounds: Sequence[Inbound], claimed: Claimed) -> list[Inbound]:
     """Without parked messages whose row is gone: another request has handled or dropped them."""
-    there = []
+    still_parked = []
     for inbound in inbounds:
         if inbound.parked is None or await tx.unpark(inbound.parked.id):
-            there.append(inbound)
+            still_parked.append(inbound)
         else:
             claimed.duplicates.append(inbound)
-    return there
+    return still_parked
 
 
 @dataclass(slots=True)
@@ -86,13 +86,13 @@ class _Rows:
         if inbound.parked:
             return True
         if inbound.operation:
-            mine = inbound.operation[0].id in self.finished
+            is_claimed = inbound.operation[0].id in self.finished
             self.finished.discard(inbound.operation[0].id)
-            return mine
+            return is_claimed
         assert inbound.timer is not None
-        mine = (inbound.timer.key, inbound.timer.name) in self.fired
+        is_claimed = (inbound.timer.key, inbound.timer.name) in self.fired
         self.fired.discard((inbound.timer.key, inbound.timer.name))
-        return mine
+        return is_claimed
 
 
 async def _finished(tx: Transaction, worker: str, inbounds: Sequence[Inbound]) -> set[UUID]:
@@ -109,31 +109,33 @@ async def _compare(
     tx: Transaction,
     registry: HandlerRegistry,
     inbounds: Sequence[Inbound],
-    mine: list[Inbound | None],
-    boxed: dict[UUID, int],
+    fresh: list[Inbound | None],
+    contents: dict[UUID, int],
     claimed: Claimed,
     now: datetime,
 ) -> None:
     """Sort out what was claimed before: what says the same is dropped, what says something else becomes ours."""
-    here = {inbound.identity for inbound in mine if inbound}
-    known = [(place, inbound) for place, inbound in enumerate(inbounds) if mine[place] is None]
-    asked = {inbound.identity for _, inbound in known if inbound.content} - here
-    first = boxed | dict(await tx.contents(asked) if asked else {})
-    others = {place: other for place, inbound in known if (other := _other(registry, inbound, first, claimed))}
-    news = {other.identity: other.content for other in others.values()}
-    new, _ = await tx.claim(news, (), now) if news else (set[UUID](), set[str]())
+    fresh_identities = {inbound.identity for inbound in fresh if inbound}
+    known = [(place, inbound) for place, inbound in enumerate(inbounds) if fresh[place] is None]
+    asked = {inbound.identity for _, inbound in known if inbound.content} - fresh_identities
+    first_contents = contents | dict(await tx.contents(asked) if asked else {})
+    others = {place: other for place, inbound in known if (other := _other(registry, inbound, first_contents, claimed))}
+    new_entries = {other.identity: other.content for other in others.values()}
+    new, _ = await tx.claim(new_entries, (), now) if new_entries else (set[UUID](), set[str]())
     for place, inbound in known:
         other = others.get(place)
         if other and other.identity in new:
             new.discard(other.identity)
-            mine[place] = other
+            fresh[place] = other
         else:
             claimed.duplicates.append(inbound)
 
 
-def _other(registry: HandlerRegistry, inbound: Inbound, first: dict[UUID, int], claimed: Claimed) -> Inbound | None:
+def _other(
+    registry: HandlerRegistry, inbound: Inbound, first_contents: dict[UUID, int], claimed: Claimed
+) -> Inbound | None:
     """A message that has the identity of an earlier one and says something else, under an identity of its own."""
-    content = first.get(inbound.identity, inbound.content) if inbound.content else 0
+    content = first_contents.get(inbound.identity, inbound.content) if inbound.content else 0
     if content in (0, inbound.content):
         return None
     if inbound.source in registry.siblings and same_subject(content, inbound.content):

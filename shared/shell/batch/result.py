@@ -27,7 +27,7 @@ class BatchResult:
     refused: int = 0
     duplicates: int = 0
     reworded: list[Inbound] = field(default_factory=list)
-    """Duplicates from our own services with another body: decided again after a database was set back."""
+    """Duplicates from our own services with another body: decided again after a database was restored."""
     parked: list[ParkedRow] = field(default_factory=list)
     replies: list[tuple[Inbound, Refused | UUID]] = field(default_factory=list)
     """What the callers of commands by HTTP are told: a refusal, or the id of the accepted message."""

@@ -69,7 +69,7 @@ class Attempts:
             self._report(row, operation, outcome, began, asyncio.get_running_loop().time() - started)
         return step
 
-    def lapsed(self, row: OperationRow, operation: Operation) -> bool:
+    def would_lapse(self, row: OperationRow, operation: Operation) -> bool:
         """Whether the lease could end before the call does: by then, another worker may have the operation."""
         ends = row.leased_until
         return ends is not None and ends < self.clock.now() + timedelta(seconds=operation.timeout)
@@ -80,15 +80,15 @@ class Attempts:
     async def _begin(self, row: OperationRow, operation: Operation) -> bool:
         """Commit that a call is being begun. False where the lease does not last for it any more: no call is made."""
         if row.begun:
-            return not self.lapsed(row, operation)
+            return not self.would_lapse(row, operation)
         begun = replace(row, attempts=row.attempts + 1)
-        while not self.lapsed(row, operation):
+        while not self.would_lapse(row, operation):
             try:
                 held = await self._begin_calls.add(begun)
             except StoreUnavailable:
                 await asyncio.sleep(1.0)
                 continue
-            return row.id in held and not self.lapsed(row, operation)
+            return row.id in held and not self.would_lapse(row, operation)
         return False
 
     async def _ask(

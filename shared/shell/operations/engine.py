@@ -259,7 +259,7 @@ class Operations:
                 meta = attempt_meta(row)
                 if held := "" if probe else self._held_up(row):
                     step: Ended | Waits = Waits(replace(row, error=held))
-                elif self.attempts.lapsed(row, operation):
+                elif self.attempts.would_lapse(row, operation):
                     step = Waits(row)
                 else:
                     CURRENT.set(meta.traceparent)

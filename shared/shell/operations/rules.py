@@ -170,10 +170,10 @@ def in_doubt(row: OperationRow, operation: Operation, now: datetime) -> bool:
 
 
 def key_expired(row: OperationRow, operation: Operation, now: datetime) -> bool:
-    lives = operation.key_lives
-    if lives is None:
+    lifetime = operation.key_lifetime
+    if lifetime is None:
         return False
-    return row.occurred is None or now - min(row.requested_at, row.occurred) >= lives
+    return row.occurred is None or now - min(row.requested_at, row.occurred) >= lifetime
 
 
 def given_up(row: OperationRow, operation: Operation) -> Outcome:

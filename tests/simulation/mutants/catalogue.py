@@ -280,7 +280,7 @@ def refund_unlocked() -> Iterator[None]:
 def late_capture_ignored() -> Iterator[None]:
     def wrap(function: Any) -> Any:
         def ignored(payment: Payment | None, message: Any, context: Context) -> Any:
-            if payment and payment.closed and message.result.status == "succeeded":
+            if payment and payment.closed_as and message.result.status == "succeeded":
                 return Decision(payment)
             return function(payment, message, context)
 

@@ -58,7 +58,7 @@ def test_an_answer_after_the_callback_only_adds_the_card() -> None:
     assert payment.types() == [PaymentCaptured]
     payment.pay()
     assert (payment.published, payment.records) == ([], [])
-    assert payment.state.paid is not None and payment.state.paid.card == VISA
+    assert payment.state.paying_attempt is not None and payment.state.paying_attempt.card == VISA
 
 
 def test_a_3ds_answer_after_the_capture_is_ignored() -> None:

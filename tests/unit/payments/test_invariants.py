@@ -226,5 +226,5 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     assert not payment.unresolved
     assert payment.pending == 0
     bounced = any(result.status == "failed" for result in history.books.refunds.values())
-    if payment.closed and not bounced and not any(refund.code for refund in payment.refunds):
+    if payment.closed_as and not bounced and not any(refund.code for refund in payment.refunds):
         assert payment.refundable == 0

@@ -108,7 +108,7 @@ class RepeatableCall(Operation):
     note: str
     give_up_after = timedelta(hours=2)
     safe_to_repeat = True
-    key_lives = timedelta(hours=1)
+    key_lifetime = timedelta(hours=1)
     first_retry = 8.0
 
     class Done(Outcome):

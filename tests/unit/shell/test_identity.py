@@ -47,7 +47,7 @@ async def ids(harness: Harness) -> list[UUID]:
 
 @pytest.mark.parametrize("identity", [ID, hashed_id("an Idempotency-Key")])
 async def test_a_decision_made_again_at_another_time_gives_the_same_ids(identity: UUID) -> None:
-    """As after the database was set back."""
+    """As after the database was restored."""
     first, again = Harness(), Harness()
     for harness in (first, again):
         harness.when("much", much)

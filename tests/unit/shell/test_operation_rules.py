@@ -153,7 +153,7 @@ ANSWERS = st.lists(st.sampled_from(TROUBLE), max_size=12) | st.lists(
 KINDS = st.fixed_dictionaries(
     {
         "safe_to_repeat": st.booleans(),
-        "key_lives": st.sampled_from([None, timedelta(minutes=10)]),
+        "key_lifetime": st.sampled_from([None, timedelta(minutes=10)]),
         "deadline_is_strict": st.booleans(),
         "give_up_after": st.sampled_from([None, timedelta(minutes=1), timedelta(hours=1)]),
         "first_retry": st.sampled_from([1.0, 60.0]),
@@ -286,14 +286,14 @@ class TestKeys:
     RNG = random.Random(1)
 
     def test_a_key_that_has_expired_is_looked_for_first(self) -> None:
-        operation = kind(safe_to_repeat=True, key_lives=timedelta(minutes=10))
+        operation = kind(safe_to_repeat=True, key_lifetime=timedelta(minutes=10))
         row = new_row(operation)
         assert isinstance(rules.first_step(row, operation, START + timedelta(minutes=9)), Perform)
         assert isinstance(rules.first_step(row, operation, START + timedelta(minutes=10)), Find)
 
     def test_a_repeated_decision_has_the_age_of_the_message_that_caused_it(self) -> None:
         """The provider may have done it under the same key long ago."""
-        operation = kind(safe_to_repeat=True, key_lives=timedelta(hours=24))
+        operation = kind(safe_to_repeat=True, key_lifetime=timedelta(hours=24))
         again = START + timedelta(hours=30)
         row = replace(new_row(operation), requested_at=again, due=again)
         assert isinstance(rules.first_step(row, operation, again), Find)

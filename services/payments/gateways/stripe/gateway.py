@@ -23,7 +23,7 @@ from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import (
-    KEY_LIVES,
+    KEY_LIFETIME,
     CancelCharge,
     ChargeCard,
     ChargeResult,
@@ -136,7 +136,7 @@ class StripeGateway(StripeApi):
             text = "The order has no payment method."
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
         late = charge.until is not None and self._now() > charge.until.timestamp()
-        if late or self._now() - self._since(charge.since) > KEY_LIVES.total_seconds():
+        if late or self._now() - self._since(charge.since) > KEY_LIFETIME.total_seconds():
             found = await _looked_up(lambda: self._charge_on_record(charge))
             if not isinstance(found, NotDone):
                 return found
@@ -197,7 +197,7 @@ class StripeGateway(StripeApi):
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
             return RefundCharge.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
-        if self._now() - _made_at(refund.refund, self._now()) > KEY_LIVES.total_seconds():
+        if self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds():
             found = await _looked_up(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
                 return found
