@@ -29,7 +29,7 @@ class Reading:
 
 
 async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
-    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is close_client out.
+    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is left out.
 
     Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
     """

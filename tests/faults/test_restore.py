@@ -143,7 +143,7 @@ async def caught_up(system: System, worker: Worker) -> None:
 
 
 async def everything_read(system: System, worker: Worker) -> None:
-    """Until it is ready, nothing is close_client to read, and nothing was read for as long as gauges are old."""
+    """Until it is ready, nothing is left to read, and nothing was read for as long as gauges are old."""
     before, since = -1, 0.0
     while True:
         await asyncio.sleep(0.5)
@@ -163,7 +163,7 @@ async def program(name: str, *arguments: str) -> None:
 
 
 async def set_group_back(system: System, group: str, moment: datetime) -> None:
-    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has close_client the group."""
+    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has left the group."""
     kafka = connection(system.settings.kafka)
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
