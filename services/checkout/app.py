@@ -12,7 +12,7 @@ from services.checkout.domain.order import Order
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
-from services.checkout.storage import STORAGE
+from services.checkout.storage import storage
 from shared.contracts import checkout, fulfillment, notifications, payments, storefront
 from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
@@ -96,7 +96,7 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         consumes=CONSUMES,
         emits=EMITS,
         refusal=checkout.CheckoutRefused,
-        storage=STORAGE,
+        storage=storage,
         routes=routes,
         gauges=GAUGES,
         invariants=[Invariants(Order, broken)],

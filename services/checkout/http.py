@@ -45,7 +45,7 @@ class Reads:
         self.api = api
 
     async def orders(self, request: web.Request) -> web.Response:
-        """`?status=paid,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
+        """`?status=processing,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
         order_filter = _filter(request)
         async with self.api.engine.connect() as connection:
             rows = await queries.find_orders(connection, order_filter)

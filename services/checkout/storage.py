@@ -73,7 +73,7 @@ def order_columns(order: Order) -> Mapping[str, Any]:
     }
 
 
-STORAGE = Storage(
+storage = Storage(
     metadata,
     states=[
         StateTable(Store, stores, store=lambda key, store: key),

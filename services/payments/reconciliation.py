@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain.ledger import PROVIDER_BALANCE
-from services.payments.gateways.provider import Movement
+from services.payments.gateways.provider import ProviderMovement
 from services.payments.storage import ledger_entries, payments
 
 Problem = Literal[
@@ -33,7 +33,7 @@ class Difference:
     text: str
 
 
-async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> list[Movement]:
+async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> list[ProviderMovement]:
     """The ledger's entries of the provider's balance, by the provider's id."""
     entry = ledger_entries.c
     statement = (
@@ -45,7 +45,9 @@ async def own_movements(engine: AsyncEngine, before: datetime | None = None) -> 
         statement = statement.where(entry.at < before)
     async with engine.connect() as connection:
         rows = await connection.execute(statement)
-        return [Movement(reference, int(amount), currency, order) for reference, amount, currency, order in rows]
+        return [
+            ProviderMovement(reference, int(amount), currency, order) for reference, amount, currency, order in rows
+        ]
 
 
 async def own_faults(engine: AsyncEngine) -> list[Difference]:
@@ -87,7 +89,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
     return found
 
 
-def compare(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Difference]:
+def compare(ours: Iterable[ProviderMovement], theirs: Iterable[ProviderMovement]) -> list[Difference]:
     """Every movement that only one side has, or that differs; orders charged twice; balances per currency."""
     here, there = _by_reference(ours), _by_reference(theirs)
     found = [
@@ -106,15 +108,15 @@ def compare(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Differ
     return found + _charged_twice(there.values()) + _balances(here.values(), there.values())
 
 
-def _by_reference(movements: Iterable[Movement]) -> Mapping[str, Movement]:
+def _by_reference(movements: Iterable[ProviderMovement]) -> Mapping[str, ProviderMovement]:
     return {movement.reference: movement for movement in movements}
 
 
-def _words(movement: Movement) -> str:
+def _words(movement: ProviderMovement) -> str:
     return f"{movement.amount} {movement.currency} (minor units)"
 
 
-def _charged_twice(theirs: Iterable[Movement]) -> list[Difference]:
+def _charged_twice(theirs: Iterable[ProviderMovement]) -> list[Difference]:
     """Orders with more than one charge of which some money was kept beyond the largest single charge."""
     charges: dict[str, list[int]] = defaultdict(list)
     kept: Counter[str] = Counter()
@@ -130,7 +132,7 @@ def _charged_twice(theirs: Iterable[Movement]) -> list[Difference]:
     ]
 
 
-def _balances(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Difference]:
+def _balances(ours: Iterable[ProviderMovement], theirs: Iterable[ProviderMovement]) -> list[Difference]:
     here, there = _sums(ours), _sums(theirs)
     return [
         Difference(
@@ -141,7 +143,7 @@ def _balances(ours: Iterable[Movement], theirs: Iterable[Movement]) -> list[Diff
     ]
 
 
-def _sums(movements: Iterable[Movement]) -> Counter[str]:
+def _sums(movements: Iterable[ProviderMovement]) -> Counter[str]:
     sums: Counter[str] = Counter()
     for movement in movements:
         sums[movement.currency] += movement.amount
@@ -149,7 +151,7 @@ def _sums(movements: Iterable[Movement]) -> Counter[str]:
 
 
 async def reconcile(
-    engine: AsyncEngine, theirs: Sequence[Movement], before: datetime | None = None
+    engine: AsyncEngine, theirs: Sequence[ProviderMovement], before: datetime | None = None
 ) -> list[Difference]:
     """All differences between the ledger and the provider's movements (of the same period)."""
     return await own_faults(engine) + compare(await own_movements(engine, before), theirs)

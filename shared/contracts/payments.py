@@ -25,7 +25,7 @@ class RefundLine(Given):
 
 
 class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
-    """Refund a payment by items, by an amount or, with neither, everything that is left. Refused if more than that."""
+    """Refund a payment by items, an amount or, with neither, everything that is left. More than is left is refused."""
 
     amount: Amount | None = None
     items: tuple[RefundLine, ...] = Field(default=(), max_length=200)

@@ -111,7 +111,7 @@ class Operation(Struct):
         """When it is given up if it has not succeeded. None: never."""
         return None if self.give_up_after is None else wanted + self.give_up_after
 
-    def books_asked_until(self, wanted: datetime) -> datetime | None:
+    def records_checked_until(self, wanted: datetime) -> datetime | None:
         """Until when, after the deadline, the outside system's records are checked again if they cannot be read. None,
         or the deadline: they are checked once."""
         return self.deadline(wanted)

@@ -101,7 +101,7 @@ class Reader:
             await self.commit()
 
     async def commit(self) -> None:
-        """Tell Kafka how far this worker came; after a failure the inbox sorts the repetitions out."""
+        """Tell Kafka how far this worker has read; after a failure the inbox drops the repetitions."""
         if self._handled:
             positions, self._handled = self._handled, {}
             try:

@@ -112,7 +112,7 @@ class _DatabaseHealth:
 
 def _readiness(shell: Shell, database: _DatabaseHealth) -> Readiness:
     def missing() -> list[str]:
-        away = ["database"] if shell.batcher.held_up or not database.well else []
+        away = ["database"] if shell.batcher.database_away or not database.well else []
         return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
     return Readiness(missing, shell.progress.ages, shell.notes)

@@ -226,7 +226,7 @@ async def test_every_record_is_accounted_for_and_no_worker_ends(world: World) ->
     assert len(missing) <= passed_over, sorted(missing)[:10]
     assert len(fuzz.sent) > EXAMPLES / 2 and fuzz.refused_by_broker < EXAMPLES / 2
     assert set(fuzz.became.values()) == {"handled", "refused", "parked"}
-    assert not shell.batcher.held_up
+    assert not shell.batcher.database_away
     await world.publish("free", Take(shelf="s"))
     await world.until("select count(*) from boxes where key = 'free' and things = 1", (1,))
     for row in await shell.store.parked(limit=100_000):

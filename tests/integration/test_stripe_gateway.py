@@ -30,7 +30,7 @@ from services.payments.domain.operations import (
     RefundResult,
 )
 from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.provider import Movement
+from services.payments.gateways.provider import ProviderMovement
 from services.payments.gateways.stripe.callbacks import callback
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movements
@@ -331,7 +331,7 @@ async def test_a_refund_of_unknown_outcome_is_made_once(
     again = await gateway.perform(request, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
     refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
-    assert refunds == [Movement(again.result.reference, -1999, "USD", "o-1", refund="r-1")]
+    assert refunds == [ProviderMovement(again.result.reference, -1999, "USD", "o-1", refund="r-1")]
 
 
 async def test_checking_an_unknown_charge_and_refund(gateway: StripeGateway) -> None:
@@ -374,7 +374,7 @@ async def test_a_refund_that_bounces_is_reported(gateway: StripeGateway, stripe_
 
 async def test_a_charge_that_orderbus_did_not_make_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway)
-    ours = [Movement(done.reference, 1999, "USD", "o-1")]
+    ours = [ProviderMovement(done.reference, 1999, "USD", "o-1")]
     assert compare(ours, await stripe_movements(gateway)) == []
     added = await stripe_sandbox.control("POST", "charges", amount=700, metadata={"order": "o-1"})
     problems = compare(ours, await stripe_movements(gateway))

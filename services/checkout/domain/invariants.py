@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.checkout.domain.order import Charge, Order
+from services.checkout.domain.order import ChargeState, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
@@ -40,7 +40,8 @@ def _rules_at_rest(order: Order) -> dict[str, bool]:
     status = order.status
     pending = [line for line in order.lines if line.delivery is DeliveryStatus.PENDING and not line.refunded_whole]
     return {
-        "no charge is in progress at rest": status is not S.PENDING_PAYMENT or order.charge is not Charge.IN_PROGRESS,
+        "no charge is in progress at rest": status is not S.PENDING_PAYMENT
+        or order.charge is not ChargeState.IN_PROGRESS,
         "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT or order.reserved,
         "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid,
         "no item of a paid order is forgotten": status is not S.PROCESSING or not pending,

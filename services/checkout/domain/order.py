@@ -43,7 +43,7 @@ class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
 
 
-class Charge(StrEnum):
+class ChargeState(StrEnum):
     """The payment attempt, as far as checkout knows."""
 
     NONE = "none"
@@ -126,7 +126,7 @@ class Order:
     """How the customer pays, until the charge is requested."""
     attempts: int = 0
     """How many charges were requested."""
-    charge: Charge = Charge.NONE
+    charge: ChargeState = ChargeState.NONE
     pay_url: str | None = None
     """Where the customer must act: confirm the payment, or pay again."""
     deadline: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Charge, Order, PaymentOverdue, orders, required
+from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import card_name, entry, money
 from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
 from shared.contracts.payments import (
@@ -33,7 +33,7 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
         return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
     if not order.reserved:
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
-    if order.charge in (Charge.IN_PROGRESS, Charge.UNRESOLVED):
+    if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
         return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
     problems = list(submission.payment_problems(command.payment, required=True))
     if problems:
@@ -50,7 +50,7 @@ def request_payment(change: OrderChange) -> int:
     order, attempt = change.state, change.state.attempts + 1
     change.set(
         attempts=attempt,
-        charge=Charge.IN_PROGRESS,
+        charge=ChargeState.IN_PROGRESS,
         choice=None,
         payment_status=PaymentStatus.PENDING,
         pay_url=None,
@@ -95,7 +95,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
         change.set(message=text)
     elif order.status in VOID:
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
-        change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=Charge.NONE, paid_at=context.at)
+        change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=context.at)
     change.note(fact.type, text, **detail)
     if in_full and order.status is PENDING:
         change.note("order.paid", "Paid in full. Delivery started.")
@@ -106,7 +106,9 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
 def complete_payment(change: OrderChange, card: Card | None = None) -> None:
     order = change.state
     change.move_to(OrderStatus.PROCESSING)
-    change.set(paid=order.purchased, payment_status=PaymentStatus.PAID, charge=Charge.NONE, paid_at=change.context.at)
+    change.set(
+        paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=change.context.at
+    )
     change.publish(OrderPaid(amount=order.purchased, currency=order.currency, card=card))
     change.cancel_timer(PaymentOverdue)
 
@@ -122,7 +124,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
         return change.without_effect()
     url, until = order.page(context.key), context.at + order.grace
     change.set(
-        charge=Charge.NONE,
+        charge=ChargeState.NONE,
         payment_status=PaymentStatus.FAILED,
         deadline=until,
         pay_url=url,
@@ -140,7 +142,7 @@ def action_required(order: Order, fact: PaymentActionRequired, context: Context)
     change.note(fact.type, text, attempt=fact.attempt)
     if not _awaited(order, fact.attempt):
         return change.without_effect()
-    change.set(charge=Charge.ACTION_REQUIRED, pay_url=fact.url, message=text)
+    change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
     return change.decision()
 
@@ -150,7 +152,7 @@ def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decis
     change = OrderChange(order, context)
     change.set(message="The payment is being checked with the payment provider.")
     if _awaited(order, fact.attempt):
-        change.set(charge=Charge.UNRESOLVED, pay_url=None)
+        change.set(charge=ChargeState.UNRESOLVED, pay_url=None)
     text = f"Outcome of payment attempt {fact.attempt} unknown: checking with the provider."
     change.note(fact.type, text, attempt=fact.attempt, provider=fact.text)
     return change.decision()
@@ -176,10 +178,10 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     change = OrderChange(order, context)
     change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
     if _awaited(order, fact.attempt):
-        change.set(charge=Charge.NONE, pay_url=order.page(context.key))
+        change.set(charge=ChargeState.NONE, pay_url=order.page(context.key))
     return change.decision()
 
 
 def _awaited(order: Order, attempt: int) -> bool:
     """The order waits for the result of this attempt."""
-    return order.status is PENDING and order.charge is not Charge.NONE and order.attempts == attempt
+    return order.status is PENDING and order.charge is not ChargeState.NONE and order.attempts == attempt

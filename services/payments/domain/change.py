@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.payments.domain.ledger import AttemptRecord, Kind, Movement, RefundRecord, entries
+from services.payments.domain.ledger import AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.core import Change, TimerMessage
@@ -42,7 +42,7 @@ class PaymentChange(Change[Payment]):
     def enter_movement(self, kind: Kind, amount: int, reference: str) -> None:
         """Enter a movement of money into the ledger."""
         payment = self.state
-        movement = Movement(kind, amount, payment.currency, payment.provider, reference, payment.store)
+        movement = LedgerMovement(kind, amount, payment.currency, payment.provider, reference, payment.store)
         self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
 
     def check_charge(self, attempt: ChargeAttempt, reference: str, tries: int = 1) -> None:

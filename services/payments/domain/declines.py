@@ -1,7 +1,7 @@
 """Why a payment was declined, as the customer reads it: a closed list.
 
-All else that the provider or an operator says is for staff. Gateways name a reason; only this table has texts for
-customers.
+All else that the provider or an operator says is for staff. Gateways name a reason; only this table tells customers
+why.
 """
 
 from __future__ import annotations

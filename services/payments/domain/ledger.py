@@ -76,7 +76,7 @@ class RefundRecord(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class LedgerMovement:
     """Money that moved: towards us when `amount` is positive, back when it is negative."""
 
     kind: Kind
@@ -87,7 +87,7 @@ class Movement:
     store: str
 
 
-def entries(movement: Movement, key: str, at: datetime, new_id: Callable[[], UUID]) -> list[LedgerEntry]:
+def entries(movement: LedgerMovement, key: str, at: datetime, new_id: Callable[[], UUID]) -> list[LedgerEntry]:
     """The two entries of one movement."""
     transaction = new_id()
     return [

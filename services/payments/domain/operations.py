@@ -15,7 +15,7 @@ RefundProgress = Literal["succeeded", "pending", "failed"]
 KEY_LIFETIME = timedelta(hours=23)
 """Providers forget idempotency keys; Stripe after 24 hours: https://docs.stripe.com/api/idempotent_requests."""
 DEFAULT_TIME_TO_PAY = timedelta(days=1)
-BOOKS_ASKED_AT_LEAST, BOOKS_ASKED_AT_MOST = timedelta(seconds=20), timedelta(hours=1)
+RECORDS_CHECKED_AT_LEAST, RECORDS_CHECKED_AT_MOST = timedelta(seconds=20), timedelta(hours=1)
 NOT_MADE = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
@@ -88,10 +88,10 @@ class ChargeCard(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=300
     def deadline(self, wanted: datetime) -> datetime:
         return self.until or wanted + DEFAULT_TIME_TO_PAY
 
-    def books_asked_until(self, wanted: datetime) -> datetime:
+    def records_checked_until(self, wanted: datetime) -> datetime:
         """For as long again as there was time to pay, but no longer than an hour."""
         deadline = self.deadline(wanted)
-        return deadline + min(max(deadline - (self.since or wanted), BOOKS_ASKED_AT_LEAST), BOOKS_ASKED_AT_MOST)
+        return deadline + min(max(deadline - (self.since or wanted), RECORDS_CHECKED_AT_LEAST), RECORDS_CHECKED_AT_MOST)
 
     def about(self) -> str:
         return str(self.attempt)

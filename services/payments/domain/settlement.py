@@ -1,7 +1,7 @@
 """Manual settlement of charges and refunds whose outcome is unknown.
 
 It is entered as if the provider had reported it, with the name of who settled it, and the provider is checked once
-more. Whenever it reports otherwise, that corrects the books and is published as `payment.settlement_contradicted`.
+more. Whenever it reports otherwise, that corrects the records and is published as `payment.settlement_contradicted`.
 """
 
 from __future__ import annotations

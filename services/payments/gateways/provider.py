@@ -22,7 +22,7 @@ class ProviderError(ReportedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class ProviderMovement:
     """Money that moved, as one side has it: captures positive, refunds negative. Minor units."""
 
     reference: str
@@ -63,7 +63,7 @@ class Provider(ABC):
         """Add the routes of its callbacks, which submit `ChargeReported` and `RefundReported`."""
 
     @abstractmethod
-    async def movements(self) -> list[Movement]:
+    async def movements(self) -> list[ProviderMovement]:
         """What moved by its own records, also what orderbus did not request. Raises ProviderError."""
 
     @abstractmethod

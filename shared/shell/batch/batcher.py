@@ -74,7 +74,7 @@ class Batcher:
         self._taken = asyncio.Event()
         self._taken.set()
         self._busy = False
-        self.held_up = False
+        self.database_away = False
         """The database does not take the current batch: it is away, or it answers but cannot write (a full disk)."""
 
     async def put(self, inbounds: Sequence[Inbound], mark: Mark | None = None) -> None:
@@ -136,7 +136,7 @@ class Batcher:
         while True:
             try:
                 await self._transact(inbounds, unanswered)
-                self.held_up = False
+                self.database_away = False
                 await self._release(unanswered)
                 return
             except Conflict:
@@ -148,7 +148,7 @@ class Batcher:
                 await asyncio.sleep(back_off(0.005, conflicts, self.rng, 1.0))
             except StoreUnavailable as trouble:
                 troubles += 1
-                self.held_up = True
+                self.database_away = True
                 if troubles in (1, 10, 100):
                     log.warning("database unavailable, retrying", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
@@ -232,15 +232,15 @@ class Batcher:
             try:
                 async with self.store.begin() as tx:
                     result = await (batch.park if whole else batch.park_place)(tx, inbound, error)
-                self.held_up = False
+                self.database_away = False
                 break
             except StoreUnavailable:
-                self.held_up = True
+                self.database_away = True
                 await asyncio.sleep(1.0)
             except Exception as refused:
                 error = printable(f"{error}; it cannot be stored whole: {describe(refused)}")
                 if not whole:
-                    self.held_up = True
+                    self.database_away = True
                     log.error("message cannot be parked, retrying", id=str(inbound.id), error=error)
                     await asyncio.sleep(1.0)
                 whole = False

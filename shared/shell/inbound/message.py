@@ -104,7 +104,7 @@ class Inbound:
     """A message, and how it is claimed so that it is handled once."""
 
     id: UUID
-    """The sender's id of it."""
+    """The id that its sender gave it."""
     key: str
     message: object
     meta: Meta = field(default_factory=Meta)
@@ -119,7 +119,7 @@ class Inbound:
     """A caller waits for the reply (HTTP)."""
     fingerprint: str = ""
     claim: UUID | None = None
-    """The inbox's id of it, where that is not its id alone: source and id in one."""
+    """Its id in the inbox, where that differs from `id`: a hash of source and id."""
     content: int = 0
     """See `content_of`; 0: its repetitions are compared elsewhere, or not compared."""
     source: str = ""

@@ -69,7 +69,7 @@ class Operations:
         self._budgets = {kind: LeaseBudget(at_once) for kind in self.kinds}
         self._at_once = at_once
         self._places = {kind: asyncio.Semaphore(at_once) for kind in self.kinds}
-        self._held: Counter[str] = Counter()
+        self._leased: Counter[str] = Counter()
         self._short: set[str] = set()
         """Kinds of which more may be due than there was room for."""
         self._queued: dict[int, OperationRow] = {}
@@ -97,11 +97,11 @@ class Operations:
         """How many more leases of a kind this worker takes; none for a destination that is not called now."""
         if self._stopping or (destination and self.destinations.held(destination)):
             return 0
-        return max(0, self._budgets[kind].leases - self._held[kind])
+        return max(0, self._budgets[kind].leases - self._leased[kind])
 
     def call_budget(self, kind: str) -> int:
         """How many more calls of a kind can begin at once."""
-        return 0 if self._stopping else max(0, self._at_once - self._held[kind])
+        return 0 if self._stopping else max(0, self._at_once - self._leased[kind])
 
     def _has_room(self, kind: str) -> bool:
         """Whether several places are free: they are waited for, so that one statement leases many rows."""
@@ -115,14 +115,14 @@ class Operations:
             self.progress.waits("operations")
         for row, operation in leased:
             task = asyncio.create_task(self._perform(row, operation, probe=probe))
-            self._held[row.kind] += 1
+            self._leased[row.kind] += 1
             self._queued[id(row)] = row
             self._tasks.add(task)
             task.add_done_callback(lambda ended, row=row: self._ended(ended, row))  # type: ignore[misc]
 
     def _ended(self, task: asyncio.Task[None], row: OperationRow) -> None:
         self._tasks.discard(task)
-        self._held[row.kind] -= 1
+        self._leased[row.kind] -= 1
         if self._queued:
             self.progress.advanced("operations")
         else:
@@ -257,7 +257,7 @@ class Operations:
                 if self._queued.pop(id(row), None) is None:
                     return  # It was released.
                 meta = attempt_meta(row)
-                if held := "" if probe else self._held_up(row):
+                if held := "" if probe else self._why_not_called(row):
                     step: Ended | Waits = Waits(replace(row, error=held))
                 elif self.attempts.would_lapse(row, operation):
                     step = Waits(row)
@@ -272,7 +272,7 @@ class Operations:
         else:
             self._deliver(step, operation, meta)
 
-    def _held_up(self, row: OperationRow) -> str:
+    def _why_not_called(self, row: OperationRow) -> str:
         """Why it has to wait, where its destination is not called now. After a strict deadline it no longer waits."""
         if row.expires is not None and self.clock.now() >= row.expires:
             return ""

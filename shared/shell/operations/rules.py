@@ -96,7 +96,7 @@ def after_find(
     if isinstance(answer, NotTried | OperatorFault):
         return not_called(row, operation, answer, now, rng)
     called = _called(row, answer.error, now)
-    if _books_are_closed(row, operation, now):
+    if _records_are_final(row, operation, now):
         return Ended(called, unresolved(operation, answer.error))
     return _waits(called, operation, getattr(answer, "after", None), now, rng)
 
@@ -133,7 +133,7 @@ def not_called(
     if operation.deadline_is_strict and is_over(row, operation, now):
         if not in_doubt(row, operation, now):
             return Ended(row, given_up(row, operation))
-        if _books_are_closed(row, operation, now):
+        if _records_are_final(row, operation, now):
             return Ended(row, unresolved(operation, error))
         # It is leased although its destination is paused, so it has to wait by itself.
         return _waits(row, operation, _not_tried_wait(row, operation, rng), now, rng)
@@ -155,9 +155,9 @@ def is_over(row: OperationRow, operation: Operation, now: datetime) -> bool:
     return deadline is not None and now >= deadline
 
 
-def _books_are_closed(row: OperationRow, operation: Operation, now: datetime) -> bool:
+def _records_are_final(row: OperationRow, operation: Operation, now: datetime) -> bool:
     """Whether the deadline is over, and the time after it in which records that do not answer are asked again."""
-    until = operation.books_asked_until(row.requested_at)
+    until = operation.records_checked_until(row.requested_at)
     return until is not None and now >= until
 
 
@@ -216,7 +216,7 @@ def _waits(row: OperationRow, operation: Operation, after: float | None, now: da
     """The last try comes at the deadline, not a back-off later; only what the outside asked for goes beyond."""
     seconds = back_off(operation.first_retry, row.attempts, rng, operation.longest_retry) if after is None else after
     due = now + timedelta(seconds=seconds)
-    deadline, until = operation.deadline(row.requested_at), operation.books_asked_until(row.requested_at)
+    deadline, until = operation.deadline(row.requested_at), operation.records_checked_until(row.requested_at)
     if deadline is not None and now < deadline and (after is None or operation.deadline_is_strict):
         due = min(due, deadline)
     elif until is not None and is_over(row, operation, now) and now < until:

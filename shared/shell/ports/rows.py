@@ -166,7 +166,7 @@ class ParkedRow:
     at: datetime
     id: int = 0
     identity: UUID | None = None
-    """The inbox's id of it, where that is not the message's own."""
+    """Its id in the inbox, where that differs from the message's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Transaction(Protocol):
         ...
 
     async def finish(self, operations: Collection[tuple[UUID, str, int]]) -> set[UUID]:
-        """Delete operations that are still leased as given (id, leased_by, lease). Returns the ids found so."""
+        """Delete operations that are still leased as given (id, leased_by, lease). Returns the ids of those deleted."""
         ...
 
     async def fire(self, timers: Collection[TimerRow]) -> set[tuple[str, str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from services.payments.gateways.provider import Movement
+from services.payments.gateways.provider import ProviderMovement
 from services.payments.reconciliation import compare
 
-PAID = Movement("pi_1", 5000, "USD", "o-1")
-BACK = Movement("re_1", -2000, "USD", "o-1")
+PAID = ProviderMovement("pi_1", 5000, "USD", "o-1")
+BACK = ProviderMovement("re_1", -2000, "USD", "o-1")
 
 
-def problems(ours: list[Movement], theirs: list[Movement]) -> list[tuple[str, str]]:
+def problems(ours: list[ProviderMovement], theirs: list[ProviderMovement]) -> list[tuple[str, str]]:
     return [(found.problem, found.reference) for found in compare(ours, theirs)]
 
 
@@ -18,8 +18,11 @@ def test_books_that_agree() -> None:
 
 
 def test_a_refund_that_came_back_counts_for_nothing_on_both_sides() -> None:
-    assert problems([PAID, Movement("re_1", 0, "USD", "o-1")], [PAID, Movement("re_1", 0, "USD", "o-1")]) == []
-    assert problems([PAID], [PAID, Movement("re_1", 0, "USD", "o-1")]) == []
+    assert (
+        problems([PAID, ProviderMovement("re_1", 0, "USD", "o-1")], [PAID, ProviderMovement("re_1", 0, "USD", "o-1")])
+        == []
+    )
+    assert problems([PAID], [PAID, ProviderMovement("re_1", 0, "USD", "o-1")]) == []
 
 
 def test_what_only_one_side_has() -> None:
@@ -28,16 +31,16 @@ def test_what_only_one_side_has() -> None:
 
 
 def test_another_amount() -> None:
-    assert problems([PAID], [Movement("pi_1", 4999, "USD", "o-1")]) == [("amount", "pi_1"), ("balance", "USD")]
+    assert problems([PAID], [ProviderMovement("pi_1", 4999, "USD", "o-1")]) == [("amount", "pi_1"), ("balance", "USD")]
 
 
 def test_an_order_charged_twice_is_named_until_one_charge_is_refunded() -> None:
-    second = Movement("pi_2", 5000, "USD", "o-1")
+    second = ProviderMovement("pi_2", 5000, "USD", "o-1")
     assert problems([PAID, second], [PAID, second]) == [("charged_twice", "")]
-    refunded = Movement("re_2", -5000, "USD", "o-1")
+    refunded = ProviderMovement("re_2", -5000, "USD", "o-1")
     assert problems([PAID, second, refunded], [PAID, second, refunded]) == []
 
 
 def test_balances_are_by_currency() -> None:
-    yen = Movement("pi_3", 900, "JPY", "o-2")
+    yen = ProviderMovement("pi_3", 900, "JPY", "o-2")
     assert problems([PAID, yen], [PAID]) == [("unknown_to_provider", "pi_3"), ("balance", "JPY")]

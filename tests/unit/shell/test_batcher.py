@@ -83,13 +83,13 @@ async def test_while_the_database_takes_nothing_the_handler_says_so(harness: Har
 
     async def pause(at: str) -> None:
         if at == "begin":
-            said.append(batcher.held_up)
+            said.append(batcher.database_away)
         await fail(at)
 
     harness.store.pause = pause
     await batcher.handle([harness.message("t-1", Count())])
 
-    assert (said, batcher.held_up) == ([False, True, True], False)
+    assert (said, batcher.database_away) == ([False, True, True], False)
 
 
 async def test_a_commit_whose_answer_was_lost_is_not_done_twice(harness: Harness) -> None:

@@ -42,15 +42,20 @@ class Failed(FailedOutcome): ...
 class Unresolved(UnresolvedOutcome): ...
 
 
-def kind(*, books_asked_for: timedelta = timedelta(0), **settings: Any) -> Operation:
+def kind(*, records_checked_for: timedelta = timedelta(0), **settings: Any) -> Operation:
     """An operation of a kind of its own."""
     outcomes = {"Done": Done, "Failed": Failed, "Unresolved": Unresolved}
 
-    def books_asked_until(self: Operation, wanted: datetime) -> datetime | None:
+    def records_checked_until(self: Operation, wanted: datetime) -> datetime | None:
         deadline = self.deadline(wanted)
-        return deadline + books_asked_for if deadline else None
+        return deadline + records_checked_for if deadline else None
 
-    members = {"give_up_after": timedelta(hours=1), "books_asked_until": books_asked_until, **settings, **outcomes}
+    members = {
+        "give_up_after": timedelta(hours=1),
+        "records_checked_until": records_checked_until,
+        **settings,
+        **outcomes,
+    }
     made: type[Operation] = type("Made", (Operation,), members)
     return made()
 
@@ -157,7 +162,7 @@ KINDS = st.fixed_dictionaries(
         "deadline_is_strict": st.booleans(),
         "give_up_after": st.sampled_from([None, timedelta(minutes=1), timedelta(hours=1)]),
         "first_retry": st.sampled_from([1.0, 60.0]),
-        "books_asked_for": st.sampled_from([timedelta(0), timedelta(minutes=5)]),
+        "records_checked_for": st.sampled_from([timedelta(0), timedelta(minutes=5)]),
     }
 )
 
@@ -256,7 +261,7 @@ class TestGivingUp:
         "answer", [Unknown("no answer"), Retry("busy"), NotTried("paused"), OperatorFault("wrong key")]
     )
     def test_books_that_do_not_answer_are_asked_again_for_a_while(self, answer: NoOutcome) -> None:
-        operation = kind(deadline_is_strict=True, books_asked_for=timedelta(minutes=30))
+        operation = kind(deadline_is_strict=True, records_checked_for=timedelta(minutes=30))
         row, now, looks = new_row(operation, attempts=1, in_doubt=True), self.OVER, 0
         step: rules.Step = rules.first_step(row, operation, now)
         while isinstance(step, Find):

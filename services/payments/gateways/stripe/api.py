@@ -1,4 +1,4 @@
-"""Requests to Stripe through its SDK over aiohttp, one after the other per endpoint."""
+"""Requests to Stripe through its SDK over aiohttp, each endpoint within its rate limit."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import aiohttp
 import stripe
 from aiohttp import web
 
-from services.payments.gateways.provider import Movement, Provider, ProviderError
+from services.payments.gateways.provider import Provider, ProviderError, ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
@@ -34,7 +34,7 @@ class Stripe(Provider):
     def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
         application.router.add_post(CALLBACK_PATH, callbacks(self.settings, api))
 
-    async def movements(self) -> list[Movement]:
+    async def movements(self) -> list[ProviderMovement]:
         async with self._reading() as stripe_api:
             return await stripe_movements(stripe_api)
 

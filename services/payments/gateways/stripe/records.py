@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from services.payments.gateways.provider import Movement
+from services.payments.gateways.provider import ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, REFUNDS, StripeApi
 from services.payments.gateways.stripe.objects import Json
 
 
-async def stripe_movements(api: StripeApi) -> list[Movement]:
+async def stripe_movements(api: StripeApi) -> list[ProviderMovement]:
     """Raises stripe.StripeError when Stripe cannot be read. Charges not made by orderbus are listed too, and refunds
     that failed, with the amount 0."""
     movements = [
@@ -20,7 +20,7 @@ async def stripe_movements(api: StripeApi) -> list[Movement]:
     return movements
 
 
-def _movement(thing: Json, amount: int, named_by: str) -> Movement:
+def _movement(thing: Json, amount: int, named_by: str) -> ProviderMovement:
     metadata = thing.get("metadata") or {}
     names = {name: str(metadata.get(name, "")) for name in ("order", named_by)}
-    return Movement(thing["id"], amount, thing["currency"].upper(), **names)
+    return ProviderMovement(thing["id"], amount, thing["currency"].upper(), **names)
