@@ -134,9 +134,10 @@ class Findings:
             self.effects[f"refund {refund} of order {order}"] += 1
 
     def record(self, seen: Seen) -> None:
-        """A record of a topic, in the topic's order. Repetitions are harmless."""
+        """A record of a topic, in the topic's order. Repetitions are harmless, but on the status topic the last record
+        counts, whichever it is: readers of a compacted topic have no other."""
         place = (seen.topic, seen.key, seen.source, seen.id)
-        if seen.topic == STATUS.name and place not in self._records:
+        if seen.topic == STATUS.name:
             self._status[seen.key] = orjson.loads(seen.body)
         elif seen.sequence and seen.topic in self._topics.get(seen.source, ()):
             self._numbers[seen.source][seen.key].add(seen.sequence, seen.id)

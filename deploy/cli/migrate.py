@@ -11,6 +11,7 @@ from deploy.cli.errors import Failure
 from deploy.cli.options import Data
 from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
+from deploy.settings import database_of
 from shared.shell.postgres import migration
 
 
@@ -23,7 +24,7 @@ def migrate(
     settings = settings_of(data)
     for name in names:
         try:
-            migration.migrate(name, settings.service(name).database_url)
+            migration.migrate(name, database_of(settings, name))
         except OSError as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
     console.say(f"Migrated: {', '.join(names)}.")

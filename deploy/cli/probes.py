@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
+from deploy.settings import database_of
 from services.notifications.settings import NotificationsSettings
 from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
@@ -46,7 +47,7 @@ async def kafka(settings: Settings) -> str:
 
 
 async def database(settings: Settings, name: str) -> str:
-    url = settings.service(name).database_url.replace("+asyncpg", "")
+    url = database_of(settings, name).replace("+asyncpg", "")
     try:
         session = await asyncpg.connect(url, timeout=TIMEOUT)
     except (OSError, asyncpg.PostgresError) as trouble:

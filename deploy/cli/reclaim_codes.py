@@ -10,6 +10,7 @@ from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
+from deploy.settings import database_of
 from shared.shell.ports.bus import BusUnavailable
 
 
@@ -22,7 +23,7 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
     """
     settings = settings_of(data)
     try:
-        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url)
+        done = await reclaim(settings.kafka, database_of(settings, "fulfillment"))
     except BusUnavailable as trouble:
         raise Failure(f"The topics cannot be read: {trouble}") from None
     if as_json:

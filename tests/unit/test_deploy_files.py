@@ -21,10 +21,11 @@ from prometheus_client import generate_latest
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from deploy.settings import all_settings, system_settings
+from deploy.client.http import api_url
+from deploy.settings import all_settings, database_of, load_all_settings, load_system_settings, system_settings
 from services.declared import declared
 from services.registry import SERVICES, settings_of
-from shared.settings import PREFIX, ServiceSettings, Settings, fields_of, load_settings, name_of
+from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 
@@ -171,9 +172,29 @@ class TestCompose:
             assert required(settings_of(service)) <= given <= known(settings_of(service)).keys()
 
     def test_a_process_takes_them(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, kind in (*((f"{name}-0", settings_of(name)) for name in SERVICES), ("migrate", system_settings())):
+        tools = ("migrate", system_settings()), ("orderbus", all_settings())
+        for name, kind in (*((f"{name}-0", settings_of(name)) for name in SERVICES), *tools):
             given = {key: _interpolated(value) for key, value in compose["services"][name]["environment"].items()}
             loads(kind, given, monkeypatch)
+
+    @pytest.mark.parametrize("service", SERVICES)
+    def test_commands_about_a_service_start_in_its_workers(
+        self, compose: dict[str, Any], service: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They speak HTTP with it. A command that needs the database of another one says so."""
+        environment = compose["services"][f"{service}-0"]["environment"]
+        loads(system_settings(), {key: _interpolated(value) for key, value in environment.items()}, monkeypatch)
+        settings = load_system_settings()
+        assert database_of(settings, service).startswith("postgresql://")
+        other = next(name for name in SERVICES if name != service)
+        with pytest.raises(WrongSettings, match=f"^ORDERBUS_{other.upper()}__DATABASE_URL: is missing"):
+            database_of(settings, other)
+
+    def test_operators_reach_every_service(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        environment = compose["services"]["orderbus"]["environment"]
+        loads(all_settings(), {key: _interpolated(value) for key, value in environment.items()}, monkeypatch)
+        settings = load_all_settings()
+        assert {api_url(settings, name) for name in SERVICES} == {f"http://{name}-0:8080" for name in SERVICES}
 
     def test_every_service_has_a_database_of_its_own(self, compose: dict[str, Any]) -> None:
         passwords = {f"{name.upper()}_DATABASE_PASSWORD" for name in SERVICES}
@@ -265,7 +286,15 @@ class TestKubernetes:
     def test_the_migration_takes_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loads(system_settings(), _given(resource("Job", "orderbus-migrate")), monkeypatch)
 
-    @pytest.mark.parametrize("service", SERVICES)
+    def test_operators_reach_every_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loads(all_settings(), _given(resource("StatefulSet", "tools")), monkeypatch)
+        settings = load_all_settings()
+        assert {api_url(settings, name) for name in SERVICES} == {f"http://{name}:8080" for name in SERVICES}
+        assert {name for name in SERVICES if resource("Service", name)["spec"]["ports"][0]["port"] == 8080} == {
+            *SERVICES
+        }
+
+    @pytest.mark.parametrize("service", [*SERVICES, "tools"])
     def test_nothing_runs_as_root(self, service: str) -> None:
         pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"]

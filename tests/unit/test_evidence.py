@@ -59,11 +59,12 @@ def test_retention_explains_a_stream_without_a_head_only_for_orders_that_are_old
     assert not stream_of(found, [(2, SECOND)]).head_may_be_cut
 
 
-def test_a_repeated_status_record_is_not_the_latest() -> None:
+def test_the_last_status_record_counts_also_if_it_is_a_repetition() -> None:
+    """As for every reader of the compacted topic: an older record after a newer one must be seen."""
     found = findings()
     for event, body in ((FIRST, b'{"revision": 1}'), (SECOND, b'{"revision": 2}'), (FIRST, b'{"revision": 1}')):
         found.record(Seen(STATUS.name, "o-1", event, OrderStatusRecord, "checkout", 0, AT, body))
-    assert found.evidence().status == {"o-1": {"revision": 2}}
+    assert found.evidence().status == {"o-1": {"revision": 1}}
 
 
 def broken(found: Findings) -> list[str]:

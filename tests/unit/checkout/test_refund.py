@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.contracts.checkout import OrderCompleted, OrderRefunded, OrderRefundFailed
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderRefunded, OrderRefundFailed
 from shared.contracts.fulfillment import ItemFailed
 from shared.contracts.payments import PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
-from shared.contracts.values import OrderStatus, PaymentStatus
+from shared.contracts.values import DeliveryStatus, OrderStatus, PaymentStatus
 from tests.unit.checkout.examples import captured, delivered, paid_order, refunded
 
 FIRST_ITEM = RefundedLine(item="1", amount=1000, whole=True)
@@ -83,3 +83,18 @@ def test_an_order_whose_failed_item_is_refunded_completes() -> None:
 
     order.hear(refunded(2500, of=3500, items=(RefundedLine(item="2", amount=2500, whole=True),)))
     assert [type(event) for event in order.facts] == [OrderRefunded, OrderCompleted]
+
+
+def test_an_item_that_was_refunded_before_it_arrived_is_not_handed_over() -> None:
+    order = paid_order("course", "game").given(refunded(1000, of=3500, items=(FIRST_ITEM,)))
+
+    assert order.hear(delivered("1")).facts == []
+    assert order.state.lines[0].delivery is DeliveryStatus.PENDING
+
+
+def test_an_item_whose_refund_the_bank_returned_is_handed_over() -> None:
+    refund = refunded(1000, of=3500, items=(FIRST_ITEM,))
+    returned = PaymentRefundFailed(refund=refund.refund, amount=1000, code="returned", text="The account is closed.")
+    order = paid_order("course", "game").given(refund, returned)
+
+    assert [type(fact) for fact in order.hear(delivered("1")).facts] == [OrderItemsDelivered]
