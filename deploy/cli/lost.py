@@ -103,7 +103,7 @@ async def replay(
     async with api_client(data, actor) as api:
         verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
         answer = await scope.command(api, verb, {"endpoint": endpoint} if endpoint else {})
-    scope.report(answer, as_json)
+    scope.report(answer, as_json, " --webhooks")
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,12 @@ class Scope:
         found = await api.order(self.order)
         return await api.command("notifications", f"/orders/{found['key']}/{verb}", body)
 
-    def report(self, answer: Any, as_json: bool) -> None:
+    def report(self, answer: Any, as_json: bool, option: str = "") -> None:
+        """`option`: of `orderbus lost`, to list what was sent again here."""
         if as_json:
             console.show_json(answer)
         elif self.store:
-            console.say(f"Accepted. `orderbus lost {self.store}` shows what is still lost.")
+            console.say(f"Accepted. `orderbus lost {self.store}{option}` shows what is still lost.")
         else:
             console.say(f"Accepted. `orderbus order {self.order}` shows the result.")
 

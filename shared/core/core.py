@@ -105,7 +105,7 @@ class Core(Generic[S]):
 
     def answers(self, *outcomes: type[Any], locks: Any = None, reads: Any = None) -> Any:
         """Register the handler of operations' outcomes: `handler(state, operation, outcome, context)`. Without a row
-        they change nothing."""
+        they are parked."""
 
         def register(function: Answers[S, Any, Any]) -> Answers[S, Any, Any]:
             for outcome in outcomes:
@@ -157,7 +157,9 @@ def _with_operation(
     function: Callable[[Any, Any, Any, Context], Decision[Any] | Refused],
 ) -> Callable[[Any, Any, Context], Decision[Any] | Refused]:
     def handle(state: Any, outcome: Any, context: Context) -> Decision[Any] | Refused:
-        return Decision(None) if state is None else function(state, context.operation, outcome, context)
+        if state is None:  # it was there when the operation was requested: the outcome must not be lost without a trace
+            raise LookupError(f"{type(outcome).__qualname__} answers an operation of a row that is not there")
+        return function(state, context.operation, outcome, context)
 
     return handle
 

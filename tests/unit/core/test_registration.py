@@ -64,10 +64,16 @@ class TestRegistration:
 class TestWithoutARow:
     @pytest.mark.parametrize(
         "message",
-        [BikeTaken(), ReservationOver(), LockOpened(), HoldDeposit.Done("pi"), HoldDeposit.Failed("no", "No.")],
+        [BikeTaken(), ReservationOver(), LockOpened()],
     )
-    def test_nothing_comes_of_facts_timers_reports_and_outcomes(self, message: object) -> None:
-        assert rentals.decide(None, message, context(HoldDeposit(50))) == Decision(None)
+    def test_nothing_comes_of_facts_timers_and_reports(self, message: object) -> None:
+        assert rentals.decide(None, message, context()) == Decision(None)
+
+    @pytest.mark.parametrize("outcome", [HoldDeposit.Done("pi"), HoldDeposit.Failed("no", "No.")])
+    def test_an_outcome_is_never_lost(self, outcome: Outcome) -> None:
+        """Its operation was requested with the row. Where that is gone, the message is parked."""
+        with pytest.raises(LookupError, match="HoldDeposit"):
+            rentals.decide(None, outcome, context(HoldDeposit(50)))
 
     def test_a_command_is_refused_as_the_core_says(self) -> None:
         assert rentals.decide(None, GiveBike(), context()) == Refused("unknown_rental", "Unknown rental.")
