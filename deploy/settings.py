@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from types import new_class
 from typing import Any, Literal
@@ -12,21 +13,26 @@ from services.registry import SERVICES, settings_of
 from shared.settings import DatabaseUrl, ServiceSettings, Settings, WrongSettings, load_settings, name_of
 
 
-class ServiceAddress(ServiceSettings):
+class ServiceAndDatabase(ServiceSettings):
     """The addresses of a service and its database. Other settings, such as secrets, are for workers."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+class ServiceAddress(ServiceAndDatabase):
+    """The address of a service: most commands speak HTTP only."""
+
     database_url: DatabaseUrl | Literal[""] = ""
-    """Most commands speak HTTP only, so it is missed only where a database is read: `database_of`."""
 
 
-def load_system_settings() -> Settings:
-    """The shared settings, and where each service is. Raises WrongSettings."""
-    return load_settings(system_settings())
+def load_system_settings(databases: Sequence[str] = ()) -> Settings:
+    """The shared settings, and where each service is. `databases`: the services whose databases are needed as well.
+    Raises WrongSettings."""
+    return load_settings(system_settings(tuple(databases)))
 
 
 def database_of(settings: Settings, name: str) -> str:
-    """Where a service's database is. Raises WrongSettings."""
+    """Where a service's database is, where it may be missing. Raises WrongSettings."""
     url = settings.service(name).database_url
     if not url:
         raise WrongSettings(f"{name_of((name, 'database_url'))}: is missing (this command reads that database)")
@@ -39,9 +45,10 @@ def load_all_settings() -> Settings:
 
 
 @cache
-def system_settings() -> type[Settings]:
-    """The shared settings, with the address of each service."""
+def system_settings(databases: tuple[str, ...] = ()) -> type[Settings]:
+    """The shared settings, with the address of each service, and of the database of some."""
     addresses: dict[str, Any] = dict.fromkeys(SERVICES, (ServiceAddress, ServiceAddress()))
+    addresses |= dict.fromkeys(databases, (ServiceAndDatabase, ...))
     return create_model("SystemSettings", __base__=Settings, **addresses)
 
 

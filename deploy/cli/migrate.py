@@ -11,7 +11,6 @@ from deploy.cli.errors import Failure
 from deploy.cli.options import Data
 from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
-from deploy.settings import database_of
 from shared.shell.postgres import migration
 
 
@@ -21,10 +20,10 @@ def migrate(
 ) -> None:
     """Upgrade the services' databases to the newest schema."""
     names = chosen(service)
-    settings = settings_of(data)
+    settings = settings_of(data, databases=names)
     for name in names:
         try:
-            migration.migrate(name, database_of(settings, name))
+            migration.migrate(name, settings.service(name).database_url)
         except OSError as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
     console.say(f"Migrated: {', '.join(names)}.")

@@ -10,7 +10,6 @@ from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
-from deploy.settings import database_of
 from shared.shell.ports.bus import BusUnavailable
 
 
@@ -21,9 +20,9 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
     Run it after fulfillment's database was restored to an earlier point, before its workers start. Codes that were
     sent to customers since then are marked as taken, so that no other customer gets them.
     """
-    settings = settings_of(data)
+    settings = settings_of(data, databases=["fulfillment"])
     try:
-        done = await reclaim(settings.kafka, database_of(settings, "fulfillment"))
+        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url)
     except BusUnavailable as trouble:
         raise Failure(f"The topics cannot be read: {trouble}") from None
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.cli.errors import UsageError
@@ -20,11 +21,11 @@ def api_client(data: Path | None, actor: str = "staff") -> ApiClient:
     return ApiClient.of(settings_of(data), actor)
 
 
-def settings_of(data: Path | None) -> Settings:
-    """Where the services are. Raises UsageError when nothing is set and no stack runs, WrongSettings when a setting is
-    invalid."""
+def settings_of(data: Path | None, databases: Sequence[str] = ()) -> Settings:
+    """Where the services are, and the databases of some. Raises UsageError when nothing is set and no stack runs,
+    WrongSettings when a setting is missing or invalid."""
     os.environ.update(environment_of(data))
-    return load_system_settings()
+    return load_system_settings(databases)
 
 
 def all_settings_of(data: Path | None) -> Settings:
