@@ -172,7 +172,7 @@ class TestCompose:
             assert required(settings_of(service)) <= given <= known(settings_of(service)).keys()
 
     def test_a_process_takes_them(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-        tools = ("migrate", system_settings()), ("orderbus", all_settings())
+        tools = ("migrate", system_settings(tuple(SERVICES))), ("orderbus", all_settings())
         for name, kind in (*((f"{name}-0", settings_of(name)) for name in SERVICES), *tools):
             given = {key: _interpolated(value) for key, value in compose["services"][name]["environment"].items()}
             loads(kind, given, monkeypatch)
@@ -284,7 +284,7 @@ class TestKubernetes:
         loads(settings_of(service), _given(resource("StatefulSet", service)), monkeypatch)
 
     def test_the_migration_takes_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        loads(system_settings(), _given(resource("Job", "orderbus-migrate")), monkeypatch)
+        loads(system_settings(tuple(SERVICES)), _given(resource("Job", "orderbus-migrate")), monkeypatch)
 
     def test_operators_reach_every_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loads(all_settings(), _given(resource("StatefulSet", "tools")), monkeypatch)
