@@ -78,7 +78,7 @@ storage = Storage(
     states=[
         StateTable(Store, stores, store=lambda key, store: key),
         StateTable(Sku, skus, store=lambda key, sku: sku.store),
-        StateTable(Order, orders, order_columns, lambda key, order: order.store.id),
+        StateTable(Order, orders, order_columns, lambda key, order: order.store.id, unique=["number"]),
     ],
     records=[RecordTable(TimelineEntry, timeline)],
 )

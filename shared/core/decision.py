@@ -80,7 +80,19 @@ class Refused:
 class Context:
     """A message's time, sender and key, and the rows that its handler declared."""
 
-    __slots__ = ("_ids", "actor", "at", "attempts", "calls", "key", "message_id", "operation", "rows", "store")
+    __slots__ = (
+        "_ids",
+        "actor",
+        "at",
+        "attempts",
+        "calls",
+        "candidate",
+        "key",
+        "message_id",
+        "operation",
+        "rows",
+        "store",
+    )
 
     def __init__(
         self,
@@ -94,6 +106,7 @@ class Context:
         operation: Operation | None = None,
         attempts: Sequence[Attempt] = (),
         calls: int = 0,
+        candidate: int = 0,
     ) -> None:
         self.at = at
         self.key = key
@@ -107,6 +120,9 @@ class Context:
         """An operation's calls that did not succeed, the latest 20."""
         self.calls = calls
         """The number of calls that were begun for the operation."""
+        self.candidate = candidate
+        """Which candidate for a unique value (an order number) to choose: 0, and one more each time that another row
+        turned out to have the value."""
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:

@@ -18,7 +18,7 @@ from shared.shell.ports.rows import (
     StateWrite,
     TimerRow,
 )
-from shared.shell.ports.store import BatchRefused, Conflict, Writes
+from shared.shell.ports.store import BatchRefused, Conflict, ValueTaken, Writes
 from shared.shell.ports.tables import RecordTable, StateTable
 from shared.simulation.columns import refusal
 from shared.simulation.memory_database import (
@@ -128,7 +128,19 @@ class MemoryTransaction(DatabaseTransaction):
             # As `on conflict … do update … where version`: an insert asks for no version.
             if found is not None and found.row.version != write.row.version - 1:
                 raise Conflict(f"a row of {name} was changed by another worker")
+            await self._take_unique(table, write, found.columns if found else {})
             self.put(name, write.row.key, row)
+
+    async def _take_unique(self, table: StateTable, write: StateWrite, before: Mapping[str, Any]) -> None:
+        """A value that a transaction in progress has taken: wait for its end."""
+        name = table.table.name
+        for column in table.unique:
+            value = write.columns.get(column)
+            if value is None or value == before.get(column):
+                continue
+            await self.database.locks.take((name, (column, value)), self)
+            if any(row.columns.get(column) == value for row in self.scan(name)):
+                raise ValueTaken("the database refused the data: 23505")
 
     async def append(self, table: RecordTable, records: Sequence[Record]) -> None:
         await self.database.pause("append")

@@ -46,7 +46,7 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
 
 def _new_order(store: Store, checkout: CheckoutOpened | CheckoutSubmitted, context: Context) -> Order:
     return Order(
-        number=order_number(context.key),
+        number=order_number(context.key, context.candidate),
         store=store.card,
         currency=checkout.currency,
         grace=store.grace,

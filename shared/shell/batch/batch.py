@@ -182,6 +182,7 @@ class Batch:
             operation=inbound.operation[1] if inbound.operation else None,
             attempts=inbound.attempts,
             calls=inbound.operation[0].attempts if inbound.operation else 0,
+            candidate=inbound.candidate,
         )
         assert item.handling is not None
         answer = item.handling.function(row.current(), message, context)

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from shared.core import Command, Refused
+from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.leases import Capacity, NoCapacity
 from shared.shell.batch.result import BatchResult, RetryFailed
@@ -25,13 +26,15 @@ from shared.shell.observability.spans import batch_spans
 from shared.shell.observability.tracing import context_of, trace_of
 from shared.shell.ports.clock import Clock, back_off
 from shared.shell.ports.rows import OperationRow
-from shared.shell.ports.store import BatchRefused, Conflict, Store, StoreUnavailable
+from shared.shell.ports.store import BatchRefused, Conflict, Store, StoreUnavailable, ValueTaken
 from shared.shell.ports.tracer import Tracer
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
 Mark = Callable[[], None]
 CONFLICTS_BEFORE_HALVING = 5
+CANDIDATES = 8
+"""For a value that must be unique; if other rows have them all, the message is parked."""
 
 
 class Duplicate:
@@ -153,10 +156,12 @@ class Batcher:
                     log.warning("database unavailable, retrying", error=str(trouble), times=troubles)
                 await asyncio.sleep(back_off(0.05, troubles, self.rng, 2.0))
             except BatchRefused as refused:
-                if len(inbounds) == 1:
-                    await self._park(inbounds[0], str(refused))
-                else:
+                if len(inbounds) > 1:
                     await self._halve(inbounds)
+                elif isinstance(refused, ValueTaken) and (following := _next_candidate(inbounds[0])):
+                    await self.handle([following])
+                else:
+                    await self._park(inbounds[0], str(refused))
                 return
             except Exception as bug:
                 log.exception("batch failed", size=len(inbounds), error=type(bug).__name__)
@@ -212,6 +217,11 @@ class Batcher:
             await self._transact([inbound])
         except RetryFailed:
             raise
+        except ValueTaken as taken:
+            following = _next_candidate(inbound)
+            if following is None:
+                raise RetryFailed(str(taken)) from None
+            await self.retry_parked(following)
         except (BatchRefused, Conflict, StoreUnavailable) as trouble:
             raise RetryFailed(str(trouble)) from None
         except Exception as bug:
@@ -273,3 +283,9 @@ class Batcher:
             self.metrics.parked_total.inc()
             trace = traces.get(row.message_id, "")
             log.error("message parked", key=row.key, trace=trace, message=str(row.message_id), type=row.kind)
+
+
+def _next_candidate(inbound: Inbound) -> Inbound | None:
+    """The message, to be decided again with the next candidate for a value that must be unique; None after the last."""
+    candidate = inbound.candidate + 1
+    return replace(inbound, candidate=candidate) if candidate < CANDIDATES else None

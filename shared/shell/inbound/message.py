@@ -123,6 +123,8 @@ class Inbound:
     content: int = 0
     """See `content_of`; 0: its repetitions are compared elsewhere, or not compared."""
     source: str = ""
+    candidate: int = 0
+    """See `Context.candidate`."""
     occurred: datetime | None = None
     """The latest time at which it can have happened; None where that is unknown. If this is not the first time that it
     is decided, the outside may have been called for it at any time since then."""

@@ -38,6 +38,10 @@ class BatchRefused(Exception):
     """The database refuses data that some message led to; halve the batch to find it. The text has no row data."""
 
 
+class ValueTaken(BatchRefused):
+    """A value that must be unique is another row's: the message is decided again, with the next candidate."""
+
+
 class StoreUnavailable(Exception):
     """The database cannot be reached, or broke the transaction off; the same work can be tried again."""
 

@@ -22,6 +22,9 @@ class StateTable:
     store: Callable[[str, Any], str] = lambda key, state: ""
     """By key and state: the store that the row belongs to. Messages about it carry this one, whatever the message that
     caused them said."""
+    unique: Sequence[str] = ()
+    """Columns of which no two rows have the same value; a migration has the index. A decision that chose a value of
+    another row is made again with the next `Context.candidate`."""
 
 
 @dataclass(frozen=True)

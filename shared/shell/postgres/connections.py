@@ -14,13 +14,14 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from shared.shell.ports.store import BatchRefused, StoreUnavailable
+from shared.shell.ports.store import BatchRefused, StoreUnavailable, ValueTaken
 from shared.shell.postgres.statements import Sql
 
 # SQLSTATE classes (PostgreSQL, appendix A) that say "try the same again": connection, serialization and deadlock,
 # resources (disk full, memory), operator intervention (shutdown, cancel), system error, lock and idle time-outs.
 _TRY_AGAIN = ("08", "25P0", "40", "53", "55P03", "57", "58")
 # … and those that say "this data will never do": data, integrity, encoding of values.
+_UNIQUE_VIOLATION = "23505"
 _REFUSED = ("22", "23", "21", "54")
 
 
@@ -33,7 +34,8 @@ def translated(error: Exception) -> Exception:
     driver = cause if isinstance(cause, asyncpg.PostgresError) else cause.__cause__
     if state.startswith(_REFUSED):
         constraint = getattr(driver, "constraint_name", None)
-        return BatchRefused(f"the database refused the data: {state} {constraint or ''}".strip())
+        refused = ValueTaken if state == _UNIQUE_VIOLATION else BatchRefused
+        return refused(f"the database refused the data: {state} {constraint or ''}".strip())
     if isinstance(cause, asyncpg.DataError):
         return BatchRefused(f"the driver refused the data: {type(cause).__name__}")
     if isinstance(error, _OUT_OF_REACH) or getattr(error, "connection_invalidated", False):

@@ -44,6 +44,7 @@ def test_an_order_number_is_a_hash_of_the_order_id(order: str) -> None:
     number = order_number(order)
     assert re.fullmatch(r"ORD-[A-Z0-9]{10}", number)
     assert number == order_number(order)
+    assert len({order_number(order, candidate) for candidate in range(8)}) == 8
 
 
 def test_order_numbers_differ_and_never_change() -> None:
