@@ -40,7 +40,7 @@ from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.core import Command, Operation, Refused, Report, codec
 from shared.core.ids import RANDOM_BITS, random_id
-from shared.shell.http.web import ProblemResponse
+from shared.shell.http.problems import ProblemResponse
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.gateway import Gateway

@@ -16,7 +16,9 @@ from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
-from shared.shell.http.web import add_commands, bad_request, json_response, not_found
+from shared.shell.http.problems import bad_request, json_response, not_found
+from shared.shell.http.requests import limit_in
+from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi
 
 MOST = 200
@@ -72,7 +74,7 @@ class Reads:
 
     async def skus(self, request: web.Request) -> web.Response:
         """`?limit=&after=`, by name; `next` is the `after` of the next page."""
-        limit = _limit(request)
+        limit = limit_in(request, 50, MOST)
         store, after = _clean(request.match_info["store"]), _clean(request.query.get("after", ""))
         async with self.api.engine.connect() as connection:
             rows = await queries.find_skus(connection, store, after, limit)
@@ -105,19 +107,11 @@ def _filter(request: web.Request) -> queries.OrderFilter:
     except ValueError:
         raise bad_request("`after` must be the `next` of an earlier page.") from None
     store, q = _clean(query.get("store", "")), _clean(query.get("q", "").strip())
-    return queries.OrderFilter(statuses, store, q, after, _limit(request))
-
-
-def _limit(request: web.Request) -> int:
-    given = request.query.get("limit", "50")
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
-        raise bad_request(f"`limit` must be a number from 1 to {MOST}.")
-    return int(given)
+    return queries.OrderFilter(statuses, store, q, after, limit_in(request, 50, MOST))
 
 
 def _clean(text: str) -> str:
-    """PostgreSQL accepts no NUL and no lone surrogate."""
-    if len(text) > 300 or "\x00" in text or not text.isprintable():
+    if len(text) > 300 or not text.isprintable():
         raise bad_request("Too long, or contains unsupported characters.")
     return text
 

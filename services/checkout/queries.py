@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,4 +104,7 @@ def read_cursor(cursor: str) -> tuple[datetime, str]:
     moment = datetime.fromisoformat(at)
     if moment.tzinfo is None or not key or "\x00" in key:
         raise ValueError("not a cursor")
-    return moment, key
+    try:
+        return moment.astimezone(UTC), key
+    except OverflowError:
+        raise ValueError("not a cursor") from None

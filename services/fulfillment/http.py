@@ -25,7 +25,8 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.web import ProblemResponse, add_commands, json_response, not_found, public
+from shared.shell.http.problems import ProblemResponse, json_response, not_found
+from shared.shell.http.web import add_commands, public
 from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])

@@ -15,14 +15,14 @@ from uuid import UUID
 import orjson
 import sqlalchemy as sa
 from aiohttp import web
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifications.storage import feed_entries
-from shared.contracts.envelope import problems_of
 from shared.contracts.values import Given
 from shared.core.ids import NIL
-from shared.shell.http.web import ProblemResponse, bad_request, json_response
+from shared.shell.http.problems import ProblemResponse, bad_request, json_response
+from shared.shell.http.requests import body_in, limit_in, uuid_in
 
 PAGE = 50
 MOST = 200
@@ -66,11 +66,10 @@ class Feeds:
     async def read(self, request: web.Request) -> web.Response:
         """Newest first. `?limit=`, `?before=<id>` for the next page, `?unread=1`, `?archived=1`."""
         table, recipient = feed_entries, request.match_info["recipient"]
-        limit = _limit(request.query.get("limit", str(PAGE)))
+        limit = limit_in(request, PAGE, MOST)
         newest_first = (table.c.at.desc(), table.c.id.desc())
         query = sa.select(table).where(table.c.key == recipient).order_by(*newest_first).limit(limit)
-        if "before" in request.query:
-            before = _uuid(request.query["before"])
+        if before := uuid_in(request, "before", "an entry"):
             at = await _at(self._engine, recipient, before)
             if at is None:
                 raise bad_request("`before` is not the id of an entry in this feed.")
@@ -119,10 +118,7 @@ class Feeds:
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
         table, recipient = feed_entries, request.match_info["recipient"]
-        try:
-            marks = Marks.model_validate_json(await request.read() or b"{}")
-        except ValidationError as wrong:
-            raise bad_request("The marks are invalid.", problems_of(wrong)) from None
+        marks = await body_in(request, Marks, "list of marks")
         change = sa.update(table).where(table.c.key == recipient, column.is_(None)).values({column: sa.func.now()})
         if marks.ids is not None:
             change = change.where(table.c.id.in_([_uuid(one) for one in marks.ids]))
@@ -214,9 +210,3 @@ def _uuid(given: str) -> UUID:
         return UUID(given)
     except ValueError:
         raise bad_request("The id of an entry is a UUID.") from None
-
-
-def _limit(given: str) -> int:
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:6]) <= MOST):
-        raise bad_request(f"`limit` must be a number from 1 to {MOST}.")
-    return int(given)

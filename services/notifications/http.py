@@ -10,13 +10,13 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.storage import read_endpoints
 from services.notifications.views import lost_messages, order_notifications
-from shared.contracts.envelope import BadBody, decode, problems_of, read_key
+from shared.contracts.envelope import read_key
 from shared.contracts.notifications import (
     PauseWebhook,
     RegisterWebhook,
@@ -31,15 +31,9 @@ from shared.contracts.notifications import (
 )
 from shared.contracts.values import Given, Url
 from shared.core import Command, Refused
-from shared.shell.http.web import (
-    ProblemResponse,
-    RequestHandler,
-    actor_of,
-    add_commands,
-    answered,
-    bad_request,
-    json_response,
-)
+from shared.shell.http.problems import ProblemResponse, bad_request, json_response
+from shared.shell.http.requests import body_in, identity_of, read_command
+from shared.shell.http.web import RequestHandler, actor_of, add_commands, answered
 from shared.shell.ports.http_api import HttpApi
 
 
@@ -81,11 +75,8 @@ def _register(api: HttpApi) -> RequestHandler:
     what the first request made; the reply has no secret then, since it cannot be shown again."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        store, identity = _store(request), _identity(request)
-        try:
-            new = NewEndpoint.model_validate_json(await request.read())
-        except ValidationError as wrong:
-            raise bad_request("The endpoint is invalid.", problems_of(wrong)) from None
+        store, identity = _store(request), identity_of(request)
+        new = await body_in(request, NewEndpoint, "endpoint")
         endpoint = "we_" + hashlib.sha256(f"{store}\x00{identity}".encode()).hexdigest()[:20]
         known = (await read_endpoints(api.engine, store)).find(endpoint)
         if known is not None:
@@ -119,15 +110,13 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
     """A command about the path's endpoint. The body may contain more fields, such as a reason."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        store, identity = _store(request), _identity(request)
+        store, identity = _store(request), identity_of(request)
         try:
             given = orjson.loads(await request.read() or b"{}")
-            command = decode(kind, orjson.dumps({**given, "endpoint": request.match_info["endpoint"]}))
-        except (orjson.JSONDecodeError, TypeError):
+            body = orjson.dumps({**given, "endpoint": request.match_info["endpoint"]})
+        except (ValueError, TypeError):
             raise bad_request("The body is not a JSON object.") from None
-        except BadBody as wrong:
-            raise bad_request("The command is invalid.", wrong.problems) from None
-        assert isinstance(command, Command)
+        command = read_command(kind, body)
         return answered(await api.submit(command, store, identity=identity, actor=actor_of(request), store=store))
 
     return handle
@@ -150,10 +139,3 @@ def _store(request: web.Request) -> str:
     if wrong:
         raise bad_request("The path does not name a store.")
     return store
-
-
-def _identity(request: web.Request) -> str:
-    identity = request.headers.get("Idempotency-Key", "")
-    if not 1 <= len(identity) <= 200:
-        raise bad_request("The header Idempotency-Key is missing (1 to 200 characters).")
-    return identity

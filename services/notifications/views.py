@@ -16,7 +16,9 @@ from services.notifications.domain.lost_messages import lost_in
 from services.notifications.domain.notification_log import Email, WebhookDelivery
 from services.notifications.domain.operations import FindLost
 from services.notifications.storage import StoredLost, delivery_attempts, email_attempts, read_notification_log
-from shared.shell.http.web import RequestHandler, bad_request, json_response, not_found
+from shared.shell.http.problems import bad_request, json_response, not_found
+from shared.shell.http.requests import moment_in
+from shared.shell.http.web import RequestHandler
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.postgres.waiting import waiting
 
@@ -66,8 +68,8 @@ def lost_messages(api: HttpApi) -> RequestHandler:
         period = FindLost(
             store=store,
             what="emails" if what == "mails" else "deliveries",
-            since=_moment(query.get("since"), datetime.min.replace(tzinfo=UTC)),
-            until=_moment(query.get("until"), datetime.max.replace(tzinfo=UTC)),
+            since=moment_in(request, "since") or datetime.min.replace(tzinfo=UTC),
+            until=moment_in(request, "until") or datetime.max.replace(tzinfo=UTC),
             endpoint=query.get("endpoint"),
         )
         logs = await StoredLost(api.engine).page(store, f"lost_{period.what}", query.get("after", ""), PAGE)
@@ -129,15 +131,3 @@ async def _attempts(connection: AsyncConnection, key: str) -> Attempts:
             delivered = row.get("delivered", False)
             found[row["message"]].append({"at": row["at"], "delivered": delivered, "result": row["result"]})
     return found
-
-
-def _moment(given: str | None, otherwise: datetime) -> datetime:
-    if not given:
-        return otherwise
-    try:
-        moment = datetime.fromisoformat(given)
-    except ValueError:
-        raise bad_request("Specify a time like 2026-03-03T14:05:00Z.") from None
-    if moment.tzinfo is None:
-        raise bad_request("Specify a time with its zone, like 2026-03-03T14:05:00Z.")
-    return moment

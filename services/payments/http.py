@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +14,9 @@ from services.payments.gateways.provider import Provider
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.core import codec
-from shared.shell.http.web import (
-    RequestHandler,
-    add_commands,
-    bad_request,
-    json_response,
-    not_found,
-)
+from shared.shell.http.problems import bad_request, json_response, not_found
+from shared.shell.http.requests import limit_in, moment_in, uuid_in
+from shared.shell.http.web import RequestHandler, add_commands
 from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.waiting import waiting
 
@@ -119,7 +114,7 @@ def some_payments(api: HttpApi) -> RequestHandler:
             query = query.where(payments.c.unresolved)
         if after := request.query.get("after"):
             query = query.where(payments.c.key > after)
-        return json_response({"payments": await _rows(api, query, request.query)})
+        return json_response({"payments": await _rows(api, query, limit_in(request, 100, MOST))})
 
     return show
 
@@ -133,13 +128,13 @@ def some_entries(api: HttpApi) -> RequestHandler:
 
     async def show(request: web.Request) -> web.StreamResponse:
         query = _equal(statement, ledger_entries, request.query, *names)
-        if begin := _parsed(request.query, "from", _moment):
+        if begin := moment_in(request, "from"):
             query = query.where(ledger_entries.c.at >= begin)
-        if end := _parsed(request.query, "to", _moment):
+        if end := moment_in(request, "to"):
             query = query.where(ledger_entries.c.at < end)
-        if after := _parsed(request.query, "after", UUID):
+        if after := uuid_in(request, "after", "an entry"):
             query = query.where(place > await _place_of(api, after))
-        return json_response({"entries": await _rows(api, query, request.query)})
+        return json_response({"entries": await _rows(api, query, limit_in(request, 100, MOST))})
 
     return show
 
@@ -160,26 +155,7 @@ def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str],
     return statement
 
 
-async def _rows(api: HttpApi, statement: sa.Select[Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
-    limit = _parsed(given, "limit", int) or 100
-    if not 1 <= limit <= MOST:
-        raise bad_request(f"limit must be between 1 and {MOST}.")
+async def _rows(api: HttpApi, statement: sa.Select[Any], limit: int) -> list[dict[str, Any]]:
     async with api.engine.connect() as connection:
         rows = (await connection.execute(statement.limit(limit))).mappings()
         return [{str(name): value for name, value in row.items()} for row in rows]
-
-
-def _parsed(given: Mapping[str, str], name: str, parse: Callable[[str], Any]) -> Any:
-    if name not in given:
-        return None
-    try:
-        return parse(given[name])
-    except (ValueError, OverflowError):
-        raise bad_request(f"The parameter `{name}` is invalid.") from None
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no time zone")
-    return moment

@@ -289,7 +289,7 @@ def decode(kind: type[Message], body: bytes | None) -> Message:
         raise BadBody(kind, [Problem(field="", code="empty", text="the body is empty")])
     if len(body) > MAX_BODY:
         raise BadBody(kind, [Problem(field="", code="too_large", text=f"the body is larger than {MAX_BODY} bytes")])
-    if b"\\u0000" in body and _has_nul(body):
+    if has_nul(body):
         raise BadBody(kind, [Problem(field="", code="nul", text="the body contains a NUL character")])
     if issubclass(kind, Event):
         try:
@@ -356,5 +356,6 @@ def _has_all(body: bytes) -> bool:
         return False
 
 
-def _has_nul(body: bytes) -> bool:
-    return re.search(rb"(?<!\\)(?:\\\\)*\\u0000", body) is not None
+def has_nul(body: bytes) -> bool:
+    """Whether a text of the JSON contains a NUL character, which PostgreSQL cannot store."""
+    return b"\\u0000" in body and re.search(rb"(?<!\\)(?:\\\\)*\\u0000", body) is not None

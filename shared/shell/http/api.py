@@ -16,7 +16,7 @@ from shared.contracts.envelope import encode
 from shared.core import Command, Problem, Refused, Report, codec, derived_id, hashed_id
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batcher import Batcher, Duplicate
-from shared.shell.http.web import ProblemResponse
+from shared.shell.http.problems import ProblemResponse
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.observability import spans
 from shared.shell.observability.tracing import CURRENT, child_of, context_of, new_span, valid

@@ -13,8 +13,9 @@ from prometheus_client import generate_latest
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.operations import add_operations
 from shared.shell.http.parking import add_parking
+from shared.shell.http.problems import json_response
 from shared.shell.http.undeliverable import add_undeliverable
-from shared.shell.http.web import MAX_REQUEST, RequestHandler, json_response, protection, public
+from shared.shell.http.web import MAX_REQUEST, RequestHandler, protection, public
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.tracing import CURRENT, valid
 from shared.shell.operations import Operations

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core.ids import NIL
-from shared.shell.http.web import actor_of, bad_request, json_response
+from shared.shell.http.problems import json_response
+from shared.shell.http.requests import uuid_in
+from shared.shell.http.web import actor_of
 from shared.shell.operations.engine import Operations
 from shared.shell.ports.rows import DestinationPause
 from shared.shell.postgres.waiting import PAGE, Waiting, waiting, waiting_longest
@@ -25,10 +26,7 @@ def add_operations(app: web.Application, engine: AsyncEngine, operations: Operat
         key = request.query.get("key")
         if key is not None:
             return json_response(_page(await waiting(engine, key)))
-        try:
-            after = UUID(request.query.get("after", str(NIL)))
-        except ValueError:
-            raise bad_request("`after` is not the id of an operation.") from None
+        after = uuid_in(request, "after", "an operation") or NIL
         return json_response(_page(await waiting_longest(engine, after)))
 
     async def destinations(request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from shared.shell.http.web import json_response, not_found
+from shared.shell.http.problems import json_response, not_found
 from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.ports.rows import ParkedRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
-from shared.shell.http.web import json_response, not_found
+from shared.shell.http.problems import json_response, not_found
 from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
 from shared.shell.ports.store import Store
 

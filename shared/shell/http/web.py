@@ -1,4 +1,4 @@
-"""What the HTTP routes of every service are made of: bearer token, problem+json (RFC 9457), commands by HTTP.
+"""What the HTTP routes of every service are made of: bearer token, errors as problem+json, commands by HTTP.
 
 Public are `/health`, `/ready`, `/metrics`, and the routes that a service marks with `public()` because they carry a
 proof of their own (a signed link, a provider's signature).
@@ -8,68 +8,23 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from shared.contracts.envelope import BadBody, decode, read_key
-from shared.core import Command, Problem, Refused
+from shared.contracts.envelope import read_key
+from shared.core import Command, Refused
+from shared.shell.http.problems import ProblemResponse, bad_request, json_response
+from shared.shell.http.requests import check_text, command_in, identity_of
 from shared.shell.ports.http_api import Accepted, HttpApi
 
 MAX_REQUEST = 1_000_000
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 log = structlog.get_logger(__name__)
-
-
-class ProblemResponse(Exception):
-    """A response in problem+json. Raise it anywhere below a route."""
-
-    def __init__(
-        self, status: HTTPStatus, title: str, code: str, problems: Sequence[Problem] = (), retry_after: int = 0
-    ) -> None:
-        super().__init__(title)
-        self.status = status
-        self.title = title
-        self.code = code
-        self.problems = tuple(problems)
-        self.retry_after = retry_after
-
-    def response(self) -> web.Response:
-        body: dict[str, Any] = {
-            "type": f"urn:orderbus:problem:{self.code}",
-            "title": self.title,
-            "status": self.status.value,
-            "code": self.code,
-        }
-        if self.problems:
-            body["problems"] = [problem.model_dump() for problem in self.problems]
-        headers = {"Retry-After": str(self.retry_after)} if self.retry_after else None
-        return json_response(body, self.status, content_type="application/problem+json", headers=headers)
-
-
-def json_response(
-    body: object,
-    status: HTTPStatus = HTTPStatus.OK,
-    *,
-    content_type: str = "application/json",
-    headers: dict[str, str] | None = None,
-) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(body, default=str), status=status.value, content_type=content_type, headers=headers
-    )
-
-
-def not_found(what: str) -> ProblemResponse:
-    return ProblemResponse(HTTPStatus.NOT_FOUND, f"There is no such {what}.", "not_found")
-
-
-def bad_request(title: str, problems: Sequence[Problem] = ()) -> ProblemResponse:
-    return ProblemResponse(HTTPStatus.BAD_REQUEST, title, "bad_request", problems)
 
 
 def public(handler: RequestHandler) -> RequestHandler:
@@ -90,6 +45,7 @@ def protection(token: str) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         try:
+            check_text(request)
             if not _is_public(request):
                 given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
                 if not hmac.compare_digest(given, expected):
@@ -97,18 +53,28 @@ def protection(token: str) -> Middleware:
             return await handler(request)
         except ProblemResponse as problem:
             return problem.response()
+        except web.RequestPayloadError:
+            return bad_request("The body cannot be read: its length or encoding is wrong.").response()
+        except ConnectionError:
+            if request.transport is None:  # the caller has gone
+                raise
+            return _internal(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             status = HTTPStatus(error.status)
             return ProblemResponse(status, status.phrase, status.name.lower()).response()
-        except Exception as bug:
-            log.exception("http request failed", path=request.match_info.route.name, error=type(bug).__name__)
-            return ProblemResponse(
-                HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error. It was logged.", "internal"
-            ).response()
+        except Exception:
+            return _internal(request)
 
     return guard
+
+
+def _internal(request: web.Request) -> web.Response:
+    bug = type(sys.exception()).__name__
+    log.exception("http request failed", path=request.match_info.route.name, error=bug)
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return ProblemResponse(status, "Internal error. It was logged.", "internal").response()
 
 
 def _is_public(request: web.Request) -> bool:
@@ -134,14 +100,7 @@ def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
         key, wrong = read_key("/".join(request.match_info.values()).encode())
         if wrong:
             raise bad_request("The path does not name an id.")
-        identity = request.headers.get("Idempotency-Key", "")
-        if not 1 <= len(identity) <= 200:
-            raise bad_request("The header Idempotency-Key is missing (1 to 200 characters).")
-        try:
-            command = decode(kind, await request.read() or b"{}")
-        except BadBody as wrong_body:
-            raise bad_request("The command is invalid.", wrong_body.problems) from None
-        assert isinstance(command, Command)
+        identity, command = identity_of(request), await command_in(request, kind)
         answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
         return answered(answer)
 

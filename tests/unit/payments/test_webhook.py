@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported, RefundResult
+from services.payments.gateways.stripe.callbacks import NotStripes, verified
 from services.payments.http import routes
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
@@ -141,3 +143,63 @@ async def test_events_about_other_things_are_accepted_and_ignored(body: bytes) -
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff\xfe", b'{"id": 1, "type": 2}', b""])
 async def test_a_body_that_is_no_event_is_refused(body: bytes) -> None:
     assert await post(Api(), body) == 400
+
+
+@pytest.mark.parametrize(
+    "signature", ["t=1,v1=é", "t=é,v1=" + "0" * 64, "é", "t=1,v1=\udcff", "t=" + "9" * 5000 + ",v1=0"]
+)
+async def test_a_signature_that_is_not_ascii_is_refused(signature: str) -> None:
+    with pytest.raises(NotStripes):
+        verified(event(INTENT), signature, SECRET, 300)
+
+
+ODD: dict[str, Any] = {"metadata": INTENT["metadata"], "id": "pi_1"}
+
+
+@pytest.mark.parametrize(
+    ("data", "type"),
+    [
+        ("s", "payment_intent.succeeded"),
+        (["s"], "payment_intent.succeeded"),
+        ({"object": "s"}, "payment_intent.succeeded"),
+        ({"object": [1]}, "refund.created"),
+        ({"object": INTENT | {"metadata": "s"}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"metadata": [1]}}, "payment_intent.succeeded"),
+        ({"object": ODD}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"id": 7}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"id": {}}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"amount_received": "many"}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"amount_received": -1}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"amount_received": 2**70}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"amount_received": True}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"amount_received": 10**400}}, "payment_intent.succeeded"),
+        ({"object": ODD | {"status": "requires_action", "next_action": 1}}, "payment_intent.requires_action"),
+        (
+            {"object": ODD | {"status": "requires_action", "next_action": {"redirect_to_url": {"url": "x"}}}},
+            "payment_intent.requires_action",
+        ),
+        (
+            {"object": ODD | {"status": "requires_payment_method", "last_payment_error": "s"}},
+            "payment_intent.succeeded",
+        ),
+        ({"object": INTENT | {"payment_method": {"card": "s"}}}, "payment_intent.succeeded"),
+        ({"object": INTENT | {"payment_method": {"card": {"last4": 4242}}}}, "payment_intent.succeeded"),
+        ({"object": {"metadata": {"order": "o-1", "refund": "r-1"}}}, "refund.created"),
+        ({"object": {"metadata": {"order": "o-1", "refund": "r-1"}, "id": 1}}, "refund.created"),
+        (
+            {"object": ODD | {"captured": True, "payment_intent": "pi_1", "amount_captured": []}},
+            "charge.succeeded",
+        ),
+    ],
+)
+async def test_a_signed_event_of_an_odd_shape_is_refused(data: object, type: str) -> None:
+    api = Api()
+    body = json.dumps({"id": "evt_1", "type": type, "created": 1_780_000_000, "data": data}).encode()
+    assert await post(api, body) == 400
+    assert api.submitted == []
+
+
+async def test_a_signed_event_with_a_nul_is_refused() -> None:
+    api = Api()
+    assert await post(api, event(INTENT).replace(b"pi_1", b"pi\\u0000")) == 400
+    assert api.submitted == []

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
 import orjson
 import stripe
+import structlog
 from aiohttp import web
+from pydantic import BaseModel
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported
 from services.payments.gateways.stripe.objects import Json, charge_card, charge_result, refund_result
 from services.payments.gateways.stripe.settings import StripeSettings
-from shared.contracts.envelope import read_key
-from shared.core import Report
-from shared.shell.http.web import ProblemResponse, RequestHandler, json_response, public
+from shared.contracts.envelope import has_nul, read_key
+from shared.core import Report, codec
+from shared.core.money import MAX_AMOUNT
+from shared.shell.http.problems import ProblemResponse, json_response
+from shared.shell.http.web import RequestHandler, public
 from shared.shell.ports.http_api import HttpApi
 
+log = structlog.get_logger(__name__)
 INTENT_EVENTS = frozenset(
     {
         "payment_intent.succeeded",
@@ -30,11 +36,16 @@ REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", 
 
 CALLBACK_PATH = "/stripe/webhook"
 
+_URL = re.compile(r"https?://\S{1,1990}")
 _YEAR_9999 = 253_370_764_800
 
 
 class NotStripes(Exception):
     """The signature is missing, invalid or too old, or the body is not an event."""
+
+
+class OddEvent(Exception):
+    """Signed, but not of the shape that Stripe documents."""
 
 
 def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
@@ -48,7 +59,12 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
         except NotStripes:
             text = "The request has no valid Stripe signature."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "bad_signature") from None
-        found = callback(event)
+        try:
+            found = callback(event)
+        except OddEvent:
+            log.warning("event of an unknown shape", id=event["id"][:80], type=event["type"][:80])
+            text = "The event does not have the shape that Stripe documents for its type."
+            raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
         if found is None:
             return json_response({"received": True, "ignored": True})
         await api.submit(
@@ -76,6 +92,8 @@ class Callback:
 
 def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Json:
     """The event of a signed request. `tolerance` in seconds. Raises NotStripes."""
+    if not signature.isascii() or has_nul(payload):  # what no signature of Stripe's contains, nor an event
+        raise NotStripes
     try:
         stripe.WebhookSignature.verify_header(payload, signature, secret, tolerance)
         event = orjson.loads(payload)
@@ -90,7 +108,29 @@ def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Jso
 
 
 def callback(event: Json) -> Callback | None:
-    """What an event reports, or None when it is not about one of our orders."""
+    """What an event reports, or None when it is not about one of our orders. Raises OddEvent."""
+    try:
+        found = _callback(event)
+        if found is not None:
+            _check(found.report)
+        return found
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as odd:
+        raise OddEvent from odd
+
+
+def _check(report: Report) -> None:
+    """Raises ValueError or TypeError unless every field is of its type: the report is stored, and the core relies on
+    it."""
+    written = orjson.dumps(report, default=BaseModel.model_dump)
+    if codec.load(type(report), written) != report:
+        raise ValueError("a field of another type")
+    if isinstance(report, ChargeReported):
+        amount, url = report.result.amount, report.result.url
+        if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT or (url and not _URL.fullmatch(url)):
+            raise ValueError("an amount or URL out of range")
+
+
+def _callback(event: Json) -> Callback | None:
     thing = (event.get("data") or {}).get("object") or {}
     metadata = thing.get("metadata") or {}
     order, wrong = read_key(str(metadata.get("order", "")).encode())

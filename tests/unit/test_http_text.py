@@ -1,0 +1,108 @@
+"""What no route can store or understand is refused with 400 or 404, by every service and on every route."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiohttp.test_utils import TestServer
+
+from services.registry import SERVICES
+from tests.http_edges import Route, ServiceEdge, exchange, request_of, routes_of, service_edge
+
+BAD = {
+    "NUL": "%00",
+    "a NUL within": "o-1%00",
+    "bytes that are no UTF-8": "%ff%fe",
+    "a lone surrogate": "%ed%a0%80",
+    "more than fits": "x" * 100_000,
+}
+
+
+@pytest_asyncio.fixture(params=SERVICES)
+async def served(request: pytest.FixtureRequest) -> AsyncIterator[tuple[ServiceEdge, int]]:
+    edge = service_edge(request.param)
+    async with TestServer(edge.application) as server:
+        assert server.port
+        yield edge, server.port
+    await edge.engine.dispose()
+
+
+def parametrised(edge: ServiceEdge) -> list[Route]:
+    found = [route for route in routes_of(edge.application) if "{" in route.path]
+    assert len(found) > 8
+    return found
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+async def test_in_the_path(served: tuple[ServiceEdge, int], bad: str) -> None:
+    edge, port = served
+    told = {
+        f"{route.method} {route.path}": await exchange(port, request_of(route.method, route.with_variables(bad)))
+        for route in parametrised(edge)
+        if r"\d" not in route.path
+    }
+    assert {route: status for route, status in told.items() if status not in (400, 404)} == {}
+
+
+@pytest.mark.parametrize(
+    "query", [*(f"q={bad}" for bad in BAD.values()), "limit=1%00", "%00=1", "%ff=1"], ids=lambda query: query[:12]
+)
+async def test_in_the_query(served: tuple[ServiceEdge, int], query: str) -> None:
+    edge, port = served
+    told = {
+        route.path: await exchange(port, request_of("GET", f"{route.with_variables('o-1')}?{query}"))
+        for route in routes_of(edge.application)
+        if route.method == "GET"
+    }
+    assert {path: status for path, status in told.items() if status not in (400, 404)} == {}
+
+
+async def test_as_bytes_of_the_request_line(served: tuple[ServiceEdge, int]) -> None:
+    edge, port = served
+    for route in parametrised(edge):
+        if r"\d" in route.path:
+            continue
+        for bad in (b"\xff", "é".encode("latin-1"), b"\xed\xa0\x80"):
+            target = route.with_variables("BAD").encode().replace(b"BAD", bad)
+            assert await exchange(port, request_of(route.method, target)) in (400, 404), route
+
+
+@pytest.mark.parametrize("key", [b"\xff\xfe", "\u200b".encode(), b"x" * 201, b""])
+async def test_in_the_idempotency_key(served: tuple[ServiceEdge, int], key: bytes) -> None:
+    edge, port = served
+    for route in parametrised(edge):
+        if "Idempotency-Key" in route.path or route.method == "GET":
+            continue
+        if route.path.startswith(("/parked", "/undeliverable", "/destinations", "/feeds", "/stripe")):
+            continue  # they take none
+        request = request_of(route.method, route.with_variables("o-1"), {"Idempotency-Key": key}, b"{}")
+        assert await exchange(port, request) == 400, route
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Encoding": "deflate"}, 415),
+        ({"Content-Encoding": "br"}, 400),
+        ({"Content-Type": "application/json; charset=no-such"}, 400),
+    ],
+)
+async def test_in_the_body(served: tuple[ServiceEdge, int], headers: dict[str, str | bytes], status: int) -> None:
+    edge, port = served
+    for route in parametrised(edge):
+        if route.method in ("POST", "PUT") and route.path.startswith(("/orders", "/stores")):
+            request = request_of(route.method, route.with_variables("o-1"), headers, b"\x1f\x8bno archive")
+            assert await exchange(port, request) == status, route
+
+
+@pytest.mark.parametrize("body", [b"zz\r\nxx\r\n", b"5\r\nabc\r\n0\r\n\r\n"])
+async def test_in_chunks_of_a_wrong_length(served: tuple[ServiceEdge, int], body: bytes) -> None:
+    edge, port = served
+    for route in parametrised(edge):
+        if route.method in ("POST", "PUT") and route.path.startswith(("/orders", "/stores")):
+            head = request_of(route.method, route.with_variables("o-1"))
+            head = head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+            assert await exchange(port, head + body) == 400, route
