@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from services.registry import SERVICES, factory_of, settings_of
+from shared.errors import ReportedError
 from shared.settings import WrongSettings, load_settings
 from shared.shell.event_loop import run
 from shared.shell.observability.telemetry import configure_logging
@@ -28,7 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     work = run_worker(
         *(given.service, factory_of(given.service), settings, given.worker, given.port), catch_up=given.catch_up
     )
-    run(work)
+    try:
+        run(work)
+    except ReportedError as wrong:
+        print(wrong, file=sys.stderr)
+        return wrong.exit_code
     return 0
 
 

@@ -13,7 +13,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -50,9 +59,22 @@ class KafkaSettings(Section):
     """The number of partitions of topics that orderbus creates."""
     replication: int = Field(default=1, ge=1, le=9)
     """The replication factor of topics that orderbus creates. Use 3 in production."""
+    min_insync_replicas: int | None = Field(default=None, ge=1, le=9)
+    """How many brokers must have a record before it counts as written, in topics that orderbus creates. Default: one
+    less than `replication`."""
     retention: timedelta = timedelta(days=7)
     """The retention of event and command topics; the inbox keeps message ids two days longer. If you create the topics
     yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
+
+    @field_validator("min_insync_replicas")
+    @classmethod
+    def _within_replication(cls, given: int | None, info: ValidationInfo) -> int | None:
+        if given is not None and given > (replication := info.data.get("replication", given)):
+            raise ValueError(f"must be at most {PREFIX}KAFKA__REPLICATION, which is {replication}")
+        return given
+
+    def in_sync(self) -> int:
+        return self.min_insync_replicas or max(1, self.replication - 1)
 
 
 class TelemetrySettings(Section):
@@ -80,7 +102,9 @@ class ServiceSettings(Section):
     operations_at_once: int = Field(default=48, ge=1, le=2000)
     """The maximum number of concurrent calls to outside systems, per worker."""
     pool: int = Field(default=8, ge=2, le=100)
-    """The maximum number of database connections, per worker."""
+    """The maximum number of database connections for messages, per worker."""
+    read_pool: int = Field(default=2, ge=1, le=50)
+    """The maximum number of database connections for reads over HTTP, per worker. A read may take 5 seconds."""
 
 
 class Settings(BaseSettings):
@@ -182,6 +206,8 @@ def _said(error: Any) -> str:
             return f"needs at least {length} characters"
         case "extra_forbidden", _:
             return "unknown setting"
+        case "value_error", _:
+            return str(error["ctx"]["error"])
     return str(error["msg"])
 
 

@@ -21,6 +21,7 @@ from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
 from shared.shell.kafka.source import connection
+from shared.shell.kafka.topics import wrong_partitions
 
 TIMEOUT = 8.0
 """Seconds that each probe may take."""
@@ -36,14 +37,17 @@ async def kafka(settings: Settings) -> str:
         await admin.start()
         cluster: dict[str, Any] = await admin.describe_cluster()
         there = set(await admin.list_topics())
+        ours = [topic.name for topic in TOPICS if topic.name in there]
+        wrong = wrong_partitions(settings.kafka, await admin.describe_topics(ours) if ours else [])
     except Exception as trouble:
         raise Failure(f"{settings.kafka.bootstrap_servers} cannot be reached ({type(trouble).__name__})") from trouble
     finally:
         await admin.close()
-    ours = sum(topic.name in there for topic in TOPICS)
-    rest = "" if ours == len(TOPICS) else " (the services create the others when they start)"
+    if wrong:
+        raise Failure(wrong)
+    rest = "" if len(ours) == len(TOPICS) else " (the services create the others when they start)"
     brokers = counted(len(cluster["brokers"]), "broker")
-    return f"{brokers} at {settings.kafka.bootstrap_servers}, {ours} of {len(TOPICS)} topics{rest}"
+    return f"{brokers} at {settings.kafka.bootstrap_servers}, {len(ours)} of {len(TOPICS)} topics{rest}"
 
 
 async def database(settings: Settings, name: str) -> str:

@@ -13,6 +13,7 @@ from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import Provider
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
+from shared.contracts.values import PaymentStatus
 from shared.core import codec
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import limit_in, moment_in, uuid_in
@@ -107,9 +108,12 @@ def some_payments(api: HttpApi) -> RequestHandler:
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
 
     async def show(request: web.Request) -> web.StreamResponse:
-        query = _equal(
-            statement, payments, request.query, "status", "provider", "currency", "store", "number", "reference"
-        )
+        query = _equal(statement, payments, request.query, "provider", "currency", "store", "number", "reference")
+        if status := request.query.get("status"):
+            if status not in {*PaymentStatus}:
+                raise bad_request(f"`status` must be one of {', '.join(PaymentStatus)}.")
+            # As a literal: an index of all payments that are not paid is used only where PostgreSQL sees the status.
+            query = query.where(payments.c.status == sa.literal(status, literal_execute=True))
         if request.query.get("unresolved") == "true":
             query = query.where(payments.c.unresolved)
         if after := request.query.get("after"):
@@ -152,6 +156,8 @@ def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str],
     for name in names:
         if name in given:
             statement = statement.where(table.c[name] == given[name])
+            if name == "reference":
+                statement = statement.where(table.c[name] != sa.literal("", literal_execute=True))
     return statement
 
 

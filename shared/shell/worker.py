@@ -19,13 +19,14 @@ from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application, serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
-from shared.shell.kafka.source import SEGMENT, KafkaSource, ensure_topics
+from shared.shell.kafka.source import KafkaSource
+from shared.shell.kafka.topics import SEGMENT, ensure_topics
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
-from shared.shell.ports.clock import SystemClock
-from shared.shell.ports.store import StoreUnavailable
+from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
-from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.service import Service
@@ -33,6 +34,7 @@ from shared.shell.shell import Shell
 
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
+HOUSEKEEPING_RETRY_SECONDS = 60.0
 
 
 ServiceFactory = Callable[..., Service]
@@ -46,6 +48,7 @@ async def run_worker(
     own = settings.service(name)
     worker = f"{name}-{index}"
     engine = create_engine(own.database_url, worker, own.pool)
+    reads = create_read_engine(own.database_url, f"{worker} reads", own.read_pool)
     tracer = new_tracer(settings.telemetry, name, worker)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4)
     shell = _shell(factory(settings, engine), worker, settings, store, tracer, catch_up=catch_up)
@@ -54,7 +57,7 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     database = _DatabaseHealth()
-    api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, engine, tracer)
+    api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     token = settings.api_token.get_secret_value()
     ready = _readiness(shell, database)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, token, ready)
@@ -65,7 +68,8 @@ async def run_worker(
             await shell.start()
             collect_seldom()
             log.info("started", worker=worker)
-            await _until(stopping, shell.failed(), _watch(shell, engine, database, settings))
+            house = keep_house(shell.store, shell.clock, _keep_days(settings))
+            await _until(stopping, shell.failed(), _watch(shell, engine, database), house)
             log.info("stopping", worker=worker)
     finally:
         await server.cleanup()
@@ -74,6 +78,7 @@ async def run_worker(
             await close()
         await store.close()
         await engine.dispose()
+        await reads.dispose()
         if tracer is not None:
             await tracer.close()
         log.info("stopped", worker=worker)
@@ -143,31 +148,32 @@ def _keep_days(settings: Settings) -> int:
     return math.ceil((settings.kafka.retention + SEGMENT) / timedelta(days=1)) + 1
 
 
-async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth, settings: Settings) -> None:
-    """Gauges every five seconds, housekeeping every hour."""
-    loop = asyncio.get_running_loop()
-    housekept = loop.time()
+async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -> None:
+    """Gauges every five seconds."""
     while True:
         try:
             await shell.measure()
             shell.metrics.set_own(await read_gauges(engine, shell.registry.service.gauges))
             database.well = True
-            if loop.time() - housekept > HOUSEKEEPING_SECONDS:
-                await _housekept(shell, settings)
-                housekept = loop.time()
         except StoreUnavailable:
             database.well = False
         await asyncio.sleep(5.0 if database.well else 0.5)
 
 
-async def _housekept(shell: Shell, settings: Settings) -> None:
-    """A failure here is no reason to stop."""
-    try:
-        await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
-    except StoreUnavailable:
-        raise
-    except Exception as bug:
-        log.exception("housekeeping failed, retrying later", error=type(bug).__name__)
+async def keep_house(store: Store, clock: Clock, keep_days: int) -> None:
+    """Every hour, or sooner after a failure. A failure is no reason to stop, and says nothing about the worker."""
+    pause = HOUSEKEEPING_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await store.housekeep(clock.now(), keep_days)
+            pause = HOUSEKEEPING_SECONDS
+        except StoreUnavailable as trouble:
+            pause = min(HOUSEKEEPING_SECONDS, 2 * pause if pause < HOUSEKEEPING_SECONDS else HOUSEKEEPING_RETRY_SECONDS)
+            log.warning("housekeeping failed, retrying later", error=str(trouble), seconds=pause)
+        except Exception as bug:
+            pause = HOUSEKEEPING_SECONDS
+            log.exception("housekeeping failed, retrying later", error=type(bug).__name__, seconds=pause)
 
 
 async def _until(stopping: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:

@@ -54,6 +54,22 @@ async def new_database(postgres_url: str) -> AsyncIterator[NewDatabase]:
     await server.close()
 
 
+NewBroker = Callable[[], Awaitable[str]]
+
+
+@pytest_asyncio.fixture
+async def new_broker(tmp_path: Path) -> AsyncIterator[NewBroker]:
+    """Starts an empty broker that lives as long as the test; returns its bootstrap servers."""
+    async with Children() as children:
+
+        async def start() -> str:
+            broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+            await broker.start()
+            return broker.bootstrap_servers
+
+        yield start
+
+
 @pytest_asyncio.fixture(scope="session")
 async def kafka_servers(tmp_path_factory: object) -> AsyncIterator[str]:
     """Bootstrap servers of a broker for the whole run. ORDERBUS_TEST_KAFKA names one that is there already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -13,11 +13,13 @@ from uuid import UUID
 
 import aiohttp
 import orjson
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp import web
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.checkout import queries
 from services.checkout.app import checkout_service
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import metadata
@@ -28,7 +30,7 @@ from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.ports.clock import SystemClock
-from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore
@@ -78,7 +80,7 @@ class Running:
 async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     url = await new_database()
     await asyncio.to_thread(migrate, "checkout", url)
-    engine, sink = create_engine(url, "test"), Collected()
+    engine, reads, sink = create_engine(url, "test"), create_read_engine(url, "test"), Collected()
     store = PostgresStore(engine)
     await store.housekeep(datetime.now(UTC), 9)
     shell = Shell(
@@ -91,7 +93,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
+    api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, reads)
     runner = web.AppRunner(
         application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
     )
@@ -104,6 +106,7 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     await runner.cleanup()
     await shell.stop(2)
     await engine.dispose()
+    await reads.dispose()
 
 
 def _settings(url: str) -> CheckoutSettings:
@@ -227,3 +230,21 @@ async def test_the_list_has_an_index_for_each_way_of_searching(running: Running)
         for condition in ("number like 'ORD-A%'", "email like 'a%'", "lower(customer_name) like 'a%'", "number = 'x'"):
             plan = await connection.execute(sa.text(f"explain select key from orders where {condition}"))
             assert "Index" in str(plan.scalars().first()), condition
+
+
+async def test_slow_reads_end_and_delay_no_message(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them than there are connections, each as slow as it may be."""
+
+    async def slowly(connection: AsyncConnection, wanted: object) -> Sequence[Any]:
+        return (await connection.execute(sa.text("select key, data, changed_at from orders, pg_sleep(60)"))).all()
+
+    monkeypatch.setattr(queries, "find_orders", slowly)
+    await running.receives("o-1", submission())
+    reads = [asyncio.create_task(running.ask("GET", "/orders")) for _ in range(12)]
+    await asyncio.sleep(0.2)
+    await running.receives("o-2", submission())
+    assert (await running.ask("POST", "/orders/o-1/cancel", {"reason": "changed my mind"}))[0] == 202
+    assert not any(read.done() for read in reads), "messages and commands do not wait for them"
+    answers = await asyncio.gather(*reads)
+    assert {(status, body["code"]) for status, body in answers} == {(503, "busy")}
+    assert (await running.get("/orders/o-2"))["number"], "reads work again"

@@ -17,7 +17,8 @@ from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
 from shared.shell.kafka import source as kafka
-from shared.shell.kafka.source import KafkaSource, ensure_topics
+from shared.shell.kafka.source import KafkaSource
+from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import aiohttp
 import orjson
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -29,6 +30,7 @@ from services.payments.reconciliation import reconcile
 from services.payments.settings import PaymentsSettings
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
+from shared.contracts.values import PaymentStatus
 from shared.core import Message, derived_id
 from shared.settings import ServiceSettings, example_settings
 from shared.shell.http.api import ShellHttpApi
@@ -36,6 +38,7 @@ from shared.shell.http.application import Readiness, application
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import Sent
 from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.rows import OutboxRow
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
@@ -257,3 +260,54 @@ async def test_the_database_itself_refuses_more_refunds_than_captures(running: R
                 await connection.execute(sa.text(f"update payments set {column} = captured + 1"))
                 raise AssertionError(column)
             await connection.rollback()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("/payments?reference=pi_77", "/payments?number=ORD-77", "/payments?store=s-7", "/payments?unresolved=true"),
+        *(f"/payments?status={status}" for status in PaymentStatus),
+        *("/ledger?reference=pi_77", "/ledger?key=o-77", "/ledger?from=2026-01-02T00:00:00Z"),
+    ],
+)
+async def test_a_list_reads_little_more_than_it_shows(
+    running: Running, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many payments, nearly all paid, and their entries."""
+    async with running.engine.begin() as connection:
+        for statement in MANY:
+            await connection.execute(sa.text(statement))
+    plans: list[dict[str, Any]] = []
+
+    async def explained(api: HttpApi, statement: sa.Select[Any], limit: int) -> list[dict[str, Any]]:
+        async with api.engine.connect() as connection:
+            text = str(statement.limit(limit).compile(connection.engine.sync_engine, compile_kwargs=LITERALLY))
+            explain = sa.text("explain (analyze, format json) " + text.replace(":", "\\:"))
+            plans.append((await connection.execute(explain)).scalar_one()[0]["Plan"])
+        return []
+
+    monkeypatch.setattr("services.payments.http._rows", explained)
+    await running.get(query)
+    assert rows_read(plans[0]) <= 600, plans[0]
+
+
+MANY = (
+    """insert into payments (key, version, sequence, number, store, status, provider, currency, reference, unresolved,
+            data, changed_at)
+        select 'o-' || n, 1, 1, 'ORD-' || n, 's-' || n % 100, case when n % 500 = 0 then 'failed' else 'paid' end,
+            'stripe', 'USD', 'pi_' || n, n % 1000 = 0, '{}', now() from generate_series(1, 20000) n""",
+    """insert into ledger_entries (key, id, at, transaction, kind, account, amount, currency, provider, reference,
+            store)
+        select 'o-' || n, gen_random_uuid(), timestamptz '2026-01-01' + n * interval '1 minute', gen_random_uuid(),
+            'capture', 'provider_balance', 1, 'USD', 'stripe', 'pi_' || n, 's'
+        from generate_series(1, 20000) n""",
+    "analyze payments",
+    "analyze ledger_entries",
+)
+LITERALLY = {"literal_binds": True}
+
+
+def rows_read(plan: dict[str, Any]) -> float:
+    """By all nodes of a plan: what they returned and what their filters removed."""
+    own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return float(own + sum(rows_read(below) for below in plan.get("Plans", ())))

@@ -9,7 +9,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from shared.contracts.envelope import Envelope, to_headers
-from shared.shell.kafka.source import FETCH_BYTES, dead_letters
+from shared.shell.kafka.source import FETCH_BYTES
+from shared.shell.kafka.topics import dead_letters
 from tests.integration.toy import EVENTS, Fill, Ship, Take
 from tests.integration.toy_on_kafka import World, ids, world
 

@@ -13,7 +13,7 @@ from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
-from shared.shell.kafka.source import ensure_topics
+from shared.shell.kafka.topics import ensure_topics
 
 
 async def test_a_record_that_kafka_never_saw_stops_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from shared.contracts.envelope import Envelope, encode, from_headers, to_headers
 from shared.core import Command, derived_id
 from shared.settings import KafkaSettings
 from shared.shell.kafka.sink import KafkaSink
-from shared.shell.kafka.source import KafkaSource, dead_letters
+from shared.shell.kafka.source import KafkaSource
+from shared.shell.kafka.topics import dead_letters
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock

@@ -79,3 +79,14 @@ def test_settings_come_from_a_file_of_all_services(monkeypatch: pytest.MonkeyPat
     file.write_text('[stripe]\napi_key = "sk"\n[checkout]\ndatabase_url = "postgresql://a@b/c"\nbatch = 7\n')
     given(monkeypatch, CONFIG=str(file))
     assert load_settings(settings_of("checkout")).service("checkout").batch == 7
+
+
+def test_brokers_that_must_have_a_record_are_no_more_than_its_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = settings_of("checkout")
+    given(monkeypatch, CHECKOUT__DATABASE_URL="postgresql://a@b/c", KAFKA__REPLICATION="3")
+    assert load_settings(checkout).kafka.in_sync() == 2
+    monkeypatch.setenv(f"{PREFIX}KAFKA__MIN_INSYNC_REPLICAS", "4")
+    with pytest.raises(WrongSettings) as wrong:
+        load_settings(checkout)
+    said = f"{PREFIX}KAFKA__MIN_INSYNC_REPLICAS: must be at most {PREFIX}KAFKA__REPLICATION, which is 3"
+    assert str(wrong.value).splitlines()[0].startswith(said)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 
+import sqlalchemy as sa
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -21,9 +22,12 @@ from shared.core import Command, Refused
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import check_text, command_in, identity_of
 from shared.shell.ports.http_api import Accepted, HttpApi
+from shared.shell.ports.store import StoreUnavailable
 
 MAX_REQUEST = 1_000_000
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BUSY = ("08", "53", "55P03", "57", "58")
+"""SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
 log = structlog.get_logger(__name__)
 
 
@@ -58,23 +62,36 @@ def protection(token: str) -> Middleware:
         except ConnectionError:
             if request.transport is None:  # the caller has gone
                 raise
-            return _internal(request)
+            return _failed(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             status = HTTPStatus(error.status)
             return ProblemResponse(status, status.phrase, status.name.lower()).response()
         except Exception:
-            return _internal(request)
+            return _failed(request)
 
     return guard
 
 
-def _internal(request: web.Request) -> web.Response:
-    bug = type(sys.exception()).__name__
-    log.exception("http request failed", path=request.match_info.route.name, error=bug)
+def _failed(request: web.Request) -> web.Response:
+    """The response to the error that is being handled: try again (503), or a bug (500)."""
+    error, route = sys.exception(), request.match_info.route.name
+    if _is_busy(error):
+        log.warning("http request not answered in time", path=route, error=type(error).__name__)
+        text = "The database is busy or cannot be reached. Try again shortly, or ask for less at once."
+        return ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, text, "busy", retry_after=5).response()
+    log.exception("http request failed", path=route, error=type(error).__name__)
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     return ProblemResponse(status, "Internal error. It was logged.", "internal").response()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """A read waited too long for a connection, took too long, or lost its database."""
+    if isinstance(error, sa.exc.DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return error.connection_invalidated or state.startswith(_BUSY)
+    return isinstance(error, sa.exc.TimeoutError | StoreUnavailable | OSError)
 
 
 def _is_public(request: web.Request) -> bool:

@@ -16,7 +16,8 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.producer import FencedProducer, InvalidRecordError
-from shared.shell.kafka.source import MAX_RECORD, connection
+from shared.shell.kafka.source import connection
+from shared.shell.kafka.topics import MAX_RECORD
 from shared.shell.ports.bus import BusUnavailable, Sent
 from shared.shell.ports.rows import OutboxRow
 

@@ -7,23 +7,18 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
-from shared.contracts import TOPICS
-from shared.core import Topic
 from shared.settings import KafkaSettings
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 log = structlog.get_logger(__name__)
-MAX_RECORD = 2_000_000
-"""Bytes. Our own are smaller; a dead letter is a foreign record with headers added."""
 FETCH_BYTES = 256_000
 READ_BYTES = 8_000_000
 """Of batches, decompressed, that one read begins with, and a last one: a fetch of 256 KB can be gigabytes."""
@@ -37,9 +32,6 @@ MEMBERSHIP_SECONDS = 10.0
 REJOIN_SECONDS = 20.0
 """A member whose commits have failed for so long is no longer a member and joins again."""
 STOP_SECONDS = 5.0
-SEGMENT = timedelta(days=1)
-"""How long records are written to one segment of an event or command topic: an old one is kept so much longer than the
-retention says. The inbox keeps ids two days longer: this one, and one for clocks that differ."""
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
@@ -66,39 +58,6 @@ def new_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKa
     install()
     fixed = {"enable_auto_commit": False, "isolation_level": "read_committed"}
     return AIOKafkaConsumer(*topics, **connection(settings), **fixed, **options)
-
-
-def dead_letters(service: str) -> Topic:
-    return Topic(f"{service}.dead-letter.v1", owner=service)
-
-
-async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
-    """Create the topics that are missing; returns their names. Existing ones are left as they are."""
-    admin = AIOKafkaAdminClient(**connection(settings))
-    try:
-        await admin.start()
-        there = set(await admin.list_topics())
-        topics = [*TOPICS, *(dead_letters(name) for name in services)]
-        missing = [_new_topic(settings, topic) for topic in topics if topic.name not in there]
-        if missing:
-            response = await admin.create_topics(missing, timeout_ms=20_000)
-            for name, code, *_ in response.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
-        return [topic.name for topic in missing]
-    except (KafkaError, OSError) as error:
-        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
-    finally:
-        await admin.close()
-
-
-def _new_topic(settings: KafkaSettings, topic: Topic) -> NewTopic:
-    retention = str(int(settings.retention.total_seconds() * 1000))
-    configs = {"max.message.bytes": str(MAX_RECORD)}
-    # Kafka deletes whole segments, by their youngest record: an old one lives on for as long as a segment lasts.
-    expiring = {"retention.ms": retention, "segment.ms": str(int(SEGMENT.total_seconds() * 1000))}
-    configs |= {"cleanup.policy": "compact"} if topic.compacted else expiring
-    return NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=configs)
 
 
 class KafkaSource:

@@ -22,6 +22,9 @@ TABLES = (
     ) with (fillfactor = 80)""",
     "create index payments_recent on payments (changed_at)",
     "create index payments_number on payments (number)",
+    "create index payments_reference on payments (reference, key) where reference <> ''",
+    "create index payments_store on payments (store, key)",
+    "create index payments_status on payments (status, key) where status <> 'paid'",
     "create index payments_unresolved on payments (changed_at) where unresolved",
     """create table ledger_entries (
         key text not null, id uuid not null, at timestamptz not null,
@@ -31,6 +34,7 @@ TABLES = (
     )""",
     "create index ledger_entries_at on ledger_entries (at, id)",
     "create index ledger_entries_id on ledger_entries (id)",
+    "create index ledger_entries_reference on ledger_entries (reference, at, id)",
     """create table attempts (
         key text not null, id uuid not null, at timestamptz not null,
         attempt integer not null, status text not null, amount bigint not null, currency text not null,
