@@ -74,7 +74,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         refusal=notifications.NotificationsRefused,
         storage=storage,
         gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
-        routes=routes,
+        routes=routes(private=settings.webhooks_to_private_addresses),
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
     )

@@ -16,6 +16,7 @@ from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.storage import read_endpoints
 from services.notifications.views import lost_messages, order_notifications
+from shared.contracts.addresses import reach_of_url
 from shared.contracts.envelope import read_key
 from shared.contracts.notifications import (
     PauseWebhook,
@@ -29,15 +30,24 @@ from shared.contracts.notifications import (
     SettleMail,
     WebhookEvent,
 )
-from shared.contracts.values import Given, Url
-from shared.core import Command, Refused
+from shared.contracts.values import CallableUrl, Given
+from shared.core import Command, Problem, Refused
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import body_in, identity_of, read_command
 from shared.shell.http.web import RequestHandler, actor_of, add_commands, answered
-from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(application: web.Application, api: HttpApi) -> None:
+def routes(*, private: bool) -> Routes:
+    """`private`: webhooks may be registered at private addresses."""
+
+    def add(application: web.Application, api: HttpApi) -> None:
+        _add_routes(application, api, private=private)
+
+    return add
+
+
+def _add_routes(application: web.Application, api: HttpApi, *, private: bool) -> None:
     add_commands(
         application,
         api,
@@ -53,7 +63,7 @@ def routes(application: web.Application, api: HttpApi) -> None:
     add("GET", "/orders/{key}/notifications", order_notifications(api))
     add("GET", "/stores/{store}/lost", lost_messages(api))
     add("GET", "/stores/{store}/webhooks", _list(api))
-    add("POST", "/stores/{store}/webhooks", _register(api))
+    add("POST", "/stores/{store}/webhooks", _register(api, private=private))
     add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(api, RemoveWebhook))
     add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(api, PauseWebhook))
     add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(api, ResumeWebhook))
@@ -66,17 +76,20 @@ def routes(application: web.Application, api: HttpApi) -> None:
 class NewEndpoint(Given):
     """The body of `POST /stores/{store}/webhooks`."""
 
-    url: Url
+    url: CallableUrl
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
 
 
-def _register(api: HttpApi) -> RequestHandler:
+def _register(api: HttpApi, *, private: bool) -> RequestHandler:
     """Makes a secret and shows it once. The endpoint's id is derived from the Idempotency-Key, so a repetition finds
     what the first request made; the reply has no secret then, since it cannot be shown again."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         store, identity = _store(request), identity_of(request)
         new = await body_in(request, NewEndpoint, "endpoint")
+        if not private and reach_of_url(new.url) != "public":
+            problem = Problem(field="url", code="private_address", text="is a private address, which is not called")
+            raise bad_request("The endpoint is invalid.", [problem])
         endpoint = "we_" + hashlib.sha256(f"{store}\x00{identity}".encode()).hexdigest()[:20]
         known = (await read_endpoints(api.engine, store)).find(endpoint)
         if known is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from shared.settings import Section, ServiceSettings, Settings
 
@@ -14,11 +14,19 @@ class SmtpSettings(Section):
     port: int = Field(default=25, ge=1, le=65535)
     username: str | None = None
     password: SecretStr | None = None
-    tls: Literal["none", "starttls", "tls"] = "none"
+    tls: Literal["none", "starttls", "tls"] = Field(default="none", validate_default=True)
+    """(a password is sent only with TLS)"""
     connections: int = Field(default=4, ge=1, le=100)
     """The maximum number of connections, per worker."""
     timeout: float = Field(default=20, gt=0)
     """Seconds for the server to accept sender and recipient, and again for it to accept the email."""
+
+    @field_validator("tls")
+    @classmethod
+    def _no_password_in_the_clear(cls, tls: str, others: ValidationInfo) -> str:
+        if tls == "none" and others.data.get("password") is not None:
+            raise ValueError("a password is not sent without TLS: use starttls or tls, or leave out the password")
+        return tls
 
 
 class NotificationsSettings(Settings):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.contracts.values import Count, Given, Id, Instructions, Short, Text, Url, Wait
+from shared.contracts.values import CallableUrl, Count, Given, Id, Instructions, Short, Text, Url, Wait
 from shared.core import Attempt, Command, Event, Refusal, Topic
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
@@ -37,7 +37,7 @@ class CourseAccess(Given):
     """Access to a course platform, granted and revoked over HTTP."""
 
     kind: Literal["course"] = "course"
-    url: Url
+    url: CallableUrl
     """Receives POST requests with `{"order", "item", "customer": "<email>", "name", "product", "quantity", "grant":
     true|false}` and an `Idempotency-Key`."""
     enter: Url | None = None

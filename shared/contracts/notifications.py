@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import Count, Id, Short, Text, Url
+from shared.contracts.values import CallableUrl, Count, Id, Short, Text
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic(
@@ -24,7 +24,7 @@ class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
     """Send a store's events to a URL. Registering the same `endpoint` again replaces it. Key: `<store>`."""
 
     endpoint: Id
-    url: Url
+    url: CallableUrl
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
     secret: Short = Field(repr=False, pattern=r"^whsec_[A-Za-z0-9+/=]{32,120}$")
     """Signing secret as in Standard Webhooks. The HTTP API generates it and shows it once."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.contracts.addresses import callable_url
 from shared.core.money import MAX_AMOUNT, exponent
 
 
@@ -25,6 +26,8 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,6
 Short = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=2000)]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
+CallableUrl = Annotated[Url, AfterValidator(callable_url)]
+"""A URL that we are asked to call: it has a valid host and port, and no link-local address or the like."""
 Count = Annotated[int, Field(ge=0, le=10**9)]
 Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
 """A duration (ISO 8601): more than zero, at most about ten years."""

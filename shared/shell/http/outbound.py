@@ -1,8 +1,8 @@
 """Requests to addresses that others choose (HTTP actions, webhooks), made so that they cannot be used to attack us.
 
-No private, loopback, link-local or otherwise special address unless the settings allow it: checked on what the name
-resolves to, at the moment of connecting. No redirects, no proxies, no cookies; time and the response's size are
-bounded.
+No private or loopback address unless the settings allow it, and no link-local, multicast or reserved one at all:
+checked on what the name resolves to, at the moment of connecting (`shared/contracts/addresses.py`). No redirects, no
+proxies, no cookies; time and the response's size are bounded.
 
     OutboundError           what went wrong, in words for staff
     ├── Blocked             the address may not be reached from here; never tried
@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from shared.contracts.addresses import Reach, reach_of, reach_of_host, reach_of_url
+
 MAX_RESPONSE = 65_536
 """Bytes of a response's body that are kept; the rest is not read."""
 WAITING = 0.5
 """The share of a request's timeout that it may spend waiting for a free connection. The rest is for the request."""
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))  # RFC 6052, RFC 8215
 
 
 class OutboundError(Exception):
@@ -64,21 +64,6 @@ class Response:
     """At most MAX_RESPONSE bytes."""
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet, looking through IPv6's ways of carrying IPv4."""
-    found = ip_address(address.partition("%")[0])
-    return all(ip.is_global and not ip.is_multicast for ip in (found, *_carried(found)))
-
-
-def _carried(ip: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    if isinstance(ip, IPv4Address):
-        return []
-    carried = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if any(ip in network for network in _NAT64):
-        carried.append(IPv4Address(int(ip) & 0xFFFFFFFF))
-    return [v4 for v4 in carried if v4 is not None]
-
-
 def retry_after(response: Response, longest: float = 600) -> float | None:
     """Seconds of the header Retry-After (RFC 9110, 10.2.3: seconds or a date), at most `longest`; None without one."""
     given = response.headers.get("Retry-After", "").strip()
@@ -91,20 +76,23 @@ def retry_after(response: Response, longest: float = 600) -> float | None:
     return min(max(seconds, 0.0), longest)
 
 
-class PublicResolver(AbstractResolver):
-    """Resolves names and leaves out every address that is not public. Raises Blocked when none remains."""
+class CheckedResolver(AbstractResolver):
+    """Resolves names and leaves out every address that may not be called. Raises Blocked when none remains.
+    `private`: private addresses may."""
 
-    def __init__(self, resolver: AbstractResolver | None = None) -> None:
+    def __init__(self, resolver: AbstractResolver | None = None, *, private: bool = False) -> None:
         self._resolver = resolver or ThreadedResolver()
+        self._allowed = ("public", "private") if private else ("public",)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await self._resolver.resolve(host, port, family)
-        public = [result for result in found if is_public(result["host"])]
-        if found and not public:
-            raise Blocked(f"{host} is a private address; use a public one, or allow private addresses in the settings")
-        return public
+        reaches = [reach_of(result["host"]) for result in found]
+        allowed = [result for result, reach in zip(found, reaches, strict=True) if reach in self._allowed]
+        if found and not allowed:
+            raise blocked(host, "private" if "private" in reaches else "never")
+        return allowed
 
     async def close(self) -> None:
         await self._resolver.close()
@@ -157,17 +145,15 @@ class Outbound:
 
     def _checked(self, url: str) -> URL:
         """A literal IP address never reaches the resolver, so it is checked here."""
-        target, public = _parsed(url)
-        if not (public or self._private):
-            raise Blocked(
-                f"{target.host} is a private address; use a public one, or allow private addresses in the settings"
-            )
+        target, reach = _parsed(url)
+        if reach == "never" or (reach == "private" and not self._private):
+            raise blocked(target.host or "", reach)
         return target
 
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
             connections, per_host = self._limits
-            resolver = ThreadedResolver() if self._private else PublicResolver()
+            resolver = CheckedResolver(private=self._private)
             connector = aiohttp.TCPConnector(resolver=resolver, limit=connections, limit_per_host=per_host)
             self._opened = aiohttp.ClientSession(
                 connector=connector,
@@ -183,19 +169,23 @@ class Outbound:
 
 
 @lru_cache(1000)
-def _parsed(url: str) -> tuple[URL, bool]:
-    """The URL, and whether its host may be a public one: a name may. Raises Blocked."""
+def _parsed(url: str) -> tuple[URL, Reach]:
+    """The URL, and the class of its host. Both as the registration reads it and as the client does: where they differ,
+    neither is trusted. Raises Blocked."""
     try:
+        reach = reach_of_url(url)
         target = URL(url)
-        host = target.host or ""
-        if target.scheme not in ("http", "https") or not host:
+        if reach_of_host(target.host or "") != reach:
             raise ValueError
     except ValueError:
-        raise Blocked("the URL is not a complete http or https URL") from None
-    try:
-        return target, is_public(host)
-    except ValueError:
-        return target, True
+        raise Blocked("the URL is not a complete http or https URL with a valid host") from None
+    return target, reach
+
+
+def blocked(host: str, reach: Reach) -> Blocked:
+    if reach == "private":
+        return Blocked(f"{host} is a private address; use a public one, or allow private addresses in the settings")
+    return Blocked(f"{host} is a link-local, multicast or reserved address, which is never called; use another one")
 
 
 @dataclass(slots=True)
