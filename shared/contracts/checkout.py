@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from shared.contracts.values import (
     Address,
@@ -17,9 +17,11 @@ from shared.contracts.values import (
     DeliveryStatus,
     Discount,
     Email,
+    FreeText,
     FulfilmentStatus,
     Id,
     Instructions,
+    Line,
     Locale,
     OrderItem,
     OrderStatus,
@@ -52,7 +54,7 @@ STATUS = Topic(
 class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """Replace all settings of a store. Key: the store's id."""
 
-    name: Short
+    name: Line
     sender: Email
     staff_email: Email
     support_email: Email
@@ -64,13 +66,13 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     abandon_after: Wait = timedelta(days=1)
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
-    statement_descriptor: Short | None = None
+    statement_descriptor: Line | None = None
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
     """Define a product that can be bought; replaces an earlier definition. Key: `<store>/<sku>`."""
 
-    product: Short
+    product: Line
     prices: dict[Currency, Amount]
     """Unit price by currency."""
     shippable: bool = False
@@ -81,13 +83,13 @@ class DefineSku(Command, type="sku.define", topic=COMMANDS):
 class CancelOrder(Command, type="order.cancel", topic=COMMANDS):
     """Cancel an order that is not completed yet. A captured payment is refunded automatically."""
 
-    reason: Text = ""
+    reason: FreeText = ""
 
 
 class CompleteOrder(Command, type="order.complete", topic=COMMANDS):
     """Mark a paid order as completed manually, even if items are still undelivered."""
 
-    note: Text = ""
+    note: FreeText = ""
 
 
 # Facts
@@ -143,9 +145,9 @@ class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS)
     payment_method: Short | None = None
     token: Short | None = None
     statement_descriptor: Short | None = None
-    requested_at: datetime | None = None
+    requested_at: AwareDatetime | None = None
     """When this attempt was requested. It cannot have been charged earlier."""
-    until: datetime | None = None
+    until: AwareDatetime | None = None
     """Deadline for payment. Nothing is charged after it."""
 
 
@@ -153,7 +155,7 @@ class OrderPaymentActionRequired(Event, type="order.payment_action_required", to
     """The customer must confirm the payment with the bank (3-D Secure) at `url`."""
 
     url: Url
-    until: datetime
+    until: AwareDatetime
 
 
 class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
@@ -165,7 +167,7 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     text: Text
     """For the customer."""
     url: Url
-    until: datetime
+    until: AwareDatetime
 
 
 class OrderPaid(Event, type="order.paid", topic=ORDERS):
@@ -271,8 +273,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     revision: Count
     """Increases with every change of the order."""
     currency: Currency
-    created_at: datetime
-    updated_at: datetime
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
     customer: Customer | None = None
     subtotal: Amount = 0
     discount: Amount = 0
@@ -285,10 +287,10 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """Where the customer can act: confirm by 3-D Secure, or pay again."""
     message: Text | None = None
     """Why the order is in this status, for people to read."""
-    placed_at: datetime | None = None
-    paid_at: datetime | None = None
-    completed_at: datetime | None = None
-    closed_at: datetime | None = None
+    placed_at: AwareDatetime | None = None
+    paid_at: AwareDatetime | None = None
+    completed_at: AwareDatetime | None = None
+    closed_at: AwareDatetime | None = None
     """When the order was cancelled, expired or fully refunded."""
     country: Country | None = None
     source: Short | None = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.contracts.values import CallableUrl, Count, Given, Id, Instructions, Short, Text, Url, Wait
+from shared.contracts.values import CallableUrl, Count, Given, Id, Instructions, Line, Short, Text, Url, Wait
 from shared.core import Attempt, Command, Event, Refusal, Topic
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
@@ -74,14 +74,14 @@ class ReceiveStock(Command, type="stock.receive", topic=COMMANDS):
 class AddCodes(Command, type="codes.add", topic=COMMANDS):
     """Add codes to a pool; codes that it already has are ignored. Key: `<store>/<pool>`."""
 
-    codes: tuple[Short, ...] = Field(min_length=1, max_length=10_000)
+    codes: tuple[Line, ...] = Field(min_length=1, max_length=10_000)
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
     """Record that a parcel was shipped. Without `items`: all items that are waiting for shipment."""
 
-    carrier: Short
-    tracking: Short
+    carrier: Line
+    tracking: Line
     items: tuple[Id, ...] = ()
 
 
@@ -102,7 +102,7 @@ class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
 
     item: Id
     outcome: SettledOutcome
-    reason: Short = Field(min_length=1)
+    reason: Line = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from shared.contracts.values import CallableUrl, Count, Id, Short, Text
+from shared.contracts.values import CallableUrl, Count, Id, Line, Moment, Short, Text
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic(
@@ -26,7 +26,7 @@ class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):
     endpoint: Id
     url: CallableUrl
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
-    secret: Short = Field(repr=False, pattern=r"^whsec_[A-Za-z0-9+/=]{32,120}$")
+    secret: Line = Field(repr=False, pattern=r"^whsec_[A-Za-z0-9+/=]{32,120}$")
     """Signing secret as in Standard Webhooks. The HTTP API generates it and shows it once."""
 
 
@@ -41,7 +41,7 @@ class PauseWebhook(Command, type="webhook.pause", topic=COMMANDS):
     itself when an endpoint answers 410 Gone."""
 
     endpoint: Id
-    reason: Short = ""
+    reason: Line = ""
 
 
 class ResumeWebhook(Command, type="webhook.resume", topic=COMMANDS):
@@ -56,15 +56,15 @@ class ReplayWebhooks(Command, type="webhook.replay", topic=COMMANDS):
     `messages` narrow the selection."""
 
     endpoint: Id | None = None
-    messages: tuple[Short, ...] | None = Field(default=None, max_length=1000)
+    messages: tuple[Line, ...] | None = Field(default=None, max_length=1000)
 
 
 class ReplayLostWebhooks(Command, type="webhook.replay_lost", topic=COMMANDS):
     """Send a store's lost webhook deliveries again: those that were exhausted or paused from `since` until before
     `until` (default: now). `endpoint` narrows the selection. Key: `<store>`."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Moment
+    until: Moment | None = None
     endpoint: Id | None = None
 
 
@@ -72,24 +72,24 @@ class ResendMails(Command, type="mail.resend", topic=COMMANDS):
     """Send an order's lost emails again, under their original Message-IDs: those that failed and those whose outcome is
     unknown. `messages` (Message-IDs) narrows the selection."""
 
-    messages: tuple[Short, ...] = Field(default=(), max_length=1000)
+    messages: tuple[Line, ...] = Field(default=(), max_length=1000)
 
 
 class ResendLostMails(Command, type="mail.resend_lost", topic=COMMANDS):
     """Send all emails of a store again that were lost from `since` until before `until` (default: now). Key:
     `<store>`."""
 
-    since: AwareDatetime
-    until: AwareDatetime | None = None
+    since: Moment
+    until: Moment | None = None
 
 
 class SettleMail(Command, type="mail.settle", topic=COMMANDS):
     """Record manually whether an email was sent, if its outcome is unknown."""
 
-    message: Short
+    message: Line
     """The Message-ID."""
     outcome: Literal["sent", "not_sent"]
-    reason: Short = Field(min_length=1)
+    reason: Line = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import Amount, Card, Count, Currency, Given, Id, Short, Text, Url, Value
+from shared.contracts.values import Amount, Card, Count, Currency, FreeText, Given, Id, Line, Short, Text, Url, Value
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic("payments.commands.v1", owner="payments", description="Requests for refunds, and manual settlement.")
@@ -29,9 +28,9 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
 
     amount: Amount | None = None
     items: tuple[RefundLine, ...] = Field(default=(), max_length=200)
-    reason: Short = "requested_by_customer"
+    reason: Line = "requested_by_customer"
     """One of requested_by_customer, duplicate, fraudulent, not_as_described, other."""
-    note: Text = ""
+    note: FreeText = ""
 
 
 class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
@@ -44,11 +43,11 @@ class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
     """The id of the refund to settle; give this or `attempt`."""
     outcome: Literal["captured", "not_charged", "refunded", "not_refunded"]
     """`captured` or `not_charged` for an attempt, `refunded` or `not_refunded` for a refund."""
-    reference: Short = ""
+    reference: Line = ""
     """The provider's id (`pi_…`, `re_…`) of the charge or refund. Required if money moved."""
     amount: Amount | None = None
     """The amount that moved, if known. Refused if it is not the requested amount."""
-    reason: Text = Field(min_length=1)
+    reason: FreeText = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""
 
 
@@ -72,7 +71,7 @@ class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
     transaction: Short
     """The provider's id: `pi_…`."""
     card: Card | None = None
-    captured_at: datetime
+    captured_at: AwareDatetime
 
 
 class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):

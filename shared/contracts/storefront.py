@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from shared.contracts.text import one_line
 from shared.contracts.values import (
     Address,
     Amount,
@@ -14,11 +15,13 @@ from shared.contracts.values import (
     Customer,
     Discount,
     Email,
+    FreeText,
     Given,
     Id,
     ItemKind,
+    Line,
     Locale,
-    Short,
+    Moment,
     TaxLine,
     Text,
     Url,
@@ -33,10 +36,10 @@ class Source(Given):
 
     link: Url | None = None
     """The checkout link."""
-    source: Short | None = None
-    tags: tuple[Short, ...] = ()
+    source: Line | None = None
+    tags: tuple[Line, ...] = ()
     analytics_consent: bool = False
-    client_ip: Short | None = None
+    client_ip: Line | None = None
 
 
 class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
@@ -57,15 +60,15 @@ class SubmittedItem(Given):
     quantity: int = Field(ge=-(2**31), lt=2**31)
     unit_price: Amount
     kind: ItemKind = "product"
-    custom_fields: dict[Short, Text] = Field(default_factory=dict, max_length=50)
+    custom_fields: dict[Line, FreeText] = Field(default_factory=dict, max_length=50)
 
 
 class PaymentChoice(Given):
     """The customer's payment method, as a token or id issued by the provider. Never a card number."""
 
-    payment_method: Short | None = None
+    payment_method: Line | None = None
     """Stripe's `pm_…`."""
-    token: Short | None = None
+    token: Line | None = None
     """Stripe's `tok_…`."""
 
 
@@ -94,7 +97,7 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     locale: Locale | None = None
     offer: Id | None = None
     origin: Source = Source()
-    terms_accepted_at: datetime | None = None
+    terms_accepted_at: Moment | None = None
 
 
 class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHECKOUTS):
@@ -106,4 +109,4 @@ class CheckoutPaymentRetried(Command, type="checkout.payment_retried", topic=CHE
 class CheckoutAbandoned(Command, type="checkout.abandoned", topic=CHECKOUTS):
     """The customer abandoned the order before paying."""
 
-    reason: Text = ""
+    reason: Annotated[Text, AfterValidator(one_line)] = ""

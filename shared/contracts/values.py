@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from shared.contracts.addresses import callable_url
+from shared.contracts.text import email_address, lines, one_line
 from shared.core.money import MAX_AMOUNT, exponent
 
 
@@ -17,14 +19,40 @@ def _is_currency(code: str) -> str:
     return code
 
 
+def _written_out(given: object) -> object:
+    """Raises ValueError for a number of seconds."""
+    if not (isinstance(given, datetime) or (isinstance(given, str) and re.match(r"\d{4}-", given))):
+        raise ValueError("must be a time like 2026-03-03T14:05:00Z")
+    return given
+
+
+def _storable(moment: datetime) -> datetime:
+    """Raises ValueError: 0001-01-01 in the east is in no year that can be stored."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is out of range") from None
+    return moment
+
+
 Amount = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Minor units of the message's currency.")]
 Currency = Annotated[str, AfterValidator(_is_currency), Field(description="ISO 4217 code.", examples=["USD"])]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), Field(description="ISO 3166-1 alpha-2 code.")]
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*$")]
-Email = Annotated[str, StringConstraints(pattern=r"^[^\s@<>,;]{1,64}@[^\s@<>,;]{1,189}$", max_length=254)]
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\s@<>,;]{1,64}@[^\s@<>,;]{1,189}$", max_length=254),
+    AfterValidator(email_address),
+]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$")]
 Short = Annotated[str, StringConstraints(max_length=200)]
 Text = Annotated[str, StringConstraints(max_length=2000)]
+Line = Annotated[Short, AfterValidator(one_line)]
+"""What storefront, customers and staff write on one line: a name, a code."""
+FreeText = Annotated[Text, AfterValidator(lines)]
+"""What they write on one or more lines. No other control characters than line breaks and tabs."""
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_storable)]
+"""A time with its offset (RFC 3339)."""
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 CallableUrl = Annotated[Url, AfterValidator(callable_url)]
 """A URL that we are asked to call: it has a valid host and port, and no link-local address or the like."""
@@ -107,11 +135,11 @@ ItemKind = Literal["product", "order_bump", "pre_upsell"]
 class Customer(Given):
     """The buyer."""
 
-    name: Short
+    name: Line
     email: Email
     id: Id | None = None
     """The storefront's id for the customer, if signed in."""
-    phone: Short | None = None
+    phone: Line | None = None
     signed_in: bool = False
     account_link: Url | None = None
 
@@ -119,20 +147,20 @@ class Customer(Given):
 class Address(Given):
     """A postal address."""
 
-    name: Short
-    line1: Short
-    city: Short
+    name: Line
+    line1: Line
+    city: Line
     country: Country
-    line2: Short | None = None
-    postal_code: Short | None = None
-    region: Short | None = None
-    phone: Short | None = None
+    line2: Line | None = None
+    postal_code: Line | None = None
+    region: Line | None = None
+    phone: Line | None = None
 
 
 class Discount(Given):
     """A discount on the whole order."""
 
-    code: Short
+    code: Line
     amount: Amount
 
 
@@ -143,7 +171,7 @@ class TaxLine(Given):
     """Per cent as a decimal string."""
     country: Country
     amount: Amount
-    name: Short = "VAT"
+    name: Line = "VAT"
 
 
 class Card(Value):
@@ -180,7 +208,7 @@ class Instructions(Value):
     kind: Literal["download", "code", "course", "shipment", "manual"]
     link: Url | None = None
     """Where to download the file or open the course. Download links are signed and expire."""
-    expires: datetime | None = None
+    expires: AwareDatetime | None = None
     code: Short | None = None
     """The redemption code. Several codes are separated by commas, or only counted (`40 codes`) if that is too long."""
     codes: tuple[Short, ...] = ()

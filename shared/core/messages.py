@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,6 @@ class Attempt(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 
-    at: datetime
+    at: AwareDatetime
     error: Annotated[str, StringConstraints(max_length=2000)]
     """What to fix, for staff."""

@@ -11,6 +11,7 @@ from typing import Any
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import Audience, SendEmail
 from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded
+from shared.contracts.text import greeted, without_links
 from shared.contracts.values import order_page
 from shared.core import Context
 from shared.core.money import Money
@@ -78,7 +79,8 @@ def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
 
 
 def cancellation(log: NotificationLog, message: OrderCancelled) -> EmailDraft:
-    data = {"sold_out": message.code == "sold_out", "paid": log.paid, "reason": message.reason}
+    reason = without_links(message.reason)  # the customer may have written it
+    data = {"sold_out": message.code == "sold_out", "paid": log.paid, "reason": reason}
     return EmailDraft("cancellation", f"Order {log.number} was cancelled", data=data)
 
 
@@ -119,7 +121,8 @@ def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Conte
             "order_url": order_page(store.order_url, context.key),
             "store": store.name,
             "support": store.support_email,
-            "customer": {"name": log.customer.name, "email": log.customer.email},
+            "greeting": greeted(log.customer.name),
+            "customer": {"name": without_links(log.customer.name), "email": log.customer.email},
             **draft.data,
         },
     )
