@@ -81,7 +81,8 @@ class Findings:
         self.under_way: set[str] = set()
         """Keys that an operation or a timer works on."""
         self.busy: set[str] = set()
-        self.unresolved: list[str] = []
+        self.parked: defaultdict[str, set[str]] = defaultdict(set)
+        """The services in which messages of a key are parked."""
         self.waiting: Counter[tuple[str, str]] = Counter()
         """Events in the outbox, by service and key."""
         self.cut: frozenset[str] = frozenset()
@@ -138,7 +139,7 @@ class Findings:
         counts, whichever it is: readers of a compacted topic have no other."""
         place = (seen.topic, seen.key, seen.source, seen.id)
         if seen.topic == STATUS.name:
-            self._status[seen.key] = orjson.loads(seen.body)
+            self._status[seen.key] = _told(seen.body)
         elif seen.sequence and seen.topic in self._topics.get(seen.source, ()):
             self._numbers[seen.source][seen.key].add(seen.sequence, seen.id)
         self._records.setdefault(place, seen)
@@ -179,9 +180,9 @@ class Findings:
             broken=list(self.broken()),
             rows=self._problems,
             under_way=frozenset(under_way),
-            alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log)),
+            alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log, orders.get(key))),
             busy=frozenset(self.busy | self._stock_of_busy()),
-            unresolved=[*self.unresolved, *self._unresolved_payments()],
+            parked={key: frozenset(services) for key, services in self.parked.items()},
         )
 
     def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
@@ -226,12 +227,14 @@ class Findings:
         busy = (deliveries[key] for key in self.busy if key in deliveries)
         return {delivery.row_key(item.sku) for delivery in busy for item in delivery.items}
 
-    def _unresolved_payments(self) -> list[str]:
-        return [
-            f"payment {key}: the outcome of a call to the provider is unknown"
-            for key, payment in self.of(Payment).items()
-            if payment.unresolved
-        ]
+
+def _told(body: bytes) -> Mapping[str, Any]:
+    """What a record of the status topic says; nothing where it cannot be read."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _counted_topics(registry: HandlerRegistry) -> frozenset[str]:

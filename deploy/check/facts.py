@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -18,6 +19,8 @@ from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.envelope import encode
 from shared.invariants.facts import DeliveryFacts, ItemFacts, OrderFacts, PaymentFacts, StockFacts
 
+CLOCK_SKEW = timedelta(minutes=1)
+"""By which the clocks of two workers may differ."""
 STAFF_WORKS_ON = frozenset({"waiting", "failed"})
 """Deliveries that wait for a parcel, a code or a decision: staff see them in lists of their own."""
 
@@ -87,8 +90,11 @@ def staff_work_on(order: Order) -> bool:
     return any(line.delivery.value in STAFF_WORKS_ON for line in order.lines)
 
 
-def staff_know(log: NotificationLog) -> bool:
-    return log.failed or any(email.audience == "staff" and email.template != "new_order" for email in log.emails)
+def staff_know(log: NotificationLog, order: Order | None) -> bool:
+    """Whether staff were told, and nothing has happened to the order since: then it is theirs."""
+    alerts = {email.fact for email in log.emails if email.audience == "staff" and email.template != "new_order"}
+    told = max((fact.at for fact in log.facts if fact.name in alerts), default=None)
+    return log.failed or (told is not None and (order is None or order.updated_at <= told + CLOCK_SKEW))
 
 
 def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

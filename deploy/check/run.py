@@ -31,6 +31,8 @@ from shared.contracts.checkout import STATUS
 from shared.errors import ReportedError
 from shared.invariants.rules import violations
 from shared.settings import Settings
+from shared.shell.ports.attention import Attention
+from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine
 from shared.shell.service.registry import HandlerRegistry
 
@@ -42,6 +44,8 @@ CHUNK = 10_000
 class CheckFailed(ReportedError):
     """The evidence cannot be gathered: something cannot be reached. The text says what."""
 
+    exit_code = 3
+
     def __init__(self, trouble: str) -> None:
         super().__init__(f"The check cannot be made: {trouble}")
 
@@ -51,8 +55,10 @@ class Report:
     """What was found: violations in words, by the name of the invariant (an empty list where it holds)."""
 
     invariants: dict[str, list[str]]
-    listed: list[str] = field(default_factory=list)
-    """What needs attention, and is no violation: unknown outcomes, parked messages, records that Kafka refuses."""
+    attention: list[tuple[str, Attention]] = field(default_factory=list)
+    """What waits for staff, and is no violation, by service; daily work is left out."""
+    unreadable: list[str] = field(default_factory=list)
+    """Records that are no messages, by topic, partition and offset."""
     orders: int = 0
     in_motion: int = 0
     """Keys of which only the rules of single services were asked."""
@@ -106,16 +112,20 @@ async def _asked(parts: Mapping[str, Part], settings: PaymentsSettings, seconds:
         found.record(seen)
         if seen.at > since:
             found.busy.add(seen.key)
+    waiting: list[tuple[str, Attention]] = []
     for name, part in parts.items():
         async with part.engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")  # rows agree with each other
+            entries = await attention(connection, part.registry.service)
+            waiting += [(name, entry) for entry in entries if not entry.routine]
             await _read_rows(found, name, part, connection, since)
             await _read_queues(found, name, connection)
             await _read_inbox(found, name, connection)
     evidence = found.evidence()
     answers = violations(evidence)
     answers["every_event_published"] += [f"topic {topic} does not exist" for topic in reading.missing]
-    return Report(answers, list(evidence.unresolved), len(evidence.orders), len(found.busy))
+    waiting = sorted(waiting, key=lambda entry: entry[1].since)
+    return Report(answers, waiting, list(reading.unreadable), len(evidence.orders), len(found.busy))
 
 
 async def _rest(parts: Iterable[Part], timeout: float) -> None:
@@ -171,21 +181,15 @@ async def _read_queues(found: Findings, name: str, connection: AsyncConnection) 
     for key, count in await _rows(connection, unsent):
         found.busy.add(key)
         found.waiting[name, key] = count
-    statement = "select key, kind, in_doubt, leased_until > clock_timestamp() as held, attempts from operations"
-    for key, kind, in_doubt, held, attempts in await _rows(connection, statement):
+    statement = "select key, leased_until > clock_timestamp() as held from operations"
+    for key, held in await _rows(connection, statement):
         found.under_way.add(key)
         if held:
             found.busy.add(key)
-        elif in_doubt:
-            found.unresolved.append(f"{name}: {kind} of {key} has no known outcome after {attempts} attempts")
     found.under_way |= {key for (key,) in await _rows(connection, "select distinct key from timers")}
-    for key, kind, error in await _rows(connection, "select key, kind, error from parked where reason = 'failed'"):
-        found.busy.add(key)
+    for (key,) in await _rows(connection, "select distinct key from parked"):
         found.under_way.add(key)
-        found.unresolved.append(f"{name}: {kind} of {key} is parked: {error[:200]}")
-    refused = "select id, topic, key, reason from undeliverable where reason <> ''"
-    for id, topic, key, reason in await _rows(connection, refused):
-        found.unresolved.append(f"{name}: Kafka refuses record {id} of {key} for {topic}: {reason}")
+        found.parked[key].add(name)
 
 
 async def _rows(connection: AsyncConnection, statement: str) -> Sequence[Any]:
@@ -194,7 +198,10 @@ async def _rows(connection: AsyncConnection, statement: str) -> Sequence[Any]:
 
 async def _read_inbox(found: Findings, name: str, connection: AsyncConnection) -> None:
     expected = found.of_interest_to(name)
-    statement = sa.text("select message_id from inbox where message_id = any(cast(:ids as uuid[]))")
+    statement = sa.text(
+        "select message_id from inbox where message_id = any(cast(:ids as uuid[])) "
+        "union all select coalesce(identity, message_id) from parked"
+    )
     for start in range(0, len(expected), CHUNK):
         some = expected[start : start + CHUNK]
         known = set((await connection.execute(statement, {"ids": [one.identity for one in some]})).scalars())

@@ -13,8 +13,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.check.evidence import Seen
-from shared.contracts.envelope import BadEnvelope, from_headers, message_type
+from shared.contracts.checkout import STATUS
+from shared.contracts.envelope import BadMessage, decode, from_headers, message_type
 from shared.settings import KafkaSettings
+from shared.shell.kafka.record_batches import Unreadable
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
@@ -26,10 +28,12 @@ class Reading:
     records: Sequence[Seen]
     missing: Sequence[str]
     cut: frozenset[str]
+    unreadable: Sequence[str] = ()
+    """What is no message, by topic, partition and offset, and why."""
 
 
 async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
-    """Read `topics`; keep the bodies of topic `bodies`. What is no message (parked by its readers) is left out.
+    """Read `topics`; keep the bodies of topic `bodies`. What is no message is named.
 
     Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
     """
@@ -43,13 +47,18 @@ async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: st
             first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
             for place in places:  # not by seek_to_beginning, which the reset after an assignment may overtake
                 consumer.seek(place, first[place])
-            records = [read async for record in _until(consumer, first, ends) if (read := _read(record, bodies))]
+            records, unreadable = list[Seen](), list[str]()
+            async for record in _until(consumer, first, ends):
+                try:
+                    records.append(_read(record, bodies))
+                except BadMessage as wrong:
+                    unreadable.append(f"{record.topic}, partition {record.partition}, offset {record.offset}: {wrong}")
     except (KafkaError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
     finally:
         await close_client(consumer)
     cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
-    return Reading(records, [topic for topic in topics if topic not in there], cut)
+    return Reading(records, [topic for topic in topics if topic not in there], cut, unreadable)
 
 
 async def _places(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicPartition]:
@@ -81,14 +90,16 @@ async def _until(
                 open_places.discard(place)
 
 
-def _read(record: Any, bodies: str) -> Seen | None:
-    try:
-        envelope = from_headers(record.headers, record.key)
-        kind = message_type(envelope)
-    except BadEnvelope:
-        return None
+def _read(record: Any, bodies: str) -> Seen:
+    """Raises BadMessage."""
+    if isinstance(record, Unreadable):
+        raise BadMessage(record.error)
+    envelope = from_headers(record.headers, record.key)
+    kind = message_type(envelope)
     if kind.topic.name != record.topic:
-        return None
+        raise BadMessage(f"{kind.type} does not belong on this topic")
     at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
     body = (record.value or b"") if record.topic == bodies else b""
+    if record.topic == STATUS.name:
+        decode(kind, record.value)
     return Seen(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)

@@ -67,6 +67,7 @@ SERVICES = (
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
     Command("check", "check:check", "Check every invariant against databases and topics."),
+    Command("attention", "attention:attention", "List all that waits for staff, with the command to use."),
 )
 ORDERS = (
     Command("publish", "publish:publish", "Publish checkout messages from a file."),
@@ -83,10 +84,13 @@ LOST = (
     Command("lost", "lost:lost", "List emails or webhook deliveries that did not arrive."),
     Command("resend", "lost:resend", "Send lost emails again."),
     Command("replay", "lost:replay", "Send lost webhook deliveries again."),
+    Command("resume-webhook", "waiting:resume_webhook", "Resume deliveries to a paused webhook endpoint."),
+    Command("feed", "attention:feed", "Show what a store's staff feed says, the unread entries."),
 )
 OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
+    Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),

@@ -55,7 +55,7 @@ def show_fields(row: Mapping[str, Any]) -> None:
 
 LONGEST = 120
 UNLIMITED = 2000
-NUMERIC = {"amount", "attempts", "bytes", "offset", "waiting"}
+NUMERIC = {"age", "amount", "attempts", "bytes", "count", "offset", "waiting"}
 COLOURS = {
     "completed": "green",
     "processing": "cyan",

@@ -1,4 +1,4 @@
-"""`orderbus waiting` and `orderbus resume`: external calls that have no outcome yet, and what they wait for."""
+"""`orderbus waiting`, `resume` and `resume-webhook`: external calls without an outcome, and what they wait for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.options import Actor, AsJson, Data, Service
 from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
@@ -59,6 +59,27 @@ async def resume(
         console.say(f"{service} calls {destination} again.")
     else:
         console.say(f"{destination} is not paused in {service}. `orderbus waiting --paused` shows what is.")
+
+
+@on_event_loop
+async def resume_webhook(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")],
+    actor: Actor = "staff",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Resume deliveries to a paused webhook endpoint.
+
+    Deliveries that were lost meanwhile are sent again by `orderbus replay`.
+    """
+    path = f"/stores/{quote(store, safe='')}/webhooks/{quote(endpoint, safe='')}/resume"
+    async with api_client(data, actor) as api:
+        answer = await api.command("notifications", path)
+    if as_json:
+        console.show_json(answer)
+    else:
+        console.say(f"{store} sends webhooks to {endpoint} again.")
 
 
 async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool) -> None:

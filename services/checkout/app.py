@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.checkout.attention import ATTENTION
 from services.checkout.domain import CORES
 from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order
@@ -100,4 +101,5 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         routes=routes,
         gauges=GAUGES,
         invariants=[Invariants(Order, broken)],
+        attention=ATTENTION,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
@@ -95,4 +96,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         routes=fulfillment_routes(links, own.files),
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
+        attention=ATTENTION,
     )

@@ -19,7 +19,15 @@ from shared.shell.postgres.tables import state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
 metadata = sa.MetaData()
-deliveries = state_table("deliveries", metadata, sa.Column("stage", sa.Text), sa.Column("store", sa.Text))
+deliveries = state_table(
+    "deliveries",
+    metadata,
+    sa.Column("stage", sa.Text),
+    sa.Column("store", sa.Text),
+    sa.Column("parcels", sa.Integer),
+    sa.Column("not_revoked", sa.Integer),
+)
+"""`parcels` and `not_revoked` count items that wait for staff."""
 products = state_table("products", metadata)
 stock = state_table(
     "stock",
@@ -46,7 +54,12 @@ codes = sa.Table(
 
 
 def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
-    return {"stage": delivery.stage.value, "store": delivery.store}
+    return {
+        "stage": delivery.stage.value,
+        "store": delivery.store,
+        "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
+        "not_revoked": delivery.count(ItemStatus.REVOCATION_FAILED),
+    }
 
 
 def _stock_columns(row: Stock) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifications.attention import ATTENTION
 from services.notifications.domain import CORES
 from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
@@ -77,4 +78,5 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         routes=routes(private=settings.webhooks_to_private_addresses),
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
+        attention=ATTENTION,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.payments.attention import ATTENTION
 from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
@@ -54,6 +55,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         ),
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
+        attention=ATTENTION,
         routes=routes(providers),
         resources=[gateway.close for gateway in gateways.values()],
     )

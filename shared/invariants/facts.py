@@ -155,7 +155,11 @@ class Evidence:
     under_way: frozenset[str] = frozenset()
     """Keys that an operation, a timer or staff work on."""
     alerted: frozenset[str] = frozenset()
-    """Orders of which staff were told that they need attention."""
+    """Orders of which staff were told that they need attention, and that have not changed since."""
     busy: frozenset[str] = frozenset()
-    unresolved: Sequence[str] = ()
-    """Operations of unknown outcome, parked messages: listed, never assumed."""
+    parked: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The services that wait for staff before they handle more messages of a key."""
+
+    def moving(self, key: str, *services: str) -> bool:
+        """Whether these services may still agree on the key by themselves, or once its parked messages are handled."""
+        return key in self.busy or not self.parked.get(key, frozenset()).isdisjoint(services)

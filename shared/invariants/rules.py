@@ -2,7 +2,8 @@
 ones. Each yields every violation in words that name the order, payment, SKU or message.
 
 The rules for rows of one service stand in its `domain/invariants.py`. `busy` keys had something in progress while the
-evidence was gathered: what several services must agree on is not asked of them.
+evidence was gathered: what several services must agree on is not asked of them. Where messages of a key are parked in
+one service, only what that service has yet to do is not asked.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ def ledger_matches_provider(evidence: Evidence) -> Iterator[str]:
     for reference in sorted({*ours, *theirs}):
         mine, other = ours.get(reference), theirs.get(reference)
         order = (mine or other or Movement("", 0, "")).order
-        if order in evidence.busy or _amount(mine) == _amount(other):
+        if evidence.moving(order, "payments") or _amount(mine) == _amount(other):
             continue
         yield f"order {order or 'unknown'}: the provider has {_words(other)} as {reference}, the ledger {_words(mine)}"
-    balances = _balance(evidence.ledger, evidence.busy), _balance(evidence.provider, evidence.busy)
+    balances = _balance(evidence, evidence.ledger), _balance(evidence, evidence.provider)
     for currency in sorted({*balances[0], *balances[1]}):
         if balances[0][currency] != balances[1][currency]:
             yield f"{currency}: the ledger holds {balances[0][currency]}, the provider {balances[1][currency]}"
@@ -49,7 +50,7 @@ def refunds_within_captures(evidence: Evidence) -> Iterator[str]:
                 f"order {order.number}: {order.refunded} refunded of {order.paid} paid of {order.purchased} "
                 f"purchased of {order.total} in all"
             )
-        if order.key not in evidence.busy:
+        if not evidence.moving(order.key, "checkout", "payments"):
             yield from _counted_alike(order, evidence.payments.get(order.key))
 
 
@@ -79,7 +80,7 @@ def one_effect_per_key(evidence: Evidence) -> Iterator[str]:
         if movement.amount > 0:
             charges.setdefault(movement.order, []).append(movement.amount)
     for order, amounts in charges.items():
-        if order and order not in evidence.busy and len(amounts) > 1 and kept[order] > max(amounts):
+        if order and not evidence.moving(order, "payments") and len(amounts) > 1 and kept[order] > max(amounts):
             yield f"order {order} was charged {len(amounts)} times at the provider, {kept[order]} are kept"
 
 
@@ -128,14 +129,14 @@ def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
     for delivery in evidence.deliveries.values():
         order = evidence.orders.get(delivery.key)
         if order is None:
-            if delivery.key not in evidence.busy:
+            if not evidence.moving(delivery.key, "checkout"):
                 yield f"delivery {delivery.key} belongs to no order"
             continue
         for item, units in delivery.items.items():
             ordered = order.items[item].quantity if item in order.items else 0
             if units > ordered:
                 yield f"order {order.number}: {units} units of item {item} were delivered, {ordered} ordered"
-            if units and order.purchased and not order.paid and order.key not in evidence.busy:
+            if units and order.purchased and not order.paid and not evidence.moving(order.key, "checkout"):
                 yield f"order {order.number}: item {item} was delivered, but nothing was paid"
     for order in evidence.orders.values():
         if order.status == OrderStatus.COMPLETED and order.purchased and order.paid < order.purchased:
@@ -145,7 +146,7 @@ def delivery_within_payment(evidence: Evidence) -> Iterator[str]:
 def everybody_told(evidence: Evidence) -> Iterator[str]:
     """7. Notifications knows every placed order. Its own rules say which mails and webhooks each must have."""
     for order in evidence.orders.values():
-        if order.placed and order.key not in evidence.notified and order.key not in evidence.busy:
+        if order.placed and order.key not in evidence.notified and not evidence.moving(order.key, "notifications"):
             yield f"order {order.number}: notifications does not know it"
 
 
@@ -171,9 +172,7 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
 def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
     """9. No order stays paid and unfinished past its deadline unless something is in progress or staff were told."""
     for order in evidence.orders.values():
-        if order.key in evidence.busy or order.key in evidence.under_way:
-            continue
-        if order.key in evidence.alerted:
+        if order.key in evidence.busy or order.key in evidence.under_way or order.key in evidence.alerted:
             continue
         if order.status == OrderStatus.PROCESSING:
             yield f"order {order.number} is paid and unfinished, but no work is in progress and staff were not notified"
@@ -234,10 +233,10 @@ def _words(movement: Movement | None) -> str:
     return f"{movement.amount} {movement.currency}" if movement else "nothing"
 
 
-def _balance(movements: Iterable[Movement], busy: frozenset[str]) -> Counter[str]:
+def _balance(evidence: Evidence, movements: Iterable[Movement]) -> Counter[str]:
     sums: Counter[str] = Counter()
     for movement in movements:
-        if movement.order not in busy:
+        if not evidence.moving(movement.order, "payments"):
             sums[movement.currency] += movement.amount
     return sums
 

@@ -82,8 +82,9 @@ async def test_a_record_that_kafka_refuses_is_listed_and_is_no_loss(stack: Stack
     await database(stack, "checkout", aside, order.id)
     report = await check(settings_of(stack))
     await database(stack, "checkout", "delete from undeliverable")
-    (listed,) = [text for text in report.listed if "MessageSizeTooLargeError" in text]
-    assert order.id in listed and "orders.events.v1" in listed
+    (listed,) = [entry for _, entry in report.attention if entry.what == "undeliverable"]
+    assert (listed.subject, listed.command) == (order.id, "orderbus undeliverable show checkout 1")
+    assert "MessageSizeTooLargeError" in listed.reason and "orders.events.v1" in listed.reason
 
 
 async def test_a_damaged_row_is_named(stack: Stack, order: Order) -> None:

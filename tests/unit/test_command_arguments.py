@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.check.run import CheckFailed, Report
+from deploy.cli.attention import age
+from deploy.cli.check import exit_code, show_report
+from deploy.cli.codes import read_codes
 from deploy.cli.errors import UsageError
 from deploy.cli.lost import moment
 from deploy.cli.order_changes import minor_units
@@ -14,6 +18,7 @@ from deploy.cli.publish import checked, read
 from deploy.cli.services import chosen
 from deploy.cli.target import OWN_SETTINGS, environment_of
 from deploy.client.local_stack import announced
+from shared.shell.ports.attention import Attention
 
 NOON = datetime.fromisoformat("2026-03-03T12:00:00Z")
 
@@ -65,6 +70,49 @@ def test_an_empty_file_and_one_that_is_not_there_are_refused(tmp_path: Path) -> 
         checked(read(str(tmp_path / "empty.jsonl")))
     with pytest.raises(UsageError, match="cannot be read"):
         read(str(tmp_path / "gone.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("passed", "shown"),
+    [
+        (timedelta(seconds=-3), "0 s"),
+        (timedelta(seconds=59), "59 s"),
+        (timedelta(minutes=90), "1 h"),
+        (timedelta(hours=49), "2 d"),
+    ],
+)
+def test_an_age_is_shown_in_its_largest_unit(passed: timedelta, shown: str) -> None:
+    assert age(NOON - passed, NOON) == shown
+
+
+def test_a_file_of_codes_is_read_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "codes.txt").write_text("A-1\n\n A-2 \nA-1\n")
+    assert read_codes(str(tmp_path / "codes.txt")) == ["A-1", "A-2"]
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(UsageError, match="contains no codes"):
+        read_codes(str(tmp_path / "empty.txt"))
+    with pytest.raises(UsageError, match="cannot be read: No such file"):
+        read_codes(str(tmp_path / "gone.txt"))
+
+
+WAITS = ("payments", Attention("paused", "stripe", NOON, "the key is refused", "orderbus resume payments stripe"))
+
+
+@pytest.mark.parametrize(
+    ("violations", "attention", "code"), [([], [], 0), (["wrong"], [], 1), ([], [WAITS], 2), (["wrong"], [WAITS], 1)]
+)
+def test_the_exit_code_of_the_check(
+    violations: list[str], attention: list[tuple[str, Attention]], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report({"rows_agree": violations}, attention)
+    assert exit_code(report) == code
+    show_report(report)
+    shown = capsys.readouterr().out
+    assert ("orderbus resume payments stripe" in shown) is bool(attention)
+
+
+def test_a_check_that_cannot_be_made_has_a_code_of_its_own() -> None:
+    assert CheckFailed("x").exit_code == 3
 
 
 class TestTarget:

@@ -6,13 +6,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
+
 from deploy.check.evidence import Findings, Seen
+from deploy.check.facts import staff_know
 from services.checkout.domain.order import Order
 from services.checkout.storage import order_columns
 from services.declared import declared
+from services.notifications.domain.notification_log import Customer, Email, Fact, NotificationLog
 from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusRecord
 from shared.core import codec
+from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
+from shared.invariants.rules import violations
 from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, placed_order
 
@@ -65,6 +71,35 @@ def test_the_last_status_record_counts_also_if_it_is_a_repetition() -> None:
     for event, body in ((FIRST, b'{"revision": 1}'), (SECOND, b'{"revision": 2}'), (FIRST, b'{"revision": 1}')):
         found.record(Seen(STATUS.name, "o-1", event, OrderStatusRecord, "checkout", 0, AT, body))
     assert found.evidence().status == {"o-1": {"revision": 1}}
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[1]", b"{"])
+def test_a_status_record_that_cannot_be_read_says_nothing_and_ends_nothing(body: bytes) -> None:
+    found = findings()
+    found.record(Seen(STATUS.name, "o-1", FIRST, OrderStatusRecord, "checkout", 0, AT, body))
+    assert any("differs" in text for text in violations(found.evidence())["replay_changes_nothing"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "excuses"), [(timedelta(hours=-1), True), (timedelta(seconds=30), True), (timedelta(hours=1), False)]
+)
+def test_an_alert_excuses_an_order_until_the_order_changes(changed: timedelta, excuses: bool) -> None:
+    log = NotificationLog(
+        *("ORD-1", placed_order().state.store, Customer("Ada", "ada@example.com"), (), "EUR", 0, 0, 0, 0, 0),
+        facts=(Fact("paid", AT - timedelta(hours=2)), Fact("delivery_failed:1", AT)),
+        emails=(Email("m1", "delivery_failed:1", "delivery_failure", "staff", state="sent"),),
+    )
+    order = replace(placed_order().state, updated_at=AT + changed)
+    assert staff_know(log, order) is excuses
+
+
+def test_news_of_a_sale_is_no_alert() -> None:
+    log = NotificationLog(
+        *("ORD-1", placed_order().state.store, Customer("Ada", "ada@example.com"), (), "EUR", 0, 0, 0, 0, 0),
+        facts=(Fact("paid", AT),),
+        emails=(Email("m1", "paid", "new_order", "staff", state="sent"),),
+    )
+    assert not staff_know(log, placed_order().state)
 
 
 def broken(found: Findings) -> list[str]:

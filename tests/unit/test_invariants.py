@@ -151,6 +151,17 @@ class TestMoney:
         found = wrong(replace(order(paid=0, refunded=0, status="processing"), busy=frozenset({"o-1"})))
         assert found == {}
 
+    @pytest.mark.parametrize(
+        ("service", "asked"), [("payments", False), ("checkout", False), ("fulfillment", True), ("notifications", True)]
+    )
+    def test_of_a_parked_key_only_what_the_service_has_yet_to_do_is_not_asked(self, service: str, asked: bool) -> None:
+        unpaid = replace(order(paid=0, refunded=0, status="processing"), parked={"o-1": frozenset({service})})
+        assert ("refunds_within_captures" in wrong(unpaid)) is asked
+        assert ("ledger_matches_provider" in wrong(replace(unpaid, provider=()))) is (service != "payments")
+        assert ("everybody_told" in wrong(replace(unpaid, notified=frozenset()))) is (service != "notifications")
+        gap = replace(unpaid, streams=[replace(STREAM, sequences=(1, 3))])
+        assert "every_event_published" in wrong(gap)
+
 
 class TestEvents:
     @pytest.mark.parametrize(

@@ -139,7 +139,10 @@ class Delivery:
 
     def in_progress(self) -> int:
         """How many items are being delivered right now."""
-        return sum(item.status is ItemStatus.IN_PROGRESS for item in self.items)
+        return self.count(ItemStatus.IN_PROGRESS)
+
+    def count(self, status: ItemStatus) -> int:
+        return sum(item.status is status for item in self.items)
 
     def row_key(self, name: str) -> str:
         """Of the stock or product of a SKU, or of a pool."""

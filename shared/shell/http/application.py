@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import generate_latest
 
 from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.attention import add_attention
 from shared.shell.http.operations import add_operations
 from shared.shell.http.parking import add_parking
 from shared.shell.http.problems import json_response
@@ -80,6 +81,7 @@ def application(
     add_parking(app, parking)
     add_undeliverable(app, api.store)
     add_operations(app, api.engine, operations)
+    add_attention(app, api.engine, registry.service)
     if registry.service.routes:
         registry.service.routes(app, api)
     return app

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from shared.core import Core, Message, Operation, Ref, Refusal, Topic
+from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
 from shared.shell.ports.tables import Storage, TableGauge
@@ -42,6 +43,8 @@ class Service:
     routes: Routes | None = None
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
+    attention: Sequence[AttentionReader] = ()
+    """What waits for staff in its own tables."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

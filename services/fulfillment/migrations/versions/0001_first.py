@@ -14,7 +14,13 @@ down_revision = None
 
 def upgrade() -> None:
     shell_tables(op)
-    _state("deliveries", sa.Column("stage", sa.Text), sa.Column("store", sa.Text))
+    _state(
+        "deliveries",
+        *(sa.Column(name, sa.Text) for name in ("stage", "store")),
+        *(sa.Column(name, sa.Integer) for name in ("parcels", "not_revoked")),
+    )
+    for column in ("parcels", "not_revoked"):
+        op.create_index(f"deliveries_{column}", "deliveries", ["key"], postgresql_where=sa.text(f"{column} > 0"))
     _state("products")
     _state(
         "stock",

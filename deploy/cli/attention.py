@@ -1,0 +1,92 @@
+"""`orderbus attention` and `orderbus feed`: what waits for staff, and what the staff feed of a store says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from deploy.cli import console
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.services import chosen, rows_of
+from deploy.cli.target import api_client
+from shared.shell.ports.attention import Attention
+
+COLUMNS = ("service", "what", "subject", "count", "age", "command", "why")
+FEED_COLUMNS = ("at", "order", "what", "text")
+
+
+@on_event_loop
+async def attention(service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
+    """List all that waits for staff, with the command to use.
+
+    Parked and undeliverable messages, paused destinations, unknown outcomes, failed deliveries, lost emails and webhook
+    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first.
+    """
+    async with api_client(data) as api:
+        rows = await rows_of(api, chosen(service), "attention")
+    rows.sort(key=lambda row: str(row["since"]))
+    if as_json:
+        console.show_json({"attention": rows})
+    elif rows:
+        console.show_table(COLUMNS, map(_of_row, rows))
+    else:
+        console.say("Nothing waits for staff.")
+
+
+@on_event_loop
+async def feed(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
+    read: Annotated[bool, typer.Option("--read", help="Mark all entries as read.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a store's staff feed says, the unread entries.
+
+    At most 200 entries, newest first.
+    """
+    path = f"/feeds/{quote(f'{store}~staff', safe='')}"
+    async with api_client(data) as api:
+        found = await api.get("notifications", path, unread=1, limit=200)
+        if read and found["entries"]:
+            await api.command("notifications", f"{path}/read", {})
+    if as_json:
+        console.show_json(found)
+    elif found["entries"]:
+        cells = (
+            [console.day_and_clock(one["at"]), one["number"], one["title"], one["text"]] for one in found["entries"]
+        )
+        console.show_table(FEED_COLUMNS, cells)
+        if found["unread"] > len(found["entries"]):
+            console.say(f"{found['unread'] - len(found['entries'])} older entries are unread, too.")
+    else:
+        console.say(f"The staff of {store} have read everything.")
+
+
+def show_attention(entries: Sequence[tuple[str, Attention]]) -> None:
+    """A table of what `orderbus check` found."""
+    if entries:
+        print()
+        console.show_table(
+            COLUMNS,
+            ([service, e.what, e.subject, e.count, age(e.since), e.command, e.reason] for service, e in entries),
+        )
+        print()
+
+
+def _of_row(row: dict[str, Any]) -> list[object]:
+    since = datetime.fromisoformat(row["since"])
+    return [row["service"], row["what"], row["subject"], row["count"], age(since), row["command"], row["reason"]]
+
+
+def age(since: datetime, now: datetime | None = None) -> str:
+    """`3 d`, `5 h`, `12 min`, `8 s`."""
+    passed = (now or datetime.now(UTC)) - since
+    for unit, name in ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
+        if passed >= unit:
+            return f"{passed // unit} {name}"
+    return f"{max(0, passed // timedelta(seconds=1))} s"

@@ -1,0 +1,21 @@
+"""A route of every service: what waits for staff."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.shell.http.web import json_response
+from shared.shell.postgres.attention import attention
+from shared.shell.service.service import Service
+
+
+def add_attention(app: web.Application, engine: AsyncEngine, service: Service) -> None:
+    async def listing(request: web.Request) -> web.Response:
+        async with engine.connect() as connection:
+            found = await attention(connection, service)
+        return json_response({"attention": [asdict(entry) for entry in found]})
+
+    app.router.add_get("/attention", listing)

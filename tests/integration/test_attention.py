@@ -1,0 +1,188 @@
+"""What waits for staff is found in each service's tables, with what to run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.cli.commands import COMMANDS, Command, single
+from services.declared import declared
+from services.registry import SERVICES
+from shared.core.ids import random_id
+from shared.shell.ports.attention import Attention
+from shared.shell.postgres.attention import attention
+from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.migration import migrate
+from tests.integration.conftest import NewDatabase
+
+AT = datetime(2026, 3, 3, 14, tzinfo=UTC)
+Engines = Callable[[str], Awaitable[AsyncEngine]]
+
+
+@pytest_asyncio.fixture
+async def engine_of(new_database: NewDatabase) -> AsyncIterator[Engines]:
+    """The migrated database of a service."""
+    engines: list[AsyncEngine] = []
+
+    async def engine(service: str) -> AsyncEngine:
+        url = await new_database()
+        await asyncio.to_thread(migrate, service, url)
+        engines.append(create_engine(url, "test"))
+        return engines[-1]
+
+    yield engine
+    for one in engines:
+        await one.dispose()
+
+
+async def found(engine: AsyncEngine, service: str) -> list[Attention]:
+    async with engine.connect() as connection:
+        entries = await attention(connection, declared()[service])
+    assert all(known(entry.command) for entry in entries)
+    return entries
+
+
+def known(command: str) -> bool:
+    """Whether the program has the command."""
+    names = {one.name for section in COMMANDS for one in section.commands}
+    names |= {one.name for section in COMMANDS for one in single(section.commands) if isinstance(one, Command)}
+    program, name, *_ = command.split()
+    return program == "orderbus" and name in names
+
+
+async def execute(engine: AsyncEngine, statement: str, **values: object) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(sa.text(statement), values)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_nothing_waits_in_an_empty_database(service: str, engine_of: Engines) -> None:
+    assert await found(await engine_of(service), service) == []
+
+
+async def test_what_the_shell_cannot_do_alone(engine_of: Engines) -> None:
+    engine = await engine_of("payments")
+    park = """insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, reason,
+        error, parked_at) values ('o 1', :id, 'record', :kind, 'orders.events.v1', 0, 7, '[]', :reason, :error, :at)"""
+    first = {"kind": "order.paid", "reason": "failed", "error": "KeyError: 'tax'"}
+    await execute(engine, park, id=random_id(1, 1), at=AT, **first)
+    behind = {"kind": "order.completed", "reason": "behind", "error": "an earlier message of this key is parked"}
+    await execute(engine, park, id=random_id(2, 2), at=AT, **behind)
+    refused = """insert into undeliverable (id, topic, key, headers, body, created_at, reason, refused_at) values
+        (:id, 'payments.events.v1', 'o-2', '[]', '', :at, :reason, :at)"""
+    await execute(engine, refused, id=8, reason="MessageSizeTooLargeError", at=AT + timedelta(hours=1))
+    await execute(engine, refused, id=9, reason="", at=AT + timedelta(hours=1))
+    pause = "insert into destinations values ('stripe', :at, 'the key is refused', 'payments-0', :at, 1)"
+    await execute(engine, pause, at=AT + timedelta(hours=2))
+    timer = (
+        "insert into timers (key, name, due, kind, payload, meta, id) values ('o-3', 'x', :at, 'Later', '', '', :id)"
+    )
+    await execute(engine, timer, at=AT + timedelta(hours=3), id=random_id(3, 3))
+    call = """insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial, attempts,
+        lease, leased_by, in_doubt, abandoned, error, history) values
+        (:id, 'o-4', 'ChargeCard', '', '', :at, :at, 'stripe', false, 3, 3, '', true, false, 'no answer', '[]')"""
+    await execute(engine, call, at=AT + timedelta(hours=4), id=random_id(4, 4))
+
+    entries = await found(engine, "payments")
+
+    assert [(e.what, e.subject, e.count, e.command) for e in entries] == [
+        ("parked", "o 1", 2, "orderbus parked show 'o 1' --service payments"),
+        ("undeliverable", "o-2", 2, "orderbus undeliverable show payments 8"),
+        ("paused", "stripe", 1, "orderbus resume payments stripe"),
+        ("late timers", "Later", 1, "orderbus doctor"),
+        ("in doubt", "o-4", 1, "orderbus waiting o-4 --service payments"),
+    ]
+    assert "KeyError" in entries[0].reason and "order.paid" in entries[0].reason
+    assert "MessageSizeTooLargeError" in entries[1].reason
+
+
+async def test_lost_emails_and_webhooks_are_counted_by_store(engine_of: Engines) -> None:
+    engine = await engine_of("notifications")
+    log = """insert into notification_logs (key, version, sequence, number, store, lost_emails, lost_deliveries, data,
+        changed_at) values (:key, 1, 1, :number, 'maple', 2, 1, cast(:data as jsonb), :at)"""
+    data = """{"emails": [{"state": "failed", "code": "smtp_554", "at": "2026-03-03T14:00:00Z"},
+        {"state": "unknown", "at": "2026-03-03T15:00:00Z"}, {"state": "sent", "at": "2026-03-03T13:00:00Z"}],
+        "deliveries": [{"state": "exhausted", "endpoint": "we_1", "at": "2026-03-03T16:00:00Z", "text": "HTTP 500"}]}"""
+    for number in (1, 2):
+        await execute(engine, log, key=f"o-{number}", number=f"ORD-{number}", data=data, at=AT)
+    shop = """insert into endpoints (key, version, sequence, data, changed_at)
+        values ('maple', 1, 0, cast(:d as jsonb), :at)"""
+    endpoints = '{"endpoints": [{"id": "we_1", "paused": true, "reason": "410 Gone"}, {"id": "we_2", "paused": false}]}'
+    await execute(engine, shop, d=endpoints, at=AT + timedelta(hours=4))
+    entry = """insert into feed_entries (key, id, order_id, number, kind, title, text, at, read_at) values
+        ('maple~staff', :id, 'o-1', 'ORD-1', :kind, '', '', :at, :read)"""
+    for number, (kind, read) in enumerate((("new_order", None), ("refund_failure", None), ("new_order", AT))):
+        await execute(engine, entry, id=random_id(number, 1), kind=kind, at=AT + timedelta(hours=5), read=read)
+
+    entries = await found(engine, "notifications")
+
+    assert [(e.what, e.subject, e.count, e.routine) for e in entries] == [
+        ("lost emails", "maple", 2, False),
+        ("unknown emails", "maple", 2, False),
+        ("exhausted webhooks", "maple/we_1", 2, False),
+        ("paused endpoint", "maple/we_1", 1, False),
+        ("staff feed", "maple", 2, True),
+    ]
+    assert "smtp_554" in entries[0].reason
+    assert entries[0].command == "orderbus resend --store maple --since 2026-03-03T14:00:00Z"
+    assert entries[1].command == "orderbus settle mail ORD-1 sent|not_sent --reason TEXT"
+
+
+async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Engines) -> None:
+    engine = await engine_of("fulfillment")
+    pool = """insert into code_pools (key, version, sequence, waiting, data, changed_at) values
+        (:key, 1, 0, :waiting, '{}', :at)"""
+    for key, waiting in (("maple/games", 3), ("maple/books", 0), ("maple/music", 0)):
+        await execute(engine, pool, key=key, waiting=waiting, at=AT)
+    code = "insert into codes (key, code, batch) values ('maple/music', 'M-1', :id)"
+    await execute(engine, code, id=random_id(1, 1))
+    delivery = """insert into deliveries (key, version, sequence, parcels, not_revoked, data, changed_at) values
+        (:key, 1, 0, :parcels, :kept, '{}', :at)"""
+    for key, parcels, kept in (("o-1", 2, 0), ("o-2", 1, 0), ("o-3", 0, 1), ("o-4", 0, 0)):
+        await execute(engine, delivery, key=key, parcels=parcels, kept=kept, at=AT + timedelta(hours=1))
+
+    entries = await found(engine, "fulfillment")
+
+    assert sorted((e.what, e.subject, e.count, e.routine) for e in entries) == [
+        ("access not revoked", "o-3", 1, False),
+        ("empty code pool", "maple/books", 1, False),
+        ("empty code pool", "maple/games", 3, False),
+        ("parcels", "2 orders", 3, True),
+    ]
+
+
+async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
+    checkout, payments = await engine_of("checkout"), await engine_of("payments")
+    order = """insert into orders (key, version, sequence, number, status, data, changed_at) values
+        (:number, 1, 1, :number, :status, cast(:data as jsonb), :at)"""
+    failed = '{"lines": [{"delivery": "delivered"}, {"delivery": "failed", "trouble": "HTTP 422"}]}'
+    refunded = '{"lines": [{"delivery": "failed", "refunded_whole": true, "trouble": "HTTP 422"}]}'
+    now = datetime.now(UTC)
+    for number, status, data, at in (
+        ("ORD-1", "processing", failed, now - timedelta(hours=3)),
+        ("ORD-2", "failed", '{"lines": []}', now - timedelta(hours=2)),
+        ("ORD-3", "processing", refunded, now),
+        ("ORD-4", "processing", '{"lines": [{"delivery": "pending"}]}', now - timedelta(days=4)),
+        ("ORD-5", "completed", failed, now),
+    ):
+        await execute(checkout, order, number=number, status=status, data=data, at=at)
+    payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
+        (:number, 1, 1, :number, true, cast(:data as jsonb), :at)"""
+    for number, data in (("ORD-6", '{"attempts": [{"status": "unresolved"}]}'), ("ORD-7", '{"attempts": []}')):
+        await execute(payments, payment, number=number, data=data, at=now)
+
+    assert [(e.what, e.subject, e.command) for e in await found(checkout, "checkout")] == [
+        ("unfinished order", "ORD-4", "orderbus order ORD-4"),
+        ("failed delivery", "ORD-1", "orderbus retry ORD-1"),
+        ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
+    ]
+    assert sorted((e.what, e.command) for e in await found(payments, "payments")) == [
+        ("unresolved payment", "orderbus settle payment ORD-6 captured|not_charged --reason TEXT"),
+        ("unresolved refund", "orderbus settle refund ORD-7 refunded|not_refunded --reason TEXT"),
+    ]
