@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run(work)
     except ReportedError as wrong:
-        print(wrong, file=sys.stderr)
+        print(f"{given.service}: {wrong}", file=sys.stderr)
         return wrong.exit_code
     return 0
 

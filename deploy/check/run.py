@@ -32,8 +32,10 @@ from shared.errors import ReportedError
 from shared.invariants.rules import violations
 from shared.settings import Settings
 from shared.shell.ports.attention import Attention
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.generation import generation_checked
 from shared.shell.service.registry import HandlerRegistry
 
 SETTLED = timedelta(seconds=2)
@@ -99,6 +101,12 @@ async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.
 async def _part(stack: AsyncExitStack, name: str, settings: Settings) -> Part:
     engine = create_engine(settings.service(name).database_url, "check", 2)
     stack.push_async_callback(engine.dispose)
+    try:
+        await generation_checked(engine)
+    except ReportedError as wrong:
+        raise CheckFailed(f"{name}: {wrong}") from None
+    except StoreUnavailable as trouble:
+        raise CheckFailed(f"a database cannot be read: {trouble}") from trouble
     return Part(HandlerRegistry(declared()[name]), engine)
 
 

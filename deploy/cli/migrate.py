@@ -12,6 +12,7 @@ from deploy.cli.options import Data
 from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
 from shared.shell.postgres import migration
+from shared.shell.postgres.generation import WrongGeneration
 
 
 def migrate(
@@ -26,4 +27,6 @@ def migrate(
             migration.migrate(name, settings.service(name).database_url)
         except OSError as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
+        except WrongGeneration as wrong:
+            raise Failure(f"{name}: {wrong}", wrong.exit_code) from None
     console.say(f"Migrated: {', '.join(names)}.")

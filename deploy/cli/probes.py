@@ -22,6 +22,8 @@ from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topics import wrong_partitions
+from shared.shell.postgres.generation import WrongGeneration
+from shared.shell.postgres.schema import GENERATION
 
 TIMEOUT = 8.0
 """Seconds that each probe may take."""
@@ -60,9 +62,15 @@ async def database(settings: Settings, name: str) -> str:
         server = str(await session.fetchval("show server_version")).split()[0]
         known = await session.fetchval("select to_regclass('alembic_version')")
         revision = await session.fetchval("select version_num from alembic_version") if known else None
+        numbered = await session.fetchval("select to_regclass('generation')")
+        generation = await session.fetchval("select number from generation") if numbered else 0
     finally:
         await session.close()
     newest = newest_revision(name)
+    if revision and generation != GENERATION:
+        raise Failure(f"PostgreSQL {server}. {WrongGeneration(generation)}")
+    if revision and revision > newest:
+        return f"PostgreSQL {server}, schema at {revision}, which a newer build has made; this one's is {newest}"
     if revision != newest:
         raise Failure(
             f"PostgreSQL {server}, schema at {revision or 'no version'} instead of {newest}: run `orderbus migrate`"

@@ -104,7 +104,7 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
 
 def some_payments(api: HttpApi) -> RequestHandler:
     """Filters: status, provider, currency, store, number, reference, unresolved=true; `after` (an order) pages."""
-    columns = [column for column in payments.c if column.name not in ("data", "version", "sequence")]
+    columns = [column for column in payments.c if column.name not in ("data", "shape", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
 
     async def show(request: web.Request) -> web.StreamResponse:

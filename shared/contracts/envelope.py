@@ -5,6 +5,7 @@ Sources: CloudEvents 1.0.2, the Kafka protocol binding 1.0.2, W3C Trace Context.
 
     BadMessage                      a record that is not a valid message; its text says why
     ├── BadEnvelope                 invalid headers, key or type: the record is parked
+    │   └── UnknownMessage          a type or version that this build does not know: skipped, or refused
     └── BadBody                     a known type with an invalid body, every problem by field: a command is refused
 """
 
@@ -42,6 +43,10 @@ class BadMessage(Exception):
 
 class BadEnvelope(BadMessage):
     """Headers, key or type are invalid, so the message cannot be identified."""
+
+
+class UnknownMessage(BadEnvelope):
+    """The envelope is valid, but this build knows no such type or version: a newer one may."""
 
 
 class BadBody(BadMessage):
@@ -274,12 +279,12 @@ def _schema_version(value: str, type: str) -> int:
 
 
 def message_type(envelope: Envelope) -> type[Message]:
-    """The class of the envelope's type and version. Raises BadEnvelope if there is none."""
+    """The class of the envelope's type and version. Raises UnknownMessage if there is none."""
     kind = MESSAGES.get((envelope.type, envelope.version))
     if kind is None:
         known = sorted(version for type, version in MESSAGES if type == envelope.type)
         hint = f"known versions: {known}" if known else "no such type"
-        raise BadEnvelope(f"unknown message {envelope.type[:80]!r} version {envelope.version} ({hint})")
+        raise UnknownMessage(f"unknown message {envelope.type[:80]!r} version {envelope.version} ({hint})")
     return kind
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
+_shapes: dict[type[Any], int] = {}
 
 
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
@@ -23,8 +26,34 @@ def dump(value: Any) -> bytes:
 
 
 def load(kind: type[Any], data: bytes | str) -> Any:
-    """The dataclass of JSON that `dump` made. Raises pydantic's ValidationError."""
-    return _adapter(kind).validate_json(data)
+    """The dataclass of JSON that `dump` made, by this build or another: fields that this one does not know are ignored,
+    also in parts of commands, which name them as errors. Raises pydantic's ValidationError."""
+    return _adapter(kind).validate_json(data, extra="ignore")
+
+
+def shape_of(kind: type[Any]) -> int:
+    """A fingerprint of all that JSON of this class can contain: 63 bits, never 0. A build whose class has the same
+    knows all that is there."""
+    shape = _shapes.get(kind)
+    if shape is None:
+        schema = _without_words(_adapter(kind).json_schema(mode="serialization"))
+        text = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+        shape = _shapes[kind] = int.from_bytes(blake2b(text, digest_size=8).digest()) >> 1 or 1
+    return shape
+
+
+def _without_words(schema: Any) -> Any:
+    """Without what only people read."""
+    if isinstance(schema, list):
+        return [_without_words(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _without_words(part) for name, part in schema.items() if not _is_word(name, part)}
+
+
+def _is_word(name: str, part: Any) -> bool:
+    """A property may be named like a keyword: its schema is no text."""
+    return name in ("description", "title") and isinstance(part, str)
 
 
 class TypeRegistry:

@@ -2,6 +2,9 @@
 
 A key is parked by a message that could not be read or that made the core raise; later messages of the key wait behind
 it, in order. Retrying goes through them in that order and stops at the first that fails again.
+
+A key also waits where only a newer build can read a message, or the state that it is about. Workers of that build take
+it up by themselves.
 """
 
 from __future__ import annotations
@@ -10,19 +13,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batcher import Batcher
-from shared.shell.batch.result import RetryFailed
+from shared.shell.batch.result import RetryFailed, StillWaits
 from shared.shell.inbound.errors import describe
 from shared.shell.inbound.message import Inbound, Undecodable
 from shared.shell.inbound.parked_rows import PLACE_ONLY, message_of, record_of
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.clock import Clock
-from shared.shell.ports.rows import ParkedRow, TimerRow
+from shared.shell.ports.rows import NEWER, ParkedRow, TimerRow
 from shared.shell.ports.store import Store
 from shared.shell.service.registry import HandlerRegistry
 
+log = structlog.get_logger(__name__)
 LATE = timedelta(minutes=1)
+AT_ONCE = 100
+MOST_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +39,30 @@ class Released:
 
     handled: int
     error: str = ""
+    waits: bool = False
+    """It stopped at what only a newer build can read."""
 
 
 class Parking:
     def __init__(self, registry: HandlerRegistry, store: Store, batcher: Batcher, clock: Clock) -> None:
         self.registry, self.store, self.batcher, self.clock = registry, store, batcher, clock
+        self._beyond_us: set[int] = set()
+        """Parked messages that this build tried, and that need a newer one still."""
+
+    async def take_up(self) -> int:
+        """Handle what waited for a newer build, if this is one. Returns how many messages were handled."""
+        handled, after = 0, 0
+        while waiting := await self.store.waiting_for_newer(AT_ONCE, after):
+            for id, key in waiting:
+                after = id
+                if id not in self._beyond_us:
+                    released = await self.retry(key)
+                    handled += released.handled
+                    if released.waits and len(self._beyond_us) < MOST_REMEMBERED:
+                        self._beyond_us.add(id)
+        if handled:
+            log.info("messages taken up that waited for this build", count=handled)
+        return handled
 
     async def list(self) -> Sequence[ParkedRow]:
         """What is parked, without the messages themselves."""
@@ -57,8 +84,9 @@ class Parking:
                 try:
                     await self._again(row)
                 except RetryFailed as failed:
-                    await self.store.parked_again(row.id, str(failed))
-                    return Released(handled, str(failed))
+                    if failed.reason:
+                        await self.store.parked_again(row.id, str(failed), failed.reason)
+                    return Released(handled, str(failed), failed.reason == NEWER)
                 handled += 1
         return Released(handled)
 
@@ -77,7 +105,7 @@ class Parking:
                 await tx.unpark(row.id)
             return
         if isinstance(inbound.message, Undecodable):
-            raise RetryFailed(inbound.message.error)
+            raise (StillWaits if inbound.message.newer else RetryFailed)(inbound.message.error)
         await self.batcher.retry_parked(inbound)
 
     def _inbound(self, row: ParkedRow) -> Inbound | None:

@@ -10,6 +10,7 @@ from operator import itemgetter
 import structlog
 
 from shared.shell.batch.batcher import Batcher
+from shared.shell.inbound.errors import printable
 from shared.shell.inbound.records import inbound_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
@@ -18,6 +19,8 @@ from shared.shell.ports.clock import back_off
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
+MOST_TOLD = 1000
+"""So many unknown types and versions are told of in the log, each once; the metric counts all."""
 MOST_WAITING = 32_000_000
 """Bytes of records: nothing more is read while so many wait to be handled."""
 
@@ -51,6 +54,7 @@ class Reader:
         """Bytes of the records that were read and are not handled yet."""
         self._fewer = asyncio.Event()
         self._stopping = False
+        self._unknown: set[tuple[str, int]] = set()
 
     async def run(self) -> None:
         troubles = 0
@@ -74,7 +78,8 @@ class Reader:
                 self.progress.rests("reader")
 
     async def _take(self, records: Sequence[BusRecord]) -> None:
-        inbounds = [inbound for record in records if (inbound := inbound_of(self.registry, record))]
+        note = self._note_unknown
+        inbounds = [inbound for record in records if (inbound := inbound_of(self.registry, record, note))]
         self.metrics.skipped.inc(len(records) - len(inbounds))
         for record in records:
             if record.unreadable:
@@ -94,6 +99,13 @@ class Reader:
         while self._waiting > MOST_WAITING:
             self._fewer.clear()
             await self._fewer.wait()
+
+    def _note_unknown(self, type: str, version: int) -> None:
+        """A newer build publishes events that this one does not know: it has no use for them."""
+        self.metrics.unknown.inc()
+        if (type, version) not in self._unknown and len(self._unknown) < MOST_TOLD:
+            self._unknown.add((type, version))
+            log.warning("unknown event skipped", type=printable(type, 100), version=version)
 
     async def keep_positions(self, every: float = 1.0) -> None:
         while True:

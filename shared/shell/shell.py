@@ -186,10 +186,13 @@ class Shell:
         self.metrics.timers.set(sizes["timers"])
         self.metrics.late_timers.set(sizes["timers_late"])
         self.metrics.parked.set(sizes["parked"])
+        self.metrics.waiting_for_newer.set(sizes["waiting_for_newer"])
         self.metrics.undeliverable.set(sizes["undeliverable"])
         self.metrics.topics_held_up.set(len(self.relay.held_up.holds))
         self.metrics.lag.set(self.source.lag())
         self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"], sizes["relay_session_seconds"])
+        if sizes["waiting_for_newer"]:
+            await self.parking.take_up()
 
     def _watch_other_relays(self, rows: float, age: float, session: float) -> None:
         """A worker that does not relay sees by the outbox whether another does; or, where that is old because a topic

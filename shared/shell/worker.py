@@ -27,6 +27,7 @@ from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.engine import create_engine, create_read_engine
+from shared.shell.postgres.generation import generation_checked
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.service import Service
@@ -63,7 +64,7 @@ async def run_worker(
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, token, ready)
     server = await serve(app, own.http_host, own.http_port if port is None else port)
     try:
-        await _prepared(shell, settings, name, stopping)
+        await _prepared(shell, engine, settings, name, stopping)
         if not stopping.is_set():
             await shell.start()
             collect_seldom()
@@ -131,10 +132,11 @@ def collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _prepared(shell: Shell, settings: Settings, name: str, stopping: asyncio.Event) -> None:
-    """Wait until database and Kafka are there; make topics and inbox partitions."""
+async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
+    """Wait until database and Kafka are there; make topics and inbox partitions. Raises WrongGeneration."""
     while not stopping.is_set():
         try:
+            await generation_checked(engine)
             await ensure_topics(settings.kafka, [name])
             await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
             return

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 
-from shared.shell.ports.rows import SHOWN_BYTES, OutboxRow, ParkedRow, UndeliverableRow
+from shared.shell.ports.rows import NEWER, SHOWN_BYTES, OutboxRow, ParkedRow, UndeliverableRow
 from shared.shell.ports.store import MOST_PARKED, Reach
 from shared.simulation.memory_database import OUTBOX, PARKED, UNDELIVERABLE, Database
 from shared.simulation.memory_transaction import MemoryTransaction
@@ -108,11 +108,18 @@ class MemoryOutbox(Database):
         sizes = itertools.accumulate(len(row.headers) + len(row.body or b"") for row in rows)
         return [row for row, before in zip(rows, (0, *sizes), strict=False) if before < most_bytes]
 
-    async def parked_again(self, id: int, error: str) -> None:
+    async def waiting_for_newer(self, limit: int, after: int = 0) -> Sequence[tuple[int, str]]:
+        await self.pause("waiting_for_newer")
+        first: dict[str, ParkedRow] = {}
+        for row in sorted(self.rows(PARKED).values(), key=lambda row: row.id):
+            first.setdefault(row.key, row)
+        return [(row.id, row.key) for row in first.values() if row.reason == NEWER and row.id > after][:limit]
+
+    async def parked_again(self, id: int, error: str, reason: str = "failed") -> None:
         async with self.begin() as tx:
             await self.pause("parked_again")
             if found := await tx.locked(PARKED, id):
-                tx.put(PARKED, id, dataclasses.replace(found, error=error, reason="failed"))
+                tx.put(PARKED, id, dataclasses.replace(found, error=error, reason=reason))
 
 
 def _undeliverable(stored: tuple[OutboxRow, datetime], reason: str, now: datetime) -> tuple[UndeliverableRow, datetime]:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from shared.shell.ports.rows import FIRST_TIMER, DestinationPause, OperationRow, TimerPlace, TimerRow
+from shared.shell.ports.rows import FIRST_TIMER, NEWER, DestinationPause, OperationRow, TimerPlace, TimerRow
 from shared.shell.ports.store import LeaseRequest
 from shared.simulation.memory_database import (
     DESTINATIONS,
@@ -153,8 +153,12 @@ class MemoryStore(MemoryOutbox):
         late = [row for row in rows if row.due < self.now() - timedelta(minutes=1)]
         held = [row for row in self.rows(OPERATIONS).values() if row.leased_until and row.leased_until >= self.now()]
         in_doubt = [row for row in self.rows(OPERATIONS).values() if row.in_doubt and row not in held]
-        sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, PARKED, UNDELIVERABLE)}
+        sizes = {name: float(len(self.rows(name))) for name in (OUTBOX, OPERATIONS, TIMERS, UNDELIVERABLE)}
+        parked = self.rows(PARKED).values()
+        waiting = float(sum(row.reason == NEWER for row in parked))
         return sizes | {
+            PARKED: len(parked) - waiting,
+            "waiting_for_newer": waiting,
             "relay_session_seconds": 0.0,
             "outbox_age_seconds": max(ages, default=0.0),
             "operations_late": float(len(late)),

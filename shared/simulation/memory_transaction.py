@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.core import Record
 from shared.shell.ports.rows import (
+    NEWER,
     OperationRow,
     OutboxRow,
     ParkedRow,
@@ -37,22 +38,23 @@ from shared.simulation.memory_database import (
 class MemoryTransaction(DatabaseTransaction):
     async def claim(
         self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
-    ) -> tuple[set[UUID], set[str]]:
+    ) -> tuple[set[UUID], dict[str, str]]:
         await self.database.pause("claim")
         new = {id for id in sorted(messages) if await self.insert(INBOX, id, (at, messages[id]))}
-        return new, await self.parked_keys(set(keys)) if keys else set()
+        return new, await self.parked_keys(set(keys)) if keys else {}
 
     async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
         await self.database.pause("contents")
         return {id: row[1] for id in ids if (row := self.get(INBOX, id))}
 
-    async def parked_keys(self, keys: set[str]) -> set[str]:
+    async def parked_keys(self, keys: set[str]) -> dict[str, str]:
         """A statement of its own: it sees what was parked while `claim` waited for another's ids."""
         await self.database.pause("behind")
-        behind = set()
+        behind: dict[str, str] = {}
         for row in self.scan(PARKED):
-            if row.key in keys and await self.locked(PARKED, row.id, exclusive=False):
-                behind.add(row.key)
+            if row.key in keys and (found := await self.locked(PARKED, row.id, exclusive=False)):
+                waits = found.reason == NEWER and behind.get(row.key, NEWER) == NEWER
+                behind[row.key] = NEWER if waits else "failed"
         return behind
 
     async def forget(self, ids: Collection[UUID]) -> None:
@@ -118,11 +120,10 @@ class MemoryTransaction(DatabaseTransaction):
         for write in rows:
             values = {column.name: write.columns.get(column.name) for column in table.table.columns}
             values |= {"key": write.row.key, "version": write.row.version, "sequence": write.row.sequence}
-            values |= {"data": write.row.data, "changed_at": write.at}
+            values |= {"data": write.row.data, "shape": write.row.shape, "changed_at": write.at}
             self._guard(table.table, values)
             data = write.row.data.decode() if isinstance(write.row.data, bytes) else write.row.data
-            state = StateRow(write.row.key, write.row.version, write.row.sequence, data)
-            row = Stored(state, dict(write.columns), write.at)
+            row = Stored(dataclasses.replace(write.row, data=data), dict(write.columns), write.at)
             await self.database.locks.take((name, write.row.key), self)
             found = self.get(name, write.row.key)
             # As `on conflict … do update … where version`: an insert asks for no version.

@@ -42,12 +42,12 @@ async def test_a_message_does_not_overtake_one_that_another_worker_parks_meanwhi
 
     async def first_worker() -> None:
         async with store.begin() as tx:
-            assert await tx.claim({FIRST: 0}, ["o-1"], NOW) == ({FIRST}, set())
+            assert await tx.claim({FIRST: 0}, ["o-1"], NOW) == ({FIRST}, {})
             await tx.park([ParkedRow("o-1", FIRST, "record", "x", "t", 0, 0, b"k", b"[]", b"", "failed", "a bug", NOW)])
             claimed.set()
             await may_commit.wait()
 
-    async def second_worker() -> tuple[set[UUID], set[str]]:
+    async def second_worker() -> tuple[set[UUID], dict[str, str]]:
         await claimed.wait()
         async with store.begin() as tx:
             return await tx.claim({FIRST: 0, SECOND: 0}, ["o-1"], NOW)
@@ -57,4 +57,4 @@ async def test_a_message_does_not_overtake_one_that_another_worker_parks_meanwhi
     may_commit.set()
     await first
 
-    assert await second == ({SECOND}, {"o-1"})
+    assert await second == ({SECOND}, {"o-1": "failed"})

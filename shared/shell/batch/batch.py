@@ -14,19 +14,27 @@ from uuid import UUID
 
 import orjson
 
-from shared.core import Command, Context, Decision, Handling, Message, Ref, Refused, Report, mixed
+from shared.core import Command, Context, Decision, Handling, Message, Ref, Refusal, Refused, Report, mixed
 from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
 from shared.shell.batch.leases import Capacity
-from shared.shell.batch.result import BatchResult, RetryFailed
-from shared.shell.batch.rows import LoadedRow, LoadedRows
+from shared.shell.batch.result import BatchResult, RetryFailed, StillWaits
+from shared.shell.batch.rows import LoadedRow, LoadedRows, WrittenByNewer
 from shared.shell.batch.state_cache import StateCache
-from shared.shell.inbound.errors import describe
-from shared.shell.inbound.message import Inbound, Malformed, Meta, Repeated, Undecodable, named_store
+from shared.shell.inbound.errors import describe, printable
+from shared.shell.inbound.message import (
+    Inbound,
+    Malformed,
+    Meta,
+    Repeated,
+    Undecodable,
+    UnknownCommand,
+    named_store,
+)
 from shared.shell.inbound.parked_rows import bare_row, parked_row
 from shared.shell.observability.tracing import child_of, context_of, span_of
-from shared.shell.ports.rows import Reply
+from shared.shell.ports.rows import NEWER, Reply
 from shared.shell.ports.store import BatchRefused, Conflict, StoreUnavailable, Transaction
 from shared.shell.service.registry import HandlerRegistry
 
@@ -69,7 +77,7 @@ class Batch:
         self._rows = LoadedRows(registry.service.storage.states, cache or StateCache(0))
         self._effects = Effects(registry, worker, capacity)
         self._replies: list[Reply] = []
-        self._parked_keys: set[str] = set()
+        self._parked_keys: dict[str, str] = {}
 
     async def run(self, tx: Transaction, inbounds: Sequence[Inbound]) -> BatchResult:
         fresh = await self._claim(tx, inbounds)
@@ -116,7 +124,7 @@ class Batch:
     # 2. Load
 
     def _work_of(self, inbound: Inbound) -> _Work:
-        if isinstance(inbound.message, Undecodable):
+        if isinstance(inbound.message, Undecodable | UnknownCommand):
             return _Work(inbound, None, None)
         core, handling = self.registry.handler(_kind_of(inbound.message))
         return _Work(inbound, handling, Ref(core.kind, inbound.key))
@@ -143,10 +151,14 @@ class Batch:
     async def _handle(self, tx: Transaction, item: _Work) -> None:
         inbound = item.inbound
         if inbound.key in self._parked_keys and inbound.parked is None:
-            self._park(inbound, "behind", "an earlier message of this key is parked")
+            reason = NEWER if self._parked_keys[inbound.key] == NEWER else "behind"
+            self._park(inbound, reason, _BEHIND[reason])
             return
         if isinstance(inbound.message, Undecodable):
-            self._park(inbound, "failed", inbound.message.error)
+            self._park(inbound, NEWER if inbound.message.newer else "failed", inbound.message.error)
+            return
+        if isinstance(inbound.message, UnknownCommand):
+            self._refuse_unknown(inbound, inbound.message)
             return
         if isinstance(inbound.message, Repeated) and not issubclass(inbound.message.kind, Command):
             self._park(inbound, "failed", Repeated.TEXT)
@@ -159,6 +171,8 @@ class Batch:
             self._decide(item)
         except (Conflict, BatchRefused, StoreUnavailable):
             raise
+        except WrittenByNewer as unreadable:
+            self._park(inbound, NEWER, str(unreadable))
         except Exception as error:
             self._park(inbound, "failed", describe(error))
 
@@ -198,7 +212,8 @@ class Batch:
         for ref in decision.other_states:
             if ref not in item.locks:
                 raise TypeError(f"{ref} was changed, but {type(inbound.message).__qualname__} does not lock it")
-        sequence = self._effects.add(self._cause(inbound, seed, row, decision.state), decision, row.sequence)
+        cause = self._cause(inbound, seed, _store_of(inbound, row, decision.state))
+        sequence = self._effects.add(cause, decision, row.sequence)
         # Nothing above changed the batch, so a core that raised has left no trace.
         if decision.state is not row.current() or sequence != row.sequence:
             row.state, row.sequence, row.dirty = decision.state, sequence, True
@@ -215,46 +230,58 @@ class Batch:
         if inbound.reply is None:
             kind = _kind_of(inbound.message)
             assert issubclass(kind, Message)
-            event = self.registry.service.refusal(
-                command=kind.type,
-                command_id=str(inbound.id),
-                code=refused.code,
-                text=refused.text,
-                problems=tuple(refused.problems),
-            )
-            cause = self._cause(inbound, seed, row, row.current())
+            cause = self._cause(inbound, seed, _store_of(inbound, row, row.current()))
+            event = self._refusal(inbound, kind.type, refused)
             row.sequence = self._effects.add(cause, Decision(row.current(), events=[event]), row.sequence)
             row.dirty = True
         self.result.refused += 1
         self.result.decided.append((inbound, "refused"))
         self._reply(inbound, refused)
 
-    def _cause(self, inbound: Inbound, seed: UUID, row: LoadedRow, state: Any) -> Cause:
+    def _refuse_unknown(self, inbound: Inbound, command: UnknownCommand) -> None:
+        """No core, and so no row, counts this refusal."""
+        name = printable(command.type, 80)
+        text = f"{self.registry.name} knows no command {name}, version {command.version}."
+        event = self._refusal(inbound, name, Refused("unknown_command", text))
+        self.now += timedelta(microseconds=1)
+        cause = self._cause(inbound, mixed(inbound.identity, self.registry.salt), inbound.meta.store)
+        self._effects.add_uncounted(cause, event)
+        self.result.refused += 1
+        self.result.decided.append((inbound, "refused"))
+
+    def _refusal(self, inbound: Inbound, command: str, refused: Refused) -> Refusal:
+        return self.registry.service.refusal(
+            command=command,
+            command_id=str(inbound.id),
+            code=refused.code,
+            text=refused.text,
+            problems=tuple(refused.problems),
+        )
+
+    def _cause(self, inbound: Inbound, seed: UUID, store: str) -> Cause:
         """The sender of a command is the actor of what it does. What follows from that is the system's doing, except
         that a member of staff stays the actor throughout."""
         meta = inbound.meta
-        follows = not isinstance(inbound.message, Command | Malformed | Report)
+        follows = not isinstance(inbound.message, Command | Malformed | UnknownCommand | Report)
         actor = "system" if follows and not meta.actor.startswith("staff") else meta.actor
         span = span_of(inbound.id, self.registry.salt)
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
-        store = _store_of(inbound, row, state)
         return Cause(inbound, seed, self.now, Meta(meta.correlation_id or str(inbound.id), store, trace, actor))
 
     def _park(self, inbound: Inbound, reason: str, error: str) -> None:
         if inbound.parked is not None:
-            raise RetryFailed(error)
+            raise (StillWaits if reason == NEWER else RetryFailed)(error)
         if inbound.reply is not None and isinstance(inbound.message, Command):
             # The caller is told, and can send it again: nothing is parked.
-            waits = Refused("parked", "This key waits for staff: an earlier message of it is parked.")
-            refused = waits if reason == "behind" else Refused("internal", error)
+            refused = _PASSING.get(reason) or Refused("internal", error)
             self.result.decided.append((inbound, "refused"))
             self.result.passing[inbound.identity] = refused
             self.result.replies.append((inbound, refused))
             return
-        self._parked_keys.add(inbound.key)
+        self._parked_keys.setdefault(inbound.key, reason)
         self.result.decided.append((inbound, "parked"))
         self.result.parked.append(parked_row(inbound, reason, error, self.now))
-        if inbound.record is not None:
+        if inbound.record is not None and reason != NEWER:
             source = inbound.record
             copy = dead_letter(self.registry.name, inbound.key, source.place, source.headers, source.body, error)
             self._effects.outbox.append(copy)
@@ -287,6 +314,16 @@ class Batch:
         result.leased = [pair for pair in self._effects.operations if pair[0].id in held]
         result.unleased = len(self._effects.operations) - len(held)
         result.published = len(writes.outbox)
+
+
+_BEHIND = {
+    "behind": "an earlier message of this key is parked",
+    NEWER: "an earlier message of this key waits for a newer build",
+}
+_PASSING = {
+    "behind": Refused("parked", "This key waits: an earlier message of it is parked."),
+    NEWER: Refused("newer", "This was changed by a newer version of orderbus. Try again when the update is complete."),
+}
 
 
 def _kind_of(message: object) -> type[Any]:

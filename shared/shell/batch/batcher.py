@@ -16,7 +16,7 @@ from shared.core import Command, Refused
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.leases import Capacity, NoCapacity
-from shared.shell.batch.result import BatchResult, RetryFailed
+from shared.shell.batch.result import BatchResult, RetryFailed, TryLater
 from shared.shell.batch.state_cache import StateCache
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import Inbound, Undecodable
@@ -25,7 +25,7 @@ from shared.shell.observability.progress import Progress
 from shared.shell.observability.spans import batch_spans
 from shared.shell.observability.tracing import context_of, trace_of
 from shared.shell.ports.clock import Clock, back_off
-from shared.shell.ports.rows import OperationRow
+from shared.shell.ports.rows import NEWER, OperationRow
 from shared.shell.ports.store import BatchRefused, Conflict, Store, StoreUnavailable, ValueTaken
 from shared.shell.ports.tracer import Tracer
 from shared.shell.service.registry import HandlerRegistry
@@ -222,8 +222,10 @@ class Batcher:
             if following is None:
                 raise RetryFailed(str(taken)) from None
             await self.retry_parked(following)
-        except (BatchRefused, Conflict, StoreUnavailable) as trouble:
-            raise RetryFailed(str(trouble)) from None
+        except (Conflict, StoreUnavailable) as trouble:
+            raise TryLater(str(trouble)) from None
+        except BatchRefused as refused:
+            raise RetryFailed(str(refused)) from None
         except Exception as bug:
             raise RetryFailed(describe(bug)) from None
 
@@ -280,9 +282,12 @@ class Batcher:
     def _report_parked(self, inbounds: Sequence[Inbound], result: BatchResult) -> None:
         traces = {inbound.id: trace_of(context_of(inbound.meta.traceparent, inbound.key)) for inbound in inbounds}
         for row in result.parked:
+            about = {"key": row.key, "trace": traces.get(row.message_id, ""), "message": str(row.message_id)}
+            if row.reason == NEWER:
+                log.warning("message waits for a newer build", type=row.kind, reason=row.error, **about)
+                continue
             self.metrics.parked_total.inc()
-            trace = traces.get(row.message_id, "")
-            log.error("message parked", key=row.key, trace=trace, message=str(row.message_id), type=row.kind)
+            log.error("message parked", type=row.kind, **about)
 
 
 def _next_candidate(inbound: Inbound) -> Inbound | None:

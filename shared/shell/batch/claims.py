@@ -26,8 +26,8 @@ class Claimed:
     duplicates: list[Inbound] = field(default_factory=list)
     reworded: list[Inbound] = field(default_factory=list)
     """Those duplicates from our own services that have another body: decided again after a database was restored."""
-    parked_keys: set[str] = field(default_factory=set)
-    """Keys that have parked messages."""
+    parked_keys: dict[str, str] = field(default_factory=dict)
+    """Keys that have parked messages, and why: `failed`, or `newer` where all wait for a newer build."""
 
 
 async def claim(
@@ -48,7 +48,9 @@ async def claim(
         if inbound.in_inbox:
             contents.setdefault(inbound.identity, inbound.content)
     keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
-    new, claimed.parked_keys = await tx.claim(contents, keys, now) if contents or keys else (set[UUID](), set[str]())
+    new: set[UUID] = set()
+    if contents or keys:
+        new, claimed.parked_keys = await tx.claim(contents, keys, now)
     rows = _Rows(await _finished(tx, worker, inbounds), await _fired(tx, inbounds))
     fresh: list[Inbound | None] = []  # at each message's place; None where it is claimed already
     for inbound in inbounds:

@@ -71,6 +71,11 @@ class Effects:
             self._records.setdefault(type(record), []).append(record)
         return sequence
 
+    def add_uncounted(self, cause: Cause, event: Event) -> None:
+        """Take up an event that no row numbers."""
+        rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, numbered=False)
+        self.outbox += rows
+
     def writes(self, states: Sequence[tuple[StateTable, Sequence[StateWrite]]]) -> Writes:
         return Writes(
             states=states,
@@ -82,7 +87,7 @@ class Effects:
         )
 
     def _outbox_rows(
-        self, cause: Cause, messages: Iterable[tuple[str, Message]], sequence: int
+        self, cause: Cause, messages: Iterable[tuple[str, Message]], sequence: int, *, numbered: bool = True
     ) -> tuple[list[OutboxRow], int]:
         """Key and message each. Events of topics that keep all are numbered per key."""
         rows = []
@@ -91,7 +96,7 @@ class Effects:
         for key, message in messages:
             if type(message) not in emitted:
                 raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
-            counted = isinstance(message, Event) and not message.topic.compacted
+            counted = numbered and isinstance(message, Event) and not message.topic.compacted
             sequence += counted
             name = f"{message.type} {key}"
             counts[name] = counts.get(name, 0) + 1

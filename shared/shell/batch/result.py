@@ -8,13 +8,28 @@ from uuid import UUID
 
 from shared.core import Operation, Refused
 from shared.shell.inbound.message import Inbound
-from shared.shell.ports.rows import OperationRow, ParkedRow
+from shared.shell.ports.rows import NEWER, OperationRow, ParkedRow
 
 Verdict = Literal["handled", "refused", "parked"]
 
 
 class RetryFailed(Exception):
     """A parked message could not be handled this time either. Carries the reason for staff."""
+
+    reason: str | None = "failed"
+    """Why it is parked now; None: as before, for nothing was learnt."""
+
+
+class StillWaits(RetryFailed):
+    """Only a newer build can read it."""
+
+    reason = NEWER
+
+
+class TryLater(RetryFailed):
+    """The database could not take it at this moment."""
+
+    reason = None
 
 
 @dataclass(slots=True)

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+from pydantic import ValidationError
+
 from shared.core import Ref, codec
-from shared.shell.batch.state_cache import StateCache
+from shared.core.unknown_fields import Carried, carried
+from shared.shell.batch.state_cache import Cached, StateCache
 from shared.shell.ports.rows import StateRow, StateWrite
 from shared.shell.ports.store import Transaction
 from shared.shell.ports.tables import StateTable
+
+MIXED = 0
+"""The shape of data that more than one build wrote: each of them reads it with care."""
+
+
+class WrittenByNewer(Exception):
+    """A state has contents that this build cannot read, and was written by another build: a newer one can."""
 
 
 @dataclass(slots=True)
@@ -23,25 +34,50 @@ class LoadedRow:
     sequence: int
     stored: bytes | str | None
     locked: bool
+    shape: int = 0
+    """Of what is stored."""
     parsed: bool = False
     state: Any = None
     dirty: bool = False
+    carried: Carried | None = None
+    """Set where the stored state has more than this build knows."""
 
     def current(self) -> Any:
-        """The state, parsed when it is first asked for."""
+        """The state, parsed when it is first asked for. Raises WrittenByNewer."""
         if not self.parsed:
-            self.state = None if self.stored is None else codec.load(self.table.kind, self.stored)
+            kind = self.table.kind
+            if self.stored is None:
+                self.state = None
+            elif self.shape == codec.shape_of(kind):
+                self.state = codec.load(kind, self.stored)
+            else:
+                self._load_carefully(self.stored)
             self.parsed = True
         return self.state
+
+    def _load_carefully(self, stored: bytes | str) -> None:
+        """Another build wrote it."""
+        kind = self.table.kind
+        try:
+            self.state = codec.load(kind, stored)
+        except ValidationError as unknown:
+            raise WrittenByNewer(f"{kind.__qualname__} {self.key} was written by a newer build") from unknown
+        self.carried = carried(stored, codec.dump(self.state))
 
     def store(self, state: Any) -> str:
         """The id of the store that the row belongs to, by its state; empty where that does not tell."""
         return "" if state is None else self.table.store(self.key, state)
 
     def written(self, at: datetime) -> StateWrite:
-        data = None if self.state is None else codec.dump(self.state)
-        columns = {} if self.state is None else self.table.columns(self.state)
-        return StateWrite(StateRow(self.key, self.version + 1, self.sequence, data), columns, at)
+        version = self.version + 1
+        if self.state is None:
+            return StateWrite(StateRow(self.key, version, self.sequence, None), {}, at)
+        data, shape = codec.dump(self.state), codec.shape_of(self.table.kind)
+        if self.carried is not None:
+            self.carried = self.carried.after(data)
+        if self.carried is not None:
+            data, shape = orjson.dumps(self.carried.stored), MIXED
+        return StateWrite(StateRow(self.key, version, self.sequence, data, shape), self.table.columns(self.state), at)
 
 
 class LoadedRows:
@@ -61,7 +97,7 @@ class LoadedRows:
             keys = sorted(ref.key for ref in missing if ref.kind is table.kind)
             if keys:
                 cached = self._cache.states(table.kind, keys)
-                versions = {key: version for key, (version, _) in cached.items()}
+                versions = {key: known.version for key, known in cached.items()}
                 found = await tx.load(table, keys, lock=lock, known=versions)
                 for key in keys:
                     row = _loaded_row(table, key, found.get(key), lock, cached.get(key))
@@ -86,15 +122,17 @@ class LoadedRows:
         """Keep the states for later batches. Only after the commit: until then they may still be rolled back."""
         for ref, loaded in self._rows.items():
             if loaded.parsed and loaded.state is not None:
-                self._cache.keep(ref, loaded.version + loaded.dirty, loaded.state)
+                known = Cached(loaded.version + loaded.dirty, loaded.state, loaded.carried)
+                self._cache.keep(ref, known)
 
 
-def _loaded_row(
-    table: StateTable, key: str, row: StateRow | None, locked: bool, cached: tuple[int, Any] | None
-) -> LoadedRow:
+def _loaded_row(table: StateTable, key: str, row: StateRow | None, locked: bool, cached: Cached | None) -> LoadedRow:
     """A row as it was loaded, with the cached state where that has the same version."""
     if row is None:
         return LoadedRow(table, key, 0, 0, None, locked)
-    if cached is not None and cached[0] == row.version:
-        return LoadedRow(table, key, row.version, row.sequence, None, locked, True, cached[1])
-    return LoadedRow(table, key, row.version, row.sequence, row.data, locked)
+    if cached is not None and cached.version == row.version:
+        state = cached.state
+        return LoadedRow(
+            table, key, row.version, row.sequence, None, locked, row.shape, True, state, False, cached.carried
+        )
+    return LoadedRow(table, key, row.version, row.sequence, row.data, locked, row.shape)

@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from shared.core import Ref
+from shared.core.fast_dataclasses import fast
+from shared.core.unknown_fields import Carried
 
 SIZE = 1000
 """Rows. The messages of an order come close together."""
+
+
+@fast
+@dataclass(frozen=True, slots=True)
+class Cached:
+    version: int
+    state: Any
+    carried: Carried | None = None
+    """What the row has besides."""
 
 
 class StateCache:
@@ -22,15 +34,15 @@ class StateCache:
 
     def __init__(self, size: int = SIZE) -> None:
         self._size = size
-        self._states: OrderedDict[Ref[Any], tuple[int, Any]] = OrderedDict()
+        self._states: OrderedDict[Ref[Any], Cached] = OrderedDict()
 
-    def keep(self, ref: Ref[Any], version: int, state: object) -> None:
-        self._states[ref] = (version, state)
+    def keep(self, ref: Ref[Any], known: Cached) -> None:
+        self._states[ref] = known
         self._states.move_to_end(ref)
         if len(self._states) > self._size:
             self._states.popitem(last=False)
 
-    def states(self, kind: type[Any], keys: Iterable[str]) -> dict[str, tuple[int, Any]]:
-        """Version and state of those that are cached, by key."""
+    def states(self, kind: type[Any], keys: Iterable[str]) -> dict[str, Cached]:
+        """Those that are cached, by key."""
         found = ((key, self._states.get(Ref(kind, key))) for key in keys)
         return {key: known for key, known in found if known is not None}

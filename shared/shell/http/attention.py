@@ -7,7 +7,7 @@ from dataclasses import asdict
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.shell.http.web import json_response
+from shared.shell.http.problems import json_response
 from shared.shell.postgres.attention import attention
 from shared.shell.service.service import Service
 

@@ -80,6 +80,14 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownCommand:
+    """A command of a type or version that this service does not handle: it is refused."""
+
+    type: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Undecodable:
     """A record that cannot be read; it is parked with this error."""
 
@@ -87,13 +95,15 @@ class Undecodable:
     error: str
     unparsed: bool = False
     """Not even by the Kafka client: nothing is known but the place."""
+    newer: bool = False
+    """Our own service sent it, and checks what it sends: a newer build of it did, which a newer build here can read."""
 
 
 def type_of(message: object) -> str:
     """Wire type of what is published, class name of what is not."""
     if isinstance(message, Malformed | Repeated):
         return message.kind.type
-    if isinstance(message, Undecodable):
+    if isinstance(message, Undecodable | UnknownCommand):
         return message.type
     return message.type if isinstance(message, Message) else type(message).__qualname__
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
-from shared.contracts.envelope import BadBody, BadEnvelope, decode, from_headers, message_type, read_key
-from shared.core import Command, Problem
+from shared.contracts.envelope import (
+    BadBody,
+    BadEnvelope,
+    Envelope,
+    UnknownMessage,
+    decode,
+    from_headers,
+    message_type,
+    read_key,
+)
+from shared.core import Command, Message, Problem
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
     Inbound,
@@ -13,6 +24,7 @@ from shared.shell.inbound.message import (
     Meta,
     RecordSource,
     Undecodable,
+    UnknownCommand,
     content_of,
     identity_of,
     named_store,
@@ -22,13 +34,20 @@ from shared.shell.ports.bus import BusRecord
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
+OnUnknown = Callable[[str, int], None]
+"""Is told the type and version of an event that this build does not know."""
 
 
-def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
-    """A record as a message for the core; None for an event that this service does not handle.
+def _ignored(type: str, version: int) -> None:
+    pass
 
-    Never raises: what cannot be read becomes `Undecodable` (parked), a command with an invalid body `Malformed`
-    (refused).
+
+def inbound_of(registry: HandlerRegistry, record: BusRecord, on_unknown: OnUnknown = _ignored) -> Inbound | None:
+    """A record as a message for the core; None for an event that this service does not handle, or that this build does
+    not know.
+
+    Never raises: what cannot be read becomes `Undecodable` (parked), a command with an invalid body `Malformed`, one of
+    an unknown type or version `UnknownCommand` (both refused).
     """
     if not record.unreadable and (record.topic, dict(record.headers).get("ce_type")) in registry.foreign:
         return None
@@ -36,7 +55,7 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
     if record.unreadable:
         return _undecodable(record, place, record.unreadable)
     try:
-        return _read(registry, record, place)
+        return _read(registry, record, place, on_unknown)
     except BadEnvelope as wrong:
         return _undecodable(record, place, str(wrong))
     except Exception as bug:
@@ -44,40 +63,54 @@ def inbound_of(registry: HandlerRegistry, record: BusRecord) -> Inbound | None:
         return _undecodable(record, place, describe(bug))
 
 
-def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource) -> Inbound | None:
+def _read(registry: HandlerRegistry, record: BusRecord, place: RecordSource, on_unknown: OnUnknown) -> Inbound | None:
     envelope = from_headers(record.headers, record.key)
-    kind = message_type(envelope)
-    if kind.topic.name != record.topic:
-        raise BadEnvelope(f"{kind.type} does not belong on this topic")
-    if not registry.handles(kind):
-        if issubclass(kind, Command):
-            raise BadEnvelope(f"{registry.name} does not handle {kind.type}")
-        return None
-    meta = Meta(
-        envelope.correlation_id or str(envelope.id),
-        envelope.store,
-        envelope.traceparent,
-        envelope.actor or ("customer" if kind.topic.owner == "storefront" else "system"),
-    )
     message: object
     try:
-        message = decode(kind, record.value)
-    except BadBody as wrong:
-        message = Malformed.of(wrong) if issubclass(kind, Command) else Undecodable(kind.type, str(wrong))
-    if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
-        text = "The body names another store than the header ce_store."
-        message = Malformed(kind, (Problem(field="store", code="other_store", text=text),))
+        kind = message_type(envelope)
+        if kind.topic.name != record.topic:
+            raise BadEnvelope(f"{kind.type} does not belong on this topic")
+        if registry.handles(kind):
+            message = _decoded(registry, kind, record, envelope)
+        elif issubclass(kind, Command):
+            message = UnknownCommand(envelope.type, envelope.version)
+        else:
+            return None
+    except UnknownMessage:
+        if record.topic not in registry.command_topics:
+            on_unknown(envelope.type, envelope.version)
+            return None
+        message = UnknownCommand(envelope.type, envelope.version)
+    by_customer = record.topic in registry.storefront_topics
     return Inbound(
         envelope.id,
         envelope.subject,
         message,
-        meta,
+        Meta(
+            envelope.correlation_id or str(envelope.id),
+            envelope.store,
+            envelope.traceparent,
+            envelope.actor or ("customer" if by_customer else "system"),
+        ),
         place,
         claim=identity_of(envelope.source, envelope.id),
         content=content_of(envelope.type, envelope.subject, record.value or b""),
         source=envelope.source,
         occurred=envelope.time,
     )
+
+
+def _decoded(registry: HandlerRegistry, kind: type[Message], record: BusRecord, envelope: Envelope) -> object:
+    try:
+        message = decode(kind, record.value)
+    except BadBody as wrong:
+        if issubclass(kind, Command):
+            return Malformed.of(wrong)
+        return Undecodable(kind.type, str(wrong), newer=envelope.source == kind.topic.owner)
+    if isinstance(message, Command) and envelope.store and named_store(message) not in ("", envelope.store):
+        text = "The body names another store than the header ce_store."
+        return Malformed(kind, (Problem(field="store", code="other_store", text=text),))
+    return message
 
 
 def _undecodable(record: BusRecord, place: RecordSource, error: str) -> Inbound:

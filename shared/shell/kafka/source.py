@@ -12,9 +12,11 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
+from shared.shell.kafka.membership import end_other_membership
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
@@ -72,6 +74,8 @@ class KafkaSource:
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        admin = AIOKafkaAdminClient(**connection(self.settings), client_id=f"{self.member}-admin")
+        await end_other_membership(admin, self.group, self.member, self.topics)
         consumer = new_consumer(
             self.settings,
             group_id=self.group,

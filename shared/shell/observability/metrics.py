@@ -58,6 +58,9 @@ class Metrics:
         )
         self.refused = new.counter("refused", "Commands refused.")
         self.skipped = new.counter("skipped", "Records that this service does not handle.")
+        self.unknown = new.counter(
+            "unknown_events", "Events of a type or version that this build does not know; skipped."
+        )
         self.unreadable = new.counter("unreadable_records", "Records that the Kafka client could not parse; skipped.")
         self.parked_total = new.counter("parked_messages", "Messages parked.")
         self.conflicts = new.counter("conflicts", "Batches repeated because another worker changed a row.")
@@ -72,6 +75,9 @@ class Metrics:
         self.timers = new.gauge("timers", "Timers set.")
         self.late_timers = new.gauge("timers_late", "… and have been due for more than a minute: they cannot be read.")
         self.parked = new.gauge("parked", "Messages parked now.")
+        self.waiting_for_newer = new.gauge(
+            "waiting_for_newer", "Messages that wait for a newer build, which takes them up by itself."
+        )
         self.undeliverable = new.gauge("undeliverable", "Records that Kafka refuses, and those waiting behind them.")
         self.topics_held_up = new.gauge(
             "topics_held_up", "Topics that accept no records, as seen by the worker that relays."

@@ -20,6 +20,9 @@ class StateRow:
     version: int
     sequence: int
     data: bytes | str | None
+    shape: int = 0
+    """The fingerprint of the class that wrote the data (`codec.shape_of`): a build whose class has the same knows all
+    that is there. 0: several builds did."""
 
 
 @fast
@@ -142,9 +145,14 @@ FIRST_TIMER: TimerPlace = (datetime(1, 1, 1, tzinfo=UTC), "", "")
 """Before every timer."""
 
 
+NEWER = "newer"
+"""The reason of what waits for a newer build, which takes it up by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
-    """A message that is parked, whole. `reason` is `failed`, or `behind` another one of its key."""
+    """A message that is parked, whole. `reason` is `failed`; `newer`, where it waits for a build that can read it, or
+    the state that it is about; or `behind` another one of its key."""
 
     key: str
     """Under which it waits: the message's, or its place where it has none that can be read."""

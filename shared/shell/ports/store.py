@@ -85,9 +85,9 @@ class Transaction(Protocol):
 
     async def claim(
         self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
-    ) -> tuple[set[UUID], set[str]]:
+    ) -> tuple[set[UUID], dict[str, str]]:
         """Enter messages (identity and content) into the inbox, as first seen at `at`. Returns those that are new, and
-        which of `keys` are parked."""
+        which of `keys` are parked: `newer` where all messages of a key wait for a newer build, or else `failed`."""
         ...
 
     async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
@@ -230,14 +230,18 @@ class Store(Protocol):
         `most_bytes` of headers and body, but at least one. `brief`: without headers and body, and all."""
         ...
 
-    async def parked_again(self, id: int, error: str) -> None:
+    async def parked_again(self, id: int, error: str, reason: str = "failed") -> None:
         """Note why a retried message failed once more."""
+        ...
+
+    async def waiting_for_newer(self, limit: int, after: int = 0) -> Sequence[tuple[int, str]]:
+        """The first parked message of keys that wait for a newer build: its id, above `after`, and the key."""
         ...
 
     async def gauge(self) -> Mapping[str, float]:
         """Sizes and ages, by name: outbox, outbox_age_seconds, operations, operations_late,
-        operations_in_doubt, destinations_paused, timers, timers_late, parked, undeliverable; and for how long the
-        relay's lock has been held without interruption: relay_session_seconds."""
+        operations_in_doubt, destinations_paused, timers, timers_late, parked, waiting_for_newer, undeliverable; and for
+        how long the relay's lock has been held without interruption: relay_session_seconds."""
         ...
 
     async def housekeep(self, now: datetime, keep_days: int) -> None:

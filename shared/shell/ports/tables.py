@@ -13,8 +13,8 @@ from shared.core import Record
 
 @dataclass(frozen=True)
 class StateTable:
-    """How a state becomes a row: `key`, `version`, `sequence`, `data` (the state as JSON), and columns for what SQL
-    must find or guard. `data` is null for a key that has only been refused things so far."""
+    """How a state becomes a row: `key`, `version`, `sequence`, `data` (the state as JSON), `shape` (what wrote it), and
+    columns for what SQL must find or guard. `data` is null for a key that has only been refused things so far."""
 
     kind: type[Any]
     table: sa.Table

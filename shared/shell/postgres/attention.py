@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.shell.ports.attention import MOST, Attention
+from shared.shell.ports.rows import NEWER
 from shared.shell.service.service import Service
 
 LATE = "5 minutes"
@@ -20,8 +21,9 @@ REASON = 200
 
 _PARKED = """
     select key, min(parked_at) as since, count(*) as total,
-        (array_agg(kind order by id) filter (where reason = 'failed'))[1] as kind,
-        (array_agg(error order by id) filter (where reason = 'failed'))[1] as error
+        (array_agg(kind order by id) filter (where reason <> 'behind'))[1] as kind,
+        (array_agg(error order by id) filter (where reason <> 'behind'))[1] as error,
+        (array_agg(reason order by id) filter (where reason <> 'behind'))[1] as reason
     from parked group by key order by since limit :most
 """
 _UNDELIVERABLE = """
@@ -40,6 +42,9 @@ _IN_DOUBT = f"""
         and coalesce(leased_until, '-infinity') < clock_timestamp()
     order by requested_at limit :most
 """
+
+
+_WHY = {NEWER: "waits for a newer build"}
 
 
 async def attention(connection: AsyncConnection, service: Service) -> list[Attention]:
@@ -62,7 +67,7 @@ async def _parked(connection: AsyncConnection, service: str) -> list[Attention]:
             "parked",
             row.key,
             row.since,
-            f"{row.kind or 'a message'} could not be handled: {(row.error or '')[:REASON]}",
+            f"{row.kind or 'a message'} {_WHY.get(row.reason, 'could not be handled')}: {(row.error or '')[:REASON]}",
             f"orderbus parked show {shlex.quote(row.key)} --service {service}",
             row.total,
         )

@@ -25,7 +25,8 @@ def drop_shell_tables(op: Any) -> None:
 
 
 def migrate(service: str, database_url: str, revision: str = "head") -> None:
-    """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do."""
+    """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do.
+    One that a newer build has brought further stays as it is. Raises WrongGeneration."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
     config.set_main_option("version_locations", str(SERVICES / service / "migrations" / "versions"))

@@ -58,8 +58,12 @@ class OutboxOnPostgres(Connections):
         statement = statements.ALL_PARKED if key is None else statements.PARKED_OF
         return [ParkedRow(*row) for row in await self.fetch(statement, values)]
 
-    async def parked_again(self, id: int, error: str) -> None:
-        await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error})
+    async def parked_again(self, id: int, error: str, reason: str = "failed") -> None:
+        await self.execute(statements.PARKED_AGAIN, {"id": id, "error": error, "reason": reason})
+
+    async def waiting_for_newer(self, limit: int, after: int = 0) -> Sequence[tuple[int, str]]:
+        rows = await self.fetch(statements.WAITING_FOR_NEWER, {"limit": limit, "after": after})
+        return [(id, key) for id, key in rows]
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[asyncpg.Connection]:

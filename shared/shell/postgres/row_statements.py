@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 
 from shared.shell.postgres.statements import Sql
 
-_SHELL_COLUMNS = ("key", "version", "sequence", "data", "changed_at")
+_SHELL_COLUMNS = ("key", "version", "sequence", "data", "shape", "changed_at")
 
 
 @cache
@@ -24,7 +24,8 @@ def load_statement(table: sa.Table, lock: bool) -> Sql:
     """In key order, so that two workers that want the same rows wait for each other instead of dying of a deadlock."""
     return Sql(
         "select key, version, sequence, case when (key, version) not in "
-        "(select * from unnest(cast(:known as text[]), cast(:versions as bigint[]))) then cast(data as text) end "
+        "(select * from unnest(cast(:known as text[]), cast(:versions as bigint[]))) then cast(data as text) end, "
+        "shape "
         f"from {table.name} where key = any(cast(:keys as text[])) order by key {'for no key update' if lock else ''}"
     )
 

@@ -12,6 +12,9 @@ from uuid import UUID
 
 from shared.core.ids import lowest_id
 
+GENERATION = 1
+"""Of all that is stored. Builds of one generation run side by side. Until 1.0 it may be raised instead of converting
+what is stored."""
 QUEUE_STORAGE = (
     "with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, "
     "autovacuum_vacuum_insert_threshold = -1, autovacuum_analyze_scale_factor = 0, "
@@ -19,6 +22,8 @@ QUEUE_STORAGE = (
 )
 
 TABLES_V1 = (
+    "create table generation (number integer primary key)",
+    f"insert into generation (number) values ({GENERATION})",
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
@@ -61,6 +66,7 @@ TABLES_V1 = (
         reason text not null, error text not null, parked_at timestamptz not null, identity uuid
     )""",
     "create index parked_key on parked (key, id)",
+    "create index parked_newer on parked (id) where reason = 'newer'",
     """create table replies (
         id uuid primary key, fingerprint text not null, code text not null, text text not null,
         problems text not null, replied_at timestamptz not null default clock_timestamp()
@@ -71,7 +77,7 @@ DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
-        *("inbox_other", "inbox"),
+        *("inbox_other", "inbox", "generation"),
     )
 )
 

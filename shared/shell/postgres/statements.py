@@ -56,7 +56,8 @@ CONTENTS = Sql("select message_id, content from inbox where message_id = any(cas
 # A statement of its own, after the claim: that one may have waited for another worker, which parked the message that
 # both had, and a statement does not see what was committed while it waited.
 BEHIND = Sql("""
-    select distinct key from (select key from parked where key = any(cast(:keys as text[])) for share) rows
+    select key, case when bool_and(reason = 'newer') then 'newer' else 'failed' end
+    from (select key, reason from parked where key = any(cast(:keys as text[])) for share) rows group by key
 """)
 # Queues are full of rows that have just died, and their statistics are of another moment. Rows are therefore named as
 # arrays of ids, which the planner can only look up: it may execute a join with the values by scanning the table.
@@ -190,7 +191,8 @@ GAUGE = Sql("""
         (select count(*) from destinations) as destinations_paused,
         (select count(*) from timers) as timers,
         (select count(*) from timers where due < clock_timestamp() - interval '1 minute') as timers_late,
-        (select count(*) from parked) as parked,
+        (select count(*) from parked where reason <> 'newer') as parked,
+        (select count(*) from parked where reason = 'newer') as waiting_for_newer,
         (select count(*) from undeliverable) as undeliverable,
         coalesce((select extract(epoch from clock_timestamp() - max(a.backend_start))
             from pg_locks l join pg_stat_activity a using (pid)
@@ -234,7 +236,13 @@ _PARKED = """
     where :brief or before < :most order by id
 """
 ALL_PARKED, PARKED_OF = Sql(_PARKED.format(where="")), Sql(_PARKED.format(where="where key = :key"))
-PARKED_AGAIN = Sql("update parked set error = :error, reason = 'failed' where id = :id")
+PARKED_AGAIN = Sql("update parked set error = :error, reason = :reason where id = :id")
+WAITING_FOR_NEWER = Sql("""
+    select id, key from parked p
+    where reason = 'newer' and id > :after
+        and not exists (select from parked earlier where earlier.key = p.key and earlier.id < p.id)
+    order by id limit :limit
+""")
 UNPARK = Sql("delete from parked where id = :id")
 REPLY = Sql("select id, fingerprint, code, text, problems from replies where id = :id")
 PING = Sql("select 1")

@@ -18,5 +18,6 @@ def state_table(name: str, metadata: sa.MetaData, *columns: sa.Column[Any] | sa.
         sa.Column("sequence", sa.BigInteger, nullable=False),
         *columns,
         sa.Column("data", postgresql.JSONB),
+        sa.Column("shape", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
     )

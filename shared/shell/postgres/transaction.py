@@ -43,11 +43,11 @@ class PostgresTransaction:
 
     async def claim(
         self, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
-    ) -> tuple[set[UUID], set[str]]:
+    ) -> tuple[set[UUID], dict[str, str]]:
         values = {"ids": list(messages), "contents": list(messages.values()), "at": at}
         new = {row[0] for row in await self._fetch(statements.CLAIM, values)} if messages else set()
         behind = await self._fetch(statements.BEHIND, {"keys": sorted(keys)}) if keys else ()
-        return new, {row[0] for row in behind}
+        return new, {row[0]: row[1] for row in behind}
 
     async def contents(self, ids: Collection[UUID]) -> Mapping[UUID, int]:
         return {row[0]: row[1] for row in await self._fetch(statements.CONTENTS, {"ids": list(ids)})}
@@ -128,6 +128,7 @@ def _saving(write: tuple[StateTable, Sequence[StateWrite]]) -> Part:
         "version": [write.row.version for write in rows],
         "sequence": [write.row.sequence for write in rows],
         "data": [as_text(write.row.data) for write in rows],
+        "shape": [write.row.shape for write in rows],
         "changed_at": [write.at for write in rows],
     }
     for name in own_columns(table.table):

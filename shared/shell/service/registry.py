@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.core import (
     MESSAGES,
+    Command,
     Core,
     Event,
     Handling,
@@ -50,6 +51,11 @@ class HandlerRegistry:
         self.siblings = frozenset(kind.topic.owner for kind in MESSAGES.values()) - {OUTSIDE}
         """The sources whose messages our own services make: the same decision made again may tell it in other words."""
         self.topics = frozenset(topic.name for topic in service.consumes)
+        self.command_topics = frozenset(
+            topic.name for topic, kinds in service.consumes.items() if any(issubclass(kind, Command) for kind in kinds)
+        )
+        """Of what comes there, an unknown type is a command too."""
+        self.storefront_topics = frozenset(topic.name for topic in service.consumes if topic.owner == OUTSIDE)
         self.foreign = self._foreign()
         """Topic and type of facts that are no business of this service in any version: they are not even decoded."""
 

@@ -92,7 +92,7 @@ def handlers_around(kinds: Collection[type[Any]], wrap: Callable[[Any], Any]) ->
 def no_inbox() -> Iterator[None]:
     async def claim(
         self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
-    ) -> tuple[set[UUID], set[str]]:
+    ) -> tuple[set[UUID], dict[str, str]]:
         for id, content in messages.items():
             self.put(INBOX, id, (at, content))
         return set(messages), await self.parked_keys(set(keys))
@@ -155,8 +155,8 @@ def no_version_guard() -> Iterator[None]:
 
 @mutant("a parked key is overtaken by its later messages")
 def parked_overtaken() -> Iterator[None]:
-    async def nothing_parked(self: MemoryTransaction, keys: set[str]) -> set[str]:
-        return set()
+    async def nothing_parked(self: MemoryTransaction, keys: set[str]) -> dict[str, str]:
+        return {}
 
     with instead(MemoryTransaction, "parked_keys", nothing_parked):
         yield
@@ -169,10 +169,10 @@ def parked_unseen() -> Iterator[None]:
 
     async def claim(
         self: MemoryTransaction, messages: Mapping[UUID, int], keys: Collection[str], at: datetime
-    ) -> tuple[set[UUID], set[str]]:
+    ) -> tuple[set[UUID], dict[str, str]]:
         before = {row.key for row in self.scan(PARKED)}
         new, behind = await real(self, messages, keys, at)
-        return new, behind & before
+        return new, {key: reason for key, reason in behind.items() if key in before}
 
     with instead(MemoryTransaction, "claim", claim):
         yield

@@ -53,7 +53,7 @@ def test_order_numbers_differ_and_never_change() -> None:
 
 
 def test_a_row_has_a_value_for_each_of_its_columns() -> None:
-    shells = {"key", "version", "sequence", "data", "changed_at"}
+    shells = {"key", "version", "sequence", "data", "shape", "changed_at"}
     for order in (placed_order().state, paid_order().state):
         columns = storage.order_columns(order)
         assert set(columns) == {column.name for column in storage.orders.columns} - shells

@@ -13,10 +13,6 @@ from tests.unit.shell.harness import START, Harness
 from tests.unit.shell.meter import COMMANDS, EVENTS, Count, Counted
 
 
-class Muddle(Command, type="meter.muddle", topic=COMMANDS):
-    """Known, and handled by no service."""
-
-
 def record(message: Message, topic: Topic, body: bytes | None = None, **headers: bytes | None) -> BusRecord:
     """A record of the message; `headers` replaces some, or with None leaves them out."""
     identity = derived_id(hashed_id("a test"), 1, START)
@@ -54,13 +50,8 @@ def test_a_fact_on_a_topic_where_it_does_not_belong_is_parked(harness: Harness) 
 @pytest.mark.parametrize(
     ("found", "problem"),
     [
-        (
-            record(Counted(count=1), EVENTS, ce_type=b"meter.unheard", ce_dataschema=None),
-            "unknown message 'meter.unheard'",
-        ),
         (record(Counted(count=1), EVENTS, ce_type=None), "header ce_type is missing"),
         (record(Count(), COMMANDS, ce_id=b"no id"), "header ce_id: is not a UUID"),
-        (record(Muddle(), COMMANDS), "meter does not handle meter.muddle"),
     ],
 )
 def test_what_cannot_be_read_is_parked_with_the_reason(harness: Harness, found: BusRecord, problem: str) -> None:

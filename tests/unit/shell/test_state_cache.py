@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.core import Ref
-from shared.shell.batch.state_cache import SIZE, StateCache
+from shared.shell.batch.state_cache import SIZE, Cached, StateCache
 from shared.shell.ports.store import StoreUnavailable
 from tests.unit.shell.harness import Harness, breathe
 from tests.unit.shell.meter import Count, Meter
@@ -17,18 +17,21 @@ ROW = Ref(Meter, "t-1")
 
 def test_a_state_is_found_with_its_version() -> None:
     recent = StateCache()
-    recent.keep(ROW, 3, Meter(count=3))
-    recent.keep(ROW, 4, Meter(count=4))
+    recent.keep(ROW, Cached(3, Meter(count=3)))
+    recent.keep(ROW, Cached(4, Meter(count=4)))
 
-    assert recent.states(Meter, ["t-1", "t-2"]) == {"t-1": (4, Meter(count=4))}
+    assert recent.states(Meter, ["t-1", "t-2"]) == {"t-1": Cached(4, Meter(count=4))}
 
 
 def test_the_oldest_are_forgotten() -> None:
     recent = StateCache(size=2)
     for number in range(3):
-        recent.keep(Ref(Meter, f"t-{number}"), 1, Meter(count=number))
+        recent.keep(Ref(Meter, f"t-{number}"), Cached(1, Meter(count=number)))
 
-    assert recent.states(Meter, ["t-0", "t-1", "t-2"]) == {"t-1": (1, Meter(count=1)), "t-2": (1, Meter(count=2))}
+    assert recent.states(Meter, ["t-0", "t-1", "t-2"]) == {
+        "t-1": Cached(1, Meter(count=1)),
+        "t-2": Cached(1, Meter(count=2)),
+    }
 
 
 async def test_a_worker_goes_on_from_what_another_one_saved() -> None:
@@ -51,7 +54,7 @@ async def test_what_is_forgotten_meanwhile_is_still_what_was_remembered(monkeypa
         await breathe(statement)
         if statement == "load":
             for number in range(SIZE):
-                batcher._cache.keep(Ref(Meter, f"x-{number}"), 1, Meter())
+                batcher._cache.keep(Ref(Meter, f"x-{number}"), Cached(1, Meter()))
 
     monkeypatch.setattr(harness.store, "pause", full)
     await batcher.handle([harness.message("t-1", Count())])

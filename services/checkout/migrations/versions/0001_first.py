@@ -55,6 +55,7 @@ def _shell_columns() -> list[sa.Column[object]]:
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         sa.Column("data", postgresql.JSONB),
+        sa.Column("shape", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
     ]
 

@@ -62,5 +62,6 @@ def _state(name: str, *columns: sa.schema.SchemaItem) -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         *columns,
         sa.Column("data", postgresql.JSONB),
+        sa.Column("shape", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
     )

@@ -70,6 +70,7 @@ def _state(name: str, *columns: sa.Column[object]) -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
         *columns,
         sa.Column("data", postgresql.JSONB),
+        sa.Column("shape", sa.BigInteger, nullable=False, server_default="0"),
         _time("changed_at"),
     )
 

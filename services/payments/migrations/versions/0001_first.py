@@ -15,7 +15,7 @@ TABLES = (
         number text, store text, status text, provider text, currency text, reference text,
         authorised bigint check (authorised >= 0), captured bigint check (captured >= 0),
         refunded bigint check (refunded >= 0), pending bigint check (pending >= 0), unresolved boolean,
-        data jsonb, changed_at timestamptz not null,
+        data jsonb, shape bigint not null default 0, changed_at timestamptz not null,
         constraint refunded_within_captured check (refunded <= captured),
         constraint pending_within_captured check (refunded + pending <= captured),
         constraint captured_within_authorised check (captured <= authorised)

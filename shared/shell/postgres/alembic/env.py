@@ -4,22 +4,38 @@ import asyncio
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.runtime.migration import MigrationContext
+from alembic.util import CommandError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.generation import check_generation
 
 LOCK = 0x6F726465  # "orde": one migration at a time per database
 
 
 def run(connection: sa.Connection) -> None:
     connection.execute(sa.text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+    check_generation(connection, may_be_empty=True)
+    newer = _is_newer(connection)
     connection.commit()
-    context.configure(connection=connection, transaction_per_migration=True)
-    with context.begin_transaction():
-        context.run_migrations()
+    if not newer:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
     connection.execute(sa.text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
     connection.commit()
+
+
+def _is_newer(connection: sa.Connection) -> bool:
+    """Whether a newer build has migrated it: what that added does not disturb this one."""
+    try:
+        for revision in MigrationContext.configure(connection).get_current_heads():
+            context.script.get_revision(revision)
+    except CommandError:
+        return True
+    return False
 
 
 async def main() -> None:
