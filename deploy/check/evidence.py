@@ -40,7 +40,8 @@ class Seen:
     topic: str
     key: str
     id: UUID
-    kind: type[Message]
+    kind: type[Message] | None
+    """None where only a newer build knows it."""
     source: str
     sequence: int
     at: datetime
@@ -138,7 +139,7 @@ class Findings:
         """A record of a topic, in the topic's order. Repetitions are harmless, but on the status topic the last record
         counts, whichever it is: readers of a compacted topic have no other."""
         place = (seen.topic, seen.key, seen.source, seen.id)
-        if seen.topic == STATUS.name:
+        if seen.topic == STATUS.name and seen.kind:
             self._status[seen.key] = _told(seen.body)
         elif seen.sequence and seen.topic in self._topics.get(seen.source, ()):
             self._numbers[seen.source][seen.key].add(seen.sequence, seen.id)
@@ -147,11 +148,16 @@ class Findings:
     def of_interest_to(self, service: str) -> list[Seen]:
         """The records that a service should have handled."""
         registry = self.services[service]
-        return [one for one in self._records.values() if one.topic in registry.topics and registry.handles(one.kind)]
+        return [
+            one
+            for one in self._records.values()
+            if one.topic in registry.topics and one.kind and registry.handles(one.kind)
+        ]
 
     def unhandled(self, service: str, seen: Seen) -> None:
         """A record of interest to it is not in its inbox."""
-        self._unhandled.append(Unhandled(service, seen.kind.type, seen.key, str(seen.id)))
+        type = seen.kind.type if seen.kind else "a message"
+        self._unhandled.append(Unhandled(service, type, seen.key, str(seen.id)))
 
     # What it comes to
 

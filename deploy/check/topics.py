@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.check.evidence import Seen
 from shared.contracts.checkout import STATUS
-from shared.contracts.envelope import BadMessage, decode, from_headers, message_type
+from shared.contracts.envelope import BadMessage, UnknownMessage, decode, from_headers, message_type
 from shared.settings import KafkaSettings
 from shared.shell.kafka.record_batches import Unreadable
 from shared.shell.kafka.source import close_client, connection, new_consumer
@@ -91,15 +91,18 @@ async def _until(
 
 
 def _read(record: Any, bodies: str) -> Seen:
-    """Raises BadMessage."""
+    """Raises BadMessage. A record whose type only another build knows has no kind."""
     if isinstance(record, Unreadable):
         raise BadMessage(record.error)
     envelope = from_headers(record.headers, record.key)
-    kind = message_type(envelope)
-    if kind.topic.name != record.topic:
+    try:
+        kind = message_type(envelope)
+    except UnknownMessage:
+        kind = None
+    if kind is not None and kind.topic.name != record.topic:
         raise BadMessage(f"{kind.type} does not belong on this topic")
     at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
     body = (record.value or b"") if record.topic == bodies else b""
-    if record.topic == STATUS.name:
+    if kind is not None and record.topic == STATUS.name:
         decode(kind, record.value)
     return Seen(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)

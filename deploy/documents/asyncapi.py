@@ -62,6 +62,11 @@ _ENVELOPE: Json = {
             "examples": ["customer", "staff:anna", "system", "provider:stripe"],
         },
         "traceparent": {"type": "string", "description": "W3C Trace Context."},
+        "ce_versions": {
+            "type": "string",
+            "pattern": "^[0-9]+(,[0-9]+)+$",
+            "description": "Only if one event is sent in several versions, under one id: which. Handle one of them.",
+        },
     },
 }
 

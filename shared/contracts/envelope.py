@@ -80,6 +80,8 @@ class Envelope:
     actor: str = ""
     """Who caused it: `customer`, `staff:anna`, `system`, `provider:stripe`."""
     traceparent: str = ""
+    versions: str = ""
+    """The versions in which this fact is published under one id (`2,1`); empty where it is published once."""
 
 
 Headers = Sequence[tuple[str, bytes]]
@@ -107,6 +109,7 @@ def attributes(envelope: Envelope) -> list[tuple[str, str]]:
         ("ce_causationid", envelope.causation_id),
         ("ce_actor", envelope.actor),
         ("traceparent", envelope.traceparent),
+        ("ce_versions", envelope.versions),
     ]
     return [pair for pair in pairs if pair[1]]
 
@@ -144,6 +147,7 @@ def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) 
             causation_id=texts.get("ce_causationid", ""),
             actor=texts.get("ce_actor", ""),
             traceparent=texts.get("traceparent", ""),
+            versions=texts.get("ce_versions", ""),
         )
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
@@ -207,6 +211,7 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
         causation_id=text.get("ce_causationid", ""),
         actor=text.get("ce_actor", ""),
         traceparent=text.get("traceparent", ""),
+        versions=text.get("ce_versions", ""),
     )
 
 

@@ -45,6 +45,11 @@ class Event(Message):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True)
 
+    def earlier(self) -> Event:
+        """The same fact in the version before, for readers that do not know this one yet. A service publishes both
+        while its `emits` lists both."""
+        raise NotImplementedError
+
 
 class Command(Message):
     """A request, imperative: it may be refused. Unknown fields are an error that names them."""

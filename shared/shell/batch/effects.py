@@ -6,7 +6,7 @@ All ids derive from the message that was decided, never from the time: the same 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -92,7 +92,7 @@ class Effects:
         """Key and message each. Events of topics that keep all are numbered per key."""
         rows = []
         counts: dict[str, int] = {}
-        meta, emitted = cause.meta, self.registry.emitted
+        meta, emitted, versioned = cause.meta, self.registry.emitted, self.registry.versioned
         for key, message in messages:
             if type(message) not in emitted:
                 raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
@@ -114,11 +114,10 @@ class Effects:
                 actor=meta.actor,
                 traceparent=meta.traceparent,
             )
-            headers = orjson.dumps(attributes(envelope))
-            body = encode(message)
-            if len(body) > MAX_BODY:
-                raise ValueError(f"{message.type} would be larger than {MAX_BODY} bytes")
-            rows.append(OutboxRow(message.topic.name, key, headers, body))
+            if versioned and type(message) in versioned:
+                rows += _in_versions(envelope, message, versioned)
+            else:
+                rows.append(_outbox_row(envelope, message))
         return rows, sequence
 
     def _operation(self, cause: Cause, counts: dict[str, int], operation: Operation) -> tuple[OperationRow, Operation]:
@@ -147,6 +146,22 @@ class Effects:
             occurred=cause.occurred,
         )
         return row, operation
+
+
+def _outbox_row(envelope: Envelope, message: Message) -> OutboxRow:
+    body = encode(message)
+    if len(body) > MAX_BODY:
+        raise ValueError(f"{message.type} would be larger than {MAX_BODY} bytes")
+    return OutboxRow(message.topic.name, envelope.subject, orjson.dumps(attributes(envelope)), body)
+
+
+def _in_versions(envelope: Envelope, message: Message, versioned: Collection[type[Message]]) -> list[OutboxRow]:
+    """The newest first: a reader that knows several handles that one, for they have one id."""
+    messages = [message]
+    while isinstance(last := messages[-1], Event) and type(last) in versioned:
+        messages.append(last.earlier())
+    versions = ",".join(str(each.version) for each in messages)
+    return [_outbox_row(replace(envelope, version=each.version, versions=versions), each) for each in messages]
 
 
 def _timer(cause: Cause, timer: Timer) -> TimerRow:

@@ -48,6 +48,8 @@ class HandlerRegistry:
         check_topics(service, {kind for kind in self._handlers if issubclass(kind, Message)})
         self.emitted = service.emitted
         """What a decision may publish or send."""
+        self.versioned = versioned(service)
+        """Events that are published in an earlier version, too."""
         self.siblings = frozenset(kind.topic.owner for kind in MESSAGES.values()) - {OUTSIDE}
         """The sources whose messages our own services make: the same decision made again may tell it in other words."""
         self.topics = frozenset(topic.name for topic in service.consumes)
@@ -107,6 +109,18 @@ def check_topics(service: Service, handled: set[type[Message]]) -> None:
     ]
     if problems:
         raise TypeError("; ".join(f"{service.name} {problem}" for problem in problems))
+
+
+def versioned(service: Service) -> frozenset[type[Event]]:
+    """The events whose version before is listed as well. Raises TypeError where it cannot be made of them."""
+    emitted = {(kind.type, kind.version): kind for kind in service.emitted if issubclass(kind, Event)}
+    kinds = frozenset(kind for (type, version), kind in emitted.items() if (type, version - 1) in emitted)
+    for kind in kinds:
+        if kind.topic.compacted:
+            raise TypeError(f"{kind.topic.name} keeps one record per key: publish {kind.__qualname__} on another topic")
+        if kind.earlier is Event.earlier:
+            raise TypeError(f"{kind.__qualname__} does not say what it was earlier")
+    return kinds
 
 
 def _misplaced(listed: Mapping[Topic, Collection[type[Message]]]) -> list[str]:
