@@ -41,8 +41,11 @@ class MemoryStore(MemoryOutbox):
         *,
         since: datetime,
         avoid: Collection[str] = (),
+        without: Collection[UUID] = (),
     ) -> Sequence[OperationRow]:
         def reachable(row: OperationRow) -> bool:
+            if row.id in without:
+                return False
             held = row.destination in avoid or row.destination in self.rows(DESTINATIONS)
             return not held or (row.expires is not None and row.expires <= now)
 
@@ -52,11 +55,17 @@ class MemoryStore(MemoryOutbox):
         return sorted(leased, key=lambda row: (row.due, row.id))
 
     async def lease_probe(
-        self, worker: str, now: datetime, requests: Collection[LeaseRequest], destination: str
+        self,
+        worker: str,
+        now: datetime,
+        requests: Collection[LeaseRequest],
+        destination: str,
+        without: Collection[UUID] = (),
     ) -> OperationRow | None:
         async with self.begin() as tx:
             await self.pause("lease_probe")
-            found = self._leased(tx, worker, now, requests, lambda row: row.destination == destination)
+            those: Where = lambda row: row.destination == destination and row.id not in without  # noqa: E731
+            found = self._leased(tx, worker, now, requests, those)
             return next(found, None)
 
     def _leased(

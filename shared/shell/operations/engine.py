@@ -10,6 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
@@ -37,6 +38,8 @@ log = structlog.get_logger(__name__)
 RECENT = timedelta(seconds=10)
 SWEEP_SECONDS = 2.0
 UNREADABLE_SECONDS = 60.0
+MOST_REMEMBERED = 1000
+"""Of the operations that this build cannot read. Further ones are tried again every UNREADABLE_SECONDS."""
 NEVER = float("-inf")
 MOST_LEASED = 200
 """Rows of a kind per statement."""
@@ -70,6 +73,7 @@ class Operations:
         self._at_once = at_once
         self._places = {kind: asyncio.Semaphore(at_once) for kind in self.kinds}
         self._leased: Counter[str] = Counter()
+        self._unreadable: set[UUID] = set()
         self._short: set[str] = set()
         """Kinds of which more may be due than there was room for."""
         self._queued: dict[int, OperationRow] = {}
@@ -203,7 +207,9 @@ class Operations:
             await self.destinations.refresh()
         await self._probe(now, requests)
         avoid = self.destinations.avoided()
-        rows = await self.store.lease_operations(self.worker, now, requests, since=since, avoid=avoid)
+        rows = await self.store.lease_operations(
+            self.worker, now, requests, since=since, avoid=avoid, without=self._unreadable
+        )
         self.start([(row, operation) for row in rows if (operation := await self._read(row)) is not None])
         got = Counter(row.kind for row in rows)
         full = {each.kind for each in requests if got[each.kind] == each.limit}
@@ -218,7 +224,7 @@ class Operations:
     async def _probe(self, now: datetime, requests: Sequence[LeaseRequest]) -> None:
         """Try one operation of each destination whose pause may be over."""
         for destination in self.destinations.to_probe():
-            row = await self.store.lease_probe(self.worker, now, requests, destination)
+            row = await self.store.lease_probe(self.worker, now, requests, destination, self._unreadable)
             operation = await self._read(row) if row is not None else None
             if row is None or operation is None:
                 continue
@@ -233,8 +239,12 @@ class Operations:
             operation: Operation = self.registry.operations.load(row.kind, row.payload)
         except Exception as error:
             log.error("operation cannot be read", operation=row.kind, id=str(row.id), error=type(error).__name__)
-            due = self.clock.now() + timedelta(seconds=UNREADABLE_SECONDS)
-            await self._postpone(replace(row, due=due, error=f"cannot be read: {type(error).__name__}"))
+            due = row.due
+            if len(self._unreadable) < MOST_REMEMBERED:
+                self._unreadable.add(row.id)  # due as it is: a newer build takes it at once
+            else:
+                due = self.clock.now() + timedelta(seconds=UNREADABLE_SECONDS)
+            await self._postpone(replace(row, due=due, error=f"cannot be read by this build: {type(error).__name__}"))
             return None
         return operation
 

@@ -144,14 +144,20 @@ class Store(Protocol):
         *,
         since: datetime,
         avoid: Collection[str] = (),
+        without: Collection[UUID] = (),
     ) -> Sequence[OperationRow]:
         """Lease operations that are due by `now` and were not yet at `since`, each kind's oldest first: those never
         leased or whose lease ran out. Not those of destinations that are paused or to be avoided, unless their strict
-        deadline has come."""
+        deadline has come; and `without` some."""
         ...
 
     async def lease_probe(
-        self, worker: str, now: datetime, requests: Collection[LeaseRequest], destination: str
+        self,
+        worker: str,
+        now: datetime,
+        requests: Collection[LeaseRequest],
+        destination: str,
+        without: Collection[UUID] = (),
     ) -> OperationRow | None:
         """Lease one operation of a destination, even though that is paused."""
         ...

@@ -135,6 +135,7 @@ _LEASE = f"""
             select id from operations o
             where kind = asked.kind and due > :since and due <= :now
                 and (leased_until is null or leased_until < :now)
+                and id <> all(cast(:without as uuid[]))
                 and not (serial and exists (
                     select from operations e where e.serial and e.key = o.key and e.id <> o.id
                         and (e.position < o.position or e.leased_until >= :now)))

@@ -55,15 +55,26 @@ class PostgresStore(OutboxOnPostgres):
         *,
         since: datetime,
         avoid: Collection[str] = (),
+        without: Collection[UUID] = (),
     ) -> Sequence[OperationRow]:
-        values = _asked(requests) | {"worker": worker, "since": since, "now": now, "avoid": list(avoid)}
+        values = _asked(requests, without) | {"worker": worker, "since": since, "now": now, "avoid": list(avoid)}
         rows = [OperationRow(*row) for row in await self.fetch(statements.LEASE, values)]
         return sorted(rows, key=lambda row: (row.due, row.id))
 
     async def lease_probe(
-        self, worker: str, now: datetime, requests: Collection[LeaseRequest], destination: str
+        self,
+        worker: str,
+        now: datetime,
+        requests: Collection[LeaseRequest],
+        destination: str,
+        without: Collection[UUID] = (),
     ) -> OperationRow | None:
-        values = _asked(requests) | {"worker": worker, "since": LONG_AGO, "now": now, "destination": destination}
+        values = _asked(requests, without) | {
+            "worker": worker,
+            "since": LONG_AGO,
+            "now": now,
+            "destination": destination,
+        }
         rows = await self.fetch(statements.LEASE_PROBE, values)
         return OperationRow(*rows[0]) if rows else None
 
@@ -134,8 +145,9 @@ async def read_gauges(engine: AsyncEngine, gauges: Sequence[TableGauge]) -> dict
         raise translated(error) from error
 
 
-def _asked(requests: Collection[LeaseRequest]) -> dict[str, Any]:
+def _asked(requests: Collection[LeaseRequest], without: Collection[UUID]) -> dict[str, Any]:
     return {
+        "without": list(without),
         "kinds": [each.kind for each in requests],
         "limits": [each.limit for each in requests],
         "seconds": [each.seconds for each in requests],
