@@ -243,6 +243,11 @@ def nothing_vanishes(trial: Trial, found: Findings) -> Iterator[Broken]:
     yield from (("vanished", "", text) for text in (trial.poison.lost or trial.poison.hidden()))
 
 
+def newer_fields_stay(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """What only a newer build knows of a state is kept by this one."""
+    yield from (("newer_fields_stay", key, text) for key, text in trial.newer.erased())
+
+
 def nothing_of_aborted_transactions(trial: Trial, found: Findings) -> Iterator[Broken]:
     for key in found.of(Order):
         if key in trial.poison.aborted_keys:
@@ -264,6 +269,7 @@ CHECKS = (
     real_tries,
     texts_for_operators,
     nothing_vanishes,
+    newer_fields_stay,
     nothing_of_aborted_transactions,
     workers_live,
     nothing_parked,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from deploy.simulation.nemesis import Nemesis
+from deploy.simulation.newer import Newer
 from deploy.simulation.outages import Outages
 from deploy.simulation.poison import Poison
 from deploy.simulation.replay import replay
@@ -26,8 +27,9 @@ class Trial:
         self.restore = Restore(world)
         self.poison = Poison(world, may_forge=not self.restore.planned)
         self.staff = Staff(world, self.poison)
+        self.newer = Newer(world)
         outages = Outages(world, self.staff.resume_all)
-        self.nemesis = Nemesis(world, [*outages.strikes, *self.poison.strikes])
+        self.nemesis = Nemesis(world, [*outages.strikes, *self.poison.strikes, *self.newer.strikes])
         self.shop = Shop(world)
         self.replayed: list[str] = []
         """What a replay of every record changed."""

@@ -79,6 +79,8 @@ class World:
         """Who else looks at every record."""
         self.garbage: set[Position] = set()
         """Where on the bus records are that were not sent in earnest."""
+        self.from_newer: set[Position] = set()
+        """Where on the bus events are that only a newer build knows."""
         self.accepted: list[tuple[datetime, str, Command, str, str, str]] = []
         """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
         self.tasks: dict[asyncio.Task[None], None] = {}
@@ -158,7 +160,9 @@ class World:
         return self._services[name]
 
     def is_garbage(self, record: BusRecord) -> bool:
-        return (record.topic, record.partition, record.offset) in self.garbage
+        """Whether it was not sent in earnest, or only a newer build knows it."""
+        place = (record.topic, record.partition, record.offset)
+        return place in self.garbage or place in self.from_newer
 
     def handled_by_all(self, record: BusRecord) -> bool:
         """Whether every service that a record is for is through with it."""
