@@ -6,18 +6,18 @@ Nothing depends on a reader's marks, so they are written here directly; marking 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
-import orjson
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifications.live_feeds import Follower, LiveFeeds, count_unread, entry_view
 from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
@@ -26,18 +26,17 @@ from shared.shell.http.requests import body_in, limit_in, uuid_in
 
 PAGE = 50
 MOST = 200
-POLL = 1.0
-"""Seconds between two queries of a followed feed."""
-LATE = timedelta(seconds=30)
-"""An entry has the time of its decision, and may be committed this much later."""
+HEARTBEAT = 15.0
+"""Seconds between signs of life on a stream without news."""
 HEAD_START = timedelta(seconds=2)
 """A stream without `Last-Event-ID` shows entries from this long before it was opened."""
-FOLLOWERS = 200
+FOLLOWERS = 2500
 """Open streams per process; any more are refused with 503."""
 
 
 def add_feeds(application: web.Application, engine: AsyncEngine) -> None:
     feeds = Feeds(engine)
+    application.cleanup_ctx.append(feeds.looking)
     application.on_shutdown.append(feeds.stop)
     application.router.add_get("/feeds/{recipient}", feeds.read)
     application.router.add_get("/feeds/{recipient}/stream", feeds.stream)
@@ -56,12 +55,19 @@ class Feeds:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._live = LiveFeeds(engine)
         self._followers = 0
-        self._stopping = asyncio.Event()
 
     async def stop(self, application: web.Application) -> None:
         """End the open streams; their readers connect to another worker."""
-        self._stopping.set()
+        self._live.end()
+
+    async def looking(self, application: web.Application) -> AsyncIterator[None]:
+        """As long as the application runs."""
+        task = asyncio.create_task(self._live.run(), name="live feeds")
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def read(self, request: web.Request) -> web.Response:
         """Newest first. `?limit=`, `?before=<id>` for the next page, `?unread=1`, `?archived=1`."""
@@ -80,9 +86,9 @@ class Feeds:
             query = query.where(table.c.read_at.is_(None))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
-            unread = await _unread(connection, recipient)
+            unread = (await count_unread(connection, [recipient]))[recipient]
         following = str(rows[-1]["id"]) if len(rows) == limit else None
-        return json_response({"entries": [_entry(row) for row in rows], "unread": unread, "next": following})
+        return json_response({"entries": [entry_view(row) for row in rows], "unread": unread, "next": following})
 
     async def mark_read(self, request: web.Request) -> web.Response:
         return await self._mark(request, feed_entries.c.read_at)
@@ -96,25 +102,29 @@ class Feeds:
         if self._followers >= FOLLOWERS:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
-        last = request.headers.get("Last-Event-ID") or request.query.get("after")
         recipient = request.match_info["recipient"]
-        began = (datetime.now(UTC) - HEAD_START, NIL)
-        if last and (at := await _at(self._engine, recipient, _uuid(last))):
-            began = (at, _uuid(last))
-        follower = Follower(self._engine, recipient, began)
+        follower = Follower(recipient, await self._began(request, recipient))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         self._followers += 1
         try:
-            while not self._stopping.is_set():
-                await response.write(await follower.news() or b": still here\n\n")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), POLL)
+            with self._live.followed(follower):
+                async for events in self._live.earlier(follower):
+                    await response.write(events)
+                while not follower.ended:
+                    await response.write(await follower.news(HEARTBEAT) or b": still here\n\n")
             return response
         except (ConnectionError, sa.exc.SQLAlchemyError):
             return response  # the reader connects again by itself, with Last-Event-ID
         finally:
             self._followers -= 1
+
+    async def _began(self, request: web.Request, recipient: str) -> tuple[datetime, UUID]:
+        """The place after which the stream begins."""
+        last = request.headers.get("Last-Event-ID") or request.query.get("after")
+        if last and (at := await _at(self._engine, recipient, _uuid(last))):
+            return at, _uuid(last)
+        return datetime.now(UTC) - HEAD_START, NIL
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
         table, recipient = feed_entries, request.match_info["recipient"]
@@ -124,42 +134,8 @@ class Feeds:
             change = change.where(table.c.id.in_([_uuid(one) for one in marks.ids]))
         async with self._engine.begin() as connection:
             changed = (await connection.execute(change)).rowcount
-            unread = await _unread(connection, recipient)
+            unread = (await count_unread(connection, [recipient]))[recipient]
         return json_response({"changed": changed, "unread": unread})
-
-
-class Follower:
-    """One reader of a live feed: what it has seen, and what is new."""
-
-    def __init__(self, engine: AsyncEngine, recipient: str, began: tuple[datetime, UUID]) -> None:
-        """`began`: time and id of the last entry that the reader has."""
-        self._engine = engine
-        self._recipient = recipient
-        self._began = began
-        self._last = began[0]
-        self._seen: set[tuple[datetime, UUID]] = set()
-        self._unread = -1
-
-    async def news(self) -> bytes:
-        """New entries, as server-sent events. Reads a little further back each time, for late commits."""
-        table = feed_entries
-        floor = max(self._began, (self._last - LATE, NIL))
-        self._seen = {place for place in self._seen if place > floor}
-        query = sa.select(table).where(table.c.key == self._recipient, _place(*floor) < _PLACE).order_by(*_PLACE)
-        async with self._engine.connect() as connection:
-            rows = (await connection.execute(query.limit(MOST + len(self._seen)))).mappings().all()
-            unread = await _unread(connection, self._recipient)
-        events = []
-        for row in rows:
-            place = (row["at"], row["id"])
-            if place not in self._seen:
-                events.append(_event("entry", _entry(row), str(row["id"])))
-                self._seen.add(place)
-                self._last = max(self._last, row["at"])
-        if unread != self._unread:
-            events.append(_event("unread", {"unread": unread}))
-            self._unread = unread
-        return b"".join(events)
 
 
 _PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)
@@ -176,33 +152,6 @@ async def _at(engine: AsyncEngine, recipient: str, id: UUID) -> datetime | None:
     async with engine.connect() as connection:
         at: datetime | None = (await connection.execute(query)).scalar_one_or_none()
     return at
-
-
-def _event(name: str, data: object, id: str = "") -> bytes:
-    lines = (f"id: {id}\n" if id else "") + f"event: {name}\ndata: "
-    return lines.encode() + orjson.dumps(data) + b"\n\n"
-
-
-async def _unread(connection: AsyncConnection, recipient: str) -> int:
-    table = feed_entries
-    unread = (table.c.key == recipient) & table.c.read_at.is_(None) & table.c.archived_at.is_(None)
-    query = sa.select(sa.func.count()).select_from(table).where(unread)
-    return int((await connection.execute(query)).scalar_one())
-
-
-def _entry(row: sa.RowMapping) -> dict[str, Any]:
-    return {
-        "id": str(row["id"]),
-        "order": row["order_id"],
-        "number": row["number"],
-        "kind": row["kind"],
-        "title": row["title"],
-        "text": row["text"],
-        "link": row["link"],
-        "at": row["at"],
-        "read": row["read_at"] is not None,
-        "archived": row["archived_at"] is not None,
-    }
 
 
 def _uuid(given: str) -> UUID:

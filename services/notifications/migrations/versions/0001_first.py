@@ -47,6 +47,8 @@ def upgrade() -> None:
         _text("result"),
     )
     op.create_index("feed_newest", "feed_entries", ["key", "at", "id"])
+    marked = "(greatest(read_at, archived_at)) where read_at is not null or archived_at is not null"
+    op.execute(f"create index feed_marked on feed_entries {marked}")
     logs = "notification_logs"
     op.create_index(f"{logs}_pending", logs, ["key"], postgresql_where=sa.text("pending > 0"))
     for column in ("lost_emails", "lost_deliveries"):

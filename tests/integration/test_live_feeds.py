@@ -1,0 +1,168 @@
+"""Feeds that are followed live, on PostgreSQL: what readers get, and what it costs however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import orjson
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.notifications.live_feeds import LATE, PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
+from services.notifications.storage import feed_entries
+from shared.core.ids import NIL
+from shared.shell.postgres.engine import create_read_engine
+from shared.shell.postgres.migration import migrate
+from tests.integration.conftest import NewDatabase
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture
+async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    engine = create_read_engine(url, "test")
+    yield engine
+    await engine.dispose()
+
+
+async def enter(engine: AsyncEngine, *recipients: str, ago: timedelta = timedelta(0), count: int = 1) -> None:
+    """Entries of each recipient, decided so long ago and committed now."""
+    at = datetime.now(UTC) - ago
+    words = {"order_id": "o-1", "number": "ORD-1", "kind": "order_paid", "title": "Paid", "text": "It is paid."}
+    rows = [
+        {"key": key, "id": uuid4(), "at": at + timedelta(microseconds=n), **words}
+        for key in recipients
+        for n in range(count)
+    ]
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(feed_entries), rows)
+
+
+async def mark_read(engine: AsyncEngine, recipient: str) -> None:
+    async with engine.begin() as connection:
+        change = sa.update(feed_entries).where(feed_entries.c.key == recipient).values(read_at=sa.func.now())
+        await connection.execute(change)
+
+
+def reader(recipient: str, began: datetime | None = None) -> Follower:
+    return Follower(recipient, (began or datetime.now(UTC) - timedelta(seconds=2), NIL))
+
+
+async def received(follower: Follower) -> list[str]:
+    """The ids of entries, and counts of unread ones, in the order in which they came."""
+    return shown(await follower.news(0))
+
+
+def shown(events: bytes) -> list[str]:
+    found = []
+    for event in events.decode().split("\n\n")[:-1]:
+        data = orjson.loads(event.partition("data: ")[2])
+        found.append(data["id"] if "id" in data else f"unread {data['unread']}")
+    return found
+
+
+class Queries:
+    """How many statements an engine was given."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.count = 0
+        sa.event.listen(engine.sync_engine, "before_cursor_execute", self._add)
+
+    def _add(self, *_: object) -> None:
+        self.count += 1
+
+
+async def test_every_reader_gets_the_entries_of_their_own_feed_once(engine: AsyncEngine) -> None:
+    feeds, readers = LiveFeeds(engine), [reader(f"r-{n % 10}") for n in range(100)]
+    with ExitStack() as stack:
+        for follower in readers:
+            stack.enter_context(feeds.followed(follower))
+        await enter(engine, *(f"r-{n}" for n in range(12)))
+        await feeds.look()
+        for follower in readers:
+            entry, unread = await received(follower)
+            assert UUID(entry) and unread == "unread 1"
+        await feeds.look()
+        assert [await received(follower) for follower in readers] == [[]] * 100
+
+
+async def test_a_look_costs_the_same_for_many_readers(engine: AsyncEngine) -> None:
+    feeds, queries, costs = LiveFeeds(engine), Queries(engine), []
+    with ExitStack() as stack:
+        for number in range(300):
+            stack.enter_context(feeds.followed(reader(f"r-{number % 100}")))
+            if number in (0, 299):
+                await enter(engine, "r-0")
+                before = queries.count
+                await feeds.look()
+                costs.append(queries.count - before)
+    assert costs[0] == costs[1] <= 4
+
+
+async def test_an_entry_that_is_committed_late_is_not_missed(engine: AsyncEngine) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r", datetime.now(UTC) - timedelta(minutes=1))
+    with feeds.followed(follower):
+        await enter(engine, "r")
+        await feeds.look()
+        assert len(await received(follower)) == 2
+        await enter(engine, "r", ago=LATE - timedelta(seconds=5))
+        await feeds.look()
+        assert [one for one in await received(follower) if not one.startswith("unread")]
+
+
+async def test_a_reader_continues_where_it_was_and_gets_nothing_twice(engine: AsyncEngine) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r", LONG_AGO)
+    await enter(engine, "r", ago=timedelta(hours=1), count=PAGE * 2)
+    await enter(engine, "r", count=3)
+    with feeds.followed(follower):
+        pages = [shown(events) async for events in feeds.earlier(follower)]
+        await enter(engine, "r", count=1)
+        await feeds.look()
+        (last, unread) = await received(follower)
+    assert [len(page) for page in pages] == [PAGE, PAGE, 3]
+    got = [*(id for page in pages for id in page), last]
+    assert len(got) == len(set(got)) == PAGE * 2 + 4
+    assert unread == f"unread {PAGE * 2 + 4}"
+
+
+async def test_marks_set_at_another_worker_are_told(engine: AsyncEngine) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r")
+    with feeds.followed(follower):
+        await enter(engine, "r", "other", count=2)
+        await feeds.look()
+        assert (await received(follower))[-1] == "unread 2"
+        await mark_read(engine, "r")
+        await feeds.look()
+        assert await received(follower) == ["unread 0"]
+
+
+async def test_no_more_unread_entries_are_counted_than_are_told(engine: AsyncEngine) -> None:
+    await enter(engine, "r", ago=timedelta(days=1), count=UNREAD_MOST + 500)
+    async with engine.connect() as connection:
+        assert await count_unread(connection, ["r", "nothing"]) == {"r": UNREAD_MOST, "nothing": 0}
+
+
+async def test_a_reader_that_is_too_slow_is_cut_off_and_delays_no_other(engine: AsyncEngine) -> None:
+    feeds, slow, quick = LiveFeeds(engine), reader("r"), reader("r")
+    with feeds.followed(slow), feeds.followed(quick):
+        for _ in range(WAITING_MOST // 500 + 1):
+            await enter(engine, "r", count=500)
+            await feeds.look()
+            assert len(await received(quick)) >= 500
+    assert slow.ended and not quick.ended
+
+
+async def test_all_streams_end_when_the_worker_stops(engine: AsyncEngine) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r")
+    with feeds.followed(follower):
+        waiting = asyncio.create_task(follower.news(60))
+        await asyncio.sleep(0)
+        feeds.end()
+        assert await asyncio.wait_for(waiting, 5) == b"" and follower.ended
