@@ -8,6 +8,7 @@ An invalid setting stops startup; the error names it and the fix.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -35,11 +37,34 @@ from shared.errors import ReportedError
 
 PREFIX = "ORDERBUS_"
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+EVERYTHING = "*"
+"""All stores, all permissions."""
 DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class ApiClientSettings(Section):
+    """A caller of the HTTP APIs."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$")
+    """The actor of what it does, as in an order's timeline."""
+    token_sha256: tuple[Sha256, ...] = Field(min_length=1, max_length=2)
+    """SHA-256 of its bearer token, in hexadecimal; of two while one replaces the other."""
+    stores: tuple[str, ...] = Field(min_length=1)
+    """The stores that it may act for; `*`: all."""
+    permissions: tuple[str, ...] = Field(min_length=1)
+    """What it may do: wire types of commands and `<what>.read`. `*` stands for any characters."""
+
+    @field_validator("name")
+    @classmethod
+    def _no_other_actor(cls, name: str) -> str:
+        if name in ("customer", "system") or name.startswith("provider:"):
+            raise ValueError("is the name of another actor")
+        return name
 
 
 class KafkaSettings(Section):
@@ -116,11 +141,21 @@ class Settings(BaseSettings):
     )
 
     kafka: KafkaSettings
-    api_token: SecretStr = Field(min_length=16, examples=["at-least-16-characters"])
-    """The bearer token of the HTTP APIs, at least 16 characters."""
+    api_token: SecretStr | None = Field(default=None, min_length=16)
+    """The bearer token of a client that may do everything, named `staff`; at least 16 characters. Commands send it."""
+    api_clients: tuple[ApiClientSettings, ...] = ()
+    """Other clients of the HTTP APIs, as JSON; see `docs/security.md`."""
     telemetry: TelemetrySettings = TelemetrySettings()
     webhooks_to_private_addresses: bool = False
     """Allow webhooks and course platforms at loopback and private addresses, as in the embedded stack."""
+
+    @field_validator("api_clients")
+    @classmethod
+    def _each_once(cls, clients: tuple[ApiClientSettings, ...]) -> tuple[ApiClientSettings, ...]:
+        for what in ([client.name for client in clients], [token for c in clients for token in c.token_sha256]):
+            if len(set(what)) < len(what):
+                raise ValueError("two clients have the same name or token")
+        return clients
 
     def service(self, name: str) -> ServiceSettings:
         found = getattr(self, name)
@@ -157,6 +192,8 @@ def load_settings(kind: type[S]) -> S:
         raise WrongSettings(f"{PREFIX}CONFIG: file not found: {file}")
     try:
         return kind()
+    except SettingsError as wrong:
+        raise WrongSettings(f"{_unreadable(str(wrong))}: is not JSON") from None
     except ValidationError as wrong:
         raise WrongSettings("\n".join(_problems(kind, wrong))) from None
 
@@ -196,6 +233,12 @@ def _problems(kind: type[Settings], wrong: ValidationError) -> Iterator[str]:
         within = [path for path, field in fields.items() if path[: len(place)] == place and field.is_required()]
         for path in within or [place]:
             yield f"{name_of(path)}: {_said(error)}{_remedy(fields.get(path), error['type'])}"
+
+
+def _unreadable(error: str) -> str:
+    """The name of the setting in pydantic-settings' words, which have no other form."""
+    field = re.search(r'field "(\w+)"', error)
+    return name_of((field[1],)) if field else "A setting"
 
 
 def _said(error: Any) -> str:

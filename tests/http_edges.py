@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.registry import factory_of, settings_of
-from shared.settings import Settings, example_settings
+from shared.settings import ApiClientSettings, example_settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -37,10 +39,15 @@ class ServiceEdge:
     application: web.Application
 
 
-def service_edge(name: str, database: str = NOWHERE, settings: Settings | None = None) -> ServiceEdge:
+def service_edge(name: str, database: str = NOWHERE, clients: Sequence[ApiClientSettings] = ()) -> ServiceEdge:
+    """Its API client of `TOKEN` may do everything."""
     engine = create_engine(database, "test")
+    settings = example_settings(settings_of(name)).model_copy(
+        update={"api_token": SecretStr(TOKEN), "api_clients": tuple(clients)}
+    )
+    service = factory_of(name)(settings, engine)
     shell = Shell(
-        factory_of(name)(settings or example_settings(settings_of(name)), engine),
+        service,
         f"{name}-0",
         store=PostgresStore(engine),
         source=NoSource(),
@@ -50,7 +57,8 @@ def service_edge(name: str, database: str = NOWHERE, settings: Settings | None =
         rng=random.Random(1),
     )
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, engine)
-    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    principals = Principals.of(settings, service.identify)
+    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, Readiness())
     return ServiceEdge(shell, engine, app)
 
 

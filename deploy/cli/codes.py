@@ -12,7 +12,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import Actor, AsJson, Data
+from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
 
 AT_ONCE = 10_000
@@ -24,7 +24,6 @@ async def add_codes(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")],
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file with one code per line; - for standard input.")],
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -34,7 +33,7 @@ async def add_codes(
     """
     codes = read_codes(file)
     path = f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}"
-    async with api_client(data, actor) as api:
+    async with api_client(data) as api:
         for start in range(0, len(codes), AT_ONCE):
             await api.command("fulfillment", f"{path}/codes", {"codes": codes[start : start + AT_ONCE]})
     if as_json:

@@ -11,7 +11,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import Actor, AsJson, Data
+from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -67,7 +67,6 @@ async def resend(
     store: Store = "",
     since: Since = "",
     until: Until = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -76,7 +75,7 @@ async def resend(
     Those of one order, or all that a store lost in a period.
     """
     scope = _scope(order, store, _period(since, until))
-    async with api_client(data, actor) as api:
+    async with api_client(data) as api:
         if scope.store:
             answer = await scope.command(api, "lost/mails/resend", {})
         else:
@@ -91,7 +90,6 @@ async def replay(
     store: Store = "",
     since: Since = "",
     until: Until = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +98,7 @@ async def replay(
     Those of one order, or all that a store lost in a period: deliveries that ran out of attempts or are paused.
     """
     scope = _scope(order, store, _period(since, until))
-    async with api_client(data, actor) as api:
+    async with api_client(data) as api:
         verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
         answer = await scope.command(api, verb, {"endpoint": endpoint} if endpoint else {})
     scope.report(answer, as_json, " --webhooks")

@@ -17,7 +17,6 @@ Data = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
-Actor = Annotated[str, typer.Option("--actor", metavar="NAME", help="Who does this, for the order's timeline.")]
 Number = Annotated[str, typer.Argument(metavar="ORDER", help="The order's number (ORD-…) or id.")]
 Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=16, help="Processes per service.")]
 Service = Annotated[str, typer.Option("--service", metavar="SERVICE", help="Only this service. Default: all services.")]

@@ -12,7 +12,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import Actor, AsJson, Data, Number
+from deploy.cli.options import AsJson, Data, Number
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 from shared.core.money import exponent
@@ -38,7 +38,6 @@ async def refund(
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")
     ] = "requested_by_customer",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,31 +51,29 @@ async def refund(
             request["items"] = [{"item": item} for item in items]
         return request
 
-    await submit("payments", number, "refund", body, actor, data, as_json)
+    await submit("payments", number, "refund", body, data, as_json)
 
 
 @on_event_loop
 async def cancel(
     number: Number,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Cancel an order before completion; refund payments."""
-    await submit("checkout", number, "cancel", {"reason": reason}, actor, data, as_json)
+    await submit("checkout", number, "cancel", {"reason": reason}, data, as_json)
 
 
 @on_event_loop
 async def complete(
     number: Number,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark a paid order as completed by hand."""
-    await submit("checkout", number, "complete", {"note": note}, actor, data, as_json)
+    await submit("checkout", number, "complete", {"note": note}, data, as_json)
 
 
 @on_event_loop
@@ -90,13 +87,12 @@ async def ship(
             "--item", metavar="N", help="Number of an item in the parcel; may be repeated. Default: all that wait."
         ),
     ] = None,
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark items as shipped, with a tracking number."""
     parcel = {"carrier": carrier, "tracking": tracking, "items": items or []}
-    await submit("fulfillment", number, "ship", parcel, actor, data, as_json)
+    await submit("fulfillment", number, "ship", parcel, data, as_json)
 
 
 @on_event_loop
@@ -108,19 +104,16 @@ async def retry(
             "--item", metavar="N", help="Number of an item to deliver; may be repeated. Default: all that failed."
         ),
     ] = None,
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Retry failed or waiting deliveries."""
-    await submit("fulfillment", number, "retry", {"items": items or []}, actor, data, as_json)
+    await submit("fulfillment", number, "retry", {"items": items or []}, data, as_json)
 
 
-async def submit(
-    service: str, number: str, verb: str, body: Body | BodyOf, actor: str, data: Path | None, as_json: bool
-) -> None:
+async def submit(service: str, number: str, verb: str, body: Body | BodyOf, data: Path | None, as_json: bool) -> None:
     """Send a command about an order, and say that it was accepted."""
-    async with api_client(data, actor) as api:
+    async with api_client(data) as api:
         order = await api.order(number)
         content = await body(api, order) if callable(body) else body
         answer = await api.command(service, f"/orders/{order['key']}/{verb}", content)

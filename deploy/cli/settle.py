@@ -8,7 +8,7 @@ import typer
 
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import Actor, AsJson, Data, Number
+from deploy.cli.options import AsJson, Data, Number
 from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
 from deploy.client.http import ApiClient
 from services.fulfillment.domain.settlement import SETTLEABLE
@@ -39,7 +39,6 @@ async def payment(
     ] = None,
     reference: Reference = "",
     amount: Amount = None,
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +48,7 @@ async def payment(
     """
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("attempts", "attempt", attempt, request, amount)
-    await submit("payments", number, "settle", body, actor, data, as_json)
+    await submit("payments", number, "settle", body, data, as_json)
 
 
 @on_event_loop
@@ -62,7 +61,6 @@ async def refund(
     ] = "",
     reference: Reference = "",
     amount: Amount = None,
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,7 +70,7 @@ async def refund(
     """
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("refunds", "refund", refund, request, amount)
-    await submit("payments", number, "settle", body, actor, data, as_json)
+    await submit("payments", number, "settle", body, data, as_json)
 
 
 @on_event_loop
@@ -86,7 +84,6 @@ async def mail(
             "--message", metavar="ID", help="Message-ID of the email. Default: the one with an unknown outcome."
         ),
     ] = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -101,7 +98,7 @@ async def mail(
         subject = message or _the_only(unknown, "emails with an unknown outcome", "--message")
         return {"message": subject, "outcome": outcome, "reason": reason}
 
-    await submit("notifications", number, "mails/settle", body, actor, data, as_json)
+    await submit("notifications", number, "mails/settle", body, data, as_json)
 
 
 @on_event_loop
@@ -112,7 +109,6 @@ async def item(
     item: Annotated[
         str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
     ] = "",
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -127,7 +123,7 @@ async def item(
         subject = item or _the_only(open_items, "items to settle", "--item")
         return {"item": subject, "outcome": outcome, "reason": reason}
 
-    await submit("fulfillment", number, "settle", body, actor, data, as_json)
+    await submit("fulfillment", number, "settle", body, data, as_json)
 
 
 def _is_open(item: dict[str, Any], outcome: SettledOutcome) -> bool:

@@ -16,9 +16,9 @@ OWN_SETTINGS = ("ORDERBUS_KAFKA__BOOTSTRAP_SERVERS", "ORDERBUS_CONFIG")
 """If one of these is set, the settings are used, not the embedded stack."""
 
 
-def api_client(data: Path | None, actor: str = "staff") -> ApiClient:
+def api_client(data: Path | None) -> ApiClient:
     """A client of the services. Raises UsageError or WrongSettings."""
-    return ApiClient.of(settings_of(data), actor)
+    return ApiClient.of(settings_of(data))
 
 
 def settings_of(data: Path | None, databases: Sequence[str] = ()) -> Settings:

@@ -9,7 +9,7 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import Actor, AsJson, Data, Service
+from deploy.cli.options import AsJson, Data, Service
 from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
@@ -65,7 +65,6 @@ async def resume(
 async def resume_webhook(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")],
-    actor: Actor = "staff",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -74,7 +73,7 @@ async def resume_webhook(
     Deliveries that were lost meanwhile are sent again by `orderbus replay`.
     """
     path = f"/stores/{quote(store, safe='')}/webhooks/{quote(endpoint, safe='')}/resume"
-    async with api_client(data, actor) as api:
+    async with api_client(data) as api:
         answer = await api.command("notifications", path)
     if as_json:
         console.show_json(answer)

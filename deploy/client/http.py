@@ -104,15 +104,17 @@ def _decoded(content_type: str, text: bytes) -> Any:
 class ApiClient(Http):
     """The four services."""
 
-    def __init__(self, places: Mapping[str, Place], actor: str = "staff") -> None:
+    def __init__(self, places: Mapping[str, Place]) -> None:
         super().__init__()
         self.places = places
-        self.actor = actor
 
     @classmethod
-    def of(cls, settings: Settings, actor: str = "staff") -> Self:
+    def of(cls, settings: Settings) -> Self:
+        """Raises ClientError without a token."""
+        if settings.api_token is None:
+            raise ClientError("Set ORDERBUS_API_TOKEN to the token of an API client.")
         token = settings.api_token.get_secret_value()
-        return cls({name: Place(name, api_url(settings, name), token) for name in SERVICES}, actor)
+        return cls({name: Place(name, api_url(settings, name), token) for name in SERVICES})
 
     async def get(self, service: str, path: str, **query: object) -> Any:
         pairs = [f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value not in (None, "")]
@@ -122,7 +124,7 @@ class ApiClient(Http):
         self, service: str, path: str, body: object = None, *, method: str = "POST", identity: str = ""
     ) -> Any:
         """Send a command until the service answers; the same `identity` makes a repetition harmless."""
-        headers = {"Idempotency-Key": identity or str(uuid.uuid4()), "X-Actor": self.actor}
+        headers = {"Idempotency-Key": identity or str(uuid.uuid4())}
         for attempt in range(1, TRIES + 1):
             try:
                 return await self.request(self.places[service], method, path, body or {}, headers)

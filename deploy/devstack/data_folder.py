@@ -8,8 +8,9 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from deploy.devstack import ports
 from deploy.devstack.errors import DataInUse, MissingPart, StackError
@@ -48,6 +49,7 @@ class Secrets:
 
     api_token: str
     link_secret: str
+    feed_secret: str
     stripe_key: str
     stripe_webhook_secret: str
     stripe_control_token: str
@@ -59,6 +61,7 @@ class Secrets:
         return cls(
             api_token=secrets.token_urlsafe(24),
             link_secret=secrets.token_urlsafe(32),
+            feed_secret=secrets.token_urlsafe(32),
             stripe_key=f"sk_test_{secrets.token_hex(16)}",
             stripe_webhook_secret=f"whsec_{secrets.token_hex(16)}",
             stripe_control_token=secrets.token_urlsafe(24),
@@ -150,12 +153,12 @@ def empty(folder: Path) -> None:
 def remember(folder: Path) -> Remembered:
     """The ports and secrets of this folder: those of the last start where usable, written back for the next."""
     path = folder / "stack.json"
-    before: dict[str, dict[str, int]] = {}
+    before: dict[str, dict[str, Any]] = {}
     secrets_now = Secrets.make()
     with contextlib.suppress(FileNotFoundError):
         try:
             before = json.loads(path.read_text())
-            secrets_now = Secrets(**before["secrets"])  # type: ignore[arg-type]
+            secrets_now = replace(secrets_now, **before["secrets"])  # those that an earlier build had
         except (ValueError, TypeError, KeyError) as wrong:
             raise StackError(
                 f"{path} cannot be read ({wrong}): start over with --fresh, or restore the file."

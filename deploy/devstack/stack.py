@@ -144,6 +144,7 @@ class Stack:
                 "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
                 "ORDERBUS_API_TOKEN": self.secrets.api_token,
                 "ORDERBUS_FULFILLMENT__LINK_SECRET": self.secrets.link_secret,
+                "ORDERBUS_NOTIFICATIONS__FEED_SECRET": self.secrets.feed_secret,
                 "ORDERBUS_STRIPE__API_KEY": self.secrets.stripe_key,
                 "ORDERBUS_STRIPE__API_BASE": self.stripe_url,
                 "ORDERBUS_STRIPE__WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,

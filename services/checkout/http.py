@@ -16,6 +16,7 @@ from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
+from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import limit_in
 from shared.shell.http.web import add_commands
@@ -32,12 +33,13 @@ COMMANDS = (
 
 def routes(application: web.Application, api: HttpApi) -> None:
     reads = Reads(api)
-    add_commands(application, api, COMMANDS)
-    application.router.add_get("/orders", reads.orders)
-    application.router.add_get("/orders/{order}", reads.order)
-    application.router.add_get("/stores/{store}", reads.store)
-    application.router.add_get("/stores/{store}/skus", reads.skus)
-    application.router.add_get("/stores/{store}/skus/{sku}", reads.sku)
+    add_commands(application, api, COMMANDS, reads.store_of_order)
+    add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY)
+    of_order = found_by(reads.store_of_order, "order")
+    add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order)
+    add_route(application, "GET", "/stores/{store}", reads.store, "store.read", IN_PATH)
+    add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH)
+    add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH)
 
 
 class Reads:
@@ -45,6 +47,10 @@ class Reads:
 
     def __init__(self, api: HttpApi) -> None:
         self.api = api
+
+    async def store_of_order(self, name: str) -> str | None:
+        async with self.api.engine.connect() as connection:
+            return await queries.find_store(connection, name)
 
     async def orders(self, request: web.Request) -> web.Response:
         """`?status=processing,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""

@@ -62,6 +62,15 @@ async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | No
     return (await connection.execute(statement, {"name": name})).one_or_none()
 
 
+async def find_store(connection: AsyncConnection, name: str) -> str | None:
+    """The store of an order, by key or number."""
+    statement = sa.text(
+        "select store from orders where data is not null and (key = :name or number = :name) "
+        "order by key = :name desc limit 1"
+    )
+    return (await connection.execute(statement, {"name": name})).scalar_one_or_none()
+
+
 async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
     """In the order in which it was written."""
     statement = sa.text("select at, actor, what, text, detail, id from timeline where key = :key order by position")

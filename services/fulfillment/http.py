@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.product import Product
 from services.fulfillment.gateways.links import BadLink, Links
-from services.fulfillment.storage import Queries
+from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
     ConfigureProduct,
@@ -25,8 +26,9 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipOrder,
 )
+from shared.shell.http.access import IN_PATH, add_route, found_by, public, store_column
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
-from shared.shell.http.web import add_commands, public
+from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
@@ -37,6 +39,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
     """`files`: the folder of downloadable files, where there is one."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
+        store_of = store_column(api.engine, deliveries)
         add_commands(
             application,
             api,
@@ -48,13 +51,15 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
                 ("POST", "/orders/{key}/retry", RetryDelivery),
                 ("POST", "/orders/{key}/settle", SettleDelivery),
             ],
+            store_of,
         )
         queries = Queries(api.engine)
         views = Views(queries)
-        application.router.add_get("/orders/{key}/deliveries", views.deliveries)
-        application.router.add_get("/stores/{store}/products/{sku}", views.product)
-        application.router.add_get("/stores/{store}/stock/{sku}", views.stock)
-        application.router.add_get("/stores/{store}/pools/{pool}", views.pool)
+        add = functools.partial(add_route, application, "GET")
+        add("/orders/{key}/deliveries", views.deliveries, "delivery.read", found_by(store_of))
+        add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH)
+        add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH)
+        add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH)
         downloads = Downloads(queries, links, files)
 
         @public

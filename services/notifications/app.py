@@ -10,6 +10,7 @@ from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
+from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.gateways.lost_messages import LostMessages
 from services.notifications.gateways.smtp import SmtpEmails
 from services.notifications.gateways.webhook import Webhooks
@@ -25,6 +26,7 @@ from shared.shell.service import Invariants, Service
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
     emails = SmtpEmails(settings.smtp)
     webhooks = Webhooks(Outbound(private=settings.webhooks_to_private_addresses), StoredEndpoints(engine))
+    tokens = FeedTokens(settings.notifications.feed_secret.get_secret_value())
     return Service(
         name="notifications",
         cores=CORES,
@@ -75,7 +77,8 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         refusal=notifications.NotificationsRefused,
         storage=storage,
         gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
-        routes=routes(private=settings.webhooks_to_private_addresses),
+        routes=routes(tokens, private=settings.webhooks_to_private_addresses),
+        identify=tokens.read,
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
         attention=ATTENTION,

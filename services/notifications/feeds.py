@@ -6,6 +6,7 @@ Nothing depends on a reader's marks, so they are written here directly; marking 
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -17,10 +18,13 @@ from aiohttp import web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifications.domain.feed import is_customer
+from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import Follower, LiveFeeds, count_unread, entry_view
 from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
+from shared.shell.http.access import OF_RECIPIENT, RequestHandler, add_route
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import body_in, limit_in, uuid_in
 
@@ -34,14 +38,36 @@ FOLLOWERS = 2500
 """Open streams per process; any more are refused with 503."""
 
 
-def add_feeds(application: web.Application, engine: AsyncEngine) -> None:
+def add_feeds(application: web.Application, engine: AsyncEngine, tokens: FeedTokens) -> None:
     feeds = Feeds(engine)
     application.cleanup_ctx.append(feeds.looking)
     application.on_shutdown.append(feeds.stop)
-    application.router.add_get("/feeds/{recipient}", feeds.read)
-    application.router.add_get("/feeds/{recipient}/stream", feeds.stream)
-    application.router.add_post("/feeds/{recipient}/read", feeds.mark_read)
-    application.router.add_post("/feeds/{recipient}/archive", feeds.archive)
+    add = functools.partial(add_route, application)
+    add("GET", "/feeds/{recipient}", feeds.read, "feed.read", OF_RECIPIENT)
+    add("GET", "/feeds/{recipient}/stream", feeds.stream, "feed.read", OF_RECIPIENT)
+    add("POST", "/feeds/{recipient}/read", feeds.mark_read, "feed.mark", OF_RECIPIENT)
+    add("POST", "/feeds/{recipient}/archive", feeds.archive, "feed.mark", OF_RECIPIENT)
+    add("POST", "/feeds/{recipient}/token", _issue(tokens), "feed.token", OF_RECIPIENT)
+
+
+class Lifetime(Given):
+    """The body of `POST /feeds/{recipient}/token`."""
+
+    seconds: int = Field(default=3600, ge=60, le=86_400)
+
+
+def _issue(tokens: FeedTokens) -> RequestHandler:
+    """A token with which a customer reads and marks their own feed. The storefront asks for it, and hands it on."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        recipient = request.match_info["recipient"]
+        if not is_customer(recipient):
+            raise bad_request("Only a customer's feed has tokens.")
+        lifetime = await body_in(request, Lifetime, "lifetime")
+        expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=lifetime.seconds)
+        return json_response({"token": tokens.token(recipient, expires), "expires": expires}, HTTPStatus.CREATED)
+
+    return handle
 
 
 class Marks(Given):

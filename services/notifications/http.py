@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import secrets
 from http import HTTPStatus
@@ -14,7 +15,8 @@ from pydantic import Field
 
 from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
-from services.notifications.storage import read_endpoints
+from services.notifications.gateways.feed_tokens import FeedTokens
+from services.notifications.storage import notification_logs, read_endpoints
 from services.notifications.views import lost_messages, order_notifications
 from shared.contracts.addresses import reach_of_url
 from shared.contracts.envelope import read_key
@@ -32,22 +34,24 @@ from shared.contracts.notifications import (
 )
 from shared.contracts.values import CallableUrl, Given
 from shared.core import Command, Problem, Refused
+from shared.shell.http.access import IN_PATH, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import body_in, identity_of, read_command
-from shared.shell.http.web import RequestHandler, actor_of, add_commands, answered
+from shared.shell.http.web import actor_of, add_commands, answered
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(*, private: bool) -> Routes:
+def routes(tokens: FeedTokens, *, private: bool) -> Routes:
     """`private`: webhooks may be registered at private addresses."""
 
     def add(application: web.Application, api: HttpApi) -> None:
-        _add_routes(application, api, private=private)
+        _add_routes(application, api, tokens, private=private)
 
     return add
 
 
-def _add_routes(application: web.Application, api: HttpApi, *, private: bool) -> None:
+def _add_routes(application: web.Application, api: HttpApi, tokens: FeedTokens, *, private: bool) -> None:
+    store_of = store_column(api.engine, notification_logs)
     add_commands(
         application,
         api,
@@ -58,16 +62,21 @@ def _add_routes(application: web.Application, api: HttpApi, *, private: bool) ->
             ("POST", "/stores/{store}/lost/webhooks/replay", ReplayLostWebhooks),
             ("POST", "/stores/{store}/lost/mails/resend", ResendLostMails),
         ],
+        store_of,
     )
-    add = application.router.add_route
-    add("GET", "/orders/{key}/notifications", order_notifications(api))
-    add("GET", "/stores/{store}/lost", lost_messages(api))
-    add("GET", "/stores/{store}/webhooks", _list(api))
-    add("POST", "/stores/{store}/webhooks", _register(api, private=private))
-    add("DELETE", "/stores/{store}/webhooks/{endpoint}", _endpoint_command(api, RemoveWebhook))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/pause", _endpoint_command(api, PauseWebhook))
-    add("POST", "/stores/{store}/webhooks/{endpoint}/resume", _endpoint_command(api, ResumeWebhook))
-    add_feeds(application, api.engine)
+    add = functools.partial(add_route, application)
+    add("GET", "/orders/{key}/notifications", order_notifications(api), "notification.read", found_by(store_of))
+    add("GET", "/stores/{store}/lost", lost_messages(api), "notification.read", IN_PATH)
+    add("GET", "/stores/{store}/webhooks", _list(api), "webhook.read", IN_PATH)
+    add("POST", "/stores/{store}/webhooks", _register(api, private=private), RegisterWebhook.type, IN_PATH)
+    for method, path, kind in (
+        ("DELETE", "", RemoveWebhook),
+        ("POST", "/pause", PauseWebhook),
+        ("POST", "/resume", ResumeWebhook),
+    ):
+        whole = "/stores/{store}/webhooks/{endpoint}" + path
+        add(method, whole, _endpoint_command(api, kind), kind.type, IN_PATH)
+    add_feeds(application, api.engine, tokens)
 
 
 # Endpoints of a store

@@ -29,6 +29,15 @@ class SmtpSettings(Section):
         return tls
 
 
+class NotificationsSection(ServiceSettings):
+    feed_secret: SecretStr = Field(
+        min_length=16,
+        examples=["at-least-16-characters"],
+        json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
+    )
+    """Signs the tokens with which customers read their own feed; at least 16 characters."""
+
+
 class NotificationsSettings(Settings):
-    notifications: ServiceSettings
+    notifications: NotificationsSection
     smtp: SmtpSettings = SmtpSettings()

@@ -16,9 +16,9 @@ from services.notifications.domain.lost_messages import lost_in
 from services.notifications.domain.notification_log import Email, WebhookDelivery
 from services.notifications.domain.operations import FindLost
 from services.notifications.storage import StoredLost, delivery_attempts, email_attempts, read_notification_log
+from shared.shell.http.access import RequestHandler
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import moment_in
-from shared.shell.http.web import RequestHandler
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.postgres.waiting import waiting
 

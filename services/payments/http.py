@@ -15,9 +15,10 @@ from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
 from shared.core import codec
+from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import limit_in, moment_in, uuid_in
-from shared.shell.http.web import RequestHandler, add_commands
+from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.waiting import waiting
 
@@ -27,12 +28,13 @@ COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{
 
 def routes(providers: Iterable[Provider]) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
-        add_commands(application, api, COMMANDS)
+        store_of = store_column(api.engine, payments)
+        add_commands(application, api, COMMANDS, store_of)
         for provider in providers:
             provider.add_callbacks(application, api)
-        application.router.add_get("/orders/{key}/payment", one_payment(api))
-        application.router.add_get("/payments", some_payments(api))
-        application.router.add_get("/ledger", some_entries(api))
+        add_route(application, "GET", "/orders/{key}/payment", one_payment(api), "payment.read", found_by(store_of))
+        add_route(application, "GET", "/payments", some_payments(api), "payment.read", IN_QUERY)
+        add_route(application, "GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY)
 
     return add
 

@@ -78,7 +78,7 @@ class Envelope:
     causation_id: str = ""
     """The id of the message that caused this one."""
     actor: str = ""
-    """Who caused it: `customer`, `staff:anna`, `system`, `provider:stripe`."""
+    """Who caused it: `customer`, an API client such as `staff`, `system`, `provider:stripe`."""
     traceparent: str = ""
     versions: str = ""
     """The versions in which this fact is published under one id (`2,1`); empty where it is published once."""

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.settings import Settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application, serve
+from shared.shell.http.principals import Principals
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
@@ -59,9 +60,9 @@ async def run_worker(
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     database = _DatabaseHealth()
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
-    token = settings.api_token.get_secret_value()
+    principals = Principals.of(settings, shell.registry.service.identify)
     ready = _readiness(shell, database)
-    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, token, ready)
+    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready)
     server = await serve(app, own.http_host, own.http_port if port is None else port)
     try:
         await _prepared(shell, engine, settings, name, stopping)

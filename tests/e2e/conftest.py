@@ -32,7 +32,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
     settings = settings_of(stack)
     async with (
         running_services(stack, workers=1) as services,
-        ApiClient.of(settings, actor="staff:tess") as edges,
+        ApiClient.of(settings) as edges,
         OutsideWorld(stack.outside_url, stack.secrets.outside_token) as outside,
         StripeSandbox(stack.stripe_url, stack.secrets.stripe_control_token) as bank,
         aiohttp.ClientSession() as browser,

@@ -28,6 +28,7 @@ from shared.contracts.values import Customer
 from shared.core import Message, derived_id
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine, create_read_engine
@@ -95,7 +96,9 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
     )
     api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, reads)
     runner = web.AppRunner(
-        application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        application(
+            shell.registry, api, shell.parking, shell.operations, shell.metrics, Principals.of_token(TOKEN), Readiness()
+        )
     )
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -26,6 +26,7 @@ from shared.contracts.checkout import OrderCancelled, OrderRefunded
 from shared.core import MESSAGES, Message, derived_id
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.clock import SystemClock
 from shared.shell.postgres.engine import create_engine
@@ -129,7 +130,7 @@ async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Ru
     courses = web.Application()
     courses.router.add_post("/access", platform.handle)
     api_application = application(
-        shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness()
+        shell.registry, api, shell.parking, shell.operations, shell.metrics, Principals.of_token(TOKEN), Readiness()
     )
     runners = [web.AppRunner(api_application), web.AppRunner(courses)]
     ports = [await _serve(runner) for runner in runners]

@@ -29,6 +29,7 @@ from shared.contracts.checkout import OrderCompleted
 from shared.core import MESSAGES, Message, derived_id
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
@@ -133,7 +134,9 @@ async def running(new_database: NewDatabase) -> AsyncIterator[Running]:
             rng=random.Random(1),
         )
         api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
-        app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+        app = application(
+            shell.registry, api, shell.parking, shell.operations, shell.metrics, Principals.of_token(TOKEN), Readiness()
+        )
         outside = web.Application()
         outside.router.add_post("/in", receiver.handle)
         runners = [web.AppRunner(app), web.AppRunner(outside)]
@@ -162,7 +165,7 @@ def _settings(url: str, smtp_port: int) -> NotificationsSettings:
         {
             "kafka": {"bootstrap_servers": "127.0.0.1:1"},
             "api_token": TOKEN,
-            "notifications": {"database_url": url},
+            "notifications": {"database_url": url, "feed_secret": "a-secret-of-the-test"},
             "smtp": {"port": smtp_port, "timeout": 5},
             "webhooks_to_private_addresses": True,
         }

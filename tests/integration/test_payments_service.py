@@ -35,6 +35,7 @@ from shared.core import Message, derived_id
 from shared.settings import ServiceSettings, example_settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import Sent
 from shared.shell.ports.clock import Clock, SystemClock
@@ -114,7 +115,7 @@ class Running:
         return await self.command(key, "refund", **body)
 
     async def command(self, key: str, verb: str, **body: Any) -> tuple[int, dict[str, Any]]:
-        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key, "X-Actor": "staff:anna"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key}
         async with self.http.post(f"{self.url}/orders/o-1/{verb}", json=body, headers=headers) as answer:
             return answer.status, orjson.loads(await answer.read())
 
@@ -150,7 +151,9 @@ async def payments_at(database: str, port: int, stripe: Sandbox, clock: Clock | 
         rng=random.Random(1),
     )
     api = ShellHttpApi(shell.registry, store, shell.batcher, shell.clock, engine)
-    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, TOKEN, Readiness())
+    app = application(
+        shell.registry, api, shell.parking, shell.operations, shell.metrics, Principals.of_token(TOKEN), Readiness()
+    )
     gateway = StripeGateway(settings.stripe)
     await shell.start()
     async with listening(app, port) as url, aiohttp.ClientSession() as http:

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.core import Command, NoOutcome, NotDone, OperatorFault, Outcome, Retry, Unknown, derived_id
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Inbound
 from shared.shell.ports.bus import BusRecord, Positions, Sent
 from shared.shell.ports.clock import SystemClock
@@ -301,8 +302,10 @@ async def test_a_paused_destination_and_what_waits_for_it_are_seen_and_resumed_o
     toy = await new_toy(post=Post(answers=[fault]))
     shell = toy.shell
     ready = Readiness(notes=shell.notes)
-    app = application(shell.registry, toy.api, shell.parking, shell.operations, shell.metrics, "t" * 20, ready)
-    headers = {"Authorization": "Bearer " + "t" * 20, "X-Actor": "staff:anna"}
+    app = application(
+        shell.registry, toy.api, shell.parking, shell.operations, shell.metrics, Principals.of_token("t" * 20), ready
+    )
+    headers = {"Authorization": "Bearer " + "t" * 20}
     await toy.says("s", Fill(shelf="s", count=5))
     await toy.says("b-1", Take(shelf="s"), Ship())
     await toy.until("select name, reason from destinations", ("SendBox", fault.text))

@@ -15,6 +15,11 @@ def staff_recipient(store: str) -> str:
     return f"{store}~staff"
 
 
+def is_customer(recipient: str) -> bool:
+    """Whether the feed is a customer's, not the staff's."""
+    return recipient.partition("~")[2].startswith(("customer~", "guest~"))
+
+
 def customer_recipient(store: str, customer: Customer) -> str:
     if customer.id:
         return f"{store}~customer~{customer.id}"

@@ -260,10 +260,10 @@ class Batch:
 
     def _cause(self, inbound: Inbound, seed: UUID, store: str) -> Cause:
         """The sender of a command is the actor of what it does. What follows from that is the system's doing, except
-        that a member of staff stays the actor throughout."""
+        that staff and API clients stay the actor throughout."""
         meta = inbound.meta
         follows = not isinstance(inbound.message, Command | Malformed | UnknownCommand | Report)
-        actor = "system" if follows and not meta.actor.startswith("staff") else meta.actor
+        actor = "system" if follows and not meta.stays_actor() else meta.actor
         span = span_of(inbound.id, self.registry.salt)
         trace = child_of(context_of(meta.traceparent, inbound.key), span)
         return Cause(inbound, seed, self.now, Meta(meta.correlation_id or str(inbound.id), store, trace, actor))

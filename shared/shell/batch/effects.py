@@ -133,7 +133,7 @@ class Effects:
             key=cause.inbound.key,
             kind=kind,
             payload=codec.dump(operation),
-            meta=(meta if meta.actor.startswith("staff") else replace(meta, actor="system")).dump(),
+            meta=(meta if meta.stays_actor() else replace(meta, actor="system")).dump(),
             due=at,
             requested_at=at,
             destination=destination,

@@ -10,13 +10,15 @@ import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
+from shared.shell.http.access import RequestHandler, public
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.attention import add_attention
 from shared.shell.http.operations import add_operations
 from shared.shell.http.parking import add_parking
+from shared.shell.http.principals import Principals
 from shared.shell.http.problems import json_response
 from shared.shell.http.undeliverable import add_undeliverable
-from shared.shell.http.web import MAX_REQUEST, RequestHandler, protection, public
+from shared.shell.http.web import MAX_REQUEST, protection
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.tracing import CURRENT, valid
 from shared.shell.operations import Operations
@@ -52,11 +54,11 @@ def application(
     parking: Parking,
     operations: Operations,
     metrics: Metrics,
-    token: str,
+    principals: Principals,
     ready: Readiness,
 ) -> web.Application:
     """The aiohttp application of one worker."""
-    app = web.Application(middlewares=[_in_trace, protection(token)], client_max_size=MAX_REQUEST)
+    app = web.Application(middlewares=[_in_trace, protection(principals)], client_max_size=MAX_REQUEST)
 
     @public
     async def health(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.core.ids import NIL
+from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.problems import json_response
 from shared.shell.http.requests import uuid_in
 from shared.shell.http.web import actor_of
@@ -42,9 +43,9 @@ def add_operations(app: web.Application, engine: AsyncEngine, operations: Operat
         log.info("destination resumed by staff", destination=name, actor=actor_of(request), was_paused=resumed)
         return json_response({"destination": name, "resumed": resumed}, HTTPStatus.OK)
 
-    app.router.add_get("/operations", listing)
-    app.router.add_get("/destinations", destinations)
-    app.router.add_post("/destinations/{name:.+}/resume", resume)
+    add_route(app, "GET", "/operations", listing, "operations.read", EVERY_STORE)
+    add_route(app, "GET", "/destinations", destinations, "destinations.read", EVERY_STORE)
+    add_route(app, "POST", "/destinations/{name:.+}/resume", resume, "destinations.resume", EVERY_STORE)
 
 
 def _page(found: list[Waiting]) -> dict[str, Any]:

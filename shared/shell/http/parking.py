@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
@@ -34,11 +35,11 @@ def add_parking(app: web.Application, parking: Parking) -> None:
         timers = [{"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows]
         return json_response({"timers": timers})
 
-    app.router.add_get("/timers/late", late_timers)
-    app.router.add_get("/parked", listing)
-    app.router.add_get("/parked/{key:.+}", show)
-    app.router.add_post("/parked/{key:.+}/retry", retry)
-    app.router.add_post("/parked/{key:.+}/skip", skip)
+    add_route(app, "GET", "/timers/late", late_timers, "timers.read", EVERY_STORE)
+    add_route(app, "GET", "/parked", listing, "parked.read", EVERY_STORE)
+    add_route(app, "GET", "/parked/{key:.+}", show, "parked.read", EVERY_STORE)
+    add_route(app, "POST", "/parked/{key:.+}/retry", retry, "parked.retry", EVERY_STORE)
+    add_route(app, "POST", "/parked/{key:.+}/skip", skip, "parked.skip", EVERY_STORE)
 
 
 def _brief(row: ParkedRow) -> dict[str, object]:

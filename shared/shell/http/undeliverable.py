@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 from aiohttp import web
 
+from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
 from shared.shell.ports.store import Store
@@ -35,10 +36,10 @@ def add_undeliverable(app: web.Application, store: Store) -> None:
             raise not_found("undeliverable record")
         return json_response({"sent_again": count})
 
-    app.router.add_get("/undeliverable", listing)
-    app.router.add_get(r"/undeliverable/{id:\d{1,18}}", show)
-    app.router.add_post(r"/undeliverable/{id:\d{1,18}}/retry", retry)
-    app.router.add_post(r"/undeliverable/{id:\d{1,18}}/drop", drop)
+    add_route(app, "GET", "/undeliverable", listing, "undeliverable.read", EVERY_STORE)
+    add_route(app, "GET", r"/undeliverable/{id:\d{1,18}}", show, "undeliverable.read", EVERY_STORE)
+    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/retry", retry, "undeliverable.retry", EVERY_STORE)
+    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/drop", drop, "undeliverable.drop", EVERY_STORE)
 
 
 def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What the HTTP routes of every service are made of: bearer token, errors as problem+json, commands by HTTP.
+"""What the HTTP routes of every service are made of: who may call them, errors as problem+json, commands by HTTP.
 
 Public are `/health`, `/ready`, `/metrics`, and the routes that a service marks with `public()` because they carry a
 proof of their own (a signed link, a provider's signature).
@@ -6,10 +6,8 @@ proof of their own (a signed link, a provider's signature).
 
 from __future__ import annotations
 
-import functools
-import hmac
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 
 import sqlalchemy as sa
@@ -19,41 +17,46 @@ from aiohttp.typedefs import Middleware
 
 from shared.contracts.envelope import read_key
 from shared.core import Command, Refused
+from shared.shell.http.access import (
+    IN_PATH,
+    PRINCIPAL,
+    PUBLIC,
+    FindStore,
+    RequestHandler,
+    access_of,
+    add_route,
+    check,
+    found_by,
+)
+from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import check_text, command_in, identity_of
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 
 MAX_REQUEST = 1_000_000
-RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _BUSY = ("08", "53", "55P03", "57", "58")
 """SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
 log = structlog.get_logger(__name__)
 
 
-def public(handler: RequestHandler) -> RequestHandler:
-    """Mark a route that needs no bearer token because it is authorised in another way."""
-
-    @functools.wraps(handler)
-    async def open_to_all(request: web.Request) -> web.StreamResponse:
-        return await handler(request)
-
-    open_to_all.public = True  # type: ignore[attr-defined]  # a mark on a function
-    return open_to_all
-
-
-def protection(token: str) -> Middleware:
-    """Middleware: asks for the bearer token, and answers every error as problem+json."""
-    expected = f"Bearer {token}".encode()
+def protection(principals: Principals) -> Middleware:
+    """Middleware: checks who makes a request and whether they may, and answers every error as problem+json."""
 
     @web.middleware
     async def guard(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         try:
             check_text(request)
-            if not _is_public(request):
-                given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-                if not hmac.compare_digest(given, expected):
+            access = access_of(request.match_info.handler)
+            if access is not PUBLIC:
+                principal = principals.find(request.headers.get("Authorization", ""))
+                if principal is None:
                     raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
+                request[PRINCIPAL] = principal
+                if access is not None:
+                    await check(principal, access, request)
+                elif request.match_info.http_exception is None:
+                    raise TypeError("a route without access")
             return await handler(request)
         except ProblemResponse as problem:
             return problem.response()
@@ -94,22 +97,23 @@ def _is_busy(error: BaseException | None) -> bool:
     return isinstance(error, sa.exc.TimeoutError | StoreUnavailable | OSError)
 
 
-def _is_public(request: web.Request) -> bool:
-    return bool(getattr(request.match_info.handler, "public", False))
-
-
 def actor_of(request: web.Request) -> str:
-    """The caller: the header `X-Actor` (`staff:anna`), or `staff`."""
-    given = request.headers.get("X-Actor", "staff")
-    return given if given.isprintable() and len(given) <= 80 else "staff"
+    """The name of the caller."""
+    return request[PRINCIPAL].name
 
 
-def add_commands(application: web.Application, api: HttpApi, routes: Iterable[tuple[str, str, type[Command]]]) -> None:
+def add_commands(
+    application: web.Application,
+    api: HttpApi,
+    routes: Iterable[tuple[str, str, type[Command]]],
+    store_of_order: FindStore,
+) -> None:
     """Routes that take a command: (method, path, command). The key is made of the path's variables, joined by `/`.
     The body is the command's JSON (empty: all defaults); a repetition with the same `Idempotency-Key` changes
-    nothing."""
+    nothing. The permission is the command's type."""
     for method, path, kind in routes:
-        application.router.add_route(method, path, _command_handler(api, kind))
+        scope = IN_PATH if "{store}" in path else found_by(store_of_order)
+        add_route(application, method, path, _command_handler(api, kind), kind.type, scope)
 
 
 def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:

@@ -19,6 +19,8 @@ from shared.core.fast_dataclasses import fast
 from shared.core.ids import salt_of
 from shared.shell.ports.rows import OperationRow, ParkedRow, TimerRow
 
+_OTHERS = frozenset({"", "customer", "system"})
+
 
 @fast
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class Meta:
     store: str = ""
     traceparent: str = ""
     actor: str = "system"
+
+    def stays_actor(self) -> bool:
+        """Whether the actor is one of the staff or an API client, who cause all that follows from what they do."""
+        return self.actor not in _OTHERS and not self.actor.startswith("provider:")
 
     def dump(self) -> bytes:
         return orjson.dumps([self.correlation_id, self.store, self.traceparent, self.actor])

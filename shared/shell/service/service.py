@@ -41,6 +41,8 @@ class Service:
     storage: Storage
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
+    identify: Callable[[str], Any] | None = None
+    """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
     attention: Sequence[AttentionReader] = ()

@@ -23,6 +23,7 @@ from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from shared.core import Command, Report
 from shared.settings import example_settings
+from shared.shell.http.principals import Principals
 from shared.shell.http.web import protection
 from shared.shell.ports.http_api import Accepted
 
@@ -69,7 +70,7 @@ def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> byte
 
 
 async def post(api: Api, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
-    application = web.Application(middlewares=[protection("a-token-of-the-api")])
+    application = web.Application(middlewares=[protection(Principals.of_token("a-token-of-the-api"))])
     settings = example_settings(PaymentsSettings)
     settings.stripe.webhook_secret = SecretStr(SECRET)
     routes(providers_of(settings))(application, api)

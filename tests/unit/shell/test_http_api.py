@@ -11,6 +11,7 @@ from prometheus_client import generate_latest
 
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
+from shared.shell.http.principals import Principals
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.parking import Parking
@@ -29,7 +30,9 @@ async def edge_of(harness: Harness, ready: Readiness | None = None) -> AsyncIter
     api = ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
     parking = Parking(harness.registry, harness.store, batcher, harness.clock)
     operations = harness.operations()
-    app = application(harness.registry, api, parking, operations, harness.metrics, TOKEN, ready or Readiness())
+    app = application(
+        harness.registry, api, parking, operations, harness.metrics, Principals.of_token(TOKEN), ready or Readiness()
+    )
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -19,8 +19,8 @@ from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import has_nul, read_key
 from shared.core import Report, codec
 from shared.core.money import MAX_AMOUNT
+from shared.shell.http.access import RequestHandler, public
 from shared.shell.http.problems import ProblemResponse, json_response
-from shared.shell.http.web import RequestHandler, public
 from shared.shell.ports.http_api import HttpApi
 
 log = structlog.get_logger(__name__)

@@ -1,0 +1,137 @@
+"""What a route asks of its caller: a permission, and a store that is one of the caller's. Every route is either public
+or has an `Access`; the middleware in `web.py` checks it before the route is called, and nothing else does."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Literal
+
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.shell.http.principals import Principal
+from shared.shell.http.problems import ProblemResponse, bad_request, not_found
+
+RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
+FindStore = Callable[[str], Awaitable[str | None]]
+"""The store of a key; None where there is no such key."""
+PRINCIPAL = web.RequestKey("principal", Principal)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a request names its store."""
+
+    where: Literal["path", "query", "recipient", "found", "every"]
+    """`{store}`, `?store=`, the beginning of `{recipient}`, the store of a key; or it is about every store."""
+    variable: str = ""
+    find: FindStore | None = None
+
+
+IN_PATH = Scope("path", "store")
+IN_QUERY = Scope("query")
+OF_RECIPIENT = Scope("recipient", "recipient")
+EVERY_STORE = Scope("every")
+"""Only for callers who may act for all stores."""
+
+
+def found_by(find: FindStore, variable: str = "key") -> Scope:
+    """The store of the row that the path names."""
+    return Scope("found", variable, find)
+
+
+def store_column(engine: AsyncEngine, table: sa.Table) -> FindStore:
+    """By the column `store` of a table of states."""
+    statement = sa.select(table.c.store).where(table.c.key == sa.bindparam("key"), table.c.data.is_not(None))
+
+    async def find(key: str) -> str | None:
+        async with engine.connect() as connection:
+            store: str | None = (await connection.execute(statement, {"key": key})).scalar_one_or_none()
+        return store
+
+    return find
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    permission: str
+    """A command's wire type (`payment.refund`), or what is read (`payment.read`)."""
+    scope: Scope
+
+
+PUBLIC = Access("", EVERY_STORE)
+"""Needs no token: the route says nothing that is secret, or carries a proof of its own."""
+
+
+def add_route(
+    application: web.Application, method: str, path: str, handler: RequestHandler, permission: str, scope: Scope
+) -> None:
+    handle = marked(handler, Access(permission, scope))
+    if method == "GET":
+        application.router.add_get(path, handle)  # and HEAD
+    else:
+        application.router.add_route(method, path, handle)
+
+
+def public(handler: RequestHandler) -> RequestHandler:
+    """Mark a route that needs no bearer token because it is authorised in another way."""
+    return marked(handler, PUBLIC)
+
+
+def marked(handler: RequestHandler, access: Access) -> RequestHandler:
+    @functools.wraps(handler)
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request)
+
+    handle.access = access  # type: ignore[attr-defined]  # a mark on a function
+    return handle
+
+
+def access_of(handler: object) -> Access | None:
+    """None for a handler that says nothing: it is called by no one."""
+    found = getattr(handler, "access", None)
+    return found if isinstance(found, Access) else None
+
+
+async def check(principal: Principal, access: Access, request: web.Request) -> None:
+    """Raises ProblemResponse unless the principal may make this request."""
+    if not principal.may(access.permission):
+        raise _forbidden(f"This needs the permission {access.permission}.")
+    scope = access.scope
+    if principal.recipient:
+        if scope is not OF_RECIPIENT or request.match_info["recipient"] != principal.recipient:
+            raise _forbidden("This token is for another feed.")
+        return
+    named = _named(scope, request)
+    if principal.stores is None:
+        return
+    if scope.find is not None:
+        if await scope.find(named) not in principal.stores:
+            raise not_found("order")  # whether another store has it is not said
+    elif scope is EVERY_STORE:
+        raise _forbidden("This is about all stores. It needs a client of all stores.")
+    elif named not in principal.stores:
+        raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
+
+
+def _named(scope: Scope, request: web.Request) -> str:
+    """What names the store, or the key whose store is to be found. Raises ProblemResponse for what names none."""
+    if scope is IN_QUERY:
+        return request.query.get("store", "")
+    if scope is EVERY_STORE:
+        return ""
+    given = request.match_info[scope.variable]
+    store = given.partition("~")[0] if scope is OF_RECIPIENT else given
+    if scope.find is None and not STORE.fullmatch(store):
+        raise bad_request("The path does not name a store.")
+    return store
+
+
+def _forbidden(title: str) -> ProblemResponse:
+    return ProblemResponse(HTTPStatus.FORBIDDEN, title, "forbidden")

@@ -1,0 +1,206 @@
+"""Every route of every service, asked by every kind of caller. What a route itself does is replaced: only the way to it
+is tested."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from services.checkout.storage import orders
+from services.fulfillment.storage import deliveries
+from services.notifications.gateways.feed_tokens import FeedTokens
+from services.notifications.storage import notification_logs
+from services.payments.storage import payments
+from services.registry import SERVICES
+from shared.settings import ApiClientSettings
+from shared.shell.http.access import EVERY_STORE, IN_QUERY, OF_RECIPIENT, PUBLIC, Access, RequestHandler, access_of
+from shared.shell.postgres.migration import migrate
+from tests.http_edges import Route, exchange, request_of, routes_of, service_edge
+from tests.integration.conftest import NewDatabase
+
+ROWS = {"checkout": orders, "payments": payments, "fulfillment": deliveries, "notifications": notification_logs}
+"""Where each service finds an order's store."""
+FEED_SECRET = "at-least-16-characters"
+LET_THROUGH = HTTPStatus.IM_A_TEAPOT
+UNKNOWN = "unknown"
+
+
+@dataclass
+class Walk:
+    """A service's routes with what they ask of their callers, and where they are served."""
+
+    service: str
+    routes: Mapping[Route, Access]
+    port: int
+
+    async def ask(self, route: Route, token: str | None, store: str) -> int:
+        """`store` is named wherever the route names one."""
+        target = route.with_variables(f"o-{store}" if self.routes[route].scope.find else store)
+        if self.routes[route].scope is OF_RECIPIENT:
+            target = route.with_variables(f"{store}~customer~c-1")
+        if self.routes[route].scope is IN_QUERY:
+            target += f"?store={store}"
+        headers: dict[str, str | bytes] = {"Authorization": f"Bearer {token}" if token else ""}
+        return await exchange(self.port, request_of(route.method, target, headers))
+
+
+def token_of(client: str) -> str:
+    return f"token-of-{client}"
+
+
+def client(name: str, permissions: list[str], store: str) -> ApiClientSettings:
+    digest = hashlib.sha256(token_of(name).encode()).hexdigest()
+    return ApiClientSettings(
+        name=name, token_sha256=(digest,), stores=(store,), permissions=tuple(permissions) or ("nothing",)
+    )
+
+
+def accesses(service: str) -> dict[Route, Access]:
+    application = service_edge(service).application
+    handlers = {(route.method, route.resource): route.handler for route in application.router.routes()}
+    found = {}
+    for route, (_, handler) in zip(
+        routes_of(application), [each for each in handlers.items() if each[0][0] != "HEAD"], strict=True
+    ):
+        access = access_of(handler)
+        assert access is not None, f"{route} says nothing of who may call it"
+        found[route] = access
+    return found
+
+
+@web.middleware
+async def let_through(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
+    return web.Response(status=LET_THROUGH)
+
+
+@pytest_asyncio.fixture(params=SERVICES)
+async def walk(request: pytest.FixtureRequest, new_database: NewDatabase) -> AsyncIterator[Walk]:
+    service, url = request.param, await new_database()
+    await asyncio.to_thread(migrate, service, url)
+    routes = accesses(service)
+    permissions = sorted({access.permission for access in routes.values() if access is not PUBLIC})
+    clients = [
+        client("everything", ["*"], "*"),
+        client("own", ["*"], "own"),
+        *(client(f"only-{one}", [one], "own") for one in permissions),
+        *(client(f"only-{one}-everywhere", [one], "*") for one in permissions),
+        *(client(f"all-but-{one}", [other for other in permissions if other != one], "*") for one in permissions),
+    ]
+    edge = service_edge(service, url, clients)
+    edge.application.middlewares.append(let_through)
+    table = ROWS[service]
+    async with edge.engine.begin() as connection:
+        for store in ("own", "other"):
+            row: dict[str, Any] = {
+                "key": f"o-{store}",
+                "version": 1,
+                "sequence": 0,
+                "data": sa.text("'{}'"),
+                "store": store,
+            }
+            row["changed_at"] = datetime.now(UTC)
+            await connection.execute(sa.insert(table).values({name: row[name] for name in row if name in table.c}))
+    async with TestServer(edge.application) as server:
+        assert server.port
+        yield Walk(service, routes, server.port)
+    await edge.engine.dispose()
+
+
+async def test_public_routes_are_open(walk: Walk) -> None:
+    for route, access in walk.routes.items():
+        if access is PUBLIC:
+            assert await walk.ask(route, None, "own") == LET_THROUGH
+
+
+async def test_every_other_route(walk: Walk) -> None:
+    told, expected = {}, {}
+    for route, access in walk.routes.items():
+        if access is PUBLIC:
+            continue
+        everywhere = access.scope is EVERY_STORE
+        right = f"only-{access.permission}-everywhere" if everywhere else f"only-{access.permission}"
+        cases = {
+            "no token": (None, "own", 401),
+            "a wrong one": ("token-of-nobody-here", "own", 401),
+            "another store": (token_of("own"), "other", 404 if access.scope.find else 403),
+            "an unknown one": (token_of("own"), UNKNOWN, 404 if access.scope.find else 403),
+            "too little": (token_of(f"all-but-{access.permission}"), "own", 403),
+            "right": (token_of(right), "own", LET_THROUGH),
+            "everything": (token_of("everything"), "other", LET_THROUGH),
+        }
+        for name, (token, store, status) in cases.items():
+            told[route, name] = await walk.ask(route, token, store)
+            expected[route, name] = status
+    assert {case: status for case, status in told.items() if status != expected[case]} == {}
+
+
+async def test_a_path_that_is_no_route_tells_nothing_to_others(walk: Walk) -> None:
+    headers: dict[str, str | bytes] = {"Authorization": ""}
+    assert await exchange(walk.port, request_of("GET", "/no-such-route", headers)) == 401
+    assert await exchange(walk.port, request_of("PATCH", "/orders/o-own/refund", headers)) == 401
+
+
+async def test_a_customers_token_reaches_their_own_feed_only(walk: Walk) -> None:
+    tokens, soon = FeedTokens(FEED_SECRET), datetime.now(UTC) + timedelta(minutes=1)
+    own = tokens.token("own~customer~c-1", soon)
+    wrong = {
+        "of another recipient": tokens.token("own~customer~c-2", soon),
+        "of another store": tokens.token("other~customer~c-1", soon),
+        "expired": tokens.token("own~customer~c-1", datetime.now(UTC) - timedelta(seconds=1)),
+        "of another secret": FeedTokens("another-secret-of-16").token("own~customer~c-1", soon),
+        "changed": own[:-2] + ("A" if own[-2] != "A" else "B") + own[-1],
+        "cut": own[:20],
+        "not a token": "feed.é.x",
+    }
+    for route, access in walk.routes.items():
+        if access is PUBLIC:
+            continue
+        feed = access.permission in ("feed.read", "feed.mark")
+        served = walk.service == "notifications"
+        assert await walk.ask(route, own, "own") == (LET_THROUGH if feed else 403 if served else 401), route
+        for name, token in wrong.items():
+            assert await walk.ask(route, token, "own") in (401, 403), (route, name)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_walk_is_complete(service: str) -> None:
+    application = service_edge(service).application
+    assert {(route.method, route.path) for route in accesses(service)} == {
+        (route.method, walked.path)
+        for route, walked in zip(
+            [each for each in application.router.routes() if each.method != "HEAD"],
+            routes_of(application),
+            strict=True,
+        )
+    }
+    heads = [route for route in application.router.routes() if route.method == "HEAD"]
+    assert all(access_of(route.handler) is not None for route in heads)
+
+
+def test_the_page_names_every_permission_and_public_route() -> None:
+    page = (Path(__file__).parents[2] / "docs/security.md").read_text()
+    found = {service: accesses(service) for service in SERVICES}
+    shared = set.intersection(*({access.permission for access in routes.values()} for routes in found.values()))
+    rows = {
+        "every": shared,
+        **{name: {a.permission for a in routes.values()} - shared for name, routes in found.items()},
+    }
+    for service, permissions in rows.items():
+        row = re.search(rf"^\| {service} \| (.*) \|$", page, re.MULTILINE)
+        assert row and set(re.findall(r"`([^`]+)`", row[1])) == permissions - {""}, service
+    public = {f"{r.method} {r.path}" for routes in found.values() for r, access in routes.items() if access is PUBLIC}
+    table = page.partition("## What is public")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`((?:GET|POST) [^`]+)`", table)) == public
