@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -102,6 +103,26 @@ class KafkaSettings(Section):
         return self.min_insync_replicas or max(1, self.replication - 1)
 
 
+class HttpSettings(Section):
+    connections: int = Field(default=4000, ge=10, le=100_000)
+    """The maximum number of open connections, per worker."""
+    requests_per_second: int = Field(default=1000, ge=1)
+    """The maximum rate of requests of one API client, or of one address on public routes, per worker."""
+    body_seconds: float = Field(default=10, gt=0, le=300)
+    """Seconds within which a request's body must arrive."""
+    body_bytes: int = Field(default=16_000_000, ge=4_000_000)
+    """The maximum size of all bodies in memory together, per worker. One client has at most a quarter of it."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of your reverse proxies, as JSON (`["10.0.0.0/8"]`), whose `X-Forwarded-For` names the caller."""
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy)
+        return proxies
+
+
 class TelemetrySettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
@@ -146,6 +167,7 @@ class Settings(BaseSettings):
     api_clients: tuple[ApiClientSettings, ...] = ()
     """Other clients of the HTTP APIs, as JSON; see `docs/security.md`."""
     telemetry: TelemetrySettings = TelemetrySettings()
+    http: HttpSettings = HttpSettings()
     webhooks_to_private_addresses: bool = False
     """Allow webhooks and course platforms at loopback and private addresses, as in the embedded stack."""
 

@@ -36,7 +36,7 @@ from shared.contracts.values import CallableUrl, Given
 from shared.core import Command, Problem, Refused
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import body_in, identity_of, read_command
+from shared.shell.http.requests import body_in, identity_of, read_body, read_command
 from shared.shell.http.web import actor_of, add_commands, answered
 from shared.shell.ports.http_api import HttpApi, Routes
 
@@ -134,7 +134,7 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         store, identity = _store(request), identity_of(request)
         try:
-            given = orjson.loads(await request.read() or b"{}")
+            given = orjson.loads(await read_body(request) or b"{}")
             body = orjson.dumps({**given, "endpoint": request.match_info["endpoint"]})
         except (ValueError, TypeError):
             raise bad_request("The body is not a JSON object.") from None

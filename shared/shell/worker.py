@@ -16,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
 from shared.shell.http.api import ShellHttpApi
-from shared.shell.http.application import Readiness, application, serve
+from shared.shell.http.application import Readiness, application
+from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
+from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
@@ -60,10 +62,11 @@ async def run_worker(
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     database = _DatabaseHealth()
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
+    limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
     ready = _readiness(shell, database)
-    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready)
-    server = await serve(app, own.http_host, own.http_port if port is None else port)
+    app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
+    server = await serve(app, own.http_host, own.http_port if port is None else port, settings.http.connections)
     try:
         await _prepared(shell, engine, settings, name, stopping)
         if not stopping.is_set():

@@ -26,7 +26,16 @@ from services.notifications.storage import notification_logs
 from services.payments.storage import payments
 from services.registry import SERVICES
 from shared.settings import ApiClientSettings
-from shared.shell.http.access import EVERY_STORE, IN_QUERY, OF_RECIPIENT, PUBLIC, Access, RequestHandler, access_of
+from shared.shell.http.access import (
+    EVERY_STORE,
+    IN_QUERY,
+    OF_RECIPIENT,
+    PROBE,
+    PUBLIC,
+    Access,
+    RequestHandler,
+    access_of,
+)
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import Route, exchange, request_of, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
@@ -34,6 +43,7 @@ from tests.integration.conftest import NewDatabase
 ROWS = {"checkout": orders, "payments": payments, "fulfillment": deliveries, "notifications": notification_logs}
 """Where each service finds an order's store."""
 FEED_SECRET = "at-least-16-characters"
+OPEN = (PUBLIC, PROBE)
 LET_THROUGH = HTTPStatus.IM_A_TEAPOT
 UNKNOWN = "unknown"
 
@@ -91,7 +101,7 @@ async def walk(request: pytest.FixtureRequest, new_database: NewDatabase) -> Asy
     service, url = request.param, await new_database()
     await asyncio.to_thread(migrate, service, url)
     routes = accesses(service)
-    permissions = sorted({access.permission for access in routes.values() if access is not PUBLIC})
+    permissions = sorted({access.permission for access in routes.values() if access not in OPEN})
     clients = [
         client("everything", ["*"], "*"),
         client("own", ["*"], "own"),
@@ -121,14 +131,14 @@ async def walk(request: pytest.FixtureRequest, new_database: NewDatabase) -> Asy
 
 async def test_public_routes_are_open(walk: Walk) -> None:
     for route, access in walk.routes.items():
-        if access is PUBLIC:
+        if access in OPEN:
             assert await walk.ask(route, None, "own") == LET_THROUGH
 
 
 async def test_every_other_route(walk: Walk) -> None:
     told, expected = {}, {}
     for route, access in walk.routes.items():
-        if access is PUBLIC:
+        if access in OPEN:
             continue
         everywhere = access.scope is EVERY_STORE
         right = f"only-{access.permission}-everywhere" if everywhere else f"only-{access.permission}"
@@ -166,7 +176,7 @@ async def test_a_customers_token_reaches_their_own_feed_only(walk: Walk) -> None
         "not a token": "feed.é.x",
     }
     for route, access in walk.routes.items():
-        if access is PUBLIC:
+        if access in OPEN:
             continue
         feed = access.permission in ("feed.read", "feed.mark")
         served = walk.service == "notifications"
@@ -201,6 +211,6 @@ def test_the_page_names_every_permission_and_public_route() -> None:
     for service, permissions in rows.items():
         row = re.search(rf"^\| {service} \| (.*) \|$", page, re.MULTILINE)
         assert row and set(re.findall(r"`([^`]+)`", row[1])) == permissions - {""}, service
-    public = {f"{r.method} {r.path}" for routes in found.values() for r, access in routes.items() if access is PUBLIC}
+    public = {f"{r.method} {r.path}" for routes in found.values() for r, access in routes.items() if access in OPEN}
     table = page.partition("## What is public")[2].partition("\n## ")[0]
     assert set(re.findall(r"`((?:GET|POST) [^`]+)`", table)) == public

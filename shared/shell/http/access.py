@@ -58,7 +58,7 @@ def store_column(engine: AsyncEngine, table: sa.Table) -> FindStore:
     return find
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Access:
     permission: str
     """A command's wire type (`payment.refund`), or what is read (`payment.read`)."""
@@ -66,7 +66,9 @@ class Access:
 
 
 PUBLIC = Access("", EVERY_STORE)
-"""Needs no token: the route says nothing that is secret, or carries a proof of its own."""
+"""Needs no token: the route carries a proof of its own."""
+PROBE = Access("", EVERY_STORE)
+"""Needs no token and is always answered: health, readiness, metrics."""
 
 
 def add_route(
@@ -82,6 +84,11 @@ def add_route(
 def public(handler: RequestHandler) -> RequestHandler:
     """Mark a route that needs no bearer token because it is authorised in another way."""
     return marked(handler, PUBLIC)
+
+
+def probe(handler: RequestHandler) -> RequestHandler:
+    """Mark a route that tells how the worker is."""
+    return marked(handler, PROBE)
 
 
 def marked(handler: RequestHandler, access: Access) -> RequestHandler:

@@ -6,26 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import structlog
 from aiohttp import web
 from prometheus_client import generate_latest
 
-from shared.shell.http.access import RequestHandler, public
+from shared.shell.http.access import RequestHandler, probe
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.attention import add_attention
+from shared.shell.http.limits import MAX_REQUEST, Limits
 from shared.shell.http.operations import add_operations
 from shared.shell.http.parking import add_parking
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import json_response
 from shared.shell.http.undeliverable import add_undeliverable
-from shared.shell.http.web import MAX_REQUEST, protection
+from shared.shell.http.web import protection
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.tracing import CURRENT, valid
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
 from shared.shell.service.registry import HandlerRegistry
-
-log = structlog.get_logger(__name__)
 
 
 @web.middleware
@@ -56,22 +54,23 @@ def application(
     metrics: Metrics,
     principals: Principals,
     ready: Readiness,
+    limits: Limits | None = None,
 ) -> web.Application:
     """The aiohttp application of one worker."""
-    app = web.Application(middlewares=[_in_trace, protection(principals)], client_max_size=MAX_REQUEST)
+    app = web.Application(middlewares=[_in_trace, protection(principals, limits)], client_max_size=MAX_REQUEST)
 
-    @public
+    @probe
     async def health(request: web.Request) -> web.Response:
         return json_response({"status": "ok", "service": registry.name})
 
-    @public
+    @probe
     async def readiness(request: web.Request) -> web.Response:
         missing = ready.missing()
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
         answer = {"ready": not missing, "missing": missing, "progress": ready.progress(), "notes": ready.notes()}
         return json_response(answer, status)
 
-    @public
+    @probe
     async def exposition(request: web.Request) -> web.Response:
         return web.Response(
             body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain; version=0.0.4"}
@@ -87,13 +86,3 @@ def application(
     if registry.service.routes:
         registry.service.routes(app, api)
     return app
-
-
-async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=30, shutdown_timeout=5)
-    await runner.setup()
-    await web.TCPSite(runner, host, port).start()
-    for address in runner.addresses:
-        log.info("listening", host=address[0], port=address[1])
-    return runner

@@ -16,14 +16,23 @@ class ProblemResponse(Exception):
     """A response in problem+json. Raise it anywhere below a route."""
 
     def __init__(
-        self, status: HTTPStatus, title: str, code: str, problems: Sequence[Problem] = (), retry_after: int = 0
+        self,
+        status: HTTPStatus,
+        title: str,
+        code: str,
+        problems: Sequence[Problem] = (),
+        retry_after: int = 0,
+        *,
+        close: bool = False,
     ) -> None:
+        """`close`: the connection, on which the rest of a body may still arrive."""
         super().__init__(title)
         self.status = status
         self.title = title
         self.code = code
         self.problems = tuple(problems)
         self.retry_after = retry_after
+        self.close = close
 
     def response(self) -> web.Response:
         body: dict[str, Any] = {
@@ -35,7 +44,10 @@ class ProblemResponse(Exception):
         if self.problems:
             body["problems"] = [problem.model_dump() for problem in self.problems]
         headers = {"Retry-After": str(self.retry_after)} if self.retry_after else None
-        return json_response(body, self.status, content_type="application/problem+json", headers=headers)
+        response = json_response(body, self.status, content_type="application/problem+json", headers=headers)
+        if self.close:
+            response.force_close()
+        return response
 
 
 def json_response(

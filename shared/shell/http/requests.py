@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.contracts.envelope import BadBody, decode, has_nul, problems_of
 from shared.core import Command, Problem
+from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import bad_request, unsupported
 
 M = TypeVar("M", bound=BaseModel)
@@ -51,9 +52,16 @@ def identity_of(request: web.Request) -> str:
 # Bodies
 
 
+async def read_body(request: web.Request, most: int = MAX_REQUEST) -> bytes:
+    """The whole body, within the worker's limits. Raises ProblemResponse."""
+    body = await request[LIMITS].read(request, request[CLIENT], most)
+    request[BODY_BYTES] = request.get(BODY_BYTES, 0) + len(body)
+    return body
+
+
 async def command_in(request: web.Request, kind: type[C]) -> C:
     """The command of a JSON body; an empty one has all defaults. Raises ProblemResponse."""
-    return read_command(kind, await request.read())
+    return read_command(kind, await read_body(request))
 
 
 def read_command(kind: type[C], body: bytes) -> C:
@@ -67,7 +75,7 @@ def read_command(kind: type[C], body: bytes) -> C:
 
 async def body_in(request: web.Request, kind: type[M], what: str) -> M:
     """A JSON body that is no command; an empty one has all defaults. Raises ProblemResponse: "The `what` …"."""
-    body = await request.read() or b"{}"
+    body = await read_body(request) or b"{}"
     if has_nul(body):
         nul = Problem(field="", code="nul", text="the body contains a NUL character")
         raise bad_request(f"The {what} is invalid.", [nul])

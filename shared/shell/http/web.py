@@ -20,6 +20,7 @@ from shared.core import Command, Refused
 from shared.shell.http.access import (
     IN_PATH,
     PRINCIPAL,
+    PROBE,
     PUBLIC,
     FindStore,
     RequestHandler,
@@ -28,35 +29,27 @@ from shared.shell.http.access import (
     check,
     found_by,
 )
+from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import check_text, command_in, identity_of
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 
-MAX_REQUEST = 1_000_000
 _BUSY = ("08", "53", "55P03", "57", "58")
 """SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
 log = structlog.get_logger(__name__)
 
 
-def protection(principals: Principals) -> Middleware:
-    """Middleware: checks who makes a request and whether they may, and answers every error as problem+json."""
+def protection(principals: Principals, limits: Limits | None = None) -> Middleware:
+    """Middleware: checks who makes a request, whether they may, and that it is within the limits; answers every error
+    as problem+json."""
+    bounds = limits or Limits()
 
     @web.middleware
     async def guard(request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         try:
-            check_text(request)
-            access = access_of(request.match_info.handler)
-            if access is not PUBLIC:
-                principal = principals.find(request.headers.get("Authorization", ""))
-                if principal is None:
-                    raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
-                request[PRINCIPAL] = principal
-                if access is not None:
-                    await check(principal, access, request)
-                elif request.match_info.http_exception is None:
-                    raise TypeError("a route without access")
+            await _admit(request, principals, bounds)
             return await handler(request)
         except ProblemResponse as problem:
             return problem.response()
@@ -73,8 +66,32 @@ def protection(principals: Principals) -> Middleware:
             return ProblemResponse(status, status.phrase, status.name.lower()).response()
         except Exception:
             return _failed(request)
+        finally:
+            if size := request.get(BODY_BYTES, 0):
+                bounds.bodies.release(request[CLIENT], size)
 
     return guard
+
+
+async def _admit(request: web.Request, principals: Principals, limits: Limits) -> None:
+    """Whatever the headers tell, before a byte of the body is read. Raises ProblemResponse."""
+    check_text(request)
+    principal = principals.find(request.headers.get("Authorization", ""))
+    request[LIMITS] = limits
+    caller = f"client {principal.recipient or principal.name}" if principal else limits.address_of(request)
+    request[CLIENT] = caller
+    access = access_of(request.match_info.handler)
+    if access is not PROBE:
+        limits.count(caller)
+    if access is PUBLIC or access is PROBE:
+        return
+    if principal is None:
+        raise ProblemResponse(HTTPStatus.UNAUTHORIZED, "A valid bearer token is required.", "unauthorized")
+    request[PRINCIPAL] = principal
+    if access is not None:
+        await check(principal, access, request)
+    elif request.match_info.http_exception is None:
+        raise TypeError("a route without access")
 
 
 def _failed(request: web.Request) -> web.Response:

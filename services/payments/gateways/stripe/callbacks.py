@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from shared.core import Report, codec
 from shared.core.money import MAX_AMOUNT
 from shared.shell.http.access import RequestHandler, public
 from shared.shell.http.problems import ProblemResponse, json_response
+from shared.shell.http.requests import read_body
 from shared.shell.ports.http_api import HttpApi
 
 log = structlog.get_logger(__name__)
@@ -34,8 +36,12 @@ INTENT_EVENTS = frozenset(
 )
 REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", "charge.refund.updated"})
 
+MAX_EVENT = 400_000
+"""Bytes. Stripe's events have a few thousand; metadata adds at most 27,000."""
 CALLBACK_PATH = "/stripe/webhook"
 
+_TIME = re.compile(r"(?:^|,)t=(\d{1,12})(?:,|$)", re.ASCII)
+_SIGNATURE = re.compile(r"(?:^|,)v1=[0-9a-f]{64}(?:,|$)")
 _URL = re.compile(r"https?://\S{1,1990}")
 _YEAR_9999 = 253_370_764_800
 
@@ -55,7 +61,8 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
     async def take(request: web.Request) -> web.StreamResponse:
         signature = request.headers.get("Stripe-Signature", "")
         try:
-            event = verified(await request.read(), signature, secret, settings.tolerance)
+            check_header(signature, settings.tolerance)
+            event = verified(await read_body(request, MAX_EVENT), signature, secret, settings.tolerance)
         except NotStripes:
             text = "The request has no valid Stripe signature."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "bad_signature") from None
@@ -88,6 +95,13 @@ class Callback:
     store: str
     report: Report
     created: datetime
+
+
+def check_header(signature: str, tolerance: int) -> None:
+    """Raises NotStripes for a header that cannot sign anything now: then the body is not even read."""
+    found = _TIME.search(signature)
+    if not (found and _SIGNATURE.search(signature) and time.time() - tolerance <= int(found[1])):
+        raise NotStripes
 
 
 def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Json:

@@ -1,0 +1,171 @@
+"""What callers may use of a worker's memory and time: bodies, requests and connections.
+
+A body is read within a time, and all bodies together within a number of bytes, of which one client has at most a
+quarter. A client that asks too often is answered 429, and one for whom there is no room left 503, both with
+`Retry-After`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from aiohttp import web
+
+from shared.settings import HttpSettings
+from shared.shell.http.problems import ProblemResponse
+
+MAX_REQUEST = 1_000_000
+"""Bytes of one body."""
+CLIENT = web.RequestKey("client", str)
+"""Whose limits a request counts for: a principal, or an address."""
+BODY_BYTES = web.RequestKey("body_bytes", int)
+"""The bytes of its body that are in memory."""
+SHARE = 4
+"""A client's bodies have this part of the bytes of all bodies."""
+CLIENTS = 10_000
+"""Clients whose rates are remembered: those that asked last."""
+BURST = 2.0
+"""Seconds' worth of requests that a client may make at once."""
+
+
+class RequestRates:
+    """A token bucket for each client."""
+
+    def __init__(self, per_second: float, now: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._now = now
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def remembered(self) -> int:
+        return len(self._buckets)
+
+    def wait(self, client: str) -> float:
+        """Count a request. Seconds until the client may make it; 0: it may."""
+        now, most = self._now(), self._per_second * BURST
+        left, at = self._buckets.pop(client, (most, now))
+        left = min(most, left + (now - at) * self._per_second)
+        allowed = left >= 1
+        self._buckets[client] = (left - allowed, now)
+        if len(self._buckets) > CLIENTS:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (1 - left) / self._per_second
+
+
+class BodyBudget:
+    """The bytes of all bodies that are in memory, by client."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._used = 0
+        self._by_client: Counter[str] = Counter()
+
+    @property
+    def used(self) -> int:
+        return self._used
+
+    def take(self, client: str, size: int) -> bool:
+        """False: there is no room."""
+        if self._used + size > self._total or self._by_client[client] + size > max(self._total // SHARE, MAX_REQUEST):
+            return False
+        self._used += size
+        self._by_client[client] += size
+        return True
+
+    def release(self, client: str, size: int) -> None:
+        self._used -= size
+        self._by_client[client] -= size
+        if not self._by_client[client]:
+            del self._by_client[client]
+
+
+@dataclass
+class Limits:
+    """Those of one worker."""
+
+    settings: HttpSettings = field(default_factory=HttpSettings)
+    now: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+
+    def __post_init__(self) -> None:
+        self.bodies = BodyBudget(self.settings.body_bytes)
+        self.rates = RequestRates(self.settings.requests_per_second, self.now)
+        self._proxies = [ip_network(proxy) for proxy in self.settings.trusted_proxies]
+
+    def address_of(self, request: web.Request) -> str:
+        """The caller's IP address; behind our own proxies, the last one that is not a proxy's."""
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if self._proxies else ""
+        address = request.remote or ""
+        for earlier in reversed(forwarded.split(",")):
+            if not _within(address, self._proxies) or not _is_address(earlier.strip()):
+                break
+            address = earlier.strip()
+        return address
+
+    def count(self, client: str) -> None:
+        """Count a request of a client. Raises ProblemResponse (429)."""
+        seconds = self.rates.wait(client)
+        if seconds:
+            title = f"Too many requests. {self.settings.requests_per_second} a second are accepted from one client."
+            raise ProblemResponse(
+                HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_requests", retry_after=math.ceil(seconds)
+            )
+
+    async def read(self, request: web.Request, client: str, most: int) -> bytes:
+        """The whole body, whose bytes are counted until `release`. Raises ProblemResponse."""
+        if (request.content_length or 0) > most:
+            raise _too_large(most)
+        parts: list[bytes] = []
+        taken = size = 0
+        try:
+            async with asyncio.timeout(self.settings.body_seconds):
+                async for part in request.content.iter_any():
+                    size += len(part)
+                    if size > most:
+                        raise _too_large(most)
+                    if not self.bodies.take(client, len(part)):
+                        raise _busy()
+                    taken = size
+                    parts.append(part)
+            body = b"".join(parts)
+        except TimeoutError:
+            self.bodies.release(client, taken)
+            raise _too_slow(self.settings.body_seconds) from None
+        except BaseException:
+            self.bodies.release(client, taken)
+            raise
+        return body
+
+
+def _too_large(most: int) -> ProblemResponse:
+    title = f"The body is larger than {most} bytes."
+    return ProblemResponse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, title, "request_entity_too_large", close=True)
+
+
+def _too_slow(seconds: float) -> ProblemResponse:
+    title = f"The body did not arrive within {seconds:g} seconds."
+    return ProblemResponse(HTTPStatus.REQUEST_TIMEOUT, title, "request_timeout", close=True)
+
+
+def _busy() -> ProblemResponse:
+    title = "Too many bodies are being read. Repeat the request."
+    return ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "busy", retry_after=2, close=True)
+
+
+def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    return _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+LIMITS = web.RequestKey("limits", Limits)

@@ -1,0 +1,91 @@
+"""The HTTP server of one worker: connections are limited, and none is kept open by a caller that sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+import structlog
+from aiohttp import web
+from aiohttp.web_runner import BaseSite
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE = 30.0
+"""Seconds that a connection is kept for the (next) request's headers."""
+LINGER = 1.0
+"""Seconds that the rest of a body is read and dropped after its request was answered, so that the answer arrives."""
+READ_BUFFER = 16_384
+"""Bytes of a body that wait in memory until it is read."""
+_SAID = b'{"type":"urn:orderbus:problem:busy","title":"Too many connections are open.","status":503,"code":"busy"}'
+FULL = b"\r\n".join(
+    (
+        b"HTTP/1.1 503 Service Unavailable",
+        b"Retry-After: 5",
+        b"Connection: close",
+        b"Content-Type: application/problem+json",
+        f"Content-Length: {len(_SAID)}".encode(),
+        b"",
+        _SAID,
+    )
+)
+
+
+class Refusing(asyncio.Protocol):
+    """Answers the first request on a connection for which there is no room. (An answer before it would be lost: what
+    arrives on a closed connection resets it.)"""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._silent = asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(FULL)
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._silent.cancel()
+
+
+class LimitedSite(BaseSite):
+    """Listens on one address, with a number of open connections at most."""
+
+    def __init__(self, runner: web.AppRunner, host: str, port: int, connections: int) -> None:
+        super().__init__(runner)
+        self._address = (host, port)
+        self._connections = connections
+
+    @property
+    def name(self) -> str:
+        return f"http://{self._address[0]}:{self._address[1]}"
+
+    async def start(self) -> None:
+        await super().start()
+        server = self._runner.server
+        assert server is not None
+
+        def protocol() -> asyncio.Protocol:
+            return server() if len(server.connections) < self._connections else Refusing()
+
+        host, port = self._address
+        self._server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=self._backlog)
+
+
+async def serve(app: web.Application, host: str, port: int, connections: int = 4000) -> web.AppRunner:
+    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=KEEP_ALIVE,
+        lingering_time=LINGER,
+        read_bufsize=READ_BUFFER,
+        auto_decompress=False,
+        shutdown_timeout=5,
+    )
+    await runner.setup()
+    await LimitedSite(runner, host, port, connections).start()
+    for address in runner.addresses:
+        log.info("listening", host=address[0], port=address[1])
+    return runner
