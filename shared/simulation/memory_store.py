@@ -182,9 +182,11 @@ class MemoryStore(MemoryOutbox):
         """Forget what was first seen too long ago, at once: production keeps an id of a younger day a little longer."""
         await self.pause("housekeep")
         inbox, replies = self.rows(INBOX), self.rows(REPLIES)
-        for id in [id for id, (at, _) in inbox.items() if at < now - timedelta(days=keep_days)]:
+        first_seen = now - timedelta(days=keep_days)
+        for id in [id for id, (at, _) in inbox.items() if at < first_seen]:
             del inbox[id]
-        for id in [id for id, (_, at) in replies.items() if at < now - timedelta(days=keep_days)]:
+            replies.pop(id, None)
+        for id in [id for id, (_, at) in replies.items() if at < first_seen and id not in inbox]:
             del replies[id]
 
     async def ping(self) -> None:

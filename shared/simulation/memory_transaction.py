@@ -197,8 +197,9 @@ class MemoryTransaction(DatabaseTransaction):
     async def keep_replies(self, replies: Sequence[Reply]) -> None:
         await self.database.pause("keep_replies")
         for reply in replies:
-            if not await self.insert(REPLIES, reply.id, (reply, self.database.now())):
-                raise BatchRefused("the database refused the data: 23505")
+            kept = (reply, self.database.now())
+            if not await self.insert(REPLIES, reply.id, kept):
+                self.put(REPLIES, reply.id, kept)
 
     async def reply(self, id: UUID) -> Reply | None:
         await self.database.pause("reply")

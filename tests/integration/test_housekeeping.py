@@ -11,6 +11,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 
 from shared.core import derived_id, hashed_id
+from shared.shell.ports.rows import Reply
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1, partition_name
 from shared.shell.postgres.store import PostgresStore
@@ -128,3 +129,30 @@ async def test_an_id_that_comes_early_while_its_partition_is_made_is_kept(store:
     assert partition_name(DAY.date()) in await partitions(store)
     assert not await claim(store, of_day(1), timedelta())
     assert (await tables(store))[partition_name(DAY.date())] == 1
+
+
+async def test_a_reply_is_forgotten_with_its_messages_id_and_not_before(store: PostgresStore) -> None:
+    key, other, callback = hashed_id("a key"), hashed_id("another key"), of_day(7)
+    await store.housekeep(DAY, KEEP)
+    for id in (key, other, callback):
+        assert await claim(store, id, timedelta(hours=6 if id == other else 0))
+    async with store.begin() as tx:
+        await tx.keep_replies([Reply(id, "f", "no", "No.") for id in (key, other, callback)])
+    async with store.engine.begin() as connection:  # the database's clock is wrong
+        await connection.execute(sa.text("update replies set replied_at = '2026-02-01'"))
+
+    async def known() -> list[bool]:
+        async with store.begin() as tx:
+            return [await tx.reply(id) is not None for id in (key, other, callback)]
+
+    await store.housekeep(DAY + timedelta(days=KEEP, hours=-1), KEEP)
+    assert await known() == [True, True, True]
+    await store.housekeep(DAY + timedelta(days=KEEP, hours=1), KEEP)
+    assert await known() == [False, True, True], "the day of the third is dropped as a whole"
+    await store.housekeep(DAY + timedelta(days=KEEP + 2), KEEP)
+    assert await known() == [False, False, False]
+    async with store.begin() as tx:
+        await tx.keep_replies([Reply(key, "g", "", "")])
+        await tx.keep_replies([Reply(key, "h", "", "")])
+        kept = await tx.reply(key)
+    assert kept is not None and kept.fingerprint == "h"

@@ -111,7 +111,12 @@ class ShellHttpApi:
         async with self.store.begin() as tx:
             kept = await tx.reply(message_id)
         if kept is None:
-            return Accepted(str(message_id), duplicate=True)
+            raise ProblemResponse(
+                HTTPStatus.CONFLICT,
+                "This Idempotency-Key was used before, and its outcome is no longer known. Check what happened, "
+                "and use a new key.",
+                "outcome_forgotten",
+            )
         if kept.fingerprint != fingerprint:
             raise ProblemResponse(
                 HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -102,7 +102,12 @@ async def _move(connection: AsyncConnection, source: str, target: str, where: st
 
 
 async def _forget(connection: AsyncConnection, first_seen: datetime) -> None:
-    for table, column in (("inbox_other", "seen_at"), ("replies", "replied_at")):
-        await connection.execute(
-            sa.text(f"delete from {table} where {column} < :first_seen"), {"first_seen": first_seen}
-        )
+    """A reply goes with its message's id: without it, a repetition would be told that a refused command was accepted;
+    and after it, it would be in the way of the reply to a new one."""
+    for statement in (
+        """with gone as (delete from inbox_other where seen_at < :first_seen returning message_id)
+            delete from replies where id in (select message_id from gone)""",
+        """delete from replies where replied_at < :first_seen
+            and not exists (select from inbox where message_id = replies.id)""",
+    ):
+        await connection.execute(sa.text(statement), {"first_seen": first_seen})

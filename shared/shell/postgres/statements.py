@@ -123,6 +123,8 @@ PARK = Sql("""
 """)
 KEEP_REPLY = Sql("""
     insert into replies (id, fingerprint, code, text, problems) values (:id, :fingerprint, :code, :text, :problems)
+    on conflict (id) do update set fingerprint = excluded.fingerprint, code = excluded.code, text = excluded.text,
+        problems = excluded.problems, replied_at = excluded.replied_at
 """)
 _OPERATION = (
     "o.id, o.key, o.kind, o.payload, o.meta, o.due, o.requested_at, o.destination, o.serial, o.attempts, o.lease, "

@@ -1,0 +1,68 @@
+"""A command by HTTP that is repeated: what it is told, and for how long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from shared.core import Refused, hashed_id
+from shared.shell.http.api import ShellHttpApi
+from shared.shell.http.problems import ProblemResponse
+from shared.shell.ports.http_api import Accepted
+from shared.simulation.memory_database import INBOX, REPLIES
+from tests.unit.shell.harness import Harness
+from tests.unit.shell.meter import Count
+
+KEEP = 9
+
+
+@pytest_asyncio.fixture
+async def api(harness: Harness) -> AsyncIterator[ShellHttpApi]:
+    harness.when("refused", Refused("no", "No."))
+    batcher, no_engine = harness.batcher(), None
+    running = asyncio.create_task(batcher.run())
+    yield ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def ask(api: ShellHttpApi, what: str, key: str = "k") -> Accepted | Refused | str:
+    try:
+        return await api.submit(Count(what=what), "t-1", identity=key, actor="staff")
+    except ProblemResponse as problem:
+        return problem.code
+
+
+async def test_a_refused_command_is_refused_again_and_no_other_is_told_anything(api: ShellHttpApi) -> None:
+    assert await ask(api, "refused") == Refused("no", "No.")
+    assert await ask(api, "refused") == Refused("no", "No.")
+    assert await ask(api, "one more") == "idempotency_key_reused"
+
+
+async def test_a_reply_that_is_lost_is_never_taken_for_an_acceptance(harness: Harness, api: ShellHttpApi) -> None:
+    await ask(api, "refused")
+    harness.store.rows(REPLIES).clear()
+    assert [await ask(api, what) for what in ("refused", "one more")] == ["outcome_forgotten"] * 2
+
+
+@pytest.mark.parametrize("later", [timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1)])
+async def test_id_and_reply_are_forgotten_together(harness: Harness, api: ShellHttpApi, later: timedelta) -> None:
+    """Whatever the database's clock says: the reply is written a moment after the id."""
+    await ask(api, "refused")
+    _, seen_at = next((at, at) for at, _ in harness.store.rows(INBOX).values())
+    await harness.store.housekeep(seen_at + timedelta(days=KEEP) + later, KEEP)
+    id = hashed_id("meter", "k")
+    assert (id in harness.store.rows(INBOX)) == (id in harness.store.rows(REPLIES))
+
+
+async def test_after_that_the_key_is_a_new_one(harness: Harness, api: ShellHttpApi) -> None:
+    await ask(api, "refused")
+    harness.clock.at += timedelta(days=KEEP, hours=1)
+    await harness.store.housekeep(harness.clock.at, KEEP)
+    answer = await ask(api, "one more")
+    assert isinstance(answer, Accepted) and not answer.duplicate
+    assert await ask(api, "one more") == Accepted(answer.id, duplicate=True)
