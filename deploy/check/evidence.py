@@ -1,21 +1,21 @@
 """What was read of a system, put together as evidence for the invariants.
 
-`orderbus check` reads databases, topics and the payment provider (`run.py`), the simulation its own world. Both add
-what they read to `Findings`.
+`orderbus check` reads databases, topics and the payment provider slice by slice (`run.py`), the simulation its own
+world at once. Both add what they read to `Findings`.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from uuid import UUID
 
 import orjson
 
 from deploy.check import facts
+from deploy.check.numbers import Numbers
+from deploy.check.topics import Seen
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.stock import Stock
@@ -23,9 +23,8 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS
-from shared.core import Event, Message, codec
+from shared.core import Event, Message, Ref, codec
 from shared.invariants.facts import BrokenRule, Evidence, Movement, PaymentFacts, StreamFacts, Unhandled
-from shared.shell.inbound.message import identity_of
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
 from shared.shell.service.registry import HandlerRegistry
@@ -33,45 +32,9 @@ from shared.shell.service.registry import HandlerRegistry
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A record that is a message; the body only where it is needed."""
-
-    topic: str
-    key: str
-    id: UUID
-    kind: type[Message] | None
-    """None where only a newer build knows it."""
-    source: str
-    sequence: int
-    at: datetime
-    body: bytes = b""
-
-    @property
-    def identity(self) -> UUID:
-        """What an inbox knows it by."""
-        return identity_of(self.source, self.id)
-
-
-@dataclass
-class Numbers:
-    """The numbers that a service gave to its events of one key, in the order of the topic."""
-
-    given: list[int] = field(default_factory=list)
-    _events: dict[int, UUID] = field(default_factory=dict)
-    _twice: set[int] = field(default_factory=set)
-
-    def add(self, number: int, event: UUID) -> None:
-        self.given.append(number)
-        if self._events.setdefault(number, event) != event:
-            self._twice.add(number)
-
-    @property
-    def twice(self) -> list[int]:
-        return sorted(self._twice)
-
-
 class Findings:
+    """Of a whole system, or of all that has some keys."""
+
     def __init__(self, at: datetime, services: Mapping[str, HandlerRegistry]) -> None:
         self.at = at
         self.services = services
@@ -90,14 +53,17 @@ class Findings:
         """Topics whose beginning is gone."""
         self.retention: timedelta | None = None
         """Explains it for orders that are older."""
+        self.told_since: datetime | None = None
+        """The status topic was read from here on only."""
+        self.heads_cut = False
+        """No topic was read from its beginning."""
         self._rows: defaultdict[type[Any], dict[str, Any]] = defaultdict(dict)
         self._problems: list[str] = []
         self._counted: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        self._numbers: defaultdict[str, defaultdict[str, Numbers]] = defaultdict(lambda: defaultdict(Numbers))
+        self._numbers: defaultdict[str, dict[str, Numbers]] = defaultdict(dict)
         self._status: dict[str, Mapping[str, Any]] = {}
-        self._records: dict[tuple[str, str, str, UUID], Seen] = {}
         self._unhandled: list[Unhandled] = []
-        self._topics = {name: _counted_topics(registry) for name, registry in services.items()}
+        self._topics = {name: counted_topics(registry) for name, registry in services.items()}
 
     # What was read
 
@@ -136,28 +102,24 @@ class Findings:
             self.effects[f"refund {refund} of order {order}"] += 1
 
     def record(self, seen: Seen) -> None:
-        """A record of a topic, in the topic's order. Repetitions are harmless, but on the status topic the last record
-        counts, whichever it is: readers of a compacted topic have no other."""
-        place = (seen.topic, seen.key, seen.source, seen.id)
-        if seen.topic == STATUS.name and seen.kind:
-            self._status[seen.key] = _told(seen.body)
-        elif seen.sequence and seen.topic in self._topics.get(seen.source, ()):
-            self._numbers[seen.source][seen.key].add(seen.sequence, seen.id)
-        self._records.setdefault(place, seen)
+        """A record of a topic, in the topic's order."""
+        if seen.topic == STATUS.name:
+            if seen.kind:
+                self.told(seen.key, seen.body)
+        elif is_counted(self._topics, seen):
+            self._numbers[seen.source].setdefault(seen.key, Numbers()).add(seen.sequence, seen.id)
 
-    def of_interest_to(self, service: str) -> list[Seen]:
-        """The records that a service should have handled."""
-        registry = self.services[service]
-        return [
-            one
-            for one in self._records.values()
-            if one.topic in registry.topics and one.kind and registry.handles(one.kind)
-        ]
+    def numbers(self, source: str, key: str, numbers: Numbers) -> None:
+        """The numbers of all events of a key."""
+        self._numbers[source][key] = numbers
 
-    def unhandled(self, service: str, seen: Seen) -> None:
-        """A record of interest to it is not in its inbox."""
-        type = seen.kind.type if seen.kind else "a message"
-        self._unhandled.append(Unhandled(service, type, seen.key, str(seen.id)))
+    def told(self, key: str, body: bytes) -> None:
+        """The latest record of the status topic so far."""
+        self._status[key] = _fields(body)
+
+    def unhandled(self, missing: Unhandled) -> None:
+        """A record is not in the inbox of a service that should have handled it."""
+        self._unhandled.append(missing)
 
     # What it comes to
 
@@ -166,6 +128,15 @@ class Findings:
         return self._rows[kind]
 
     def evidence(self) -> Evidence:
+        """Of all that was read; what must hold of a whole system is asked, too."""
+        deliveries = self.of(Delivery)
+        held = facts.held_by(deliveries.values())
+        stock = facts.stock_facts(self.of(Stock), held)
+        evidence = self.of_keys()
+        return evidence.with_whole(stock=list(stock), busy=self._stock_of_busy())
+
+    def of_keys(self) -> Evidence:
+        """What can be asked key by key."""
         orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
         under_way = self.under_way | {key for key, order in orders.items() if facts.staff_work_on(order)}
         return Evidence(
@@ -173,21 +144,22 @@ class Findings:
             orders={key: facts.order_facts(key, order) for key, order in orders.items()},
             payments=self._payments(),
             deliveries={key: facts.delivery_facts(key, delivery) for key, delivery in deliveries.items()},
-            stock=list(facts.stock_facts(self.of(Stock), deliveries.values())),
             ledger=[
                 Movement(e.reference, e.amount, e.currency, e.key) for e in self.ledger if e.account == PROVIDER_BALANCE
             ],
             provider=self.provider,
+            totals={},
             effects=self.effects,
             streams=list(self._streams()),
             status=self._status,
+            untold=frozenset(key for key, order in orders.items() if self._may_be_untold(order)),
             unhandled=self._unhandled,
             notified=frozenset(logs),
             broken=list(self.broken()),
             rows=self._problems,
             under_way=frozenset(under_way),
             alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log, orders.get(key))),
-            busy=frozenset(self.busy | self._stock_of_busy()),
+            busy=frozenset(self.busy),
             parked={key: frozenset(services) for key, services in self.parked.items()},
         )
 
@@ -199,6 +171,18 @@ class Findings:
                 for key, state in self.of(own.kind).items():
                     broken = own.broken(state, *self._others(own, state), at_rest=key not in moving)
                     yield from (BrokenRule(name, key, rule) for rule in broken)
+
+    def needed(self) -> Iterator[tuple[str, Ref[Any]]]:
+        """Rows of other keys that the services' own rules look at, by service."""
+        for name, registry in self.services.items():
+            for own in registry.service.invariants:
+                if own.reads:
+                    for state in self.of(own.kind).values():
+                        yield from ((name, ref) for ref in own.reads(state))
+
+    def needed_row(self, ref: Ref[Any], state: Any) -> None:
+        """A row that is needed, and not itself looked at."""
+        self._rows[ref.kind].setdefault(ref.key, state)
 
     def _others(self, own: Invariants, state: object) -> list[Any]:
         return [self._rows[ref.kind].get(ref.key) for ref in own.reads(state)] if own.reads else []
@@ -217,8 +201,8 @@ class Findings:
         for name, topics in self._topics.items():
             counted, numbers = self._counted[name], self._numbers[name]
             for key in sorted({*(key for key, count in counted.items() if count), *numbers}):
-                given = numbers.get(key, Numbers())
-                cut = bool(topics & self.cut) and self._retention_may_reach(key)
+                given = numbers.get(key, _NONE)
+                cut = self.heads_cut or (bool(topics & self.cut) and self._retention_may_reach(key))
                 twice = given.twice if key in orders else ()
                 yield StreamFacts(name, key, given.given, counted.get(key), self.waiting[name, key], cut, twice)
 
@@ -227,23 +211,45 @@ class Findings:
         order = self.of(Order).get(key)
         return order is None or self.retention is None or order.created_at < self.at - self.retention
 
-    def _stock_of_busy(self) -> set[str]:
+    def _may_be_untold(self, order: Order) -> bool:
+        """Its latest record on the status topic is older than what was read of it."""
+        return self.told_since is not None and order.updated_at < self.told_since
+
+    def _stock_of_busy(self) -> frozenset[str]:
         """The stock of orders in motion is in motion."""
         deliveries = self.of(Delivery)
         busy = (deliveries[key] for key in self.busy if key in deliveries)
-        return {delivery.row_key(item.sku) for delivery in busy for item in delivery.items}
+        return frozenset(delivery.row_key(item.sku) for delivery in busy for item in delivery.items)
 
 
-def _told(body: bytes) -> Mapping[str, Any]:
+_NONE = Numbers()
+
+
+def counted_topics(registry: HandlerRegistry) -> frozenset[str]:
+    """Where a service's events are, each with its number."""
+    emitted = registry.service.emitted
+    return frozenset(kind.topic.name for kind in emitted if issubclass(kind, Event) and not kind.topic.compacted)
+
+
+def is_counted(topics: Mapping[str, frozenset[str]], seen: Seen) -> bool:
+    """`topics`: the `counted_topics` of each source."""
+    return bool(seen.sequence) and seen.topic in topics.get(seen.source, ())
+
+
+def readers(services: Mapping[str, HandlerRegistry]) -> Mapping[tuple[str, type[Message] | None], Sequence[str]]:
+    """The services that must handle a message, by its topic and type."""
+    found: defaultdict[tuple[str, type[Message] | None], list[str]] = defaultdict(list)
+    for name, registry in services.items():
+        for topic, kinds in registry.service.consumes.items():
+            for kind in kinds:
+                found[topic.name, kind].append(name)
+    return found
+
+
+def _fields(body: bytes) -> Mapping[str, Any]:
     """What a record of the status topic says; nothing where it cannot be read."""
     try:
         told = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
     return told if isinstance(told, dict) else {}
-
-
-def _counted_topics(registry: HandlerRegistry) -> frozenset[str]:
-    """Where a service's events are, each with its number."""
-    emitted = registry.service.emitted
-    return frozenset(kind.topic.name for kind in emitted if issubclass(kind, Event) and not kind.topic.compacted)

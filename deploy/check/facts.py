@@ -74,15 +74,33 @@ def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
     return DeliveryFacts(key, delivery.stage.value, reached)
 
 
-def stock_facts(stock: Mapping[str, Stock], deliveries: Iterable[Delivery]) -> Iterator[StockFacts]:
+Held = Mapping[str, tuple[int, int]]
+"""Units that are reserved and taken, by stock."""
+
+
+def holds_of(delivery: Delivery) -> Held:
+    """What one order holds of each stock."""
     held: Counter[tuple[str, StockHold]] = Counter()
-    for delivery in deliveries:
-        for item in delivery.items:
+    for item in delivery.items:
+        if item.holds_stock:
             held[delivery.row_key(item.sku), item.stock] += item.quantity
-    named = {key for key, hold in held if hold in (StockHold.RESERVED, StockHold.TAKEN)}
-    for key in sorted({*stock, *named}):
-        row = stock.get(key, Stock())
-        reserved, taken = held[key, StockHold.RESERVED], held[key, StockHold.TAKEN]
+    names = {name for name, _ in held}
+    return {name: (held[name, StockHold.RESERVED], held[name, StockHold.TAKEN]) for name in names}
+
+
+def held_by(deliveries: Iterable[Delivery]) -> Held:
+    """What all of them hold."""
+    held: dict[str, tuple[int, int]] = {}
+    for delivery in deliveries:
+        for name, (reserved, taken) in holds_of(delivery).items():
+            before = held.get(name, (0, 0))
+            held[name] = (before[0] + reserved, before[1] + taken)
+    return held
+
+
+def stock_facts(stock: Mapping[str, Stock], held: Held) -> Iterator[StockFacts]:
+    for key in sorted({*stock, *held}):
+        row, (reserved, taken) = stock.get(key, Stock()), held.get(key, (0, 0))
         yield StockFacts(key, row.on_hand, row.reserved, row.received, reserved, taken)
 
 

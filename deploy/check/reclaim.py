@@ -5,20 +5,22 @@ What was told stands in the topic; the restored pool has those codes as free one
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from deploy.check.topics import read_topics
+from deploy.check.topics import messages
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered
 from shared.core import hashed_id
 from shared.settings import KafkaSettings
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.engine import create_engine
 
-READ_WITHIN = 600.0
+READ_WITHIN = 1200.0
 """Seconds."""
 CHUNK = 1000
 
@@ -66,7 +68,11 @@ class Reclaimed:
 
 async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:
     """While fulfillment is stopped. Doing it twice is harmless. Raises BusUnavailable."""
-    told, added = await _told(kafka), await _added(kafka)
+    try:
+        async with asyncio.timeout(READ_WITHIN):
+            told, added = await _told(kafka), await _added(kafka)
+    except TimeoutError:
+        raise BusUnavailable(f"they were not read within {READ_WITHIN:g} s") from None
     count, nowhere = 0, list[tuple[str, str]]()
     engine = create_engine(database_url, "reclaim")
     try:
@@ -98,8 +104,8 @@ _BATCH: UUID = hashed_id("reclaimed")
 
 async def _told(kafka: KafkaSettings) -> list[Told]:
     found: dict[Told, None] = {}
-    for record in (await read_topics(kafka, [EVENTS.name], EVENTS.name, READ_WITHIN)).records:
-        if record.kind is ItemDelivered and b'"code"' in record.body:
+    async for record in messages(kafka, EVENTS.name, {ItemDelivered}):
+        if b'"code"' in record.body:
             try:
                 event = decode(ItemDelivered, record.body)
             except BadBody:
@@ -113,13 +119,12 @@ async def _told(kafka: KafkaSettings) -> list[Told]:
 async def _added(kafka: KafkaSettings) -> dict[str, set[str]]:
     """Pools by code, as far as they came by topic."""
     pools: dict[str, set[str]] = {}
-    for record in (await read_topics(kafka, [COMMANDS.name], COMMANDS.name, READ_WITHIN)).records:
-        if record.kind is AddCodes:
-            try:
-                command = decode(AddCodes, record.body)
-            except BadBody:
-                continue  # it was refused
-            assert isinstance(command, AddCodes)
-            for code in command.codes:
-                pools.setdefault(code, set()).add(record.key)
+    async for record in messages(kafka, COMMANDS.name, {AddCodes}):
+        try:
+            command = decode(AddCodes, record.body)
+        except BadBody:
+            continue  # it was refused
+        assert isinstance(command, AddCodes)
+        for code in command.codes:
+            pools.setdefault(code, set()).add(record.key)
     return pools

@@ -1,46 +1,55 @@
 """`orderbus check`: gathers evidence from the real databases, topics and provider, and asks the invariants.
 
-The provider is read first, then the topics, then the databases. A key whose row changed since shortly before that is in
-motion: what several services must agree on is not asked of it. On a system at rest nothing is in motion.
+Provider and topics are read first, into a book (`book.py`), then the databases, slice by slice. A key whose row changed
+since shortly before that is in motion: what several services must agree on is not asked of it. On a system at rest
+nothing is in motion.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
-import orjson
+import asyncpg
 import sqlalchemy as sa
-from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.check.evidence import Findings
-from deploy.check.topics import read_topics
-from services.declared import declared
-from services.payments.domain.ledger import LedgerEntry
-from services.payments.gateways.provider import ProviderError
+from deploy.check import facts
+from deploy.check.book import Book
+from deploy.check.databases import Database, databases
+from deploy.check.facts import CLOCK_SKEW
+from deploy.check.records import Records
+from deploy.check.replay import replayed
+from deploy.check.slices import Positions, Setting, Slices
+from deploy.check.topics import Topics
+from services.fulfillment.domain.stock import Stock
+from services.payments.domain.ledger import PROVIDER_BALANCE
+from services.payments.gateways.provider import ProviderError, ProviderMovement
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS
 from shared.errors import ReportedError
+from shared.invariants.facts import Evidence
 from shared.invariants.rules import violations
-from shared.settings import Settings
+from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.source import connection
 from shared.shell.ports.attention import Attention
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
-from shared.shell.postgres.attention import attention
-from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.generation import generation_checked
-from shared.shell.service.registry import HandlerRegistry
 
 SETTLED = timedelta(seconds=2)
 """A row that did not change for so long is at rest; so are its messages on the way."""
-CHUNK = 10_000
+OVERLAP = timedelta(minutes=10)
+"""By which a check looks back behind the one that it goes on from: transactions take time, and clocks differ."""
+MOVEMENTS = 500
 
 
 class CheckFailed(ReportedError):
@@ -64,155 +73,222 @@ class Report:
     orders: int = 0
     in_motion: int = 0
     """Keys of which only the rules of single services were asked."""
+    since: datetime | None = None
+    """Only what changed since then was checked."""
 
     @property
     def ok(self) -> bool:
         return not any(self.invariants.values())
 
 
-@dataclass
-class Part:
-    """One service as declared, and its database."""
+@dataclass(frozen=True)
+class Window:
+    """What is to be checked. `book`: the file where the check keeps what it read, to go on from there; `full`:
+    everything, from the beginning; `since`: only what changed since then, without a book."""
 
-    registry: HandlerRegistry
-    engine: AsyncEngine
+    book: Path | None = None
+    full: bool = False
+    since: datetime | None = None
 
 
-async def check(settings: Settings, timeout: float = 15.0, seconds: float = 120.0) -> Report:
-    """Wait up to `timeout` seconds for rest, gather within `seconds`, ask. `settings`: those of all services. Raises
+async def check(
+    settings: Settings, window: Window = Window(), timeout: float = 15.0, seconds: float = 3600.0
+) -> Report:
+    """Wait up to `timeout` seconds for rest, gather and ask within `seconds`. `settings`: those of all services. Raises
     CheckFailed."""
     assert isinstance(settings, PaymentsSettings)
-    async with AsyncExitStack() as stack:
-        parts = {name: await _part(stack, name, settings) for name in SERVICES}
-        try:
-            async with asyncio.timeout(seconds + timeout):
-                await _rest(parts.values(), timeout)
-                return await _asked(parts, settings, seconds)
-        except (sa.exc.SQLAlchemyError, OSError) as error:
-            raise CheckFailed(f"a database cannot be read: {type(error).__name__}") from error
-        except ProviderError as error:
-            raise CheckFailed(str(error)) from error
-        except TimeoutError:
-            raise CheckFailed(f"the evidence was not gathered within {seconds:g} s") from None
-        except Exception as error:
-            raise CheckFailed(f"{type(error).__name__}: {error}"[:500]) from error
-
-
-async def _part(stack: AsyncExitStack, name: str, settings: Settings) -> Part:
-    engine = create_engine(settings.service(name).database_url, "check", 2)
-    stack.push_async_callback(engine.dispose)
     try:
-        await generation_checked(engine)
-    except ReportedError as wrong:
-        raise CheckFailed(f"{name}: {wrong}") from None
-    except StoreUnavailable as trouble:
-        raise CheckFailed(f"a database cannot be read: {trouble}") from trouble
-    return Part(HandlerRegistry(declared()[name]), engine)
+        async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
+            await _rest(services.values(), timeout)
+            return await _checked(services, settings, window)
+    except CheckFailed:
+        raise
+    except (ProviderError, BusUnavailable, ReportedError) as error:
+        raise CheckFailed(str(error)) from error
+    except TimeoutError:
+        raise CheckFailed(f"it was not done within {seconds:g} s") from None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, StoreUnavailable, OSError) as error:
+        raise CheckFailed(f"a database cannot be read: {type(error).__name__}") from error
+    except Exception as error:
+        raise CheckFailed(f"{type(error).__name__}: {error}"[:500]) from error
 
 
-async def _asked(parts: Mapping[str, Part], settings: PaymentsSettings, seconds: float) -> Report:
-    found = Findings(datetime.now(UTC), {name: part.registry for name, part in parts.items()})
-    since = found.at - SETTLED
-    await _read_providers(found, settings)
-    reading = await read_topics(settings.kafka, [topic.name for topic in TOPICS], STATUS.name, seconds)
-    found.cut, found.retention = reading.cut, settings.kafka.retention
-    for seen in reading.records:
-        found.record(seen)
-        if seen.at > since:
-            found.busy.add(seen.key)
-    waiting: list[tuple[str, Attention]] = []
-    for name, part in parts.items():
-        async with part.engine.connect() as connection:
-            await connection.execution_options(isolation_level="REPEATABLE READ")  # rows agree with each other
-            entries = await attention(connection, part.registry.service)
-            waiting += [(name, entry) for entry in entries if not entry.routine]
-            await _read_rows(found, name, part, connection, since)
-            await _read_queues(found, name, connection)
-            await _read_inbox(found, name, connection)
-    evidence = found.evidence()
-    answers = violations(evidence)
-    answers["every_event_published"] += [f"topic {topic} does not exist" for topic in reading.missing]
-    waiting = sorted(waiting, key=lambda entry: entry[1].since)
-    return Report(answers, waiting, list(reading.unreadable), len(evidence.orders), len(found.busy))
+async def _checked(services: Mapping[str, Database], settings: PaymentsSettings, window: Window) -> Report:
+    try:
+        book, ok = Book(window.book), False
+    except sqlite3.Error as error:
+        raise CheckFailed(f"{window.book} cannot be used ({error}). Is another check running?") from error
+    try:
+        if window.full:
+            book.clear()
+        report = await Check(book, services, settings, window).run()
+        ok = report.ok
+        return report
+    finally:
+        book.close(keep=ok)
 
 
-async def _rest(parts: Iterable[Part], timeout: float) -> None:
+class Check:
+    """One check."""
+
+    def __init__(
+        self, book: Book, services: Mapping[str, Database], settings: PaymentsSettings, window: Window
+    ) -> None:
+        self._book, self._services, self._settings, self._window = book, services, settings, window
+        self._at = datetime.now(UTC)
+        self._since = self._at - SETTLED
+
+    async def run(self) -> Report:
+        async with Topics(self._settings.kafka, [topic.name for topic in TOPICS]) as topics:
+            if self._is_of_another_system(topics):
+                self._book.clear()
+            begin = self._window.since or (self._book.since and self._book.since - OVERLAP)
+            positions = await positions_of(self._settings.kafka, self._services)
+            records = Records(self._book, self._services, self._since)
+            await together(self._read_providers(begin), records.read(topics, await self._starts(topics, begin)))
+            await self._find_due(begin)
+            setting = Setting(
+                self._at,
+                self._since,
+                positions,
+                busy=records.busy,
+                cut=topics.cut,
+                retention=self._settings.kafka.retention,
+                told_since=begin and begin + CLOCK_SKEW,
+                heads_cut=self._window.since is not None,
+            )
+            slices = Slices(self._book, self._services, setting, self._look_up if begin else None)
+            await slices.ask()
+            answers = slices.answers
+            answers.add(violations(await self._whole()))
+            moving = {key for keys in self._book.again() for key in keys}
+            answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving)})
+            answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
+        self._book.since = self._at
+        waiting = await self._attention()
+        return Report(answers.whole(), waiting, records.unreadable, answers.orders, answers.in_motion, begin)
+
+    # Where to begin
+
+    def _is_of_another_system(self, topics: Topics) -> bool:
+        """Whether topics ended before they now end: they were made again."""
+        ends = {(place.topic, place.partition): end for place, end in topics.ends.items()}
+        return any(ends.get(place, 0) < following for place, following in self._book.places().items())
+
+    async def _starts(self, topics: Topics, begin: datetime | None) -> dict[TopicPartition, int]:
+        """The status topic is read again from the overlap on: what it said of an order is not in the book."""
+        if begin is None:
+            return dict(topics.first)
+        then = await topics.offsets_at(begin)
+        if self._window.since is not None:
+            return then
+        known = self._book.places()
+        return {
+            place: then[place] if place.topic == STATUS.name else known.get((place.topic, place.partition), first)
+            for place, first in topics.first.items()
+        }
+
+    async def _find_due(self, begin: datetime | None) -> None:
+        self._book.due_again()
+        for database in self._services.values():
+            async for keys in database.keys(begin):
+                self._book.add_due(keys)
+            async for keys in database.stray_entries():
+                self._book.add_due(keys)
+
+    # The providers
+
+    async def _read_providers(self, begin: datetime | None) -> None:
+        for provider in providers_of(self._settings):
+            some = []
+            async for moved in provider.movements(begin):
+                some.append(moved)
+                if len(some) == MOVEMENTS:
+                    self._book.add_movements(some)
+                    some = []
+            self._book.add_movements(some)
+        if nameless := self._book.nameless():
+            statement = "select distinct reference, key from ledger_entries where reference = any($1)"
+            rows = await self._services["payments"].fetch(statement, nameless)
+            self._book.name({row["reference"]: row["key"] for row in rows})
+
+    async def _look_up(self, references: Sequence[str]) -> AsyncIterator[ProviderMovement]:
+        for provider in providers_of(self._settings):
+            async for moved in provider.movements_of(references):
+                yield moved
+
+    # All keys together
+
+    async def _whole(self) -> Evidence:
+        stock, changed = await self._services["fulfillment"].states(Stock, self._since)
+        if self._window.since is not None:
+            return Evidence(self._at, totals={})
+        return Evidence(
+            self._at,
+            stock=list(facts.stock_facts(stock, self._book.held())),
+            totals=await self._totals(),
+            busy=frozenset(changed),
+        )
+
+    async def _totals(self) -> dict[str, tuple[int, int]]:
+        """What the ledger and the provider hold in all, without keys in motion."""
+        payments = self._services["payments"]
+        changed = await payments.fetch("select key from payments where changed_at > $1", self._since)
+        self._book.add_again(row["key"] for row in changed)
+        entry = f"from ledger_entries where account = '{PROVIDER_BALANCE}'"
+        ours: dict[str, int] = {}
+        for currency, amount in await payments.fetch(f"select currency, sum(amount)::bigint {entry} group by 1"):
+            ours[currency] = amount
+        statement = f"select currency, sum(amount)::bigint {entry} and key = any($1) group by 1"
+        for keys in self._book.again():
+            for currency, amount in await payments.fetch(statement, keys):
+                ours[currency] -= amount
+        theirs = self._book.sums()
+        return {currency: (ours.get(currency, 0), theirs.get(currency, 0)) for currency in {*ours, *theirs}}
+
+    async def _attention(self) -> list[tuple[str, Attention]]:
+        found = [(name, one) for name, database in self._services.items() for one in await database.attention()]
+        return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since)
+
+
+async def together(*works: Coroutine[object, object, None]) -> None:
+    """Until all are done, or one failed."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _rest(services: Iterable[Database], timeout: float) -> None:
     """Until nothing changed for a while, or the time is over: then what moves is left out."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
     while loop.time() < end:
-        if all([await _is_quiet(part) for part in parts]):
+        since = datetime.now(UTC) - SETTLED
+        if all([await database.is_quiet(since) for database in services]):
             return
         await asyncio.sleep(0.25)
 
 
-async def _is_quiet(part: Part) -> bool:
-    tables = [state.table.name for state in part.registry.service.storage.states]
-    changed = " or ".join(f"exists (select from {name} where changed_at > :since)" for name in tables)
-    queued = "exists (select from outbox) or exists (select from operations where leased_until > clock_timestamp())"
-    async with part.engine.connect() as connection:
-        since = {"since": datetime.now(UTC) - SETTLED}
-        return not (await connection.execute(sa.text(f"select {changed} or {queued}"), since)).scalar_one()
+async def positions_of(settings: KafkaSettings, services: Iterable[str]) -> Positions:
+    """How far each service has read; nothing of a service whose consumer group Kafka does not know."""
+    async with _admin(settings) as admin:
+        found = {}
+        for name in services:
+            offsets = await admin.list_consumer_group_offsets(name)
+            found[name] = {
+                (place.topic, place.partition): one.offset for place, one in offsets.items() if one.offset >= 0
+            }
+    return found
 
 
-# The providers
-
-
-async def _read_providers(found: Findings, settings: PaymentsSettings) -> None:
-    for provider in providers_of(settings):
-        for moved in await provider.movements():
-            if moved.amount > 0:
-                found.charge(moved.reference, moved.amount, moved.currency, moved.order, moved.attempt)
-            elif moved.amount < 0:
-                found.refund(moved.reference, -moved.amount, moved.currency, moved.order, moved.refund)
-
-
-# The databases
-
-
-async def _read_rows(found: Findings, name: str, part: Part, connection: AsyncConnection, since: datetime) -> None:
-    storage = part.registry.service.storage
-    for table in storage.states:
-        for row in (await connection.execute(sa.select(table.table))).mappings():
-            data = None if row["data"] is None else orjson.dumps(row["data"])
-            found.row(name, table, row["key"], row["sequence"], data, {str(name): value for name, value in row.items()})
-            if row["changed_at"] > since:
-                found.busy.add(row["key"])
-    for records in storage.records:
-        if records.kind is LedgerEntry:
-            rows = (await connection.execute(sa.select(records.table))).mappings()
-            found.ledger += TypeAdapter(list[LedgerEntry]).validate_python([dict(row) for row in rows])
-
-
-async def _read_queues(found: Findings, name: str, connection: AsyncConnection) -> None:
-    unsent = "select key, count(*) from (select key from outbox union all select key from undeliverable) r group by key"
-    for key, count in await _rows(connection, unsent):
-        found.busy.add(key)
-        found.waiting[name, key] = count
-    statement = "select key, leased_until > clock_timestamp() as held from operations"
-    for key, held in await _rows(connection, statement):
-        found.under_way.add(key)
-        if held:
-            found.busy.add(key)
-    found.under_way |= {key for (key,) in await _rows(connection, "select distinct key from timers")}
-    for (key,) in await _rows(connection, "select distinct key from parked"):
-        found.under_way.add(key)
-        found.parked[key].add(name)
-
-
-async def _rows(connection: AsyncConnection, statement: str) -> Sequence[Any]:
-    return (await connection.execute(sa.text(statement))).all()
-
-
-async def _read_inbox(found: Findings, name: str, connection: AsyncConnection) -> None:
-    expected = found.of_interest_to(name)
-    statement = sa.text(
-        "select message_id from inbox where message_id = any(cast(:ids as uuid[])) "
-        "union all select coalesce(identity, message_id) from parked"
-    )
-    for start in range(0, len(expected), CHUNK):
-        some = expected[start : start + CHUNK]
-        known = set((await connection.execute(statement, {"ids": [one.identity for one in some]})).scalars())
-        for seen in some:
-            if seen.identity not in known:
-                found.unhandled(name, seen)
+@asynccontextmanager
+async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()

@@ -1,108 +1,182 @@
-"""Topics as they are, from the beginning to where they ended when the reading began."""
+"""Topics as they are, from some place in each to where it ended when the reading began."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Self
+from uuid import UUID
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.check.evidence import Seen
 from shared.contracts.checkout import STATUS
-from shared.contracts.envelope import BadMessage, UnknownMessage, decode, from_headers, message_type
+from shared.contracts.envelope import BadMessage, UnknownMessage, from_headers, message_type
+from shared.core import Message
 from shared.settings import KafkaSettings
+from shared.shell.inbound.message import identity_of
 from shared.shell.kafka.record_batches import Unreadable
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was found. `cut`: topics whose beginning is gone, by retention or by hand."""
-
-    records: Sequence[Seen]
-    missing: Sequence[str]
-    cut: frozenset[str]
-    unreadable: Sequence[str] = ()
-    """What is no message, by topic, partition and offset, and why."""
+FETCH_BYTES = 1_000_000
+"""Of one partition, in one fetch."""
+AT_ONCE = 2_000
+"""Records that are handed on together."""
 
 
-async def read_topics(settings: KafkaSettings, topics: Sequence[str], bodies: str, seconds: float) -> Reading:
-    """Read `topics`; keep the bodies of topic `bodies`. What is no message is named.
+class Seen(NamedTuple):
+    """A record that is a message; the body only where it is needed."""
 
-    Raises BusUnavailable when Kafka cannot be reached or the reading is not done in time.
-    """
-    consumer = new_consumer(settings, auto_offset_reset="earliest", max_partition_fetch_bytes=4_000_000)
-    try:
-        async with asyncio.timeout(seconds):
+    topic: str
+    key: str
+    id: UUID
+    kind: type[Message] | None
+    """None where only a newer build knows it."""
+    source: str
+    sequence: int
+    at: datetime
+    body: bytes = b""
+
+    @property
+    def identity(self) -> UUID:
+        """What an inbox knows it by."""
+        return identity_of(self.source, self.id)
+
+
+class Topics:
+    """An open reader of some topics. Raises BusUnavailable when Kafka cannot be reached."""
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        self._settings, self._topics = settings, topics
+        self._consumer: AIOKafkaConsumer | None = None
+        self.first: Mapping[TopicPartition, int] = {}
+        self.ends: Mapping[TopicPartition, int] = {}
+        self.missing: Sequence[str] = ()
+
+    async def __aenter__(self) -> Self:
+        consumer = new_consumer(
+            self._settings,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=FETCH_BYTES,
+            metadata_max_age_ms=30_000,
+        )
+        try:
             await consumer.start()
-            places = await _places(settings, topics)
-            there = {place.topic for place in places}
+            places = await self._places()
             consumer.assign(places)
-            first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-            for place in places:  # not by seek_to_beginning, which the reset after an assignment may overtake
-                consumer.seek(place, first[place])
-            records, unreadable = list[Seen](), list[str]()
-            async for record in _until(consumer, first, ends):
-                try:
-                    records.append(_read(record, bodies))
-                except BadMessage as wrong:
-                    unreadable.append(f"{record.topic}, partition {record.partition}, offset {record.offset}: {wrong}")
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise BusUnavailable(f"the topics cannot be read: {type(error).__name__}") from error
-    finally:
-        await close_client(consumer)
-    cut = frozenset(place.topic for place, offset in first.items() if offset > 0)
-    return Reading(records, [topic for topic in topics if topic not in there], cut, unreadable)
+            self.first = await consumer.beginning_offsets(places)
+            self.ends = await consumer.end_offsets(places)
+        except (KafkaError, OSError) as error:
+            await close_client(consumer)
+            raise _unavailable(error) from error
+        except BaseException:
+            await close_client(consumer)
+            raise
+        there = {place.topic for place in places}
+        self.missing = [topic for topic in self._topics if topic not in there]
+        self._consumer = consumer
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._consumer is not None:
+            await close_client(self._consumer)
+
+    @property
+    def cut(self) -> frozenset[str]:
+        """Topics whose beginning is gone, by retention or by hand."""
+        return frozenset(place.topic for place, offset in self.first.items() if offset > 0)
+
+    async def offsets_at(self, at: datetime) -> dict[TopicPartition, int]:
+        """Of the first records that are no older."""
+        assert self._consumer is not None
+        wanted = dict.fromkeys(self.ends, int(at.timestamp() * 1000))
+        found = await self._consumer.offsets_for_times(wanted)
+        return {place: found[place].offset if found[place] else end for place, end in self.ends.items()}
+
+    async def read(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Sequence[Any]]:
+        """The records of these partitions from these offsets on, in pieces; those of a partition in its order."""
+        consumer = self._consumer
+        assert consumer is not None
+        open_places = {place for place, start in starts.items() if start < self.ends[place]}
+        if not open_places:
+            return
+        consumer.assign(list(open_places))
+        for place in open_places:  # not by seek_to_beginning, which the reset after an assignment may overtake
+            consumer.seek(place, max(starts[place], self.first[place]))
+        try:
+            while open_places:
+                found = await consumer.getmany(*open_places, timeout_ms=500, max_records=AT_ONCE)
+                for place, records in found.items():
+                    end = self.ends[place]
+                    yield records if records[-1].offset < end else [one for one in records if one.offset < end]
+                for place in list(open_places):
+                    if await consumer.position(place) >= self.ends[place]:
+                        open_places.discard(place)
+        except (KafkaError, OSError) as error:
+            raise _unavailable(error) from error
+
+    async def _places(self) -> list[TopicPartition]:
+        admin = AIOKafkaAdminClient(**connection(self._settings))
+        try:
+            await admin.start()
+            described = await admin.describe_topics(list(self._topics))
+        finally:
+            await admin.close()
+        return [
+            TopicPartition(topic["topic"], partition["partition"])
+            for topic in described
+            for partition in topic["partitions"]
+        ]
 
 
-async def _places(settings: KafkaSettings, topics: Sequence[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(**connection(settings))
-    try:
-        await admin.start()
-        described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    return [
-        TopicPartition(topic["topic"], partition["partition"])
-        for topic in described
-        for partition in topic["partitions"]
-    ]
-
-
-async def _until(
-    consumer: AIOKafkaConsumer, first: dict[TopicPartition, int], ends: dict[TopicPartition, int]
-) -> AsyncIterator[Any]:
-    open_places = {place for place, end in ends.items() if first[place] < end}
-    while open_places:
-        found = await consumer.getmany(*open_places, timeout_ms=500)
-        for place, records in found.items():
+async def messages(settings: KafkaSettings, topic: str, kinds: Collection[type[Message]]) -> AsyncIterator[Seen]:
+    """All messages of some types on a topic, with their bodies. What is no message is left out."""
+    async with Topics(settings, [topic]) as topics:
+        async for records in topics.read(topics.first):
             for record in records:
-                if record.offset < ends[place]:
-                    yield record
-        for place in list(open_places):
-            if await consumer.position(place) >= ends[place]:
-                open_places.discard(place)
+                try:
+                    seen = read(record, topic)
+                except BadMessage:
+                    continue  # its readers park it
+                if seen.kind in kinds:
+                    yield seen
 
 
-def _read(record: Any, bodies: str) -> Seen:
-    """Raises BadMessage. A record whose type only another build knows has no kind."""
+def read(record: Any, bodies: str = STATUS.name) -> Seen:
+    """The body, too, of a record of the topic `bodies`. A record whose type only another build knows has no kind.
+    Raises BadMessage."""
     if isinstance(record, Unreadable):
         raise BadMessage(record.error)
     envelope = from_headers(record.headers, record.key)
+    topic: str = record.topic
     try:
         kind = message_type(envelope)
     except UnknownMessage:
         kind = None
-    if kind is not None and kind.topic.name != record.topic:
+    if kind is not None and kind.topic.name != topic:
         raise BadMessage(f"{kind.type} does not belong on this topic")
-    at = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC)
-    body = (record.value or b"") if record.topic == bodies else b""
-    if kind is not None and record.topic == STATUS.name:
-        decode(kind, record.value)
-    return Seen(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)
+    at, body = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC), b""
+    if topic == bodies:
+        body = record.value or b""
+    if topic == STATUS.name and not is_object(body):
+        raise BadMessage("the body is not a JSON object")
+    return Seen(topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, at, body)
+
+
+def is_object(body: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(body), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def place_of(record: Any) -> str:
+    """As staff read it."""
+    return f"{record.topic}, partition {record.partition}, offset {record.offset}"
+
+
+def _unavailable(error: Exception) -> BusUnavailable:
+    return BusUnavailable(f"the topics cannot be read: {type(error).__name__}")

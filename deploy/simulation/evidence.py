@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from deploy.check.evidence import Findings, Seen
+from deploy.check.evidence import Findings, readers
+from deploy.check.topics import Seen
 from deploy.simulation.world import World
 from services.payments.domain.ledger import LedgerEntry
 from shared.contracts.envelope import Envelope, from_headers
 from shared.core import MESSAGES
+from shared.invariants.facts import Unhandled
 from shared.shell.inbound.message import Malformed
 from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
@@ -47,21 +49,22 @@ def _provider(world: World, found: Findings) -> None:
 
 
 def _records(world: World, found: Findings) -> None:
-    records: dict[tuple[str, str, str, UUID], BusRecord] = {}
+    shared, readers_of = _shared_ids(world), readers(world.registries)
+    known: set[tuple[str, str, str, UUID]] = set()
     for record, envelope in world.read:
         kind = MESSAGES[envelope.type, envelope.version]
-        body = record.value or b""
         seen = Seen(
-            record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence, world.now(), body
+            *(record.topic, envelope.subject, envelope.id, kind, envelope.source, envelope.sequence),
+            *(world.now(), record.value or b""),
         )
+        place = (seen.topic, seen.key, seen.source, seen.id)
+        if place in known:
+            continue  # a repetition
+        known.add(place)
         found.record(seen)
-        records.setdefault((seen.topic, seen.key, seen.source, seen.id), record)
-    shared = _shared_ids(world)
-    for name in world.names:
-        for seen in found.of_interest_to(name):
-            record = records[seen.topic, seen.key, seen.source, seen.id]
+        for name in readers_of.get((seen.topic, kind), ()):
             if not _handled(world, name, record, alone=seen.id not in shared):
-                found.unhandled(name, seen)
+                found.unhandled(Unhandled(name, kind.type, seen.key, str(seen.id)))
 
 
 def _readable(world: World) -> list[tuple[BusRecord, Envelope]]:

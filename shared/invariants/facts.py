@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -141,11 +141,15 @@ class Evidence:
     stock: Sequence[StockFacts] = ()
     ledger: Sequence[Movement] = ()
     provider: Sequence[Movement] = ()
+    totals: Mapping[str, tuple[int, int]] | None = None
+    """What the ledger and the provider hold in all, by currency; None: the sums of `ledger` and `provider`."""
     effects: Mapping[str, int] = field(default_factory=dict)
     """How often the provider did something, by what it was asked for: `<order> attempt 1`, `refund <id>`."""
     streams: Sequence[StreamFacts] = ()
     status: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The latest record of each order on the status topic."""
+    untold: frozenset[str] = frozenset()
+    """Orders whose latest record there is older than what was read."""
     unhandled: Sequence[Unhandled] = ()
     notified: frozenset[str] = frozenset()
     """Orders that notifications knows."""
@@ -159,6 +163,10 @@ class Evidence:
     busy: frozenset[str] = frozenset()
     parked: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The services that wait for staff before they handle more messages of a key."""
+
+    def with_whole(self, *, stock: Sequence[StockFacts], busy: frozenset[str]) -> Evidence:
+        """With what can only be known of all keys together: it is the whole system."""
+        return replace(self, stock=stock, busy=self.busy | busy, totals=None)
 
     def moving(self, key: str, *services: str) -> bool:
         """Whether these services may still agree on the key by themselves, or once its parked messages are handled."""

@@ -293,7 +293,7 @@ async def gateway_calls(url: str) -> None:
         waiting = await gateway.perform(replace(charge, payment_method="pm_card_threeDSecureRequired"), "gateway-5")
         assert isinstance(waiting, ChargeCard.Done)
         await gateway.perform(CancelCharge("stripe", "o-1", 1, waiting.result.reference), "gateway-6")
-        assert await stripe_movements(gateway)
+        assert [one async for one in stripe_movements(gateway)]
     finally:
         await gateway.close()
 

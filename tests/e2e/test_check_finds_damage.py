@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,6 +26,7 @@ from deploy.demo.shop import Order, Shop
 from deploy.devstack.services import running_services
 from deploy.devstack.stack import Stack
 from deploy.sandboxes.client import OutsideWorld, StripeSandbox
+from shared.contracts.checkout import STATUS
 from shared.contracts.fulfillment import EVENTS
 from tests.e2e.conftest import settings_of
 
@@ -54,10 +57,17 @@ async def order(stack: Stack) -> AsyncIterator[Order]:
     yield order
 
 
+def run(
+    stack: Stack, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "deploy.cli.main", *arguments]
+    settings = {**os.environ, **stack.environment(), **(environment or {})}
+    return subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+
+
 def checked(stack: Stack) -> tuple[int, dict[str, list[str]]]:
-    """The command's exit code, and the violations that it prints."""
-    command = [sys.executable, "-m", "deploy.cli.main", "check", "--json"]
-    ended = subprocess.run(command, env=os.environ | stack.environment(), capture_output=True, text=True, check=False)
+    """The exit code of the command, and the violations that it prints."""
+    ended = run(stack, "check", "--full", "--json")
     report: dict[str, Any] = json.loads(ended.stdout)
     return ended.returncode, {name: found for name, found in report["invariants"].items() if found}
 
@@ -87,12 +97,149 @@ async def test_a_record_that_kafka_refuses_is_listed_and_is_no_loss(stack: Stack
     assert "MessageSizeTooLargeError" in listed.reason and "orders.events.v1" in listed.reason
 
 
-async def test_a_damaged_row_is_named(stack: Stack, order: Order) -> None:
-    assert await database(stack, "payments", "update payments set captured = captured - 1") == "UPDATE 1"
+@dataclass(frozen=True)
+class Damage:
+    """What is done to a database, and how it is undone. `$1` is the order."""
+
+    invariant: str
+    service: str
+    statement: str
+    undo: str
+
+
+def kept(table: str, owner: str = "key") -> tuple[str, str]:
+    """Statements that move an order's rows away and put them back."""
+    away = (
+        f"with gone as (delete from {table} where {owner} = $1 returning *) insert into away_{table} select * from gone"
+    )
+    again = f"with gone as (delete from away_{table} returning *) insert into {table} select * from gone"
+    return away, f"{again} where $1::text is not null"
+
+
+DAMAGES = (
+    Damage(
+        *("ledger_matches_provider", "payments"),
+        "update ledger_entries set amount = amount + sign(amount) where key = $1",
+        "update ledger_entries set amount = amount - sign(amount) where key = $1",
+    ),
+    Damage(
+        *("refunds_within_captures", "checkout"),
+        "update orders set data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint - 1)), paid = paid - 1 "
+        "where key = $1",
+        "update orders set data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint + 1)), paid = paid + 1 "
+        "where key = $1",
+    ),
+    Damage(
+        *("every_event_published", "checkout"),
+        "update orders set sequence = sequence + 1 where key = $1",
+        "update orders set sequence = sequence - 1 where key = $1",
+    ),
+    Damage(
+        *("stock_in_balance", "fulfillment"),
+        "update stock set on_hand = on_hand - 1, data = jsonb_set(data, '{on_hand}', "
+        "to_jsonb((data ->> 'on_hand')::bigint - 1)) where $1::text is not null",
+        "update stock set on_hand = on_hand + 1, data = jsonb_set(data, '{on_hand}', "
+        "to_jsonb((data ->> 'on_hand')::bigint + 1)) where $1::text is not null",
+    ),
+    Damage("delivery_within_payment", "checkout", *kept("orders")),
+    Damage("everybody_told", "notifications", *kept("notification_logs")),
+    Damage(
+        *("no_order_waits_unseen", "checkout"),
+        "update orders set data = jsonb_set(data, '{status}', '\"processing\"'), status = 'processing' where key = $1",
+        "update orders set data = jsonb_set(data, '{status}', '\"completed\"'), status = 'completed' where key = $1",
+    ),
+    Damage(
+        *("rows_agree", "payments"),
+        "update payments set captured = captured - 1 where key = $1",
+        "update payments set captured = captured + 1 where key = $1",
+    ),
+    Damage(
+        *("rows_keep_their_rules", "checkout"),
+        "update orders set data = jsonb_set(data, '{subtotal}', to_jsonb((data ->> 'subtotal')::bigint + 1)) "
+        "where key = $1",
+        "update orders set data = jsonb_set(data, '{subtotal}', to_jsonb((data ->> 'subtotal')::bigint - 1)) "
+        "where key = $1",
+    ),
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.invariant)
+async def test_damage_in_a_database_is_named(stack: Stack, order: Order, damage: Damage) -> None:
+    for table in ("orders", "notification_logs"):
+        if f"away_{table}" in damage.statement:
+            await database(stack, damage.service, f"create table away_{table} (like {table})")
+    await database(stack, damage.service, damage.statement, order.id)
     code, wrong = checked(stack)
-    await database(stack, "payments", "update payments set captured = captured + 1")
+    await database(stack, damage.service, damage.undo, order.id)
     assert code == 1
-    assert any(order.id in text for texts in wrong.values() for text in texts), wrong
+    named = wrong[damage.invariant]
+    assert any(order.id in text or order.number in text or "stock" in text for text in named), wrong
+    assert checked(stack) == (0, {})
+
+
+async def test_a_message_that_is_not_in_an_inbox_is_named_and_a_replay_would_handle_it_again(
+    stack: Stack, order: Order
+) -> None:
+    """All that payments has handled is forgotten."""
+    await database(stack, "payments", "create table away as select * from inbox")
+    await database(stack, "payments", "delete from inbox")
+    code, wrong = checked(stack)
+    await database(stack, "payments", "insert into inbox select * from away")
+    assert code == 1
+    found = wrong["replay_changes_nothing"]
+    assert any(text.startswith("payments never handled") and order.id in text for text in found), found
+    assert any("handles records of the sample again" in text for text in found), found
+    assert checked(stack) == (0, {})
+
+
+async def test_what_waits_for_staff_is_listed_and_is_no_violation(stack: Stack, order: Order) -> None:
+    pause = "insert into destinations values ('stripe', now(), 'the key is refused', 'payments-0', now(), 1)"
+    await database(stack, "payments", pause)
+    code, wrong = checked(stack)
+    await database(stack, "payments", "delete from destinations")
+    assert (code, wrong) == (2, {})
+
+
+async def test_a_check_that_cannot_be_made_says_so(stack: Stack, order: Order) -> None:
+    wrong = {"ORDERBUS_PAYMENTS__DATABASE_URL": "postgresql://orderbus@127.0.0.1:1/payments"}
+    ended = run(stack, "check", "--full", environment=wrong)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "The check cannot be made: a database cannot be read" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_the_second_check_reads_what_changed_and_a_full_one_everything(
+    stack: Stack, order: Order, tmp_path: Path
+) -> None:
+    checkpoint = ["check", "--json", "--checkpoint", str(tmp_path / "checks.db")]
+    first, second = json.loads(run(stack, *checkpoint).stdout), json.loads(run(stack, *checkpoint).stdout)
+    assert (first["since"], first["ok"], second["ok"]) == (None, True, True)
+    assert second["since"] is not None
+    lost = "update payments set captured = captured - 1, changed_at = now() - interval '5 seconds'"
+    await database(stack, "payments", lost)
+    code = run(stack, *checkpoint).returncode
+    again = run(stack, *checkpoint).returncode
+    await database(stack, "payments", "update payments set captured = captured + 1")
+    assert (code, again) == (1, 1), "what was found once is found until it is repaired"
+    assert run(stack, *checkpoint, "--full").returncode == 0
+
+
+async def test_an_unreadable_record_is_named_by_its_place_and_ends_nothing(stack: Stack, order: Order) -> None:
+    """On the compacted topic, where no service parks it."""
+    servers = stack.environment()["ORDERBUS_KAFKA__BOOTSTRAP_SERVERS"]
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    place = await producer.send_and_wait(STATUS.name, b"\xff{", key=b"garbage")
+    await producer.stop()
+    ended = run(stack, "check", "--full")
+    assert ended.returncode == 1, "the topic has a key that no order has"
+    where = f"no message: {STATUS.name}, partition {place.partition}, offset {place.offset}: "
+    assert where in ended.stdout
+    assert "order garbage is on the status topic, but has no row" in ended.stdout
+    tombstone = AIOKafkaProducer(bootstrap_servers=servers)
+    await tombstone.start()
+    await tombstone.send_and_wait(STATUS.name, None, key=b"garbage")
+    await tombstone.stop()
     assert checked(stack) == (0, {})
 
 
@@ -102,6 +249,7 @@ async def test_a_charge_without_a_request_is_named(stack: Stack, order: Order) -
     code, wrong = checked(stack)
     assert code == 1
     assert any("4711" in text or "47.11" in text for text in wrong["ledger_matches_provider"]), wrong
+    assert any(order.id in text for text in wrong["one_effect_per_key"]), wrong
 
 
 async def test_a_dropped_record_is_named(stack: Stack, order: Order) -> None:

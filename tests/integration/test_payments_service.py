@@ -120,7 +120,7 @@ class Running:
             return answer.status, orjson.loads(await answer.read())
 
     async def faults(self) -> list[tuple[str, str]]:
-        found = await reconcile(self.engine, await stripe_movements(self.gateway))
+        found = await reconcile(self.engine, [one async for one in stripe_movements(self.gateway)])
         return [(difference.problem, difference.order) for difference in found]
 
 

@@ -240,7 +240,7 @@ async def test_a_lost_answer_older_than_stripes_memory_is_looked_up(
         assert isinstance(first, RefundCharge.Done)
     async with gateway_to(stripe_sandbox.url, now=lambda: time.time() + 50 * 3600) as later:
         assert await later.perform(refund, refund.idempotency_key(uuid4())) == first
-    assert sorted(movement.amount for movement in await stripe_movements(gateway)) == [-1999, 1999]
+    assert sorted(movement.amount for movement in [one async for one in stripe_movements(gateway)]) == [-1999, 1999]
 
 
 async def test_nothing_is_charged_after_the_orders_time(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
@@ -330,7 +330,7 @@ async def test_a_refund_of_unknown_outcome_is_made_once(
     found = await gateway.find(request, key)
     again = await gateway.perform(request, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
-    refunds = [movement for movement in await stripe_movements(gateway) if movement.amount < 0]
+    refunds = [movement for movement in [one async for one in stripe_movements(gateway)] if movement.amount < 0]
     assert refunds == [ProviderMovement(again.result.reference, -1999, "USD", "o-1", refund="r-1")]
 
 
@@ -375,9 +375,9 @@ async def test_a_refund_that_bounces_is_reported(gateway: StripeGateway, stripe_
 async def test_a_charge_that_orderbus_did_not_make_is_found(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway)
     ours = [ProviderMovement(done.reference, 1999, "USD", "o-1")]
-    assert compare(ours, await stripe_movements(gateway)) == []
+    assert compare(ours, [one async for one in stripe_movements(gateway)]) == []
     added = await stripe_sandbox.control("POST", "charges", amount=700, metadata={"order": "o-1"})
-    problems = compare(ours, await stripe_movements(gateway))
+    problems = compare(ours, [one async for one in stripe_movements(gateway)])
     assert [(problem.problem, problem.reference) for problem in problems] == [
         ("unknown_to_us", added["id"]),
         ("charged_twice", ""),

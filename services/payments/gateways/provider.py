@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 from aiohttp import web
@@ -63,8 +64,13 @@ class Provider(ABC):
         """Add the routes of its callbacks, which submit `ChargeReported` and `RefundReported`."""
 
     @abstractmethod
-    async def movements(self) -> list[ProviderMovement]:
-        """What moved by its own records, also what orderbus did not request. Raises ProviderError."""
+    def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:
+        """What moved by its own records, also what orderbus did not request; `since`: what began no earlier. Raises
+        ProviderError."""
+
+    @abstractmethod
+    def movements_of(self, references: Iterable[str]) -> AsyncIterator[ProviderMovement]:
+        """Some of these, by its ids; those that it does not know are left out. Raises ProviderError."""
 
     @abstractmethod
     async def probe(self) -> str:

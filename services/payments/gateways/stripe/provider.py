@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import aiohttp
 import stripe
@@ -13,7 +14,7 @@ from services.payments.gateways.provider import Provider, ProviderError, Provide
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
-from services.payments.gateways.stripe.records import stripe_movements
+from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.ports.http_api import HttpApi
@@ -34,9 +35,16 @@ class Stripe(Provider):
     def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
         application.router.add_post(CALLBACK_PATH, callbacks(self.settings, api))
 
-    async def movements(self) -> list[ProviderMovement]:
+    async def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:
         async with self._reading() as stripe_api:
-            return await stripe_movements(stripe_api)
+            async for movement in stripe_movements(stripe_api, since):
+                yield movement
+
+    async def movements_of(self, references: Iterable[str]) -> AsyncIterator[ProviderMovement]:
+        async with self._reading() as stripe_api:
+            for reference in references:
+                if movement := await stripe_movement(stripe_api, reference):
+                    yield movement
 
     async def probe(self) -> str:
         async with self._reading() as stripe_api:

@@ -1,0 +1,244 @@
+"""What topics and providers say, by key, in a file: the check reads it again slice by slice, and a later check goes on
+from it.
+
+A check changes the book in one transaction, which is kept only if it found no violation: otherwise the next check sees
+the same again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.check.numbers import Numbers
+from services.payments.gateways.provider import ProviderMovement
+
+VERSION = 1
+"""Of the tables: a book of another version is begun again."""
+CACHE_KB = 8_000
+AT_ONCE = 500
+
+_KEPT = (
+    "create table meta (name text primary key, value text not null) without rowid",
+    "create table places (topic text, partition integer, next integer, primary key (topic, partition)) without rowid",
+    """create table numbers (key text, source text, first integer, ids blob, odd blob, primary key (key, source))
+        without rowid""",
+    """create table movements (reference text primary key, key text, amount integer, currency text, attempt text,
+        refund text) without rowid""",
+    "create index movements_key on movements (key)",
+    """create table unhandled (service text, identity text, key text, type text, id text, at text, topic text,
+        partition integer, place integer, primary key (service, identity)) without rowid""",
+    "create index unhandled_key on unhandled (key)",
+    "create table again (key text primary key) without rowid",
+    "create table holds (key text, sku text, reserved integer, taken integer, primary key (key, sku)) without rowid",
+)
+_PASSING = (
+    "create temp table told (key text primary key, body blob) without rowid",
+    "create temp table due (key text primary key) without rowid",
+)
+
+
+class Missing(NamedTuple):
+    """A record that is not in the inbox of a service that should have handled it."""
+
+    service: str
+    identity: str
+    key: str
+    type: str
+    id: str
+    at: str
+    """When it was written, ISO 8601."""
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the book says about one key."""
+
+    numbers: Mapping[str, Numbers]
+    """By source."""
+    told: bytes | None
+    """The latest record of the status topic."""
+    movements: Sequence[ProviderMovement]
+    missing: Sequence[Missing]
+
+
+class Book:
+    """`path`: kept from check to check; None: forgotten at the end."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = sqlite3.connect(path or "", isolation_level=None)
+        self._file.execute(f"pragma cache_size = -{CACHE_KB}")
+        self._file.execute("pragma synchronous = off")
+        self._file.execute("pragma temp_store = file")
+        self._file.execute("begin immediate")
+        (version,) = self._file.execute("pragma user_version").fetchone()
+        if version != VERSION:
+            self.clear()
+        for statement in _PASSING:
+            self._file.execute(statement)
+
+    def clear(self) -> None:
+        names = self._file.execute("select name from main.sqlite_master where type = 'table'").fetchall()
+        for (name,) in names:
+            self._file.execute(f"drop table main.{name}")
+        for statement in _KEPT:
+            self._file.execute(statement)
+        self._file.execute(f"pragma user_version = {VERSION}")
+
+    def close(self, *, keep: bool) -> None:
+        self._file.execute("commit" if keep else "rollback")
+        self._file.close()
+
+    # How far it was read
+
+    @property
+    def since(self) -> datetime | None:
+        """When the check began that the book was last kept of; None for a new book."""
+        row = self._file.execute("select value from meta where name = 'since'").fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
+
+    @since.setter
+    def since(self, at: datetime) -> None:
+        self._file.execute("insert or replace into meta values ('since', ?)", (at.isoformat(),))
+
+    def places(self) -> dict[tuple[str, int], int]:
+        """The offset to read next, by topic and partition."""
+        return {(topic, partition): n for topic, partition, n in self._file.execute("select * from places")}
+
+    def place(self, topic: str, partition: int, following: int) -> None:
+        self._file.execute("insert or replace into places values (?, ?, ?)", (topic, partition, following))
+
+    # What was read
+
+    def add_numbers(self, found: Mapping[tuple[str, str], Numbers]) -> None:
+        """By key and source; what follows on what is in the book."""
+        known = self._known({key for key, _ in found})
+        rows = []
+        for place, numbers in found.items():
+            whole = known.get(place, numbers)
+            if whole is not numbers:
+                whole.extend(numbers)
+            rows.append((*place, *whole.dump()))
+        self._file.executemany("insert or replace into numbers values (?, ?, ?, ?, ?)", rows)
+        self.add_due(key for key, _ in found)
+
+    def _known(self, keys: Iterable[str]) -> dict[tuple[str, str], Numbers]:
+        if self._file.execute("select 1 from numbers limit 1").fetchone() is None:
+            return {}
+        return {
+            (key, source): Numbers.load(first, ids, odd)
+            for some in pieces(sorted(keys), AT_ONCE)
+            for key, source, first, ids, odd in self._in("select * from numbers", some)
+        }
+
+    def add_told(self, bodies: Mapping[str, bytes]) -> None:
+        """The latest record of the status topic, by key."""
+        self._file.executemany("insert or replace into told values (?, ?)", bodies.items())
+        self.add_due(bodies)
+
+    def add_movements(self, moved: Iterable[ProviderMovement]) -> None:
+        """What a provider has of a reference replaces what it had before."""
+        rows = [(m.reference, m.order, m.amount, m.currency, m.attempt, m.refund) for m in moved]
+        self._file.executemany("insert or replace into movements values (?, ?, ?, ?, ?, ?)", rows)
+        self.add_due(row[1] for row in rows)
+
+    def nameless(self) -> list[str]:
+        """References of movements that name no order."""
+        return [row[0] for row in self._file.execute("select reference from movements where key = ''")]
+
+    def name(self, orders: Mapping[str, str]) -> None:
+        """Orders by reference."""
+        rows = [(order, reference) for reference, order in orders.items()]
+        self._file.executemany("update movements set key = ? where reference = ?", rows)
+        self.add_due(orders.values())
+
+    def set_holds(self, keys: Iterable[str], holds: Iterable[tuple[str, str, int, int]]) -> None:
+        """What these orders hold of stock: key, stock, units reserved, units taken. Replaces what they held before."""
+        self._file.executemany("delete from holds where key = ?", [(key,) for key in keys])
+        self._file.executemany("insert into holds values (?, ?, ?, ?)", holds)
+
+    def held(self) -> dict[str, tuple[int, int]]:
+        """Units reserved and taken by all orders, by stock."""
+        rows = self._file.execute("select sku, sum(reserved), sum(taken) from holds group by sku")
+        return {sku: (reserved, taken) for sku, reserved, taken in rows}
+
+    def sums(self) -> dict[str, int]:
+        """What the provider holds by its own records, by currency; keys in motion are left out."""
+        rows = self._file.execute(
+            "select currency, sum(amount) from movements where key not in (select key from again) group by currency"
+        )
+        return dict(rows.fetchall())
+
+    def set_missing(self, found: Iterable[Missing]) -> None:
+        """Replaces what was missing before."""
+        self._file.execute("delete from unhandled")
+        self.add_missing(found)
+
+    def add_missing(self, found: Iterable[Missing]) -> None:
+        found = list(found)
+        self._file.executemany("insert or replace into unhandled values (?, ?, ?, ?, ?, ?, ?, ?, ?)", found)
+        self.add_due(one.key for one in found)
+
+    def missing(self) -> Iterator[Missing]:
+        yield from map(Missing._make, self._file.execute("select * from unhandled"))
+
+    def due_again(self) -> None:
+        """What was in motion in the check before is to be checked now."""
+        self._file.execute("insert or ignore into due select key from again")
+        self._file.execute("delete from again")
+
+    def add_again(self, keys: Iterable[str]) -> None:
+        """Keys in motion: the next check asks what this one cannot."""
+        self._file.executemany("insert or ignore into again values (?)", ((key,) for key in keys))
+
+    def again(self) -> Iterator[list[str]]:
+        yield from self._keys("again", AT_ONCE)
+
+    # What is to be checked
+
+    def add_due(self, keys: Iterable[str]) -> None:
+        self._file.executemany("insert or ignore into due values (?)", ((key,) for key in keys))
+
+    def slices(self, size: int) -> Iterator[list[str]]:
+        """The keys to be checked, in order."""
+        yield from self._keys("due", size)
+
+    def _keys(self, table: str, size: int) -> Iterator[list[str]]:
+        statement, last = f"select key from {table} where key > ? order by key limit {size}", ""
+        (nothing,) = self._file.execute(f"select count(*) from {table} where key = ''").fetchone()
+        if nothing:
+            yield [""]
+        while keys := [key for (key,) in self._file.execute(statement, (last,))]:
+            yield keys
+            last = keys[-1]
+
+    def entries(self, keys: Sequence[str]) -> dict[str, Entry]:
+        numbers: dict[str, dict[str, Numbers]] = {key: {} for key in keys}
+        movements: dict[str, list[ProviderMovement]] = {key: [] for key in keys}
+        missing: dict[str, list[Missing]] = {key: [] for key in keys}
+        told: dict[str, bytes] = {}
+        for some in pieces(keys, AT_ONCE):
+            for key, source, first, ids, odd in self._in("select * from numbers", some):
+                numbers[key][source] = Numbers.load(first, ids, odd)
+            for reference, key, amount, currency, attempt, refund in self._in("select * from movements", some):
+                movements[key].append(ProviderMovement(reference, amount, currency, key, attempt, refund))
+            for one in map(Missing._make, self._in("select * from unhandled", some)):
+                missing[one.key].append(one)
+            told.update(self._in("select * from told", some))
+        return {key: Entry(numbers[key], told.get(key), movements[key], missing[key]) for key in keys}
+
+    def _in(self, statement: str, keys: Sequence[str]) -> Iterator[tuple]:  # type: ignore[type-arg]
+        marks = ", ".join("?" * len(keys))
+        yield from self._file.execute(f"{statement} where key in ({marks})", keys)
+
+
+def pieces(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

@@ -1,0 +1,182 @@
+"""The services' databases, read key by key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from services.declared import declared
+from services.payments.domain.ledger import LedgerEntry
+from shared.core import Ref, codec
+from shared.errors import ReportedError
+from shared.settings import Settings
+from shared.shell.ports.attention import Attention
+from shared.shell.ports.tables import StateTable
+from shared.shell.postgres.attention import attention
+from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.generation import generation_checked
+from shared.shell.service.registry import HandlerRegistry
+
+SESSION = {
+    "application_name": "orderbus check",
+    "statement_timeout": "300s",
+    "jit": "off",
+    "default_transaction_read_only": "on",
+}
+CURSOR = 5_000
+
+_MISSING = """
+    select u.id from unnest($1::uuid[]) u(id)
+    where not exists (select from inbox i where i.message_id = u.id)
+        and not exists (select from parked p where coalesce(p.identity, p.message_id) = u.id)
+"""
+_UNSENT = """
+    select key, count(*) from (select key from outbox union all select key from undeliverable) r
+    where key = any($1) group by key
+"""
+_OPERATIONS = "select key, bool_or(leased_until > clock_timestamp()) from operations where key = any($1) group by key"
+_TIMERS = "select distinct key from timers where key = any($1)"
+_PARKED = "select distinct key from parked where key = any($1)"
+
+
+@dataclass
+class Rows:
+    """What one service has of some keys, all of one moment."""
+
+    states: list[tuple[StateTable, Any]] = field(default_factory=list)
+    """With their tables."""
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Events that are not on their topics yet."""
+    operations: Mapping[str, bool] = field(default_factory=dict)
+    """Keys with calls, and whether one is being made."""
+    timers: Collection[str] = ()
+    parked: Collection[str] = ()
+
+
+class Database:
+    """One service as declared, and connections to its database."""
+
+    def __init__(
+        self, registry: HandlerRegistry, rows: asyncpg.Connection, inbox: asyncpg.Connection, engine: AsyncEngine
+    ) -> None:
+        self.registry, self.engine = registry, engine
+        self._rows, self._inbox = rows, inbox
+        self._reading = asyncio.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.registry.name
+
+    async def is_quiet(self, since: datetime) -> bool:
+        """Whether no row changed since then, nothing is to be sent and no call is being made."""
+        tables = [state.table.name for state in self.registry.service.storage.states]
+        changed = " or ".join(f"exists (select from {name} where changed_at > $1)" for name in tables)
+        queued = "exists (select from outbox) or exists (select from operations where leased_until > clock_timestamp())"
+        return not await self._rows.fetchval(f"select {changed} or {queued}", since)
+
+    async def keys(self, since: datetime | None) -> AsyncIterator[Sequence[str]]:
+        """All keys of its states, or those of rows that changed since."""
+        for table in self.registry.service.storage.states:
+            changed = "" if since is None else f" where changed_at > '{since.isoformat()}'"
+            async for some in self._column(f"select key from {table.table.name}{changed}"):
+                yield some
+
+    async def stray_entries(self) -> AsyncIterator[Sequence[str]]:
+        """Keys of ledger entries without a payment."""
+        if any(records.kind is LedgerEntry for records in self.registry.service.storage.records):
+            without = "not exists (select from payments p where p.key = e.key)"
+            async for some in self._column(f"select distinct key from ledger_entries e where {without}"):
+                yield some
+
+    async def _column(self, statement: str) -> AsyncIterator[Sequence[str]]:
+        async with self._rows.transaction():
+            cursor = await self._rows.cursor(statement)
+            while rows := await cursor.fetch(CURSOR):
+                yield [row[0] for row in rows]
+
+    async def rows(self, keys: Sequence[str]) -> Rows:
+        """Everything about these keys, as of one moment."""
+        session, found = self._rows, Rows()
+        async with self._reading, session.transaction(isolation="repeatable_read", readonly=True):
+            for table in self.registry.service.storage.states:
+                statement = f"select * from {table.table.name} where key = any($1)"
+                found.states += [(table, row) for row in await session.fetch(statement, keys)]
+            for records in self.registry.service.storage.records:
+                if records.kind is LedgerEntry:
+                    statement = f"select * from {records.table.name} where key = any($1)"
+                    found.ledger += [LedgerEntry(**row) for row in await session.fetch(statement, keys)]
+            found.waiting = {row[0]: row[1] for row in await session.fetch(_UNSENT, keys)}
+            found.operations = {row[0]: bool(row[1]) for row in await session.fetch(_OPERATIONS, keys)}
+            found.timers = {row[0] for row in await session.fetch(_TIMERS, keys)}
+            found.parked = {row[0] for row in await session.fetch(_PARKED, keys)}
+        return found
+
+    async def state(self, ref: Ref[Any]) -> Any:
+        """One row's state; None where there is none."""
+        table = self.registry.tables[ref.kind]
+        async with self._reading:
+            data = await self._rows.fetchval(f"select data from {table.table.name} where key = $1", ref.key)
+        return None if data is None else codec.load(ref.kind, data)
+
+    async def states(self, kind: type[Any], since: datetime) -> tuple[dict[str, Any], set[str]]:
+        """All states of a kind, of which there are few, and the keys of those that changed since."""
+        found, changed = {}, set()
+        for row in await self._rows.fetch(f"select key, data, changed_at from {self.registry.tables[kind].table.name}"):
+            if row["data"] is not None:
+                found[row["key"]] = codec.load(kind, row["data"])
+            if row["changed_at"] > since:
+                changed.add(row["key"])
+        return found, changed
+
+    async def missing(self, identities: Sequence[UUID]) -> set[UUID]:
+        """Messages that it has neither in its inbox nor parked."""
+        return {row[0] for row in await self._inbox.fetch(_MISSING, identities)}
+
+    async def inbox(self, identities: Sequence[UUID]) -> list[asyncpg.Record]:
+        """What it knows of these messages: id, time, content."""
+        statement = "select message_id, seen_at, content from inbox where message_id = any($1)"
+        return await self.fetch(statement, identities)
+
+    async def attention(self) -> list[Attention]:
+        async with self.engine.connect() as connection:
+            return await attention(connection, self.registry.service)
+
+    async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        rows: list[asyncpg.Record] = await self._rows.fetch(statement, *values)
+        return rows
+
+
+@asynccontextmanager
+async def databases(settings: Settings, names: Iterable[str]) -> AsyncIterator[dict[str, Database]]:
+    """Those of these services, connected. Raises OSError, asyncpg.PostgresError or StoreUnavailable, or
+    ReportedError where a database is not this build's."""
+    async with AsyncExitStack() as stack:
+        yield {name: await _connected(stack, name, settings) for name in names}
+
+
+async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Database:
+    url = settings.service(name).database_url
+    plain = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+    rows, inbox = await _session(stack, plain), await _session(stack, plain)
+    engine = create_async_engine(async_url(url), pool_size=1, connect_args={"server_settings": SESSION, "timeout": 10})
+    stack.push_async_callback(engine.dispose)
+    try:
+        await generation_checked(engine)
+    except ReportedError as wrong:
+        raise ReportedError(f"{name}: {wrong}") from None
+    return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
+
+
+async def _session(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
+    session = await asyncpg.connect(url, server_settings=SESSION, timeout=10)
+    stack.push_async_callback(session.close, timeout=5)
+    return session
