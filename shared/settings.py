@@ -214,10 +214,10 @@ def load_settings(kind: type[S]) -> S:
         raise WrongSettings(f"{PREFIX}CONFIG: file not found: {file}")
     try:
         return kind()
-    except SettingsError as wrong:
-        raise WrongSettings(f"{_unreadable(str(wrong))}: is not JSON") from None
     except ValidationError as wrong:
-        raise WrongSettings("\n".join(_problems(kind, wrong))) from None
+        raise WrongSettings("\n".join([*_problems(kind, wrong), REMEDY])) from None
+    except SettingsError as wrong:
+        raise WrongSettings(f"{_unreadable(kind, str(wrong))}\n{REMEDY}") from None
 
 
 def example_settings(kind: type[S]) -> S:
@@ -248,19 +248,14 @@ def fields_of(model: type[BaseModel], *above: str) -> Iterator[tuple[tuple[str, 
 
 
 def _problems(kind: type[Settings], wrong: ValidationError) -> Iterator[str]:
-    """One line for each problem. A missing section is reported by each setting that it requires."""
+    """One line for each problem. A missing section is reported by each setting that it requires, a section that is no
+    section by its own name."""
     fields = dict(fields_of(kind))
     for error in wrong.errors(include_url=False, include_input=False):
         place = tuple(map(str, error["loc"]))
         within = [path for path, field in fields.items() if path[: len(place)] == place and field.is_required()]
         for path in within or [place]:
-            yield f"{name_of(path)}: {_said(error)}{_remedy(fields.get(path), error['type'])}"
-
-
-def _unreadable(error: str) -> str:
-    """The name of the setting in pydantic-settings' words, which have no other form."""
-    field = re.search(r'field "(\w+)"', error)
-    return name_of((field[1],)) if field else "A setting"
+            yield f"{name_of(path)}: {_said(error)}{_remedy(fields.get(path))}"
 
 
 def _said(error: Any) -> str:
@@ -276,10 +271,26 @@ def _said(error: Any) -> str:
     return str(error["msg"])
 
 
-def _remedy(field: FieldInfo | None, error: str) -> str:
-    """How to fix a setting, as its field says (`remedy`), or else which command sets all of them."""
+def _remedy(field: FieldInfo | None) -> str:
+    """How to fix a setting, where its field says so (`remedy`)."""
     extra = field.json_schema_extra if field else None
     said = extra.get("remedy", "") if isinstance(extra, dict) else ""
-    if not said and error != "missing":
-        return ""
-    return f" ({said or 'set it in the environment'}, or run `orderbus up`, which sets all of them)"
+    return f" ({said})" if said else ""
+
+
+def _unreadable(kind: type[Settings], error: str) -> str:
+    """Of a variable that should hold JSON and does not: a list, or a section as one value (`ORDERBUS_KAFKA=localhost`).
+    pydantic-settings names it in words only."""
+    named = re.search(r'field "(\w+)"', error)
+    if not named or named[1] not in kind.model_fields:
+        return "A setting is invalid"
+    name, annotation = name_of((named[1],)), kind.model_fields[named[1]].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"{name}: is no single value; its settings are named {name}__…"
+    return f"{name}: is not JSON"
+
+
+REMEDY = (
+    f"Set it in the environment, or in the file that {PREFIX}CONFIG names. `orderbus up` sets everything for the "
+    "embedded stack."
+)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -41,12 +43,14 @@ async def lost(
     as_json: AsJson = False,
 ) -> None:
     """List emails or webhook deliveries that did not arrive."""
+    if endpoint and not webhooks:
+        raise UsageError("--endpoint needs --webhooks: emails have no endpoint.")
     query = _period(since, until) | {"what": "webhooks" if webhooks else "mails", "endpoint": endpoint}
     found: list[dict[str, Any]] = []
     async with api_client(data) as api:
         after: str | None = ""
         while after is not None:
-            page = await api.get("notifications", f"/stores/{store}/lost", after=after, **query)
+            page = await api.get("notifications", f"/stores/{quote(store, safe='')}/lost", after=after, **query)
             found += page["lost"]
             after = page["next"]
     if as_json:
@@ -75,6 +79,8 @@ async def resend(
     Those of one order, or all that a store lost in a period.
     """
     scope = _scope(order, store, _period(since, until))
+    if mails and scope.store:
+        raise UsageError("--mail needs an order; it does not apply to a store.")
     async with api_client(data) as api:
         if scope.store:
             answer = await scope.command(api, "lost/mails/resend", {})
@@ -114,7 +120,9 @@ class Scope:
 
     async def command(self, api: ApiClient, verb: str, body: dict[str, Any]) -> Any:
         if self.store:
-            return await api.command("notifications", f"/stores/{self.store}/{verb}", body | self.period)
+            return await api.command(
+                "notifications", f"/stores/{quote(self.store, safe='')}/{verb}", body | self.period
+            )
         found = await api.order(self.order)
         return await api.command("notifications", f"/orders/{found['key']}/{verb}", body)
 
@@ -144,11 +152,11 @@ def _period(since: str, until: str) -> dict[str, str]:
 def moment(text: str, now: datetime | None = None) -> datetime:
     """`2026-03-03T14:05Z`, or as long ago as `90m`, `24h`, `3d`. Without a zone: this machine's."""
     units = {"m": "minutes", "h": "hours", "d": "days"}
-    if text[:-1].isdigit() and text[-1] in units:
-        return (now or datetime.now().astimezone()) - timedelta(**{units[text[-1]]: int(text[:-1])})
     try:
+        if re.fullmatch("[0-9]+[mhd]", text):
+            return (now or datetime.now().astimezone()) - timedelta(**{units[text[-1]]: int(text[:-1])})
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"{text!r} is not a time; write it like 2026-03-03, 2026-03-03T14:05Z, 24h or 3d.") from None
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli import console
+from deploy.cli.console import counted, money
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, Number
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
-from shared.core.money import exponent
+from shared.core.money import MAX_AMOUNT, exponent
 
+AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,6})?")
 Body = Mapping[str, Any]
 BodyOf = Callable[[ApiClient, dict[str, Any]], Awaitable[Body]]
 """Makes a command's body of the order that it is about."""
@@ -125,10 +128,13 @@ async def submit(service: str, number: str, verb: str, body: Body | BodyOf, data
 
 def minor_units(amount: str, currency: str) -> int:
     """`12.50` EUR is 1250. Raises UsageError for what is no amount of the currency."""
-    try:
-        value = Decimal(amount).scaleb(exponent(currency))
-    except InvalidOperation:
-        raise UsageError(f"{amount!r} is not an amount; write it like 12.50.") from None
-    if not value.is_finite() or value != value.to_integral_value() or value <= 0:
-        raise UsageError(f"{amount} is not an amount of {currency} that can be refunded.")
+    if not AMOUNT.fullmatch(amount):
+        raise UsageError(f"{amount!r} is not an amount; write it like 12.50.")
+    value = Decimal(amount).scaleb(exponent(currency))
+    if value != value.to_integral_value():
+        decimals = counted(exponent(currency), "decimal") if exponent(currency) else "no decimals"
+        raise UsageError(f"{amount} is not an amount of {currency}, which has {decimals}.")
+    if not 0 < value <= MAX_AMOUNT:
+        most = money(MAX_AMOUNT, currency)
+        raise UsageError(f"{amount} is not an amount that can move; it must be above zero, and at most {most}.")
     return int(value)

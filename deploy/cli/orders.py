@@ -19,7 +19,9 @@ async def orders(
     status: Annotated[
         str, typer.Option("--status", metavar="STATUS", help="Only these statuses, comma-separated.")
     ] = "",
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="List at most this many orders.")] = 30,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=200, help="List at most this many orders.")
+    ] = 30,
     find: Annotated[
         str, typer.Option("--find", metavar="TEXT", help="Start of an order number, or an email address or a name.")
     ] = "",

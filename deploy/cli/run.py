@@ -21,7 +21,9 @@ def run(
     ] = 0,
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="PORT", help="HTTP port. Default: the configured one; 0: any free one."),
+        typer.Option(
+            "--port", metavar="PORT", min=0, max=65535, help="HTTP port. Default: the configured one; 0: any free one."
+        ),
     ] = None,
     catch_up: Annotated[
         bool,

@@ -61,7 +61,8 @@ def simulate(
 
 def _range(seeds: str) -> tuple[int, int]:
     first, dash, last = seeds.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+    numbers = [first, last] if dash else [first]
+    if not all(n.isascii() and n.isdigit() for n in numbers) or int(numbers[-1]) < int(first):
         raise UsageError(f"--seeds takes a range such as 1-500, or one seed such as 42, not {seeds!r}.")
     return int(first), int(last if dash else first)
 

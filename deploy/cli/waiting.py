@@ -8,6 +8,7 @@ from urllib.parse import quote
 import typer
 
 from deploy.cli import console
+from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, Service
 from deploy.cli.services import chosen, known, rows_of
@@ -33,6 +34,8 @@ async def waiting(
 
     Charges, emails, webhooks, deliveries: since when each has waited, why, and when it is tried next.
     """
+    if paused and key:
+        raise UsageError("Name an order, or list paused destinations with --paused; not both.")
     async with api_client(data) as api:
         if paused:
             await _list_destinations(api, service, as_json)

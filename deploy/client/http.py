@@ -47,7 +47,8 @@ class Problem(ClientError):
         self.title = str(body.get("title") or body.get("error") or f"answered {status}")
         self.problems: Sequence[Mapping[str, str]] = body.get("problems") or ()
         self.missing: Sequence[str] = body.get("missing") or ()
-        details = "".join(f"\n  {one.get('field') or 'whole'}: {one.get('text')}" for one in self.problems)
+        new = [one for one in self.problems if str(one.get("text")) not in self.title]
+        details = "".join(f"\n  {one.get('field') or 'whole'}: {one.get('text')}" for one in new)
         super().__init__(f"{where}: {self.title} ({self.code}){details}")
 
 
@@ -144,6 +145,8 @@ class ApiClient(Http):
 
     async def order(self, name: str) -> dict[str, Any]:
         """One order with its timeline, by number or id."""
+        if not name.strip():
+            raise ClientError("Name an order, by its number (ORD-…) or id.")
         return mapping(await self.get("checkout", f"/orders/{quote(name, safe='')}"))
 
     async def part(self, service: str, path: str) -> dict[str, Any] | None:

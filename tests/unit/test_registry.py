@@ -57,7 +57,9 @@ def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.Monk
     given(monkeypatch, STRIPE__API_KEY="", FULFILLMENT__LINK_SECRET="short", SMTP__PROT="25", NOTIFICATIONS__POOL="x")
     with pytest.raises(WrongSettings) as wrong:
         load_all_settings()
-    lines = dict(line.split(": ", 1) for line in str(wrong.value).splitlines())
+    *problems, remedy = str(wrong.value).splitlines()
+    lines = dict(line.split(": ", 1) for line in problems)
+    assert "`orderbus up`" in remedy and "`orderbus up`" not in "".join(problems)
     required = {name_of(path) for path, field in fields_of(all_settings()) if field.is_required()} - SHARED.keys()
     invalid = {f"{PREFIX}{name}" for name in ("FULFILLMENT__LINK_SECRET", "NOTIFICATIONS__POOL", "SMTP__PROT")}
     assert {f"{PREFIX}PAYMENTS__DATABASE_URL", f"{PREFIX}STRIPE__WEBHOOK_SECRET"} <= required
@@ -65,6 +67,12 @@ def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.Monk
     assert lines[f"{PREFIX}STRIPE__API_KEY"].startswith("is missing (see Stripe's dashboard")
     assert lines[f"{PREFIX}FULFILLMENT__LINK_SECRET"].startswith("needs at least 16 characters (make one with")
     assert "short" not in str(wrong.value)
+
+
+def test_a_section_that_is_given_as_one_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}KAFKA", "localhost:9092")
+    with pytest.raises(WrongSettings, match=f"^{PREFIX}KAFKA: .*{PREFIX}KAFKA__"):
+        load_all_settings()
 
 
 def test_commands_for_the_whole_system_need_no_secret_of_an_outside_system(monkeypatch: pytest.MonkeyPatch) -> None:

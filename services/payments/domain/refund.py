@@ -39,7 +39,7 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
 def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused | None:
     can = CAPABILITIES[payment.provider]
     if amount == 0:
-        return Refused("nothing_to_refund", "The amount is zero.")
+        return Refused("nothing_to_refund", "Specify an amount above zero.")
     if amount > payment.refundable:
         return Refused("too_much", f"At most {Money(payment.refundable, payment.currency)} can still be refunded.")
     if not (can.full_refunds if amount == paid.captured else can.partial_refunds):
@@ -70,6 +70,9 @@ def _requested_shares(payment: Payment, command: RefundPayment) -> tuple[Share, 
 def _line_problem(payment: Payment, line: RefundLine, remaining: dict[str, int]) -> Problem | None:
     if line.item not in remaining:
         return Problem(field="", code="unknown_item", text=f"The order has no item {line.item}.")
+    if not remaining[line.item]:
+        text = f"Nothing of item {line.item} is left to refund; a refund may be in progress."
+        return Problem(field="", code="already_refunded", text=text)
     if line.amount is not None and line.amount > remaining[line.item]:
         most = Money(remaining[line.item], payment.currency)
         text = f"At most {most} can still be refunded for item {line.item}."

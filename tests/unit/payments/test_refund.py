@@ -81,6 +81,7 @@ def test_an_item_that_is_no_longer_covered_after_a_refund_of_an_amount() -> None
         (RefundPayment(items=(line("1", 3001),)), "too_much_for_item"),
         (RefundPayment(items=(line("1", 2000), line("1", 2000))), "too_much_for_item"),
         (RefundPayment(items=(line("1", 0),)), "nothing_to_refund"),
+        (RefundPayment(items=(line("1"), line("1"))), "already_refunded"),
         (RefundPayment(amount=10, items=(line("1"),)), "ambiguous"),
     ],
 )
@@ -88,6 +89,14 @@ def test_what_is_refused(command: RefundPayment, expected: str) -> None:
     payment = paid()
     assert payment.refuses(command).code == expected
     assert payment.state.pending == 0
+
+
+def test_an_item_is_refunded_once() -> None:
+    payment = paid()
+    payment.hear(RefundPayment(items=(line("1"),)))
+    refused = payment.refuses(RefundPayment(items=(line("1"),)))
+    assert (refused.code, "refund" in refused.text) == ("already_refunded", True)
+    assert "zero" not in refused.text
 
 
 def test_every_wrong_item_is_named() -> None:
