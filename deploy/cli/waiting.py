@@ -19,16 +19,23 @@ Key = Annotated[
     str, typer.Argument(metavar="[KEY]", help="An order's id. Default: the calls that have waited longest.")
 ]
 Paused = Annotated[bool, typer.Option("--paused", help="List destinations that are paused or do not answer.")]
+Timers = Annotated[bool, typer.Option("--timers", help="List timers that are late: as a rule, of another version.")]
 Destination = Annotated[
     str, typer.Argument(metavar="DESTINATION", help="Its name, as `orderbus waiting --paused` shows it.")
 ]
 OPERATION_COLUMNS = ("service", "key", "kind", "destination", "since", "attempts", "next try", "why")
+TIMER_COLUMNS = ("service", "key", "name", "type", "due")
 DESTINATION_COLUMNS = ("service", "destination", "since", "next probe", "why")
 
 
 @on_event_loop
 async def waiting(
-    key: Key = "", service: Service = "", paused: Paused = False, data: Data = None, as_json: AsJson = False
+    key: Key = "",
+    service: Service = "",
+    paused: Paused = False,
+    timers: Timers = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """List external calls with no outcome yet, and why.
 
@@ -39,6 +46,8 @@ async def waiting(
     async with api_client(data) as api:
         if paused:
             await _list_destinations(api, service, as_json)
+        elif timers:
+            await _list_timers(api, service, as_json)
         else:
             await _list_operations(api, key, service, as_json)
 
@@ -93,6 +102,18 @@ async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool
         console.show_table(OPERATION_COLUMNS, map(_cells, rows))
     else:
         console.say(f"No calls are waiting for {key}." if key else "No calls are waiting.")
+
+
+async def _list_timers(api: ApiClient, service: str, as_json: bool) -> None:
+    rows = [
+        {"service": name} | row for name in chosen(service) for row in (await api.get(name, "/timers/late"))["timers"]
+    ]
+    if as_json:
+        console.show_json({"timers": rows})
+    elif rows:
+        console.show_rows(TIMER_COLUMNS, rows)
+    else:
+        console.say("No timers are late.")
 
 
 def _cells(row: dict[str, Any]) -> list[object]:

@@ -135,7 +135,7 @@ class Services:
         program: str = "deploy.worker",
         project: Path = PROJECT,
     ) -> None:
-        self._environment = python_environment() | dict(environment)
+        self.environment = python_environment() | dict(environment)
         self._children = children
         self._cleanup = AsyncExitStack()
         extra = ports.choose(f"{name}-{index}" for name in services for index in range(1, workers))
@@ -153,7 +153,7 @@ class Services:
         ]
 
     def _public_port(self, service: str) -> int:
-        configured = int(self._environment.get(f"ORDERBUS_{service.upper()}__HTTP_PORT", "0"))
+        configured = int(self.environment.get(f"ORDERBUS_{service.upper()}__HTTP_PORT", "0"))
         return configured or ports.choose([service])[service]
 
     def worker(self, service: str, index: int = 0) -> Worker:
@@ -166,14 +166,24 @@ class Services:
             if children is None:
                 children = await cleanup.enter_async_context(Children())
             cleanup.push_async_callback(self._stop)
+            self._children = children
             async with aiohttp.ClientSession() as session:
-                await asyncio.gather(*(worker.start(children, self._environment) for worker in self.workers))
+                await asyncio.gather(*(worker.start(children, self.environment) for worker in self.workers))
                 await asyncio.gather(*(worker.until_ready(session) for worker in self.workers))
             self._cleanup = cleanup.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._cleanup.aclose()
+
+    async def switch(self, worker: Worker, project: Path) -> None:
+        """Stop a worker in good order and start it with the code of another folder; returns when it is ready."""
+        assert self._children is not None
+        await worker.stop()
+        worker.project, worker.restarts = project, 0
+        async with aiohttp.ClientSession() as session:
+            await worker.start(self._children, self.environment)
+            await worker.until_ready(session)
 
     async def until_ready(self) -> None:
         """Wait until every worker that fell is back."""
