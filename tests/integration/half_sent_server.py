@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+
+import structlog
 
 from shared.shell.event_loop import run
 from shared.shell.http.server import serve
@@ -10,6 +13,7 @@ from tests.http_edges import service_edge
 
 
 async def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     runner = await serve(service_edge("payments").application, "127.0.0.1", 0)
     print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()

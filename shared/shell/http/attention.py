@@ -7,6 +7,7 @@ from dataclasses import asdict
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.problems import json_response
 from shared.shell.postgres.attention import attention
 from shared.shell.service.service import Service
@@ -18,4 +19,4 @@ def add_attention(app: web.Application, engine: AsyncEngine, service: Service) -
             found = await attention(connection, service)
         return json_response({"attention": [asdict(entry) for entry in found]})
 
-    app.router.add_get("/attention", listing)
+    add_route(app, "GET", "/attention", listing, "attention.read", EVERY_STORE)
