@@ -148,7 +148,8 @@ class Author:
         number = self._next()
         version = player.loaded[key] + (3 if flaw == "stale" and player.loaded[key] else 1)
         columns = {"things": 5000 if flaw == "too much" else number, "tags": f"{{x,{key}}}" if number % 2 else None}
-        return StateWrite(StateRow(key, version, number, b'{"n":%d}' % number), columns, NOW)
+        row = StateRow(key, version, number, b'{"n":%d}' % number, number % 3)  # of three builds
+        return StateWrite(row, columns, NOW)
 
     def _moved(self, key: str, flaw: str) -> Moved:
         return Moved(key, identity(99 if flaw == "twice" else 1000 + self._next()), 1, {"key": key})

@@ -94,7 +94,8 @@ async def in_database(engine: AsyncEngine) -> dict[str, Any]:
         "parked": "select key, message_id, origin, kind, topic, partition, record_offset, record_key, headers, body, "
         "reason, error, parked_at, identity from parked",
         "replies": "select id, fingerprint, code, text, problems from replies",
-        "boxes": "select key, version, sequence, cast(data as text), things, cast(tags as text), changed_at from boxes",
+        "boxes": "select key, version, sequence, cast(data as text), shape, things, cast(tags as text), changed_at "
+        "from boxes",
         "moved": "select key, id, count, detail from moved",
     }
     found = {}
