@@ -137,16 +137,27 @@ def collect_seldom() -> None:
 
 
 async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
-    """Wait until database and Kafka are there; make topics and inbox partitions. Raises WrongGeneration."""
+    """Wait until database and Kafka are there; make topics and inbox partitions. Raises WrongGeneration, WrongTopics:
+    what is wrong with one of the two is said even while the other cannot be reached."""
+
+    async def kafka() -> None:
+        await ensure_topics(settings.kafka, [name])
+
+    async def database() -> None:
+        await generation_checked(engine)
+        await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+
     while not stopping.is_set():
-        try:
-            await generation_checked(engine)
-            await ensure_topics(settings.kafka, [name])
-            await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+        missing = []
+        for prepare in (kafka, database):
+            try:
+                await prepare()
+            except (BusUnavailable, StoreUnavailable) as trouble:
+                missing.append(str(trouble))
+        if not missing:
             return
-        except (BusUnavailable, StoreUnavailable) as trouble:
-            log.warning("waiting for dependencies", error=str(trouble))
-            await asyncio.sleep(1.0)
+        log.warning("waiting for dependencies", error="; ".join(missing))
+        await asyncio.sleep(1.0)
 
 
 def _keep_days(settings: Settings) -> int:
