@@ -70,6 +70,16 @@ def nothing_parked(trial: Trial, found: Findings) -> Iterator[Broken]:
             yield "parked", row.key, f"{name} parked {row.kind} ({row.reason}): {row.error}"
 
 
+def numbers_tell_orders_apart(trial: Trial, found: Findings) -> Iterator[Broken]:
+    orders: defaultdict[str, list[str]] = defaultdict(list)
+    for key, order in found.of(Order).items():
+        if order.number:
+            orders[order.number].append(key)
+    for number, keys in orders.items():
+        if len(keys) > 1:
+            yield "numbers_tell_orders_apart", keys[0], f"{number} is the number of {' and '.join(sorted(keys))}"
+
+
 def queues_empty(trial: Trial, found: Findings) -> Iterator[Broken]:
     for name, store in trial.world.stores.items():
         for table in (OUTBOX, OPERATIONS, TIMERS):
@@ -273,6 +283,7 @@ CHECKS = (
     nothing_of_aborted_transactions,
     workers_live,
     nothing_parked,
+    numbers_tell_orders_apart,
     queues_empty,
     everything_deliverable,
     handled_in_order,
@@ -289,6 +300,7 @@ CHECKS = (
 CHECKS_AFTER_A_RESTORE = (
     workers_live,
     nothing_parked,
+    numbers_tell_orders_apart,
     queues_empty,
     charged_once,
     codes_given_once,

@@ -14,6 +14,7 @@ import structlog
 
 from deploy.simulation.checks import broken
 from deploy.simulation.fault_profile import LEVELS
+from deploy.simulation.few_numbers import few_numbers
 from deploy.simulation.rest import NotAtRest
 from deploy.simulation.trial import Trial
 from deploy.simulation.world import World
@@ -92,7 +93,7 @@ def simulate(seed: int, orders: int, level: str = "many") -> Result:
         await trials[0].run()
 
     found: list[tuple[str, str, str]] = []
-    with silence(), uncollected():
+    with silence(), uncollected(), few_numbers(orders):
         try:
             run(seed, live, MOST_STEPS * (orders + 10))
         except (NotAtRest, Deadlock, Endless) as restless:
