@@ -138,8 +138,8 @@ class Book:
             for key, source, first, ids, odd in self._in("select * from numbers", some)
         }
 
-    def add_told(self, bodies: Mapping[str, bytes]) -> None:
-        """The latest record of the status topic, by key."""
+    def add_told(self, bodies: Mapping[str, bytes | None]) -> None:
+        """The latest record of the status topic, by key; None where that removes the key."""
         self._file.executemany("insert or replace into told values (?, ?)", bodies.items())
         self.add_due(bodies)
 

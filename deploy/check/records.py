@@ -39,7 +39,7 @@ class Records:
         self._readers = readers(registries)
         self._counted = {name: counted_topics(registry) for name, registry in registries.items()}
         self._numbers: dict[tuple[str, str], Numbers] = {}
-        self._told: dict[str, bytes] = {}
+        self._told: dict[str, bytes | None] = {}
         self._told_bytes = 0
         self._asked: defaultdict[str, list[tuple[Seen, int, int]]] = defaultdict(list)
         self._asking: set[asyncio.Task[None]] = set()
@@ -93,9 +93,12 @@ class Records:
             self._asked[name].append((seen, record.partition, record.offset))
 
     def _add_unreadable(self, record: Any, error: str) -> None:
+        key, wrong = read_key(record.key)
+        if record.topic == STATUS.name and record.value is None and not wrong:
+            self._told[key] = None  # a tombstone: the topic has nothing of this key any more
+            return
         if len(self.unreadable) < MOST_UNREADABLE:
             self.unreadable.append(f"{place_of(record)}: {error[:200]}")
-        key, wrong = read_key(record.key)
         if record.topic == STATUS.name and not wrong:
             self._told[key] = b""  # the latest of its key: the topic says nothing of the order
 
