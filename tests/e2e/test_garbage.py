@@ -1,4 +1,5 @@
-"""Garbage on every topic: it is parked or refused, alone, with its reason; every other order goes on."""
+"""Garbage on every topic: it is parked or refused, alone, with its reason; every other order goes on. Events of unknown
+types and versions are another build's, and are skipped."""
 
 from __future__ import annotations
 
@@ -44,6 +45,8 @@ class Garbage:
     """Whether one can see what it was meant to be: a command like this is refused, all else is parked."""
     typed: bool = True
     """Whether it says a type that there is."""
+    unknown: bool = False
+    """Whether another build may know it: an event like this is skipped."""
 
 
 def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
@@ -67,10 +70,10 @@ def spoiled(kind: type[Message], key: str) -> Iterator[Garbage]:
     if kind is storefront.CheckoutSubmitted:
         yield Garbage("another store in the header", good, fresh(store="elsewhere"), True)
     nothing: list[tuple[str, bytes | None]] = [*fresh(type="order.vanished"), ("x", None)]
-    yield Garbage("a header without a value", good, nothing, readable=False, typed=False)
+    yield Garbage("a header without a value", good, nothing, readable=True, typed=False, unknown=True)
     yield Garbage("a NUL in the type", good, fresh(type="order.\x00paid"), readable=False, typed=False)
-    yield Garbage("an unknown type", good, fresh(type="order.vanished"), readable=False, typed=False)
-    yield Garbage("an unknown version", good, fresh(version=99), readable=False)
+    yield Garbage("an unknown type", good, fresh(type="order.vanished"), readable=True, typed=False, unknown=True)
+    yield Garbage("an unknown version", good, fresh(version=99), readable=True, unknown=True)
     without = [(name, value) for name, value in fresh() if name not in ("ce_id", "ce_type")]
     yield Garbage("missing headers", good, without, readable=False, typed=False)
 
@@ -83,6 +86,7 @@ def readers(topic: Topic) -> list[str]:
 async def test_garbage_on(world: World, kind: type[Message]) -> None:
     parked: dict[str, Garbage] = {}
     refused: dict[str, Garbage] = {}
+    skipped: dict[str, Garbage] = {}
     order = await world.customer().buys("atlas")
     async with (
         Storefront(world.settings.kafka) as shop,
@@ -96,7 +100,10 @@ async def test_garbage_on(world: World, kind: type[Message]) -> None:
             key = f"garbage-{number}-{uuid7()}"
             headers = [(name, key.encode() if name == "ce_subject" else value) for name, value in garbage.headers]
             await shop.publish_raw(kind.topic.name, garbage.body, key.encode(), headers)
-            (refused if garbage.readable and issubclass(kind, Command) else parked)[key] = garbage
+            if garbage.readable and issubclass(kind, Command):
+                refused[key] = garbage
+            else:
+                (skipped if garbage.unknown else parked)[key] = garbage
         await shop.publish_raw(kind.topic.name, b"\x00\x01", None, [])
 
         seen: dict[str, dict[str, object]] = {}
@@ -106,11 +113,12 @@ async def test_garbage_on(world: World, kind: type[Message]) -> None:
                 answer = await anext(told)
                 seen |= {answer.key: answer.body} if answer.key in refused else {}
     assert all(body["text"] and (body["problems"] or body["code"] != "malformed") for body in seen.values())
+    assert all((seen[key]["code"] == "unknown_command") is garbage.unknown for key, garbage in refused.items())
 
     for service in readers(kind.topic):
         expected = {key for key, bad in parked.items() if not (bad.typed and (kind, service) in UNINTERESTED)}
         rows = await all_parked(world, service, expected)
-        assert not set(refused) & set(rows)
+        assert not {*refused, *skipped} & set(rows)
         assert all(rows[key]["error"] and rows[key]["topic"] == kind.topic.name for key in expected)
         mine = [key for key, row in rows.items() if row["topic"] == kind.topic.name]
         assert len(mine) == len(expected) + 1, "and the one without a key, under a key of its own"
