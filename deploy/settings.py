@@ -9,12 +9,18 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, create_model
 
-from services.registry import SERVICES, settings_of
-from shared.settings import DatabaseUrl, ServiceSettings, Settings, WrongSettings, load_settings, name_of
+from services.registry import PROCESSES, READERS, SERVICES, settings_of
+from shared.settings import DatabaseUrl, EdgeSettings, ServiceSettings, Settings, WrongSettings, load_settings, name_of
 
 
 class ServiceAndDatabase(ServiceSettings):
     """The addresses of a service and its database. Other settings, such as secrets, are for workers."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class ReaderAddress(EdgeSettings):
+    """The address of a process without a database."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -40,7 +46,7 @@ def database_of(settings: Settings, name: str) -> str:
 
 
 def load_all_settings() -> Settings:
-    """Everything that the workers of all services need: an instance of each service's class. Raises WrongSettings."""
+    """Everything that all processes need: an instance of each one's class. Raises WrongSettings."""
     return load_settings(all_settings())
 
 
@@ -48,12 +54,13 @@ def load_all_settings() -> Settings:
 def system_settings(databases: tuple[str, ...] = ()) -> type[Settings]:
     """The shared settings, with the address of each service, and of the database of some."""
     addresses: dict[str, Any] = dict.fromkeys(SERVICES, (ServiceAddress, ServiceAddress()))
+    addresses |= dict.fromkeys(READERS, (ReaderAddress, ReaderAddress()))
     addresses |= dict.fromkeys(databases, (ServiceAndDatabase, ...))
     return create_model("SystemSettings", __base__=Settings, **addresses)
 
 
 @cache
 def all_settings() -> type[Settings]:
-    """All services' settings in one class."""
-    kind: type[Settings] = new_class("AllSettings", tuple(settings_of(name) for name in reversed(SERVICES)))
+    """All processes' settings in one class."""
+    kind: type[Settings] = new_class("AllSettings", tuple(settings_of(name) for name in reversed(PROCESSES)))
     return kind

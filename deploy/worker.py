@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from services.registry import SERVICES, factory_of, settings_of
+from services.registry import PROCESSES, READERS, factory_of, reader_of, settings_of
 from shared.errors import ReportedError
 from shared.settings import WrongSettings, load_settings
 from shared.shell.event_loop import run
@@ -15,7 +15,7 @@ from shared.shell.worker import run_worker
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="orderbus run", description="Run one worker of one service.")
-    parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("service", choices=PROCESSES)
     parser.add_argument("--worker", type=int, default=0, help="index of this worker: its name in the consumer group")
     parser.add_argument("--port", type=int, default=None, help="HTTP port, instead of the configured one (0: any free)")
     parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
@@ -26,9 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(wrong, file=sys.stderr)
         return 2
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
-    work = run_worker(
-        *(given.service, factory_of(given.service), settings, given.worker, given.port), catch_up=given.catch_up
-    )
+    if given.service in READERS:
+        work = reader_of(given.service)(settings, given.worker, given.port)
+    else:
+        factory = factory_of(given.service)
+        work = run_worker(given.service, factory, settings, given.worker, given.port, catch_up=given.catch_up)
     try:
         run(work)
     except ReportedError as wrong:

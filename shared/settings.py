@@ -132,17 +132,22 @@ class TelemetrySettings(Section):
     """The share of traces to record, chosen by trace id, so that all services record the same ones."""
 
 
-class ServiceSettings(Section):
-    """The section that every service has under its own name."""
+class EdgeSettings(Section):
+    """Where the HTTP API of a process is."""
 
-    database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
-    """`postgresql://user:password@host:port/database`."""
     http_host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0` in a container."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port to listen on. 0: any free port."""
     public_url: str | None = None
     """The URL under which others reach this service. Default: `http://<host>:<port>`."""
+
+
+class ServiceSettings(EdgeSettings):
+    """The section that every service has under its own name."""
+
+    database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
+    """`postgresql://user:password@host:port/database`."""
     batch: int = Field(default=300, ge=1, le=5000)
     """The maximum number of messages per transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)
@@ -182,6 +187,12 @@ class Settings(BaseSettings):
     def service(self, name: str) -> ServiceSettings:
         found = getattr(self, name)
         assert isinstance(found, ServiceSettings)
+        return found
+
+    def edge(self, name: str) -> EdgeSettings:
+        """Of a service, or of a process without a database."""
+        found = getattr(self, name)
+        assert isinstance(found, EdgeSettings)
         return found
 
     @classmethod

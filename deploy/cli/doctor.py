@@ -16,7 +16,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
 from services.payments.providers import PROVIDERS
-from services.registry import SERVICES
+from services.registry import READERS, SERVICES
 from shared.errors import ReportedError
 
 REQUIREMENTS: Mapping[str, Callable[[], Awaitable[str]]]
@@ -66,6 +66,7 @@ async def examined(data: Path | None) -> list[Finding]:
         _found("Kafka", partial(probes.kafka, settings)),
         *(_found(f"database {name}", partial(probes.database, settings, name)) for name in SERVICES),
         *(_found(f"service {name}", partial(probes.service, settings, name)) for name in SERVICES),
+        *(_found(name, partial(probes.reader, settings, name)) for name in READERS),
         *(_found(provider.title, partial(probes.payment_provider, provider)) for provider in PROVIDERS),
         _found("SMTP", probes.smtp),
     )

@@ -85,15 +85,8 @@ def newest_revision(name: str) -> str:
 
 
 async def service(settings: Settings, name: str) -> str:
-    address, own = api_url(settings, name), settings.service(name)
-    if not own.http_port and not own.public_url:
-        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__HTTP_PORT or ORDERBUS_{name.upper()}__PUBLIC_URL")
     async with ApiClient.of(settings) as api:
-        missing = await api.ready(name)
-        if missing == ["process"]:
-            raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")
-        if missing:
-            raise Failure(f"not ready at {address}: {', '.join(missing)}")
+        address = await ready(settings, api, name)
         notes = list((await api.get(name, "/ready")).get("notes", ()))
         await api.get(name, "/parked")  # fails unless the bearer token is valid
         numbers = await api.metrics(name)
@@ -113,6 +106,26 @@ async def service(settings: Settings, name: str) -> str:
         if count := int(numbers.get(gauge, 0)):
             notes.append(f"{count} {text}")
     return ", ".join([f"ready at {address}", *notes])
+
+
+async def reader(settings: Settings, name: str) -> str:
+    async with ApiClient.of(settings) as api:
+        address = await ready(settings, api, name)
+        lag = int((await api.metrics(name)).get("orderbus_lag", 0))
+    return f"ready at {address}" + (f", {counted(lag, 'record')} behind" if lag else "")
+
+
+async def ready(settings: Settings, api: ApiClient, name: str) -> str:
+    """The address of a process. Raises Failure unless it is ready."""
+    address, own = api_url(settings, name), settings.edge(name)
+    if not own.http_port and not own.public_url:
+        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__HTTP_PORT or ORDERBUS_{name.upper()}__PUBLIC_URL")
+    missing = await api.ready(name)
+    if missing == ["process"]:
+        raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")
+    if missing:
+        raise Failure(f"not ready at {address}: {', '.join(missing)}")
+    return address
 
 
 async def payment_provider(provider: type[Provider]) -> str:

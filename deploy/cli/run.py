@@ -9,13 +9,13 @@ import typer
 
 from deploy import worker as program
 from deploy.cli.options import Data
-from deploy.cli.services import known
+from deploy.cli.services import known_process
 from deploy.cli.target import environment_of
-from services.registry import SERVICES
+from services.registry import PROCESSES
 
 
 def run(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(SERVICES)}.")],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help=f"One of {', '.join(PROCESSES)}.")],
     worker: Annotated[
         int, typer.Option("--worker", metavar="N", min=0, help="Number of this worker, from 0, unique in its service.")
     ] = 0,
@@ -35,7 +35,7 @@ def run(
 
     It connects to Kafka and PostgreSQL as the ORDERBUS_* settings say, or with --data to those of the embedded stack.
     """
-    known(service)
+    known_process(service)
     if data is not None:
         os.environ.update(environment_of(data))
     arguments = [service, "--worker", str(worker)] + ([] if port is None else ["--port", str(port)])

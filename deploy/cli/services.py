@@ -7,7 +7,7 @@ from typing import Any
 
 from deploy.cli.errors import UsageError
 from deploy.client.http import ApiClient
-from services.registry import SERVICES
+from services.registry import PROCESSES, SERVICES
 
 
 def known(service: str) -> str:
@@ -15,6 +15,11 @@ def known(service: str) -> str:
     if service not in SERVICES:
         raise UsageError(f"There is no service {service}. The services are {', '.join(SERVICES)}.")
     return service
+
+
+def known_process(name: str) -> str:
+    """The same name, of a service or of another process. Raises UsageError."""
+    return name if name in PROCESSES else known(name)
 
 
 def chosen(service: str) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False) -> N
 
 
 def where_things_are(stack: Stack, services: Services) -> str:
-    workers = "\n".join(f"  {worker.name:<18}{worker.url}" for worker in services.workers)
+    workers = "\n".join(f"  {worker.name:<18}{worker.url}" for worker in (*services.workers, *services.readers))
     folder = "" if stack.data == default_folder().expanduser().resolve() else f" --data {stack.data}"
     return (
         f"orderbus is up.\n{workers}\n"

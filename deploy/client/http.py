@@ -21,7 +21,7 @@ from urllib.parse import quote
 import aiohttp
 import orjson
 
-from services.registry import SERVICES
+from services.registry import PROCESSES
 from shared.errors import ReportedError
 from shared.settings import Settings
 
@@ -103,7 +103,7 @@ def _decoded(content_type: str, text: bytes) -> Any:
 
 
 class ApiClient(Http):
-    """The four services."""
+    """The services, and the processes that only read."""
 
     def __init__(self, places: Mapping[str, Place]) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class ApiClient(Http):
         if settings.api_token is None:
             raise ClientError("Set ORDERBUS_API_TOKEN to the token of an API client.")
         token = settings.api_token.get_secret_value()
-        return cls({name: Place(name, api_url(settings, name), token) for name in SERVICES})
+        return cls({name: Place(name, api_url(settings, name), token) for name in PROCESSES})
 
     async def get(self, service: str, path: str, **query: object) -> Any:
         pairs = [f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value not in (None, "")]
@@ -180,7 +180,7 @@ class ApiClient(Http):
 
 def api_url(settings: Settings, service: str) -> str:
     """Where a service's HTTP API is reached from here."""
-    own = settings.service(service)
+    own = settings.edge(service)
     host = "127.0.0.1" if own.http_host in ("0.0.0.0", "") else own.http_host  # noqa: S104  # compared, not bound
     return own.public_url or f"http://{host}:{own.http_port}"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from deploy.devstack import ports
 from deploy.devstack.errors import DataInUse, MissingPart, StackError
-from services.registry import SERVICES
+from services.registry import PROCESSES
 
 PORT_NAMES = (
     "kafka",
@@ -23,7 +23,7 @@ PORT_NAMES = (
     "stripe",
     "smtp",
     "outside",
-    *SERVICES,
+    *PROCESSES,
 )
 OURS = (
     "kafka",

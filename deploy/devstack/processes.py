@@ -118,7 +118,8 @@ class Worker:
 
 
 class Services:
-    """`workers` processes of every service. Worker 0 has the service's public port, the others any free one.
+    """`workers` processes of every service. Worker 0 has the service's public port, the others any free one. `readers`:
+    processes that are started last, and not waited for.
 
     Give `children` (such as `stack.children`) to share their guardian; without, one of its own is started.
     `project`: the folder whose code runs, when it is not this one.
@@ -131,6 +132,7 @@ class Services:
         logs: Path,
         workers: int = 1,
         services: Sequence[str] = SERVICES,
+        readers: Sequence[str] = (),
         children: Children | None = None,
         program: str = "deploy.worker",
         project: Path = PROJECT,
@@ -139,18 +141,13 @@ class Services:
         self._children = children
         self._cleanup = AsyncExitStack()
         extra = ports.choose(f"{name}-{index}" for name in services for index in range(1, workers))
-        self.workers = [
-            Worker(
-                service,
-                index,
-                port=extra[f"{service}-{index}"] if index else self._public_port(service),
-                log=logs / f"{service}-{index}.log",
-                program=program,
-                project=project,
-            )
-            for service in services
-            for index in range(workers)
-        ]
+
+        def process(name: str, index: int) -> Worker:
+            port = extra[f"{name}-{index}"] if index else self._public_port(name)
+            return Worker(name, index, port=port, log=logs / f"{name}-{index}.log", program=program, project=project)
+
+        self.workers = [process(name, index) for name in services for index in range(workers)]
+        self.readers = [process(name, 0) for name in readers]
 
     def _public_port(self, service: str) -> int:
         configured = int(self.environment.get(f"ORDERBUS_{service.upper()}__HTTP_PORT", "0"))
@@ -170,6 +167,7 @@ class Services:
             async with aiohttp.ClientSession() as session:
                 await asyncio.gather(*(worker.start(children, self.environment) for worker in self.workers))
                 await asyncio.gather(*(worker.until_ready(session) for worker in self.workers))
+                await asyncio.gather(*(reader.start(children, self.environment) for reader in self.readers))
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -192,4 +190,4 @@ class Services:
                 await asyncio.sleep(0.1)
 
     async def _stop(self) -> None:
-        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        await asyncio.gather(*(worker.stop() for worker in (*self.workers, *self.readers)))

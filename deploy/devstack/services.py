@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from deploy.client.local_stack import WORKERS, announced
 from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
-from services.registry import SERVICES
+from services.registry import READERS, SERVICES
 from shared.shell.postgres.migration import migrate
 
 
@@ -17,7 +17,9 @@ async def running_services(stack: Stack, workers: int) -> AsyncIterator[Services
     for name in SERVICES:
         await asyncio.to_thread(migrate, name, stack.postgres.url(name))
     environment = stack.environment()
-    async with Services(environment, logs=stack.logs, workers=workers, children=stack.children) as services:
+    async with Services(
+        environment, logs=stack.logs, workers=workers, readers=READERS, children=stack.children
+    ) as services:
         workers_here = ",".join(f"{worker.name}={worker.url}" for worker in services.workers)
         with announced(stack.data, environment | {WORKERS: workers_here}):
             yield services

@@ -21,7 +21,7 @@ from deploy.devstack.errors import PartFailed, StackError
 from deploy.devstack.kafka import Kafka, accepts
 from deploy.devstack.ports import LOOPBACK
 from deploy.devstack.postgres import Postgres
-from services.registry import SERVICES
+from services.registry import PROCESSES, SERVICES
 
 STRIPE_CALLBACK = "/stripe/webhook"
 """Where payments takes Stripe's callbacks."""
@@ -136,7 +136,7 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """The settings of all services, and `ORDERBUS_DEMO__*` for those who drive or watch them."""
         databases = {f"ORDERBUS_{name.upper()}__DATABASE_URL": self.postgres.url(name) for name in SERVICES}
-        edges = {f"ORDERBUS_{name.upper()}__HTTP_PORT": str(self.ports[name]) for name in SERVICES}
+        edges = {f"ORDERBUS_{name.upper()}__HTTP_PORT": str(self.ports[name]) for name in PROCESSES}
         return (
             databases
             | edges

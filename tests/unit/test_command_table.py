@@ -14,7 +14,7 @@ from deploy.cli.group import loaded
 from shared.settings import WrongSettings
 
 HEAVY = {
-    *("aiohttp", "aiokafka", "alembic", "asyncio", "asyncpg", "httpx", "opentelemetry", "orjson"),
+    *("aiohttp", "aiokafka", "alembic", "asyncio", "asyncpg", "faust", "httpx", "opentelemetry", "orjson"),
     *("prometheus_client", "pydantic", "rich", "sqlalchemy", "stripe", "structlog"),
 }
 ENTRIES = [entry for section in COMMANDS for entry in section.commands]

@@ -24,7 +24,8 @@ from pydantic.fields import FieldInfo
 from deploy.client.http import api_url
 from deploy.settings import all_settings, database_of, load_all_settings, load_system_settings, system_settings
 from services.declared import declared
-from services.registry import SERVICES, settings_of
+from services.monitor.metrics import MonitorMetrics
+from services.registry import PROCESSES, READERS, SERVICES, settings_of
 from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
@@ -41,7 +42,9 @@ def served() -> set[str]:
     metrics = Metrics("checkout", "checkout-0", gauges, Progress())
     metrics.watch_process()
     metrics.operation("ChargeCard", "done", 0.1)
-    lines = generate_latest(metrics.registry).decode().splitlines()
+    monitor = MonitorMetrics("monitor-0", lag=lambda: 0, kept=lambda: 0, starts=lambda: 1)
+    monitor.serve_orders(lambda: {"northwind": 1})
+    lines = [line for one in (metrics, monitor) for line in generate_latest(one.registry).decode().splitlines()]
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
 
 
@@ -86,12 +89,12 @@ class TestDashboard:
         assert all(x < 24 for x, _ in taken)
 
 
-def test_prometheus_is_shown_a_worker_of_every_service() -> None:
+def test_prometheus_is_shown_a_worker_of_every_process() -> None:
     document = yaml.safe_load((DEPLOY / "grafana/prometheus.example.yaml").read_text())
     targets = [
         one for job in document["scrape_configs"] for config in job["static_configs"] for one in config["targets"]
     ]
-    assert {target.rsplit("-", 1)[0] for target in targets} == set(SERVICES)
+    assert {target.rsplit("-", 1)[0] for target in targets} == set(PROCESSES)
 
 
 class TestAlerts:
@@ -163,17 +166,18 @@ class TestCompose:
 
     def test_every_service_has_two_workers_by_number(self, compose: dict[str, Any]) -> None:
         commands = [service["command"] for name, service in compose["services"].items() if name[-1].isdigit()]
-        assert commands == [["run", name, "--worker", index] for name in SERVICES for index in ("0", "1")]
+        workers = [["run", name, "--worker", index] for name in SERVICES for index in ("0", "1")]
+        assert commands == [*workers, *(["run", name, "--worker", "0"] for name in READERS)]
 
-    @pytest.mark.parametrize("service", SERVICES)
+    @pytest.mark.parametrize("service", PROCESSES)
     def test_a_worker_gets_all_required_settings_and_no_others(self, compose: dict[str, Any], service: str) -> None:
-        for name in (f"{service}-0", f"{service}-1"):
+        for name in (f"{service}-0", f"{service}-1")[: 1 if service in READERS else 2]:
             given = compose["services"][name]["environment"].keys()
             assert required(settings_of(service)) <= given <= known(settings_of(service)).keys()
 
     def test_a_process_takes_them(self, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         tools = ("migrate", system_settings(tuple(SERVICES))), ("orderbus", all_settings())
-        for name, kind in (*((f"{name}-0", settings_of(name)) for name in SERVICES), *tools):
+        for name, kind in (*((f"{name}-0", settings_of(name)) for name in PROCESSES), *tools):
             given = {key: _interpolated(value) for key, value in compose["services"][name]["environment"].items()}
             loads(kind, given, monkeypatch)
 
@@ -194,7 +198,7 @@ class TestCompose:
         environment = compose["services"]["orderbus"]["environment"]
         loads(all_settings(), {key: _interpolated(value) for key, value in environment.items()}, monkeypatch)
         settings = load_all_settings()
-        assert {api_url(settings, name) for name in SERVICES} == {f"http://{name}-0:8080" for name in SERVICES}
+        assert {api_url(settings, name) for name in PROCESSES} == {f"http://{name}-0:8080" for name in PROCESSES}
 
     def test_every_service_has_a_database_of_its_own(self, compose: dict[str, Any]) -> None:
         passwords = {f"{name.upper()}_DATABASE_PASSWORD" for name in SERVICES}
@@ -252,7 +256,7 @@ class TestKubernetes:
         secrets = len(SERVICES) + 1
         assert len(list(yaml.safe_load_all(built.stdout))) == len(resources()) - secrets  # without the example's
 
-    @pytest.mark.parametrize("service", SERVICES)
+    @pytest.mark.parametrize("service", PROCESSES)
     def test_a_pods_ordinal_is_its_workers_number(self, service: str) -> None:
         pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
         [container] = pod["containers"]
@@ -268,7 +272,7 @@ class TestKubernetes:
         assert container["livenessProbe"]["httpGet"]["path"] == "/health"
         assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
 
-    @pytest.mark.parametrize("service", SERVICES)
+    @pytest.mark.parametrize("service", PROCESSES)
     def test_a_service_gets_all_required_settings_and_only_its_own_secrets(self, service: str) -> None:
         [container] = resource("StatefulSet", service)["spec"]["template"]["spec"]["containers"]
         given = resource("ConfigMap", "orderbus")["data"].keys() | {one["name"] for one in container["env"]}
@@ -279,7 +283,7 @@ class TestKubernetes:
                 assert secret["name"] in ("orderbus", f"orderbus-{service}")
                 assert secret["key"] in resource("Secret", secret["name"])["stringData"]
 
-    @pytest.mark.parametrize("service", SERVICES)
+    @pytest.mark.parametrize("service", PROCESSES)
     def test_a_process_takes_them(self, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
         loads(settings_of(service), _given(resource("StatefulSet", service)), monkeypatch)
 
@@ -289,12 +293,12 @@ class TestKubernetes:
     def test_operators_reach_every_service(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loads(all_settings(), _given(resource("StatefulSet", "tools")), monkeypatch)
         settings = load_all_settings()
-        assert {api_url(settings, name) for name in SERVICES} == {f"http://{name}:8080" for name in SERVICES}
-        assert {name for name in SERVICES if resource("Service", name)["spec"]["ports"][0]["port"] == 8080} == {
-            *SERVICES
+        assert {api_url(settings, name) for name in PROCESSES} == {f"http://{name}:8080" for name in PROCESSES}
+        assert {name for name in PROCESSES if resource("Service", name)["spec"]["ports"][0]["port"] == 8080} == {
+            *PROCESSES
         }
 
-    @pytest.mark.parametrize("service", [*SERVICES, "tools"])
+    @pytest.mark.parametrize("service", [*PROCESSES, "tools"])
     def test_nothing_runs_as_root(self, service: str) -> None:
         pod = resource("StatefulSet", service)["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"]
@@ -328,7 +332,7 @@ def settings_table() -> str:
     lines += [
         _row(name_of(path), field)
         for path, field in of_all
-        if not (path[0] in SERVICES and path[1:] in of_every_service)
+        if not (path[0] in PROCESSES and path[1:] in of_every_service)
     ]
     return "\n".join(lines)
 

@@ -9,9 +9,18 @@ import pytest
 from deploy.devstack.data_folder import PORT_NAMES
 from deploy.settings import all_settings, load_all_settings, load_system_settings
 from services.declared import declared
-from services.registry import SERVICES, settings_of
+from services.registry import PROCESSES, READERS, SERVICES, reader_of, settings_of
 from shared.contracts import TOPICS
-from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
+from shared.settings import (
+    PREFIX,
+    EdgeSettings,
+    ServiceSettings,
+    Settings,
+    WrongSettings,
+    fields_of,
+    load_settings,
+    name_of,
+)
 
 FOLDER = Path(__file__).parents[2] / "services"
 SHARED = {f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": "kafka:9092", f"{PREFIX}API_TOKEN": "a" * 16}
@@ -30,8 +39,8 @@ def given(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
 
 
 def test_every_service_is_registered() -> None:
-    assert sorted(SERVICES) == sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
-    assert set(SERVICES) <= set(PORT_NAMES)
+    assert sorted(PROCESSES) == sorted(path.parent.name for path in FOLDER.glob("*/__init__.py"))
+    assert set(PROCESSES) <= set(PORT_NAMES)
 
 
 def test_every_service_owns_topics() -> None:
@@ -45,6 +54,15 @@ def test_a_service_is_declared_as_registered(name: str) -> None:
     section = kind.model_fields[name].annotation
     assert issubclass(kind, Settings)
     assert isinstance(section, type) and issubclass(section, ServiceSettings)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_is_there_as_registered_and_needs_no_setting_of_its_own(name: str) -> None:
+    assert callable(reader_of(name))
+    kind = settings_of(name)
+    section = kind.model_fields[name].annotation
+    assert isinstance(section, type) and issubclass(section, EdgeSettings)
+    assert not [path for path, field in fields_of(kind) if path[0] == name and field.is_required()]
 
 
 def test_a_worker_asks_for_nothing_of_other_services(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
-"""The HTTP server of one worker: health, readiness, metrics, the routes for staff, and the service's own routes."""
+"""The HTTP application of one process: health, readiness, metrics; of a service's worker also the routes for staff and
+the service's own."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from shared.shell.http.access import RequestHandler, probe
 from shared.shell.http.api import ShellHttpApi
@@ -57,11 +58,25 @@ def application(
     limits: Limits | None = None,
 ) -> web.Application:
     """The aiohttp application of one worker."""
+    app = probed(registry.name, metrics.registry, principals, ready, limits)
+    add_parking(app, parking)
+    add_undeliverable(app, api.store)
+    add_operations(app, api.engine, operations)
+    add_attention(app, api.engine, registry.service)
+    if registry.service.routes:
+        registry.service.routes(app, api)
+    return app
+
+
+def probed(
+    name: str, metrics: CollectorRegistry, principals: Principals, ready: Readiness, limits: Limits | None = None
+) -> web.Application:
+    """An application that tells how its process is, and checks who calls any further route."""
     app = web.Application(middlewares=[_in_trace, protection(principals, limits)], client_max_size=MAX_REQUEST)
 
     @probe
     async def health(request: web.Request) -> web.Response:
-        return json_response({"status": "ok", "service": registry.name})
+        return json_response({"status": "ok", "service": name})
 
     @probe
     async def readiness(request: web.Request) -> web.Response:
@@ -72,17 +87,9 @@ def application(
 
     @probe
     async def exposition(request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(metrics.registry), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
+        return web.Response(body=generate_latest(metrics), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     app.router.add_get("/health", health)
     app.router.add_get("/ready", readiness)
     app.router.add_get("/metrics", exposition)
-    add_parking(app, parking)
-    add_undeliverable(app, api.store)
-    add_operations(app, api.engine, operations)
-    add_attention(app, api.engine, registry.service)
-    if registry.service.routes:
-        registry.service.routes(app, api)
     return app

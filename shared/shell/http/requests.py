@@ -90,9 +90,14 @@ async def body_in(request: web.Request, kind: type[M], what: str) -> M:
 
 def limit_in(request: web.Request, default: int, most: int) -> int:
     """`?limit=`. Raises ProblemResponse."""
-    given = request.query.get("limit", str(default))
+    return number_in(request, "limit", default, most)
+
+
+def number_in(request: web.Request, name: str, default: int, most: int) -> int:
+    """A whole number from 1. Raises ProblemResponse."""
+    given = request.query.get(name, str(default))
     if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= most):
-        raise bad_request(f"`limit` must be a number from 1 to {most}.")
+        raise bad_request(f"`{name}` must be a number from 1 to {most}.")
     return int(given[:9])
 
 

@@ -1,0 +1,105 @@
+"""The monitor: reads the status topic with Faust, and tells how many orders were placed in each minute."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from aiohttp import web
+
+from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of, time_of
+from services.monitor.http import add_orders_per_minute
+from services.monitor.metrics import MonitorMetrics
+from services.monitor.records import FAILED, Records
+from services.monitor.settings import MonitorSettings
+from shared.contracts.checkout import STATUS
+from shared.shell.faust.topic_reader import TopicReader
+from shared.shell.http.application import Readiness, probed
+from shared.shell.http.limits import Limits
+from shared.shell.http.principals import Principals
+from shared.shell.http.server import serve
+from shared.shell.ports.bus import BusRecord
+
+log = structlog.get_logger(__name__)
+SKEW = timedelta(hours=1)
+"""A record's time is that of the clock of the broker's client that sent it, and may be earlier than the order's."""
+EXPIRE_SECONDS = 10.0
+
+
+class Monitor:
+    """What it reads, counts and tells."""
+
+    def __init__(
+        self, settings: MonitorSettings, worker: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.settings, self._now = settings, now
+        self.table = OrdersPerMinute(settings.monitor.orders)
+        self.reader = TopicReader(settings.kafka, f"orderbus-{worker}", STATUS.name, self._take, self._from)
+        self.metrics = MonitorMetrics(
+            worker, lambda: self.reader.lag() or 0, lambda: len(self.table), lambda: self.reader.starts
+        )
+        self.metrics.serve_orders(lambda: self.table.of(minute_of(self._now()) - 1))
+        self._records = Records(self.table)
+        self.expire()
+
+    def _take(self, record: BusRecord) -> None:
+        """Faust would lose a record that raises, and say no more of it."""
+        try:
+            outcome = self._records.take(record)
+        except Exception as bug:
+            log.exception("record not counted", error=type(bug).__name__, partition=record.partition, at=record.offset)
+            outcome = FAILED
+        self.metrics.record(outcome)
+
+    def _from(self) -> datetime:
+        """The last record of an order is no older than the order: all that are kept have one from here on."""
+        return time_of(self.table.since) - SKEW
+
+    def expire(self) -> None:
+        self.table.expire(minute_of(self._now() - timedelta(hours=self.settings.monitor.hours)))
+
+    def missing(self) -> list[str]:
+        if not self.reader.answering:
+            return ["kafka"]
+        return [] if self.reader.complete else ["history"]
+
+    def application(self) -> web.Application:
+        settings, ready = self.settings, Readiness(self.missing)
+        principals, limits = Principals.of(settings), Limits(settings.http)
+        app = probed("monitor", self.metrics.registry, principals, ready, limits)
+        add_orders_per_minute(app, self.table, self.reader, self._now, settings.monitor.hours * 60)
+        return app
+
+    async def keep_expiring(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_SECONDS)
+            self.expire()
+
+
+async def run_monitor(settings: MonitorSettings, index: int, port: int | None) -> None:
+    """Run until SIGTERM or SIGINT. `port` replaces the configured HTTP port."""
+    worker, own = f"monitor-{index}", settings.monitor
+    monitor = Monitor(settings, worker)
+    monitor.metrics.watch_process()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    server = await serve(
+        monitor.application(), own.http_host, own.http_port if port is None else port, settings.http.connections
+    )
+    work = (monitor.reader.run(), monitor.keep_expiring(), stopping.wait())
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        log.info("started", worker=worker)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.cleanup()
+        log.info("stopped", worker=worker)
