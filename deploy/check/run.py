@@ -24,6 +24,7 @@ from deploy.check import facts
 from deploy.check.book import Book
 from deploy.check.databases import Database, databases
 from deploy.check.facts import CLOCK_SKEW
+from deploy.check.monitor import differences
 from deploy.check.records import Records
 from deploy.check.replay import replayed
 from deploy.check.slices import Positions, Setting, Slices
@@ -70,6 +71,9 @@ class Report:
     """What waits for staff, and is no violation, by service; daily work is left out."""
     unreadable: list[str] = field(default_factory=list)
     """Records that are no messages, by topic, partition and offset."""
+    monitor: list[str] = field(default_factory=list)
+    """How the monitor's counts differ from the database, or why it was not asked. It can always count again, so this is
+    told and is no violation."""
     orders: int = 0
     in_motion: int = 0
     """Keys of which only the rules of single services were asked."""
@@ -166,7 +170,9 @@ class Check:
             answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
         self._book.since = self._at
         waiting = await self._attention()
-        return Report(answers.whole(), waiting, records.unreadable, answers.orders, answers.in_motion, begin)
+        monitor = await differences(self._settings, self._services["checkout"], self._since)
+        told = waiting, records.unreadable, monitor
+        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin)
 
     # Where to begin
 

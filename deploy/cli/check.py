@@ -110,6 +110,8 @@ def show_report(report: evidence.Report) -> None:
         print(f"no message: {entry}")
     if len(report.unreadable) > MOST:
         print(f"… and {len(report.unreadable) - MOST} more that are no messages")
+    for entry in report.monitor[:MOST]:
+        print(f"monitor: {entry}")
     show_attention(report.attention)
     window = f" changed since {report.since:%Y-%m-%d %H:%M} UTC (--full checks all)" if report.since else ""
     moving = f", {report.in_motion} still changing (checked in part)" if report.in_motion else ""

@@ -219,7 +219,7 @@ DEPLOY_MAY: dict[str, frozenset[str]] = {
     "documents": frozenset(),
     "client": frozenset({"settings"}),
     "sandboxes": frozenset({"client"}),
-    "check": frozenset({"settings"}),
+    "check": frozenset({"settings", "client"}),
     "devstack": frozenset({"client", "sandboxes", "settings", "worker"}),
     "demo": frozenset({"client", "sandboxes", "devstack", "settings"}),
     "simulation": frozenset({"check"}),
