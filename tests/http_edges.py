@@ -12,6 +12,8 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.monitor.app import Monitor
+from services.monitor.settings import MonitorSettings
 from services.registry import factory_of, settings_of
 from shared.settings import ApiClientSettings, example_settings
 from shared.shell.http.api import ShellHttpApi
@@ -37,6 +39,13 @@ class ServiceEdge:
     shell: Shell
     engine: AsyncEngine
     application: web.Application
+
+
+def application_of(process: str) -> web.Application:
+    """Of a service, or of a process that only reads."""
+    if process == "monitor":
+        return Monitor(example_settings(MonitorSettings), process).application()
+    return service_edge(process).application
 
 
 def service_edge(name: str, database: str = NOWHERE, clients: Sequence[ApiClientSettings] = ()) -> ServiceEdge:

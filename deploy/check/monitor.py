@@ -38,7 +38,7 @@ async def _compared(api: ApiClient, checkout: Database, until: datetime) -> list
         answer = await api.get(MONITOR, "/monitor/orders-per-minute", minutes=60)
         found = [] if answer["complete"] else ["It is still reading what was there when it started."]
         if answer["complete"]:
-            first, last = datetime.fromisoformat(answer["from"]), until.replace(second=0, microsecond=0)
+            first, last = datetime.fromisoformat(answer["first"]), until.replace(second=0, microsecond=0)
             rows = await checkout.fetch(PLACED, first, last)
             plain = Counter({(row["minute"], row["store"]): row["count"] for row in rows})
             found = told(counts_of(answer, last), plain)

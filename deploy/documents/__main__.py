@@ -1,7 +1,7 @@
 """`python -m deploy.documents [--check]` writes what is generated from the contracts and the services' declarations.
 
-JSON Schemas and the AsyncAPI document go into `docs/`, a table of messages into each service's README. With `--check`
-nothing is written, and an outdated file is an error.
+JSON Schemas, the AsyncAPI document and an OpenAPI document per service go into `docs/`, a table of messages into each
+service's README. With `--check` nothing is written, and an outdated file is an error.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.documents.asyncapi import document, file_name, json_schema
+from deploy.documents.openapi import openapi
 from deploy.documents.tables import with_table
-from services.registry import SERVICES
+from services.registry import PROCESSES, SERVICES
 from shared.contracts import published
 
 PROJECT = Path(__file__).parents[2]
@@ -26,7 +27,8 @@ def documents() -> dict[str, str]:
     schemas = {f"{SCHEMAS}/{file_name(kind)}": _text(json_schema(kind)) for kind in published()}
     files = {name: f"services/{name}/README.md" for name in SERVICES}
     tables = {file: with_table((PROJECT / file).read_text(encoding="utf-8"), name) for name, file in files.items()}
-    return schemas | {"docs/asyncapi.json": _text(document())} | tables
+    apis = {f"docs/openapi/{name}.json": _text(openapi(name)) for name in PROCESSES}
+    return schemas | {"docs/asyncapi.json": _text(document())} | apis | tables
 
 
 def stale(project: Path) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any
 
 import orjson
 import sqlalchemy as sa
 from aiohttp import web
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from services.checkout import queries, storage
 from services.checkout.domain.order import Order
@@ -17,8 +21,9 @@ from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore
 from shared.contracts.values import OrderStatus
 from shared.core import codec
 from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
-from shared.shell.http.requests import limit_in
+from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi
 
@@ -31,15 +36,63 @@ COMMANDS = (
 )
 
 
+def _split(given: object) -> object:
+    return [status for status in given.split(",") if status] if isinstance(given, str) else given
+
+
+def _cursor(given: object) -> object:
+    try:
+        return queries.read_cursor(given) if isinstance(given, str) else given
+    except ValueError:
+        raise ValueError("must be the `next` of an earlier page") from None
+
+
+class OrdersQuery(Query):
+    status: Annotated[tuple[OrderStatus, ...], BeforeValidator(_split)] = ()
+    """Separated by commas."""
+    store: Words = ""
+    q: Words = ""
+    """The beginning of a number (with or without `ORD-`), an email, a first or a last name."""
+    limit: Number = Field(default=50, ge=1, le=MOST)
+    after: Annotated[tuple[datetime, str] | None, BeforeValidator(_cursor), WithJsonSchema({"type": "string"})] = None
+    """The `next` of the previous page."""
+
+
+class SkusQuery(Query):
+    limit: Number = Field(default=50, ge=1, le=MOST)
+    after: Words = ""
+    """The `next` of the previous page."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersPage:
+    orders: list[Json]
+    next: str | None
+    """The `after` of the next page; null on the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkusPage:
+    skus: list[Json]
+    next: str | None
+
+
+ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
+ORDER = Declaration("An order, with its timeline", refused=(HTTPStatus.NOT_FOUND,))
+STORE = Declaration("A store's settings", refused=(HTTPStatus.NOT_FOUND,))
+SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
+SKU = Declaration("One SKU", refused=(HTTPStatus.NOT_FOUND,))
+
+
 def routes(application: web.Application, api: HttpApi) -> None:
     reads = Reads(api)
     add_commands(application, api, COMMANDS, reads.store_of_order)
-    add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY)
+    add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY, ORDERS)
     of_order = found_by(reads.store_of_order, "order")
-    add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order)
-    add_route(application, "GET", "/stores/{store}", reads.store, "store.read", IN_PATH)
-    add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH)
-    add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH)
+    add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order, ORDER)
+    add_route(application, "GET", "/stores/{store}", reads.store, "store.read", IN_PATH, STORE)
+    add_route(application, "GET", "/stores/{store}/skus", reads.skus, "sku.read", IN_PATH, SKUS)
+    add_route(application, "GET", "/stores/{store}/skus/{sku}", reads.sku, "sku.read", IN_PATH, SKU)
 
 
 class Reads:
@@ -53,14 +106,13 @@ class Reads:
             return await queries.find_store(connection, name)
 
     async def orders(self, request: web.Request) -> web.Response:
-        """`?status=processing,failed&store=&q=&limit=&after=`, newest first; `next` is the `after` of the next page."""
-        order_filter = _filter(request)
+        query = query_in(request, OrdersQuery)
+        wanted = queries.OrderFilter(query.status, query.store, query.q.strip(), query.after, query.limit)
         async with self.api.engine.connect() as connection:
-            rows = await queries.find_orders(connection, order_filter)
-        page = rows[: order_filter.limit]
-        more = len(rows) > order_filter.limit
-        cursor = queries.write_cursor(page[-1].created_at, page[-1].key) if more else None
-        return json_response({"orders": [_summary(row) for row in page], "next": cursor})
+            rows = await queries.find_orders(connection, wanted)
+        page = rows[: query.limit]
+        cursor = queries.write_cursor(page[-1].created_at, page[-1].key) if len(rows) > query.limit else None
+        return json_response(OrdersPage([_summary(row) for row in page], cursor))
 
     async def order(self, request: web.Request) -> web.Response:
         """By key or number, with its timeline."""
@@ -79,13 +131,11 @@ class Reads:
         return json_response(body.pop("card") | body)
 
     async def skus(self, request: web.Request) -> web.Response:
-        """`?limit=&after=`, by name; `next` is the `after` of the next page."""
-        limit = limit_in(request, 50, MOST)
-        store, after = _clean(request.match_info["store"]), _clean(request.query.get("after", ""))
+        query, store = query_in(request, SkusQuery), _clean(request.match_info["store"])
         async with self.api.engine.connect() as connection:
-            rows = await queries.find_skus(connection, store, after, limit)
-        page = [_sku(row.data) for row in rows[:limit]]
-        return json_response({"skus": page, "next": page[-1]["sku"] if len(rows) > limit else None})
+            rows = await queries.find_skus(connection, store, query.after, query.limit)
+        page = [_sku(row.data) for row in rows[: query.limit]]
+        return json_response(SkusPage(page, page[-1]["sku"] if len(rows) > query.limit else None))
 
     async def sku(self, request: web.Request) -> web.Response:
         key = f"{request.match_info['store']}/{request.match_info['sku']}"
@@ -100,20 +150,6 @@ class Reads:
 
 
 # Requests
-
-
-def _filter(request: web.Request) -> queries.OrderFilter:
-    query = request.query
-    statuses = [status for status in query.get("status", "").split(",") if status]
-    unknown = sorted(set(statuses) - {status.value for status in OrderStatus})
-    if unknown:
-        raise bad_request(f"Unknown status {unknown[0][:40]!r}. Valid statuses: {', '.join(OrderStatus)}.")
-    try:
-        after = queries.read_cursor(query["after"]) if query.get("after") else None
-    except ValueError:
-        raise bad_request("`after` must be the `next` of an earlier page.") from None
-    store, q = _clean(query.get("store", "")), _clean(query.get("q", "").strip())
-    return queries.OrderFilter(statuses, store, q, after, limit_in(request, 50, MOST))
 
 
 def _clean(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -26,13 +27,35 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.access import IN_PATH, add_route, found_by, public, store_column
+from shared.shell.http.access import IN_PATH, add_public, add_route, found_by, store_column
+from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
 from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
 _product: TypeAdapter[Product] = TypeAdapter(Product)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCounts:
+    free: int
+    taken: int
+    orders_waiting: int
+
+
+DELIVERIES = Declaration("An order's deliveries, item by item", refused=(HTTPStatus.NOT_FOUND,))
+PRODUCT = Declaration("How a SKU is delivered", refused=(HTTPStatus.NOT_FOUND,))
+STOCK = Declaration("A SKU's stock", refused=(HTTPStatus.NOT_FOUND,))
+POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
+DOWNLOAD = Declaration(
+    "The file of a signed link",
+    (
+        DeclaredResponse(None, media="application/octet-stream", description="The file, of whatever type it is."),
+        DeclaredResponse(None, HTTPStatus.FOUND, media="", description="The file is elsewhere."),
+    ),
+    refused=(HTTPStatus.NOT_FOUND, HTTPStatus.GONE),
+)
 
 
 def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
@@ -56,17 +79,11 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         queries = Queries(api.engine)
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")
-        add("/orders/{key}/deliveries", views.deliveries, "delivery.read", found_by(store_of))
-        add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH)
-        add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH)
-        add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH)
-        downloads = Downloads(queries, links, files)
-
-        @public
-        async def download(request: web.Request) -> web.StreamResponse:
-            return await downloads.serve(request)
-
-        application.router.add_get("/downloads/{token}", download)
+        add("/orders/{key}/deliveries", views.deliveries, "delivery.read", found_by(store_of), DELIVERIES)
+        add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
+        add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
+        add_public(application, "GET", "/downloads/{token}", Downloads(queries, links, files).serve, DOWNLOAD)
 
     return routes
 
@@ -104,8 +121,7 @@ class Views:
         counts = await self._queries.pool(row_key(request.match_info["store"], request.match_info["pool"]))
         if counts is None:
             raise not_found("pool")
-        free, taken, waiting = counts
-        return json_response({"free": free, "taken": taken, "orders_waiting": waiting})
+        return json_response(PoolCounts(*counts))
 
 
 class Downloads:

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from aiohttp import web
+from pydantic import Field
 
 from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of, time_of
 from shared.shell.http.access import IN_QUERY, add_route
-from shared.shell.http.problems import json_response
-from shared.shell.http.requests import number_in
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
+from shared.shell.http.problems import bad_request, json_response
+from shared.shell.http.requests import Number, Words, query_in
 
-MINUTES = 60
+
+class MinutesQuery(Query):
+    store: Words = ""
+    """Only this store's orders."""
+    minutes: Number = Field(default=60, ge=1)
+    """So many, the current one included; at most those that are kept (`ORDERBUS_MONITOR__HOURS`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersInMinute:
+    minute: datetime
+    """When it began."""
+    store: str
+    orders: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersInMinutes:
+    first: datetime
+    """The first minute that is counted here."""
+    last: datetime
+    complete: bool
+    """Whether the topic has been read up to where it ended when the monitor started."""
+    lag: int | None
+    """Records that are not read yet; null where that is unknown."""
+    minutes: Sequence[OrdersInMinute]
+    """Those with orders."""
+
+
+DECLARATION = Declaration("Orders per minute and store", (DeclaredResponse(OrdersInMinutes),), query=MinutesQuery)
 
 
 class Progress(Protocol):
@@ -31,22 +63,17 @@ def add_orders_per_minute(
     """`GET /monitor/orders-per-minute?store=&minutes=`. `most`: minutes that may be asked for."""
 
     async def handle(request: web.Request) -> web.Response:
-        store, minutes = request.query.get("store", ""), number_in(request, "minutes", MINUTES, most)
+        query = query_in(request, MinutesQuery)
+        if query.minutes > most:
+            raise bad_request(f"`minutes` must be a number from 1 to {most}.")
         last = minute_of(now())
-        first = max(table.since, last - minutes + 1)
-        rows = [
-            {"minute": time_of(minute), "store": name, "orders": orders}
+        first = max(table.since, last - query.minutes + 1)
+        found = [
+            OrdersInMinute(time_of(minute), name, orders)
             for minute, name, orders in table.between(first, last)
-            if store in ("", name)
+            if query.store in ("", name)
         ]
-        return json_response(
-            {
-                "from": time_of(first),
-                "to": time_of(last),
-                "complete": progress.complete,
-                "lag": progress.lag(),
-                "minutes": rows,
-            }
-        )
+        answer = OrdersInMinutes(time_of(first), time_of(last), progress.complete, progress.lag(), found)
+        return json_response(answer)
 
-    add_route(app, "GET", "/monitor/orders-per-minute", handle, "monitor.read", IN_QUERY)
+    add_route(app, "GET", "/monitor/orders-per-minute", handle, "monitor.read", IN_QUERY, DECLARATION)

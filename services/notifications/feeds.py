@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -25,8 +26,9 @@ from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, RequestHandler, add_route
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, Query
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import body_in, limit_in, uuid_in
+from shared.shell.http.requests import Number, body_in, header_in, query_in
 
 PAGE = 50
 MOST = 200
@@ -43,17 +45,80 @@ def add_feeds(application: web.Application, engine: AsyncEngine, tokens: FeedTok
     application.cleanup_ctx.append(feeds.looking)
     application.on_shutdown.append(feeds.stop)
     add = functools.partial(add_route, application)
-    add("GET", "/feeds/{recipient}", feeds.read, "feed.read", OF_RECIPIENT)
-    add("GET", "/feeds/{recipient}/stream", feeds.stream, "feed.read", OF_RECIPIENT)
-    add("POST", "/feeds/{recipient}/read", feeds.mark_read, "feed.mark", OF_RECIPIENT)
-    add("POST", "/feeds/{recipient}/archive", feeds.archive, "feed.mark", OF_RECIPIENT)
-    add("POST", "/feeds/{recipient}/token", _issue(tokens), "feed.token", OF_RECIPIENT)
+    add("GET", "/feeds/{recipient}", feeds.read, "feed.read", OF_RECIPIENT, READ)
+    add("GET", "/feeds/{recipient}/stream", feeds.stream, "feed.read", OF_RECIPIENT, STREAM)
+    add("POST", "/feeds/{recipient}/read", feeds.mark_read, "feed.mark", OF_RECIPIENT, MARK_READ)
+    add("POST", "/feeds/{recipient}/archive", feeds.archive, "feed.mark", OF_RECIPIENT, ARCHIVE)
+    add("POST", "/feeds/{recipient}/token", _issue(tokens), "feed.token", OF_RECIPIENT, ISSUE)
 
 
 class Lifetime(Given):
     """The body of `POST /feeds/{recipient}/token`."""
 
     seconds: int = Field(default=3600, ge=60, le=86_400)
+
+
+class Marks(Given):
+    """Which entries; all of the feed if missing."""
+
+    ids: tuple[UUID, ...] | None = Field(default=None, max_length=1000)
+
+
+class FeedQuery(Query):
+    limit: Number = Field(default=PAGE, ge=1, le=MOST)
+    before: UUID | None = None
+    """The `next` of the previous page."""
+    unread: bool = False
+    """Only unread entries."""
+    archived: bool = False
+    """Those that are archived instead of those that are not."""
+
+
+class StreamQuery(Query):
+    after: UUID | None = None
+    """As `Last-Event-ID`, which comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    entries: list[Json]
+    """Newest first."""
+    unread: int
+    next: str | None
+    """The `before` of the next page; null on the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    changed: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedToken:
+    token: str
+    expires: datetime
+
+
+LAST_EVENT_ID = Header("Last-Event-ID", "The id of the last entry that the reader has.")
+READ = Declaration("A feed, newest entries first", (DeclaredResponse(FeedPage),), query=FeedQuery)
+STREAM = Declaration(
+    "Follow a feed live",
+    (
+        DeclaredResponse(
+            None,
+            media="text/event-stream",
+            description="Server-sent events: `entry` for each new entry, `unread` when their number changes.",
+        ),
+    ),
+    query=StreamQuery,
+    headers=(LAST_EVENT_ID,),
+)
+MARK_READ = Declaration("Mark entries as read", (DeclaredResponse(Marked),), body=Marks)
+ARCHIVE = Declaration("Archive entries", (DeclaredResponse(Marked),), body=Marks)
+ISSUE = Declaration(
+    "Issue a token for a customer's feed", (DeclaredResponse(FeedToken, HTTPStatus.CREATED),), body=Lifetime
+)
 
 
 def _issue(tokens: FeedTokens) -> RequestHandler:
@@ -65,15 +130,9 @@ def _issue(tokens: FeedTokens) -> RequestHandler:
             raise bad_request("Only a customer's feed has tokens.")
         lifetime = await body_in(request, Lifetime, "lifetime")
         expires = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=lifetime.seconds)
-        return json_response({"token": tokens.token(recipient, expires), "expires": expires}, HTTPStatus.CREATED)
+        return json_response(FeedToken(tokens.token(recipient, expires), expires), HTTPStatus.CREATED)
 
     return handle
-
-
-class Marks(Given):
-    """Which entries; all of the feed if missing."""
-
-    ids: tuple[str, ...] | None = Field(default=None, max_length=1000)
 
 
 class Feeds:
@@ -96,25 +155,22 @@ class Feeds:
         await asyncio.gather(task, return_exceptions=True)
 
     async def read(self, request: web.Request) -> web.Response:
-        """Newest first. `?limit=`, `?before=<id>` for the next page, `?unread=1`, `?archived=1`."""
-        table, recipient = feed_entries, request.match_info["recipient"]
-        limit = limit_in(request, PAGE, MOST)
+        table, recipient, given = feed_entries, request.match_info["recipient"], query_in(request, FeedQuery)
         newest_first = (table.c.at.desc(), table.c.id.desc())
-        query = sa.select(table).where(table.c.key == recipient).order_by(*newest_first).limit(limit)
-        if before := uuid_in(request, "before", "an entry"):
-            at = await _at(self._engine, recipient, before)
+        query = sa.select(table).where(table.c.key == recipient).order_by(*newest_first).limit(given.limit)
+        if given.before:
+            at = await _at(self._engine, recipient, given.before)
             if at is None:
                 raise bad_request("`before` is not the id of an entry in this feed.")
-            query = query.where(_place(at, before) > _PLACE)
-        archived = table.c.archived_at.is_not(None) if request.query.get("archived") == "1" else None
-        query = query.where(table.c.archived_at.is_(None) if archived is None else archived)
-        if request.query.get("unread") == "1":
+            query = query.where(_place(at, given.before) > _PLACE)
+        query = query.where(table.c.archived_at.is_not(None) if given.archived else table.c.archived_at.is_(None))
+        if given.unread:
             query = query.where(table.c.read_at.is_(None))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
             unread = (await count_unread(connection, [recipient]))[recipient]
-        following = str(rows[-1]["id"]) if len(rows) == limit else None
-        return json_response({"entries": [entry_view(row) for row in rows], "unread": unread, "next": following})
+        following = str(rows[-1]["id"]) if len(rows) == given.limit else None
+        return json_response(FeedPage([entry_view(row) for row in rows], unread, following))
 
     async def mark_read(self, request: web.Request) -> web.Response:
         return await self._mark(request, feed_entries.c.read_at)
@@ -147,9 +203,10 @@ class Feeds:
 
     async def _began(self, request: web.Request, recipient: str) -> tuple[datetime, UUID]:
         """The place after which the stream begins."""
-        last = request.headers.get("Last-Event-ID") or request.query.get("after")
-        if last and (at := await _at(self._engine, recipient, _uuid(last))):
-            return at, _uuid(last)
+        after, last = query_in(request, StreamQuery).after, header_in(request, LAST_EVENT_ID)
+        id = _uuid(last) if last else after
+        if id and (at := await _at(self._engine, recipient, id)):
+            return at, id
         return datetime.now(UTC) - HEAD_START, NIL
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
@@ -157,11 +214,11 @@ class Feeds:
         marks = await body_in(request, Marks, "list of marks")
         change = sa.update(table).where(table.c.key == recipient, column.is_(None)).values({column: sa.func.now()})
         if marks.ids is not None:
-            change = change.where(table.c.id.in_([_uuid(one) for one in marks.ids]))
+            change = change.where(table.c.id.in_(marks.ids))
         async with self._engine.begin() as connection:
             changed = (await connection.execute(change)).rowcount
             unread = (await count_unread(connection, [recipient]))[recipient]
-        return json_response({"changed": changed, "unread": unread})
+        return json_response(Marked(changed, unread))
 
 
 _PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)

@@ -6,10 +6,11 @@ import base64
 import functools
 import hashlib
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from aiohttp import web
 from pydantic import Field
 
@@ -17,7 +18,7 @@ from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.storage import notification_logs, read_endpoints
-from services.notifications.views import lost_messages, order_notifications
+from services.notifications.views import LOST, NOTIFICATIONS, lost_messages, order_notifications
 from shared.contracts.addresses import reach_of_url
 from shared.contracts.envelope import read_key
 from shared.contracts.notifications import (
@@ -35,9 +36,10 @@ from shared.contracts.notifications import (
 from shared.contracts.values import CallableUrl, Given
 from shared.core import Command, Problem, Refused
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route, found_by, store_column
+from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import body_in, identity_of, read_body, read_command
-from shared.shell.http.web import actor_of, add_commands, answered
+from shared.shell.http.requests import IDEMPOTENCY_KEY, body_in, command_in, identity_of
+from shared.shell.http.web import COMMAND_REFUSED, actor_of, add_commands, answered, command_declaration
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
@@ -65,17 +67,24 @@ def _add_routes(application: web.Application, api: HttpApi, tokens: FeedTokens, 
         store_of,
     )
     add = functools.partial(add_route, application)
-    add("GET", "/orders/{key}/notifications", order_notifications(api), "notification.read", found_by(store_of))
-    add("GET", "/stores/{store}/lost", lost_messages(api), "notification.read", IN_PATH)
-    add("GET", "/stores/{store}/webhooks", _list(api), "webhook.read", IN_PATH)
-    add("POST", "/stores/{store}/webhooks", _register(api, private=private), RegisterWebhook.type, IN_PATH)
+    add(
+        "GET",
+        "/orders/{key}/notifications",
+        order_notifications(api),
+        "notification.read",
+        found_by(store_of),
+        NOTIFICATIONS,
+    )
+    add("GET", "/stores/{store}/lost", lost_messages(api), "notification.read", IN_PATH, LOST)
+    add("GET", "/stores/{store}/webhooks", _list(api), "webhook.read", IN_PATH, LISTING)
+    add("POST", "/stores/{store}/webhooks", _register(api, private=private), RegisterWebhook.type, IN_PATH, REGISTER)
     for method, path, kind in (
         ("DELETE", "", RemoveWebhook),
         ("POST", "/pause", PauseWebhook),
         ("POST", "/resume", ResumeWebhook),
     ):
         whole = "/stores/{store}/webhooks/{endpoint}" + path
-        add(method, whole, _endpoint_command(api, kind), kind.type, IN_PATH)
+        add(method, whole, _endpoint_command(api, kind), kind.type, IN_PATH, command_declaration(kind, ("endpoint",)))
     add_feeds(application, api.engine, tokens)
 
 
@@ -87,6 +96,47 @@ class NewEndpoint(Given):
 
     url: CallableUrl
     events: tuple[WebhookEvent, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEndpoint:
+    """Without its secret."""
+
+    endpoint: str
+    url: str
+    events: Sequence[str]
+    paused: bool
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MadeEndpoint:
+    endpoint: str
+    url: str
+    events: Sequence[str]
+    paused: bool
+    secret: str | None
+    """Shown once: null in the reply to a repetition."""
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointList:
+    webhooks: list[ShownEndpoint]
+
+
+LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),))
+REGISTER = Declaration(
+    "Register a webhook endpoint",
+    (
+        DeclaredResponse(MadeEndpoint, HTTPStatus.CREATED),
+        DeclaredResponse(MadeEndpoint, description="An earlier request with the same Idempotency-Key had made it."),
+    ),
+    body=NewEndpoint,
+    headers=(IDEMPOTENCY_KEY,),
+    refused=COMMAND_REFUSED,
+)
 
 
 def _register(api: HttpApi, *, private: bool) -> RequestHandler:
@@ -108,14 +158,15 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
                     "This Idempotency-Key was used for another endpoint.",
                     "idempotency_key_reused",
                 )
-            return json_response({**_shown(known), "secret": None, "duplicate": True})
+            made = MadeEndpoint(known.id, known.url, known.events, known.paused, secret=None, duplicate=True)
+            return json_response(made)
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         command = RegisterWebhook(endpoint=endpoint, url=new.url, events=new.events, secret=secret)
         answer = await api.submit(command, store, identity=identity, actor=actor_of(request), store=store)
         if isinstance(answer, Refused):
             return answered(answer)
-        made = {"endpoint": endpoint, "url": new.url, "events": new.events, "paused": False, "secret": secret}
-        return json_response({**made, "duplicate": False}, HTTPStatus.CREATED)
+        made = MadeEndpoint(endpoint, new.url, new.events, paused=False, secret=secret, duplicate=False)
+        return json_response(made, HTTPStatus.CREATED)
 
     return handle
 
@@ -123,7 +174,7 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
 def _list(api: HttpApi) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         known = await read_endpoints(api.engine, _store(request))
-        return json_response({"webhooks": [_shown(endpoint) for endpoint in known.endpoints]})
+        return json_response(EndpointList([_shown(endpoint) for endpoint in known.endpoints]))
 
     return handle
 
@@ -132,28 +183,16 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
     """A command about the path's endpoint. The body may contain more fields, such as a reason."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        store, identity = _store(request), identity_of(request)
-        try:
-            given = orjson.loads(await read_body(request) or b"{}")
-            body = orjson.dumps({**given, "endpoint": request.match_info["endpoint"]})
-        except (ValueError, TypeError):
-            raise bad_request("The body is not a JSON object.") from None
-        command = read_command(kind, body)
+        store, identity, command = _store(request), identity_of(request), await command_in(request, kind)
         return answered(await api.submit(command, store, identity=identity, actor=actor_of(request), store=store))
 
     return handle
 
 
-def _shown(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint without its secret."""
-    return {
-        "endpoint": endpoint.id,
-        "url": endpoint.url,
-        "events": endpoint.events,
-        "paused": endpoint.paused,
-        "reason": endpoint.reason,
-        "since": endpoint.since,
-    }
+def _shown(endpoint: Endpoint) -> ShownEndpoint:
+    return ShownEndpoint(
+        endpoint.id, endpoint.url, endpoint.events, endpoint.paused, endpoint.reason, since=endpoint.since
+    )
 
 
 def _store(request: web.Request) -> str:

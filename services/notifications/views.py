@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -17,8 +19,9 @@ from services.notifications.domain.notification_log import Email, WebhookDeliver
 from services.notifications.domain.operations import FindLost
 from services.notifications.storage import StoredLost, delivery_attempts, email_attempts, read_notification_log
 from shared.shell.http.access import RequestHandler
-from shared.shell.http.problems import bad_request, json_response, not_found
-from shared.shell.http.requests import moment_in
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.problems import json_response, not_found
+from shared.shell.http.requests import UtcMoment, Words, query_in
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.postgres.waiting import waiting
 
@@ -27,6 +30,26 @@ PAGE = 200
 
 Attempts = Mapping[str, Sequence[Mapping[str, Any]]]
 """By message id, in order."""
+
+
+class LostQuery(Query):
+    what: Literal["mails", "webhooks"] = "mails"
+    since: UtcMoment | None = None
+    until: UtcMoment | None = None
+    endpoint: Words | None = None
+    after: Words = ""
+    """The `next` of the previous page."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostPage:
+    lost: list[Json]
+    next: str | None
+    """The `after` of the next page; null on the last one."""
+
+
+NOTIFICATIONS = Declaration("An order's emails, webhook deliveries and feeds", refused=(HTTPStatus.NOT_FOUND,))
+LOST = Declaration("A store's lost emails or webhook deliveries", (DeclaredResponse(LostPage),), query=LostQuery)
 
 
 def order_notifications(api: HttpApi) -> RequestHandler:
@@ -57,22 +80,16 @@ def order_notifications(api: HttpApi) -> RequestHandler:
 
 
 def lost_messages(api: HttpApi) -> RequestHandler:
-    """A store's lost messages: `?what=mails` or `webhooks`, `?since=`, `?until=` (ISO 8601 with a zone), `?endpoint=`,
-    `?after=<next>`."""
-
     async def handle(request: web.Request) -> web.StreamResponse:
-        query, store = request.query, request.match_info["store"]
-        what = query.get("what", "mails")
-        if what not in ("mails", "webhooks"):
-            raise bad_request("`what` must be `mails` or `webhooks`.")
+        query, store = query_in(request, LostQuery), request.match_info["store"]
         period = FindLost(
             store=store,
-            what="emails" if what == "mails" else "deliveries",
-            since=moment_in(request, "since") or datetime.min.replace(tzinfo=UTC),
-            until=moment_in(request, "until") or datetime.max.replace(tzinfo=UTC),
-            endpoint=query.get("endpoint"),
+            what="emails" if query.what == "mails" else "deliveries",
+            since=query.since or datetime.min.replace(tzinfo=UTC),
+            until=query.until or datetime.max.replace(tzinfo=UTC),
+            endpoint=query.endpoint,
         )
-        logs = await StoredLost(api.engine).page(store, f"lost_{period.what}", query.get("after", ""), PAGE)
+        logs = await StoredLost(api.engine).page(store, f"lost_{period.what}", query.after, PAGE)
         lost: list[dict[str, Any]] = []
         for key, log in logs:
             ids = set(lost_in(log, period))
@@ -80,7 +97,7 @@ def lost_messages(api: HttpApi) -> RequestHandler:
             views += [delivery_view(one, {}) for one in log.deliveries if one.id in ids]
             lost += [{"order": key, "number": log.number, **view} for view in views]
         following = logs[-1][0] if len(logs) == PAGE else None
-        return json_response({"lost": lost, "next": following})
+        return json_response(LostPage(lost, following))
 
     return handle
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from aiohttp import web
+from pydantic import Field
 
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import Provider
@@ -16,8 +19,9 @@ from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
 from shared.core import codec
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
-from shared.shell.http.requests import limit_in, moment_in, uuid_in
+from shared.shell.http.requests import Number, UtcMoment, Words, query_in
 from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.waiting import waiting
@@ -26,15 +30,64 @@ MOST = 500
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
+class PaymentsQuery(Query):
+    status: PaymentStatus | None = None
+    provider: Words | None = None
+    currency: Words | None = None
+    store: Words | None = None
+    number: Words | None = None
+    reference: Words | None = None
+    unresolved: bool = False
+    """Only those with a charge or refund whose outcome is unknown."""
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    after: Words = ""
+    """The order of the previous page's last payment."""
+
+
+class LedgerQuery(Query):
+    kind: Words | None = None
+    account: Words | None = None
+    currency: Words | None = None
+    provider: Words | None = None
+    store: Words | None = None
+    reference: Words | None = None
+    key: Words | None = None
+    """The order."""
+    begin: UtcMoment | None = Field(default=None, alias="from")
+    """No earlier than this."""
+    to: UtcMoment | None = None
+    """Earlier than this."""
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    after: UUID | None = None
+    """The id of the previous page's last entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsPage:
+    payments: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPage:
+    entries: list[Json]
+
+
+PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=(HTTPStatus.NOT_FOUND,))
+PAYMENTS = Declaration("Payments, by order", (DeclaredResponse(PaymentsPage),), query=PaymentsQuery)
+LEDGER = Declaration("Ledger entries, in order of time", (DeclaredResponse(LedgerPage),), query=LedgerQuery)
+
+
 def routes(providers: Iterable[Provider]) -> Routes:
     def add(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, payments)
         add_commands(application, api, COMMANDS, store_of)
         for provider in providers:
             provider.add_callbacks(application, api)
-        add_route(application, "GET", "/orders/{key}/payment", one_payment(api), "payment.read", found_by(store_of))
-        add_route(application, "GET", "/payments", some_payments(api), "payment.read", IN_QUERY)
-        add_route(application, "GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY)
+        add_route(
+            application, "GET", "/orders/{key}/payment", one_payment(api), "payment.read", found_by(store_of), PAYMENT
+        )
+        add_route(application, "GET", "/payments", some_payments(api), "payment.read", IN_QUERY, PAYMENTS)
+        add_route(application, "GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY, LEDGER)
 
     return add
 
@@ -105,42 +158,39 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
 
 
 def some_payments(api: HttpApi) -> RequestHandler:
-    """Filters: status, provider, currency, store, number, reference, unresolved=true; `after` (an order) pages."""
     columns = [column for column in payments.c if column.name not in ("data", "shape", "version", "sequence")]
     statement = sa.select(*columns).where(payments.c.data.is_not(None)).order_by(payments.c.key)
 
     async def show(request: web.Request) -> web.StreamResponse:
-        query = _equal(statement, payments, request.query, "provider", "currency", "store", "number", "reference")
-        if status := request.query.get("status"):
-            if status not in {*PaymentStatus}:
-                raise bad_request(f"`status` must be one of {', '.join(PaymentStatus)}.")
+        given = query_in(request, PaymentsQuery)
+        query = _equal(statement, payments, given, "provider", "currency", "store", "number", "reference")
+        if given.status:
             # As a literal: an index of all payments that are not paid is used only where PostgreSQL sees the status.
-            query = query.where(payments.c.status == sa.literal(status, literal_execute=True))
-        if request.query.get("unresolved") == "true":
+            query = query.where(payments.c.status == sa.literal(given.status.value, literal_execute=True))
+        if given.unresolved:
             query = query.where(payments.c.unresolved)
-        if after := request.query.get("after"):
-            query = query.where(payments.c.key > after)
-        return json_response({"payments": await _rows(api, query, limit_in(request, 100, MOST))})
+        if given.after:
+            query = query.where(payments.c.key > given.after)
+        return json_response(PaymentsPage(await _rows(api, query, given.limit)))
 
     return show
 
 
 def some_entries(api: HttpApi) -> RequestHandler:
-    """Filters: kind, account, currency, provider, store, reference, key, from and to (RFC 3339); pages by `after`
-    (an entry's id). Entries are in order of time."""
     place = sa.tuple_(ledger_entries.c.at, ledger_entries.c.id)
     statement = sa.select(ledger_entries).order_by(*place)
     names = ("kind", "account", "currency", "provider", "store", "reference", "key")
 
     async def show(request: web.Request) -> web.StreamResponse:
-        query = _equal(statement, ledger_entries, request.query, *names)
-        if begin := moment_in(request, "from"):
-            query = query.where(ledger_entries.c.at >= begin)
-        if end := moment_in(request, "to"):
-            query = query.where(ledger_entries.c.at < end)
-        if after := uuid_in(request, "after", "an entry"):
-            query = query.where(place > await _place_of(api, after))
-        return json_response({"entries": await _rows(api, query, limit_in(request, 100, MOST))})
+        given = query_in(request, LedgerQuery)
+        query = _equal(statement, ledger_entries, given, *names)
+        if given.begin:
+            query = query.where(ledger_entries.c.at >= given.begin)
+        if given.to:
+            query = query.where(ledger_entries.c.at < given.to)
+        if given.after:
+            query = query.where(place > await _place_of(api, given.after))
+        return json_response(LedgerPage(await _rows(api, query, given.limit)))
 
     return show
 
@@ -154,10 +204,11 @@ async def _place_of(api: HttpApi, entry: UUID) -> sa.Tuple:
     return sa.tuple_(sa.literal(at), sa.literal(entry))
 
 
-def _equal(statement: sa.Select[Any], table: sa.Table, given: Mapping[str, str], *names: str) -> sa.Select[Any]:
+def _equal(statement: sa.Select[Any], table: sa.Table, given: Query, *names: str) -> sa.Select[Any]:
     for name in names:
-        if name in given:
-            statement = statement.where(table.c[name] == given[name])
+        value: str | None = getattr(given, name)
+        if value is not None:
+            statement = statement.where(table.c[name] == value)
             if name == "reference":
                 statement = statement.where(table.c[name] != sa.literal("", literal_execute=True))
     return statement

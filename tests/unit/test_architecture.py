@@ -379,3 +379,16 @@ def test_every_consumer_is_made_in_one_place() -> None:
         if "AIOKafkaConsumer(" in path.read_text()
     ]
     assert makers == ["shared/shell/kafka/source.py"]
+
+
+def test_requests_are_read_in_one_place() -> None:
+    """So that a route reads only what it declares, and nothing is missing in the OpenAPI documents."""
+    by_hand = re.compile(r"request\.(query|headers|content|read|text|json|post|multipart|cookies|rel_url|raw_path)\b")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("shared", "services")
+        for path in (ROOT / folder).rglob("*.py")
+        if by_hand.search(path.read_text())
+    }
+    assert found <= {f"shared/shell/http/{name}.py" for name in ("access", "application", "limits", "requests", "web")}
+    assert by_hand.search("request.query.get('store')") and not by_hand.search("request.match_info")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.shell.http.declaration import Declaration, declare
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 
@@ -72,31 +73,43 @@ PROBE = Access("", EVERY_STORE)
 
 
 def add_route(
-    application: web.Application, method: str, path: str, handler: RequestHandler, permission: str, scope: Scope
+    application: web.Application,
+    method: str,
+    path: str,
+    handler: RequestHandler,
+    permission: str,
+    scope: Scope,
+    declaration: Declaration,
 ) -> None:
-    handle = marked(handler, Access(permission, scope))
+    _add(application, method, path, marked(handler, Access(permission, scope), declaration))
+
+
+def add_public(
+    application: web.Application, method: str, path: str, handler: RequestHandler, declaration: Declaration
+) -> None:
+    """A route that needs no bearer token because it is authorised in another way."""
+    _add(application, method, path, marked(handler, PUBLIC, declaration))
+
+
+def add_probe(application: web.Application, path: str, handler: RequestHandler, declaration: Declaration) -> None:
+    """A route that tells how the worker is."""
+    _add(application, "GET", path, marked(handler, PROBE, declaration))
+
+
+def _add(application: web.Application, method: str, path: str, handler: RequestHandler) -> None:
     if method == "GET":
-        application.router.add_get(path, handle)  # and HEAD
+        application.router.add_get(path, handler)  # and HEAD
     else:
-        application.router.add_route(method, path, handle)
+        application.router.add_route(method, path, handler)
 
 
-def public(handler: RequestHandler) -> RequestHandler:
-    """Mark a route that needs no bearer token because it is authorised in another way."""
-    return marked(handler, PUBLIC)
-
-
-def probe(handler: RequestHandler) -> RequestHandler:
-    """Mark a route that tells how the worker is."""
-    return marked(handler, PROBE)
-
-
-def marked(handler: RequestHandler, access: Access) -> RequestHandler:
+def marked(handler: RequestHandler, access: Access, declaration: Declaration) -> RequestHandler:
     @functools.wraps(handler)
     async def handle(request: web.Request) -> web.StreamResponse:
         return await handler(request)
 
     handle.access = access  # type: ignore[attr-defined]  # a mark on a function
+    declare(handle, declaration)
     return handle
 
 

@@ -10,10 +10,12 @@ from http import HTTPStatus
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
-from shared.shell.http.access import RequestHandler, probe
+from shared.shell.http.access import RequestHandler, add_probe
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.attention import add_attention
+from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import MAX_REQUEST, Limits
+from shared.shell.http.openapi import add_document
 from shared.shell.http.operations import add_operations
 from shared.shell.http.parking import add_parking
 from shared.shell.http.principals import Principals
@@ -47,6 +49,30 @@ class Readiness:
     notes: Callable[[], list[str]] = list
 
 
+@dataclass(frozen=True, slots=True)
+class ReadinessBody:
+    ready: bool
+    missing: list[str]
+    """Parts that are not there, or make no progress."""
+    progress: dict[str, float]
+    """Seconds since each part last made progress."""
+    notes: list[str]
+    """For staff."""
+
+
+HEALTH = Declaration("The process runs", (DeclaredResponse(dict[str, str]),))
+READY = Declaration(
+    "The worker has all that it needs",
+    (
+        DeclaredResponse(ReadinessBody, description="Ready."),
+        DeclaredResponse(ReadinessBody, HTTPStatus.SERVICE_UNAVAILABLE, description="Not ready: something is missing."),
+    ),
+)
+METRICS = Declaration(
+    "Prometheus metrics", (DeclaredResponse(None, media="text/plain", description="Prometheus' text format."),)
+)
+
+
 def application(
     registry: HandlerRegistry,
     api: ShellHttpApi,
@@ -74,22 +100,19 @@ def probed(
     """An application that tells how its process is, and checks who calls any further route."""
     app = web.Application(middlewares=[_in_trace, protection(principals, limits)], client_max_size=MAX_REQUEST)
 
-    @probe
     async def health(request: web.Request) -> web.Response:
         return json_response({"status": "ok", "service": name})
 
-    @probe
     async def readiness(request: web.Request) -> web.Response:
         missing = ready.missing()
         status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
-        answer = {"ready": not missing, "missing": missing, "progress": ready.progress(), "notes": ready.notes()}
-        return json_response(answer, status)
+        return json_response(ReadinessBody(not missing, missing, ready.progress(), ready.notes()), status)
 
-    @probe
     async def exposition(request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics), headers={"Content-Type": "text/plain; version=0.0.4"})
 
-    app.router.add_get("/health", health)
-    app.router.add_get("/ready", readiness)
-    app.router.add_get("/metrics", exposition)
+    add_probe(app, "/health", health, HEALTH)
+    add_probe(app, "/ready", readiness, READY)
+    add_probe(app, "/metrics", exposition, METRICS)
+    add_document(app, name)
     return app

@@ -2,47 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from http import HTTPStatus
+
 from aiohttp import web
 
 from shared.shell.http.access import EVERY_STORE, add_route
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.ports.rows import ParkedRow
 
 
+@dataclass(frozen=True, slots=True)
+class Parked:
+    parked: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReleased:
+    handled: int
+    """How many of the key's messages were handled or skipped."""
+    error: str
+    """Why the next one is parked again; empty: none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateTimers:
+    timers: list[Json]
+
+
+LATE = Declaration("Timers that cannot be read", (DeclaredResponse(LateTimers),))
+LISTING = Declaration("Parked messages, without headers and bodies", (DeclaredResponse(Parked),))
+SHOW = Declaration(
+    "The first parked messages of a key, whole", (DeclaredResponse(Parked),), refused=(HTTPStatus.NOT_FOUND,)
+)
+RETRY = Declaration("Handle a key's parked messages again", (DeclaredResponse(KeyReleased),))
+SKIP = Declaration("Drop a key's first parked message, then handle the others", (DeclaredResponse(KeyReleased),))
+
+
 def add_parking(app: web.Application, parking: Parking) -> None:
     async def listing(request: web.Request) -> web.Response:
         rows = await parking.list()
-        return json_response({"parked": [_brief(row) for row in rows]})
+        return json_response(Parked([_brief(row) for row in rows]))
 
     async def show(request: web.Request) -> web.Response:
         rows = await parking.show(request.match_info["key"])
         if not rows:
             raise not_found("parked key")
-        return json_response({"parked": [_whole(row) for row in rows]})
+        return json_response(Parked([_whole(row) for row in rows]))
 
     async def retry(request: web.Request) -> web.Response:
         released = await parking.retry(request.match_info["key"])
-        return json_response({"handled": released.handled, "error": released.error})
+        return json_response(KeyReleased(released.handled, released.error))
 
     async def skip(request: web.Request) -> web.Response:
         released = await parking.skip(request.match_info["key"])
-        return json_response({"handled": released.handled, "error": released.error})
+        return json_response(KeyReleased(released.handled, released.error))
 
     async def late_timers(request: web.Request) -> web.Response:
         rows = await parking.late_timers()
-        timers = [{"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows]
-        return json_response({"timers": timers})
+        timers: list[Json] = [{"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows]
+        return json_response(LateTimers(timers))
 
-    add_route(app, "GET", "/timers/late", late_timers, "timers.read", EVERY_STORE)
-    add_route(app, "GET", "/parked", listing, "parked.read", EVERY_STORE)
-    add_route(app, "GET", "/parked/{key:.+}", show, "parked.read", EVERY_STORE)
-    add_route(app, "POST", "/parked/{key:.+}/retry", retry, "parked.retry", EVERY_STORE)
-    add_route(app, "POST", "/parked/{key:.+}/skip", skip, "parked.skip", EVERY_STORE)
+    add_route(app, "GET", "/timers/late", late_timers, "timers.read", EVERY_STORE, LATE)
+    add_route(app, "GET", "/parked", listing, "parked.read", EVERY_STORE, LISTING)
+    add_route(app, "GET", "/parked/{key:.+}", show, "parked.read", EVERY_STORE, SHOW)
+    add_route(app, "POST", "/parked/{key:.+}/retry", retry, "parked.retry", EVERY_STORE, RETRY)
+    add_route(app, "POST", "/parked/{key:.+}/skip", skip, "parked.skip", EVERY_STORE, SKIP)
 
 
-def _brief(row: ParkedRow) -> dict[str, object]:
+def _brief(row: ParkedRow) -> Json:
     return {
         "key": row.key,
         "id": row.id,
@@ -58,5 +89,5 @@ def _brief(row: ParkedRow) -> dict[str, object]:
     }
 
 
-def _whole(row: ParkedRow) -> dict[str, object]:
+def _whole(row: ParkedRow) -> Json:
     return _brief(row) | shown(row)

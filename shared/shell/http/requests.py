@@ -3,22 +3,31 @@ once for all routes."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import UTC
+from typing import Annotated, TypeVar
 from urllib.parse import unquote_to_bytes
-from uuid import UUID
 
+import orjson
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, StringConstraints, ValidationError
 
 from shared.contracts.envelope import BadBody, decode, has_nul, problems_of
+from shared.contracts.values import Moment
 from shared.core import Command, Problem
+from shared.shell.http.declaration import Declaration, Header, Query, declared_in
 from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import bad_request, unsupported
 
 M = TypeVar("M", bound=BaseModel)
 C = TypeVar("C", bound=Command)
+Q = TypeVar("Q", bound=Query)
 MAX_IDENTITY = 200
+IDEMPOTENCY_KEY = Header(
+    "Idempotency-Key",
+    "Names the request: a repetition with the same one changes nothing and gets the first reply. Printable characters.",
+    required=True,
+    schema={"type": "string", "minLength": 1, "maxLength": MAX_IDENTITY},
+)
 
 
 def check_text(request: web.Request) -> None:
@@ -43,10 +52,17 @@ def _is_text(quoted: str) -> bool:
 
 def identity_of(request: web.Request) -> str:
     """The Idempotency-Key. Raises ProblemResponse."""
-    identity = request.headers.get("Idempotency-Key", "")
+    identity = header_in(request, IDEMPOTENCY_KEY)
     if not (1 <= len(identity) <= MAX_IDENTITY and identity.isprintable()):
         raise bad_request(f"The header Idempotency-Key is missing (1 to {MAX_IDENTITY} printable characters).")
     return identity
+
+
+def header_in(request: web.Request, header: Header) -> str:
+    """Empty where there is none."""
+    if header not in declared_in(request).headers:
+        raise TypeError(f"{header.name} is not declared by its route")
+    return request.headers.get(header.name, "")
 
 
 # Bodies
@@ -54,19 +70,25 @@ def identity_of(request: web.Request) -> str:
 
 async def read_body(request: web.Request, most: int = MAX_REQUEST) -> bytes:
     """The whole body, within the worker's limits. Raises ProblemResponse."""
+    if not declared_in(request).has_body:
+        raise TypeError("a body is not declared by its route")
     body = await request[LIMITS].read(request, request[CLIENT], most)
     request[BODY_BYTES] = request.get(BODY_BYTES, 0) + len(body)
     return body
 
 
 async def command_in(request: web.Request, kind: type[C]) -> C:
-    """The command of a JSON body; an empty one has all defaults. Raises ProblemResponse."""
-    return read_command(kind, await read_body(request))
-
-
-def read_command(kind: type[C], body: bytes) -> C:
+    """The command of a JSON body, with what its path gives; an empty body has all defaults. Raises ProblemResponse."""
+    declaration = _of_body(request, kind)
+    body = await read_body(request) or b"{}"
+    if declaration.from_path:
+        given = {name: request.match_info[name] for name in declaration.from_path}
+        try:
+            body = orjson.dumps({**orjson.loads(body), **given})
+        except (ValueError, TypeError):
+            raise bad_request("The body is not a JSON object.") from None
     try:
-        command = decode(kind, body or b"{}")
+        command = decode(kind, body)
     except BadBody as wrong:
         raise bad_request("The command is invalid.", wrong.problems) from None
     assert isinstance(command, kind)
@@ -75,6 +97,7 @@ def read_command(kind: type[C], body: bytes) -> C:
 
 async def body_in(request: web.Request, kind: type[M], what: str) -> M:
     """A JSON body that is no command; an empty one has all defaults. Raises ProblemResponse: "The `what` …"."""
+    _of_body(request, kind)
     body = await read_body(request) or b"{}"
     if has_nul(body):
         nul = Problem(field="", code="nul", text="the body contains a NUL character")
@@ -85,42 +108,42 @@ async def body_in(request: web.Request, kind: type[M], what: str) -> M:
         raise bad_request(f"The {what} is invalid.", problems_of(wrong)) from None
 
 
+def _of_body(request: web.Request, kind: type[BaseModel]) -> Declaration:
+    declaration = declared_in(request)
+    if declaration.body is not kind:
+        raise TypeError(f"{kind.__name__} is not declared by its route")
+    return declaration
+
+
 # The query
 
 
-def limit_in(request: web.Request, default: int, most: int) -> int:
-    """`?limit=`. Raises ProblemResponse."""
-    return number_in(request, "limit", default, most)
-
-
-def number_in(request: web.Request, name: str, default: int, most: int) -> int:
-    """A whole number from 1. Raises ProblemResponse."""
-    given = request.query.get(name, str(default))
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= most):
-        raise bad_request(f"`{name}` must be a number from 1 to {most}.")
-    return int(given[:9])
-
-
-def moment_in(request: web.Request, name: str) -> datetime | None:
-    """A time with its zone (RFC 3339), in UTC; None where the query has none. Raises ProblemResponse."""
-    given = request.query.get(name)
-    if not given:
-        return None
+def query_in(request: web.Request, kind: type[Q]) -> Q:
+    """Raises ProblemResponse."""
+    if declared_in(request).query is not kind:
+        raise TypeError(f"{kind.__name__} is not declared by its route")
+    names = [field.alias or name for name, field in kind.model_fields.items()]
+    given = {name: request.query[name] for name in names if request.query.get(name)}
     try:
-        moment = datetime.fromisoformat(given)
-        if moment.tzinfo is not None:
-            return moment.astimezone(UTC)
-    except (ValueError, OverflowError):  # 0001-01-01 in the east is in no year that can be stored
-        pass
-    raise bad_request(f"`{name}` must be a time with its zone, like 2026-03-03T14:05:00Z.")
+        return kind.model_validate(given)
+    except ValidationError as wrong:
+        raise bad_request("The query is invalid.", problems_of(wrong)) from None
 
 
-def uuid_in(request: web.Request, name: str, what: str) -> UUID | None:
-    """The id of a `what`; None where the query has none. Raises ProblemResponse."""
-    given = request.query.get(name)
-    if given is None:
-        return None
-    try:
-        return UUID(given)
-    except ValueError:
-        raise bad_request(f"`{name}` is not the id of {what}.") from None
+def _digits(given: object) -> object:
+    if isinstance(given, str) and not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise ValueError("must be a number")
+    return given
+
+
+def _printable(given: str) -> str:
+    if not given.isprintable():
+        raise ValueError("contains unsupported characters")
+    return given
+
+
+Number = Annotated[int, BeforeValidator(_digits)]
+Words = Annotated[str, StringConstraints(max_length=300), AfterValidator(_printable)]
+"""A name, an id, what is looked for."""
+UtcMoment = Annotated[Moment, AfterValidator(lambda moment: moment.astimezone(UTC))]
+"""A time with its offset, in UTC."""

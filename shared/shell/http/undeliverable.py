@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from http import HTTPStatus
+
 import orjson
 from aiohttp import web
 
 from shared.shell.http.access import EVERY_STORE, add_route
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
 from shared.shell.ports.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Undeliverable:
+    undeliverable: list[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class SentAgain:
+    sent_again: int
+
+
+LISTING = Declaration("Records that Kafka refuses", (DeclaredResponse(Undeliverable),))
+SHOW = Declaration("One of them, with headers and body", refused=(HTTPStatus.NOT_FOUND,))
+RETRY = Declaration(
+    "Send it again, and what waits behind it", (DeclaredResponse(SentAgain),), refused=(HTTPStatus.NOT_FOUND,)
+)
+DROP = Declaration(
+    "Drop it, and send what waits behind it", (DeclaredResponse(SentAgain),), refused=(HTTPStatus.NOT_FOUND,)
+)
 
 
 def add_undeliverable(app: web.Application, store: Store) -> None:
     async def listing(request: web.Request) -> web.Response:
         rows, waiting = await store.undeliverable(), await store.waiting_behind()
         listed = [_brief(row, waiting.get((row.topic, row.key), 1) - 1) for row in rows]
-        return json_response({"undeliverable": listed})
+        return json_response(Undeliverable(listed))
 
     async def show(request: web.Request) -> web.Response:
         rows = await store.undeliverable(int(request.match_info["id"]))
@@ -34,15 +58,15 @@ def add_undeliverable(app: web.Application, store: Store) -> None:
         count = await store.send_again(int(request.match_info["id"]), drop=drop)
         if count is None:
             raise not_found("undeliverable record")
-        return json_response({"sent_again": count})
+        return json_response(SentAgain(count))
 
-    add_route(app, "GET", "/undeliverable", listing, "undeliverable.read", EVERY_STORE)
-    add_route(app, "GET", r"/undeliverable/{id:\d{1,18}}", show, "undeliverable.read", EVERY_STORE)
-    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/retry", retry, "undeliverable.retry", EVERY_STORE)
-    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/drop", drop, "undeliverable.drop", EVERY_STORE)
+    add_route(app, "GET", "/undeliverable", listing, "undeliverable.read", EVERY_STORE, LISTING)
+    add_route(app, "GET", r"/undeliverable/{id:\d{1,18}}", show, "undeliverable.read", EVERY_STORE, SHOW)
+    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/retry", retry, "undeliverable.retry", EVERY_STORE, RETRY)
+    add_route(app, "POST", r"/undeliverable/{id:\d{1,18}}/drop", drop, "undeliverable.drop", EVERY_STORE, DROP)
 
 
-def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:
+def _brief(row: UndeliverableRow, waiting: int) -> Json:
     """`waiting`: how many records wait for the same topic and key."""
     return {
         "id": row.id,
@@ -56,6 +80,6 @@ def _brief(row: UndeliverableRow, waiting: int) -> dict[str, object]:
     }
 
 
-def _whole(row: UndeliverableRow, waiting: int) -> dict[str, object]:
+def _whole(row: UndeliverableRow, waiting: int) -> Json:
     headers = [[name, value[:SHOWN_BYTES]] for name, value in orjson.loads(row.headers)]
     return _brief(row, waiting) | {"headers": headers, "body": row.body.decode("utf-8", "replace")}

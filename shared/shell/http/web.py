@@ -1,14 +1,16 @@
 """What the HTTP routes of every service are made of: who may call them, errors as problem+json, commands by HTTP.
 
-Public are `/health`, `/ready`, `/metrics`, and the routes that a service marks with `public()` because they carry a
-proof of their own (a signed link, a provider's signature).
+Public are `/health`, `/ready`, `/metrics`, `/openapi.json`, and the routes that a service adds with `add_public()`
+because they carry a proof of their own (a signed link, a provider's signature).
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Literal
 
 import sqlalchemy as sa
 import structlog
@@ -29,16 +31,26 @@ from shared.shell.http.access import (
     check,
     found_by,
 )
+from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import check_text, command_in, identity_of
+from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, identity_of
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 
 _BUSY = ("08", "53", "55P03", "57", "58")
 """SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
+COMMAND_REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAccepted:
+    accepted: Literal[True]
+    id: str
+    duplicate: bool
+    """An earlier request with the same Idempotency-Key had done it."""
 
 
 def protection(principals: Principals, limits: Limits | None = None) -> Middleware:
@@ -130,7 +142,15 @@ def add_commands(
     nothing. The permission is the command's type."""
     for method, path, kind in routes:
         scope = IN_PATH if "{store}" in path else found_by(store_of_order)
-        add_route(application, method, path, _command_handler(api, kind), kind.type, scope)
+        add_route(application, method, path, _command_handler(api, kind), kind.type, scope, command_declaration(kind))
+
+
+def command_declaration(kind: type[Command], from_path: tuple[str, ...] = ()) -> Declaration:
+    summary = f"Send `{kind.type}`"
+    responses = (DeclaredResponse(CommandAccepted, HTTPStatus.ACCEPTED, description="Committed."),)
+    return Declaration(
+        *(summary, responses), body=kind, from_path=from_path, headers=(IDEMPOTENCY_KEY,), refused=COMMAND_REFUSED
+    )
 
 
 def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
@@ -145,10 +165,8 @@ def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
     return handle
 
 
-def answered(answer: Accepted | Refused, **more: object) -> web.Response:
+def answered(answer: Accepted | Refused) -> web.Response:
     """202 accepted, or 409 refused with code and text."""
     if isinstance(answer, Refused):
         raise ProblemResponse(HTTPStatus.CONFLICT, answer.text, answer.code, answer.problems)
-    return json_response(
-        {"accepted": True, "id": answer.id, "duplicate": answer.duplicate, **more}, HTTPStatus.ACCEPTED
-    )
+    return json_response(CommandAccepted(accepted=True, id=answer.id, duplicate=answer.duplicate), HTTPStatus.ACCEPTED)

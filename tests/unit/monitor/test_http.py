@@ -15,7 +15,7 @@ from services.monitor.app import Monitor
 from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of
 from services.monitor.settings import MonitorSettings
 from shared.settings import ApiClientSettings, KafkaSettings
-from shared.shell.http.access import PROBE, access_of
+from shared.shell.http.access import PROBE, PUBLIC, access_of
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 CLIENTS = {
@@ -61,8 +61,8 @@ async def test_orders_per_minute(client: TestClient[Any, Any]) -> None:
     status, answer = await ask(client, ORDERS)
     assert status == 200
     assert answer == {
-        "from": "2026-03-03T11:01:00+00:00",
-        "to": "2026-03-03T12:00:00+00:00",
+        "first": "2026-03-03T11:01:00+00:00",
+        "last": "2026-03-03T12:00:00+00:00",
         "complete": False,
         "lag": None,
         "minutes": [
@@ -126,7 +126,9 @@ async def test_metrics(client: TestClient[Any, Any]) -> None:
 
 def test_every_route_says_who_may_call_it_and_the_page_names_its_permission(monitor: Monitor) -> None:
     routes = monitor.application().router.routes()
-    permissions = {access.permission for route in routes if (access := access_of(route.handler)) not in (None, PROBE)}
+    permissions = {
+        access.permission for route in routes if (access := access_of(route.handler)) not in (None, PROBE, PUBLIC)
+    }
     assert all(access_of(route.handler) is not None for route in routes)
     page = (Path(__file__).parents[3] / "docs/security.md").read_text()
     row = re.search(r"^\| monitor \| (.*) \|$", page, re.MULTILINE)

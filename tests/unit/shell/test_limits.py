@@ -12,13 +12,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from shared.settings import HttpSettings
-from shared.shell.http.access import public
+from shared.shell.http.access import add_public
+from shared.shell.http.declaration import Declaration
 from shared.shell.http.limits import CLIENTS, MAX_REQUEST, BodyBudget, Limits, RequestRates
 from shared.shell.http.principals import Principals
 from shared.shell.http.requests import read_body
 from shared.shell.http.server import serve
 from shared.shell.http.web import protection
 
+READ = Declaration("Read a body", raw_body="Bytes.")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -33,7 +35,7 @@ async def worker(limits: Limits, leave: asyncio.Event | None = None) -> AsyncIte
         return web.Response(text=str(len(body)))
 
     app = web.Application(middlewares=[protection(Principals([]), limits)], client_max_size=MAX_REQUEST)
-    app.router.add_post("/read", public(read))
+    add_public(app, "POST", "/read", read, READ)
     runner = await serve(app, "127.0.0.1", 0, limits.settings.connections)
     yield runner.addresses[0][1]
     await runner.cleanup()
@@ -142,7 +144,7 @@ async def test_requests_of_one_client_are_limited_and_those_of_another_are_not()
     async def read(request: web.Request) -> web.StreamResponse:
         return web.Response(text=str(len(await read_body(request))))
 
-    app.router.add_post("/read", public(read))
+    add_public(app, "POST", "/read", read, READ)
     async with TestClient(TestServer(app)) as client:
 
         async def ask(name: str, value: str) -> tuple[int, str | None]:

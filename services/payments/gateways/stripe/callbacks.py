@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from typing import Literal
 
 import orjson
 import stripe
@@ -20,9 +21,10 @@ from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import has_nul, read_key
 from shared.core import Report, codec
 from shared.core.money import MAX_AMOUNT
-from shared.shell.http.access import RequestHandler, public
+from shared.shell.http.access import RequestHandler
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header
 from shared.shell.http.problems import ProblemResponse, json_response
-from shared.shell.http.requests import read_body
+from shared.shell.http.requests import header_in, read_body
 from shared.shell.ports.http_api import HttpApi
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,20 @@ REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", 
 MAX_EVENT = 400_000
 """Bytes. Stripe's events have a few thousand; metadata adds at most 27,000."""
 CALLBACK_PATH = "/stripe/webhook"
+
+SIGNATURE = Header("Stripe-Signature", "As Stripe signs its events: `t=<time>,v1=<signature>`.", required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    received: Literal[True] = True
+    ignored: bool = False
+    """It is about none of our orders."""
+
+
+CALLBACK = Declaration(
+    "Take an event from Stripe", (DeclaredResponse(Received),), headers=(SIGNATURE,), raw_body="Stripe's event."
+)
 
 _TIME = re.compile(r"(?:^|,)t=(\d{1,12})(?:,|$)", re.ASCII)
 _SIGNATURE = re.compile(r"(?:^|,)v1=[0-9a-f]{64}(?:,|$)")
@@ -59,7 +75,7 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
     secret = settings.webhook_secret.get_secret_value()
 
     async def take(request: web.Request) -> web.StreamResponse:
-        signature = request.headers.get("Stripe-Signature", "")
+        signature = header_in(request, SIGNATURE)
         try:
             check_header(signature, settings.tolerance)
             event = verified(await read_body(request, MAX_EVENT), signature, secret, settings.tolerance)
@@ -73,7 +89,7 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
             text = "The event does not have the shape that Stripe documents for its type."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
         if found is None:
-            return json_response({"received": True, "ignored": True})
+            return json_response(Received(ignored=True))
         await api.submit(
             *(found.report, found.order),
             identity=found.id,
@@ -81,9 +97,9 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
             store=found.store,
             occurred=found.created,
         )
-        return json_response({"received": True})
+        return json_response(Received())
 
-    return public(take)
+    return take
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from aiohttp import web
 
 from services.payments.gateways.provider import Provider, ProviderError, ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
-from services.payments.gateways.stripe.callbacks import CALLBACK_PATH, callbacks
+from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
 from services.payments.gateways.stripe.settings import StripeSettings
+from shared.shell.http.access import add_public
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.reservations import Reservations
@@ -33,7 +34,7 @@ class Stripe(Provider):
         return StripeGateway(self.settings, limiter=limiter, now=now)
 
     def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
-        application.router.add_post(CALLBACK_PATH, callbacks(self.settings, api))
+        add_public(application, "POST", CALLBACK_PATH, callbacks(self.settings, api), CALLBACK)
 
     async def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:
         async with self._reading() as stripe_api:

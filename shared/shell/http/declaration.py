@@ -1,0 +1,76 @@
+"""What a route takes and gives. Routes read their requests by it, and the OpenAPI document is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+Json = dict[str, Any]
+
+
+class Query(BaseModel):
+    """The parameters of a query. Unknown ones are ignored, and so is one without a value; of a repeated one, the first
+    counts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    name: str
+    description: str
+    required: bool = False
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredResponse:
+    """One that is no error."""
+
+    gives: object = Json
+    """The type of its JSON; None: it has another body, or none."""
+    status: HTTPStatus = HTTPStatus.OK
+    media: str = "application/json"
+    """Empty: it has no body."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declaration:
+    summary: str
+    responses: tuple[DeclaredResponse, ...] = (DeclaredResponse(),)
+    query: type[Query] | None = None
+    body: type[BaseModel] | None = None
+    from_path: tuple[str, ...] = ()
+    """Fields of the body that the path gives."""
+    headers: tuple[Header, ...] = ()
+    refused: tuple[HTTPStatus, ...] = ()
+    """What the route itself answers as problem+json, besides what every route may answer."""
+    raw_body: str = ""
+    """Describes a body whose form another system declares: a provider's event."""
+
+    @property
+    def has_body(self) -> bool:
+        return bool(self.body or self.raw_body)
+
+
+def declare(handler: object, declaration: Declaration) -> None:
+    handler.declaration = declaration  # type: ignore[attr-defined]  # a mark on a function
+
+
+def declaration_of(handler: object) -> Declaration | None:
+    found = getattr(handler, "declaration", None)
+    return found if isinstance(found, Declaration) else None
+
+
+def declared_in(request: web.Request) -> Declaration:
+    """Raises TypeError for a route that declares nothing: what it reads would be in no document."""
+    found = declaration_of(request.match_info.handler)
+    if found is None:
+        raise TypeError("a route without a declaration")
+    return found

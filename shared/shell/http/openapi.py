@@ -1,0 +1,292 @@
+"""The OpenAPI document of one service, made of its router: what each route declares, and what it asks of its caller."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter
+
+from shared.contracts.envelope import KEY_PATTERN
+from shared.core import Problem
+from shared.shell.http.access import PROBE, PUBLIC, STORE, Access, access_of, add_public
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
+from shared.shell.http.problems import json_response
+
+PATH = "/openapi.json"
+VERSION = "1.0.0"
+"""The documents' version: minor for a new route, major for one that changes incompatibly or goes."""
+DECLARATION = Declaration("This document", (DeclaredResponse(Json),))
+IDENT = {"type": "string", "minLength": 1, "maxLength": 128}
+VARIABLES: Mapping[str, Json] = {
+    "store": {"type": "string", "pattern": f"^{STORE.pattern}$", "description": "The store's id."},
+    "key": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$", "description": "A key: usually the order's id."},
+    "order": IDENT | {"description": "The order's id or number."},
+    "sku": IDENT | {"description": "The SKU's id within the store."},
+    "pool": IDENT | {"description": "The pool of redemption codes."},
+    "endpoint": IDENT | {"description": "The webhook endpoint's id."},
+    "recipient": {
+        "type": "string",
+        "pattern": "^[^/]{1,200}$",
+        "description": "`<store>~customer~<id or email>`, or `<store>~staff`.",
+    },
+    "token": {"type": "string", "minLength": 1, "description": "The signed part of a download link."},
+    "name": {"type": "string", "minLength": 1, "description": "The outside system, as `GET /destinations` names it."},
+    "id": {"type": "string", "description": "The record's number."},
+}
+"""What stands for the variables of paths."""
+ANY = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.SERVICE_UNAVAILABLE)
+OF_CALLERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+OF_BODIES = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+SCOPES: Mapping[str, str] = {
+    "path": "the path's store",
+    "query": "`?store=`",
+    "recipient": "the recipient's store",
+    "found": "the order's store",
+    "every": "all stores",
+}
+REFERENCE = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemBody:
+    """RFC 9457."""
+
+    type: str
+    title: str
+    """For people to read."""
+    status: int
+    code: str
+    """Machine-readable, stable."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with each field, where fields are wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRoute:
+    method: str
+    path: str
+    """As in the document: `/orders/{key}`."""
+    patterns: Mapping[str, str]
+    """Of variables that match only some text."""
+    access: Access
+    declaration: Declaration
+
+
+def add_document(application: web.Application, service: str) -> None:
+    """Add the route of the document. It is made when it is first asked for."""
+    made = cache(lambda: document(application, service))
+
+    async def show(request: web.Request) -> web.Response:
+        return json_response(made())
+
+    add_public(application, "GET", PATH, show, DECLARATION)
+
+
+def document(application: web.Application, service: str) -> Json:
+    """Raises TypeError for a route that does not say who may call it, or what it takes and gives."""
+    routes = list(routes_of(application))
+    schemas = Schemas(routes)
+    paths: dict[str, Json] = {}
+    for route in sorted(routes, key=lambda each: (each.path, each.method)):
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"orderbus {service}",
+            "version": VERSION,
+            "description": "Whatever is answered to GET is answered to HEAD, without its body.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas.definitions,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {_problem_name(status): _problem(status) for status in _problems_of_all(routes)},
+        },
+    }
+
+
+def routes_of(application: web.Application) -> Iterator[DeclaredRoute]:
+    """All but those of HEAD. Raises TypeError."""
+    for route in application.router.routes():
+        if route.method == "HEAD" or route.resource is None:
+            continue
+        info = route.resource.get_info()
+        path = info.get("path") or info["formatter"]
+        access, declaration = access_of(route.handler), declaration_of(route.handler)
+        if access is None or declaration is None:
+            raise TypeError(f"{route.method} {path} does not declare what it takes and gives, or who may call it")
+        yield DeclaredRoute(route.method, path, _patterns(info.get("pattern")), access, declaration)
+
+
+def _patterns(whole: re.Pattern[str] | None) -> dict[str, str]:
+    found = re.findall(r"\(\?P<(\w+)>((?:[^()]|\\.)+)\)", whole.pattern) if whole else []
+    return {name: pattern for name, pattern in found if pattern != "[^{}/]+"}
+
+
+class Schemas:
+    """JSON schemas of all that routes take and give, with what they share in `definitions`."""
+
+    def __init__(self, routes: Iterable[DeclaredRoute]) -> None:
+        given: dict[Any, None] = {
+            each.gives: None for route in routes for each in route.declaration.responses if each.gives
+        }
+        taken = {route.declaration.body: None for route in routes if route.declaration.body}
+        inputs: list[tuple[Any, Literal["serialization", "validation"], TypeAdapter[Any]]] = [
+            *((kind, "serialization", TypeAdapter(kind)) for kind in [*given, ProblemBody]),
+            *((kind, "validation", TypeAdapter(kind)) for kind in taken),
+        ]
+        self._found, shared = TypeAdapter.json_schemas(inputs, ref_template=REFERENCE)
+        self.definitions: Json = dict(sorted(shared.get("$defs", {}).items()))
+
+    def given(self, kind: Any) -> Json:
+        return self._found[kind, "serialization"]
+
+    def taken(self, kind: type[BaseModel], from_path: tuple[str, ...]) -> Json:
+        """Without the fields that the path gives."""
+        schema = self._found[kind, "validation"]
+        if not from_path:
+            return schema
+        whole = self.definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        properties = {name: each for name, each in whole["properties"].items() if name not in from_path}
+        return whole | {
+            "properties": properties,
+            "required": [name for name in whole.get("required", ()) if name not in from_path],
+        }
+
+
+def _operation(route: DeclaredRoute, schemas: Schemas) -> Json:
+    declaration, access = route.declaration, route.access
+    parameters = [*_variables(route), *_query(declaration), *(_header(header) for header in declaration.headers)]
+    operation: Json = {"operationId": _operation_id(route), "summary": declaration.summary}
+    if access is PUBLIC or access is PROBE:
+        operation["security"] = []
+    else:
+        operation["security"] = [{"token": []}]
+        operation["description"] = f"Permission `{access.permission}`, for {SCOPES[access.scope.where]}."
+        operation["x-permission"] = access.permission
+    if parameters:
+        operation["parameters"] = parameters
+    if declaration.has_body:
+        operation["requestBody"] = _body(declaration, schemas)
+    operation["responses"] = {
+        **{str(declared.status.value): _response(declared, schemas) for declared in declaration.responses},
+        **{
+            str(status.value): {"$ref": f"#/components/responses/{_problem_name(status)}"}
+            for status in problems_of_route(route)
+            if status not in {declared.status for declared in declaration.responses}
+        },
+    }
+    return operation
+
+
+def _operation_id(route: DeclaredRoute) -> str:
+    words = re.sub(r"[{}]", "", route.path).replace(".", "_").strip("/").split("/")
+    return "_".join([route.method.lower(), *words])
+
+
+def _variables(route: DeclaredRoute) -> Iterator[Json]:
+    for name in re.findall(r"\{(\w+)\}", route.path):
+        schema = dict(VARIABLES[name])
+        description = schema.pop("description")
+        if name in route.patterns and "pattern" not in schema:
+            schema["pattern"] = f"^{route.patterns[name]}$"
+        yield {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
+
+
+def _query(declaration: Declaration) -> Iterator[Json]:
+    if declaration.query is None:
+        return
+    whole = declaration.query.model_json_schema(by_alias=True)
+    shared = whole.get("$defs", {})
+    for name, schema in whole["properties"].items():
+        resolved = {key: value for key, value in _resolved(schema, shared).items() if key != "title"}
+        parameter = {"name": name, "in": "query", "required": name in whole.get("required", ())}
+        if "description" in resolved:
+            parameter["description"] = resolved.pop("description")
+        if resolved.get("type") == "array":
+            parameter |= {"style": "form", "explode": False}
+        yield parameter | {"schema": resolved}
+
+
+def _resolved(schema: Any, shared: Mapping[str, Any]) -> Any:
+    """Parameters are short: nothing refers to elsewhere. One that is left out is not null."""
+    if isinstance(schema, list):
+        return [_resolved(each, shared) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _resolved(shared[schema["$ref"].rpartition("/")[2]], shared)
+    options = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(options) == 1:
+        schema = {key: value for key, value in schema.items() if key != "anyOf"} | options[0]
+    return {key: _resolved(value, shared) for key, value in schema.items() if (key, value) != ("default", None)}
+
+
+def _header(header: Header) -> Json:
+    return {
+        "name": header.name,
+        "in": "header",
+        "required": header.required,
+        "description": header.description,
+        "schema": dict(header.schema),
+    }
+
+
+def _body(declaration: Declaration, schemas: Schemas) -> Json:
+    if declaration.body is None:
+        return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
+    schema = schemas.taken(declaration.body, declaration.from_path)
+    needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
+    return {"required": bool(needed.get("required")), "content": {"application/json": {"schema": schema}}}
+
+
+def _response(declared: DeclaredResponse, schemas: Schemas) -> Json:
+    described: Json = {"description": declared.description or declared.status.phrase}
+    if declared.media:
+        schema = {"type": "string"} if declared.gives is None else schemas.given(declared.gives)
+        described["content"] = {declared.media: {"schema": schema}}
+    return described
+
+
+# Problems
+
+
+def problems_of_route(route: DeclaredRoute) -> list[HTTPStatus]:
+    statuses = {*ANY, *route.declaration.refused}
+    if route.access is not PROBE:
+        statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
+    if route.access is not PUBLIC and route.access is not PROBE:
+        statuses |= {*OF_CALLERS}
+    if route.access.scope.find is not None or "{" in route.path:
+        statuses.add(HTTPStatus.NOT_FOUND)
+    if route.declaration.has_body:
+        statuses |= {*OF_BODIES}
+    return sorted(statuses)
+
+
+def _problems_of_all(routes: Iterable[DeclaredRoute]) -> list[HTTPStatus]:
+    return sorted({status for route in routes for status in problems_of_route(route)})
+
+
+def _problem_name(status: HTTPStatus) -> str:
+    return "".join(word.capitalize() for word in status.name.split("_"))
+
+
+def _problem(status: HTTPStatus) -> Json:
+    waits = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+    described: Json = {
+        "description": status.phrase,
+        "content": {"application/problem+json": {"schema": {"$ref": REFERENCE.format(model="ProblemBody")}}},
+    }
+    if waits:
+        described["headers"] = {
+            "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}, "required": True}
+        }
+    return described
