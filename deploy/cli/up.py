@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli import console
-from deploy.cli.errors import Failure
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop, stop_event
 from deploy.cli.options import Data, Workers
 from deploy.cli.startup import running_system
@@ -17,17 +17,29 @@ from deploy.devstack.processes import Services
 from deploy.devstack.stack import Stack
 
 Fresh = Annotated[bool, typer.Option("--fresh", help="Delete the contents of the data folder first.")]
+Brokers = Annotated[
+    int | None,
+    typer.Option(
+        "--brokers",
+        metavar="N",
+        min=1,
+        max=3,
+        help="Kafka brokers in a new data folder: 1 (default), or 3, as in production. Replication is then 3.",
+    ),
+]
 
 
 @on_event_loop
-async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False) -> None:
+async def up(data: Data = None, workers: Workers = 1, fresh: Fresh = False, brokers: Brokers = None) -> None:
     """Run everything here: Kafka, PostgreSQL, all services.
 
     A Stripe sandbox, a mail server and a webhook receiver run with them. Ctrl-C stops everything; the next start
     continues with what is in the data folder.
     """
+    if brokers == 2:
+        raise UsageError("--brokers is 1 or 3: with two brokers, none of them may be down.")
     stopping = stop_event()
-    async with running_system(data, workers, fresh=fresh) as (stack, services):
+    async with running_system(data, workers, fresh=fresh, brokers=brokers) as (stack, services):
         console.say(where_things_are(stack, services))
         failed = asyncio.create_task(stack.failed())
         stopped = asyncio.create_task(stopping.wait())

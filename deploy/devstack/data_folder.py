@@ -14,11 +14,10 @@ from typing import Any
 
 from deploy.devstack import ports
 from deploy.devstack.errors import DataInUse, MissingPart, StackError
+from deploy.devstack.kafka import cluster_id, port_names
 from services.registry import PROCESSES
 
 PORT_NAMES = (
-    "kafka",
-    "kafka_controller",
     "postgres",
     "stripe",
     "smtp",
@@ -27,6 +26,8 @@ PORT_NAMES = (
 )
 OURS = (
     "kafka",
+    "kafka-2",
+    "kafka-3",
     "postgres",
     "postgres.new",
     "postgres.new.password",
@@ -74,6 +75,9 @@ class Secrets:
 class Remembered:
     ports: dict[str, int]
     secrets: Secrets
+    brokers: int
+    cluster: str
+    """Kafka's id of it."""
 
 
 def prepare(folder: Path) -> None:
@@ -150,10 +154,11 @@ def empty(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def remember(folder: Path) -> Remembered:
-    """The ports and secrets of this folder: those of the last start where usable, written back for the next."""
+def remember(folder: Path, brokers: int | None = None) -> Remembered:
+    """What was made for this folder: as at the last start where usable, written back for the next. Raises StackError,
+    also where it has another number of brokers than is asked for."""
     path = folder / "stack.json"
-    before: dict[str, dict[str, Any]] = {}
+    before: dict[str, Any] = {}
     secrets_now = Secrets.make()
     with contextlib.suppress(FileNotFoundError):
         try:
@@ -163,7 +168,10 @@ def remember(folder: Path) -> Remembered:
             raise StackError(
                 f"{path} cannot be read ({wrong}): start over with --fresh, or restore the file."
             ) from wrong
-    now = Remembered(ports.choose(PORT_NAMES, before.get("ports")), secrets_now)
+    number = brokers_of(folder, before, brokers)
+    names = [name for node in range(1, number + 1) for name in port_names(node)]
+    chosen = ports.choose((*names, *PORT_NAMES), before.get("ports"))
+    now = Remembered(chosen, secrets_now, number, before.get("cluster") or cluster_id())
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(asdict(now), file, indent=2)
@@ -171,3 +179,14 @@ def remember(folder: Path) -> Remembered:
         os.fsync(file.fileno())
     part.replace(path)
     return now
+
+
+def brokers_of(folder: Path, before: dict[str, Any], wanted: int | None) -> int:
+    """Topics keep the replication that they were made with."""
+    made = int(before.get("brokers", 1)) if before else wanted or 1
+    if wanted not in (None, made):
+        raise StackError(
+            f"{folder} was made with {made} Kafka broker{'s' if made > 1 else ''}, and its topics keep their "
+            f"replication: leave --brokers out, delete its contents with --fresh, or choose another folder with --data."
+        )
+    return made

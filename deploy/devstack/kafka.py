@@ -1,4 +1,4 @@
-"""Apache Kafka as one KRaft node on the loopback interface.
+"""Apache Kafka on the loopback interface: KRaft nodes, each broker and controller in one; one of them, or three.
 
 python -m deploy.devstack.kafka      fetch Kafka and make its class archive, ahead of the first start (`make setup`)
 """
@@ -24,31 +24,25 @@ from deploy.devstack.errors import MissingPart, PartFailed
 from deploy.devstack.java import Java, find_java
 from deploy.devstack.ports import LOOPBACK, choose
 
-READY_WITHIN = 60.0
-"""Seconds; it takes 1 to 3 on an idle machine."""
+READY_WITHIN = 120.0
+"""Seconds; it takes 1 to 3 on an idle machine, and three brokers on a busy one half a minute."""
 
-MEMORY = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData"]  # performance data would be a file in /tmp
+FEW_FILES = ["-XX:+UseSerialGC", "-XX:-UsePerfData"]  # performance data would be a file in /tmp
+FRUGAL = {1: ["-Xmx512m"], 3: ["-Xmx256m", "-XX:TieredStopAtLevel=1"]}
+"""By the number of brokers. Three share this machine: without its second compiler, Java starts in half the CPU time."""
 
 SETTINGS = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
-    # A broker that was killed may come back only when its old session is over: with the default, 9 s later.
-    "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "num.partitions": "4",
-    # Internal topics of a single node, in few partitions: each costs files and start-up time.
+    # Internal topics in few partitions: each costs files and start-up time.
     "offsets.topic.num.partitions": "4",
-    "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "2",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "2",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
     # A week, as in production; segments small enough that retention and compaction have something to work on.
     "log.retention.hours": "168",
     "log.segment.bytes": str(64 << 20),
@@ -61,6 +55,18 @@ SETTINGS = {
     "background.threads": "2",
     "num.recovery.threads.per.data.dir": "2",
 }
+
+SESSION = {1: "3000", 3: "6000"}
+"""Milliseconds, by the number of brokers. A broker that was killed may come back only when its old session is over: by
+default, 9 s later. But one of three must not count as dead because the others keep it from a processor."""
+REPLICATION = (
+    "default.replication.factor",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "share.coordinator.state.topic.replication.factor",
+)
+IN_SYNC = ("min.insync.replicas", "transaction.state.log.min.isr", "share.coordinator.state.topic.min.isr")
+"""The first is also that of the offsets' topic."""
 
 LOGGING = [
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -103,19 +109,47 @@ class KafkaProgram:
         return [f"-XX:SharedArchiveFile={os.pathsep.join(archives)}", "-Xshare:auto", "-Xlog:disable"]
 
 
-class Kafka:
-    """The broker on `ports["kafka"]`, its controller on `ports["kafka_controller"]`, its records in `folder`."""
+def port_names(node: int) -> tuple[str, str]:
+    """Of the broker and of its controller."""
+    return ("kafka", "kafka_controller") if node == 1 else (f"kafka_{node}", f"kafka_controller_{node}")
 
-    def __init__(self, folder: Path, logs: Path, ports: dict[str, int], children: Children) -> None:
+
+class Kafka:
+    """Broker `node` of `brokers`, on the ports that `port_names` says, its records in `folder`. All brokers of one
+    `cluster` have its id."""
+
+    def __init__(
+        self,
+        folder: Path,
+        logs: Path,
+        ports: dict[str, int],
+        children: Children,
+        *,
+        node: int = 1,
+        brokers: int = 1,
+        cluster: str = "",
+    ) -> None:
         self.folder = folder
-        self.log = logs / "kafka.log"
+        self.log = logs / ("kafka.log" if node == 1 else f"kafka-{node}.log")
+        self.node = node
+        self._name = "Kafka" if brokers == 1 else f"Kafka broker {node}"
         self._ports = ports
+        self._brokers = brokers
+        self._cluster = cluster or cluster_id()
         self._children = children
         self.child: Child | None = None
 
     @property
     def bootstrap_servers(self) -> str:
-        return f"{LOOPBACK}:{self._ports['kafka']}"
+        """All brokers."""
+        return ",".join(self._address(0, node) for node in self._nodes)
+
+    @property
+    def _nodes(self) -> range:
+        return range(1, self._brokers + 1)
+
+    def _address(self, which: int, node: int) -> str:
+        return f"{LOOPBACK}:{self._ports[port_names(node)[which]]}"
 
     async def start(self) -> None:
         """Start and wait until it answers. Recovers from a power cut. Raises MissingPart, PartFailed."""
@@ -134,8 +168,10 @@ class Kafka:
         self._write_properties()
         if not self._formatted():
             await self._format(program, options)
-        command = program.command("kafka.Kafka", str(self.properties), options=[*MEMORY, *options])
-        self.child = await self._children.start("Kafka", command, log=self.log, cwd=self.folder)
+        command = program.command(
+            "kafka.Kafka", str(self.properties), options=[*FRUGAL[self._brokers], *FEW_FILES, *options]
+        )
+        self.child = await self._children.start(self._name, command, log=self.log, cwd=self.folder)
         await self._until_ready(self.child)
 
     async def stop(self) -> None:
@@ -151,13 +187,20 @@ class Kafka:
         return self.folder / "records"
 
     def _write_properties(self) -> None:
-        controller = f"{LOOPBACK}:{self._ports['kafka_controller']}"
-        settings = SETTINGS | {
-            "listeners": f"PLAINTEXT://{self.bootstrap_servers},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap_servers}",
-            "controller.quorum.voters": f"1@{controller}",
-            "log.dirs": str(self.records),
-        }
+        broker, controller = (self._address(which, self.node) for which in (0, 1))
+        settings = (
+            SETTINGS
+            | dict.fromkeys(REPLICATION, str(self._brokers))
+            | dict.fromkeys(IN_SYNC, str(max(1, self._brokers - 1)))
+            | {
+                "node.id": str(self.node),
+                "broker.session.timeout.ms": SESSION[self._brokers],
+                "listeners": f"PLAINTEXT://{broker},CONTROLLER://{controller}",
+                "advertised.listeners": f"PLAINTEXT://{broker}",
+                "controller.quorum.voters": ",".join(f"{node}@{self._address(1, node)}" for node in self._nodes),
+                "log.dirs": str(self.records),
+            }
+        )
         self.properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def _formatted(self) -> bool:
@@ -172,22 +215,24 @@ class Kafka:
             self.records.rename(self.records.with_name(f"records.damaged-{int(time.time())}"))
         elif self.records.exists():
             shutil.rmtree(self.records)
-        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(self.properties)]
-        quick = [*options, "-Xmx128m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-XX:TieredStopAtLevel=1"]
+        arguments = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(self.properties)]
+        quick = [*options, "-Xmx128m", *FEW_FILES, "-XX:TieredStopAtLevel=1"]
         command = program.command(*arguments, options=quick)
         await self._children.run("Formatting Kafka's folder", command, log=self.log, cwd=self.folder)
 
     async def _until_ready(self, child: Child) -> None:
-        """Ready is when a client gets the metadata with a live broker in it, not when the port is open."""
+        """Ready is when a client gets the metadata with this broker in it, not when the port is open."""
         deadline = time.monotonic() + READY_WITHIN
         while time.monotonic() < deadline:
             if not child.running:
-                raise PartFailed(f"Kafka ended while starting; see {self.log}:\n{child.last_words()}")
-            if await answers(LOOPBACK, self._ports["kafka"]):
+                raise PartFailed(f"{self._name} ended while starting; see {self.log}:\n{child.last_words()}")
+            if await answers(LOOPBACK, self._ports[port_names(self.node)[0]], self.node):
                 return
             await asyncio.sleep(0.05)
         child.kill()
-        raise PartFailed(f"Kafka was not ready within {READY_WITHIN:.0f} s; see {self.log}:\n{child.last_words()}")
+        raise PartFailed(
+            f"{self._name} was not ready within {READY_WITHIN:.0f} s; see {self.log}:\n{child.last_words()}"
+        )
 
 
 def cluster_id() -> str:
@@ -195,14 +240,15 @@ def cluster_id() -> str:
     return "o" + secrets.token_urlsafe(16)[1:21] + "A"
 
 
-async def answers(host: str, port: int) -> bool:
-    """Whether the broker is registered and unfenced, by asking it for its metadata."""
+async def answers(host: str, port: int, node: int) -> bool:
+    """Whether the broker is registered and unfenced, by asking it for the metadata."""
     if not await accepts(host, port):
         return False
     client = AIOKafkaClient(bootstrap_servers=f"{host}:{port}", request_timeout_ms=2000)
     try:
         await client.bootstrap()
-        return bool(client.cluster.brokers()) and await client.force_metadata_update()
+        known = {broker.nodeId for broker in client.cluster.brokers()}
+        return node in known and bool(await client.force_metadata_update())
     except (KafkaError, OSError):
         return False
     finally:
@@ -243,7 +289,7 @@ async def train(program: KafkaProgram, folder: Path) -> None:
             command = [str(program.java.executable), *dump]
             await children.run("Java's class archive", command, log=folder / "base.log", cwd=folder)
             options = [f"-XX:SharedArchiveFile={program.base_archive}"]
-        kafka = Kafka(folder / "kafka", folder, choose(["kafka", "kafka_controller"]), children)
+        kafka = Kafka(folder / "kafka", folder, choose(port_names(1)), children)
         await kafka.run_until_ready(program, [*options, f"-XX:ArchiveClassesAtExit={part}"])
         await kafka.stop()
     if part.is_file():

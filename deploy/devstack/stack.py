@@ -69,19 +69,21 @@ class PythonPart:
 
 
 class Stack:
-    """The embedded stack on one data folder, the user's own by default. `fresh` empties it first."""
+    """The embedded stack on one data folder, the user's own by default. `fresh` empties it first. `brokers`: as many as
+    the folder has, 1 in a new one."""
 
-    kafka: Kafka
+    brokers: tuple[Kafka, ...]
     postgres: Postgres
     stripe: PythonPart
     outside: PythonPart
     children: Children
 
-    def __init__(self, data: Path | None = None, fresh: bool = False) -> None:
+    def __init__(self, data: Path | None = None, fresh: bool = False, brokers: int | None = None) -> None:
         self.data = (data or default_folder()).expanduser().resolve()
         self.logs = self.data / "logs"
         self.seconds_to_ready = 0.0
         self._fresh = fresh
+        self._wanted = brokers
 
     async def __aenter__(self) -> Self:
         """Raises StackError with one sentence that says what to do."""
@@ -91,7 +93,7 @@ class Stack:
             lock = await asyncio.to_thread(cleanup.enter_context, data_folder.locked(self.data))
             if self._fresh:
                 await asyncio.to_thread(data_folder.empty, self.data)
-            self._remembered = data_folder.remember(self.data)
+            self._remembered = data_folder.remember(self.data, self._wanted)
             self.logs.mkdir(mode=0o700, exist_ok=True)
             self.children = await cleanup.enter_async_context(Children(keep_open=lock))
             self._lay_out()
@@ -113,7 +115,12 @@ class Stack:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (self.kafka, self.postgres, self.stripe, self.outside)
+        return (*self.brokers, self.postgres, self.stripe, self.outside)
+
+    @property
+    def kafka(self) -> Kafka:
+        """The first broker; it knows where all are."""
+        return self.brokers[0]
 
     @property
     def outside_url(self) -> str:
@@ -142,6 +149,7 @@ class Stack:
             | edges
             | {
                 "ORDERBUS_KAFKA__BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+                "ORDERBUS_KAFKA__REPLICATION": str(len(self.brokers)),
                 "ORDERBUS_API_TOKEN": self.secrets.api_token,
                 "ORDERBUS_FULFILLMENT__LINK_SECRET": self.secrets.link_secret,
                 "ORDERBUS_NOTIFICATIONS__FEED_SECRET": self.secrets.feed_secret,
@@ -165,9 +173,14 @@ class Stack:
         )
 
     def _lay_out(self) -> None:
-        for private in ("kafka", "stripe", "outside"):
-            (self.data / private).mkdir(mode=0o700, exist_ok=True)
-        self.kafka = Kafka(self.data / "kafka", self.logs, self.ports, self.children)
+        number, cluster = self._remembered.brokers, self._remembered.cluster
+        folders = [self.data / name for name in ("kafka", "kafka-2", "kafka-3")[:number]]
+        for private in (*folders, self.data / "stripe", self.data / "outside"):
+            private.mkdir(mode=0o700, exist_ok=True)
+        self.brokers = tuple(
+            Kafka(folder, self.logs, self.ports, self.children, node=node, brokers=number, cluster=cluster)
+            for node, folder in enumerate(folders, 1)
+        )
         self.postgres = Postgres(
             self.data / "postgres", self.logs, self.ports["postgres"], self.secrets.postgres_password, self.children
         )

@@ -191,10 +191,10 @@ async def test_a_restart_keeps_ports_records_rows_and_mails(tmp_path: Path) -> N
 
 
 @asynccontextmanager
-async def parent(data: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[int]]]:
+async def parent(data: Path, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[int]]]:
     """A process that runs a stack, and the pids of its parts. Killed at the end if it still runs: a test that failed
     leaves nothing behind either."""
-    command = [sys.executable, "-m", "tests.integration.stack_parent", str(data)]
+    command = [sys.executable, "-m", "tests.integration.stack_parent", str(data), *arguments]
     process = await asyncio.create_subprocess_exec(*command, cwd=PROJECT, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:

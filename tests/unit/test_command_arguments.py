@@ -17,6 +17,7 @@ from deploy.cli.order_changes import minor_units
 from deploy.cli.publish import checked, read
 from deploy.cli.services import chosen
 from deploy.cli.target import OWN_SETTINGS, environment_of
+from deploy.cli.up import up
 from deploy.client.local_stack import announced
 from shared.shell.ports.attention import Attention
 
@@ -125,6 +126,12 @@ def test_the_exit_code_of_the_check(
 
 def test_a_check_that_cannot_be_made_has_a_code_of_its_own() -> None:
     assert CheckFailed("x").exit_code == 3
+
+
+def test_two_brokers_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--brokers is 1 or 3"):
+        up(data=tmp_path, brokers=2)
+    assert not list(tmp_path.iterdir())
 
 
 class TestTarget:
