@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
+from shared.shell.kafka import broken_connections
 from shared.shell.kafka.membership import end_other_membership
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
@@ -38,6 +39,7 @@ STOP_SECONDS = 5.0
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
     """What every aiokafka client needs in order to reach the cluster."""
+    broken_connections.install()
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.security_protocol,
@@ -226,12 +228,15 @@ async def start_client(client: Any) -> None:
 
 
 async def close_client(client: Any) -> None:
-    """Leave in good order where Kafka answers; never wait for one that does not."""
+    """Leave in good order where Kafka answers; never wait for one that does not, nor fail over a client that is of no
+    use any more."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
             await _stop(client)
     except (TimeoutError, KafkaError, OSError):
         log.warning("client did not leave Kafka in time", client=type(client).__name__)
+    except Exception as bug:
+        log.exception("client was not closed", client=type(client).__name__, error=type(bug).__name__)
 
 
 async def _stop(client: Any) -> None:
