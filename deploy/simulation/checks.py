@@ -16,6 +16,7 @@ import orjson
 
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import findings
+from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.trial import Trial
 from deploy.simulation.world import UNREADABLE
@@ -295,6 +296,7 @@ CHECKS = (
     access_as_recorded,
     codes_given_once,
     mails_as_recorded,
+    the_monitor_counts_each_order_once,
 )
 
 CHECKS_AFTER_A_RESTORE = (
