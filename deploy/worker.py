@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=None, help="HTTP port, instead of the configured one (0: any free)")
     parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
     given = parser.parse_args(arguments)
+    if given.catch_up and given.service in READERS:
+        print(f"{given.service} reads again whenever it starts: leave out --catch-up.", file=sys.stderr)
+        return 2
     try:
         settings = load_settings(settings_of(given.service))
     except WrongSettings as wrong:

@@ -19,7 +19,9 @@ def known(service: str) -> str:
 
 def known_process(name: str) -> str:
     """The same name, of a service or of another process. Raises UsageError."""
-    return name if name in PROCESSES else known(name)
+    if name not in PROCESSES:
+        raise UsageError(f"There is no service {name}. Those that can be run are {', '.join(PROCESSES)}.")
+    return name
 
 
 def chosen(service: str) -> tuple[str, ...]:
