@@ -11,7 +11,7 @@ class MonitorSection(EdgeSettings):
     hours: int = Field(default=24, ge=1, le=168)
     """For how many hours the monitor knows in which minute an order was placed."""
     orders: int = Field(default=200_000, ge=1000, le=10_000_000)
-    """The maximum number of orders that the monitor keeps in memory, at about 450 bytes each. Beyond it, the oldest
+    """The maximum number of orders that the monitor keeps in memory, at about 360 bytes each. Beyond it, the oldest
     minutes are dropped."""
 
 
