@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -188,6 +188,8 @@ class Feeds:
         follower = Follower(recipient, await self._began(request, recipient))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         self._followers += 1
         try:
             with self._live.followed(follower):

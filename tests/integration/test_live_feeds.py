@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import orjson
 import pytest_asyncio
 import sqlalchemy as sa
+from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.live_feeds import LATE, PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
@@ -18,6 +19,7 @@ from services.notifications.storage import feed_entries
 from shared.core.ids import NIL
 from shared.shell.postgres.engine import create_read_engine
 from shared.shell.postgres.migration import migrate
+from tests.http_edges import request_of, service_edge
 from tests.integration.conftest import NewDatabase
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -166,3 +168,18 @@ async def test_all_streams_end_when_the_worker_stops(engine: AsyncEngine) -> Non
         await asyncio.sleep(0)
         feeds.end()
         assert await asyncio.wait_for(waiting, 5) == b"" and follower.ended
+
+
+async def test_whether_a_stream_is_there_can_be_asked_without_following_it(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    edge = service_edge("notifications", url)
+    async with TestServer(edge.application) as server:
+        connection, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(request_of("HEAD", "/feeds/s~staff/stream"))
+        async with asyncio.timeout(10):
+            head, _, body = (await connection.read()).partition(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+    await edge.engine.dispose()
+    assert head.startswith(b"HTTP/1.1 200 ") and body == b""
