@@ -3,7 +3,7 @@
 # make check TESTED=yes skips the tests.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check bench faults clean
+.PHONY: help setup demo test unit check bench faults fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,6 +37,9 @@ bench: $(VENV)/.ready ## measure the speed of this machine
 
 faults: $(VENV)/.ready ## inject real faults while orders are processed; about 37 minutes, prints a table
 	@ORDERBUS_LONG=1 $(BIN)/pytest -v tests/faults $(ARGS)
+
+fuzz: $(VENV)/.ready ## send all kinds of requests to every service's routes; about 22 minutes
+	@ORDERBUS_LONG=1 $(BIN)/pytest -v tests/fuzz $(ARGS)
 
 clean: ## remove .venv and the tools' caches, but neither the stack's data nor the downloaded Kafka
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

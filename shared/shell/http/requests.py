@@ -24,9 +24,9 @@ Q = TypeVar("Q", bound=Query)
 MAX_IDENTITY = 200
 IDEMPOTENCY_KEY = Header(
     "Idempotency-Key",
-    "Names the request: a repetition with the same one changes nothing and gets the first reply. Printable characters.",
+    "Names the request: a repetition with the same one changes nothing and gets the first reply.",
     required=True,
-    schema={"type": "string", "minLength": 1, "maxLength": MAX_IDENTITY},
+    schema={"type": "string", "pattern": f"^[!-~]{{1,{MAX_IDENTITY}}}$"},
 )
 
 
