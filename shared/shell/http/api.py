@@ -41,9 +41,11 @@ class ShellHttpApi:
         clock: Clock,
         engine: AsyncEngine,
         tracer: Tracer | None = None,
+        commit_timeout: float = COMMIT_TIMEOUT,
     ) -> None:
         self.registry, self.store, self.batcher, self.clock = registry, store, batcher, clock
         self.tracer = tracer
+        self.commit_timeout = commit_timeout
         self._engine = engine
 
     @property
@@ -93,7 +95,7 @@ class ShellHttpApi:
     async def _submit(self, inbound: Inbound) -> Accepted | Refused:
         assert inbound.reply is not None
         try:
-            async with asyncio.timeout(COMMIT_TIMEOUT):
+            async with asyncio.timeout(self.commit_timeout):
                 await self.batcher.put([inbound])
                 answer = await inbound.reply
         except TimeoutError:

@@ -66,3 +66,23 @@ async def test_after_that_the_key_is_a_new_one(harness: Harness, api: ShellHttpA
     answer = await ask(api, "one more")
     assert isinstance(answer, Accepted) and not answer.duplicate
     assert await ask(api, "one more") == Accepted(answer.id, duplicate=True)
+
+
+async def test_what_is_not_committed_in_time_has_its_own_outcome_later(harness: Harness) -> None:
+    """ "busy" is no outcome: it is not kept, and the repetition is told what happened meanwhile."""
+    harness.when("refused", Refused("no", "No."))
+    batcher, no_engine = harness.batcher(), None
+    parts = (harness.registry, harness.store, batcher, harness.clock, no_engine)
+    impatient = ShellHttpApi(*parts, commit_timeout=0)  # type: ignore[arg-type]
+    api = ShellHttpApi(*parts)  # type: ignore[arg-type]
+    assert [await ask(impatient, "one more", "k-1"), await ask(impatient, "refused", "k-2")] == ["busy"] * 2
+    assert not harness.store.rows(REPLIES)
+    running = asyncio.create_task(batcher.run())
+    try:
+        assert await ask(api, "one more", "k-1") == Accepted(str(hashed_id("meter", "k-1")), duplicate=True)
+        assert await ask(api, "refused", "k-2") == Refused("no", "No.")
+        assert await ask(api, "another", "k-2") == "idempotency_key_reused"
+        assert await ask(api, "one more", "k-3") == Accepted(str(hashed_id("meter", "k-3")))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
