@@ -56,6 +56,16 @@ def test_it_has_every_route_of_the_router_and_no_other(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", PROCESSES)
+def test_whatever_it_refers_to_is_there(service: str) -> None:
+    whole = written(service)
+    for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(whole)):
+        part: Any = whole
+        for name in reference.split("/"):
+            assert name in part, reference
+            part = part[name]
+
+
+@pytest.mark.parametrize("service", PROCESSES)
 def test_it_says_who_may_call_each(service: str) -> None:
     for (method, path), operation in operations(service).items():
         access = access_of(routed(service)[method, path].handler)

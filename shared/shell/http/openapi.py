@@ -222,10 +222,11 @@ def _resolved(schema: Any, shared: Mapping[str, Any]) -> Any:
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _resolved(shared[schema["$ref"].rpartition("/")[2]], shared)
+        rest = {key: value for key, value in schema.items() if key != "$ref"}
+        return _resolved(shared[schema["$ref"].rpartition("/")[2]] | rest, shared)
     options = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
     if len(options) == 1:
-        schema = {key: value for key, value in schema.items() if key != "anyOf"} | options[0]
+        return _resolved(options[0] | {key: value for key, value in schema.items() if key != "anyOf"}, shared)
     return {key: _resolved(value, shared) for key, value in schema.items() if (key, value) != ("default", None)}
 
 
