@@ -35,7 +35,7 @@ check: $(VENV)/.ready ## check everything: format, lint, types, generated files,
 bench: $(VENV)/.ready ## measure the speed of this machine
 	@$(BIN)/orderbus bench $(ARGS)
 
-faults: $(VENV)/.ready ## inject real faults while orders are processed; about 37 minutes, prints a table
+faults: $(VENV)/.ready ## inject real faults while orders are processed; about an hour, prints a table
 	@ORDERBUS_LONG=1 $(BIN)/pytest -v tests/faults $(ARGS)
 
 fuzz: $(VENV)/.ready ## send all kinds of requests to every service's routes; about 22 minutes

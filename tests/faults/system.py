@@ -143,9 +143,9 @@ class System:
 
 
 @contextlib.asynccontextmanager
-async def running_system(folder: Path, workers: int = 1) -> AsyncIterator[System]:
+async def running_system(folder: Path, workers: int = 1, brokers: int = 1) -> AsyncIterator[System]:
     async with AsyncExitStack() as open_things:
-        stack = await open_things.enter_async_context(Stack(folder))
+        stack = await open_things.enter_async_context(Stack(folder, brokers=brokers))
         services = await open_things.enter_async_context(running_services(stack, workers))
         settings = settings_of(stack.environment())
         edges = await open_things.enter_async_context(ApiClient.of(settings))
