@@ -22,7 +22,7 @@ from deploy.devstack.errors import PartFailed
 from services.registry import SERVICES
 
 PROJECT = Path(__file__).resolve().parents[2]
-READY_WITHIN = 60.0
+READY_WITHIN = 180.0
 STOP_WITHIN = 15.0
 """Seconds for a worker to finish its batch and leave its group."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 30.0
