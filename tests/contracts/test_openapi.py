@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,13 @@ def written(service: str) -> Json:
     return found
 
 
+@cache
 def operations(service: str) -> dict[tuple[str, str], Json]:
     paths = written(service)["paths"].items()
     return {(method.upper(), path): each for path, item in paths for method, each in item.items() if method in METHODS}
 
 
+@cache
 def routed(service: str) -> dict[tuple[str, str], web.AbstractRoute]:
     """By method and path, without the patterns of its variables."""
     found = {}
