@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.http_edges import exchange, request_of
+from tests.integration.edge_server import serving
 
 CALLERS = 400
 BODY = 1_000_000
@@ -25,15 +25,8 @@ CLOSED_WITHIN = 60.0
 
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[tuple[psutil.Process, int]]:
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.integration.half_sent_server"), stdout=asyncio.subprocess.PIPE
-    )
-    assert child.stdout
-    port = int(await child.stdout.readline())
-    assert await exchange(port, request_of("GET", "/health")) == 200
-    yield psutil.Process(child.pid), port
-    child.kill()
-    await child.wait()
+    async with serving("payments") as (process, port):
+        yield process, port
 
 
 async def call(port: int, signature: str) -> None:

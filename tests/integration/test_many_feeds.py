@@ -1,0 +1,62 @@
+"""2,000 feeds that are followed live on one worker: its memory, and that every reader gets what is theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.notifications.storage import feed_entries
+from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.migration import migrate
+from tests.http_edges import TOKEN
+from tests.integration.conftest import NewDatabase
+from tests.integration.edge_server import serving
+
+READERS = 2000
+MOST = 50_000_000
+"""Bytes for all of them: an idle worker has 100 MB, and shall have 150 MB with them."""
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def recipient(number: int) -> str:
+    return f"north~customer~c-{number}"
+
+
+async def follow(port: int, number: int) -> Stream:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"GET /feeds/{recipient(number)}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    writer.write(head.encode())
+    status = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+    assert status == b"200", status
+    return reader, writer
+
+
+async def test_two_thousand_readers(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    words = {"order_id": "o-1", "number": "ORD-1", "kind": "order_paid", "title": "Paid"}
+    async with serving("notifications", url) as (process, port):
+        before = process.memory_info().rss
+        streams: list[Stream] = []
+        for start in range(0, READERS, 50):
+            streams += await asyncio.gather(*(follow(port, number) for number in range(start, start + 50)))
+        engine = create_async_engine(async_url(url))
+        async with engine.begin() as connection:
+            rows = [
+                {"key": recipient(number), "id": uuid4(), "at": datetime.now(UTC), "text": f"No. {number}.", **words}
+                for number in range(READERS)
+            ]
+            await connection.execute(sa.insert(feed_entries), rows)
+        await engine.dispose()
+        async with asyncio.timeout(120):
+            for number, (reader, _) in enumerate(streams):
+                await reader.readuntil(f"No. {number}.".encode())
+        after = process.memory_info().rss
+        for _, writer in streams:
+            writer.close()
+    print(f"{before / 1e6:.0f} MB before, {after / 1e6:.0f} MB with {READERS} readers")
+    assert after - before < MOST
