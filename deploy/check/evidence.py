@@ -22,9 +22,10 @@ from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
-from shared.contracts.checkout import STATUS
+from shared.contracts.checkout import STATUS, OrderStatusRecord
+from shared.contracts.envelope import BadBody, decode, encode
 from shared.core import Event, Message, Ref, codec
-from shared.invariants.facts import BrokenRule, Evidence, Movement, PaymentFacts, StreamFacts, Unhandled
+from shared.invariants.facts import BrokenRule, Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts, Unhandled
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
 from shared.shell.service.registry import HandlerRegistry
@@ -139,9 +140,10 @@ class Findings:
         """What can be asked key by key."""
         orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
         under_way = self.under_way | {key for key, order in orders.items() if facts.staff_work_on(order)}
+        order_facts = {key: facts.order_facts(key, order) for key, order in orders.items()}
         return Evidence(
             at=self.at,
-            orders={key: facts.order_facts(key, order) for key, order in orders.items()},
+            orders=order_facts,
             payments=self._payments(),
             deliveries={key: facts.delivery_facts(key, delivery) for key, delivery in deliveries.items()},
             ledger=[
@@ -151,7 +153,7 @@ class Findings:
             totals={},
             effects=self.effects,
             streams=list(self._streams()),
-            status=self._status,
+            status={key: _as_known(told, order_facts.get(key)) for key, told in self._status.items()},
             untold=frozenset(key for key, order in orders.items() if self._may_be_untold(order)),
             unhandled=self._unhandled,
             notified=frozenset(logs),
@@ -244,6 +246,16 @@ def readers(services: Mapping[str, HandlerRegistry]) -> Mapping[tuple[str, type[
             for kind in kinds:
                 found[topic.name, kind].append(name)
     return found
+
+
+def _as_known(told: Mapping[str, Any], order: OrderFacts | None) -> Mapping[str, Any]:
+    """A status record without what only a newer build knows, at any depth; as it is where it cannot be read."""
+    if order is None or told == order.status_record:
+        return told
+    try:
+        return _fields(encode(decode(OrderStatusRecord, orjson.dumps(told))))
+    except BadBody:
+        return told
 
 
 def _fields(body: bytes) -> Mapping[str, Any]:

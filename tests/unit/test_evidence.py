@@ -6,16 +6,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import orjson
 import pytest
 
 from deploy.check.evidence import Findings
 from deploy.check.facts import staff_know
 from deploy.check.topics import Seen
 from services.checkout.domain.order import Order
+from services.checkout.domain.status_record import status_record
 from services.checkout.storage import order_columns
 from services.declared import declared
 from services.notifications.domain.notification_log import Customer, Email, Fact, NotificationLog
 from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusRecord
+from shared.contracts.envelope import encode
 from shared.core import codec
 from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
@@ -72,6 +75,17 @@ def test_the_last_status_record_counts_also_if_it_is_a_repetition() -> None:
     for event, body in ((FIRST, b'{"revision": 1}'), (SECOND, b'{"revision": 2}'), (FIRST, b'{"revision": 1}')):
         found.record(Seen(STATUS.name, "o-1", event, OrderStatusRecord, "checkout", 0, AT, body))
     assert found.evidence().status == {"o-1": {"revision": 1}}
+
+
+def test_what_only_a_newer_build_put_into_a_status_record_is_no_difference() -> None:
+    found = findings()
+    order = found.of(Order)["o-1"]
+    told = orjson.loads(encode(status_record(order)))
+    newer = told | {"gift": "red paper", "customer": told["customer"] | {"company": "Gifts Ltd"}}
+    found.told("o-1", orjson.dumps(newer))
+    assert found.evidence().status == {"o-1": told}
+    found.told("o-1", orjson.dumps(newer | {"revision": told["revision"] + 1}))
+    assert found.evidence().status["o-1"]["revision"] == told["revision"] + 1
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", b"[1]", b"{"])
