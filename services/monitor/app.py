@@ -16,6 +16,7 @@ from services.monitor.metrics import MonitorMetrics
 from services.monitor.records import FAILED, Records
 from services.monitor.settings import MonitorSettings
 from shared.contracts.checkout import STATUS
+from shared.shell.event_loop import until
 from shared.shell.faust.topic_reader import TopicReader
 from shared.shell.http.application import Readiness, probed
 from shared.shell.http.limits import Limits
@@ -90,16 +91,9 @@ async def run_monitor(settings: MonitorSettings, index: int, port: int | None) -
     server = await serve(
         monitor.application(), own.http_host, own.http_port if port is None else port, settings.http.connections
     )
-    work = (monitor.reader.run(), monitor.keep_expiring(), stopping.wait())
-    tasks = [asyncio.create_task(each) for each in work]
     try:
         log.info("started", worker=worker)
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
+        await until(stopping, monitor.reader.run(), monitor.keep_expiring())
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await server.cleanup()
         log.info("stopped", worker=worker)

@@ -7,14 +7,14 @@ import gc
 import math
 import random
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
+from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
 from shared.shell.http.limits import Limits
@@ -74,7 +74,7 @@ async def run_worker(
             collect_seldom()
             log.info("started", worker=worker)
             house = keep_house(shell.store, shell.clock, _keep_days(settings))
-            await _until(stopping, shell.failed(), _watch(shell, engine, database), house)
+            await until(stopping, shell.failed(), _watch(shell, engine, database), house)
             log.info("stopping", worker=worker)
     finally:
         await server.cleanup()
@@ -191,15 +191,3 @@ async def keep_house(store: Store, clock: Clock, keep_days: int) -> None:
         except Exception as bug:
             pause = HOUSEKEEPING_SECONDS
             log.exception("housekeeping failed, retrying later", error=type(bug).__name__, seconds=pause)
-
-
-async def _until(stopping: asyncio.Event, *work: Coroutine[Any, Any, None]) -> None:
-    tasks = [asyncio.create_task(stopping.wait()), *(asyncio.create_task(item) for item in work)]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
