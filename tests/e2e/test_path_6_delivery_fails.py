@@ -52,7 +52,7 @@ async def test_a_wrong_url_fails_nothing_and_the_order_goes_on_where_it_is_right
     await world.retries(order)
     await order.becomes("completed")
     told = [str(await customer.gets_mail("Your purchase is ready")), str(await customer.feed()), str(order.history)]
-    assert not [text for text in told if "404" in text or "Nothing exists at this URL" in text]
+    assert not [text for text in told if "answered 404" in text or "Nothing exists at this URL" in text]
     assert "failed" not in [status for _, status in order.history]
 
 

@@ -248,5 +248,6 @@ def test_texts_for_staff_reach_no_customer() -> None:
 
     assert len(order.feed(CUSTOMER)) == 3
     shown = [*order.feed(CUSTOMER), *(email for email in order.emails if email.audience == "customer")]
-    assert not [one for one in shown if "403" in str(one) or "403" in str(getattr(one, "data", ""))]
-    assert "403" in str(order.feed(STAFF)), "staff read it"
+    said = "answers 403"  # the bare number may occur in an id
+    assert not [one for one in shown if said in str(one) or said in str(getattr(one, "data", ""))]
+    assert said in str(order.feed(STAFF)), "staff read it"
