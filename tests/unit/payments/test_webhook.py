@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -68,18 +69,28 @@ def event(thing: dict[str, Any], type: str = "payment_intent.succeeded") -> byte
 
 
 async def post(api: Api, body: bytes, *, secret: str = SECRET, age: int = 0, signed: bool = True) -> int:
+    return (await post_each(api, [body], secret=secret, age=age, signed=signed))[0]
+
+
+async def post_each(
+    api: Api, bodies: Sequence[bytes], *, secret: str = SECRET, age: int = 0, signed: bool = True
+) -> list[int]:
+    """The statuses that one worker answers to them, one after the other."""
     application = web.Application(middlewares=[protection(Principals.of_token("a-token-of-the-api"))])
     settings = example_settings(PaymentsSettings)
     settings.stripe.webhook_secret = SecretStr(SECRET)
     routes(providers_of(settings))(application, api)
-    signature = stripe.WebhookSignature.generate_signature_header(
-        body.decode("utf-8", "replace"), secret, int(time.time()) - age
-    )
-    headers = {"Stripe-Signature": signature} if signed else {}
+    answers: list[int] = []
     async with TestClient(TestServer(application)) as client:
-        answer = await client.post("/stripe/webhook", data=body, headers=headers)
-        await answer.read()
-        return answer.status
+        for body in bodies:
+            signature = stripe.WebhookSignature.generate_signature_header(
+                body.decode("utf-8", "replace"), secret, int(time.time()) - age
+            )
+            headers = {"Stripe-Signature": signature} if signed else {}
+            answer = await client.post("/stripe/webhook", data=body, headers=headers)
+            await answer.read()
+            answers.append(answer.status)
+    return answers
 
 
 async def test_a_signed_event_becomes_a_report() -> None:
@@ -196,6 +207,14 @@ async def test_a_signed_event_of_an_odd_shape_is_refused(data: object, type: str
     body = json.dumps({"id": "evt_1", "type": type, "created": 1_780_000_000, "data": data}).encode()
     assert await post(api, body) == 400
     assert api.submitted == []
+
+
+async def test_a_refused_event_is_not_repeated_for_days() -> None:
+    """Stripe repeats what is not answered with a 2xx."""
+    api, odd = Api(), event(INTENT | {"metadata": "s"})
+    another = odd.replace(b"evt_1", b"evt_2")
+    assert await post_each(api, [odd, odd, another, another, odd, event(INTENT)]) == [400, 200, 400, 200, 200, 200]
+    assert len(api.submitted) == 1
 
 
 async def test_a_signed_event_with_a_nul_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -41,6 +42,9 @@ REFUND_EVENTS = frozenset({"refund.created", "refund.updated", "refund.failed", 
 MAX_EVENT = 400_000
 """Bytes. Stripe's events have a few thousand; metadata adds at most 27,000."""
 CALLBACK_PATH = "/stripe/webhook"
+REMEMBERED = 1000
+"""Ids of refused events that a worker knows. Stripe sends an event that was refused again for up to three days:
+https://docs.stripe.com/webhooks#retries."""
 
 SIGNATURE = Header("Stripe-Signature", "As Stripe signs its events: `t=<time>,v1=<signature>`.", required=True)
 
@@ -49,7 +53,7 @@ SIGNATURE = Header("Stripe-Signature", "As Stripe signs its events: `t=<time>,v1
 class Received:
     received: Literal[True] = True
     ignored: bool = False
-    """It is about none of our orders."""
+    """It is about none of our orders, or was refused before."""
 
 
 CALLBACK = Declaration(
@@ -71,8 +75,11 @@ class OddEvent(Exception):
 
 
 def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
-    """Takes signed events. Stripe never sends an event again after a 2xx, so it is answered only after the commit."""
+    """Takes signed events. Stripe never sends an event again after a 2xx, so it is answered only after the commit.
+
+    An event that cannot be read is refused once, so that Stripe's dashboard shows it; its repetitions are ignored."""
     secret = settings.webhook_secret.get_secret_value()
+    refused: deque[str] = deque(maxlen=REMEMBERED)
 
     async def take(request: web.Request) -> web.StreamResponse:
         signature = header_in(request, SIGNATURE)
@@ -85,6 +92,9 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
         try:
             found = callback(event)
         except OddEvent:
+            if event["id"] in refused:
+                return json_response(Received(ignored=True))
+            refused.append(event["id"])
             log.warning("event of an unknown shape", id=event["id"][:80], type=event["type"][:80])
             text = "The event does not have the shape that Stripe documents for its type."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
