@@ -23,7 +23,7 @@ class Numbers:
         self._first = 0
         self._ids = array(ID)
         self._given: list[int] | None = None
-        self._twice: set[int] = set()
+        self._twice: set[int] | None = None  # of most streams there are none, and there are many streams
 
     def add(self, number: int, event: UUID) -> None:
         """A repetition of an event changes nothing."""
@@ -37,14 +37,14 @@ class Numbers:
                 return
             if self._first <= number < following:
                 if ids[number - self._first] != id:
-                    self._twice.add(number)
+                    self._add_twice([number])
                 return
             self._given = list(range(self._first, following))
         if number not in self._given:
             self._given.append(number)
             ids.append(id)
         elif ids[self._given.index(number)] != id:
-            self._twice.add(number)
+            self._add_twice([number])
 
     @property
     def given(self) -> Sequence[int]:
@@ -54,13 +54,17 @@ class Numbers:
     @property
     def twice(self) -> list[int]:
         """Numbers that two events have."""
-        return sorted(self._twice)
+        return sorted(self._twice or ())
 
     def extend(self, later: Numbers) -> None:
         """Add what follows on the topic."""
         for number, id in later._events():
             self.add(number, UUID(int=id))
-        self._twice |= later._twice
+        self._add_twice(later.twice)
+
+    def _add_twice(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            self._twice = {*(self._twice or ()), *numbers}
 
     def _events(self) -> Iterator[tuple[int, int]]:
         return zip(self.given, self._ids, strict=True)
@@ -77,5 +81,5 @@ class Numbers:
         numbers._ids.frombytes(ids)
         if odd is not None:
             numbers._given, twice = orjson.loads(odd)
-            numbers._twice = set(twice)
+            numbers._add_twice(twice)
         return numbers

@@ -20,7 +20,7 @@ from deploy.check.topics import Seen, Topics, place_of, read
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import BadMessage, read_key
 
-MOST_NUMBERS = 60_000
+MOST_NUMBERS = 40_000
 """Streams that are kept in memory before they are written to the book."""
 MOST_TOLD = 10_000_000
 """Bytes of status records, likewise."""
