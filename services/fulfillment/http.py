@@ -146,16 +146,19 @@ class Downloads:
             raise not_found("download") from None
         if claim.expires <= self._clock():
             raise ProblemResponse(HTTPStatus.GONE, "This link has expired. Ask the shop for a new one.", "expired")
-        file = delivered_file(await self._queries.delivery(claim.order), claim.item)
-        if file is None:
+        delivery = await self._queries.delivery(claim.order)
+        file = delivered_file(delivery, claim.item)
+        if delivery is None or file is None:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
         if file.startswith(("http://", "https://")):
             return web.Response(status=302, headers={"Location": file, **UNCACHED})
-        return self._file(file)
+        return self._file(delivery.store, file)
 
-    def _file(self, name: str) -> web.StreamResponse:
-        found = (self._files / name).resolve() if self._files else None
-        if not (found and self._files and found.is_relative_to(self._files) and found.is_file()):
+    def _file(self, store: str, name: str) -> web.StreamResponse:
+        """A store has a folder of its own."""
+        folder = self._files / store if self._files and store else None
+        found = (folder / name).resolve() if folder else None
+        if not (found and folder and found.is_relative_to(folder) and found.is_file()):
             raise ProblemResponse(
                 HTTPStatus.NOT_FOUND, "This file is no longer available. Contact the shop.", "not_found"
             )

@@ -18,7 +18,7 @@ class FulfillmentSection(ServiceSettings):
     )
     """Signs download links; at least 16 characters."""
     files: Path | None = None
-    """The folder with downloadable files."""
+    """The folder with downloadable files: in it, a folder for each store, named by its id."""
     pool_recheck: timedelta = timedelta(seconds=30)
     """How often an order that waits for a code checks the pool again."""
 

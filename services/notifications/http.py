@@ -19,7 +19,7 @@ from services.notifications.feeds import add_feeds
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.storage import notification_logs, read_endpoints
 from services.notifications.views import LOST, NOTIFICATIONS, lost_messages, order_notifications
-from shared.contracts.addresses import reach_of_url
+from shared.contracts.addresses import reach_of_url, without_password
 from shared.contracts.envelope import read_key
 from shared.contracts.notifications import (
     PauseWebhook,
@@ -38,8 +38,15 @@ from shared.core import Command, Problem, Refused
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import IDEMPOTENCY_KEY, body_in, command_in, identity_of
-from shared.shell.http.web import COMMAND_REFUSED, actor_of, add_commands, answered, command_declaration
+from shared.shell.http.requests import IDEMPOTENCY_KEY, body_in, command_in
+from shared.shell.http.web import (
+    COMMAND_REFUSED,
+    actor_of,
+    add_commands,
+    answered,
+    command_declaration,
+    identity_of,
+)
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
@@ -158,15 +165,26 @@ def _register(api: HttpApi, *, private: bool) -> RequestHandler:
                     "This Idempotency-Key was used for another endpoint.",
                     "idempotency_key_reused",
                 )
-            made = MadeEndpoint(known.id, known.url, known.events, known.paused, secret=None, duplicate=True)
+            made = MadeEndpoint(
+                known.id, without_password(known.url), known.events, known.paused, secret=None, duplicate=True
+            )
             return json_response(made)
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         command = RegisterWebhook(endpoint=endpoint, url=new.url, events=new.events, secret=secret)
-        answer = await api.submit(command, store, identity=identity, actor=actor_of(request), store=store)
+        answer = await api.submit(
+            *(command, store),
+            identity=identity,
+            actor=actor_of(request),
+            store=store,
+            compared_by=command.model_copy(update={"secret": ""}),  # each repetition has another one
+        )
         if isinstance(answer, Refused):
             return answered(answer)
-        made = MadeEndpoint(endpoint, new.url, new.events, paused=False, secret=secret, duplicate=False)
-        return json_response(made, HTTPStatus.CREATED)
+        shown = None if answer.duplicate else secret
+        made = MadeEndpoint(
+            endpoint, without_password(new.url), new.events, paused=False, secret=shown, duplicate=answer.duplicate
+        )
+        return json_response(made, HTTPStatus.OK if answer.duplicate else HTTPStatus.CREATED)
 
     return handle
 
@@ -191,7 +209,8 @@ def _endpoint_command(api: HttpApi, kind: type[Command]) -> RequestHandler:
 
 def _shown(endpoint: Endpoint) -> ShownEndpoint:
     return ShownEndpoint(
-        endpoint.id, endpoint.url, endpoint.events, endpoint.paused, endpoint.reason, since=endpoint.since
+        *(endpoint.id, without_password(endpoint.url), endpoint.events, endpoint.paused, endpoint.reason),
+        since=endpoint.since,
     )
 
 

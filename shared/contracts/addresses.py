@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Literal
 from urllib.parse import urlsplit
 
+from shared.contracts.text import domain_name
+
 Reach = Literal["public", "private", "never"]
 
 _PRIVATE = tuple(
@@ -36,7 +38,6 @@ _ISATAP = b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe"
 """RFC 5214: before the IPv4 address in the last 32 bits."""
 
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
-_LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 
 
 def reach_of(address: str) -> Reach:
@@ -70,12 +71,14 @@ def reach_of_host(host: str) -> Reach:
     name = host.rstrip(".").lower() if not host.endswith("..") else host
     if ":" in name:
         return reach_of(name)
-    labels = name.split(".")
-    if _NUMBER.fullmatch(labels[-1]):
+    last = name.rpartition(".")[2]
+    if _NUMBER.fullmatch(last):
         return reach_of(name)
-    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+    found = domain_name(name)
+    last = found.rpartition(".")[2]
+    if not found or _NUMBER.fullmatch(last):
         raise ValueError("its host is not valid")
-    return "private" if labels[-1] == "localhost" else "public"
+    return "private" if last == "localhost" else "public"
 
 
 @lru_cache(1000)
@@ -88,7 +91,8 @@ def reach_of_url(url: str) -> Reach:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise ValueError("its host or port is not valid") from None
-    if parts.scheme not in ("http", "https") or not host or port == 0:
+    future = "[" in parts.netloc and ":" not in host  # `[v1.x]`: RFC 3986 keeps it for later
+    if parts.scheme not in ("http", "https") or not host or port == 0 or future:
         raise ValueError("is not a complete http or https URL")
     try:
         return reach_of_host(host)
@@ -101,3 +105,12 @@ def callable_url(url: str) -> str:
     if reach_of_url(url) == "never":
         raise ValueError("its host is an address that is never called (link-local, multicast or reserved)")
     return url
+
+
+def without_password(url: str) -> str:
+    """The URL as it is shown."""
+    parts = urlsplit(url)
+    if not parts.password:
+        return url
+    login, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{login.partition(':')[0]}:***@{place}").geturl()

@@ -218,7 +218,7 @@ class OrderCancelled(Event, type="order.cancelled", topic=ORDERS):
 
     reason: Text = ""
     code: Short = "cancelled"
-    """`cancelled` or `sold_out`."""
+    """`cancelled`, `abandoned` (by the customer, who then wrote the reason) or `sold_out`."""
     sold_out: tuple[Id, ...] = ()
     """The SKUs that were out of stock."""
 

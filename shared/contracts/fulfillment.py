@@ -22,7 +22,7 @@ class Download(Given):
 
     kind: Literal["download"] = "download"
     file: Url | Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+$")]
-    """A URL to redirect to, or a path within the folder set by `ORDERBUS_FULFILLMENT__FILES`."""
+    """A URL to redirect to, or a path within the store's folder: `<ORDERBUS_FULFILLMENT__FILES>/<store>/`."""
     expires_after: Wait = timedelta(days=7)
 
 

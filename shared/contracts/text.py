@@ -6,11 +6,14 @@ import re
 import unicodedata
 from functools import lru_cache
 
+import idna
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 """Control characters, line and paragraph separators, and what turns the direction of the text that follows."""
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 """Dot-string of RFC 5321 (4.1.2), with the letters of RFC 6531. Quoted strings are not accepted."""
-_DOMAIN = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*")
+MAX_ADDRESS = 254
+"""Octets, with the domain as DNS has it: RFC 5321 (4.5.3.1.3), less the brackets."""
 
 
 def one_line(text: str) -> str:
@@ -33,14 +36,34 @@ def email_address(address: str) -> str:
     local, _, domain = address.rpartition("@")
     if not address.isprintable():
         raise ValueError("contains control or format characters")
-    if not (_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)):
+    name = domain_name(domain)
+    if not _LOCAL.fullmatch(local) or not name or len(local.encode()) + 1 + len(name) > MAX_ADDRESS:
         raise ValueError("is not an email address")
     return address
 
 
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+def domain_name(text: str) -> str:
+    """A domain as DNS has it (`xn--bcher-kva.example`); empty where it is none, or where programs read some of its
+    characters as others (`⒈`, `１`)."""
+    name = text.lower()
+    if not name.isascii():
+        if not unicodedata.is_normalized("NFKC", name):
+            return ""
+        try:
+            name = idna.encode(name).decode()
+        except idna.IDNAError:
+            return ""
+    return name if len(name) <= 253 and all(map(_LABEL.fullmatch, name.split("."))) else ""
+
+
 _SCHEME = re.compile(r":(?=\S)")
-_HOST = re.compile(r"(?<=\w)([.。．｡․])(?=[^\W\d_]{2}|xn--|\d{1,3}[.。．｡․]\d)", re.IGNORECASE)
-"""A dot that makes a host of what stands around it: before a top-level domain, or in an IPv4 address."""
+_DOTS = ".。．｡․﹒"
+_HOST = re.compile(rf"(?<=\S)([{_DOTS}])(?=[^\W\d_](?![{_DOTS}\s]|$)|\d{{1,3}}[{_DOTS}]\d)")
+"""A dot that makes a host of what stands around it: before what may be a top-level domain, or in an IPv4 address. What
+stands before it may be anything: domains have emoji and combining marks, and programs ignore what is invisible."""
 
 
 def without_links(text: str) -> str:
@@ -49,14 +72,15 @@ def without_links(text: str) -> str:
     return _HOST.sub(r"\1 ", _SCHEME.sub(": ", text))
 
 
-MAX_GREETED = 60
+MAX_GREETED, MOST_NAMES = 40, 4
 
 
 def greeted(name: str) -> str:
     """`Hello Ada Lovelace,`, or `Hello,` where the name is longer or other than a name is: it begins an email to an
     address that its author chose."""
-    clean = name.strip()
-    plain = all(c.isalpha() or c in " .,'’-" or unicodedata.category(c).startswith("M") for c in clean)
-    if not clean or len(clean) > MAX_GREETED or not plain or without_links(clean) != clean:
+    names = name.split()
+    plain = all(c.isalpha() or c in " .,'’-" or unicodedata.category(c).startswith("M") for c in name.strip())
+    clean = " ".join(names)
+    if not 1 <= len(names) <= MOST_NAMES or len(clean) > MAX_GREETED or not plain or without_links(clean) != clean:
         return "Hello,"
     return f"Hello {clean},"

@@ -109,13 +109,15 @@ class Running:
 async def running(new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
     url = await new_database()
     await asyncio.to_thread(migrate, "fulfillment", url)
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "book.pdf").write_bytes(b"the book")
-    (tmp_path / "secret.txt").write_bytes(b"not for sale")
+    files = tmp_path / "files"
+    for folder in (files / "acme", files / "other"):
+        folder.mkdir(parents=True)
+        (folder / "book.pdf").write_bytes(b"the book")
+    (files / "secret.txt").write_bytes(b"not for sale")
     engine, sink, platform = create_engine(url, "test"), Collected(), Platform()
     store = PostgresStore(engine)
     await store.housekeep(datetime.now(UTC), 9)
-    service = fulfillment_service(_settings(url, tmp_path / "files"), engine)
+    service = fulfillment_service(_settings(url, files), engine)
     shell = Shell(
         service,
         "fulfillment-0",
@@ -174,6 +176,8 @@ async def open_shop(running: Running) -> None:
     products = {
         "ebook": {"action": {"kind": "download", "file": "book.pdf"}},
         "leak": {"action": {"kind": "download", "file": "../secret.txt"}},
+        "theft": {"action": {"kind": "download", "file": "../other/book.pdf"}},
+        "guess": {"action": {"kind": "download", "file": "other/book.pdf"}},
         "site": {"action": {"kind": "download", "file": "https://files.example/book.pdf"}},
         "key": {"action": {"kind": "code", "pool": "keys"}},
         "course": {"action": {"kind": "course", "url": running.platform.url}},
@@ -220,11 +224,14 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
 
 async def test_links_are_served_only_while_they_are_valid(running: Running) -> None:
     await open_shop(running)
-    await running.receive("o-1", placed(line("1", "leak"), line("2", "site")), PAID)
-    events = await running.until("item.delivered", "item.delivered")
+    await running.receive(
+        "o-1", placed(line("1", "leak"), line("2", "site"), line("3", "theft"), line("4", "guess")), PAID
+    )
+    events = await running.until(*["item.delivered"] * 4)
     links = {event["item"]: event["instructions"]["link"] for event in events}
 
-    assert (await running.public(links["1"]))[0] == 404, "never outside the folder of files"
+    for item in ("1", "3", "4"):
+        assert (await running.public(links[item]))[0] == 404, "never outside the store's folder of files"
     assert (await running.public(links["2"]))[0] == 302
     signer = Links(SECRET, "http://shop.example")
     expired = signer.url(Claim("o-1", "2", datetime.now(UTC) - timedelta(seconds=1)))

@@ -220,6 +220,17 @@ async def test_a_secret_is_shown_once(running: Running) -> None:
     assert status == 400 and {problem["field"] for problem in wrong["problems"]} >= {"url", "events.0"}
 
 
+async def test_an_endpoint_that_is_registered_ten_times_at_once_is_made_once(running: Running) -> None:
+    request, path = {"url": running.receiver.url, "events": ["order.received"]}, f"/stores/{STORE.id}/webhooks"
+    answers = await asyncio.gather(*(running.ask("POST", path, request, "one") for _ in range(10)))
+    assert sorted(status for status, _ in answers) == [200] * 9 + [201]
+    assert len([made["secret"] for _, made in answers if made["secret"]]) == 1
+    (endpoint,) = {made["endpoint"] for _, made in answers}
+    await running.ask("DELETE", f"{path}/{endpoint}", None, "remove")
+    status, again = await running.ask("POST", path, request, "one")
+    assert (status, again["secret"], again["duplicate"]) == (200, None, True)
+
+
 async def test_endpoints_are_paused_resumed_and_removed_and_paused_deliveries_are_replayed(running: Running) -> None:
     path = f"/stores/{STORE.id}/webhooks"
     _, made = await running.ask("POST", path, {"url": running.receiver.url, "events": ["order.completed"]}, "one")

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from services.notifications.settings import SmtpSettings
-from shared.contracts.addresses import callable_url, reach_of, reach_of_host, reach_of_url
+from shared.contracts.addresses import callable_url, reach_of, reach_of_host, reach_of_url, without_password
 from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.notifications import RegisterWebhook
 from shared.contracts.values import CallableUrl
@@ -83,6 +83,13 @@ NEVER_CALLABLE = [
     "http://hooks.example/\x00",
     "http://ho\x7fks.example/",
     "http://[::ffff:169.254.169.254]/",
+    "http://127.0.0.１/",
+    "http://169.254.169.２54/",
+    "http://127。0。0。1/",
+    "http://ｌocalhost/",
+    "http://⒈example/",
+    f"http://{'ü' * 63}.example/",
+    "http://[v1.x]/",
 ]
 
 
@@ -101,7 +108,14 @@ async def test_a_url_that_can_never_be_called_is_refused_at_registration_and_by_
 
 
 @pytest.mark.parametrize(
-    "url", ["https://hooks.example/in?a=b#c", "http://u:p@hooks.example:8443", "http://[::1]:80/x"]
+    "url",
+    [
+        "https://hooks.example/in?a=b#c",
+        "http://u:p@hooks.example:8443",
+        "http://[::1]:80/x",
+        "http://bücher.example/",
+        "https://भारत.भारत/",
+    ],
 )
 def test_a_url_that_can_be_called(url: str) -> None:
     assert TypeAdapter(CallableUrl).validate_python(url) == url
@@ -123,3 +137,9 @@ def test_a_password_for_the_mail_server_needs_tls(tls: str) -> None:
         SmtpSettings.model_validate({**login, "tls": "none"})
     assert SmtpSettings.model_validate({**login, "tls": tls}).tls == tls
     assert SmtpSettings().tls == "none"
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    assert without_password("http://u:p@hooks.example:8443/x?y") == "http://u:***@hooks.example:8443/x?y"
+    for url in ("https://hooks.example/in", "http://hooks.example:80/x@y:z", "http://u@hooks.example/"):
+        assert without_password(url) == url

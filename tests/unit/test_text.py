@@ -15,7 +15,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from services.notifications.domain import CORES
 from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.gateways.templates import EmailTemplates
-from shared.contracts.checkout import OrderCancelled
+from shared.contracts.checkout import OrderCancelled, OrderPlaced
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.examples import checkout, fulfillment, notifications, payments, storefront
 from shared.contracts.notifications import ResendLostMails
@@ -33,7 +33,7 @@ SUBMITTED: dict[str, Any] = next(
     example.model_dump(mode="json", exclude_none=True) for example in EXAMPLES if isinstance(example, CheckoutSubmitted)
 )
 SPAM = "Pay 1.99 at https://evil.example/x or www.evil.example. mailto:a@evil.example Your bank"
-LINK = re.compile(r"\w:[^\s]|(?<=\w)[.。](?=[^\W\d_]{2})", re.IGNORECASE)
+LINK = re.compile(r"\w:[^\s]|(?<=\S)[.。﹒](?=[^\W\d_]{2})", re.IGNORECASE)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,8 @@ LINK = re.compile(r"\w:[^\s]|(?<=\w)[.。](?=[^\W\d_]{2})", re.IGNORECASE)
         "o'neil@example.com",
         "ädä@bücher.example",
         "用户@例子.公司",
+        "a@भारत.भारत",
+        "a@ไทย.example",
         "a@b",
         "!#$%&'*+-/=?^_`{|}~@example.com",
     ],
@@ -77,6 +79,11 @@ def test_an_email_address(address: str) -> None:
         "ada:x@example.com",
         f"{'a' * 65}@example.com",
         f"a@{'b' * 64}.example",
+        f"a@{'ü' * 60}.example",
+        f"{'a' * 64}@{'b' * 60}.{'b' * 60}.{'b' * 60}.example",
+        "a@⒈.example",
+        "a@①②⑦.0.0.1",
+        "a@１.example",
         "@example.com",
         "ada@",
     ],
@@ -173,7 +180,10 @@ def test_no_message_has_a_time_without_an_offset(kind: type[BaseModel]) -> None:
         (SPAM, "Hello,"),
         ("evil.example", "Hello,"),
         ("Call 0900 123", "Hello,"),
-        ("x" * 61, "Hello,"),
+        ("x" * 41, "Hello,"),
+        ("Your account was hacked, write to secure-bank at gmail", "Hello,"),
+        ("cafe\u0301.com", "Hello,"),
+        ("evil.भारत", "Hello,"),
         ("Your bank: pay now", "Hello,"),
     ],
 )
@@ -196,6 +206,12 @@ def test_what_is_without_links_stays_so(text: str) -> None:
         ("www.evil.example", "www. evil. example"),
         ("http://1.2.3.4/x", "http: //1. 2. 3.4/x"),
         ("a@evil.example", "a@evil. example"),
+        (
+            "cafe\u0301.com 💩.ws i❤.ws evil\u200b.com evil\u00ad.com",
+            "cafe\u0301. com 💩. ws i❤. ws evil\u200b. com evil\u00ad. com",
+        ),
+        ("evil-.com evil\ufe0e.com e\u20e3.ws", "evil-. com evil\ufe0e. com e\u20e3. ws"),
+        ("//evil.भारत/x", "//evil. भारत/x"),
         ("J.R.R. Tolkien costs 12.50", "J.R.R. Tolkien costs 12.50"),
     ],
 )
@@ -245,6 +261,19 @@ def test_no_text_of_a_customer_is_a_link_in_an_email_nor_begins_one() -> None:
             text, html = message.split("\r\n\r\n", 2)[2], re.search("<p>(.*?)</p>", message, re.DOTALL)
             assert html and SPAM[:8] not in text[:20] + html[1][:20]
     assert rendered >= {name for names in TEMPLATES.values() for name in names} - {"shipment", "delivery"}
+
+
+def test_what_a_customer_writes_is_in_no_email_to_an_address_that_they_chose() -> None:
+    logs, *_ = CORES
+    templates = EmailTemplates()
+    for example in EXAMPLES:
+        if not isinstance(example, Event) or type(example) not in logs.handlers or isinstance(example, OrderPlaced):
+            continue
+        written = {"reason": SPAM, "code": "abandoned"} if isinstance(example, OrderCancelled) else {}
+        order = spam_order()
+        order.hear(example.model_copy(update=written))
+        for email in (each for each in order.emails if each.audience == "customer"):
+            assert "Pay 1.99" not in templates.render(email).decode().replace("=\r\n", ""), email.template
 
 
 def test_commands_are_still_those_of_the_examples() -> None:

@@ -16,24 +16,26 @@ from shared.core import Context, Decision, Refused, Timer
 def abandoned(order: Order, command: CheckoutAbandoned, context: Context) -> Decision[Order] | Refused:
     if order.status not in UNPAID:
         return _not_cancellable(order)
-    return _cancelled(order, command, context, "The customer abandoned the checkout.")
+    return _cancelled(order, command, context, "The customer abandoned the checkout.", "abandoned")
 
 
 @orders.on(CancelOrder)
 def cancelled(order: Order, command: CancelOrder, context: Context) -> Decision[Order] | Refused:
     if not order.may_become(OrderStatus.CANCELLED):
         return _not_cancellable(order)
-    return _cancelled(order, command, context, "Order cancelled.")
+    return _cancelled(order, command, context, "Order cancelled.", "cancelled")
 
 
 def _not_cancellable(order: Order) -> Refused:
     return Refused("not_cancellable", f"The order is {order.status_in_words} and can no longer be cancelled.")
 
 
-def _cancelled(order: Order, command: CheckoutAbandoned | CancelOrder, context: Context, text: str) -> Decision[Order]:
+def _cancelled(
+    order: Order, command: CheckoutAbandoned | CancelOrder, context: Context, text: str, code: str
+) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(command.type, text, reason=command.reason, code="cancelled")
-    cancel(change, reason=command.reason)
+    change.note(command.type, text, reason=command.reason, code=code)
+    cancel(change, reason=command.reason, code=code)
     return change.decision()
 
 

@@ -79,7 +79,8 @@ def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
 
 
 def cancellation(log: NotificationLog, message: OrderCancelled) -> EmailDraft:
-    reason = without_links(message.reason)  # the customer may have written it
+    # What a customer writes goes to no address that the customer names.
+    reason = "" if message.code == "abandoned" else without_links(message.reason)
     data = {"sold_out": message.code == "sold_out", "paid": log.paid, "reason": reason}
     return EmailDraft("cancellation", f"Order {log.number} was cancelled", data=data)
 

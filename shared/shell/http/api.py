@@ -61,9 +61,10 @@ class ShellHttpApi:
         actor: str,
         store: str = "",
         occurred: datetime | None = None,
+        compared_by: Command | None = None,
     ) -> Accepted | Refused:
         meta = Meta(store=store, actor=actor, traceparent=valid(CURRENT.get()))
-        inbound = self._inbound(message, key, identity, meta, occurred)
+        inbound = self._inbound(message, key, identity, meta, occurred, compared_by or message)
         if self.tracer is None:
             return await self._submit(inbound)
         began, outcome = self.clock.now(), "failed"
@@ -81,13 +82,19 @@ class ShellHttpApi:
         return answer
 
     def _inbound(
-        self, message: Command | Report, key: str, identity: UUID | str, meta: Meta, occurred: datetime | None
+        self,
+        message: Command | Report,
+        key: str,
+        identity: UUID | str,
+        meta: Meta,
+        occurred: datetime | None,
+        compared_by: Command | Report,
     ) -> Inbound:
         id = identity if isinstance(identity, UUID) else hashed_id(self.registry.name, identity)
         if occurred:
             id = derived_id(id, 0, occurred)
         kind = type(message)
-        body = encode(message) if isinstance(message, Command) else codec.dump(message)
+        body = encode(compared_by) if isinstance(compared_by, Command) else codec.dump(compared_by)
         fingerprint = hashlib.sha256(b"\x00".join((kind.__qualname__.encode(), key.encode(), body))).hexdigest()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         return Inbound(id, key, message, meta, reply=reply, fingerprint=fingerprint, occurred=occurred)

@@ -50,7 +50,7 @@ def _is_text(quoted: str) -> bool:
 # Headers
 
 
-def identity_of(request: web.Request) -> str:
+def idempotency_key(request: web.Request) -> str:
     """The Idempotency-Key. Raises ProblemResponse."""
     identity = header_in(request, IDEMPOTENCY_KEY)
     if not (1 <= len(identity) <= MAX_IDENTITY and identity.isprintable()):

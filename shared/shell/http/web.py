@@ -33,9 +33,9 @@ from shared.shell.http.access import (
 )
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
-from shared.shell.http.principals import Principals
+from shared.shell.http.principals import OPERATOR, Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
-from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, identity_of
+from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, idempotency_key
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 
@@ -129,6 +129,12 @@ def _is_busy(error: BaseException | None) -> bool:
 def actor_of(request: web.Request) -> str:
     """The name of the caller."""
     return request[PRINCIPAL].name
+
+
+def identity_of(request: web.Request) -> str:
+    """What names the request: its Idempotency-Key, which is each client's own. Raises ProblemResponse."""
+    identity, client = idempotency_key(request), actor_of(request)
+    return identity if client == OPERATOR else f"{client}\x00{identity}"
 
 
 def add_commands(

@@ -38,10 +38,12 @@ class HttpApi(Protocol):
         actor: str,
         store: str = "",
         occurred: datetime | None = None,
+        compared_by: Command | None = None,
     ) -> Accepted | Refused:
         """Hand a message to the core and wait for the commit. `identity`: the same one again changes nothing and gets
-        the first reply. `occurred`: when it happened, the same in each repetition. Raises ProblemResponse (422) if the
-        identity was used for another message."""
+        the first reply. `occurred`: when it happened, the same in each repetition. `compared_by`: what is the same in
+        each repetition; by default the message. Raises ProblemResponse (422) if the identity was used for another
+        message."""
         ...
 
 

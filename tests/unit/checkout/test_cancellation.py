@@ -12,7 +12,7 @@ from tests.unit.checkout.examples import delivered, paid_order, placed_order, re
 def test_a_customer_abandons_the_checkout_before_paying() -> None:
     order = placed_order("course").hear(CheckoutAbandoned(reason="Too expensive."))
 
-    assert order.facts == [OrderCancelled(reason="Too expensive.")]
+    assert order.facts == [OrderCancelled(reason="Too expensive.", code="abandoned")]
     assert order.record().message == "Too expensive."
     assert order.pending == {}
     assert order.hear(StockReserved()).facts == []

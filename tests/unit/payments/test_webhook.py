@@ -56,6 +56,7 @@ class Api:
         actor: str,
         store: str = "",
         occurred: datetime | None = None,
+        compared_by: Command | None = None,
     ) -> Accepted:
         assert occurred == CREATED
         self.submitted.append((message, key, str(identity), actor, store))
@@ -215,6 +216,22 @@ async def test_a_refused_event_is_not_repeated_for_days() -> None:
     another = odd.replace(b"evt_1", b"evt_2")
     assert await post_each(api, [odd, odd, another, another, odd, event(INTENT)]) == [400, 200, 400, 200, 200, 200]
     assert len(api.submitted) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b'{"id": null, "type": "x", "created": 1780000000}',
+        b'{"id": "evt_1", "type": 5, "created": 1780000000}',
+        b'{"id": "evt_1", "type": "x", "created": "x"}',
+        b'{"id": "evt_1", "type": "x", "created": 1780000000, "data": {"object": {"name": "a\\u0000b"}}}',
+        b'{"id": "evt_1", "type": "x", "created": 1780000000, "data": {"object": {"name": "a\\ud800b"}}}',
+    ],
+)
+async def test_nor_one_that_is_no_event(body: bytes) -> None:
+    assert await post_each(Api(), [body, body]) == [400, 200]
 
 
 async def test_a_signed_event_with_a_nul_is_refused() -> None:

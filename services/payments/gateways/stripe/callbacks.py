@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections import deque
@@ -67,11 +68,15 @@ _YEAR_9999 = 253_370_764_800
 
 
 class NotStripes(Exception):
-    """The signature is missing, invalid or too old, or the body is not an event."""
+    """The signature is missing, invalid or too old."""
 
 
 class OddEvent(Exception):
-    """Signed, but not of the shape that Stripe documents."""
+    """Signed, but not of the shape that Stripe documents. `id`: the same in each repetition."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
 
 
 def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
@@ -86,16 +91,15 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
         try:
             check_header(signature, settings.tolerance)
             event = verified(await read_body(request, MAX_EVENT), signature, secret, settings.tolerance)
+            found = callback(event)
         except NotStripes:
             text = "The request has no valid Stripe signature."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "bad_signature") from None
-        try:
-            found = callback(event)
-        except OddEvent:
-            if event["id"] in refused:
+        except OddEvent as odd:
+            if odd.id in refused:
                 return json_response(Received(ignored=True))
-            refused.append(event["id"])
-            log.warning("event of an unknown shape", id=event["id"][:80], type=event["type"][:80])
+            refused.append(odd.id)
+            log.warning("event of an unknown shape", id=odd.id[:80])
             text = "The event does not have the shape that Stripe documents for its type."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
         if found is None:
@@ -131,19 +135,24 @@ def check_header(signature: str, tolerance: int) -> None:
 
 
 def verified(payload: bytes, signature: str, secret: str, tolerance: int) -> Json:
-    """The event of a signed request. `tolerance` in seconds. Raises NotStripes."""
-    if not signature.isascii() or has_nul(payload):  # what no signature of Stripe's contains, nor an event
+    """The event of a signed request. `tolerance` in seconds. Raises NotStripes, OddEvent."""
+    if not signature.isascii():  # as none of Stripe's is
         raise NotStripes
     try:
         stripe.WebhookSignature.verify_header(payload, signature, secret, tolerance)
-        event = orjson.loads(payload)
     except (stripe.SignatureVerificationError, ValueError):
         raise NotStripes from None
+    digest = hashlib.sha256(payload).hexdigest()
+    try:
+        event = orjson.loads(payload)
+    except ValueError:
+        raise OddEvent(digest) from None
+    if not isinstance(event, dict):
+        raise OddEvent(digest)
     kinds = {"id": str, "type": str, "created": int}
-    if not (isinstance(event, dict) and all(isinstance(event.get(name), kind) for name, kind in kinds.items())):
-        raise NotStripes
-    if not 0 <= event["created"] < _YEAR_9999:
-        raise NotStripes
+    sound = all(isinstance(event.get(name), kind) for name, kind in kinds.items()) and not has_nul(payload)
+    if not sound or not 0 <= event["created"] < _YEAR_9999:
+        raise OddEvent(event["id"] if isinstance(event.get("id"), str) else digest)
     return event
 
 
@@ -155,7 +164,7 @@ def callback(event: Json) -> Callback | None:
             _check(found.report)
         return found
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as odd:
-        raise OddEvent from odd
+        raise OddEvent(event["id"]) from odd
 
 
 def _check(report: Report) -> None:
