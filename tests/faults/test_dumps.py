@@ -25,7 +25,7 @@ from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
 from tests.faults.table import LONG
 
-WARM, ROUNDS, SLOW = (8.0, 3, 8.0) if LONG else (3.0, 2, 1.5)
+WARM, ROUNDS, SLOW = (8.0, 3, 8.0) if LONG else (3.0, 1, 1.5)
 """Seconds; rounds in which every database is dumped, each with a control as long; for how many seconds the disk under a
 dump takes nothing."""
 TRIES = 1 if LONG else 3

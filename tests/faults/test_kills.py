@@ -19,7 +19,7 @@ from tests.faults.scenario import charged_twice
 from tests.faults.system import HESITANT, System
 from tests.faults.table import LONG, Table
 
-ROUNDS, COPIES, SECONDS = (2, 59, 55.0) if LONG else (1, 3, 30.0)
+ROUNDS, COPIES, SECONDS = (2, 59, 55.0) if LONG else (1, 3, 20.0)
 EVERY = (1.5, 4.5)
 """Seconds between two blows."""
 BOTH = 0.3

@@ -23,7 +23,7 @@ from tests.faults.table import LONG
 
 CUSTOMERS, SECONDS = (640, 320.0) if LONG else (48, 12.0)
 """How many come, and within how many seconds."""
-OUTAGE, BEFORE = (300.0, 10.0) if LONG else (60.0, 3.0)
+OUTAGE, BEFORE = (300.0, 10.0) if LONG else (40.0, 3.0)
 """Seconds: how long it lasts, and of business as usual before it."""
 TIMEOUT = OUTAGE + 90
 LOST = ("/v1/payment_intents", "/v1/refunds")
