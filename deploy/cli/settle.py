@@ -8,8 +8,8 @@ import typer
 
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Number
-from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
+from deploy.cli.order_changes import Body, BodyOf, OrderCommand, minor_units, submit
 from deploy.client.http import ApiClient
 from services.fulfillment.domain.settlement import SETTLEABLE
 from shared.contracts.fulfillment import SettledOutcome
@@ -39,6 +39,7 @@ async def payment(
     ] = None,
     reference: Reference = "",
     amount: Amount = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +49,7 @@ async def payment(
     """
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("attempts", "attempt", attempt, request, amount)
-    await submit("payments", number, "settle", body, data, as_json)
+    await submit(_settlement("payments", number, idempotency_key, "attempt"), body, data, as_json)
 
 
 @on_event_loop
@@ -61,6 +62,7 @@ async def refund(
     ] = "",
     reference: Reference = "",
     amount: Amount = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +72,7 @@ async def refund(
     """
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("refunds", "refund", refund, request, amount)
-    await submit("payments", number, "settle", body, data, as_json)
+    await submit(_settlement("payments", number, idempotency_key, "refund"), body, data, as_json)
 
 
 @on_event_loop
@@ -84,6 +86,7 @@ async def mail(
             "--message", metavar="ID", help="Message-ID of the email. Default: the one with an unknown outcome."
         ),
     ] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -98,7 +101,7 @@ async def mail(
         subject = message or _the_only(unknown, "emails with an unknown outcome", "--message")
         return {"message": subject, "outcome": outcome, "reason": reason}
 
-    await submit("notifications", number, "mails/settle", body, data, as_json)
+    await submit(_settlement("notifications", number, idempotency_key, "message"), body, data, as_json)
 
 
 @on_event_loop
@@ -109,6 +112,7 @@ async def item(
     item: Annotated[
         str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
     ] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,7 +127,12 @@ async def item(
         subject = item or _the_only(open_items, "items to settle", "--item")
         return {"item": subject, "outcome": outcome, "reason": reason}
 
-    await submit("fulfillment", number, "settle", body, data, as_json)
+    await submit(_settlement("fulfillment", number, idempotency_key, "item"), body, data, as_json)
+
+
+def _settlement(service: str, number: str, key: str, found: str) -> OrderCommand:
+    verb = "mails/settle" if service == "notifications" else "settle"
+    return OrderCommand(service, verb, number, "the outcome was recorded", key, found)
 
 
 def _is_open(item: dict[str, Any], outcome: SettledOutcome) -> bool:

@@ -11,6 +11,7 @@ from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
+from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 
@@ -69,7 +70,9 @@ async def _send_again(service: str, id: int, verb: str, data: Path | None, as_js
     async with api_client(data) as api:
         if await api.part(known(service), f"/undeliverable/{id}") is None:
             raise _missing(service, id)
-        answer = await api.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
+        done = f"record {id} was {'dropped' if verb == 'drop' else 'queued again'}"
+        with Attempt(done, "orderbus undeliverable list").reported():
+            answer = await api.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
     if as_json:
         console.show_json({"service": service, "id": id, **answer})
     else:

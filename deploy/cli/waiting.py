@@ -10,7 +10,8 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Service
+from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
@@ -64,7 +65,8 @@ async def resume(
     Fix the cause first: `orderbus waiting --paused` shows it.
     """
     async with api_client(data) as api:
-        answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
+        with Attempt("calls are resumed", "orderbus waiting --paused").reported():
+            answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
     if as_json:
         console.show_json(answer)
     elif answer["resumed"]:
@@ -77,6 +79,7 @@ async def resume(
 async def resume_webhook(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")],
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,8 +88,11 @@ async def resume_webhook(
     Deliveries that were lost meanwhile are sent again by `orderbus replay`.
     """
     path = f"/stores/{quote(store, safe='')}/webhooks/{quote(endpoint, safe='')}/resume"
+    look = f"orderbus lost {store} --webhooks --endpoint {endpoint}"
+    attempt = Attempt("deliveries are resumed", look, new_key(idempotency_key))
     async with api_client(data) as api:
-        answer = await api.command("notifications", path)
+        with attempt.reported():
+            answer = await api.command("notifications", path, identity=attempt.key)
     if as_json:
         console.show_json(answer)
     else:
