@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -26,17 +27,19 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
     """List all that waits for staff, with the command to use.
 
     Parked and undeliverable messages, paused destinations, unknown outcomes, failed deliveries, lost emails and webhook
-    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first.
+    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first. If a service cannot be
+    read, the others' entries are shown, and the exit code is 3.
     """
     async with api_client(data) as api:
-        rows = await rows_of(api, chosen(service), "attention")
-    rows.sort(key=lambda row: str(row["since"]))
+        found = await rows_of(api, chosen(service), "attention")
+    rows = sorted(found.rows, key=lambda row: str(row["since"]))
     if as_json:
-        console.show_json({"attention": rows})
+        console.show_json(replace(found, rows=rows).document("attention"))
     elif rows:
         console.show_table(COLUMNS, map(_of_row, rows))
-    else:
+    elif not found.unread:
         console.say("Nothing waits for staff.")
+    found.report_unread()
 
 
 @on_event_loop

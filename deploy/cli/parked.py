@@ -24,13 +24,14 @@ COLUMNS = ("service", "key", "type", "topic", "offset", "reason", "error")
 async def listing(service: Service = "", data: Data = None, as_json: AsJson = False) -> None:
     """List all parked messages, with the reason."""
     async with api_client(data) as api:
-        rows = await rows_of(api, chosen(service), "parked")
+        found = await rows_of(api, chosen(service), "parked")
     if as_json:
-        console.show_json({"parked": rows})
-    elif rows:
-        console.show_rows(COLUMNS, rows)
-    else:
+        console.show_json(found.document("parked"))
+    elif found.rows:
+        console.show_rows(COLUMNS, found.rows)
+    elif not found.unread:
         console.say("No messages are parked.")
+    found.report_unread()
 
 
 @on_event_loop

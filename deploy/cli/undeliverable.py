@@ -29,13 +29,14 @@ async def listing(data: Data = None, as_json: AsJson = False) -> None:
     `waiting` counts the records of the same topic and key that are held back behind it.
     """
     async with api_client(data) as api:
-        rows = await rows_of(api, chosen(""), "undeliverable")
+        found = await rows_of(api, chosen(""), "undeliverable")
     if as_json:
-        console.show_json({"undeliverable": rows})
-    elif rows:
-        console.show_rows(COLUMNS, rows)
-    else:
+        console.show_json(found.document("undeliverable"))
+    elif found.rows:
+        console.show_rows(COLUMNS, found.rows)
+    elif not found.unread:
         console.say("No records are undeliverable.")
+    found.report_unread()
 
 
 @on_event_loop

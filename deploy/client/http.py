@@ -8,6 +8,7 @@ ClientError
 ├── Unreachable     no connection could be made: nothing was sent
 ├── Unanswered      the request was sent, and its answer never came
 ├── OutcomeUnknown  a command that may have been carried out
+├── WrongService    another service answers at its address
 └── Problem         the service answered with an error, as problem+json (RFC 9457)
 """
 
@@ -26,7 +27,7 @@ import orjson
 
 from services.registry import PROCESSES
 from shared.errors import ReportedError
-from shared.settings import Settings
+from shared.settings import Settings, name_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 TRIES = 5
@@ -60,6 +61,10 @@ class Unreachable(ClientError):
 
 class Unanswered(ClientError):
     passing = in_doubt = True
+
+
+class WrongService(ClientError):
+    exit_code = 2
 
 
 class OutcomeUnknown(ClientError):
@@ -168,6 +173,7 @@ class ApiClient(Http):
     def __init__(self, places: Mapping[str, Place]) -> None:
         super().__init__()
         self.places = places
+        self._known: set[str] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -179,7 +185,32 @@ class ApiClient(Http):
 
     async def get(self, service: str, path: str, **query: object) -> Any:
         pairs = [f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value not in (None, "")]
-        return await self.request(self.places[service], "GET", path + ("?" + "&".join(pairs) if pairs else ""))
+        place = await self._place(service)
+        return await self.request(place, "GET", path + ("?" + "&".join(pairs) if pairs else ""))
+
+    async def _place(self, service: str) -> Place:
+        """Where the service is. Raises WrongService if another one says that it is there, before anything is sent."""
+        place = self.places[service]
+        if service not in self._known:
+            try:
+                health = await self.request(place, "GET", "/health")
+            except Problem:
+                health = None  # a proxy may not forward it
+            found = health.get("service", service) if isinstance(health, dict) else service
+            if found != service:
+                raise WrongService(
+                    f"{place}: this is {found}. Correct {name_of((service, 'public_url'))} or "
+                    f"{name_of((service, 'http_port'))}."
+                )
+            self._known.add(service)
+        return place
+
+    async def _connected(self, service: str) -> Place:
+        """The same, for a command: that no answer comes to this says nothing of the command."""
+        try:
+            return await self._place(service)
+        except Unanswered as trouble:
+            raise Unreachable(str(trouble)) from trouble
 
     async def command(
         self, service: str, path: str, body: object = None, *, method: str = "POST", identity: str = ""
@@ -201,7 +232,7 @@ class ApiClient(Http):
         raise AssertionError("unreachable")
 
     async def _sent(self, service: str, path: str, body: object, method: str, identity: str) -> dict[str, Any]:
-        place = self.places[service]
+        place = await self._connected(service)
         answer = await self.request(place, method, path, body or {}, {"Idempotency-Key": identity})
         if not isinstance(answer, dict):
             raise Unanswered(f"{place} did not answer as an orderbus service does: is this its address?")
