@@ -12,6 +12,7 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, Service
 from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, rows_of
@@ -56,6 +57,8 @@ async def feed(
     path = f"/feeds/{quote(f'{store}~staff', safe='')}"
     async with api_client(data) as api:
         found = await api.get("notifications", path, unread=1, limit=200)
+        if not found["entries"]:
+            await known_store(api, store)
         if as_json:
             console.show_json(found)
         else:

@@ -12,6 +12,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import known_store, without_product
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
@@ -37,14 +38,18 @@ async def add_codes(
     path = f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}"
     attempt = Attempt("all codes were added", "orderbus attention --service fulfillment", new_key(idempotency_key))
     async with api_client(data) as api:
+        await known_store(api, store)
         with attempt.reported():
             for start in range(0, len(codes), AT_ONCE):
                 some, identity = {"codes": codes[start : start + AT_ONCE]}, f"{attempt.key}-{start}"
                 await api.command("fulfillment", f"{path}/codes", some, identity=identity)
+        unused = await without_product(api, store, pool)
     if as_json:
-        console.show_json({"store": store, "pool": pool, "codes": len(codes)})
+        console.show_json({"store": store, "pool": pool, "codes": len(codes), "pool_has_product": not unused})
     else:
         console.say(f"{console.counted(len(codes), 'code')} accepted for pool {pool} of {store}.")
+        if unused:
+            console.say(f"No product of {store} uses this pool. If that is not what you meant, compare its name.")
 
 
 def read_codes(file: str) -> list[str]:

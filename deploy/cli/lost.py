@@ -13,6 +13,7 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import known_endpoint, known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
@@ -54,6 +55,10 @@ async def lost(
             page = await api.get("notifications", f"/stores/{quote(store, safe='')}/lost", after=after, **query)
             found += page["lost"]
             after = page["next"]
+        if not found:
+            await known_store(api, store)
+            if endpoint:
+                await known_endpoint(api, store, endpoint)
     if as_json:
         console.show_json({"lost": found})
     elif found:
@@ -85,6 +90,7 @@ async def resend(
         raise UsageError("--mail needs an order; it does not apply to a store.")
     async with api_client(data) as api:
         if scope.store:
+            await known_store(api, store)
             answer = await scope.command(api, "lost/mails/resend", {})
         else:
             answer = await scope.command(api, "mails/resend", {"messages": mails or []})
@@ -108,6 +114,10 @@ async def replay(
     """
     scope = _scope(order, store, _period(since, until), new_key(idempotency_key))
     async with api_client(data) as api:
+        if scope.store:
+            await known_store(api, store)
+            if endpoint:
+                await known_endpoint(api, store, endpoint)
         verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
         answer = await scope.command(api, verb, {"endpoint": endpoint} if endpoint else {})
     scope.report(answer, as_json, " --webhooks")

@@ -10,8 +10,9 @@ from urllib.parse import quote
 import typer
 
 from deploy.cli import console
-from deploy.cli.errors import UsageError
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import key_of, known_endpoint, known_store
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Service
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.services import chosen, known, read_all, rows_of
@@ -19,7 +20,7 @@ from deploy.cli.target import api_client
 from deploy.client.http import ApiClient, mapping
 
 Key = Annotated[
-    str, typer.Argument(metavar="[KEY]", help="An order's id. Default: the calls that have waited longest.")
+    str, typer.Argument(metavar="[KEY]", help="An order's number or id. Default: the calls that have waited longest.")
 ]
 Paused = Annotated[bool, typer.Option("--paused", help="List destinations that are paused or do not answer.")]
 Timers = Annotated[bool, typer.Option("--timers", help="List timers that are late: as a rule, of another version.")]
@@ -71,10 +72,10 @@ async def resume(
             answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
     if as_json:
         console.show_json(answer)
-    elif answer["resumed"]:
+    if not answer["resumed"]:
+        raise Failure(f"{service} has no paused destination {destination}. `orderbus waiting --paused` lists all.")
+    if not as_json:
         console.say(f"{service} calls {destination} again.")
-    else:
-        console.say(f"{destination} is not paused in {service}. `orderbus waiting --paused` shows what is.")
 
 
 @on_event_loop
@@ -93,6 +94,8 @@ async def resume_webhook(
     look = f"orderbus lost {store} --webhooks --endpoint {endpoint}"
     attempt = Attempt("deliveries are resumed", look, new_key(idempotency_key))
     async with api_client(data) as api:
+        await known_store(api, store)
+        await known_endpoint(api, store, endpoint)
         with attempt.reported():
             answer = await api.command("notifications", path, identity=attempt.key)
     if as_json:
@@ -103,6 +106,8 @@ async def resume_webhook(
 
 async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool) -> None:
     found = await rows_of(api, chosen(service), "operations", key=key)
+    if key and not found.rows and not found.unread and (order := await key_of(api, key)) != key:
+        found = await rows_of(api, chosen(service), "operations", key=order)
     rows = sorted(found.rows, key=lambda row: str(row["since"]))
     if as_json:
         console.show_json(replace(found, rows=rows).document("operations"))

@@ -56,3 +56,12 @@ def order(services: FakeServices) -> str:
     for name in ("o-1", "ORD-1"):
         services.reply("checkout", f"GET /orders/{name}", Reply(found))
     return "ORD-1"
+
+
+@pytest.fixture
+def store(services: FakeServices) -> str:
+    """The id of a store that checkout knows, with one webhook endpoint and one pool that a product uses."""
+    services.reply("checkout", "GET /stores/maple", Reply({"name": "Maple"}))
+    services.reply("notifications", "GET /stores/maple/webhooks", Reply({"webhooks": [{"endpoint": "we_1"}]}))
+    services.reply("fulfillment", "GET /stores/maple/pools/games", Reply({"free": 2, "products": 1}))
+    return "maple"

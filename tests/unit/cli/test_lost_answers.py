@@ -138,9 +138,19 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
         ("retry ORD-1", "fulfillment", "POST /orders/o-1/retry", "orderbus order ORD-1"),
         ("resend ORD-1", "notifications", "POST /orders/o-1/mails/resend", "orderbus order ORD-1"),
         ("replay ORD-1", "notifications", "POST /orders/o-1/webhooks/replay", "orderbus order ORD-1"),
-        ("resend --store s --since 3d", "notifications", "POST /stores/s/lost/mails/resend", "orderbus lost s"),
-        ("resume-webhook s we_1", "notifications", "POST /stores/s/webhooks/we_1/resume", "orderbus lost s --webhooks"),
-        ("add-codes s pool FILE", "fulfillment", "POST /stores/s/pools/pool/codes", "orderbus attention"),
+        (
+            "resend --store maple --since 3d",
+            "notifications",
+            "POST /stores/maple/lost/mails/resend",
+            "orderbus lost maple",
+        ),
+        (
+            "resume-webhook maple we_1",
+            "notifications",
+            "POST /stores/maple/webhooks/we_1/resume",
+            "orderbus lost maple --webhooks",
+        ),
+        ("add-codes maple games FILE", "fulfillment", "POST /stores/maple/pools/games/codes", "orderbus attention"),
         ("settle payment ORD-1 captured --reason x --attempt 2", "payments", "POST /orders/o-1/settle", "--attempt 2"),
         ("settle refund ORD-1 refunded --reason x --refund r", "payments", "POST /orders/o-1/settle", "--refund r"),
         (
@@ -160,6 +170,7 @@ def test_every_command_says_where_to_look_and_how_to_repeat(
     services: FakeServices,
     orderbus: Orderbus,
     order: str,
+    store: str,
     tmp_path: Path,
 ) -> None:
     (tmp_path / "codes").write_text("A\nB\n")
@@ -173,9 +184,9 @@ def test_every_command_says_where_to_look_and_how_to_repeat(
     assert key and all(one.key.startswith(key[1]) for one in services.sent())
 
 
-def test_a_period_is_repeated_as_it_was(services: FakeServices, orderbus: Orderbus) -> None:
-    services.reply("notifications", "POST /stores/s/lost/mails/resend", LOST)
-    said = orderbus("resend", "--store", "s", "--since", "3d")
+def test_a_period_is_repeated_as_it_was(services: FakeServices, orderbus: Orderbus, store: str) -> None:
+    services.reply("notifications", "POST /stores/maple/lost/mails/resend", LOST)
+    said = orderbus("resend", "--store", store, "--since", "3d")
     assert f"--since {services.sent()[0].body['since']} --idempotency-key" in said.err
 
 
