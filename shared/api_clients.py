@@ -21,6 +21,7 @@ OPERATOR = "staff"
 """The client of `ORDERBUS_API_TOKEN`, which may do everything."""
 STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 """An id that a store can have."""
+STORE_SHAPE = "1 to 64 letters, digits or . _ : @ -, beginning with a letter or digit"
 
 
 class ApiClientSettings(BaseModel):

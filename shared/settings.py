@@ -39,8 +39,13 @@ from shared.api_clients import ApiClientSettings, checked
 from shared.errors import ReportedError
 
 PREFIX = "ORDERBUS_"
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
+HTTP_URL, DATABASE_URL = r"^https?://\S+$", r"^postgresql(\+asyncpg)?://\S+$"
+HttpUrl = Annotated[str, StringConstraints(pattern=HTTP_URL)]
+DatabaseUrl = Annotated[str, StringConstraints(pattern=DATABASE_URL)]
+_SHAPES = {
+    HTTP_URL: "is no URL: it must begin with http:// or https://",
+    DATABASE_URL: "is no URL of a database: it must begin with postgresql://",
+}
 
 
 class Section(BaseModel):
@@ -118,7 +123,7 @@ class EdgeSettings(Section):
     """The address to listen on; `0.0.0.0` in a container."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port to listen on. 0: any free port."""
-    public_url: str | None = None
+    public_url: HttpUrl | None = None
     """The URL under which others reach this service. Default: `http://<host>:<port>`."""
 
 
@@ -255,6 +260,8 @@ def _said(error: Any) -> str:
             return f"needs at least {length} characters"
         case "extra_forbidden", _:
             return "unknown setting"
+        case "string_pattern_mismatch", _ if error["ctx"]["pattern"] in _SHAPES:
+            return _SHAPES[error["ctx"]["pattern"]]
         case "value_error", _:
             return str(error["ctx"]["error"])
     return str(error["msg"])

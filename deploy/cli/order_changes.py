@@ -19,6 +19,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
+from shared.contracts.payments import RefundReason
 from shared.core.money import MAX_AMOUNT, exponent
 
 AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,6})?")
@@ -40,17 +41,18 @@ async def refund(
         list[str] | None,
         typer.Option("--item", metavar="N", help="Number of an item to refund in full; may be repeated."),
     ] = None,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")
-    ] = "requested_by_customer",
+    reason: Annotated[RefundReason, typer.Option("--reason", help="Why, for the provider.")] = "requested_by_customer",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="More about it, for the payment.")] = "",
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Refund an order: in full, an amount, or single items."""
+    if amount is not None and items:
+        raise UsageError("Choose --amount or --item, not both: --item refunds items in full.")
 
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
-        request: dict[str, Any] = {"reason": reason}
+        request: dict[str, Any] = {"reason": reason} | ({"note": note} if note else {})
         if amount is not None:
             request["amount"] = minor_units(amount, order["currency"])
         if items:

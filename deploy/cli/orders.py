@@ -40,9 +40,7 @@ async def orders(
             found = await api.orders(status=status, store=store, limit=limit, after=after, find=find)
         except Problem as problem:
             if problem.status == HTTPStatus.FORBIDDEN and not store:
-                raise UsageError(
-                    "Your API client may not act for all stores: name one with --store."
-                ) from None
+                raise UsageError("Your API client may not act for all stores: name one with --store.") from None
             raise
         if store and not found["orders"]:
             await known_store(api, store)

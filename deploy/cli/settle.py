@@ -47,6 +47,7 @@ async def payment(
 
     Look it up at the provider first, by the order's number.
     """
+    _check_reference(moved=outcome == "captured", reference=reference)
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("attempts", "attempt", attempt, request, amount)
     await submit(_settlement("payments", number, idempotency_key, "attempt"), body, data, as_json)
@@ -70,6 +71,7 @@ async def refund(
 
     Look it up at the provider first, by the payment's id.
     """
+    _check_reference(moved=outcome == "refunded", reference=reference)
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("refunds", "refund", refund, request, amount)
     await submit(_settlement("payments", number, idempotency_key, "refund"), body, data, as_json)
@@ -133,6 +135,11 @@ async def item(
 def _settlement(service: str, number: str, key: str, found: str) -> OrderCommand:
     verb = "mails/settle" if service == "notifications" else "settle"
     return OrderCommand(service, verb, number, "the outcome was recorded", key, found)
+
+
+def _check_reference(*, moved: bool, reference: str) -> None:
+    if moved and not reference:
+        raise UsageError("Money moved: name the provider's id of the charge or refund with --reference.")
 
 
 def _is_open(item: dict[str, Any], outcome: SettledOutcome) -> bool:

@@ -85,18 +85,24 @@ class OutcomeUnknown(ClientError):
 class Problem(ClientError):
     """`code` is the machine-readable one, `problems` what is wrong field by field."""
 
-    def __init__(self, where: str, status: int, body: Mapping[str, Any], retry_after: float = 0.0) -> None:
+    def __init__(self, place: Place, status: int, body: Mapping[str, Any], retry_after: float = 0.0) -> None:
         self.status = status
         self.retry_after = retry_after
         self.passing = status in _BUSY
         self.in_doubt = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         self.code = str(body.get("code", status))
-        self.title = str(body.get("title") or body.get("error") or f"answered {status}")
+        self.title = str(body.get("title") or body.get("error") or "")
         self.problems: Sequence[Mapping[str, str]] = body.get("problems") or ()
         self.missing: Sequence[str] = body.get("missing") or ()
         new = [one for one in self.problems if str(one.get("text")) not in self.title]
-        details = "".join(f"\n  {one.get('field') or 'whole'}: {one.get('text')}" for one in new)
-        super().__init__(f"{where}: {self.title} ({self.code}){details}")
+        details = "".join(f"\n  {': '.join(filter(None, (one.get('field'), one.get('text'))))}" for one in new)
+        if not self.title:
+            phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+            super().__init__(f"{place} answered {status} {phrase}, not as orderbus does: is this its address?")
+        elif status == HTTPStatus.UNAUTHORIZED:
+            super().__init__(f"{place.name}: {self.title} Set {name_of(('api_token',))} to that of an API client.")
+        else:
+            super().__init__(f"{place.name}: {self.title} ({self.code}){details}")
 
     @property
     def refused(self) -> bool:
@@ -149,7 +155,7 @@ class Http:
         answer = _decoded(place, response.content_type, text)
         if response.status >= HTTPStatus.BAD_REQUEST:
             problem = answer if isinstance(answer, dict) else {}
-            raise Problem(place.name, response.status, problem, _seconds(response.headers.get("Retry-After", "")))
+            raise Problem(place, response.status, problem, _seconds(response.headers.get("Retry-After", "")))
         return answer
 
 
@@ -191,6 +197,9 @@ class ApiClient(Http):
     async def _place(self, service: str) -> Place:
         """Where the service is. Raises WrongService if another one says that it is there, before anything is sent."""
         place = self.places[service]
+        if place.url.endswith(":0"):
+            names = f"{name_of((service, 'http_port'))} or {name_of((service, 'public_url'))}"
+            raise WrongService(f"The address of {service} is not set: set {names}.")
         if service not in self._known:
             try:
                 health = await self.request(place, "GET", "/health")
@@ -284,7 +293,7 @@ def api_url(settings: Settings, service: str) -> str:
     """Where a service's HTTP API is reached from here."""
     own = settings.edge(service)
     host = "127.0.0.1" if own.http_host in ("0.0.0.0", "") else own.http_host  # noqa: S104  # compared, not bound
-    return own.public_url or f"http://{host}:{own.http_port}"
+    return (own.public_url or f"http://{host}:{own.http_port}").rstrip("/")
 
 
 def mapping(answer: object) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
@@ -42,7 +43,7 @@ async def empty_pools(connection: AsyncConnection) -> list[Attention]:
 def _empty_pool(row: Any) -> Attention:
     text = "No codes are left"
     if row.waiting:
-        text = "1 order waits for codes" if row.waiting == 1 else f"{row.waiting} orders wait for codes"
+        text = counted(row.waiting, "order waits for codes", "orders wait for codes")
     command = f"orderbus add-codes {row.store} {row.pool} FILE"
     return Attention("empty code pool", f"{row.store}/{row.pool}", row.since, text, command, max(row.waiting, 1))
 
@@ -63,10 +64,11 @@ async def parcels(connection: AsyncConnection) -> list[Attention]:
     row = (await connection.execute(sa.text(_PARCELS))).one()
     if not row.orders:
         return []
-    subject = "1 order" if row.orders == 1 else f"{row.orders} orders"
     reason = "Items wait to be sent, then: orderbus ship ORDER --carrier NAME --tracking NUMBER"
     command = "orderbus orders --status processing"
-    return [Attention("parcels", subject, row.since, reason, command, int(row.total), routine=True)]
+    return [
+        Attention("parcels", counted(row.orders, "order"), row.since, reason, command, int(row.total), routine=True)
+    ]
 
 
 ATTENTION = (empty_pools, not_revoked, parcels)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
@@ -80,7 +81,7 @@ async def unread_feeds(connection: AsyncConnection) -> list[Attention]:
 
 def _unread(row: Any) -> Attention:
     store = row.key.removesuffix("~staff")
-    text = f"{row.total} unread {'entry' if row.total == 1 else 'entries'} (new orders: {row.orders})"
+    text = f"{counted(row.total, 'unread entry', 'unread entries')} (new orders: {row.orders})"
     return Attention(
         "staff feed", store, row.since, text, f"orderbus feed {shlex.quote(store)}", row.total, routine=True
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
@@ -40,7 +41,7 @@ async def owed_refunds(connection: AsyncConnection) -> list[Attention]:
 
 
 def _owed(row: Any) -> Attention:
-    text = f"Not made after {row.attempts} attempts: {row.error[:200]}"
+    text = f"Not made after {counted(row.attempts, 'attempt')}: {row.error[:200]}"
     return Attention("refund owed", row.number, row.since, text, f"orderbus waiting {row.key} --service payments")
 
 

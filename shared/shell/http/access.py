@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.api_clients import STORE
+from shared.api_clients import STORE, STORE_SHAPE
 from shared.shell.http.declaration import Declaration, declare
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
@@ -148,7 +148,7 @@ def _named(scope: Scope, request: web.Request) -> str:
     given = request.match_info[scope.variable]
     store = given.partition("~")[0] if scope is OF_RECIPIENT else given
     if scope.find is None and not STORE.fullmatch(store):
-        raise bad_request("The path does not name a store.")
+        raise bad_request(f"The path does not name a store: its id is {STORE_SHAPE}.")
     return store
 
 

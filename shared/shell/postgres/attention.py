@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.rows import NEWER
 from shared.shell.postgres.oldest import oldest
@@ -96,7 +97,7 @@ async def _late_timers(connection: AsyncConnection) -> list[Attention]:
 
 async def _in_doubt(connection: AsyncConnection, service: str) -> list[Attention]:
     def entry(row: Any) -> Attention:
-        why = f"{row.kind} has no known outcome after {row.attempts} attempts: {row.error[:REASON]}"
+        why = f"{row.kind} has no known outcome after {counted(row.attempts, 'attempt')}: {row.error[:REASON]}"
         command = f"orderbus waiting {shlex.quote(row.key)} --service {service}"
         return Attention("in doubt", row.key, row.since, why, command)
 

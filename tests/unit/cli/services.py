@@ -26,6 +26,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     lost: bool = False
     """The connection is closed instead."""
+    text: str = ""
+    """Instead of JSON."""
     interrupts: bool = False
     """It never comes, and Ctrl-C is pressed."""
 
@@ -122,6 +124,8 @@ class FakeServices:
             if reply.interrupts:
                 os.kill(os.getpid(), signal.SIGINT)
                 await self._ended.wait()
+            if reply.text:
+                return web.Response(text=reply.text)
             return web.json_response(reply.body, status=reply.status, headers=reply.headers)
 
         return handle

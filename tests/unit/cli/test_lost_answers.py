@@ -151,8 +151,18 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
             "orderbus lost maple --webhooks",
         ),
         ("add-codes maple games FILE", "fulfillment", "POST /stores/maple/pools/games/codes", "orderbus attention"),
-        ("settle payment ORD-1 captured --reason x --attempt 2", "payments", "POST /orders/o-1/settle", "--attempt 2"),
-        ("settle refund ORD-1 refunded --reason x --refund r", "payments", "POST /orders/o-1/settle", "--refund r"),
+        (
+            "settle payment ORD-1 captured --reason x --reference pi_1 --attempt 2",
+            "payments",
+            "POST /orders/o-1/settle",
+            "--attempt 2",
+        ),
+        (
+            "settle refund ORD-1 refunded --reason x --reference re_1 --refund r",
+            "payments",
+            "POST /orders/o-1/settle",
+            "--refund r",
+        ),
         (
             "settle mail ORD-1 sent --reason x --message m",
             "notifications",
