@@ -23,6 +23,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
 )
 from pydantic.fields import FieldInfo
@@ -34,38 +35,21 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.api_clients import ApiClientSettings, checked
 from shared.errors import ReportedError
 
 PREFIX = "ORDERBUS_"
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-EVERYTHING = "*"
-"""All stores, all permissions."""
-DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
+HTTP_URL, DATABASE_URL = r"^https?://\S+$", r"^postgresql(\+asyncpg)?://\S+$"
+HttpUrl = Annotated[str, StringConstraints(pattern=HTTP_URL)]
+DatabaseUrl = Annotated[str, StringConstraints(pattern=DATABASE_URL)]
+_SHAPES = {
+    HTTP_URL: "is no URL: it must begin with http:// or https://",
+    DATABASE_URL: "is no URL of a database: it must begin with postgresql://",
+}
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-class ApiClientSettings(Section):
-    """A caller of the HTTP APIs."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$")
-    """The actor of what it does, as in an order's timeline."""
-    token_sha256: tuple[Sha256, ...] = Field(min_length=1, max_length=2)
-    """SHA-256 of its bearer token, in hexadecimal; of two while one replaces the other."""
-    stores: tuple[str, ...] = Field(min_length=1)
-    """The stores that it may act for; `*`: all."""
-    permissions: tuple[str, ...] = Field(min_length=1)
-    """What it may do: wire types of commands and `<what>.read`. `*` stands for any characters."""
-
-    @field_validator("name")
-    @classmethod
-    def _no_other_actor(cls, name: str) -> str:
-        if name in ("customer", "system") or name.startswith("provider:"):
-            raise ValueError("is the name of another actor")
-        return name
 
 
 class KafkaSettings(Section):
@@ -139,7 +123,7 @@ class EdgeSettings(Section):
     """The address to listen on; `0.0.0.0` in a container."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port to listen on. 0: any free port."""
-    public_url: str | None = None
+    public_url: HttpUrl | None = None
     """The URL under which others reach this service. Default: `http://<host>:<port>`."""
 
 
@@ -176,13 +160,12 @@ class Settings(BaseSettings):
     webhooks_to_private_addresses: bool = False
     """Allow webhooks and course platforms at loopback and private addresses, as in the embedded stack."""
 
-    @field_validator("api_clients")
+    @field_validator("api_clients", mode="wrap")
     @classmethod
-    def _each_once(cls, clients: tuple[ApiClientSettings, ...]) -> tuple[ApiClientSettings, ...]:
-        for what in ([client.name for client in clients], [token for c in clients for token in c.token_sha256]):
-            if len(set(what)) < len(what):
-                raise ValueError("two clients have the same name or token")
-        return clients
+    def _all_clients(
+        cls, given: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> tuple[ApiClientSettings, ...]:
+        return checked(given, validate, info.data.get("api_token"))
 
     def service(self, name: str) -> ServiceSettings:
         found = getattr(self, name)
@@ -277,6 +260,8 @@ def _said(error: Any) -> str:
             return f"needs at least {length} characters"
         case "extra_forbidden", _:
             return "unknown setting"
+        case "string_pattern_mismatch", _ if error["ctx"]["pattern"] in _SHAPES:
+            return _SHAPES[error["ctx"]["pattern"]]
         case "value_error", _:
             return str(error["ctx"]["error"])
     return str(error["msg"])

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.monitor.app import Monitor
 from services.monitor.settings import MonitorSettings
 from services.registry import factory_of, settings_of
-from shared.settings import ApiClientSettings, example_settings
+from shared.api_clients import ApiClientSettings
+from shared.settings import example_settings
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
 from shared.shell.http.principals import Principals

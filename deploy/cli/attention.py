@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,7 +12,9 @@ import typer
 
 from deploy.cli import console
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data, Service
+from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, rows_of
 from deploy.cli.target import api_client
 from shared.shell.ports.attention import Attention
@@ -25,23 +28,25 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
     """List all that waits for staff, with the command to use.
 
     Parked and undeliverable messages, paused destinations, unknown outcomes, failed deliveries, lost emails and webhook
-    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first.
+    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first. If a service cannot be
+    read, the others' entries are shown, and the exit code is 3.
     """
     async with api_client(data) as api:
-        rows = await rows_of(api, chosen(service), "attention")
-    rows.sort(key=lambda row: str(row["since"]))
+        found = await rows_of(api, chosen(service), "attention")
+    rows = sorted(found.rows, key=lambda row: str(row["since"]))
     if as_json:
-        console.show_json({"attention": rows})
+        console.show_json(replace(found, rows=rows).document("attention"))
     elif rows:
         console.show_table(COLUMNS, map(_of_row, rows))
-    else:
+    elif not found.unread:
         console.say("Nothing waits for staff.")
+    found.report_unread()
 
 
 @on_event_loop
 async def feed(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
-    read: Annotated[bool, typer.Option("--read", help="Mark all entries as read.")] = False,
+    read: Annotated[bool, typer.Option("--read", help="Mark the entries that are shown as read.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -52,19 +57,28 @@ async def feed(
     path = f"/feeds/{quote(f'{store}~staff', safe='')}"
     async with api_client(data) as api:
         found = await api.get("notifications", path, unread=1, limit=200)
+        if not found["entries"]:
+            await known_store(api, store)
+        if as_json:
+            console.show_json(found)
+        else:
+            _show_feed(store, found)
         if read and found["entries"]:
-            await api.command("notifications", f"{path}/read", {})
-    if as_json:
-        console.show_json(found)
-    elif found["entries"]:
-        cells = (
-            [console.day_and_clock(one["at"]), one["number"], one["title"], one["text"]] for one in found["entries"]
-        )
-        console.show_table(FEED_COLUMNS, cells)
-        if found["unread"] > len(found["entries"]):
-            console.say(f"{found['unread'] - len(found['entries'])} older entries are unread, too.")
-    else:
+            shown = [entry["id"] for entry in found["entries"]]
+            with Attempt("the entries were marked as read", f"orderbus feed {store}").reported():
+                await api.command("notifications", f"{path}/read", {"ids": shown})
+
+
+def _show_feed(store: str, found: dict[str, Any]) -> None:
+    entries = found["entries"]
+    if not entries:
         console.say(f"The staff of {store} have read everything.")
+        return
+    cells = ([console.day_and_clock(one["at"]), one["number"], one["title"], one["text"]] for one in entries)
+    console.show_table(FEED_COLUMNS, cells)
+    if older := found["unread"] - len(entries):
+        verb = "is" if older == 1 else "are"
+        console.say(f"{console.counted(older, 'older entry', 'older entries')} {verb} unread, too, and not shown here.")
 
 
 def show_attention(entries: Sequence[tuple[str, Attention]]) -> None:

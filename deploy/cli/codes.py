@@ -12,7 +12,9 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data
+from deploy.cli.names import known_store, without_product
+from deploy.cli.options import AsJson, Data, IdempotencyKey
+from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
 
 AT_ONCE = 10_000
@@ -24,6 +26,7 @@ async def add_codes(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     pool: Annotated[str, typer.Argument(metavar="POOL", help="The pool's name.")],
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file with one code per line; - for standard input.")],
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,13 +36,20 @@ async def add_codes(
     """
     codes = read_codes(file)
     path = f"/stores/{quote(store, safe='')}/pools/{quote(pool, safe='')}"
+    attempt = Attempt("all codes were added", "orderbus attention --service fulfillment", new_key(idempotency_key))
     async with api_client(data) as api:
-        for start in range(0, len(codes), AT_ONCE):
-            await api.command("fulfillment", f"{path}/codes", {"codes": codes[start : start + AT_ONCE]})
+        await known_store(api, store)
+        with attempt.reported():
+            for start in range(0, len(codes), AT_ONCE):
+                some, identity = {"codes": codes[start : start + AT_ONCE]}, f"{attempt.key}-{start}"
+                await api.command("fulfillment", f"{path}/codes", some, identity=identity)
+        unused = await without_product(api, store, pool)
     if as_json:
-        console.show_json({"store": store, "pool": pool, "codes": len(codes)})
+        console.show_json({"store": store, "pool": pool, "codes": len(codes), "pool_has_product": not unused})
     else:
         console.say(f"{console.counted(len(codes), 'code')} accepted for pool {pool} of {store}.")
+        if unused:
+            console.say(f"No product of {store} uses this pool. If that is not what you meant, compare its name.")
 
 
 def read_codes(file: str) -> list[str]:

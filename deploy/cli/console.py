@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared import plurals
 from shared.core.money import decimal_string
 
 
@@ -53,6 +54,7 @@ def show_fields(row: Mapping[str, Any]) -> None:
         print(f"{name:<10} {text if text.isprintable() else repr(text)}")
 
 
+counted = plurals.counted
 LONGEST = 120
 UNLIMITED = 2000
 NUMERIC = {"age", "amount", "attempts", "bytes", "count", "offset", "waiting"}
@@ -84,11 +86,6 @@ def clock(moment: str | None) -> str:
 
 def day_and_clock(moment: str | None) -> str:
     return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 record`, `2 records`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def details(entry: Mapping[str, Any], *names: str) -> str:

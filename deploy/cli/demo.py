@@ -107,7 +107,7 @@ async def _played(play: Play, api: ApiClient, settings: Settings, started: float
     """Let the customers come, wait until nothing moves, and check."""
     await play.count()
     before = (play.tally.mails, play.tally.webhooks)
-    console.say(f"The shop is open to {len(play.people)} customers.")
+    console.say(f"The shop is open to {console.counted(len(play.people), 'customer')}.")
     async with board.shown(play.tally):
         await play.run()
         await rest.comes_to_rest(settings, play)

@@ -13,7 +13,9 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data
+from deploy.cli.names import known_endpoint, known_store
+from deploy.cli.options import AsJson, Data, IdempotencyKey
+from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
 
@@ -53,6 +55,10 @@ async def lost(
             page = await api.get("notifications", f"/stores/{quote(store, safe='')}/lost", after=after, **query)
             found += page["lost"]
             after = page["next"]
+        if not found:
+            await known_store(api, store)
+            if endpoint:
+                await known_endpoint(api, store, endpoint)
     if as_json:
         console.show_json({"lost": found})
     elif found:
@@ -71,6 +77,7 @@ async def resend(
     store: Store = "",
     since: Since = "",
     until: Until = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,11 +85,12 @@ async def resend(
 
     Those of one order, or all that a store lost in a period.
     """
-    scope = _scope(order, store, _period(since, until))
+    scope = _scope(order, store, _period(since, until), new_key(idempotency_key))
     if mails and scope.store:
         raise UsageError("--mail needs an order; it does not apply to a store.")
     async with api_client(data) as api:
         if scope.store:
+            await known_store(api, store)
             answer = await scope.command(api, "lost/mails/resend", {})
         else:
             answer = await scope.command(api, "mails/resend", {"messages": mails or []})
@@ -96,6 +104,7 @@ async def replay(
     store: Store = "",
     since: Since = "",
     until: Until = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -103,8 +112,12 @@ async def replay(
 
     Those of one order, or all that a store lost in a period: deliveries that ran out of attempts or are paused.
     """
-    scope = _scope(order, store, _period(since, until))
+    scope = _scope(order, store, _period(since, until), new_key(idempotency_key))
     async with api_client(data) as api:
+        if scope.store:
+            await known_store(api, store)
+            if endpoint:
+                await known_endpoint(api, store, endpoint)
         verb = "lost/webhooks/replay" if scope.store else "webhooks/replay"
         answer = await scope.command(api, verb, {"endpoint": endpoint} if endpoint else {})
     scope.report(answer, as_json, " --webhooks")
@@ -117,14 +130,18 @@ class Scope:
     order: str
     store: str
     period: dict[str, str]
+    key: str
 
     async def command(self, api: ApiClient, verb: str, body: dict[str, Any]) -> Any:
         if self.store:
-            return await api.command(
-                "notifications", f"/stores/{quote(self.store, safe='')}/{verb}", body | self.period
-            )
-        found = await api.order(self.order)
-        return await api.command("notifications", f"/orders/{found['key']}/{verb}", body)
+            path, body = f"/stores/{quote(self.store, safe='')}/{verb}", body | self.period
+            look = f"orderbus lost {self.store}{' --webhooks' if 'webhooks' in verb else ''}"
+        else:
+            found = await api.order(self.order)
+            path, look = f"/orders/{found['key']}/{verb}", f"orderbus order {found['number']}"
+        exact = {f"--{name}": moment for name, moment in self.period.items()}
+        with Attempt("they are sent again", look, self.key, exact).reported():
+            return await api.command("notifications", path, body, identity=self.key)
 
     def report(self, answer: Any, as_json: bool, option: str = "") -> None:
         """`option`: of `orderbus lost`, to list what was sent again here."""
@@ -136,12 +153,12 @@ class Scope:
             console.say(f"Accepted. `orderbus order {self.order}` shows the result.")
 
 
-def _scope(order: str, store: str, period: dict[str, str]) -> Scope:
+def _scope(order: str, store: str, period: dict[str, str], key: str) -> Scope:
     if bool(order) == bool(store) or (store and "since" not in period):
         raise UsageError("Name an order, or a store with --store and --since.")
     if order and period:
         raise UsageError("--since and --until need --store; they do not apply to an order.")
-    return Scope(order, store, period)
+    return Scope(order, store, period, key)
 
 
 def _period(since: str, until: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +15,11 @@ from deploy.cli import console
 from deploy.cli.console import counted, money
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Number
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
+from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
+from shared.contracts.payments import RefundReason
 from shared.core.money import MAX_AMOUNT, exponent
 
 AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,6})?")
@@ -38,45 +41,53 @@ async def refund(
         list[str] | None,
         typer.Option("--item", metavar="N", help="Number of an item to refund in full; may be repeated."),
     ] = None,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")
-    ] = "requested_by_customer",
+    reason: Annotated[RefundReason, typer.Option("--reason", help="Why, for the provider.")] = "requested_by_customer",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="More about it, for the payment.")] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Refund an order: in full, an amount, or single items."""
+    if amount is not None and items:
+        raise UsageError("Choose --amount or --item, not both: --item refunds items in full.")
 
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
-        request: dict[str, Any] = {"reason": reason}
+        request: dict[str, Any] = {"reason": reason} | ({"note": note} if note else {})
         if amount is not None:
             request["amount"] = minor_units(amount, order["currency"])
         if items:
             request["items"] = [{"item": item} for item in items]
         return request
 
-    await submit("payments", number, "refund", body, data, as_json)
+    await submit(
+        OrderCommand("payments", "refund", number, "the refund was made", idempotency_key), body, data, as_json
+    )
 
 
 @on_event_loop
 async def cancel(
     number: Number,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the order's timeline.")] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Cancel an order before completion; refund payments."""
-    await submit("checkout", number, "cancel", {"reason": reason}, data, as_json)
+    command = OrderCommand("checkout", "cancel", number, "the order was cancelled", idempotency_key)
+    await submit(command, {"reason": reason}, data, as_json)
 
 
 @on_event_loop
 async def complete(
     number: Number,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the order's timeline.")] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark a paid order as completed by hand."""
-    await submit("checkout", number, "complete", {"note": note}, data, as_json)
+    command = OrderCommand("checkout", "complete", number, "the order was marked as completed", idempotency_key)
+    await submit(command, {"note": note}, data, as_json)
 
 
 @on_event_loop
@@ -90,12 +101,14 @@ async def ship(
             "--item", metavar="N", help="Number of an item in the parcel; may be repeated. Default: all that wait."
         ),
     ] = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark items as shipped, with a tracking number."""
     parcel = {"carrier": carrier, "tracking": tracking, "items": items or []}
-    await submit("fulfillment", number, "ship", parcel, data, as_json)
+    command = OrderCommand("fulfillment", "ship", number, "the items were marked as shipped", idempotency_key)
+    await submit(command, parcel, data, as_json)
 
 
 @on_event_loop
@@ -107,23 +120,45 @@ async def retry(
             "--item", metavar="N", help="Number of an item to deliver; may be repeated. Default: all that failed."
         ),
     ] = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Retry failed or waiting deliveries."""
-    await submit("fulfillment", number, "retry", {"items": items or []}, data, as_json)
+    command = OrderCommand("fulfillment", "retry", number, "the deliveries are retried", idempotency_key)
+    await submit(command, {"items": items or []}, data, as_json)
 
 
-async def submit(service: str, number: str, verb: str, body: Body | BodyOf, data: Path | None, as_json: bool) -> None:
-    """Send a command about an order, and say that it was accepted."""
+@dataclass(frozen=True)
+class OrderCommand:
+    """A command about an order, as it is sent and reported."""
+
+    service: str
+    verb: str
+    number: str
+    what: str
+    """As in `Attempt`."""
+    key: str
+    found: str = ""
+    """The field of the body that a repetition names by an option, since it may have been found by itself."""
+
+
+async def submit(command: OrderCommand, body: Body | BodyOf, data: Path | None, as_json: bool) -> None:
+    """Send a command about an order, and say that it was accepted. Raises Failure when that is not known."""
+    verb = command.verb
     async with api_client(data) as api:
-        order = await api.order(number)
+        order = await api.order(command.number)
+        number = order["number"]
         content = await body(api, order) if callable(body) else body
-        answer = await api.command(service, f"/orders/{order['key']}/{verb}", content)
+        named = {f"--{command.found}": content[command.found]} if command.found else {}
+        attempt = Attempt(command.what, f"orderbus order {number}", new_key(command.key), named)
+        with attempt.reported():
+            path = f"/orders/{order['key']}/{verb}"
+            answer = await api.command(command.service, path, content, identity=attempt.key)
     if as_json:
-        console.show_json({"order": order["key"], "number": order["number"], **answer})
+        console.show_json({"order": order["key"], "number": number, **answer})
     else:
-        console.say(f"{order['number']}: {verb} accepted. `orderbus order {order['number']}` shows the result.")
+        console.say(f"{number}: {verb} accepted. `orderbus order {number}` shows the result.")
 
 
 def minor_units(amount: str, currency: str) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
 
 from deploy.cli import console
+from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
+from deploy.cli.names import known_store
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
+from deploy.client.http import Problem
 
 COLUMNS = ("number", "status", "payment", "delivery", "amount", "customer", "items", "created")
 
@@ -25,13 +29,21 @@ async def orders(
     find: Annotated[
         str, typer.Option("--find", metavar="TEXT", help="Start of an order number, or an email address or a name.")
     ] = "",
+    store: Annotated[str, typer.Option("--store", metavar="STORE", help="Only orders of this store.")] = "",
     after: Annotated[str, typer.Option("--after", metavar="NEXT", help="Continue after a page: its `next`.")] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """List orders, newest first."""
     async with api_client(data) as api:
-        found = await api.orders(status=status, limit=limit, after=after, find=find)
+        try:
+            found = await api.orders(status=status, store=store, limit=limit, after=after, find=find)
+        except Problem as problem:
+            if problem.status == HTTPStatus.FORBIDDEN and not store:
+                raise UsageError("Your API client may not act for all stores: name one with --store.") from None
+            raise
+        if store and not found["orders"]:
+            await known_store(api, store)
     if as_json:
         console.show_json(found)
         return

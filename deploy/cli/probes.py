@@ -98,13 +98,13 @@ async def service(settings: Settings, name: str) -> str:
         resume = f"orderbus resume {name} {paused[0]['destination']}"
         raise Failure(f"calls are paused to {reasons}. Fix the cause, then run `{resume}`")
     waiting = (
-        ("orderbus_parked", "messages parked"),
-        ("orderbus_undeliverable", "records undeliverable"),
-        ("orderbus_timers_late", "timers late"),
+        ("orderbus_parked", "message", "parked"),
+        ("orderbus_undeliverable", "record", "undeliverable"),
+        ("orderbus_timers_late", "timer", "late"),
     )
-    for gauge, text in waiting:
+    for gauge, noun, state in waiting:
         if count := int(numbers.get(gauge, 0)):
-            notes.append(f"{count} {text}")
+            notes.append(f"{counted(count, noun)} {state}")
     return ", ".join([f"ready at {address}", *notes])
 
 

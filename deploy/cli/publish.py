@@ -9,18 +9,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from deploy.cli import console
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data
+from deploy.cli.options import AsJson, Data, IdempotencyKey
+from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import settings_of
-from deploy.client.storefront import Published, Storefront
+from deploy.client.http import OutcomeUnknown
+from deploy.client.storefront import REFUSED, KafkaUnreachable, Published, Storefront, uuid7
 from shared.contracts import storefront
 from shared.contracts.envelope import BadBody, decode, read_key
 from shared.core import MESSAGES, Message
+from shared.core.ids import effect_id, hashed_id, time_of, uuid_from
 from shared.settings import KafkaSettings
 
 FIELDS = {"type", "order", "data"}
@@ -35,6 +39,7 @@ class Entry:
 @on_event_loop
 async def publish(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON or JSON lines; - for standard input.")],
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +50,8 @@ async def publish(
     All messages are checked first: if any is invalid, nothing is published.
     """
     entries = checked(read(file))
-    sent = await _published(settings_of(data).kafka, entries)
+    attempt = Attempt("all messages were published", "orderbus orders", new_key(idempotency_key or str(uuid7())))
+    sent = await _published(settings_of(data).kafka, entries, attempt)
     rows = [
         {"order": entry.order, "type": entry.message.type, "id": at.id, "partition": at.partition, "offset": at.offset}
         for entry, at in zip(entries, sent, strict=True)
@@ -59,7 +65,7 @@ async def publish(
         )
 
 
-async def _published(settings: KafkaSettings, entries: Sequence[Entry]) -> list[Published]:
+async def _published(settings: KafkaSettings, entries: Sequence[Entry], attempt: Attempt) -> list[Published]:
     by_order: dict[str, list[int]] = {}
     for index, entry in enumerate(entries):
         by_order.setdefault(entry.order, []).append(index)
@@ -68,10 +74,23 @@ async def _published(settings: KafkaSettings, entries: Sequence[Entry]) -> list[
 
         async def send(indices: list[int]) -> None:
             for index in indices:
-                sent[index] = await shop.publish(entries[index].message, entries[index].order)
+                entry = entries[index]
+                sent[index] = await shop.publish(entry.message, entry.order, identity=message_id(attempt.key, index))
 
-        await asyncio.gather(*(send(indices) for indices in by_order.values()))
+        with attempt.reported():
+            try:
+                await asyncio.gather(*(send(indices) for indices in by_order.values()))
+            except KafkaUnreachable as trouble:
+                if len(entries) == 1 and isinstance(trouble.__cause__, REFUSED):
+                    raise
+                raise OutcomeUnknown(trouble, attempt.key) from trouble
     return [sent[index] for index in range(len(entries))]
+
+
+def message_id(key: str, index: int) -> UUID:
+    """The id of a message of a file: the same whenever the file is published under the same key."""
+    named = uuid_from(key)
+    return effect_id(named if named and time_of(named) else hashed_id(key), "publish", index)
 
 
 def read(file: str) -> list[tuple[str, Any]]:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
+import typer
+
+from deploy.cli import console
 from deploy.cli.errors import UsageError
-from deploy.client.http import ApiClient
+from deploy.client.http import ApiClient, ClientError, mapping
 from services.registry import PROCESSES, SERVICES
+
+INCOMPLETE = 3
+"""The exit code when a service could not be read."""
 
 
 def known(service: str) -> str:
@@ -29,6 +36,44 @@ def chosen(service: str) -> tuple[str, ...]:
     return (known(service),) if service else tuple(SERVICES)
 
 
-async def rows_of(api: ApiClient, services: Iterable[str], kind: str, **query: object) -> list[dict[str, Any]]:
-    """The rows under `/parked`, `/undeliverable` or `/operations`, each with the `service` that has it."""
-    return [{"service": name} | row for name in services for row in (await api.get(name, f"/{kind}", **query))[kind]]
+@dataclass
+class Rows:
+    """What several services have of a kind, each row with the `service` that has it."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    """The services that could not be read, and why."""
+
+    def document(self, name: str) -> dict[str, Any]:
+        return {name: self.rows} | ({"unread_services": self.unread} if self.unread else {})
+
+    def report_unread(self) -> None:
+        """Says which services could not be read. Raises typer.Exit if any."""
+        for service, why in self.unread.items():
+            console.say(f"What {service} has is not shown: {why}")
+        if self.unread:
+            raise typer.Exit(INCOMPLETE)
+
+
+Read = Callable[[str], Awaitable[Iterable[dict[str, Any]]]]
+
+
+async def read_all(services: Iterable[str], read: Read) -> Rows:
+    """One service that cannot be read does not hide what the others have."""
+    found = Rows()
+    for service in services:
+        try:
+            found.rows += [{"service": service} | row for row in await read(service)]
+        except ClientError as trouble:
+            found.unread[service] = str(trouble)
+    return found
+
+
+async def rows_of(api: ApiClient, services: Iterable[str], kind: str, **query: object) -> Rows:
+    """The rows under `/attention`, `/parked`, `/undeliverable` or `/operations`."""
+
+    async def read(service: str) -> Iterable[dict[str, Any]]:
+        rows: list[dict[str, Any]] = mapping(await api.get(service, f"/{kind}", **query))[kind]
+        return rows
+
+    return await read_all(services, read)

@@ -8,8 +8,8 @@ import typer
 
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Number
-from deploy.cli.order_changes import Body, BodyOf, minor_units, submit
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
+from deploy.cli.order_changes import Body, BodyOf, OrderCommand, minor_units, submit
 from deploy.client.http import ApiClient
 from services.fulfillment.domain.settlement import SETTLEABLE
 from shared.contracts.fulfillment import SettledOutcome
@@ -39,6 +39,7 @@ async def payment(
     ] = None,
     reference: Reference = "",
     amount: Amount = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -46,9 +47,10 @@ async def payment(
 
     Look it up at the provider first, by the order's number.
     """
+    _check_reference(moved=outcome == "captured", reference=reference)
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("attempts", "attempt", attempt, request, amount)
-    await submit("payments", number, "settle", body, data, as_json)
+    await submit(_settlement("payments", number, idempotency_key, "attempt"), body, data, as_json)
 
 
 @on_event_loop
@@ -61,6 +63,7 @@ async def refund(
     ] = "",
     reference: Reference = "",
     amount: Amount = None,
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,9 +71,10 @@ async def refund(
 
     Look it up at the provider first, by the payment's id.
     """
+    _check_reference(moved=outcome == "refunded", reference=reference)
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("refunds", "refund", refund, request, amount)
-    await submit("payments", number, "settle", body, data, as_json)
+    await submit(_settlement("payments", number, idempotency_key, "refund"), body, data, as_json)
 
 
 @on_event_loop
@@ -84,6 +88,7 @@ async def mail(
             "--message", metavar="ID", help="Message-ID of the email. Default: the one with an unknown outcome."
         ),
     ] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -98,7 +103,7 @@ async def mail(
         subject = message or _the_only(unknown, "emails with an unknown outcome", "--message")
         return {"message": subject, "outcome": outcome, "reason": reason}
 
-    await submit("notifications", number, "mails/settle", body, data, as_json)
+    await submit(_settlement("notifications", number, idempotency_key, "message"), body, data, as_json)
 
 
 @on_event_loop
@@ -109,6 +114,7 @@ async def item(
     item: Annotated[
         str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
     ] = "",
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -123,7 +129,17 @@ async def item(
         subject = item or _the_only(open_items, "items to settle", "--item")
         return {"item": subject, "outcome": outcome, "reason": reason}
 
-    await submit("fulfillment", number, "settle", body, data, as_json)
+    await submit(_settlement("fulfillment", number, idempotency_key, "item"), body, data, as_json)
+
+
+def _settlement(service: str, number: str, key: str, found: str) -> OrderCommand:
+    verb = "mails/settle" if service == "notifications" else "settle"
+    return OrderCommand(service, verb, number, "the outcome was recorded", key, found)
+
+
+def _check_reference(*, moved: bool, reference: str) -> None:
+    if moved and not reference:
+        raise UsageError("Money moved: name the provider's id of the charge or refund with --reference.")
 
 
 def _is_open(item: dict[str, Any], outcome: SettledOutcome) -> bool:

@@ -81,5 +81,6 @@ def _shown(result: Result) -> None:
 def _conclude(summary: Summary) -> None:
     print(
         f"seeds {summary.seeds}: {summary.lives} orders, {summary.lives_per_second:.0f}/s, "
-        f"{sum(summary.faults.values())} faults, {len(summary.violations)} violations"
+        f"{console.counted(sum(summary.faults.values()), 'fault')}, "
+        f"{console.counted(len(summary.violations), 'violation')}"
     )

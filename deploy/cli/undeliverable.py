@@ -11,6 +11,7 @@ from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
+from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, known, rows_of
 from deploy.cli.target import api_client
 
@@ -28,13 +29,14 @@ async def listing(data: Data = None, as_json: AsJson = False) -> None:
     `waiting` counts the records of the same topic and key that are held back behind it.
     """
     async with api_client(data) as api:
-        rows = await rows_of(api, chosen(""), "undeliverable")
+        found = await rows_of(api, chosen(""), "undeliverable")
     if as_json:
-        console.show_json({"undeliverable": rows})
-    elif rows:
-        console.show_rows(COLUMNS, rows)
-    else:
+        console.show_json(found.document("undeliverable"))
+    elif found.rows:
+        console.show_rows(COLUMNS, found.rows)
+    elif not found.unread:
         console.say("No records are undeliverable.")
+    found.report_unread()
 
 
 @on_event_loop
@@ -69,7 +71,9 @@ async def _send_again(service: str, id: int, verb: str, data: Path | None, as_js
     async with api_client(data) as api:
         if await api.part(known(service), f"/undeliverable/{id}") is None:
             raise _missing(service, id)
-        answer = await api.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
+        done = f"record {id} was {'dropped' if verb == 'drop' else 'queued again'}"
+        with Attempt(done, "orderbus undeliverable list").reported():
+            answer = await api.command(service, f"/undeliverable/{id}/{verb}", identity=f"{verb} {id}")
     if as_json:
         console.show_json({"service": service, "id": id, **answer})
     else:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from deploy.cli import console
-from deploy.cli.errors import UsageError
+from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
-from deploy.cli.options import AsJson, Data, Service
-from deploy.cli.services import chosen, known, rows_of
+from deploy.cli.names import key_of, known_endpoint, known_store
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Service
+from deploy.cli.outcome import Attempt, new_key
+from deploy.cli.services import chosen, known, read_all, rows_of
 from deploy.cli.target import api_client
-from deploy.client.http import ApiClient
+from deploy.client.http import ApiClient, mapping
 
 Key = Annotated[
-    str, typer.Argument(metavar="[KEY]", help="An order's id. Default: the calls that have waited longest.")
+    str, typer.Argument(metavar="[KEY]", help="An order's number or id. Default: the calls that have waited longest.")
 ]
 Paused = Annotated[bool, typer.Option("--paused", help="List destinations that are paused or do not answer.")]
 Timers = Annotated[bool, typer.Option("--timers", help="List timers that are late: as a rule, of another version.")]
@@ -64,19 +68,21 @@ async def resume(
     Fix the cause first: `orderbus waiting --paused` shows it.
     """
     async with api_client(data) as api:
-        answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
+        with Attempt("calls are resumed", "orderbus waiting --paused").reported():
+            answer = await api.command(known(service), f"/destinations/{quote(destination, safe='')}/resume")
     if as_json:
         console.show_json(answer)
-    elif answer["resumed"]:
+    if not answer["resumed"]:
+        raise Failure(f"{service} has no paused destination {destination}. `orderbus waiting --paused` lists all.")
+    if not as_json:
         console.say(f"{service} calls {destination} again.")
-    else:
-        console.say(f"{destination} is not paused in {service}. `orderbus waiting --paused` shows what is.")
 
 
 @on_event_loop
 async def resume_webhook(
     store: Annotated[str, typer.Argument(metavar="STORE", help="The store's id.")],
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id, we_…")],
+    idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -85,8 +91,13 @@ async def resume_webhook(
     Deliveries that were lost meanwhile are sent again by `orderbus replay`.
     """
     path = f"/stores/{quote(store, safe='')}/webhooks/{quote(endpoint, safe='')}/resume"
+    look = f"orderbus lost {store} --webhooks --endpoint {endpoint}"
+    attempt = Attempt("deliveries are resumed", look, new_key(idempotency_key))
     async with api_client(data) as api:
-        answer = await api.command("notifications", path)
+        await known_store(api, store)
+        await known_endpoint(api, store, endpoint)
+        with attempt.reported():
+            answer = await api.command("notifications", path, identity=attempt.key)
     if as_json:
         console.show_json(answer)
     else:
@@ -94,26 +105,32 @@ async def resume_webhook(
 
 
 async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool) -> None:
-    rows = await rows_of(api, chosen(service), "operations", key=key)
-    rows.sort(key=lambda row: str(row["since"]))
+    found = await rows_of(api, chosen(service), "operations", key=key)
+    if key and not found.rows and not found.unread and (order := await key_of(api, key)) != key:
+        found = await rows_of(api, chosen(service), "operations", key=order)
+    rows = sorted(found.rows, key=lambda row: str(row["since"]))
     if as_json:
-        console.show_json({"operations": rows})
+        console.show_json(replace(found, rows=rows).document("operations"))
     elif rows:
         console.show_table(OPERATION_COLUMNS, map(_cells, rows))
-    else:
+    elif not found.unread:
         console.say(f"No calls are waiting for {key}." if key else "No calls are waiting.")
+    found.report_unread()
 
 
 async def _list_timers(api: ApiClient, service: str, as_json: bool) -> None:
-    rows = [
-        {"service": name} | row for name in chosen(service) for row in (await api.get(name, "/timers/late"))["timers"]
-    ]
+    async def read(name: str) -> list[dict[str, Any]]:
+        late: list[dict[str, Any]] = (await api.get(name, "/timers/late"))["timers"]
+        return late
+
+    found = await read_all(chosen(service), read)
     if as_json:
-        console.show_json({"timers": rows})
-    elif rows:
-        console.show_rows(TIMER_COLUMNS, rows)
-    else:
+        console.show_json(found.document("timers"))
+    elif found.rows:
+        console.show_rows(TIMER_COLUMNS, found.rows)
+    elif not found.unread:
         console.say("No timers are late.")
+    found.report_unread()
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
@@ -129,27 +146,29 @@ def _cells(row: dict[str, Any]) -> list[object]:
 
 
 async def _list_destinations(api: ApiClient, service: str, as_json: bool) -> None:
-    found = {name: await api.get(name, "/destinations") for name in chosen(service)}
+    async def read(name: str) -> list[dict[str, Any]]:
+        return [mapping(await api.get(name, "/destinations"))]
+
+    found = await read_all(chosen(service), read)
     if as_json:
-        console.show_json({"services": found})
-        return
-    cells = [
-        [
-            name,
-            row["destination"],
-            console.day_and_clock(row["since"]),
-            console.day_and_clock(row["next_probe"]),
-            row["reason"],
-        ]
-        for name, answer in found.items()
-        for row in answer["paused"]
-    ]
-    cells += [
-        [name, row["destination"], "", f"in {row['next_probe_seconds']:.0f} s", "does not answer"]
-        for name, answer in found.items()
-        for row in answer["no_answer"]
-    ]
-    if cells:
+        services = {row["service"]: {kind: row[kind] for kind in ("paused", "no_answer")} for row in found.rows}
+        console.show_json({**found.document("services"), "services": services})
+    elif cells := [*_paused(found.rows), *_silent(found.rows)]:
         console.show_table(DESTINATION_COLUMNS, cells)
-    else:
+    elif not found.unread:
         console.say("No destination is paused.")
+    found.report_unread()
+
+
+def _paused(services: Sequence[dict[str, Any]]) -> Iterator[list[object]]:
+    for service in services:
+        for row in service["paused"]:
+            since, probe = console.day_and_clock(row["since"]), console.day_and_clock(row["next_probe"])
+            yield [service["service"], row["destination"], since, probe, row["reason"]]
+
+
+def _silent(services: Sequence[dict[str, Any]]) -> Iterator[list[object]]:
+    for service in services:
+        for row in service["no_answer"]:
+            probe = f"in {row['next_probe_seconds']:.0f} s"
+            yield [service["service"], row["destination"], "", probe, "does not answer"]

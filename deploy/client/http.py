@@ -5,7 +5,10 @@ async with ApiClient.of(settings) as edges:
     await edges.command("payments", f"/orders/{order['order']}/refund", {"amount": 500})
 
 ClientError
-├── Unreachable     nothing answers there
+├── Unreachable     no connection could be made: nothing was sent
+├── Unanswered      the request was sent, and its answer never came
+├── OutcomeUnknown  a command that may have been carried out
+├── WrongService    another service answers at its address
 └── Problem         the service answered with an error, as problem+json (RFC 9457)
 """
 
@@ -15,6 +18,7 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -23,33 +27,87 @@ import orjson
 
 from services.registry import PROCESSES
 from shared.errors import ReportedError
-from shared.settings import Settings
+from shared.settings import Settings, name_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 TRIES = 5
 """How often a command is sent, under one Idempotency-Key, if the service does not answer or is busy."""
+PAUSE, LONGEST_PAUSE = 0.2, 30.0
+"""Seconds between two tries: longer each time, and as long as the service asks for within reason."""
+_BUSY = frozenset({429, 502, 503, 504})
+_REFUSED = frozenset({400, 409, 413, 415, 422})
+_NOT_KEPT = frozenset({"parked", "internal"})
+"""Refusals that say nothing of an earlier try under the same key."""
+_NEVER_CONNECTED = (
+    *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL),
+    aiohttp.ServerFingerprintMismatch,
+)
 
 
 class ClientError(ReportedError):
     """The text is one clear sentence for people to read."""
 
+    passing = False
+    """Another try may go better."""
+    in_doubt = False
+    """A command may have been carried out, now or later."""
+    retry_after = 0.0
+    """Seconds to wait before another try."""
+
 
 class Unreachable(ClientError):
-    pass
+    passing = True
+
+
+class Unanswered(ClientError):
+    passing = in_doubt = True
+
+
+class WrongService(ClientError):
+    exit_code = 2
+
+
+class OutcomeUnknown(ClientError):
+    """Repeated under the same `identity`, its Idempotency-Key, the command takes effect once."""
+
+    exit_code = 4
+    in_doubt = True
+
+    def __init__(self, reason: ReportedError, identity: str) -> None:
+        super().__init__(
+            f"It is not known whether the command was carried out: {reason}\nSend it again with the Idempotency-Key "
+            f"{identity}: it then takes effect once."
+        )
+        self.reason = str(reason)
+        self.identity = identity
 
 
 class Problem(ClientError):
     """`code` is the machine-readable one, `problems` what is wrong field by field."""
 
-    def __init__(self, where: str, status: int, body: Mapping[str, Any]) -> None:
+    def __init__(self, place: Place, status: int, body: Mapping[str, Any], retry_after: float = 0.0) -> None:
         self.status = status
+        self.retry_after = retry_after
+        self.passing = status in _BUSY
+        self.in_doubt = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         self.code = str(body.get("code", status))
-        self.title = str(body.get("title") or body.get("error") or f"answered {status}")
+        self.title = str(body.get("title") or body.get("error") or "")
         self.problems: Sequence[Mapping[str, str]] = body.get("problems") or ()
         self.missing: Sequence[str] = body.get("missing") or ()
         new = [one for one in self.problems if str(one.get("text")) not in self.title]
-        details = "".join(f"\n  {one.get('field') or 'whole'}: {one.get('text')}" for one in new)
-        super().__init__(f"{where}: {self.title} ({self.code}){details}")
+        details = "".join(f"\n  {': '.join(filter(None, (one.get('field'), one.get('text'))))}" for one in new)
+        if not self.title:
+            phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+            super().__init__(f"{place} answered {status} {phrase}, not as orderbus does: is this its address?")
+        elif status == HTTPStatus.UNAUTHORIZED:
+            super().__init__(f"{place.name}: {self.title} Set {name_of(('api_token',))} to that of an API client.")
+        else:
+            super().__init__(f"{place.name}: {self.title} ({self.code}){details}")
+
+    @property
+    def refused(self) -> bool:
+        """The command was not carried out, nor was an earlier try under the same key."""
+        return self.status in _REFUSED and self.code not in _NOT_KEPT
 
 
 @dataclass(frozen=True)
@@ -59,6 +117,9 @@ class Place:
     name: str
     url: str
     token: str
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.url}"
 
 
 class Http:
@@ -86,20 +147,30 @@ class Http:
         try:
             async with self._session.request(method, place.url + path, data=data, headers=sent) as response:
                 text = await response.read()
-                answer = _decoded(response.content_type, text)
-                if response.status >= 400:
-                    problem = answer if isinstance(answer, dict) else {}
-                    raise Problem(place.name, response.status, problem)
-                return answer
+        except _NEVER_CONNECTED as trouble:
+            raise Unreachable(f"{place} cannot be reached: is it running? (`orderbus doctor`)") from trouble
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-            reason = "does not answer in time" if isinstance(trouble, TimeoutError) else "cannot be reached"
-            raise Unreachable(f"{place.name} at {place.url} {reason}: is it running? (`orderbus doctor`)") from trouble
+            how = "in time" if isinstance(trouble, TimeoutError) else "the request, but closed the connection"
+            raise Unanswered(f"{place} did not answer {how}. (`orderbus doctor`)") from trouble
+        answer = _decoded(place, response.content_type, text)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            problem = answer if isinstance(answer, dict) else {}
+            raise Problem(place, response.status, problem, _seconds(response.headers.get("Retry-After", "")))
+        return answer
 
 
-def _decoded(content_type: str, text: bytes) -> Any:
+def _decoded(place: Place, content_type: str, text: bytes) -> Any:
     if not content_type.endswith("json"):
         return text.decode("utf-8", "replace")
-    return orjson.loads(text) if text else None
+    try:
+        return orjson.loads(text) if text else None
+    except orjson.JSONDecodeError:
+        raise Unanswered(f"{place} answered with invalid JSON: is this an orderbus service?") from None
+
+
+def _seconds(retry_after: str) -> float:
+    """0 for a date, which our services do not send."""
+    return min(float(retry_after), LONGEST_PAUSE) if retry_after.isascii() and retry_after.isdigit() else 0.0
 
 
 class ApiClient(Http):
@@ -108,6 +179,7 @@ class ApiClient(Http):
     def __init__(self, places: Mapping[str, Place]) -> None:
         super().__init__()
         self.places = places
+        self._known: set[str] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -119,22 +191,61 @@ class ApiClient(Http):
 
     async def get(self, service: str, path: str, **query: object) -> Any:
         pairs = [f"{name}={quote(str(value), safe='')}" for name, value in query.items() if value not in (None, "")]
-        return await self.request(self.places[service], "GET", path + ("?" + "&".join(pairs) if pairs else ""))
+        place = await self._place(service)
+        return await self.request(place, "GET", path + ("?" + "&".join(pairs) if pairs else ""))
+
+    async def _place(self, service: str) -> Place:
+        """Where the service is. Raises WrongService if another one says that it is there, before anything is sent."""
+        place = self.places[service]
+        if place.url.endswith(":0"):
+            names = f"{name_of((service, 'http_port'))} or {name_of((service, 'public_url'))}"
+            raise WrongService(f"The address of {service} is not set: set {names}.")
+        if service not in self._known:
+            try:
+                health = await self.request(place, "GET", "/health")
+            except Problem:
+                health = None  # a proxy may not forward it
+            found = health.get("service", service) if isinstance(health, dict) else service
+            if found != service:
+                raise WrongService(
+                    f"{place}: this is {found}. Correct {name_of((service, 'public_url'))} or "
+                    f"{name_of((service, 'http_port'))}."
+                )
+            self._known.add(service)
+        return place
+
+    async def _connected(self, service: str) -> Place:
+        """The same, for a command: that no answer comes to this says nothing of the command."""
+        try:
+            return await self._place(service)
+        except Unanswered as trouble:
+            raise Unreachable(str(trouble)) from trouble
 
     async def command(
         self, service: str, path: str, body: object = None, *, method: str = "POST", identity: str = ""
-    ) -> Any:
-        """Send a command until the service answers; the same `identity` makes a repetition harmless."""
-        headers = {"Idempotency-Key": identity or str(uuid.uuid4())}
+    ) -> dict[str, Any]:
+        """Send a command until the service answers; the same `identity` makes a repetition harmless. Raises
+        OutcomeUnknown if it may have been carried out, and another ClientError if it was not."""
+        identity, in_doubt = identity or str(uuid.uuid4()), False
         for attempt in range(1, TRIES + 1):
             try:
-                return await self.request(self.places[service], method, path, body or {}, headers)
-            except (Unreachable, Problem) as trouble:
-                passing = isinstance(trouble, Unreachable) or trouble.status == 503
-                if not passing or attempt == TRIES:
+                return await self._sent(service, path, body, method, identity)
+            except ClientError as trouble:
+                in_doubt = in_doubt or trouble.in_doubt
+                if attempt == TRIES or not trouble.passing:
+                    if in_doubt and not (isinstance(trouble, Problem) and trouble.refused):
+                        raise OutcomeUnknown(trouble, identity) from trouble
                     raise
-            await asyncio.sleep(0.2 * attempt)
+                pause = max(PAUSE * attempt, trouble.retry_after)
+            await asyncio.sleep(pause)
         raise AssertionError("unreachable")
+
+    async def _sent(self, service: str, path: str, body: object, method: str, identity: str) -> dict[str, Any]:
+        place = await self._connected(service)
+        answer = await self.request(place, method, path, body or {}, {"Idempotency-Key": identity})
+        if not isinstance(answer, dict):
+            raise Unanswered(f"{place} did not answer as an orderbus service does: is this its address?")
+        return answer
 
     async def orders(
         self, *, status: str = "", store: str = "", find: str = "", limit: int = 50, after: str = ""
@@ -162,7 +273,7 @@ class ApiClient(Http):
         """What a service still waits for; empty when it is ready."""
         try:
             await self.get(service, "/ready")
-        except Unreachable:
+        except (Unreachable, Unanswered):
             return ["process"]
         except Problem as problem:
             return list(problem.missing) or [problem.code]
@@ -182,7 +293,7 @@ def api_url(settings: Settings, service: str) -> str:
     """Where a service's HTTP API is reached from here."""
     own = settings.edge(service)
     host = "127.0.0.1" if own.http_host in ("0.0.0.0", "") else own.http_host  # noqa: S104  # compared, not bound
-    return own.public_url or f"http://{host}:{own.http_port}"
+    return (own.public_url or f"http://{host}:{own.http_port}").rstrip("/")
 
 
 def mapping(answer: object) -> dict[str, Any]:

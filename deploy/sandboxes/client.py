@@ -84,7 +84,7 @@ class StripeSandbox(Http):
         button = "complete" if passed else "fail"
         async with self._session.post(f"{page}/{button}", allow_redirects=False) as response:
             if response.status >= 400:
-                raise Problem("the bank's page", response.status, {})
+                raise Problem(Place("the bank's page", page, ""), response.status, {})
 
     async def inject(self, fault: Mapping[str, object]) -> None:
         await self.request(self._place, "POST", "/_control/faults", dict(fault))

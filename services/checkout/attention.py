@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from typing import Any
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.values import OrderStatus as S
-from shared.shell.ports.attention import MOST, Attention
+from shared.shell.ports.attention import Attention
+from shared.shell.postgres.oldest import oldest
 
 UNATTENDED = "3 days"
 """As the alert OrderbusPaidUnfinished has it, for deliveries that wait for a parcel, a code or staff."""
@@ -17,21 +19,20 @@ _TROUBLED = f"""
         jsonb_path_query_first(data, '{_FAILED}.trouble') #>> array[]::text[] as trouble
     from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
         jsonb_path_exists(data, '{_FAILED}') or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
-    order by changed_at limit :most
 """
 
 
 async def troubled_orders(connection: AsyncConnection) -> list[Attention]:
     """Paid, and not delivered: a delivery failed, or nothing has happened for days."""
-    found = []
-    for row in await connection.execute(sa.text(_TROUBLED), {"most": MOST}):
-        if row.trouble is None and row.status != S.FAILED:
-            reason, command = f"Paid, and unchanged for {UNATTENDED}", f"orderbus order {row.number}"
-            found.append(Attention("unfinished order", row.number, row.since, reason, command))
-        else:
-            reason = f"A delivery failed: {row.trouble or 'see its timeline'}"
-            found.append(Attention("failed delivery", row.number, row.since, reason, f"orderbus retry {row.number}"))
-    return found
+    return await oldest(connection, _TROUBLED, _troubled)
+
+
+def _troubled(row: Any) -> Attention:
+    if row.trouble is None and row.status != S.FAILED:
+        reason, command = f"Paid, and unchanged for {UNATTENDED}", f"orderbus order {row.number}"
+        return Attention("unfinished order", row.number, row.since, reason, command)
+    reason = f"A delivery failed: {row.trouble or 'see its timeline'}"
+    return Attention("failed delivery", row.number, row.since, reason, f"orderbus retry {row.number}")
 
 
 ATTENTION = (troubled_orders,)

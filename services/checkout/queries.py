@@ -40,8 +40,7 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
     if wanted.q:
         conditions.append(f"""(number like :number or email like :q or lower(customer_name) like :q
             or {LAST_WORD} like :q)""")
-        number = wanted.q.upper()
-        values["number"] = _prefix(number if number.startswith("ORD-") else f"ORD-{number}")
+        values["number"] = _prefix(_number(wanted.q))
         values["q"] = _prefix(wanted.q.lower())
     if wanted.after:
         conditions.append("(created_at, key) < (:at, :key)")
@@ -56,19 +55,19 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
 async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
     """By key or number."""
     statement = sa.text(
-        "select key, cast(data as text) as data from orders where data is not null and (key = :name or number = :name) "
-        "order by key = :name desc limit 1"
+        "select key, cast(data as text) as data from orders "
+        "where data is not null and (key = :name or number = :number) order by key = :name desc limit 1"
     )
-    return (await connection.execute(statement, {"name": name})).one_or_none()
+    return (await connection.execute(statement, {"name": name, "number": _number(name)})).one_or_none()
 
 
 async def find_store(connection: AsyncConnection, name: str) -> str | None:
     """The store of an order, by key or number."""
     statement = sa.text(
-        "select store from orders where data is not null and (key = :name or number = :name) "
+        "select store from orders where data is not null and (key = :name or number = :number) "
         "order by key = :name desc limit 1"
     )
-    return (await connection.execute(statement, {"name": name})).scalar_one_or_none()
+    return (await connection.execute(statement, {"name": name, "number": _number(name)})).scalar_one_or_none()
 
 
 async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
@@ -92,6 +91,12 @@ async def find_skus(connection: AsyncConnection, store: str, after: str, limit: 
     # A store's keys lie between `<store>/` and `<store>0`: `0` follows `/`.
     values = {"first": f"{store}/{after}", "last": f"{store}0", "limit": limit + 1}
     return (await connection.execute(statement, values)).all()
+
+
+def _number(text: str) -> str:
+    """An order's number as people write it: in any case, with or without `ORD-`."""
+    number = text.strip().upper()
+    return number if number.startswith("ORD-") else f"ORD-{number}"
 
 
 def _prefix(text: str) -> str:

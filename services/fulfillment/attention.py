@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.shell.ports.attention import MOST, Attention
+from shared.plurals import counted
+from shared.shell.ports.attention import Attention
+from shared.shell.postgres.oldest import oldest
 
 _EMPTY_POOLS = """
-    select split_part(p.key, '/', 1) as store, substr(p.key, strpos(p.key, '/') + 1) as pool, p.waiting,
-        coalesce((select max(taken_at) from codes c where c.key = p.key), p.changed_at) as since
-    from code_pools p
-    where p.data is not null
-        and (p.waiting > 0 or not exists (select from codes c where c.key = p.key and c.order_key is null))
-    order by since limit :most
+    select split_part(key, '/', 1) as store, substr(key, strpos(key, '/') + 1) as pool, waiting, since from (
+        select p.key, p.waiting,
+            coalesce((select max(taken_at) from codes c where c.key = p.key), p.changed_at) as since
+        from code_pools p
+        where p.data is not null
+            and (p.waiting > 0 or not exists (select from codes c where c.key = p.key and c.order_key is null))
+        union all
+        select n.key, 0, min(n.changed_at)
+        from (
+            select split_part(key, '/', 1) || '/' || (data -> 'action' ->> 'pool') as key, changed_at
+            from products where data -> 'action' ->> 'kind' = 'code'
+        ) n
+        where not exists (select from code_pools p where p.key = n.key and p.data is not null)
+        group by n.key
+    ) empty
 """
+"""Pools that were used up, and those of products that were never filled."""
 _NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
@@ -23,33 +37,26 @@ _PARCELS = (
 
 async def empty_pools(connection: AsyncConnection) -> list[Attention]:
     """Pools of which the next order gets no code, or some wait already."""
-    return [
-        Attention(
-            "empty code pool",
-            f"{row.store}/{row.pool}",
-            row.since,
-            f"{row.waiting} orders wait for codes" if row.waiting else "No codes are left",
-            f"orderbus add-codes {row.store} {row.pool} FILE",
-            max(row.waiting, 1),
-        )
-        for row in await connection.execute(sa.text(_EMPTY_POOLS), {"most": MOST})
-    ]
+    return await oldest(connection, _EMPTY_POOLS, _empty_pool)
+
+
+def _empty_pool(row: Any) -> Attention:
+    text = "No codes are left"
+    if row.waiting:
+        text = counted(row.waiting, "order waits for codes", "orders wait for codes")
+    command = f"orderbus add-codes {row.store} {row.pool} FILE"
+    return Attention("empty code pool", f"{row.store}/{row.pool}", row.since, text, command, max(row.waiting, 1))
 
 
 async def not_revoked(connection: AsyncConnection) -> list[Attention]:
     """Courses that customers may still enter although their orders were cancelled or refunded."""
-    statement = sa.text(f"{_NOT_REVOKED} order by changed_at limit :most")
-    return [
-        Attention(
-            "access not revoked",
-            row.key,
-            row.since,
-            "Access could not be revoked: revoke it on the course platform, then record it",
-            f"orderbus settle item {row.key} revoked --reason TEXT",
-            row.total,
-        )
-        for row in await connection.execute(statement, {"most": MOST})
-    ]
+    return await oldest(connection, _NOT_REVOKED, _not_revoked)
+
+
+def _not_revoked(row: Any) -> Attention:
+    text = "Access could not be revoked: revoke it on the course platform, then record it"
+    command = f"orderbus settle item {row.key} revoked --reason TEXT"
+    return Attention("access not revoked", row.key, row.since, text, command, row.total)
 
 
 async def parcels(connection: AsyncConnection) -> list[Attention]:
@@ -59,7 +66,9 @@ async def parcels(connection: AsyncConnection) -> list[Attention]:
         return []
     reason = "Items wait to be sent, then: orderbus ship ORDER --carrier NAME --tracking NUMBER"
     command = "orderbus orders --status processing"
-    return [Attention("parcels", f"{row.orders} orders", row.since, reason, command, int(row.total), routine=True)]
+    return [
+        Attention("parcels", counted(row.orders, "order"), row.since, reason, command, int(row.total), routine=True)
+    ]
 
 
 ATTENTION = (empty_pools, not_revoked, parcels)

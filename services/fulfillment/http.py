@@ -42,6 +42,8 @@ class PoolCounts:
     free: int
     taken: int
     orders_waiting: int
+    products: int
+    """How many of the store's products use it."""
 
 
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=(HTTPStatus.NOT_FOUND,))

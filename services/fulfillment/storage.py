@@ -127,16 +127,22 @@ class Queries:
         assert isinstance(row, Product)
         return row
 
-    async def pool(self, key: str) -> tuple[int, int, int] | None:
-        """Codes that are free, codes that are taken, and orders that wait. None for a pool that was never used."""
+    async def pool(self, key: str) -> tuple[int, int, int, int] | None:
+        """Codes that are free, codes that are taken, orders that wait, and products that use it. None for a pool that
+        was never used."""
         statement = sa.text("""
             select (select waiting from code_pools where key = :key) as waiting,
                 (select count(*) from codes where key = :key and order_key is null) as free,
-                (select count(*) from codes where key = :key and order_key is not null) as taken
+                (select count(*) from codes where key = :key and order_key is not null) as taken,
+                (select count(*) from products where key > :first and key < :last
+                    and data -> 'action' ->> 'kind' = 'code' and data -> 'action' ->> 'pool' = :pool) as products
         """)
+        store, _, pool = key.partition("/")
+        # The keys of a store's products lie between `<store>/` and `<store>0`: `0` follows `/`.
+        values = {"key": key, "first": f"{store}/", "last": f"{store}0", "pool": pool}
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement, {"key": key})).one()
-        return None if row.waiting is None else (row.free, row.taken, row.waiting)
+            row = (await connection.execute(statement, values)).one()
+        return None if row.waiting is None else (row.free, row.taken, row.waiting, row.products)
 
     async def _data(self, table: sa.Table, key: str) -> str | None:
         statement = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)

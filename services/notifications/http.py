@@ -217,5 +217,5 @@ def _shown(endpoint: Endpoint) -> ShownEndpoint:
 def _store(request: web.Request) -> str:
     store, wrong = read_key(request.match_info["store"].encode())
     if wrong:
-        raise bad_request("The path does not name a store.")
+        raise bad_request(f"The path does not name a store: {wrong}.")
     return store

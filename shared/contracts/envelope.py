@@ -15,7 +15,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -326,13 +326,25 @@ def encode(message: Message) -> bytes:
 def problems_of(wrong: ValidationError) -> list[Problem]:
     """Pydantic's errors as problems, at most MAX_PROBLEMS of them, without the input that caused them."""
     errors = wrong.errors(include_url=False, include_input=False, include_context=False)
+    places = {e["loc"] for e in errors}
+    errors = [e for e in errors if not (e["type"] == "too_short" and _within(e["loc"], places))]
     problems = [
-        Problem(field=".".join(str(part) for part in e["loc"])[:200], code=e["type"], text=e["msg"][:500])
+        Problem(field=".".join(str(part) for part in e["loc"])[:200], code=e["type"], text=_text(e["msg"])[:500])
         for e in errors[:MAX_PROBLEMS]
     ]
     if len(errors) > MAX_PROBLEMS:
         problems.append(Problem(field="", code="and_more", text=f"and {len(errors) - MAX_PROBLEMS} more"))
     return problems
+
+
+def _within(place: tuple[int | str, ...], places: Iterable[tuple[int | str, ...]]) -> bool:
+    """Whether a part of this place is wrong. A list without it is too short, but that is no second mistake."""
+    return any(len(other) > len(place) and other[: len(place)] == place for other in places)
+
+
+def _text(message: str) -> str:
+    """Pydantic's text for people: our own as they are."""
+    return message.removeprefix("Value error, ").replace("Tuple should", "List should").replace(" after validation", "")
 
 
 def _repeated_names(body: bytes) -> list[Problem]:

@@ -16,6 +16,9 @@ EVENTS = Topic("payments.events.v1", owner="payments", description="Facts about 
 # Commands
 
 
+RefundReason = Literal["requested_by_customer", "duplicate", "fraudulent", "not_as_described", "other"]
+
+
 class RefundLine(Given):
     """The amount to refund for one item. Without `amount`: everything that is left of it."""
 

@@ -25,8 +25,8 @@ def one_line(text: str) -> str:
 
 def lines(text: str) -> str:
     """The text, if its only control characters are line breaks and tabs. Raises ValueError."""
-    if not text.isprintable():
-        one_line(text.replace("\r\n", " ").replace("\n", " ").replace("\t", " "))
+    if not text.isprintable() and _CONTROL.search(text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ")):
+        raise ValueError("must not contain control characters other than line breaks and tabs")
     return text
 
 

@@ -39,6 +39,7 @@ class Released:
 
     handled: int
     error: str = ""
+    skipped: bool = False
     waits: bool = False
     """It stopped at what only a newer build can read."""
 
@@ -86,17 +87,19 @@ class Parking:
                 except RetryFailed as failed:
                     if failed.reason:
                         await self.store.parked_again(row.id, str(failed), failed.reason)
-                    return Released(handled, str(failed), failed.reason == NEWER)
+                    return Released(handled, str(failed), waits=failed.reason == NEWER)
                 handled += 1
         return Released(handled)
 
-    async def skip(self, key: str) -> Released:
-        """Drop the first message of the key for good, and go on with the others."""
+    async def skip(self, key: str, id: int | None = None) -> Released:
+        """Drop the first message of the key for good, and go on with the others. `id`: only if it is this one, so that
+        a repetition drops no other."""
         rows = await self.store.parked(key, 1)
-        if rows:
+        skipped = bool(rows) and id in (None, rows[0].id)
+        if skipped:
             async with self.store.begin() as tx:
                 await tx.unpark(rows[0].id)
-        return await self.retry(key)
+        return replace(await self.retry(key), skipped=skipped)
 
     async def _again(self, row: ParkedRow) -> None:
         inbound = self._inbound(row)

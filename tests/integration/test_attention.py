@@ -15,7 +15,7 @@ from deploy.cli.commands import COMMANDS, Command, single
 from services.declared import declared
 from services.registry import SERVICES
 from shared.core.ids import random_id
-from shared.shell.ports.attention import Attention
+from shared.shell.ports.attention import MOST, Attention
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
@@ -102,6 +102,22 @@ async def test_what_the_shell_cannot_do_alone(engine_of: Engines) -> None:
     assert "MessageSizeTooLargeError" in entries[1].reason
 
 
+async def test_what_is_not_listed_one_by_one_is_counted(engine_of: Engines) -> None:
+    engine = await engine_of("payments")
+    park = """insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, reason,
+        error, parked_at) select :prefix || n, gen_random_uuid(), 'record', 'order.paid', 't', 0, 7, '[]', 'failed',
+        'x', cast(:at as timestamptz) + n * interval '1 second' from generate_series(1, :count) n"""
+    await execute(engine, park, at=AT, count=MOST, prefix="o-")
+    assert len(await found(engine, "payments")) == MOST
+    await execute(engine, park, at=AT + timedelta(days=1), count=200, prefix="later-")
+
+    entries = await found(engine, "payments")
+
+    assert len(entries) == MOST + 1
+    assert (entries[-1].what, entries[-1].subject, entries[-1].count) == ("parked", "200 more", 200)
+    assert {entry.subject for entry in entries[:-1]} == {f"o-{n}" for n in range(1, MOST + 1)}
+
+
 async def test_lost_emails_and_webhooks_are_counted_by_store(engine_of: Engines) -> None:
     engine = await engine_of("notifications")
     log = """insert into notification_logs (key, version, sequence, number, store, lost_emails, lost_deliveries, data,
@@ -142,6 +158,10 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         await execute(engine, pool, key=key, waiting=waiting, at=AT)
     code = "insert into codes (key, code, batch) values ('maple/music', 'M-1', :id)"
     await execute(engine, code, id=random_id(1, 1))
+    product = """insert into products (key, version, sequence, data, changed_at)
+        values (:key, 1, 0, cast(:data as jsonb), :at)"""
+    for sku, action in (("go", '"code", "pool": "games"'), ("chess", '"code", "pool": "chess"'), ("tea", '"shipment"')):
+        await execute(engine, product, key=f"maple/{sku}", data=f'{{"action": {{"kind": {action}}}}}', at=AT)
     delivery = """insert into deliveries (key, version, sequence, parcels, not_revoked, data, changed_at) values
         (:key, 1, 0, :parcels, :kept, '{}', :at)"""
     for key, parcels, kept in (("o-1", 2, 0), ("o-2", 1, 0), ("o-3", 0, 1), ("o-4", 0, 0)):
@@ -152,6 +172,7 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
     assert sorted((e.what, e.subject, e.count, e.routine) for e in entries) == [
         ("access not revoked", "o-3", 1, False),
         ("empty code pool", "maple/books", 1, False),
+        ("empty code pool", "maple/chess", 1, False),
         ("empty code pool", "maple/games", 3, False),
         ("parcels", "2 orders", 3, True),
     ]

@@ -154,7 +154,11 @@ async def test_an_order_lives_and_is_read_by_key_and_number(running: Running) ->
         "item.delivered",
         "order.completed",
     ]
-    assert await running.get(f"/orders/{order['number']}") == order
+    number = order["number"]
+    for written in (number, number.lower(), number.removeprefix("ORD-"), number.removeprefix("ORD-").lower()):
+        assert await running.get(f"/orders/{written}") == order
+        (listed,) = (await running.get(f"/orders?q={written}"))["orders"]
+        assert listed["number"] == number
     assert "pm_card_visa" not in str(order)
     assert (await running.ask("GET", "/orders/o-2"))[0] == 404
 

@@ -209,7 +209,10 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
 
     _, told = await running.ask("GET", "/orders/o-1/deliveries")
     assert {item["id"]: item["status"] for item in told["items"]} == dict.fromkeys("1234", "delivered")
-    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1] == {"free": 1, "taken": 1, "orders_waiting": 0}
+    counts = {"free": 1, "taken": 1, "orders_waiting": 0, "products": 1}
+    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1] == counts
+    await running.ask("POST", "/stores/acme/pools/unused/codes", {"codes": ["AAA"]})
+    assert (await running.ask("GET", "/stores/acme/pools/unused"))[1]["products"] == 0
     link = next(event["instructions"]["link"] for event in events if event.get("item") == "1")
     assert await running.public(link) == (200, b"the book")
 

@@ -92,14 +92,46 @@ def test_clients_come_from_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
         ([BACKOFFICE | {"stores": []}], "API_CLIENTS__0__STORES"),
         ([BACKOFFICE | {"permissions": []}], "API_CLIENTS__0__PERMISSIONS"),
         ([BACKOFFICE | {"premissions": ["*"]}], "API_CLIENTS__0__PREMISSIONS: unknown setting"),
-        ([BACKOFFICE, BACKOFFICE | {"name": "other"}], "the same name or token"),
-        ([BACKOFFICE, BACKOFFICE | {"token_sha256": [digest("x")]}], "the same name or token"),
+        ([BACKOFFICE | {"name": "staff"}], "API_CLIENTS__0__NAME: is the name of another actor"),
+        ([BACKOFFICE | {"permissions": ["*.read", "payment.refnd"]}], "'payment.refnd'; did you mean payment.refund?"),
+        ([BACKOFFICE | {"permissions": ["orders.*"]}], "no permission is called 'orders.*'"),
+        ([BACKOFFICE | {"permissions": ["kitchen"]}], "docs/security.md lists those that there are"),
+        ([BACKOFFICE | {"stores": ["northwind", "north*"]}], "no store can have the id 'north*'"),
+        ([BACKOFFICE | {"stores": [""]}], "no store can have the id ''"),
+        ([BACKOFFICE | {"stores": ["a/b", "c d"]}], "no store can have the id 'a/b', 'c d'"),
+        (
+            [BACKOFFICE, BACKOFFICE | {"name": "other"}],
+            "API_CLIENTS__1__TOKEN_SHA256: a token is also that of client 0",
+        ),
+        ([BACKOFFICE, BACKOFFICE | {"token_sha256": [digest("x")]}], "API_CLIENTS__1__NAME: two clients have the same"),
+        ([BACKOFFICE | {"token_sha256": [digest("x")] * 2}], "a token is twice in this client"),
+        (5, "API_CLIENTS"),
+        ([5], "API_CLIENTS__0"),
+        ([{}], "API_CLIENTS__0__NAME: is missing"),
     ],
 )
 def test_what_is_wrong_is_said(monkeypatch: pytest.MonkeyPatch, clients: object, hint: str) -> None:
     with pytest.raises(WrongSettings) as wrong:
         loaded(monkeypatch, clients)
     assert hint in str(wrong.value) and "ORDERBUS_API_CLIENTS" in str(wrong.value)
+
+
+def test_a_client_with_the_operators_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongSettings, match="API_CLIENTS__0__TOKEN_SHA256: a token is also that of ORDERBUS_API_TOKEN"):
+        loaded(
+            monkeypatch, [BACKOFFICE | {"token_sha256": [digest("a-token-for-everything")]}], "a-token-for-everything"
+        )
+
+
+def test_all_problems_are_said_at_once_and_no_token_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = BACKOFFICE | {"name": "staff", "stores": ["*x"], "permissions": ["kitchen"], "token_sha256": ["my-token"]}
+    with pytest.raises(WrongSettings) as refused:
+        loaded(monkeypatch, [BACKOFFICE, wrong, BACKOFFICE], "short")
+    said = str(refused.value)
+    for place in ("1__NAME", "1__STORES", "1__PERMISSIONS", "1__TOKEN_SHA256", "2__NAME", "2__TOKEN_SHA256"):
+        assert f"API_CLIENTS__{place}" in said
+    assert "API_TOKEN" in said
+    assert "my-token" not in said and digest("old-token") not in said
 
 
 @pytest.mark.parametrize(

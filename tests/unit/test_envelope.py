@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import random
@@ -28,11 +29,13 @@ from shared.contracts.envelope import (
     well_formed,
 )
 from shared.contracts.examples import EXAMPLES
+from shared.contracts.notifications import RegisterWebhook
 from shared.contracts.payments import RefundPayment
 from shared.contracts.storefront import CheckoutSubmitted
 from shared.core import MESSAGES, Command, derived_id
 
 AT = datetime(2026, 3, 3, 14, 5, tzinfo=UTC)
+SECRET = "whsec_" + base64.b64encode(bytes(32)).decode()
 SUBMITTED = encode(EXAMPLES[CheckoutSubmitted])
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=30)
@@ -267,6 +270,24 @@ def test_every_problem_of_a_body_is_named_at_once() -> None:
         decode(CheckoutSubmitted, body)
     fields = {problem.field for problem in wrong.value.problems}
     assert fields == {"subtotal", "currency", "items.0.sku", "items.0.quantity", "items.0.unit_price", "more"}
+
+
+def test_a_list_with_a_wrong_part_is_not_too_short_as_well() -> None:
+    body = json.dumps({"endpoint": "we_1", "url": "https://a.example/x", "events": ["nope"], "secret": SECRET}).encode()
+    with pytest.raises(BadBody) as wrong:
+        decode(RegisterWebhook, body)
+    assert [problem.field for problem in wrong.value.problems] == ["events.0"]
+    with pytest.raises(BadBody) as empty:
+        decode(RegisterWebhook, body.replace(b'"nope"', b""))
+    assert [problem.text for problem in empty.value.problems] == ["List should have at least 1 item, not 0"]
+
+
+def test_our_own_texts_are_told_as_they_are() -> None:
+    with pytest.raises(BadBody) as wrong:
+        decode(CheckoutSubmitted, submitted(currency="XXX", customer={"name": "a\nb", "email": "no address"}))
+    texts = [problem.text for problem in wrong.value.problems]
+    assert "must be one line without control characters" in texts
+    assert [text for text in texts if text.startswith("Value error")] == []
 
 
 def test_problems_never_quote_what_was_sent() -> None:

@@ -113,6 +113,12 @@ def test_free_text_may_have_several_lines() -> None:
     assert TypeAdapter(FreeText).validate_python("For Charles\r\n\tand Ada\n")
 
 
+@pytest.mark.parametrize("text", ["a\x00", "a\nb\x07", "a\u202eb", "\r"])
+def test_what_is_wrong_with_free_text_is_not_its_lines(text: str) -> None:
+    with pytest.raises(ValidationError, match="other than line breaks and tabs"):
+        TypeAdapter(FreeText).validate_python(text)
+
+
 def places(value: Any, *above: str | int) -> list[tuple[str | int, ...]]:
     """Of every text in a JSON body."""
     if isinstance(value, dict):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, Share, payments
-from shared.contracts.payments import RefundLine, RefundPayment
+from shared.contracts.payments import RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
 from shared.core.money import Money, allocate
+
+REASONS: tuple[str, ...] = get_args(RefundReason)
 
 # What can be requested
 
@@ -17,6 +21,10 @@ from shared.core.money import Money, allocate
 def refund_requested(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
     if payment is None or payment.paying_attempt is None:
         return Refused("not_paid", "There is no captured payment to refund.")
+    if command.reason not in REASONS:
+        return Refused(
+            "unknown_reason", f"The `reason` of a refund is one of {', '.join(REASONS)}; the rest is its `note`."
+        )
     if payment.refundable == 0:
         return Refused("already_refunded", "The payment is fully refunded, or its refunds are in progress.")
     shares: tuple[Share, ...] = ()

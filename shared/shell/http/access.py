@@ -4,7 +4,6 @@ or has an `Access`; the middleware in `web.py` checks it before the route is cal
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,12 +13,12 @@ import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.api_clients import STORE, STORE_SHAPE
 from shared.shell.http.declaration import Declaration, declare
 from shared.shell.http.principals import Principal
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-STORE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 FindStore = Callable[[str], Awaitable[str | None]]
 """The store of a key; None where there is no such key."""
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -149,7 +148,7 @@ def _named(scope: Scope, request: web.Request) -> str:
     given = request.match_info[scope.variable]
     store = given.partition("~")[0] if scope is OF_RECIPIENT else given
     if scope.find is None and not STORE.fullmatch(store):
-        raise bad_request("The path does not name a store.")
+        raise bad_request(f"The path does not name a store: its id is {STORE_SHAPE}.")
     return store
 
 

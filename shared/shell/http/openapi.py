@@ -12,9 +12,10 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 
+from shared.api_clients import STORE
 from shared.contracts.envelope import KEY_PATTERN
 from shared.core import Problem
-from shared.shell.http.access import PROBE, PUBLIC, STORE, Access, access_of, add_public
+from shared.shell.http.access import PROBE, PUBLIC, Access, access_of, add_public
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, declaration_of
 from shared.shell.http.problems import json_response
 

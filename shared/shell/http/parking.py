@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
+from pydantic import Field
 
+from shared.contracts.values import Given
 from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json
 from shared.shell.http.problems import json_response, not_found
+from shared.shell.http.requests import body_in
 from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.ports.rows import ParkedRow
@@ -23,9 +26,18 @@ class Parked:
 @dataclass(frozen=True, slots=True)
 class KeyReleased:
     handled: int
-    """How many of the key's messages were handled or skipped."""
+    """How many of the key's messages were handled."""
     error: str
     """Why the next one is parked again; empty: none is."""
+    skipped: bool = False
+
+
+class Skipping(Given):
+    """The body of `POST /parked/{key}/skip`."""
+
+    id: int | None = Field(default=None, ge=1, lt=2**63)
+    """The message to drop, as listed; without it, the first. If another one is the first, none is dropped, so a
+    repetition is harmless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,9 @@ SHOW = Declaration(
     "The first parked messages of a key, whole", (DeclaredResponse(Parked),), refused=(HTTPStatus.NOT_FOUND,)
 )
 RETRY = Declaration("Handle a key's parked messages again", (DeclaredResponse(KeyReleased),))
-SKIP = Declaration("Drop a key's first parked message, then handle the others", (DeclaredResponse(KeyReleased),))
+SKIP = Declaration(
+    "Drop a key's first parked message, then handle the others", (DeclaredResponse(KeyReleased),), body=Skipping
+)
 
 
 def add_parking(app: web.Application, parking: Parking) -> None:
@@ -58,8 +72,9 @@ def add_parking(app: web.Application, parking: Parking) -> None:
         return json_response(KeyReleased(released.handled, released.error))
 
     async def skip(request: web.Request) -> web.Response:
-        released = await parking.skip(request.match_info["key"])
-        return json_response(KeyReleased(released.handled, released.error))
+        chosen = await body_in(request, Skipping, "request")
+        released = await parking.skip(request.match_info["key"], chosen.id)
+        return json_response(KeyReleased(released.handled, released.error, released.skipped))
 
     async def late_timers(request: web.Request) -> web.Response:
         rows = await parking.late_timers()

@@ -10,10 +10,8 @@ from typing import Self
 
 from pydantic import SecretStr
 
-from shared.settings import EVERYTHING, ApiClientSettings, Settings
-
-OPERATOR = "staff"
-"""The client of `ORDERBUS_API_TOKEN`, which may do everything."""
+from shared.api_clients import EVERYTHING, OPERATOR, ApiClientSettings
+from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,10 @@ Identify = Callable[[str], Principal | None]
 class Principals:
     """Finds the principal of a bearer token."""
 
-    def __init__(self, clients: Iterable[ApiClientSettings], signed: Identify | None = None) -> None:
-        self._by_digest: dict[str, Principal] = {}
+    def __init__(
+        self, clients: Iterable[ApiClientSettings], signed: Identify | None = None, operator: SecretStr | None = None
+    ) -> None:
+        self._by_digest = _operator(operator)
         for client in clients:
             principal = principal_of(client)
             self._by_digest |= dict.fromkeys(client.token_sha256, principal)
@@ -49,12 +49,12 @@ class Principals:
 
     @classmethod
     def of(cls, settings: Settings, signed: Identify | None = None) -> Self:
-        return cls([*_operator(settings.api_token), *settings.api_clients], signed)
+        return cls(settings.api_clients, signed, settings.api_token)
 
     @classmethod
     def of_token(cls, token: str) -> Self:
         """One client that may do everything."""
-        return cls(_operator(SecretStr(token)))
+        return cls((), operator=SecretStr(token))
 
     def find(self, header: str) -> Principal | None:
         """By the header `Authorization`. The digest of a token says nothing about it, so it may be looked up."""
@@ -72,9 +72,9 @@ def principal_of(client: ApiClientSettings) -> Principal:
     return Principal(client.name, client.permissions, stores)
 
 
-def _operator(token: SecretStr | None) -> list[ApiClientSettings]:
+def _operator(token: SecretStr | None) -> dict[str, Principal]:
+    """By the digest of its token."""
     if token is None:
-        return []
+        return {}
     digest = hashlib.sha256(token.get_secret_value().encode()).hexdigest()
-    everything = (EVERYTHING,)
-    return [ApiClientSettings(name=OPERATOR, token_sha256=(digest,), stores=everything, permissions=everything)]
+    return {digest: Principal(OPERATOR, (EVERYTHING,), None)}

@@ -42,6 +42,10 @@ from shared.shell.ports.store import StoreUnavailable
 _BUSY = ("08", "53", "55P03", "57", "58")
 """SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
 COMMAND_REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
+_TITLES = {
+    HTTPStatus.NOT_FOUND: "There is nothing at this path.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "This path does not take this method.",
+}
 log = structlog.get_logger(__name__)
 
 
@@ -75,7 +79,8 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             status = HTTPStatus(error.status)
-            return ProblemResponse(status, status.phrase, status.name.lower()).response()
+            title = _TITLES.get(status, status.phrase)
+            return ProblemResponse(status, title, status.name.lower()).response()
         except Exception:
             return _failed(request)
         finally:
@@ -163,7 +168,7 @@ def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key, wrong = read_key("/".join(request.match_info.values()).encode())
         if wrong:
-            raise bad_request("The path does not name an id.")
+            raise bad_request(f"The path does not name an id: {wrong}.")
         identity, command = identity_of(request), await command_in(request, kind)
         answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
         return answered(answer)

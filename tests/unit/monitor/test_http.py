@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from services.monitor.app import Monitor
 from services.monitor.domain.orders_per_minute import OrdersPerMinute, minute_of
 from services.monitor.settings import MonitorSettings
-from shared.settings import ApiClientSettings, KafkaSettings
+from shared.api_clients import ApiClientSettings
+from shared.settings import KafkaSettings
 from shared.shell.http.access import PROBE, PUBLIC, access_of
 
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)

@@ -76,6 +76,8 @@ def test_an_item_that_is_no_longer_covered_after_a_refund_of_an_amount() -> None
     ("command", "expected"),
     [
         (RefundPayment(amount=5001), "too_much"),
+        (RefundPayment(reason="foo"), "unknown_reason"),
+        (RefundPayment(reason=""), "unknown_reason"),
         (RefundPayment(amount=0), "nothing_to_refund"),
         (RefundPayment(items=(line("9"),)), "unknown_item"),
         (RefundPayment(items=(line("1", 3001),)), "too_much_for_item"),

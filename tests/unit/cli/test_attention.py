@@ -1,0 +1,74 @@
+"""What waits for staff, when not all services can be asked."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from services.registry import SERVICES
+from shared.settings import PREFIX
+from tests.unit.cli.conftest import Orderbus
+from tests.unit.cli.services import LOST, FakeServices, Reply, problem
+
+AT = "2026-03-03T14:05:00Z"
+ENTRY = {"what": "parked", "subject": "o-1", "count": 1, "since": AT, "command": "orderbus parked show", "reason": "x"}
+LISTS = {
+    "attention": ("/attention", "attention"),
+    "parked list": ("/parked", "parked"),
+    "undeliverable list": ("/undeliverable", "undeliverable"),
+    "waiting": ("/operations", "operations"),
+    "waiting --timers": ("/timers/late", "timers"),
+    "waiting --paused": ("/destinations", "paused"),
+}
+
+
+@pytest.mark.parametrize("away", [LOST, problem(503, "busy", "The database is busy."), problem(403, "forbidden")])
+def test_one_service_that_cannot_be_read_hides_no_other(
+    away: Reply, services: FakeServices, orderbus: Orderbus
+) -> None:
+    for name in SERVICES:
+        services.reply(name, "GET /attention", Reply({"attention": [ENTRY | {"subject": name}]}))
+    services.reply("payments", "GET /attention", away)
+
+    said, as_json = orderbus("attention"), orderbus("attention", "--json")
+
+    assert (said.code, as_json.code) == (3, 3)
+    assert all(name in said.out for name in ("checkout", "fulfillment", "notifications"))
+    assert "What payments has is not shown: payments" in said.err
+    assert len(json.loads(as_json.out)["attention"]) == 3
+    assert list(json.loads(as_json.out)["unread_services"]) == ["payments"]
+
+
+@pytest.mark.parametrize("words", LISTS)
+def test_no_list_calls_itself_empty_if_a_service_was_not_read(
+    words: str, services: FakeServices, orderbus: Orderbus
+) -> None:
+    path, kind = LISTS[words]
+    for name in SERVICES:
+        services.reply(name, f"GET {path}", Reply({kind: [], "no_answer": []}))
+    empty = orderbus(*words.split())
+    services.reply("fulfillment", f"GET {path}", LOST)
+
+    said = orderbus(*words.split())
+
+    assert empty.code in (0, None) and empty.err.startswith("No")
+    assert (said.code, said.out) == (3, "")
+    assert said.err.startswith("What fulfillment has is not shown: fulfillment at http")
+
+
+@pytest.mark.parametrize("words", ["attention", "doctor", "order ORD-1", "refund ORD-1"])
+def test_another_service_at_the_address_is_named(
+    words: str, services: FakeServices, orderbus: Orderbus, order: str
+) -> None:
+    for name in SERVICES:
+        services.reply(name, "GET /attention", Reply({"attention": []}))
+        services.reply(name, "GET /ready", Reply({"ready": True, "missing": [], "progress": {}, "notes": []}))
+    services.names["payments"] = "checkout"
+
+    said = orderbus(*words.split())
+
+    text = f"payments at {services.environment[f'{PREFIX}PAYMENTS__PUBLIC_URL']}: this is checkout. Correct "
+    assert f"{text}{PREFIX}PAYMENTS__PUBLIC_URL" in said.out + said.err
+    assert said.code in (1, 2, 3)
+    assert services.sent() == []

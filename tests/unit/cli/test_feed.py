@@ -1,0 +1,34 @@
+"""The staff feed of a store."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.cli.conftest import Orderbus
+from tests.unit.cli.services import FakeServices, Reply
+
+FEED, MARK = "GET /feeds/maple~staff", "POST /feeds/maple~staff/read"
+
+
+def page(count: int, unread: int) -> Reply:
+    at = "2026-03-03T14:05:00Z"
+    entries = [{"id": f"e-{n}", "at": at, "number": "ORD-1", "title": "New", "text": ""} for n in range(count)]
+    return Reply({"entries": entries, "unread": unread, "next": None})
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_only_what_was_shown_is_marked(options: list[str], services: FakeServices, orderbus: Orderbus) -> None:
+    services.reply("notifications", FEED, page(200, 235))
+    services.reply("notifications", MARK, Reply({"changed": 200, "unread": 35}))
+    said = orderbus("feed", "maple", "--read", *options)
+    assert [one.body for one in services.sent()] == [{"ids": [f"e-{n}" for n in range(200)]}]
+    assert said.out.count("ORD-1") == 200
+
+
+@pytest.mark.parametrize(
+    ("unread", "said"), [(2, ""), (3, "1 older entry is unread, too"), (5, "3 older entries are unread, too")]
+)
+def test_it_says_how_many_it_does_not_show(unread: int, said: str, services: FakeServices, orderbus: Orderbus) -> None:
+    services.reply("notifications", FEED, page(2, unread))
+    assert orderbus("feed", "maple").err.startswith(said)
+    assert services.sent() == []
