@@ -11,6 +11,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
 
+NEWER = "(changed by a newer version)"
 COLUMNS = ("number", "status", "payment", "delivery", "amount", "customer", "items", "created")
 
 
@@ -44,6 +45,15 @@ async def orders(
 
 
 def _cells(order: dict[str, Any]) -> list[object]:
+    if order.get("newer"):
+        return [
+            order["number"] or order["key"],
+            order["status"],
+            order["payment_status"],
+            order["fulfilment_status"],
+            *(NEWER, "", ""),
+            console.day_and_clock(order["created_at"]),
+        ]
     items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in order.get("items") or ())
     return [
         order["number"],

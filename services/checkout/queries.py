@@ -15,6 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 LAST_WORD = r"substring(lower(customer_name) from '\S+$')"
 """As in the index `orders_last_name`."""
 
+TOLD_BY_COLUMNS = (
+    *("key", "number", "store", "status", "payment_status", "fulfilment_status", "currency", "purchased"),
+    "created_at",
+)
+"""What is known of an order without its JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
@@ -28,7 +34,7 @@ class OrderFilter:
 
 
 async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Sequence[sa.Row[Any]]:
-    """Rows of (key, data, created_at); one more than `limit` when there are more."""
+    """Rows of `data` and TOLD_BY_COLUMNS; one more than `limit` when there are more."""
     conditions = ["data is not null"]
     values: dict[str, Any] = {"limit": wanted.limit + 1}
     if wanted.status:
@@ -47,7 +53,7 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
         conditions.append("(created_at, key) < (:at, :key)")
         values["at"], values["key"] = wanted.after
     statement = sa.text(
-        f"select key, cast(data as text) as data, created_at from orders where {' and '.join(conditions)} "
+        f"select cast(data as text) as data, {', '.join(TOLD_BY_COLUMNS)} from orders where {' and '.join(conditions)} "
         "order by created_at desc, key desc limit :limit"
     )
     return (await connection.execute(statement, values)).all()

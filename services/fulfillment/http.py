@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.product import Product
 from services.fulfillment.gateways.links import BadLink, Links
@@ -44,9 +44,10 @@ class PoolCounts:
     orders_waiting: int
 
 
-DELIVERIES = Declaration("An order's deliveries, item by item", refused=(HTTPStatus.NOT_FOUND,))
-PRODUCT = Declaration("How a SKU is delivered", refused=(HTTPStatus.NOT_FOUND,))
-STOCK = Declaration("A SKU's stock", refused=(HTTPStatus.NOT_FOUND,))
+READ = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ)
+PRODUCT = Declaration("How a SKU is delivered", refused=READ)
+STOCK = Declaration("A SKU's stock", refused=READ)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
     "The file of a signed link",
@@ -54,7 +55,7 @@ DOWNLOAD = Declaration(
         DeclaredResponse(None, media="application/octet-stream", description="The file, of whatever type it is."),
         DeclaredResponse(None, HTTPStatus.FOUND, media="", description="The file is elsewhere."),
     ),
-    refused=(HTTPStatus.NOT_FOUND, HTTPStatus.GONE),
+    refused=(*READ, HTTPStatus.GONE),
 )
 
 
@@ -146,7 +147,7 @@ class Downloads:
             raise not_found("download") from None
         if claim.expires <= self._clock():
             raise ProblemResponse(HTTPStatus.GONE, "This link has expired. Ask the shop for a new one.", "expired")
-        file = delivered_file(await self._queries.delivery(claim.order), claim.item)
+        file = delivered_file(await self._queries.item(claim.order, claim.item))
         if file is None:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
         if file.startswith(("http://", "https://")):
@@ -166,9 +167,8 @@ class Downloads:
 UNCACHED = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
-def delivered_file(delivery: Delivery | None, id: str) -> str | None:
+def delivered_file(item: Item | None) -> str | None:
     """The file of a download; None when it is not delivered, or revoked."""
-    item = delivery.find(id) if delivery else None
     if item is None or item.status is not ItemStatus.DELIVERED or not isinstance(item.action, Download):
         return None
     return item.action.file

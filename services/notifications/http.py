@@ -126,7 +126,7 @@ class EndpointList:
     webhooks: list[ShownEndpoint]
 
 
-LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),))
+LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),), refused=(HTTPStatus.CONFLICT,))
 REGISTER = Declaration(
     "Register a webhook endpoint",
     (
