@@ -20,7 +20,7 @@ from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
-from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by
+from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
@@ -91,7 +91,7 @@ SKU = Declaration("One SKU", refused=READ)
 
 def routes(application: web.Application, api: HttpApi) -> None:
     reads = Reads(api)
-    add_commands(application, api, COMMANDS, reads.store_of_order)
+    add_commands(application, api, COMMANDS, store_column(api.engine, storage.orders))
     add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY, ORDERS)
     of_order = found_by(reads.store_of_order, "order")
     add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order, ORDER)
@@ -120,7 +120,7 @@ class Reads:
         return json_response(OrdersPage([_summary(row) for row in page], cursor))
 
     async def order(self, request: web.Request) -> web.Response:
-        """By key or number, with its timeline."""
+        """By number or key, with its timeline."""
         name = _clean(request.match_info["order"])
         async with self.api.engine.connect() as connection:
             row = await queries.find_order(connection, name)

@@ -59,22 +59,22 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
     return (await connection.execute(statement, values)).all()
 
 
+_NAMED = (
+    "from orders where data is not null and (number = upper(:name) or key = :name) "
+    "order by number = upper(:name) desc limit 1"
+)
+"""By number or key. Ids that look like numbers are refused; should there be one, the number is meant."""
+
+
 async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
-    """By key or number."""
-    statement = sa.text(
-        "select key, cast(data as text) as data from orders where data is not null and (key = :name or number = :name) "
-        "order by key = :name desc limit 1"
-    )
+    """By number or key."""
+    statement = sa.text(f"select key, cast(data as text) as data {_NAMED}")
     return (await connection.execute(statement, {"name": name})).one_or_none()
 
 
 async def find_store(connection: AsyncConnection, name: str) -> str | None:
-    """The store of an order, by key or number."""
-    statement = sa.text(
-        "select store from orders where data is not null and (key = :name or number = :name) "
-        "order by key = :name desc limit 1"
-    )
-    return (await connection.execute(statement, {"name": name})).scalar_one_or_none()
+    """The store of an order, by number or key."""
+    return (await connection.execute(sa.text(f"select store {_NAMED}"), {"name": name})).scalar_one_or_none()
 
 
 async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
