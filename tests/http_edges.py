@@ -49,8 +49,10 @@ def application_of(process: str) -> web.Application:
     return service_edge(process).application
 
 
-def service_edge(name: str, database: str = NOWHERE, clients: Sequence[ApiClientSettings] = ()) -> ServiceEdge:
-    """Its API client of `TOKEN` may do everything."""
+def service_edge(
+    name: str, database: str = NOWHERE, clients: Sequence[ApiClientSettings] = (), reads: AsyncEngine | None = None
+) -> ServiceEdge:
+    """Its API client of `TOKEN` may do everything. `reads`: another engine for what HTTP reads."""
     engine = create_engine(database, "test")
     settings = example_settings(settings_of(name)).model_copy(
         update={"api_token": SecretStr(TOKEN), "api_clients": tuple(clients)}
@@ -66,7 +68,7 @@ def service_edge(name: str, database: str = NOWHERE, clients: Sequence[ApiClient
         clock=SystemClock(),
         rng=random.Random(1),
     )
-    api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, engine)
+    api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads or engine)
     principals = Principals.of(settings, service.identify)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, Readiness())
     return ServiceEdge(shell, engine, app)

@@ -15,6 +15,7 @@ from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
 from deploy.client.http import Problem
 
+NEWER = "(changed by a newer version)"
 COLUMNS = ("number", "status", "payment", "delivery", "amount", "customer", "items", "created")
 
 
@@ -56,6 +57,15 @@ async def orders(
 
 
 def _cells(order: dict[str, Any]) -> list[object]:
+    if order.get("newer"):
+        return [
+            order["number"] or order["key"],
+            order["status"],
+            order["payment_status"],
+            order["fulfilment_status"],
+            *(NEWER, "", ""),
+            console.day_and_clock(order["created_at"]),
+        ]
     items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in order.get("items") or ())
     return [
         order["number"],

@@ -20,12 +20,14 @@ from services.checkout.domain.store import Store
 from shared.contracts.checkout import CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.values import OrderStatus
 from shared.core import codec
-from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by
+from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.tables import read_state
 
 MOST = 200
 COMMANDS = (
@@ -67,6 +69,7 @@ class SkusQuery(Query):
 @dataclass(frozen=True, slots=True)
 class OrdersPage:
     orders: list[Json]
+    """One that only a newer build can read has `newer`, and what the list can filter by."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
@@ -74,19 +77,21 @@ class OrdersPage:
 @dataclass(frozen=True, slots=True)
 class SkusPage:
     skus: list[Json]
+    """One that only a newer build can read has `newer`, and its name."""
     next: str | None
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
-ORDER = Declaration("An order, with its timeline", refused=(HTTPStatus.NOT_FOUND,))
-STORE = Declaration("A store's settings", refused=(HTTPStatus.NOT_FOUND,))
+READ = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+ORDER = Declaration("An order, with its timeline", refused=READ)
+STORE = Declaration("A store's settings", refused=READ)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
-SKU = Declaration("One SKU", refused=(HTTPStatus.NOT_FOUND,))
+SKU = Declaration("One SKU", refused=READ)
 
 
 def routes(application: web.Application, api: HttpApi) -> None:
     reads = Reads(api)
-    add_commands(application, api, COMMANDS, reads.store_of_order)
+    add_commands(application, api, COMMANDS, store_column(api.engine, storage.orders))
     add_route(application, "GET", "/orders", reads.orders, "order.read", IN_QUERY, ORDERS)
     of_order = found_by(reads.store_of_order, "order")
     add_route(application, "GET", "/orders/{order}", reads.order, "order.read", of_order, ORDER)
@@ -115,18 +120,18 @@ class Reads:
         return json_response(OrdersPage([_summary(row) for row in page], cursor))
 
     async def order(self, request: web.Request) -> web.Response:
-        """By key or number, with its timeline."""
+        """By number or key, with its timeline."""
         name = _clean(request.match_info["order"])
         async with self.api.engine.connect() as connection:
             row = await queries.find_order(connection, name)
             if row is None:
                 raise not_found("order")
             entries = await queries.find_timeline(connection, row.key)
-        order: Order = codec.load(Order, row.data)
+        order = read_state(Order, row.data)
         return json_response(_whole(row.key, order) | {"timeline": [_entry(entry) for entry in entries]})
 
     async def store(self, request: web.Request) -> web.Response:
-        store: Store = codec.load(Store, await self._state(storage.stores, request.match_info["store"], "store"))
+        store = read_state(Store, await self._state(storage.stores, request.match_info["store"], "store"))
         body: dict[str, Any] = orjson.loads(codec.dump(store))
         return json_response(body.pop("card") | body)
 
@@ -134,7 +139,7 @@ class Reads:
         query, store = query_in(request, SkusQuery), _clean(request.match_info["store"])
         async with self.api.engine.connect() as connection:
             rows = await queries.find_skus(connection, store, query.after, query.limit)
-        page = [_sku(row.data) for row in rows[: query.limit]]
+        page = [_listed_sku(row) for row in rows[: query.limit]]
         return json_response(SkusPage(page, page[-1]["sku"] if len(rows) > query.limit else None))
 
     async def sku(self, request: web.Request) -> web.Response:
@@ -162,7 +167,10 @@ def _clean(text: str) -> str:
 
 
 def _summary(row: sa.Row[Any]) -> dict[str, Any]:
-    order: Order = codec.load(Order, row.data)
+    try:
+        order = read_state(Order, row.data)
+    except WrittenByNewer:
+        return {name: getattr(row, name) for name in queries.TOLD_BY_COLUMNS} | {"newer": True}
     return {"key": row.key} | status_record(order).model_dump(mode="json")
 
 
@@ -190,7 +198,14 @@ def _entry(row: sa.Row[Any]) -> dict[str, Any]:
     }
 
 
+def _listed_sku(row: sa.Row[Any]) -> dict[str, Any]:
+    try:
+        return _sku(row.data)
+    except WrittenByNewer:
+        store, _, sku = row.key.partition("/")
+        return {"store": store, "sku": sku, "newer": True}
+
+
 def _sku(data: str) -> dict[str, Any]:
-    sku: Sku = codec.load(Sku, data)
-    body: dict[str, Any] = orjson.loads(codec.dump(sku))
+    body: dict[str, Any] = orjson.loads(codec.dump(read_state(Sku, data)))
     return body

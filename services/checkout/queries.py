@@ -15,6 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 LAST_WORD = r"substring(lower(customer_name) from '\S+$')"
 """As in the index `orders_last_name`."""
 
+TOLD_BY_COLUMNS = (
+    *("key", "number", "store", "status", "payment_status", "fulfilment_status", "currency", "purchased"),
+    "created_at",
+)
+"""What is known of an order without its JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderFilter:
@@ -28,7 +34,7 @@ class OrderFilter:
 
 
 async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Sequence[sa.Row[Any]]:
-    """Rows of (key, data, created_at); one more than `limit` when there are more."""
+    """Rows of `data` and TOLD_BY_COLUMNS; one more than `limit` when there are more."""
     conditions = ["data is not null"]
     values: dict[str, Any] = {"limit": wanted.limit + 1}
     if wanted.status:
@@ -46,27 +52,27 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
         conditions.append("(created_at, key) < (:at, :key)")
         values["at"], values["key"] = wanted.after
     statement = sa.text(
-        f"select key, cast(data as text) as data, created_at from orders where {' and '.join(conditions)} "
+        f"select cast(data as text) as data, {', '.join(TOLD_BY_COLUMNS)} from orders where {' and '.join(conditions)} "
         "order by created_at desc, key desc limit :limit"
     )
     return (await connection.execute(statement, values)).all()
 
 
+_NAMED = (
+    "from orders where data is not null and (number = :number or key = :name) order by number = :number desc limit 1"
+)
+"""By number or key. Ids that look like numbers are refused; should there be one, the number is meant."""
+
+
 async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
-    """By key or number."""
-    statement = sa.text(
-        "select key, cast(data as text) as data from orders "
-        "where data is not null and (key = :name or number = :number) order by key = :name desc limit 1"
-    )
+    """By number or key."""
+    statement = sa.text(f"select key, cast(data as text) as data {_NAMED}")
     return (await connection.execute(statement, {"name": name, "number": _number(name)})).one_or_none()
 
 
 async def find_store(connection: AsyncConnection, name: str) -> str | None:
-    """The store of an order, by key or number."""
-    statement = sa.text(
-        "select store from orders where data is not null and (key = :name or number = :number) "
-        "order by key = :name desc limit 1"
-    )
+    """The store of an order, by number or key."""
+    statement = sa.text(f"select store {_NAMED}")
     return (await connection.execute(statement, {"name": name, "number": _number(name)})).scalar_one_or_none()
 
 

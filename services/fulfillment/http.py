@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.product import Product
 from services.fulfillment.gateways.links import BadLink, Links
@@ -27,7 +27,7 @@ from shared.contracts.fulfillment import (
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.access import IN_PATH, add_public, add_route, found_by, store_column
+from shared.shell.http.access import IN_PATH, FindStore, add_public, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
 from shared.shell.http.web import add_commands
@@ -46,9 +46,10 @@ class PoolCounts:
     """How many of the store's products use it."""
 
 
-DELIVERIES = Declaration("An order's deliveries, item by item", refused=(HTTPStatus.NOT_FOUND,))
-PRODUCT = Declaration("How a SKU is delivered", refused=(HTTPStatus.NOT_FOUND,))
-STOCK = Declaration("A SKU's stock", refused=(HTTPStatus.NOT_FOUND,))
+READ = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ)
+PRODUCT = Declaration("How a SKU is delivered", refused=READ)
+STOCK = Declaration("A SKU's stock", refused=READ)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
     "The file of a signed link",
@@ -56,7 +57,7 @@ DOWNLOAD = Declaration(
         DeclaredResponse(None, media="application/octet-stream", description="The file, of whatever type it is."),
         DeclaredResponse(None, HTTPStatus.FOUND, media="", description="The file is elsewhere."),
     ),
-    refused=(HTTPStatus.NOT_FOUND, HTTPStatus.GONE),
+    refused=(*READ, HTTPStatus.GONE),
 )
 
 
@@ -85,7 +86,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH, PRODUCT)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
-        add_public(application, "GET", "/downloads/{token}", Downloads(queries, links, files).serve, DOWNLOAD)
+        add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
     return routes
 
@@ -132,11 +133,13 @@ class Downloads:
     def __init__(
         self,
         queries: Queries,
+        store_of: FindStore,
         links: Links,
         files: Path | None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._queries = queries
+        self._store_of = store_of
         self._links = links
         self._files = files.resolve() if files else None
         self._clock = clock
@@ -148,13 +151,12 @@ class Downloads:
             raise not_found("download") from None
         if claim.expires <= self._clock():
             raise ProblemResponse(HTTPStatus.GONE, "This link has expired. Ask the shop for a new one.", "expired")
-        delivery = await self._queries.delivery(claim.order)
-        file = delivered_file(delivery, claim.item)
-        if delivery is None or file is None:
+        file = delivered_file(await self._queries.item(claim.order, claim.item))
+        if file is None:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
         if file.startswith(("http://", "https://")):
             return web.Response(status=302, headers={"Location": file, **UNCACHED})
-        return self._file(delivery.store, file)
+        return self._file(await self._store_of(claim.order) or "", file)
 
     def _file(self, store: str, name: str) -> web.StreamResponse:
         """A store has a folder of its own."""
@@ -171,9 +173,8 @@ class Downloads:
 UNCACHED = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
-def delivered_file(delivery: Delivery | None, id: str) -> str | None:
+def delivered_file(item: Item | None) -> str | None:
     """The file of a download; None when it is not delivered, or revoked."""
-    item = delivery.find(id) if delivery else None
     if item is None or item.status is not ItemStatus.DELIVERED or not isinstance(item.action, Download):
         return None
     return item.action.file

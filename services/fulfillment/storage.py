@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.delivery import Delivery, ItemStatus
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
-from shared.core import codec
-from shared.shell.ports.tables import StateTable, Storage
-from shared.shell.postgres.tables import state_table
+from shared.shell.ports.tables import StateTable, Storage, WrittenByNewer
+from shared.shell.postgres.tables import read_state, state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
 metadata = sa.MetaData()
@@ -87,14 +87,21 @@ storage = Storage(
 
 
 class Queries:
-    """Reads for the HTTP API and the gateways. Never used by a decision."""
+    """Reads for the HTTP API and the gateways; each but `pool` raises WrittenByNewer. Never used by a decision."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
     async def delivery(self, order: str) -> Delivery | None:
         found = await self._data(deliveries, order)
-        return None if found is None else _delivery(found)
+        return None if found is None else read_state(Delivery, found)
+
+    async def item(self, order: str, id: str) -> Item | None:
+        """One item of a delivery, whatever the rest of it may be."""
+        found = await self._data(deliveries, order)
+        items = orjson.loads(found).get("items") or () if found is not None else ()
+        stored = next((item for item in items if item.get("id") == id), None)
+        return None if stored is None else read_state(Item, orjson.dumps(stored))
 
     async def waiting(self, order: str) -> list[Waiting]:
         """The calls for an order's items that have no outcome yet."""
@@ -103,29 +110,20 @@ class Queries:
     async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
         """Whether a call to a course platform is still needed; True when that cannot be read right now."""
         try:
-            delivery = await self.delivery(operation.order)
-        except (sa.exc.SQLAlchemyError, OSError, TimeoutError):
+            item = await self.item(operation.order, operation.item)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer):
             return True
-        item = delivery.find(operation.item) if delivery else None
         if item is None or item.course_at(operation.url) is None:
             return False
         return item.status is (ItemStatus.IN_PROGRESS if isinstance(operation, GrantAccess) else ItemStatus.REVOKING)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)
-        if found is None:
-            return None
-        row = codec.load(Stock, found)
-        assert isinstance(row, Stock)
-        return row
+        return None if found is None else read_state(Stock, found)
 
     async def product(self, key: str) -> Product | None:
         found = await self._data(products, key)
-        if found is None:
-            return None
-        row = codec.load(Product, found)
-        assert isinstance(row, Product)
-        return row
+        return None if found is None else read_state(Product, found)
 
     async def pool(self, key: str) -> tuple[int, int, int, int] | None:
         """Codes that are free, codes that are taken, orders that wait, and products that use it. None for a pool that
@@ -149,9 +147,3 @@ class Queries:
         async with self._engine.connect() as connection:
             found: str | None = (await connection.execute(statement)).scalar_one_or_none()
         return found
-
-
-def _delivery(data: str) -> Delivery:
-    row = codec.load(Delivery, data)
-    assert isinstance(row, Delivery)
-    return row

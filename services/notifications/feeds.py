@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -36,12 +36,17 @@ HEARTBEAT = 15.0
 """Seconds between signs of life on a stream without news."""
 HEAD_START = timedelta(seconds=2)
 """A stream without `Last-Event-ID` shows entries from this long before it was opened."""
+SLICE = 5000
+"""Entries of a whole feed that are marked in one transaction."""
+MARKING = 2
+"""Feeds that a worker marks at once; each takes a connection from the messages."""
 FOLLOWERS = 2500
 """Open streams per process; any more are refused with 503."""
 
 
-def add_feeds(application: web.Application, engine: AsyncEngine, tokens: FeedTokens) -> None:
-    feeds = Feeds(engine)
+def add_feeds(application: web.Application, reads: AsyncEngine, writes: AsyncEngine, tokens: FeedTokens) -> None:
+    """`reads`: gives statements little time. `writes`: is shared with the messages."""
+    feeds = Feeds(reads, writes)
     application.cleanup_ctx.append(feeds.looking)
     application.on_shutdown.append(feeds.stop)
     add = functools.partial(add_route, application)
@@ -138,10 +143,11 @@ def _issue(tokens: FeedTokens) -> RequestHandler:
 class Feeds:
     """The routes below `/feeds`."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._live = LiveFeeds(engine)
+    def __init__(self, reads: AsyncEngine, writes: AsyncEngine) -> None:
+        self._engine, self._writes = reads, writes
+        self._live = LiveFeeds(reads)
         self._followers = 0
+        self._marking = asyncio.Semaphore(MARKING)
 
     async def stop(self, application: web.Application) -> None:
         """End the open streams; their readers connect to another worker."""
@@ -212,17 +218,46 @@ class Feeds:
         return datetime.now(UTC) - HEAD_START, NIL
 
     async def _mark(self, request: web.Request, column: sa.Column[Any]) -> web.Response:
-        table, recipient = feed_entries, request.match_info["recipient"]
+        recipient = request.match_info["recipient"]
         marks = await body_in(request, Marks, "list of marks")
-        change = sa.update(table).where(table.c.key == recipient, column.is_(None)).values({column: sa.func.now()})
-        if marks.ids is not None:
-            change = change.where(table.c.id.in_(marks.ids))
-        async with self._engine.begin() as connection:
-            changed = (await connection.execute(change)).rowcount
+        async with self._marking:
+            if marks.ids is None:
+                changed = await self._mark_all(recipient, column.name)
+            else:
+                changed = await self._mark_some(recipient, column, marks.ids)
+        async with self._engine.connect() as connection:
             unread = (await count_unread(connection, [recipient]))[recipient]
         return json_response(Marked(changed, unread))
 
+    async def _mark_some(self, recipient: str, column: sa.Column[Any], ids: Sequence[UUID]) -> int:
+        table = feed_entries
+        change = sa.update(table).where(table.c.key == recipient, column.is_(None), table.c.id.in_(ids))
+        async with self._writes.begin() as connection:
+            return (await connection.execute(change.values({column: sa.func.now()}))).rowcount
 
+    async def _mark_all(self, recipient: str, column: str) -> int:
+        """The whole feed, from its oldest entry on, in slices: a feed that was never read can have half a million."""
+        statement, changed = sa.text(MARK_SLICE.format(column=column)), 0
+        values: dict[str, Any] = {"key": recipient, "at": BEGINNING, "id": NIL, "most": SLICE}
+        while True:
+            async with self._writes.begin() as connection:
+                row = (await connection.execute(statement, values)).one_or_none()
+            if row is None:
+                return changed
+            changed += row.changed
+            values |= {"at": row.at, "id": row.id}
+
+
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+MARK_SLICE = """
+    with slice as (
+        select id, at from feed_entries where key = :key and {column} is null and (at, id) > (:at, :id)
+        order by at, id limit :most for no key update
+    ), marked as (
+        update feed_entries set {column} = now() where key = :key and id in (select id from slice) returning id
+    )
+    select (select count(*) from marked) as changed, at, id from slice order by at desc, id desc limit 1
+"""
 _PLACE = sa.tuple_(feed_entries.c.at, feed_entries.c.id)
 """Entries are in order of time; ids only distinguish entries of the same time."""
 

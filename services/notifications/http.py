@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications.domain.endpoint import Endpoint
 from services.notifications.feeds import add_feeds
@@ -50,16 +51,18 @@ from shared.shell.http.web import (
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(tokens: FeedTokens, *, private: bool) -> Routes:
-    """`private`: webhooks may be registered at private addresses."""
+def routes(tokens: FeedTokens, writes: AsyncEngine, *, private: bool) -> Routes:
+    """`writes`: for the marks of readers. `private`: webhooks may be registered at private addresses."""
 
     def add(application: web.Application, api: HttpApi) -> None:
-        _add_routes(application, api, tokens, private=private)
+        _add_routes(application, api, tokens, writes, private=private)
 
     return add
 
 
-def _add_routes(application: web.Application, api: HttpApi, tokens: FeedTokens, *, private: bool) -> None:
+def _add_routes(
+    application: web.Application, api: HttpApi, tokens: FeedTokens, writes: AsyncEngine, *, private: bool
+) -> None:
     store_of = store_column(api.engine, notification_logs)
     add_commands(
         application,
@@ -92,7 +95,7 @@ def _add_routes(application: web.Application, api: HttpApi, tokens: FeedTokens, 
     ):
         whole = "/stores/{store}/webhooks/{endpoint}" + path
         add(method, whole, _endpoint_command(api, kind), kind.type, IN_PATH, command_declaration(kind, ("endpoint",)))
-    add_feeds(application, api.engine, tokens)
+    add_feeds(application, api.engine, writes, tokens)
 
 
 # Endpoints of a store
@@ -133,7 +136,7 @@ class EndpointList:
     webhooks: list[ShownEndpoint]
 
 
-LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),))
+LISTING = Declaration("A store's webhook endpoints", (DeclaredResponse(EndpointList),), refused=(HTTPStatus.CONFLICT,))
 REGISTER = Declaration(
     "Register a webhook endpoint",
     (

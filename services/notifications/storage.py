@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,10 +16,10 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.records import EmailAttempt, FeedEntry, WebhookDeliveryAttempt
 from services.notifications.gateways.lost_messages import LostUnreadable
 from services.notifications.gateways.webhook import EndpointsUnreadable
-from shared.core import codec
-from shared.shell.ports.tables import RecordTable, StateTable, Storage
-from shared.shell.postgres.tables import state_table
+from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
+from shared.shell.postgres.tables import read_state, state_table
 
+S = TypeVar("S")
 metadata = sa.MetaData()
 
 notification_logs = state_table(
@@ -99,19 +99,20 @@ storage = Storage(
 
 
 async def read_notification_log(engine: AsyncEngine, order: str) -> NotificationLog | None:
-    log: NotificationLog | None = await _read(engine, notification_logs, NotificationLog, order)
-    return log
+    """Raises WrittenByNewer."""
+    return await _read(engine, notification_logs, NotificationLog, order)
 
 
 async def read_endpoints(engine: AsyncEngine, store: str) -> Endpoints:
+    """Raises WrittenByNewer."""
     return await _read(engine, endpoints, Endpoints, store) or Endpoints()
 
 
-async def _read(engine: AsyncEngine, table: sa.Table, kind: type[Any], key: str) -> Any:
+async def _read(engine: AsyncEngine, table: sa.Table, kind: type[S], key: str) -> S | None:
     async with engine.connect() as connection:
         query = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)
         data = (await connection.execute(query)).scalar_one_or_none()
-    return None if data is None else codec.load(kind, data)
+    return None if data is None else read_state(kind, data)
 
 
 class StoredEndpoints:
@@ -131,7 +132,7 @@ class StoredEndpoints:
             if not read_at or time.monotonic() - read_at > self.FRESH:
                 try:
                     known = await read_endpoints(self._engine, store)
-                except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+                except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer) as error:
                     raise EndpointsUnreadable from error
                 self._known[store] = (time.monotonic(), known)
         return known.find(endpoint)
@@ -144,16 +145,20 @@ class StoredLost:
         self._engine = engine
 
     async def page(self, store: str, column: str, after: str, limit: int) -> list[tuple[str, NotificationLog]]:
+        try:
+            rows = await self.rows(store, column, after, limit)
+            return [(row.key, read_state(NotificationLog, row.data)) for row in rows]
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer) as error:
+            raise LostUnreadable(type(error).__name__) from error
+
+    async def rows(self, store: str, column: str, after: str, limit: int) -> Sequence[sa.Row[Any]]:
+        """Of (key, number, data)."""
         logs = notification_logs
         query = (
-            sa.select(logs.c.key, sa.cast(logs.c.data, sa.Text))
+            sa.select(logs.c.key, logs.c.number, sa.cast(logs.c.data, sa.Text).label("data"))
             .where(logs.c.store == store, logs.c[column] > 0, logs.c.key > after)
             .order_by(logs.c.key)
             .limit(limit)
         )
-        try:
-            async with self._engine.connect() as connection:
-                rows = (await connection.execute(query)).all()
-        except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
-            raise LostUnreadable(type(error).__name__) from error
-        return [(key, codec.load(NotificationLog, data)) for key, data in rows]
+        async with self._engine.connect() as connection:
+            return (await connection.execute(query)).all()

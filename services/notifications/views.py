@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifications.domain.feed import customer_recipient, staff_recipient
 from services.notifications.domain.lost_messages import lost_in
-from services.notifications.domain.notification_log import Email, WebhookDelivery
+from services.notifications.domain.notification_log import Email, NotificationLog, WebhookDelivery
 from services.notifications.domain.operations import FindLost
 from services.notifications.storage import StoredLost, delivery_attempts, email_attempts, read_notification_log
 from shared.shell.http.access import RequestHandler
@@ -23,6 +23,8 @@ from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Q
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import UtcMoment, Words, query_in
 from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
 
 PAGE = 200
@@ -44,11 +46,14 @@ class LostQuery(Query):
 @dataclass(frozen=True, slots=True)
 class LostPage:
     lost: list[Json]
+    """An order whose messages only a newer build can read is one entry, with `newer`."""
     next: str | None
     """The `after` of the next page; null on the last one."""
 
 
-NOTIFICATIONS = Declaration("An order's emails, webhook deliveries and feeds", refused=(HTTPStatus.NOT_FOUND,))
+NOTIFICATIONS = Declaration(
+    "An order's emails, webhook deliveries and feeds", refused=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+)
 LOST = Declaration("A store's lost emails or webhook deliveries", (DeclaredResponse(LostPage),), query=LostQuery)
 
 
@@ -89,17 +94,22 @@ def lost_messages(api: HttpApi) -> RequestHandler:
             until=query.until or datetime.max.replace(tzinfo=UTC),
             endpoint=query.endpoint,
         )
-        logs = await StoredLost(api.engine).page(store, f"lost_{period.what}", query.after, PAGE)
-        lost: list[dict[str, Any]] = []
-        for key, log in logs:
-            ids = set(lost_in(log, period))
-            views = [email_view(one, {}) for one in log.emails if one.id in ids]
-            views += [delivery_view(one, {}) for one in log.deliveries if one.id in ids]
-            lost += [{"order": key, "number": log.number, **view} for view in views]
-        following = logs[-1][0] if len(logs) == PAGE else None
+        rows = await StoredLost(api.engine).rows(store, f"lost_{period.what}", query.after, PAGE)
+        lost = [{"order": row.key, "number": row.number, **view} for row in rows for view in _lost_of(row, period)]
+        following = rows[-1].key if len(rows) == PAGE else None
         return json_response(LostPage(lost, following))
 
     return handle
+
+
+def _lost_of(row: sa.Row[Any], period: FindLost) -> list[dict[str, Any]]:
+    try:
+        log = read_state(NotificationLog, row.data)
+    except WrittenByNewer:
+        return [{"newer": True}]
+    ids = set(lost_in(log, period))
+    emails = [email_view(one, {}) for one in log.emails if one.id in ids]
+    return emails + [delivery_view(one, {}) for one in log.deliveries if one.id in ids]
 
 
 def email_view(email: Email, attempts: Attempts, call: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -17,13 +17,13 @@ from services.payments.gateways.provider import Provider
 from services.payments.storage import ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
-from shared.core import codec
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, UtcMoment, Words, query_in
 from shared.shell.http.web import add_commands
 from shared.shell.ports.http_api import HttpApi, Routes
+from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
 
 MOST = 500
@@ -72,7 +72,9 @@ class LedgerPage:
     entries: list[Json]
 
 
-PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=(HTTPStatus.NOT_FOUND,))
+PAYMENT = Declaration(
+    "An order's payment: sums, attempts, refunds", refused=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+)
 PAYMENTS = Declaration("Payments, by order", (DeclaredResponse(PaymentsPage),), query=PaymentsQuery)
 LEDGER = Declaration("Ledger entries, in order of time", (DeclaredResponse(LedgerPage),), query=LedgerQuery)
 
@@ -101,7 +103,7 @@ def one_payment(api: HttpApi) -> RequestHandler:
         if data is None:
             raise not_found("payment")
         waits = [one.as_json() for one in await waiting(api.engine, key)]
-        return json_response(payment_view(key, codec.load(Payment, data)) | {"waiting": waits})
+        return json_response(payment_view(key, read_state(Payment, data)) | {"waiting": waits})
 
     return show
 

@@ -1,5 +1,5 @@
-"""A worker of another build reads fewer topics than its group knows of it, or more. It is a static member: Kafka hands
-it what it had before."""
+"""A worker of another build reads fewer topics than its group knows of it, or more; or partitions were added to its
+topics. It is a static member: Kafka hands it what it had before."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from itertools import count
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from shared.settings import KafkaSettings
+from shared.shell.kafka import source as kafka_source
 from shared.shell.kafka.source import KafkaSource
 
 numbers = count(1)
 
 
 class Group:
-    def __init__(self, servers: str, producer: AIOKafkaProducer, topics: list[str]) -> None:
+    def __init__(self, servers: str, producer: AIOKafkaProducer, admin: AIOKafkaAdminClient, topics: list[str]) -> None:
+        self.admin = admin
         self.settings = KafkaSettings(bootstrap_servers=servers)
         self.producer, self.topics = producer, topics
         self.name = f"changed-{os.getpid()}-{next(numbers)}"
@@ -32,8 +34,15 @@ class Group:
         await source.start()
         return source
 
-    async def send(self, topic: str, value: str) -> None:
-        await self.producer.send_and_wait(topic, value.encode(), key=value.encode())
+    async def send(self, topic: str, value: str, partition: int | None = None) -> None:
+        await self.producer.send_and_wait(topic, value.encode(), key=value.encode(), partition=partition)
+
+    async def partitions_are_added(self, topic: str, count: int) -> None:
+        await self.admin.create_partitions({topic: NewPartitions(count)})
+        async with asyncio.timeout(30):
+            while len((await self.admin.describe_topics([topic]))[0]["partitions"]) < count:
+                await asyncio.sleep(0.1)
+        await self.producer.client.force_metadata_update()
 
 
 async def read(*sources: KafkaSource, wanted: set[str], seconds: float = 30.0) -> None:
@@ -60,7 +69,7 @@ async def group(kafka_servers: str) -> AsyncIterator[Group]:
     await admin.create_topics([NewTopic(name, 4, 1) for name in topics])
     producer = AIOKafkaProducer(bootstrap_servers=kafka_servers)
     await producer.start()
-    group = Group(kafka_servers, producer, topics)
+    group = Group(kafka_servers, producer, admin, topics)
     yield group
     for source in group.sources:
         await source.stop()
@@ -97,3 +106,45 @@ async def test_builds_with_other_topics_share_a_group(group: Group) -> None:
     for value in sorted(wanted):
         await group.send(value.split()[0], value)
     await read(upgraded, newer, wanted=wanted)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_members_that_restart_after_partitions_were_added_read_them(group: Group, workers: int) -> None:
+    topic = group.topics[0]
+    before = [await group.member(index, [topic]) for index in range(workers)]
+    for partition in range(4):
+        await group.send(topic, f"old {partition}", partition)
+    await read(*before, wanted={f"old {partition}" for partition in range(4)})
+    for source in before:
+        await source.stop()
+
+    await group.partitions_are_added(topic, 6)
+    for partition in range(6):
+        await group.send(topic, f"new {partition}", partition)
+    after = await asyncio.gather(*(group.member(index, [topic]) for index in range(workers)))
+    await read(*after, wanted={f"new {partition}" for partition in range(6)})
+    assert all(source.ready() for source in after)
+
+
+async def test_partitions_that_no_member_reads_are_lag_until_one_does(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are added under a member that came back, and so does not know that it leads the group."""
+    monkeypatch.setattr(kafka_source, "LOOK_SECONDS", 0.5)
+    topic = group.topics[0]
+    first = await group.member(0, [topic])
+    await group.send(topic, "first", 0)
+    await read(first, wanted={"first"})
+    await first.stop()
+    source = await group.member(0, [topic])
+    assert source.ready()
+
+    await group.partitions_are_added(topic, 5)
+    await group.send(topic, "added", 4)
+    async with asyncio.timeout(20):
+        while source.lag() != 1 or source.ready():
+            await asyncio.sleep(0.05)
+    await read(source, wanted={"added"})
+    async with asyncio.timeout(20):
+        while source.lag() or not source.ready():
+            await source.read(100)

@@ -16,12 +16,14 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
 from deploy.client.storefront import uuid7
 from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from deploy.devstack.processes import Services, Worker
+from shared.contracts import TOPICS
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import Envelope, encode, to_headers
 from shared.contracts.examples.checkout import EXAMPLES
@@ -226,3 +228,36 @@ async def test_it_waits_for_kafka_and_ends_in_good_order(rig: Rig, tmp_path: Pat
     assert child is not None
     assert await asyncio.wait_for(child.wait(), 10) == 0
     assert '"stopped"' in (tmp_path / "monitor-0.log").read_text().splitlines()[-1]
+
+
+async def test_it_reads_partitions_that_were_added_when_it_comes_back_at_once(rig: Rig) -> None:
+    """It is a static member of its group, which hands it what it had before."""
+    await rig.topic.orders(20)
+    assert await rig.counts() == rig.topic.plain_count()
+    rig.monitor.restarting = False
+    rig.monitor.kill()
+    await partitions_are(rig, 8)
+    rig.services.environment["ORDERBUS_KAFKA__PARTITIONS"] = "8"
+    rig.monitor.restarting = True
+    await rig.topic.producer.client.force_metadata_update()
+    await rig.topic.orders(100)
+    assert await rig.counts() == rig.topic.plain_count()
+
+
+async def test_it_reads_partitions_that_are_added_under_it(rig: Rig) -> None:
+    await rig.topic.orders(20)
+    assert await rig.counts() == rig.topic.plain_count()
+    await partitions_are(rig, 8)
+    await rig.topic.producer.client.force_metadata_update()
+    await rig.topic.orders(100)
+    async with asyncio.timeout(90):
+        while await rig.counts() != rig.topic.plain_count():  # it reads the others again, too
+            await asyncio.sleep(0.5)
+    assert rig.monitor.restarts == 0
+
+
+async def partitions_are(rig: Rig, count: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=rig.kafka.bootstrap_servers)
+    await admin.start()
+    await admin.create_partitions({topic.name: NewPartitions(count) for topic in TOPICS})
+    await admin.close()

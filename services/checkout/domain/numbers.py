@@ -7,6 +7,12 @@ import string
 
 ALPHABET = string.ascii_uppercase + string.digits
 LENGTH = 10
+PREFIX = "ORD-"
+
+
+def looks_like_number(text: str) -> bool:
+    """Whether staff could take it for an order's number, in upper or lower case. No order may have such an id."""
+    return text[: len(PREFIX)].upper() == PREFIX
 
 
 def order_number(order: str, candidate: int = 0) -> str:
@@ -18,4 +24,4 @@ def order_number(order: str, candidate: int = 0) -> str:
     for _ in range(LENGTH):
         value, index = divmod(value, len(ALPHABET))
         signs.append(ALPHABET[index])
-    return "ORD-" + "".join(signs)
+    return PREFIX + "".join(signs)

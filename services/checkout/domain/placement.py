@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.numbers import order_number
+from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
@@ -20,6 +20,9 @@ UNKNOWN_STORE = Refused("unknown_store", "Unknown store.")
 BAD_ORDER_ID = Refused(
     "bad_order_id", "The key is not a valid order id: 1 to 64 letters, digits and . _ : @ -, a letter or digit first."
 )
+LIKE_A_NUMBER = Refused(
+    "bad_order_id", "An order id must not begin with ORD-, in upper or lower case: order numbers do."
+)
 
 
 # Opened
@@ -31,6 +34,8 @@ def opened(order: Order | None, checkout: CheckoutOpened, context: Context) -> D
         return Refused("already_opened", "This checkout is already open.")
     if not ID.fullmatch(context.key):
         return BAD_ORDER_ID
+    if looks_like_number(context.key):
+        return LIKE_A_NUMBER
     store = context.row(Store, checkout.store)
     if store is None:
         return UNKNOWN_STORE
@@ -78,6 +83,8 @@ def submitted(order: Order | None, checkout: CheckoutSubmitted, context: Context
         return refused
     if not ID.fullmatch(context.key):
         return BAD_ORDER_ID
+    if order is None and looks_like_number(context.key):
+        return LIKE_A_NUMBER
     store = context.row(Store, checkout.store)
     if store is None:
         return UNKNOWN_STORE

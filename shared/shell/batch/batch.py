@@ -20,7 +20,7 @@ from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
 from shared.shell.batch.leases import Capacity
 from shared.shell.batch.result import BatchResult, RetryFailed, StillWaits
-from shared.shell.batch.rows import LoadedRow, LoadedRows, WrittenByNewer
+from shared.shell.batch.rows import LoadedRow, LoadedRows
 from shared.shell.batch.state_cache import StateCache
 from shared.shell.inbound.errors import describe, printable
 from shared.shell.inbound.message import (
@@ -36,6 +36,7 @@ from shared.shell.inbound.parked_rows import bare_row, parked_row
 from shared.shell.observability.tracing import child_of, context_of, span_of
 from shared.shell.ports.rows import NEWER, Reply
 from shared.shell.ports.store import BatchRefused, Conflict, StoreUnavailable, Transaction
+from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.service.registry import HandlerRegistry
 
 

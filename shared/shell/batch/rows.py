@@ -15,14 +15,10 @@ from shared.core.unknown_fields import Carried, carried
 from shared.shell.batch.state_cache import Cached, StateCache
 from shared.shell.ports.rows import StateRow, StateWrite
 from shared.shell.ports.store import Transaction
-from shared.shell.ports.tables import StateTable
+from shared.shell.ports.tables import StateTable, WrittenByNewer
 
 MIXED = 0
 """The shape of data that more than one build wrote: each of them reads it with care."""
-
-
-class WrittenByNewer(Exception):
-    """A state has contents that this build cannot read, and was written by another build: a newer one can."""
 
 
 @dataclass(slots=True)

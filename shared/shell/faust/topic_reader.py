@@ -22,6 +22,8 @@ ASK_SECONDS = 10.0
 """How often, and for how long, the broker is asked whether it answers."""
 STANDSTILL_SECONDS = 60.0
 """Reading begins again when there are records and none is handled for so long."""
+UNASSIGNED_SECONDS = 15.0
+"""Reading begins again when partitions of the topic stay unassigned for so long."""
 STOP_SECONDS = 10.0
 
 
@@ -38,7 +40,7 @@ class TopicReader:
         since: Callable[[], datetime],
     ) -> None:
         self._settings, self._topic, self._handle = settings, topic, handle
-        self._reading = Reading(settings, member, since)
+        self._reading = Reading(settings, member, topic, since)
         self._app: App | None = None
         self.starts = 0
         """How often reading has begun."""
@@ -94,12 +96,19 @@ class TopicReader:
             self._reading.handled[record.topic, record.partition] = record.offset
 
     async def _watch(self, app: App) -> None:
-        """Until Faust ends by itself, or stands still."""
+        """Until Faust ends by itself, stands still, or leaves partitions unread that were added."""
         now = asyncio.get_running_loop().time
         moved, before = now(), dict(self._reading.handled)
+        whole = now()
         while not app.should_stop:
             lag = self.lag()
-            self.complete = self.complete or lag == 0
+            if app.thread is None or not app.thread.unassigned():
+                whole = now()
+                self.complete = self.complete or lag == 0
+            elif now() - whole > UNASSIGNED_SECONDS:
+                raise RuntimeError("not all partitions of the topic are assigned")
+            else:
+                self.complete = False
             if lag == 0 or before != self._reading.handled or not self.answering:
                 moved, before = now(), dict(self._reading.handled)
             if now() - moved > STANDSTILL_SECONDS:

@@ -15,6 +15,7 @@ from faust.app.base import BootStrategy
 from faust.transport.drivers import aiokafka as driver
 
 from shared.settings import KafkaSettings
+from shared.shell.kafka.membership import end_other_membership
 from shared.shell.kafka.record_batches import at_most
 from shared.shell.kafka.source import (
     READ_BYTES,
@@ -22,6 +23,7 @@ from shared.shell.kafka.source import (
     bus_record,
     close_client,
     end,
+    new_admin,
     new_consumer,
     position,
     start_client,
@@ -42,6 +44,7 @@ class Reading:
 
     settings: KafkaSettings
     group: str
+    topic: str
     since: Callable[[], datetime]
     """The time of the first record to read, asked again whenever reading begins."""
     fetched: dict[Place, int] = field(default_factory=dict)
@@ -66,11 +69,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         self.time_started = asyncio.get_running_loop().time()
+        group = self.reading.group
+        await end_other_membership(new_admin(self.reading.settings, group), group, group, [self.reading.topic])
         self._consumer = new_consumer(
             self.reading.settings,
-            group_id=self.reading.group,
-            group_instance_id=self.reading.group,
-            client_id=self.reading.group,
+            group_id=group,
+            group_instance_id=group,
+            client_id=group,
             auto_offset_reset="earliest",
             session_timeout_ms=SESSION_SECONDS * 1000,
             heartbeat_interval_ms=2000,
@@ -129,7 +134,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def _unread(self) -> int | None:
         consumer, reading, unread = self._consumer, self.reading, 0
-        if consumer is None or not reading.begun or not consumer.assignment():
+        if consumer is None or not reading.begun or not consumer.assignment() or self.unassigned():
             return None
         for place in consumer.assignment():
             last, here = end(consumer, place), position(consumer, place)
@@ -138,6 +143,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             handled, fetched = (of.get((place.topic, place.partition), -1) for of in (reading.handled, reading.fetched))
             unread += max(0, last - (handled + 1 if handled < fetched else here))
         return unread
+
+    def unassigned(self) -> set[int]:
+        """Partitions of the topic that it was not given, although it is alone in its group."""
+        consumer = self._consumer
+        assigned = {place.partition for place in consumer.assignment()} if consumer is not None else set()
+        if consumer is None or not assigned:
+            return set()
+        return set(consumer.partitions_for_topic(self.reading.topic) or ()) - assigned
 
     async def ask(self) -> None:
         """Raises an error when the broker does not answer, or has given us nothing to read."""

@@ -66,6 +66,12 @@ def not_found(what: str) -> ProblemResponse:
     return ProblemResponse(HTTPStatus.NOT_FOUND, f"There is no such {what}.", "not_found")
 
 
+def newer() -> ProblemResponse:
+    """The answer where a read meets a row that only a newer build can read."""
+    title = "This was changed by a newer version of orderbus. Try again when the update is complete."
+    return ProblemResponse(HTTPStatus.CONFLICT, title, "newer")
+
+
 def bad_request(title: str, problems: Sequence[Problem] = ()) -> ProblemResponse:
     return ProblemResponse(HTTPStatus.BAD_REQUEST, title, "bad_request", problems)
 

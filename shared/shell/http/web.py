@@ -34,10 +34,11 @@ from shared.shell.http.access import (
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
 from shared.shell.http.principals import OPERATOR, Principals
-from shared.shell.http.problems import ProblemResponse, bad_request, json_response
+from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
 from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, idempotency_key
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
+from shared.shell.ports.tables import WrittenByNewer
 
 _BUSY = ("08", "53", "55P03", "57", "58")
 """SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
@@ -67,8 +68,8 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
         try:
             await _admit(request, principals, bounds)
             return await handler(request)
-        except ProblemResponse as problem:
-            return problem.response()
+        except (ProblemResponse, WrittenByNewer) as problem:
+            return (newer() if isinstance(problem, WrittenByNewer) else problem).response()
         except web.RequestPayloadError:
             return bad_request("The body cannot be read: its length or encoding is wrong.").response()
         except ConnectionError:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka import broken_connections
-from shared.shell.kafka.membership import end_other_membership
+from shared.shell.kafka.membership import end_other_membership, read_by_no_member
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
@@ -34,6 +34,8 @@ MEMBERSHIP_SECONDS = 10.0
 """How often a member that has nothing to commit asks the group whether it still belongs to it, by committing again."""
 REJOIN_SECONDS = 20.0
 """A member whose commits have failed for so long is no longer a member and joins again."""
+LOOK_SECONDS = 30.0
+"""How often a member looks for partitions that no member reads; seen twice, it joins again as a new one."""
 STOP_SECONDS = 5.0
 
 
@@ -64,6 +66,11 @@ def new_consumer(settings: KafkaSettings, *topics: str, **options: Any) -> AIOKa
     return AIOKafkaConsumer(*topics, **connection(settings), **fixed, **options)
 
 
+def new_admin(settings: KafkaSettings, member: str) -> AIOKafkaAdminClient:
+    """For a look at the group that `member` is in."""
+    return AIOKafkaAdminClient(**connection(settings), client_id=f"{member}-admin")
+
+
 class KafkaSource:
     """A static member of the service's group. See `ports.bus`."""
 
@@ -73,11 +80,13 @@ class KafkaSource:
         self._assigned = asyncio.Event()
         self._committed: dict[TopicPartition, int] = {}
         self._committed_at = self._failing_since = 0.0
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
+        self._unread: dict[TopicPartition, int] = {}
+        """Of the partitions that no member reads: how many records wait there."""
+        self._unread_looks = 0
 
     async def start(self) -> None:
-        admin = AIOKafkaAdminClient(**connection(self.settings), client_id=f"{self.member}-admin")
-        await end_other_membership(admin, self.group, self.member, self.topics)
+        await end_other_membership(new_admin(self.settings, self.member), self.group, self.member, self.topics)
         consumer = new_consumer(
             self.settings,
             group_id=self.group,
@@ -97,13 +106,30 @@ class KafkaSource:
         await start_client(consumer)
         self._consumer = consumer
         self._committed_at, self._failing_since = asyncio.get_running_loop().time(), 0.0
-        self._watch = asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership")
+        self._unread, self._unread_looks = {}, 0
+        self._watches = [
+            asyncio.create_task(self._ask_for_membership(), name=f"{self.member}-membership"),
+            asyncio.create_task(self._look_for_unread(consumer), name=f"{self.member}-unread"),
+        ]
 
     async def _ask_for_membership(self) -> None:
         while True:
             await asyncio.sleep(MEMBERSHIP_SECONDS / 2)
             with contextlib.suppress(BusUnavailable):  # remembered, and acted upon by the next read
                 await self.commit({})
+
+    async def _look_for_unread(self, consumer: AIOKafkaConsumer) -> None:
+        """Partitions are added, and the group goes on without them: a leader that came back as a static member does
+        not know that it is the leader."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with contextlib.suppress(BusUnavailable, KafkaError, OSError, TimeoutError):  # looks again
+                places = await read_by_no_member(new_admin(self.settings, self.member), self.group, self.topics)
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    self._unread = await _waiting(consumer, places)
+                self._unread_looks = self._unread_looks + 1 if places else 0
+                if places:
+                    log.warning("no member of the group reads all partitions", group=self.group, count=len(places))
 
     async def read(self, limit: int) -> Sequence[BusRecord]:
         consumer = await self._member()
@@ -126,6 +152,8 @@ class KafkaSource:
         """
         if self._failing_since and asyncio.get_running_loop().time() - self._failing_since > REJOIN_SECONDS:
             log.warning("commits keep failing, rejoining the group", group=self.group)
+            await self.stop()
+        if self._unread_looks > 1:
             await self.stop()
         if self._consumer is None:
             await self.start()
@@ -157,17 +185,28 @@ class KafkaSource:
         if consumer is None:
             return 0
         places = [(end(consumer, place), position(consumer, place)) for place in consumer.assignment()]
-        return sum(max(0, last - here) for last, here in places if last is not None and here is not None)
+        own = sum(max(0, last - here) for last, here in places if last is not None and here is not None)
+        return own + sum(self._unread.values())
 
     def ready(self) -> bool:
-        return self._consumer is not None and self._assigned.is_set() and not self._failing_since
+        reading = self._consumer is not None and self._assigned.is_set() and not self._failing_since
+        return reading and self._unread_looks <= 1
 
     async def stop(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await close_client(consumer)
+
+
+async def _waiting(consumer: AIOKafkaConsumer, places: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """How many records each of these has that the group has not read."""
+    if not places:
+        return {}
+    first, last = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    read = {place: await consumer.committed(place) or first[place] for place in places}
+    return {place: max(0, last[place] - read[place]) for place in places}
 
 
 _LATEST = 253_402_300_799_000

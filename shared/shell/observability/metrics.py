@@ -69,7 +69,7 @@ class Metrics:
         self.transaction_seconds = new.histogram("transaction_seconds", "Duration of a batch's transaction.", _SECONDS)
 
     def _measure_queues(self, new: _Maker) -> None:
-        self.lag = new.gauge("lag", "Unread records of the assigned partitions.")
+        self.lag = new.gauge("lag", "Unread records of the assigned partitions, and of those that no worker reads.")
         self.outbox = new.gauge("outbox_rows", "Records waiting for the relay.")
         self.outbox_age = new.gauge("outbox_age_seconds", "Age of the oldest record waiting for the relay.")
         self.timers = new.gauge("timers", "Timers set.")

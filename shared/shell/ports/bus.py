@@ -48,11 +48,11 @@ class Source(Protocol):
         ...
 
     def lag(self) -> int:
-        """How many records of the assigned partitions are still to be read."""
+        """How many records are still to be read, of the assigned partitions and of those that no member reads."""
         ...
 
     def ready(self) -> bool:
-        """Whether the group has assigned partitions to this member."""
+        """Whether the group has assigned partitions to this member, and left none without a member."""
         ...
 
     async def stop(self) -> None: ...

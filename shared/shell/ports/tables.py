@@ -11,6 +11,10 @@ import sqlalchemy as sa
 from shared.core import Record
 
 
+class WrittenByNewer(Exception):
+    """A state has contents that this build cannot read, and was written by another build: a newer one can."""
+
+
 @dataclass(frozen=True)
 class StateTable:
     """How a state becomes a row: `key`, `version`, `sequence`, `data` (the state as JSON), `shape` (what wrote it), and

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.checkout.domain.numbers import order_number
 from services.checkout.domain.order import SubmissionOverdue
 from shared.contracts.checkout import CancelOrder, OrderCreated, OrderExpired, OrderPaymentRequested, OrderPlaced
 from shared.contracts.storefront import (
@@ -177,3 +178,11 @@ def test_without_a_store_or_an_order_there_is_nothing_to_do(message: object, cod
 def test_an_order_id_that_no_url_can_carry_is_refused() -> None:
     for message in (OPENED, submission()):
         assert OrderScenario().refuses(message, "a/b").code == "bad_order_id"
+
+
+@pytest.mark.parametrize("id", [order_number("o-1"), order_number("o-1").lower(), "Ord-1"])
+def test_an_order_id_that_looks_like_a_number_is_refused(id: str) -> None:
+    """It would be taken for that order."""
+    for message in (OPENED, submission()):
+        refused = OrderScenario().refuses(message, id)
+        assert refused.code == "bad_order_id" and "ORD-" in refused.text
