@@ -17,7 +17,7 @@ from typing import NamedTuple
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
-VERSION = 1
+VERSION = 2
 """Of the tables: a book of another version is begun again."""
 CACHE_KB = 8_000
 AT_ONCE = 500
@@ -34,6 +34,7 @@ _KEPT = (
         partition integer, place integer, primary key (service, identity)) without rowid""",
     "create index unhandled_key on unhandled (key)",
     "create table again (key text primary key) without rowid",
+    "create table later (key text primary key) without rowid",
     "create table holds (key text, sku text, reserved integer, taken integer, primary key (key, sku)) without rowid",
 )
 _PASSING = (
@@ -190,13 +191,18 @@ class Book:
         yield from map(Missing._make, self._file.execute("select * from unhandled"))
 
     def due_again(self) -> None:
-        """What was in motion in the check before is to be checked now."""
-        self._file.execute("insert or ignore into due select key from again")
-        self._file.execute("delete from again")
+        """What was in motion or under way in the check before is to be checked now."""
+        for table in ("again", "later"):
+            self._file.execute(f"insert or ignore into due select key from {table}")
+            self._file.execute(f"delete from {table}")
 
     def add_again(self, keys: Iterable[str]) -> None:
         """Keys in motion: the next check asks what this one cannot."""
         self._file.executemany("insert or ignore into again values (?)", ((key,) for key in keys))
+
+    def add_later(self, keys: Iterable[str]) -> None:
+        """Keys that something is still to be done for: should it fail to come, no row changes."""
+        self._file.executemany("insert or ignore into later values (?)", ((key,) for key in keys))
 
     def again(self) -> Iterator[list[str]]:
         yield from self._keys("again", AT_ONCE)

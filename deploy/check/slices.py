@@ -180,6 +180,7 @@ class Slices:
         ]
         self._book.set_holds(keys, holds)
         self._book.add_again({*found.busy, *found.parked})
+        self._book.add_later({*found.under_way, *(key for key, order in found.of(Order).items() if order.deadline)})
 
 
 def add_movement(found: Findings, moved: ProviderMovement, *, instead: bool = False) -> None:

@@ -1,0 +1,82 @@
+"""The invariants, asked of the keys that are due; what one check cannot see, the next one asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from deploy.check.book import Book
+from deploy.check.databases import Database, Rows
+from deploy.check.slices import Answers, Setting, Slices
+from services.checkout.domain.order import Order
+from services.checkout.storage import order_columns
+from services.declared import declared
+from services.payments.gateways.provider import ProviderMovement
+from shared.core import Ref, codec
+from shared.shell.service.registry import HandlerRegistry
+from tests.unit.checkout.examples import START, paid_order, reserved_order
+
+AT = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
+CHECKOUT = HandlerRegistry(declared()["checkout"])
+
+
+class Kept:
+    """A database in which these rows are."""
+
+    def __init__(self, registry: HandlerRegistry, rows: Rows) -> None:
+        self.registry, self._kept = registry, rows
+
+    async def rows(self, keys: Sequence[str]) -> Rows:
+        return self._kept
+
+    async def state(self, ref: Ref[Any]) -> Any:
+        return None
+
+
+def row_of(order: Order, at: datetime = START) -> tuple[Any, Mapping[str, Any]]:
+    columns = order_columns(order)
+    row = {**columns, "key": "o-1", "version": 1, "sequence": 0, "data": codec.dump(order), "changed_at": at}
+    return CHECKOUT.tables[Order], row
+
+
+async def asked(path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), **setting: Any) -> Answers:
+    """By one check, which goes on from the one before: nothing but `due` has changed since."""
+    book = Book(path)
+    book.due_again()
+    book.add_due(due)
+    services = cast("Mapping[str, Database]", {"checkout": Kept(CHECKOUT, rows)})
+    slices = Slices(book, services, Setting(at, at - timedelta(seconds=2), {"checkout": {}}, **setting))
+    await slices.ask()
+    book.close(keep=True)
+    return slices.answers
+
+
+async def waits_unseen(path: Path, rows: Rows, at: datetime, due: Sequence[str] = ()) -> list[str]:
+    return (await asked(path, rows, at, due)).invariants.get("no_order_waits_unseen", [])
+
+
+async def test_what_time_alone_breaks_is_seen_by_the_next_check(tmp_path: Path) -> None:
+    """No row of the order changes: its payment becomes overdue, though the timer was lost."""
+    order, book = reserved_order().state, tmp_path / "checks.db"
+    assert order.deadline is not None
+    lost = Rows(states=[row_of(order)])
+    assert await waits_unseen(book, lost, order.deadline, ["o-1"]) == []
+    (named,) = await waits_unseen(book, lost, order.deadline + timedelta(hours=2))
+    assert "waits for a payment that was due" in named
+
+
+async def test_work_that_vanishes_is_missed_by_the_next_check(tmp_path: Path) -> None:
+    order, book = paid_order().state, tmp_path / "checks.db"
+    assert await waits_unseen(book, Rows(states=[row_of(order)], operations={"o-1": False}), AT, ["o-1"]) == []
+    (named,) = await waits_unseen(book, Rows(states=[row_of(order)]), AT)
+    assert "no work is in progress" in named
+
+
+def test_a_key_that_work_is_under_way_for_counts_in_sums() -> None:
+    """It is not in motion: the timer of an unpaid order takes days."""
+    book = Book(None)
+    book.add_movements([ProviderMovement("pi_1", 500, "EUR", "o-1")])
+    book.add_later(["o-1"])
+    assert (book.sums(), list(book.again())) == ({"EUR": 500}, [])
