@@ -42,8 +42,8 @@ _UNSENT = """
     select key, count(*) from (select key from outbox union all select key from undeliverable) r
     where key = any($1) group by key
 """
-_OPERATIONS = "select key, bool_or(leased_until > clock_timestamp()) from operations where key = any($1) group by key"
-_TIMERS = "select distinct key from timers where key = any($1)"
+_OPERATIONS = "select key, kind, leased_until > clock_timestamp() from operations where key = any($1)"
+_TIMERS = "select key, kind from timers where key = any($1)"
 _PARKED = "select distinct key from parked where key = any($1)"
 
 
@@ -56,9 +56,10 @@ class Rows:
     ledger: list[LedgerEntry] = field(default_factory=list)
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Events that are not on their topics yet."""
-    operations: Mapping[str, bool] = field(default_factory=dict)
-    """Keys with calls, and whether one is being made."""
-    timers: Collection[str] = ()
+    under_way: Collection[tuple[str, str]] = ()
+    """Calls and timers: key and kind."""
+    calling: Collection[str] = ()
+    """Keys for which a call is being made."""
     parked: Collection[str] = ()
 
 
@@ -115,8 +116,10 @@ class Database:
                     statement = f"select * from {records.table.name} where key = any($1)"
                     found.ledger += [LedgerEntry(**row) for row in await session.fetch(statement, keys)]
             found.waiting = {row[0]: row[1] for row in await session.fetch(_UNSENT, keys)}
-            found.operations = {row[0]: bool(row[1]) for row in await session.fetch(_OPERATIONS, keys)}
-            found.timers = {row[0] for row in await session.fetch(_TIMERS, keys)}
+            operations = await session.fetch(_OPERATIONS, keys)
+            found.calling = {key for key, _, held in operations if held}
+            timers = await session.fetch(_TIMERS, keys)
+            found.under_way = {(row["key"], row["kind"]) for row in (*operations, *timers)}
             found.parked = {row[0] for row in await session.fetch(_PARKED, keys)}
         return found
 

@@ -24,7 +24,7 @@ from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import BadBody, decode, encode
-from shared.core import Event, Message, Ref, codec
+from shared.core import NO_WORK, Event, Message, Ref, Work, codec
 from shared.invariants.facts import BrokenRule, Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts, Unhandled
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
@@ -43,8 +43,8 @@ class Findings:
         self.provider: list[Movement] = []
         self.effects: Counter[str] = Counter()
         """How often the provider did something."""
-        self.under_way: set[str] = set()
-        """Keys that an operation or a timer works on."""
+        self.under_way: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        """Operations and timers by key: their services and kinds."""
         self.busy: set[str] = set()
         self.parked: defaultdict[str, set[str]] = defaultdict(set)
         """The services in which messages of a key are parked."""
@@ -139,7 +139,6 @@ class Findings:
     def of_keys(self) -> Evidence:
         """What can be asked key by key."""
         orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
-        under_way = self.under_way | {key for key, order in orders.items() if facts.staff_work_on(order)}
         order_facts = {key: facts.order_facts(key, order) for key, order in orders.items()}
         return Evidence(
             at=self.at,
@@ -159,7 +158,8 @@ class Findings:
             notified=frozenset(logs),
             broken=list(self.broken()),
             rows=self._problems,
-            under_way=frozenset(under_way),
+            under_way={key: self._work(key) for key in self.under_way},
+            with_staff=frozenset(key for key, order in orders.items() if facts.staff_work_on(order)),
             alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log, orders.get(key))),
             busy=frozenset(self.busy),
             parked={key: frozenset(services) for key, services in self.parked.items()},
@@ -167,12 +167,19 @@ class Findings:
 
     def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
         """The services' own rules that rows break. `at_rest`: no work is in progress anywhere, so all must hold."""
-        moving = set() if at_rest else self.busy | self.under_way
         for name, registry in self.services.items():
             for own in registry.service.invariants:
                 for key, state in self.of(own.kind).items():
-                    broken = own.broken(state, *self._others(own, state), at_rest=key not in moving)
+                    rest, work = (True, NO_WORK) if at_rest else (key not in self.busy, self._work(key))
+                    broken = own.broken(state, *self._others(own, state), at_rest=rest, work=work)
                     yield from (BrokenRule(name, key, rule) for rule in broken)
+
+    def _work(self, key: str) -> Work:
+        kinds, parked = self.under_way.get(key, set()), self.parked.get(key, ())
+        payment = self.of(Payment).get(key)
+        if payment is not None and facts.provider_refunds(payment):
+            kinds = kinds | {("payments", "refund")}
+        return Work(frozenset(kinds), frozenset(parked)) if kinds or parked else NO_WORK
 
     def needed(self) -> Iterator[tuple[str, Ref[Any]]]:
         """Rows of other keys that the services' own rules look at, by service."""

@@ -69,6 +69,11 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
     )
 
 
+def provider_refunds(payment: Payment) -> bool:
+    """Whether a refund is made that the bank has yet to pay out: the provider will tell."""
+    return any(refund.status is RefundStatus.PENDING and refund.reference for refund in payment.refunds)
+
+
 def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
     reached = {item.id: item.quantity for item in delivery.items if item.status is ItemStatus.DELIVERED}
     return DeliveryFacts(key, delivery.stage.value, reached)

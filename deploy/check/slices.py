@@ -158,8 +158,9 @@ class Slices:
             if row["changed_at"] > self._setting.since:
                 found.busy.add(row["key"])
         found.ledger += read.ledger
-        found.busy |= read.waiting.keys() | {key for key, held in read.operations.items() if held}
-        found.under_way |= {*read.operations, *read.timers, *read.parked}
+        found.busy |= {*read.waiting, *read.calling}
+        for key, kind in read.under_way:
+            found.under_way[key].add((name, kind))
         for key, count in read.waiting.items():
             found.waiting[name, key] = count
         for key in read.parked:

@@ -17,14 +17,17 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.storage import order_columns
 from services.declared import declared
 from services.notifications.domain.notification_log import Customer, Email, Fact, NotificationLog
-from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusRecord
+from services.payments.domain.operations import RefundCharge, RefundResult
+from services.payments.domain.payment import Payment
+from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, OrderCancelled, OrderCreated, OrderStatusRecord
 from shared.contracts.envelope import encode
 from shared.core import codec
 from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
 from shared.invariants.rules import violations
 from shared.shell.service.registry import HandlerRegistry
-from tests.unit.checkout.examples import START, placed_order
+from tests.unit.checkout.examples import START, paid_order, placed_order
+from tests.unit.payments.examples import PaymentScenario, requested
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
@@ -122,10 +125,32 @@ def broken(found: Findings) -> list[str]:
     return [one.rule for one in evidence.broken]
 
 
-def test_rules_that_hold_at_rest_are_asked_only_where_nothing_is_under_way() -> None:
+def test_rules_that_hold_at_rest_are_asked_unless_what_they_wait_for_is_under_way() -> None:
     found = findings()
-    found.under_way.add("o-1")
+    rule = "stock is reserved or refused at rest"
+    found.busy.add("o-1")
     assert broken(found) == []
-    found.under_way.clear()
-    assert "stock is reserved or refused at rest" in broken(found)
-    assert [(one.service, one.key) for one in found.broken(at_rest=True)] == [("checkout", "o-1")] * len(broken(found))
+    found.busy.clear()
+    assert broken(found) == [rule]
+    found.under_way["o-1"].add(("checkout", "PaymentOverdue"))
+    found.parked["o-1"].add("notifications")
+    assert broken(found) == [rule], "neither reserves stock"
+    found.parked["o-1"].add("fulfillment")
+    assert broken(found) == []
+    assert [(one.service, one.rule) for one in found.broken(at_rest=True)] == [("checkout", rule)]
+
+
+def test_a_refund_that_the_bank_has_yet_to_pay_is_under_way() -> None:
+    """The provider made it, and tells days later when it was paid: there is no call until then."""
+    order = paid_order().hear(CancelOrder()).state
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled())
+    refund = payment.refund()
+    payment.answer(refund, RefundCharge.Done(RefundResult("re_1", "pending")))
+    services = {name: HandlerRegistry(declared()[name]) for name in ("checkout", "payments")}
+    found = Findings(AT, services)
+    found.row("checkout", services["checkout"].tables[Order], "o-1", 2, codec.dump(order), order_columns(order))
+    rule = "a cancelled or expired order is fully refunded"
+    assert broken(found) == [rule]
+    table = services["payments"].tables[Payment]
+    found.row("payments", table, "o-1", 2, codec.dump(payment.state), table.columns(payment.state))
+    assert broken(found) == []

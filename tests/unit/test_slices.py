@@ -19,7 +19,7 @@ from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, paid_order, reserved_order
 
 AT = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
-CHECKOUT = HandlerRegistry(declared()["checkout"])
+REGISTRIES = {name: HandlerRegistry(declared()[name]) for name in ("checkout", "fulfillment")}
 
 
 class Kept:
@@ -38,23 +38,26 @@ class Kept:
 def row_of(order: Order, at: datetime = START) -> tuple[Any, Mapping[str, Any]]:
     columns = order_columns(order)
     row = {**columns, "key": "o-1", "version": 1, "sequence": 0, "data": codec.dump(order), "changed_at": at}
-    return CHECKOUT.tables[Order], row
+    return REGISTRIES["checkout"].tables[Order], row
 
 
-async def asked(path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), **setting: Any) -> Answers:
+async def asked(
+    path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), fulfillment: Rows | None = None, **setting: Any
+) -> Answers:
     """By one check, which goes on from the one before: nothing but `due` has changed since."""
     book = Book(path)
     book.due_again()
     book.add_due(due)
-    services = cast("Mapping[str, Database]", {"checkout": Kept(CHECKOUT, rows)})
-    slices = Slices(book, services, Setting(at, at - timedelta(seconds=2), {"checkout": {}}, **setting))
+    kept = {"checkout": rows, "fulfillment": fulfillment or Rows()}
+    services = cast("Mapping[str, Database]", {name: Kept(REGISTRIES[name], rows) for name, rows in kept.items()})
+    slices = Slices(book, services, Setting(at, at - timedelta(seconds=2), {name: {} for name in kept}, **setting))
     await slices.ask()
     book.close(keep=True)
     return slices.answers
 
 
-async def waits_unseen(path: Path, rows: Rows, at: datetime, due: Sequence[str] = ()) -> list[str]:
-    return (await asked(path, rows, at, due)).invariants.get("no_order_waits_unseen", [])
+async def waits_unseen(path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), **more: Any) -> list[str]:
+    return (await asked(path, rows, at, due, **more)).invariants.get("no_order_waits_unseen", [])
 
 
 async def test_what_time_alone_breaks_is_seen_by_the_next_check(tmp_path: Path) -> None:
@@ -69,8 +72,9 @@ async def test_what_time_alone_breaks_is_seen_by_the_next_check(tmp_path: Path) 
 
 async def test_work_that_vanishes_is_missed_by_the_next_check(tmp_path: Path) -> None:
     order, book = paid_order().state, tmp_path / "checks.db"
-    assert await waits_unseen(book, Rows(states=[row_of(order)], operations={"o-1": False}), AT, ["o-1"]) == []
-    (named,) = await waits_unseen(book, Rows(states=[row_of(order)]), AT)
+    rows, call = Rows(states=[row_of(order)]), Rows(under_way={("o-1", "TakeCode")})
+    assert await waits_unseen(book, rows, AT, ["o-1"], fulfillment=call) == []
+    (named,) = await waits_unseen(book, rows, AT)
     assert "no work is in progress" in named
 
 
