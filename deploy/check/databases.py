@@ -11,8 +11,10 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from deploy.check import facts
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
 from shared.core import Ref, codec
@@ -25,6 +27,11 @@ from shared.shell.postgres.engine import async_url
 from shared.shell.postgres.generation import generation_checked
 from shared.shell.service.registry import HandlerRegistry
 
+
+class UnreadableRow(Exception):
+    """The text names it, and shows nothing of its data."""
+
+
 SESSION = {
     "application_name": "orderbus check",
     "statement_timeout": "300s",
@@ -32,6 +39,8 @@ SESSION = {
     "default_transaction_read_only": "on",
 }
 CURSOR = 5_000
+DATA_EXCEPTION = "22"
+"""Begins the SQLSTATE of an error in what a row says."""
 
 _MISSING = """
     select u.id from unnest($1::uuid[]) u(id)
@@ -61,6 +70,16 @@ class Rows:
     calling: Collection[str] = ()
     """Keys for which a call is being made."""
     parked: Collection[str] = ()
+
+
+@dataclass
+class States:
+    """All states of one kind."""
+
+    by_key: dict[str, Any] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Rows that this build cannot read, in words, by key."""
 
 
 class Database:
@@ -113,7 +132,8 @@ class Database:
                 found.states += [(table, row) for row in await session.fetch(statement, keys)]
             for records in self.registry.service.storage.records:
                 if records.kind is LedgerEntry:
-                    statement = f"select * from {records.table.name} where key = any($1)"
+                    names = ", ".join(LedgerEntry.__dataclass_fields__)  # a newer build may have added columns
+                    statement = f"select {names} from {records.table.name} where key = any($1)"
                     found.ledger += [LedgerEntry(**row) for row in await session.fetch(statement, keys)]
             found.waiting = {row[0]: row[1] for row in await session.fetch(_UNSENT, keys)}
             operations = await session.fetch(_OPERATIONS, keys)
@@ -124,21 +144,34 @@ class Database:
         return found
 
     async def state(self, ref: Ref[Any]) -> Any:
-        """One row's state; None where there is none."""
+        """One row's state; None where there is none. Raises UnreadableRow."""
         table = self.registry.tables[ref.kind]
         async with self._reading:
             data = await self._rows.fetchval(f"select data from {table.table.name} where key = $1", ref.key)
-        return None if data is None else codec.load(ref.kind, data)
+        return self._state(ref.kind, ref.key, data)
 
-    async def states(self, kind: type[Any], since: datetime) -> tuple[dict[str, Any], set[str]]:
-        """All states of a kind, of which there are few, and the keys of those that changed since."""
-        found, changed = {}, set()
+    async def states(self, kind: type[Any], since: datetime) -> States:
+        """All states of a kind, of which there are few."""
+        found = States()
         for row in await self._rows.fetch(f"select key, data, changed_at from {self.registry.tables[kind].table.name}"):
-            if row["data"] is not None:
-                found[row["key"]] = codec.load(kind, row["data"])
+            key = row["key"]
+            try:
+                state = self._state(kind, key, row["data"])
+            except UnreadableRow as wrong:
+                found.unreadable[key] = str(wrong)
+                continue
+            if state is not None:
+                found.by_key[key] = state
             if row["changed_at"] > since:
-                changed.add(row["key"])
-        return found, changed
+                found.changed.add(key)
+        return found
+
+    def _state(self, kind: type[Any], key: str, data: str | None) -> Any:
+        try:
+            return None if data is None else codec.load(kind, data)
+        except Exception as wrong:
+            table = self.registry.tables[kind].table.name
+            raise UnreadableRow(facts.unreadable(self.name, table, key, wrong)) from None
 
     async def missing(self, identities: Sequence[UUID]) -> set[UUID]:
         """Messages that it has neither in its inbox nor parked."""
@@ -150,8 +183,15 @@ class Database:
         return await self.fetch(statement, identities)
 
     async def attention(self) -> list[Attention]:
-        async with self.engine.connect() as connection:
-            return await attention(connection, self.registry.service)
+        """Raises UnreadableRow."""
+        try:
+            async with self.engine.connect() as connection:
+                return await attention(connection, self.registry.service)
+        except sa.exc.DBAPIError as error:
+            if str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+                text = f"{self.name}: what waits for staff cannot be listed, for a row that cannot be read"
+                raise UnreadableRow(text) from None
+            raise
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._rows.fetch(statement, *values)

@@ -7,7 +7,7 @@ world at once. Both add what they read to `Findings`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from shared.shell.service import Invariants
 from shared.shell.service.registry import HandlerRegistry
 
 S = TypeVar("S")
+F = TypeVar("F")
 
 
 class Findings:
@@ -58,12 +59,19 @@ class Findings:
         """The status topic was read from here on only."""
         self.heads_cut = False
         """No topic was read from its beginning."""
+        self.unknown: set[Ref[Any]] = set()
+        """Rows of other keys that cannot be read."""
         self._rows: defaultdict[type[Any], dict[str, Any]] = defaultdict(dict)
         self._problems: list[str] = []
         self._counted: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._numbers: defaultdict[str, dict[str, Numbers]] = defaultdict(dict)
         self._status: dict[str, Mapping[str, Any]] = {}
         self._unhandled: list[Unhandled] = []
+        self._places = {
+            kind: (name, table.table.name)
+            for name, registry in services.items()
+            for kind, table in registry.tables.items()
+        }
         self._topics = {name: counted_topics(registry) for name, registry in services.items()}
 
     # What was read
@@ -84,11 +92,16 @@ class Findings:
             return
         try:
             state = codec.load(table.kind, data)
-        except ValueError as wrong:
-            self._problems.append(f"{table.table.name} {key}: its data cannot be read ({type(wrong).__name__})")
+            expected = table.columns(state)
+        except Exception as wrong:
+            self._add_unreadable(service, table.table.name, key, wrong)
             return
-        self._problems += facts.row_problems(table.table.name, key, columns, table.columns(state))
+        self._problems += facts.row_problems(table.table.name, key, columns, expected)
         self._rows[table.kind][key] = state
+
+    def problem(self, text: str) -> None:
+        """Of a row, in words."""
+        self._problems.append(text)
 
     def charge(self, reference: str, amount: int, currency: str, order: str, attempt: str) -> None:
         """Money that the provider took."""
@@ -138,13 +151,13 @@ class Findings:
 
     def of_keys(self) -> Evidence:
         """What can be asked key by key."""
-        orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
-        order_facts = {key: facts.order_facts(key, order) for key, order in orders.items()}
+        orders, logs = self.of(Order), self.of(NotificationLog)
+        order_facts = self._each(Order, facts.order_facts)
         return Evidence(
             at=self.at,
             orders=order_facts,
             payments=self._payments(),
-            deliveries={key: facts.delivery_facts(key, delivery) for key, delivery in deliveries.items()},
+            deliveries=self._each(Delivery, facts.delivery_facts),
             ledger=[
                 Movement(e.reference, e.amount, e.currency, e.key) for e in self.ledger if e.account == PROVIDER_BALANCE
             ],
@@ -160,7 +173,7 @@ class Findings:
             rows=self._problems,
             under_way={key: self._work(key) for key in self.under_way},
             with_staff=frozenset(key for key, order in orders.items() if facts.staff_work_on(order)),
-            alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log, orders.get(key))),
+            alerted=frozenset(key for key, known in self._each(NotificationLog, self._staff_know).items() if known),
             busy=frozenset(self.busy),
             parked={key: frozenset(services) for key, services in self.parked.items()},
         )
@@ -170,8 +183,14 @@ class Findings:
         for name, registry in self.services.items():
             for own in registry.service.invariants:
                 for key, state in self.of(own.kind).items():
+                    if own.reads and not self.unknown.isdisjoint(own.reads(state)):
+                        continue
                     rest, work = (True, NO_WORK) if at_rest else (key not in self.busy, self._work(key))
-                    broken = own.broken(state, *self._others(own, state), at_rest=rest, work=work)
+                    try:
+                        broken = list(own.broken(state, *self._others(own, state), at_rest=rest, work=work))
+                    except Exception as wrong:
+                        self._add_unreadable(*self._places[own.kind], key, wrong)
+                        continue
                     yield from (BrokenRule(name, key, rule) for rule in broken)
 
     def _work(self, key: str) -> Work:
@@ -200,8 +219,25 @@ class Findings:
         entries: dict[str, list[LedgerEntry]] = {}
         for entry in self.ledger:
             entries.setdefault(entry.key, []).append(entry)
-        payments = self.of(Payment).items()
-        return {key: facts.payment_facts(key, payment, entries.get(key, ())) for key, payment in payments}
+        return self._each(Payment, lambda key, payment: facts.payment_facts(key, payment, entries.get(key, ())))
+
+    def _each(self, kind: type[S], fact: Callable[[str, S], F]) -> dict[str, F]:
+        """By key; a row of which it cannot be made is named."""
+        found: dict[str, F] = {}
+        for key, state in self.of(kind).items():
+            try:
+                found[key] = fact(key, state)
+            except Exception as wrong:
+                self._add_unreadable(*self._places[kind], key, wrong)
+        return found
+
+    def _add_unreadable(self, service: str, table: str, key: str, wrong: Exception) -> None:
+        """What other services should agree on is not known, so it is not asked."""
+        self.problem(facts.unreadable(service, table, key, wrong))
+        self.busy.add(key)
+
+    def _staff_know(self, key: str, log: NotificationLog) -> bool:
+        return facts.staff_know(log, self.of(Order).get(key))
 
     def _streams(self) -> Iterator[StreamFacts]:
         """The rows of a SKU (product, stock, pool) have one key, and each counts its own refusals: theirs may have the

@@ -120,6 +120,11 @@ def staff_know(log: NotificationLog, order: Order | None) -> bool:
     return log.failed or (told is not None and (order is None or order.updated_at <= told + CLOCK_SKEW))
 
 
+def unreadable(service: str, table: str, key: str, wrong: Exception) -> str:
+    """Without what the error says: it would show the row's data."""
+    return f"{service}, {table} {key}: its data cannot be read ({type(wrong).__name__})"
+
+
 def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """Columns of a row that say something else than its data."""
     return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.check import facts
 from deploy.check.book import Book
-from deploy.check.databases import Database, databases
+from deploy.check.databases import Database, UnreadableRow, databases
 from deploy.check.facts import CLOCK_SKEW
 from deploy.check.monitor import differences
 from deploy.check.records import Records
@@ -114,7 +115,14 @@ async def check(
     except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, StoreUnavailable, OSError) as error:
         raise CheckFailed(f"a database cannot be read: {type(error).__name__}") from error
     except Exception as error:
-        raise CheckFailed(f"{type(error).__name__}: {error}"[:500]) from error
+        raise CheckFailed(f"an unexpected error, {_place_of(error)}") from error
+
+
+def _place_of(error: Exception) -> str:
+    """Its type, and where it was raised: its text may show the data of a row."""
+    *_, frame = traceback.walk_tb(error.__traceback__)
+    code = frame[0].f_code
+    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {frame[1]}"
 
 
 async def _checked(services: Mapping[str, Database], settings: PaymentsSettings, window: Window) -> Report:
@@ -169,7 +177,8 @@ class Check:
             answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving)})
             answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
         self._book.since = self._at
-        waiting = await self._attention()
+        waiting, unreadable = await self._attention()
+        answers.add({"rows_agree": unreadable})
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
         return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin)
@@ -226,14 +235,17 @@ class Check:
     # All keys together
 
     async def _whole(self) -> Evidence:
-        stock, changed = await self._services["fulfillment"].states(Stock, self._since)
+        stock = await self._services["fulfillment"].states(Stock, self._since)
+        unreadable = list(stock.unreadable.values())
         if self._window.since is not None:
-            return Evidence(self._at, totals={})
+            return Evidence(self._at, totals={}, rows=unreadable)
+        of_stock = facts.stock_facts(stock.by_key, self._book.held())
         return Evidence(
             self._at,
-            stock=list(facts.stock_facts(stock, self._book.held())),
+            stock=[one for one in of_stock if one.key not in stock.unreadable],
             totals=await self._totals(),
-            busy=frozenset(changed),
+            rows=unreadable,
+            busy=frozenset(stock.changed),
         )
 
     async def _totals(self) -> dict[str, tuple[int, int]]:
@@ -252,9 +264,16 @@ class Check:
         theirs = self._book.sums()
         return {currency: (ours.get(currency, 0), theirs.get(currency, 0)) for currency in {*ours, *theirs}}
 
-    async def _attention(self) -> list[tuple[str, Attention]]:
-        found = [(name, one) for name, database in self._services.items() for one in await database.attention()]
-        return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since)
+    async def _attention(self) -> tuple[list[tuple[str, Attention]], list[str]]:
+        """And what cannot be read, in words."""
+        found: list[tuple[str, Attention]] = []
+        unreadable = []
+        for name, database in self._services.items():
+            try:
+                found += [(name, one) for one in await database.attention()]
+            except UnreadableRow as wrong:
+                unreadable.append(str(wrong))
+        return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since), unreadable
 
 
 async def together(*works: Coroutine[object, object, None]) -> None:

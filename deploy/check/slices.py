@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.check import facts
 from deploy.check.book import Book, Entry
-from deploy.check.databases import Database, Rows
+from deploy.check.databases import Database, Rows, UnreadableRow
 from deploy.check.evidence import Findings
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery
@@ -56,12 +56,17 @@ class Answers:
     orders: int = 0
     in_motion: int = 0
     _more: dict[str, int] = field(default_factory=dict)
+    _said: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, found: Mapping[str, Sequence[str]]) -> None:
+        """What is said already is not said again."""
         for name, texts in found.items():
-            kept = self.invariants.setdefault(name, [])
-            kept += texts[: MOST - len(kept)]
-            self._more[name] = self._more.get(name, 0) + len(texts)
+            kept, said = self.invariants.setdefault(name, []), self._said.setdefault(name, set())
+            new = [text for text in dict.fromkeys(texts) if text not in said]
+            added = new[: MOST - len(kept)]
+            kept += added
+            said.update(added)
+            self._more[name] = self._more.get(name, 0) + len(new)
 
     def whole(self) -> dict[str, list[str]]:
         more = {name: self._more.get(name, 0) - len(kept) for name, kept in self.invariants.items()}
@@ -113,11 +118,18 @@ class Slices:
         return dict(zip(self._services, read, strict=True))
 
     async def _read_needed(self, found: Findings) -> None:
-        for service, ref in found.needed():
+        for service, ref in dict.fromkeys(found.needed()):
             if ref not in self._needed:
-                self._needed[ref] = await self._services[service].state(ref)
-            if self._needed[ref] is not None:
-                found.needed_row(ref, self._needed[ref])
+                try:
+                    self._needed[ref] = await self._services[service].state(ref)
+                except UnreadableRow as wrong:
+                    self._needed[ref] = wrong
+            state = self._needed[ref]
+            if isinstance(state, UnreadableRow):
+                found.problem(str(state))
+                found.unknown.add(ref)
+            elif state is not None:
+                found.needed_row(ref, state)
 
     async def _look_up(self, found: Findings) -> None:
         """What began before the part of the provider's records that was read, and moved since."""

@@ -177,6 +177,50 @@ async def test_damage_in_a_database_is_named(stack: Stack, order: Order, damage:
     assert checked(stack) == (0, {})
 
 
+UNREADABLE = (
+    ("fulfillment", "stock", "update stock set data = jsonb_set(data, '{on_hand}', '\"secret\"')"),
+    ("notifications", "endpoints", "update endpoints set data = jsonb_set(data, '{endpoints}', '\"secret\"')"),
+    ("checkout", "orders", "update orders set data = jsonb_set(data, '{paid}', '\"secret\"')"),
+)
+
+
+@pytest.mark.parametrize(("service", "table", "damage"), UNREADABLE, ids=lambda value: value.split()[0])
+async def test_a_row_that_cannot_be_read_is_named_and_ends_nothing(
+    stack: Stack, order: Order, service: str, table: str, damage: str
+) -> None:
+    await database(stack, service, f"create table away_{table} as select * from {table}")
+    assert await database(stack, service, damage) != "UPDATE 0"
+    ended = run(stack, "check", "--full", "--json")
+    await database(stack, service, f"update {table} t set data = a.data from away_{table} a where a.key = t.key")
+    await database(stack, service, f"drop table away_{table}")
+    assert ended.returncode == 1, ended.stderr
+    found = json.loads(ended.stdout)["invariants"]
+    assert all(
+        text.startswith(f"{service}, {table} ") and text.endswith(": its data cannot be read (ValidationError)")
+        for text in found.pop("rows_agree")
+        if "what waits for staff cannot be listed" not in text
+    )
+    assert not any(found.values()), "it is all that is said of it"
+    assert "secret" not in ended.stdout + ended.stderr
+    assert checked(stack) == (0, {})
+
+
+async def test_columns_that_a_newer_build_has_added_are_ignored(stack: Stack, order: Order) -> None:
+    tables = {
+        "checkout": ("orders", "inbox", "outbox", "operations", "timers", "parked", "timeline"),
+        "payments": ("payments", "ledger_entries"),
+        "fulfillment": ("deliveries", "stock"),
+    }
+    for service, names in tables.items():
+        for name in names:
+            await database(stack, service, f"alter table {name} add column added text not null default ''")
+    code = checked(stack)
+    for service, names in tables.items():
+        for name in names:
+            await database(stack, service, f"alter table {name} drop column added")
+    assert code == (0, {})
+
+
 async def test_a_message_that_is_not_in_an_inbox_is_named_and_a_replay_would_handle_it_again(
     stack: Stack, order: Order
 ) -> None:

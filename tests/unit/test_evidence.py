@@ -27,6 +27,8 @@ from shared.invariants.facts import Evidence, StreamFacts
 from shared.invariants.rules import violations
 from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, paid_order, placed_order
+from tests.unit.notifications.examples import paid_order as notified_order
+from tests.unit.notifications.examples import webhook
 from tests.unit.payments.examples import PaymentScenario, requested
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
@@ -154,3 +156,26 @@ def test_a_refund_that_the_bank_has_yet_to_pay_is_under_way() -> None:
     table = services["payments"].tables[Payment]
     found.row("payments", table, "o-1", 2, codec.dump(payment.state), table.columns(payment.state))
     assert broken(found) == []
+
+
+def test_a_row_that_contradicts_itself_is_named_without_its_data_and_ends_nothing() -> None:
+    """It can be read, but no status record can be made of it."""
+    found = findings()
+    order = replace(found.of(Order)["o-1"], currency="secret")
+    registry = found.services["checkout"]
+    found.row("checkout", registry.tables[Order], "o-1", 2, codec.dump(order), order_columns(order))
+    evidence = found.evidence()
+    assert evidence.rows == ["checkout, orders o-1: its data cannot be read (ValidationError)"]
+    assert "o-1" in evidence.busy
+
+
+def test_a_row_whose_endpoints_cannot_be_read_is_not_asked_about_them() -> None:
+    registry = HandlerRegistry(declared()["notifications"])
+    found = Findings(AT, {"notifications": registry})
+    log = notified_order(webhook("crm", ["order.received"])).state
+    table = registry.tables[NotificationLog]
+    found.row("notifications", table, "o-1", 2, codec.dump(log), table.columns(log))
+    ((_, needed),) = found.needed()
+    assert found.evidence().broken
+    found.unknown.add(needed)
+    assert not found.evidence().broken

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, cast
 
 from deploy.check.book import Book
-from deploy.check.databases import Database, Rows
-from deploy.check.slices import Answers, Setting, Slices
-from services.checkout.domain.order import Order
-from services.checkout.storage import order_columns
+from deploy.check.databases import Database, Rows, UnreadableRow
+from deploy.check.slices import SIZE, Answers, Setting, Slices
 from services.declared import declared
 from services.payments.gateways.provider import ProviderMovement
 from shared.core import Ref, codec
 from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, paid_order, reserved_order
+from tests.unit.notifications.examples import paid_order as notified_order
+from tests.unit.notifications.examples import webhook
 
 AT = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)
-REGISTRIES = {name: HandlerRegistry(declared()[name]) for name in ("checkout", "fulfillment")}
+REGISTRIES = {name: HandlerRegistry(declared()[name]) for name in ("checkout", "fulfillment", "notifications")}
 
 
 class Kept:
@@ -32,23 +32,24 @@ class Kept:
         return self._kept
 
     async def state(self, ref: Ref[Any]) -> Any:
-        return None
+        raise UnreadableRow(f"{self.registry.name}, {ref.kind.__name__} {ref.key}: its data cannot be read (E)")
 
 
-def row_of(order: Order, at: datetime = START) -> tuple[Any, Mapping[str, Any]]:
-    columns = order_columns(order)
-    row = {**columns, "key": "o-1", "version": 1, "sequence": 0, "data": codec.dump(order), "changed_at": at}
-    return REGISTRIES["checkout"].tables[Order], row
+def row_of(state: Any, service: str = "checkout", at: datetime = START, key: str = "o-1") -> tuple[Any, Any]:
+    table = REGISTRIES[service].tables[type(state)]
+    columns = table.columns(state)
+    row = {**columns, "key": key, "version": 1, "sequence": 0, "data": codec.dump(state), "changed_at": at}
+    return table, row
 
 
 async def asked(
-    path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), fulfillment: Rows | None = None, **setting: Any
+    path: Path, rows: Rows, at: datetime, due: Sequence[str] = (), others: Mapping[str, Rows] = {}, **setting: Any
 ) -> Answers:
     """By one check, which goes on from the one before: nothing but `due` has changed since."""
     book = Book(path)
     book.due_again()
     book.add_due(due)
-    kept = {"checkout": rows, "fulfillment": fulfillment or Rows()}
+    kept = {name: Rows() for name in REGISTRIES} | {"checkout": rows, **others}
     services = cast("Mapping[str, Database]", {name: Kept(REGISTRIES[name], rows) for name, rows in kept.items()})
     slices = Slices(book, services, Setting(at, at - timedelta(seconds=2), {name: {} for name in kept}, **setting))
     await slices.ask()
@@ -73,7 +74,7 @@ async def test_what_time_alone_breaks_is_seen_by_the_next_check(tmp_path: Path) 
 async def test_work_that_vanishes_is_missed_by_the_next_check(tmp_path: Path) -> None:
     order, book = paid_order().state, tmp_path / "checks.db"
     rows, call = Rows(states=[row_of(order)]), Rows(under_way={("o-1", "TakeCode")})
-    assert await waits_unseen(book, rows, AT, ["o-1"], fulfillment=call) == []
+    assert await waits_unseen(book, rows, AT, ["o-1"], others={"fulfillment": call}) == []
     (named,) = await waits_unseen(book, rows, AT)
     assert "no work is in progress" in named
 
@@ -84,3 +85,12 @@ def test_a_key_that_work_is_under_way_for_counts_in_sums() -> None:
     book.add_movements([ProviderMovement("pi_1", 500, "EUR", "o-1")])
     book.add_later(["o-1"])
     assert (book.sums(), list(book.again())) == ({"EUR": 500}, [])
+
+
+async def test_an_unreadable_row_that_rules_of_many_rows_need_is_named_once(tmp_path: Path) -> None:
+    log = notified_order(webhook("crm", ["order.received"])).state
+    keys = [f"o-{number}" for number in range(SIZE + 1)]
+    logs = Rows(states=[row_of(log, "notifications", key=key) for key in (keys[0], keys[-1])])
+    found = (await asked(tmp_path / "checks.db", Rows(), AT, keys, {"notifications": logs})).whole()
+    unreadable = f"notifications, Endpoints {log.store.id}: its data cannot be read (E)"
+    assert {name: texts for name, texts in found.items() if texts} == {"rows_agree": [unreadable]}
