@@ -40,6 +40,8 @@ _KEPT = (
 _PASSING = (
     "create temp table told (key text primary key, body blob) without rowid",
     "create temp table due (key text primary key) without rowid",
+    """create temp table wanted (key text, source text, number integer, cut integer, primary key (key, source))
+        without rowid""",
 )
 
 
@@ -56,6 +58,16 @@ class Missing(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class Wanted(NamedTuple):
+    """An event that must be further back on its topic."""
+
+    key: str
+    source: str
+    number: int
+    may_be_cut: bool
+    """Retention explains it if it is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +218,21 @@ class Book:
 
     def again(self) -> Iterator[list[str]]:
         yield from self._keys("again", AT_ONCE)
+
+    # What is to be found further back
+
+    def add_wanted(self, wanted: Iterable[Wanted]) -> None:
+        self._file.executemany("insert or replace into wanted values (?, ?, ?, ?)", wanted)
+
+    def found(self, numbers: Iterable[tuple[str, str, int]]) -> None:
+        """Events by key, source and number."""
+        self._file.executemany("delete from wanted where key = ? and source = ? and number = ?", numbers)
+
+    def wanted(self) -> Iterator[Wanted]:
+        yield from map(Wanted._make, self._file.execute("select * from wanted order by key, source"))
+
+    def is_wanted(self) -> bool:
+        return self._file.execute("select 1 from wanted limit 1").fetchone() is not None
 
     # What is to be checked
 

@@ -7,13 +7,14 @@ world at once. Both add what they read to `Findings`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
 
 from deploy.check import facts
+from deploy.check.book import Wanted
 from deploy.check.numbers import Numbers
 from deploy.check.topics import Seen
 from services.checkout.domain.order import Order
@@ -250,6 +251,19 @@ class Findings:
                 cut = self.heads_cut or (bool(topics & self.cut) and self._retention_may_reach(key))
                 twice = given.twice if key in orders else ()
                 yield StreamFacts(name, key, given.given, counted.get(key), self.waiting[name, key], cut, twice)
+
+    def wanted(self, changed: Collection[tuple[str, str]]) -> Iterator[Wanted]:
+        """Where the heads of the topics were not read: of the rows that changed, by service and key, the event that
+        came just before what was read."""
+        for stream in self._streams():
+            if (stream.source, stream.key) not in changed or stream.counted is None:
+                continue
+            if not stream.sequences and stream.key in self.busy:
+                continue  # it may be on its way
+            last = min(stream.sequences, default=stream.counted - stream.waiting + 1) - 1
+            if last > 0:
+                cut = bool(self._topics[stream.source] & self.cut) and self._retention_may_reach(stream.key)
+                yield Wanted(stream.key, stream.source, last, cut)
 
     def _retention_may_reach(self, key: str) -> bool:
         """Messages of an order are no older than the order."""

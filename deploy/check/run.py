@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import asyncpg
@@ -25,10 +26,11 @@ from deploy.check import facts
 from deploy.check.book import Book
 from deploy.check.databases import Database, UnreadableRow, databases
 from deploy.check.facts import CLOCK_SKEW
+from deploy.check.further_back import FurtherBack
 from deploy.check.monitor import differences
 from deploy.check.records import Records
 from deploy.check.replay import replayed
-from deploy.check.slices import Positions, Setting, Slices
+from deploy.check.slices import MOST, Answers, Positions, Setting, Slices
 from deploy.check.topics import Topics
 from services.fulfillment.domain.stock import Stock
 from services.payments.domain.ledger import PROVIDER_BALANCE
@@ -80,6 +82,8 @@ class Report:
     """Keys of which only the rules of single services were asked."""
     since: datetime | None = None
     """Only what changed since then was checked."""
+    unasked: int = 0
+    """Rows that changed since then, of which the event before is further back than was read."""
 
     @property
     def ok(self) -> bool:
@@ -157,7 +161,8 @@ class Check:
             begin = self._window.since or (self._book.since and self._book.since - OVERLAP)
             positions = await positions_of(self._settings.kafka, self._services)
             records = Records(self._book, self._services, self._since)
-            await together(self._read_providers(begin), records.read(topics, await self._starts(topics, begin)))
+            starts = await self._starts(topics, begin)
+            await together(self._read_providers(begin), records.read(topics, starts))
             await self._find_due(begin)
             setting = Setting(
                 self._at,
@@ -167,11 +172,12 @@ class Check:
                 cut=topics.cut,
                 retention=self._settings.kafka.retention,
                 told_since=begin and begin + CLOCK_SKEW,
-                heads_cut=self._window.since is not None,
+                window=self._window.since,
             )
             slices = Slices(self._book, self._services, setting, self._look_up if begin else None)
             await slices.ask()
             answers = slices.answers
+            unasked = await self._look_further_back(starts, records.count, answers)
             answers.add(violations(await self._whole()))
             moving = {key for keys in self._book.again() for key in keys}
             answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving)})
@@ -181,7 +187,7 @@ class Check:
         answers.add({"rows_agree": unreadable})
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
-        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin)
+        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked)
 
     # Where to begin
 
@@ -210,6 +216,19 @@ class Check:
                 self._book.add_due(keys)
             async for keys in database.stray_entries():
                 self._book.add_due(keys)
+
+    async def _look_further_back(self, starts: Mapping[TopicPartition, int], window: int, answers: Answers) -> int:
+        """Of how many rows this says nothing."""
+        if self._window.since is None:
+            return 0
+        services = {name: database.registry for name, database in self._services.items()}
+        back = FurtherBack(self._book, services, starts, self._window.since, window)
+        if not await back.look(self._settings.kafka, self._at):
+            return sum(1 for _ in self._book.wanted())
+        lost = (one for one in self._book.wanted() if not one.may_be_cut)
+        texts = (f"{one.source}'s events of {one.key}: {one.number} missing on the topic" for one in lost)
+        answers.add({"every_event_published": list(islice(texts, MOST))})
+        return 0
 
     # The providers
 

@@ -44,8 +44,8 @@ class Setting:
     retention: timedelta | None = None
     told_since: datetime | None = None
     """The status topic was read from here on only."""
-    heads_cut: bool = False
-    """So were all topics."""
+    window: datetime | None = None
+    """So were all topics, each from here on."""
 
 
 @dataclass
@@ -97,6 +97,8 @@ class Slices:
             await self._look_up(found)
             await asyncio.to_thread(self._ask, found)
             self._remember(keys, found)
+            if self._setting.window:
+                self._book.add_wanted(found.wanted(_changed(rows, self._setting.window)))
 
     async def _read(self) -> AsyncIterator[tuple[Sequence[str], Mapping[str, Entry], Mapping[str, Rows]]]:
         reading: asyncio.Task[dict[str, Rows]] | None = None
@@ -144,7 +146,7 @@ class Slices:
         setting = self._setting
         found = Findings(setting.at, {name: database.registry for name, database in self._services.items()})
         found.cut, found.retention = setting.cut, setting.retention
-        found.told_since, found.heads_cut = setting.told_since, setting.heads_cut
+        found.told_since, found.heads_cut = setting.told_since, setting.window is not None
         found.busy |= {key for key in keys if key in setting.busy}
         for name, read in rows.items():
             self._add_rows(found, name, read)
@@ -194,6 +196,11 @@ class Slices:
         self._book.set_holds(keys, holds)
         self._book.add_again({*found.busy, *found.parked})
         self._book.add_later({*found.under_way, *(key for key, order in found.of(Order).items() if order.deadline)})
+
+
+def _changed(rows: Mapping[str, Rows], since: datetime) -> set[tuple[str, str]]:
+    """Services and keys of rows that changed since then."""
+    return {(name, row["key"]) for name, read in rows.items() for _, row in read.states if row["changed_at"] > since}
 
 
 def add_movement(found: Findings, moved: ProviderMovement, *, instead: bool = False) -> None:

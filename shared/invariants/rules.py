@@ -105,9 +105,9 @@ def _complete(stream: StreamFacts, busy: bool) -> Iterator[str]:
         yield f"{who}: {_some(beyond)} on the topic, but the row has published only {stream.counted}"
     first = min(seen, default=stream.counted + 1) if stream.head_may_be_cut else 1
     last = max(seen, default=0) if busy else stream.counted - stream.waiting
-    missing = sorted(set(range(first, last + 1)) - set(seen))
-    if missing:
-        yield f"{who}: {_some(missing)} of {stream.counted} missing on the topic"
+    lost = sorted(set(range(first, last + 1)) - set(seen))
+    if lost:
+        yield f"{who}: {_some(lost)} of {stream.counted} missing on the topic"
 
 
 def stock_in_balance(evidence: Evidence) -> Iterator[str]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,19 @@ async def test_damage_in_a_database_is_named(stack: Stack, order: Order, damage:
     named = wrong[damage.invariant]
     assert any(order.id in text or order.number in text or "stock" in text for text in named), wrong
     assert checked(stack) == (0, {})
+
+
+async def test_an_event_that_is_in_no_window_is_looked_for_further_back(stack: Stack, order: Order) -> None:
+    since = datetime.now(UTC).isoformat()
+    await database(stack, "payments", "update payments set changed_at = clock_timestamp() where key = $1", order.id)
+    assert run(stack, "check", "--since", since).returncode == 0, "its last event is there, before the window"
+    lost = "update payments set sequence = sequence + 1, changed_at = clock_timestamp() where key = $1"
+    await database(stack, "payments", lost, order.id)
+    ended = run(stack, "check", "--since", since, "--json")
+    await database(stack, "payments", "update payments set sequence = sequence - 1 where key = $1", order.id)
+    assert ended.returncode == 1
+    (named,) = json.loads(ended.stdout)["invariants"]["every_event_published"]
+    assert named.startswith(f"payments's events of {order.id}: ") and named.endswith(" missing on the topic")
 
 
 UNREADABLE = (

@@ -179,3 +179,22 @@ def test_a_row_whose_endpoints_cannot_be_read_is_not_asked_about_them() -> None:
     assert found.evidence().broken
     found.unknown.add(needed)
     assert not found.evidence().broken
+
+
+def test_of_a_row_that_changed_in_a_window_the_event_before_it_is_wanted() -> None:
+    """Whether something of it is in the window or not; what is in the outbox is on no topic yet."""
+    changed = {("checkout", "o-1")}
+    found = findings()
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 2, False)]
+    assert list(found.wanted(set())) == []
+    found.waiting["checkout", "o-1"] = 1
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, False)]
+    found.cut = frozenset({ORDERS.name})
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, True)], "retention may have removed it"
+    found.busy.add("o-1")
+    assert list(found.wanted(changed)) == [], "it may be on its way"
+    stream_of(found, [(2, SECOND)])
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, True)]
+    found = findings()
+    stream_of(found, [(1, FIRST), (2, SECOND)])
+    assert list(found.wanted(changed)) == []
