@@ -17,8 +17,12 @@ from typing import NamedTuple
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
+APPLICATION = 0x6F726362
+"""SQLite's `application_id` of a checkpoint."""
 VERSION = 2
 """Of the tables: a book of another version is begun again."""
+FIRST_VERSION = {"meta", "places", "numbers", "movements", "unhandled", "again", "holds"}
+"""The tables of the version without an `application_id`."""
 CACHE_KB = 8_000
 AT_ONCE = 500
 
@@ -82,6 +86,10 @@ class Entry:
     missing: Sequence[Missing]
 
 
+class ForeignFile(Exception):
+    """It is another program's: its tables stay as they are."""
+
+
 class Book:
     """`path`: kept from check to check; None: forgotten at the end."""
 
@@ -91,19 +99,30 @@ class Book:
         self._file.execute("pragma synchronous = off")
         self._file.execute("pragma temp_store = file")
         self._file.execute("begin immediate")
+        if not self._is_ours():
+            self._file.close()
+            raise ForeignFile
         (version,) = self._file.execute("pragma user_version").fetchone()
         if version != VERSION:
             self.clear()
         for statement in _PASSING:
             self._file.execute(statement)
 
+    def _is_ours(self) -> bool:
+        """A file with nothing in it can become a checkpoint."""
+        (application,) = self._file.execute("pragma application_id").fetchone()
+        return application == APPLICATION or (application == 0 and {*self._tables()} in (set(), FIRST_VERSION))
+
+    def _tables(self) -> list[str]:
+        return [name for (name,) in self._file.execute("select name from main.sqlite_master where type = 'table'")]
+
     def clear(self) -> None:
-        names = self._file.execute("select name from main.sqlite_master where type = 'table'").fetchall()
-        for (name,) in names:
+        for name in self._tables():
             self._file.execute(f"drop table main.{name}")
         for statement in _KEPT:
             self._file.execute(statement)
         self._file.execute(f"pragma user_version = {VERSION}")
+        self._file.execute(f"pragma application_id = {APPLICATION}")
 
     def close(self, *, keep: bool) -> None:
         self._file.execute("commit" if keep else "rollback")

@@ -23,7 +23,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.check import facts
-from deploy.check.book import Book
+from deploy.check.book import Book, ForeignFile
 from deploy.check.databases import Database, UnreadableRow, databases
 from deploy.check.facts import CLOCK_SKEW
 from deploy.check.further_back import FurtherBack
@@ -132,6 +132,9 @@ def _place_of(error: Exception) -> str:
 async def _checked(services: Mapping[str, Database], settings: PaymentsSettings, window: Window) -> Report:
     try:
         book, ok = Book(window.book), False
+    except ForeignFile:
+        text = f"{window.book} is no checkpoint of this program, and is left as it is. Name another file."
+        raise CheckFailed(text) from None
     except sqlite3.Error as error:
         raise CheckFailed(f"{window.book} cannot be used ({error}). Is another check running?") from error
     try:
