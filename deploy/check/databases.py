@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,10 @@ SESSION = {
 CURSOR = 5_000
 DATA_EXCEPTION = "22"
 """Begins the SQLSTATE of an error in what a row says."""
+
+AHEAD = timedelta(minutes=1)
+"""By which a worker's clock may be ahead of the database's. A row that says it changed later than that was written by a
+clock that was wrong: when it changed, its transaction tells."""
 
 _MISSING = """
     select u.id from unnest($1::uuid[]) u(id)
@@ -90,18 +94,35 @@ class Database:
     ) -> None:
         self.registry, self.engine = registry, engine
         self._rows, self._inbox = rows, inbox
+        self._transaction = ""
         self._reading = asyncio.Lock()
 
     @property
     def name(self) -> str:
         return self.registry.name
 
-    async def is_quiet(self, since: datetime) -> bool:
-        """Whether no row changed since then, nothing is to be sent and no call is being made."""
+    async def begin(self) -> None:
+        """What is written from now on is in motion, whatever it says."""
+        self._transaction = await self._rows.fetchval("select pg_snapshot_xmin(pg_current_snapshot())::xid::text")
+
+    def moves(self, since: datetime) -> str:
+        """As SQL: whether a row is in motion, for it changed since then."""
+        late = f"changed_at <= '{(since + AHEAD).isoformat()}' or age(xmin) <= age('{self._transaction}'::xid)"
+        return f"(changed_at > '{since.isoformat()}' and ({late}))"
+
+    async def now(self) -> datetime:
+        now = await self._rows.fetchval("select clock_timestamp()")
+        assert isinstance(now, datetime)
+        return now
+
+    async def is_quiet(self, time: timedelta) -> bool:
+        """Whether no row has changed for so long, nothing is to be sent and no call is being made."""
         tables = [state.table.name for state in self.registry.service.storage.states]
-        changed = " or ".join(f"exists (select from {name} where changed_at > $1)" for name in tables)
+        changed = " or ".join(
+            f"exists (select from {name} where changed_at > clock_timestamp() - $1::interval)" for name in tables
+        )
         queued = "exists (select from outbox) or exists (select from operations where leased_until > clock_timestamp())"
-        return not await self._rows.fetchval(f"select {changed} or {queued}", since)
+        return not await self._rows.fetchval(f"select {changed} or {queued}", time)
 
     async def keys(self, since: datetime | None) -> AsyncIterator[Sequence[str]]:
         """All keys of its states, or those of rows that changed since."""
@@ -123,12 +144,12 @@ class Database:
             while rows := await cursor.fetch(CURSOR):
                 yield [row[0] for row in rows]
 
-    async def rows(self, keys: Sequence[str]) -> Rows:
-        """Everything about these keys, as of one moment."""
+    async def rows(self, keys: Sequence[str], since: datetime) -> Rows:
+        """Everything about these keys, as of one moment. Rows say in `moves` whether they changed since then."""
         session, found = self._rows, Rows()
         async with self._reading, session.transaction(isolation="repeatable_read", readonly=True):
             for table in self.registry.service.storage.states:
-                statement = f"select * from {table.table.name} where key = any($1)"
+                statement = f"select *, {self.moves(since)} as moves from {table.table.name} where key = any($1)"
                 found.states += [(table, row) for row in await session.fetch(statement, keys)]
             for records in self.registry.service.storage.records:
                 if records.kind is LedgerEntry:
@@ -153,7 +174,8 @@ class Database:
     async def states(self, kind: type[Any], since: datetime) -> States:
         """All states of a kind, of which there are few."""
         found = States()
-        for row in await self._rows.fetch(f"select key, data, changed_at from {self.registry.tables[kind].table.name}"):
+        columns = f"key, data, {self.moves(since)} as moves"
+        for row in await self._rows.fetch(f"select {columns} from {self.registry.tables[kind].table.name}"):
             key = row["key"]
             try:
                 state = self._state(kind, key, row["data"])
@@ -162,7 +184,7 @@ class Database:
                 continue
             if state is not None:
                 found.by_key[key] = state
-            if row["changed_at"] > since:
+            if row["moves"]:
                 found.changed.add(key)
         return found
 

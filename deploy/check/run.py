@@ -13,7 +13,7 @@ import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -84,6 +84,8 @@ class Report:
     """Only what changed since then was checked."""
     unasked: int = 0
     """Rows that changed since then, of which the event before is further back than was read."""
+    notes: list[str] = field(default_factory=list)
+    """What was done otherwise than asked, in words."""
 
     @property
     def ok(self) -> bool:
@@ -109,7 +111,8 @@ async def check(
     try:
         async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
             await _rest(services.values(), timeout)
-            return await _checked(services, settings, window)
+            at = min([await database.now() for database in services.values()])
+            return await _checked(services, settings, window, at)
     except CheckFailed:
         raise
     except (ProviderError, BusUnavailable, ReportedError) as error:
@@ -129,7 +132,9 @@ def _place_of(error: Exception) -> str:
     return f"{type(error).__name__} in {Path(code.co_filename).name}, line {frame[1]}"
 
 
-async def _checked(services: Mapping[str, Database], settings: PaymentsSettings, window: Window) -> Report:
+async def _checked(
+    services: Mapping[str, Database], settings: PaymentsSettings, window: Window, at: datetime
+) -> Report:
     try:
         book, ok = Book(window.book), False
     except ForeignFile:
@@ -140,7 +145,7 @@ async def _checked(services: Mapping[str, Database], settings: PaymentsSettings,
     try:
         if window.full:
             book.clear()
-        report = await Check(book, services, settings, window).run()
+        report = await Check(book, services, settings, window, at).run()
         ok = report.ok
         return report
     finally:
@@ -148,18 +153,24 @@ async def _checked(services: Mapping[str, Database], settings: PaymentsSettings,
 
 
 class Check:
-    """One check."""
+    """One check. `at`: by the databases' clocks, as all that it compares with them."""
 
     def __init__(
-        self, book: Book, services: Mapping[str, Database], settings: PaymentsSettings, window: Window
+        self, book: Book, services: Mapping[str, Database], settings: PaymentsSettings, window: Window, at: datetime
     ) -> None:
         self._book, self._services, self._settings, self._window = book, services, settings, window
-        self._at = datetime.now(UTC)
+        self._at = at
         self._since = self._at - SETTLED
 
     async def run(self) -> Report:
         async with Topics(self._settings.kafka, [topic.name for topic in TOPICS]) as topics:
+            notes = []
             if self._is_of_another_system(topics):
+                self._book.clear()
+            if self._book.since and self._book.since > self._at:
+                notes.append(
+                    f"The checkpoint is of {self._book.since:%Y-%m-%d %H:%M} UTC, later than now: it was begun again."
+                )
                 self._book.clear()
             begin = self._window.since or (self._book.since and self._book.since - OVERLAP)
             positions = await positions_of(self._settings.kafka, self._services)
@@ -183,14 +194,14 @@ class Check:
             unasked = await self._look_further_back(starts, records.count, answers)
             answers.add(violations(await self._whole()))
             moving = {key for keys in self._book.again() for key in keys}
-            answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving)})
+            answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving, self._since)})
             answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
         self._book.since = self._at
         waiting, unreadable = await self._attention()
         answers.add({"rows_agree": unreadable})
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
-        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked)
+        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked, notes)
 
     # Where to begin
 
@@ -273,7 +284,7 @@ class Check:
     async def _totals(self) -> dict[str, tuple[int, int]]:
         """What the ledger and the provider hold in all, without keys in motion."""
         payments = self._services["payments"]
-        changed = await payments.fetch("select key from payments where changed_at > $1", self._since)
+        changed = await payments.fetch(f"select key from payments where {payments.moves(self._since)}")
         self._book.add_again(row["key"] for row in changed)
         entry = f"from ledger_entries where account = '{PROVIDER_BALANCE}'"
         ours: dict[str, int] = {}
@@ -312,9 +323,11 @@ async def _rest(services: Iterable[Database], timeout: float) -> None:
     """Until nothing changed for a while, or the time is over: then what moves is left out."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
+    databases = list(services)
+    for database in databases:
+        await database.begin()
     while loop.time() < end:
-        since = datetime.now(UTC) - SETTLED
-        if all([await database.is_quiet(since) for database in services]):
+        if all([await database.is_quiet(SETTLED) for database in databases]):
             return
         await asyncio.sleep(0.25)
 

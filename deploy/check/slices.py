@@ -116,7 +116,7 @@ class Slices:
                 reading.cancel()
 
     async def _rows(self, keys: Sequence[str]) -> dict[str, Rows]:
-        read = await asyncio.gather(*(database.rows(keys) for database in self._services.values()))
+        read = await asyncio.gather(*(database.rows(keys, self._setting.since) for database in self._services.values()))
         return dict(zip(self._services, read, strict=True))
 
     async def _read_needed(self, found: Findings) -> None:
@@ -169,7 +169,7 @@ class Slices:
     def _add_rows(self, found: Findings, name: str, read: Rows) -> None:
         for table, row in read.states:
             found.row(name, table, row["key"], row["sequence"], row["data"], row)
-            if row["changed_at"] > self._setting.since:
+            if row["moves"]:
                 found.busy.add(row["key"])
         found.ledger += read.ledger
         found.busy |= {*read.waiting, *read.calling}

@@ -112,6 +112,8 @@ def show_report(report: evidence.Report) -> None:
         print(f"… and {len(report.unreadable) - MOST} more that are no messages")
     for entry in report.monitor[:MOST]:
         print(f"monitor: {entry}")
+    for entry in report.notes:
+        print(entry)
     show_attention(report.attention)
     if report.unasked:
         rows = console.counted(report.unasked, "row")

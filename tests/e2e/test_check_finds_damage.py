@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +282,35 @@ async def test_the_second_check_reads_what_changed_and_a_full_one_everything(
     await database(stack, "payments", "update payments set captured = captured + 1")
     assert (code, again) == (1, 1), "what was found once is found until it is repaired"
     assert run(stack, *checkpoint, "--full").returncode == 0
+
+
+async def test_a_row_of_a_clock_that_was_ahead_is_not_in_motion_for_ever(stack: Stack, order: Order) -> None:
+    paid = "data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint + $2)), paid = paid + $2"
+    ahead = "changed_at = clock_timestamp() + interval '1 day'"
+    await database(stack, "checkout", f"update orders set {paid}, {ahead} where key = $1", order.id, -1)
+    code, wrong = checked(stack)
+    now = "changed_at = clock_timestamp() - interval '1 minute'"
+    await database(stack, "checkout", f"update orders set {paid}, {now} where key = $1", order.id, 1)
+    assert code == 1
+    assert any(order.number in text for text in wrong["refunds_within_captures"]), wrong
+
+
+async def test_a_checkpoint_of_a_clock_that_was_ahead_is_begun_again(
+    stack: Stack, order: Order, tmp_path: Path
+) -> None:
+    path = tmp_path / "checks.db"
+    checkpoint = ["check", "--checkpoint", str(path)]
+    assert run(stack, *checkpoint).returncode == 0
+    with closing(sqlite3.connect(path)) as book:
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        book.execute("update meta set value = ? where name = 'since'", (tomorrow,))
+        book.commit()
+    damage = "update payments set captured = captured + $1, changed_at = now() - interval '5 seconds'"
+    await database(stack, "payments", damage, -1)
+    ended = run(stack, *checkpoint)
+    await database(stack, "payments", damage, 1)
+    assert (ended.returncode, "it was begun again" in ended.stdout) == (1, True)
+    assert run(stack, *checkpoint).returncode == 0
 
 
 async def test_an_unreadable_record_is_named_by_its_place_and_ends_nothing(stack: Stack, order: Order) -> None:

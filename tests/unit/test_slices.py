@@ -28,7 +28,7 @@ class Kept:
     def __init__(self, registry: HandlerRegistry, rows: Rows) -> None:
         self.registry, self._kept = registry, rows
 
-    async def rows(self, keys: Sequence[str]) -> Rows:
+    async def rows(self, keys: Sequence[str], since: datetime) -> Rows:
         return self._kept
 
     async def state(self, ref: Ref[Any]) -> Any:
@@ -38,7 +38,15 @@ class Kept:
 def row_of(state: Any, service: str = "checkout", at: datetime = START, key: str = "o-1") -> tuple[Any, Any]:
     table = REGISTRIES[service].tables[type(state)]
     columns = table.columns(state)
-    row = {**columns, "key": key, "version": 1, "sequence": 0, "data": codec.dump(state), "changed_at": at}
+    row = {
+        **columns,
+        "key": key,
+        "version": 1,
+        "sequence": 0,
+        "data": codec.dump(state),
+        "changed_at": at,
+        "moves": False,
+    }
     return table, row
 
 
