@@ -17,8 +17,12 @@ from typing import NamedTuple
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
-VERSION = 1
+APPLICATION = 0x6F726362
+"""SQLite's `application_id` of a checkpoint."""
+VERSION = 2
 """Of the tables: a book of another version is begun again."""
+FIRST_VERSION = {"meta", "places", "numbers", "movements", "unhandled", "again", "holds"}
+"""The tables of the version without an `application_id`."""
 CACHE_KB = 8_000
 AT_ONCE = 500
 
@@ -34,11 +38,14 @@ _KEPT = (
         partition integer, place integer, primary key (service, identity)) without rowid""",
     "create index unhandled_key on unhandled (key)",
     "create table again (key text primary key) without rowid",
+    "create table later (key text primary key) without rowid",
     "create table holds (key text, sku text, reserved integer, taken integer, primary key (key, sku)) without rowid",
 )
 _PASSING = (
     "create temp table told (key text primary key, body blob) without rowid",
     "create temp table due (key text primary key) without rowid",
+    """create temp table wanted (key text, source text, number integer, cut integer, primary key (key, source))
+        without rowid""",
 )
 
 
@@ -57,6 +64,16 @@ class Missing(NamedTuple):
     offset: int
 
 
+class Wanted(NamedTuple):
+    """An event that must be further back on its topic."""
+
+    key: str
+    source: str
+    number: int
+    may_be_cut: bool
+    """Retention explains it if it is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What the book says about one key."""
@@ -69,6 +86,10 @@ class Entry:
     missing: Sequence[Missing]
 
 
+class ForeignFile(Exception):
+    """It is another program's: its tables stay as they are."""
+
+
 class Book:
     """`path`: kept from check to check; None: forgotten at the end."""
 
@@ -78,19 +99,30 @@ class Book:
         self._file.execute("pragma synchronous = off")
         self._file.execute("pragma temp_store = file")
         self._file.execute("begin immediate")
+        if not self._is_ours():
+            self._file.close()
+            raise ForeignFile
         (version,) = self._file.execute("pragma user_version").fetchone()
         if version != VERSION:
             self.clear()
         for statement in _PASSING:
             self._file.execute(statement)
 
+    def _is_ours(self) -> bool:
+        """A file with nothing in it can become a checkpoint."""
+        (application,) = self._file.execute("pragma application_id").fetchone()
+        return application == APPLICATION or (application == 0 and {*self._tables()} in (set(), FIRST_VERSION))
+
+    def _tables(self) -> list[str]:
+        return [name for (name,) in self._file.execute("select name from main.sqlite_master where type = 'table'")]
+
     def clear(self) -> None:
-        names = self._file.execute("select name from main.sqlite_master where type = 'table'").fetchall()
-        for (name,) in names:
+        for name in self._tables():
             self._file.execute(f"drop table main.{name}")
         for statement in _KEPT:
             self._file.execute(statement)
         self._file.execute(f"pragma user_version = {VERSION}")
+        self._file.execute(f"pragma application_id = {APPLICATION}")
 
     def close(self, *, keep: bool) -> None:
         self._file.execute("commit" if keep else "rollback")
@@ -190,16 +222,36 @@ class Book:
         yield from map(Missing._make, self._file.execute("select * from unhandled"))
 
     def due_again(self) -> None:
-        """What was in motion in the check before is to be checked now."""
-        self._file.execute("insert or ignore into due select key from again")
-        self._file.execute("delete from again")
+        """What was in motion or under way in the check before is to be checked now."""
+        for table in ("again", "later"):
+            self._file.execute(f"insert or ignore into due select key from {table}")
+            self._file.execute(f"delete from {table}")
 
     def add_again(self, keys: Iterable[str]) -> None:
         """Keys in motion: the next check asks what this one cannot."""
         self._file.executemany("insert or ignore into again values (?)", ((key,) for key in keys))
 
+    def add_later(self, keys: Iterable[str]) -> None:
+        """Keys that something is still to be done for: should it fail to come, no row changes."""
+        self._file.executemany("insert or ignore into later values (?)", ((key,) for key in keys))
+
     def again(self) -> Iterator[list[str]]:
         yield from self._keys("again", AT_ONCE)
+
+    # What is to be found further back
+
+    def add_wanted(self, wanted: Iterable[Wanted]) -> None:
+        self._file.executemany("insert or replace into wanted values (?, ?, ?, ?)", wanted)
+
+    def found(self, numbers: Iterable[tuple[str, str, int]]) -> None:
+        """Events by key, source and number."""
+        self._file.executemany("delete from wanted where key = ? and source = ? and number = ?", numbers)
+
+    def wanted(self) -> Iterator[Wanted]:
+        yield from map(Wanted._make, self._file.execute("select * from wanted order by key, source"))
+
+    def is_wanted(self) -> bool:
+        return self._file.execute("select 1 from wanted limit 1").fetchone() is not None
 
     # What is to be checked
 

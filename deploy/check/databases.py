@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from deploy.check import facts
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
 from shared.core import Ref, codec
@@ -25,6 +27,11 @@ from shared.shell.postgres.engine import async_url
 from shared.shell.postgres.generation import generation_checked
 from shared.shell.service.registry import HandlerRegistry
 
+
+class UnreadableRow(Exception):
+    """The text names it, and shows nothing of its data."""
+
+
 SESSION = {
     "application_name": "orderbus check",
     "statement_timeout": "300s",
@@ -32,6 +39,12 @@ SESSION = {
     "default_transaction_read_only": "on",
 }
 CURSOR = 5_000
+DATA_EXCEPTION = "22"
+"""Begins the SQLSTATE of an error in what a row says."""
+
+AHEAD = timedelta(minutes=1)
+"""By which a worker's clock may be ahead of the database's. A row that says it changed later than that was written by a
+clock that was wrong: when it changed, its transaction tells."""
 
 _MISSING = """
     select u.id from unnest($1::uuid[]) u(id)
@@ -42,8 +55,8 @@ _UNSENT = """
     select key, count(*) from (select key from outbox union all select key from undeliverable) r
     where key = any($1) group by key
 """
-_OPERATIONS = "select key, bool_or(leased_until > clock_timestamp()) from operations where key = any($1) group by key"
-_TIMERS = "select distinct key from timers where key = any($1)"
+_OPERATIONS = "select key, kind, leased_until > clock_timestamp() from operations where key = any($1)"
+_TIMERS = "select key, kind from timers where key = any($1)"
 _PARKED = "select distinct key from parked where key = any($1)"
 
 
@@ -56,10 +69,21 @@ class Rows:
     ledger: list[LedgerEntry] = field(default_factory=list)
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Events that are not on their topics yet."""
-    operations: Mapping[str, bool] = field(default_factory=dict)
-    """Keys with calls, and whether one is being made."""
-    timers: Collection[str] = ()
+    under_way: Collection[tuple[str, str]] = ()
+    """Calls and timers: key and kind."""
+    calling: Collection[str] = ()
+    """Keys for which a call is being made."""
     parked: Collection[str] = ()
+
+
+@dataclass
+class States:
+    """All states of one kind."""
+
+    by_key: dict[str, Any] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Rows that this build cannot read, in words, by key."""
 
 
 class Database:
@@ -70,18 +94,35 @@ class Database:
     ) -> None:
         self.registry, self.engine = registry, engine
         self._rows, self._inbox = rows, inbox
+        self._transaction = ""
         self._reading = asyncio.Lock()
 
     @property
     def name(self) -> str:
         return self.registry.name
 
-    async def is_quiet(self, since: datetime) -> bool:
-        """Whether no row changed since then, nothing is to be sent and no call is being made."""
+    async def begin(self) -> None:
+        """What is written from now on is in motion, whatever it says."""
+        self._transaction = await self._rows.fetchval("select pg_snapshot_xmin(pg_current_snapshot())::xid::text")
+
+    def moves(self, since: datetime) -> str:
+        """As SQL: whether a row is in motion, for it changed since then."""
+        late = f"changed_at <= '{(since + AHEAD).isoformat()}' or age(xmin) <= age('{self._transaction}'::xid)"
+        return f"(changed_at > '{since.isoformat()}' and ({late}))"
+
+    async def now(self) -> datetime:
+        now = await self._rows.fetchval("select clock_timestamp()")
+        assert isinstance(now, datetime)
+        return now
+
+    async def is_quiet(self, time: timedelta) -> bool:
+        """Whether no row has changed for so long, nothing is to be sent and no call is being made."""
         tables = [state.table.name for state in self.registry.service.storage.states]
-        changed = " or ".join(f"exists (select from {name} where changed_at > $1)" for name in tables)
+        changed = " or ".join(
+            f"exists (select from {name} where changed_at > clock_timestamp() - $1::interval)" for name in tables
+        )
         queued = "exists (select from outbox) or exists (select from operations where leased_until > clock_timestamp())"
-        return not await self._rows.fetchval(f"select {changed} or {queued}", since)
+        return not await self._rows.fetchval(f"select {changed} or {queued}", time)
 
     async def keys(self, since: datetime | None) -> AsyncIterator[Sequence[str]]:
         """All keys of its states, or those of rows that changed since."""
@@ -103,39 +144,56 @@ class Database:
             while rows := await cursor.fetch(CURSOR):
                 yield [row[0] for row in rows]
 
-    async def rows(self, keys: Sequence[str]) -> Rows:
-        """Everything about these keys, as of one moment."""
+    async def rows(self, keys: Sequence[str], since: datetime) -> Rows:
+        """Everything about these keys, as of one moment. Rows say in `moves` whether they changed since then."""
         session, found = self._rows, Rows()
         async with self._reading, session.transaction(isolation="repeatable_read", readonly=True):
             for table in self.registry.service.storage.states:
-                statement = f"select * from {table.table.name} where key = any($1)"
+                statement = f"select *, {self.moves(since)} as moves from {table.table.name} where key = any($1)"
                 found.states += [(table, row) for row in await session.fetch(statement, keys)]
             for records in self.registry.service.storage.records:
                 if records.kind is LedgerEntry:
-                    statement = f"select * from {records.table.name} where key = any($1)"
+                    names = ", ".join(LedgerEntry.__dataclass_fields__)  # a newer build may have added columns
+                    statement = f"select {names} from {records.table.name} where key = any($1)"
                     found.ledger += [LedgerEntry(**row) for row in await session.fetch(statement, keys)]
             found.waiting = {row[0]: row[1] for row in await session.fetch(_UNSENT, keys)}
-            found.operations = {row[0]: bool(row[1]) for row in await session.fetch(_OPERATIONS, keys)}
-            found.timers = {row[0] for row in await session.fetch(_TIMERS, keys)}
+            operations = await session.fetch(_OPERATIONS, keys)
+            found.calling = {key for key, _, held in operations if held}
+            timers = await session.fetch(_TIMERS, keys)
+            found.under_way = {(row["key"], row["kind"]) for row in (*operations, *timers)}
             found.parked = {row[0] for row in await session.fetch(_PARKED, keys)}
         return found
 
     async def state(self, ref: Ref[Any]) -> Any:
-        """One row's state; None where there is none."""
+        """One row's state; None where there is none. Raises UnreadableRow."""
         table = self.registry.tables[ref.kind]
         async with self._reading:
             data = await self._rows.fetchval(f"select data from {table.table.name} where key = $1", ref.key)
-        return None if data is None else codec.load(ref.kind, data)
+        return self._state(ref.kind, ref.key, data)
 
-    async def states(self, kind: type[Any], since: datetime) -> tuple[dict[str, Any], set[str]]:
-        """All states of a kind, of which there are few, and the keys of those that changed since."""
-        found, changed = {}, set()
-        for row in await self._rows.fetch(f"select key, data, changed_at from {self.registry.tables[kind].table.name}"):
-            if row["data"] is not None:
-                found[row["key"]] = codec.load(kind, row["data"])
-            if row["changed_at"] > since:
-                changed.add(row["key"])
-        return found, changed
+    async def states(self, kind: type[Any], since: datetime) -> States:
+        """All states of a kind, of which there are few."""
+        found = States()
+        columns = f"key, data, {self.moves(since)} as moves"
+        for row in await self._rows.fetch(f"select {columns} from {self.registry.tables[kind].table.name}"):
+            key = row["key"]
+            try:
+                state = self._state(kind, key, row["data"])
+            except UnreadableRow as wrong:
+                found.unreadable[key] = str(wrong)
+                continue
+            if state is not None:
+                found.by_key[key] = state
+            if row["moves"]:
+                found.changed.add(key)
+        return found
+
+    def _state(self, kind: type[Any], key: str, data: str | None) -> Any:
+        try:
+            return None if data is None else codec.load(kind, data)
+        except Exception as wrong:
+            table = self.registry.tables[kind].table.name
+            raise UnreadableRow(facts.unreadable(self.name, table, key, wrong)) from None
 
     async def missing(self, identities: Sequence[UUID]) -> set[UUID]:
         """Messages that it has neither in its inbox nor parked."""
@@ -147,8 +205,15 @@ class Database:
         return await self.fetch(statement, identities)
 
     async def attention(self) -> list[Attention]:
-        async with self.engine.connect() as connection:
-            return await attention(connection, self.registry.service)
+        """Raises UnreadableRow."""
+        try:
+            async with self.engine.connect() as connection:
+                return await attention(connection, self.registry.service)
+        except sa.exc.DBAPIError as error:
+            if str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+                text = f"{self.name}: what waits for staff cannot be listed, for a row that cannot be read"
+                raise UnreadableRow(text) from None
+            raise
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._rows.fetch(statement, *values)

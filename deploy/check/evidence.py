@@ -7,13 +7,14 @@ world at once. Both add what they read to `Findings`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
 
 from deploy.check import facts
+from deploy.check.book import Wanted
 from deploy.check.numbers import Numbers
 from deploy.check.topics import Seen
 from services.checkout.domain.order import Order
@@ -24,13 +25,14 @@ from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import BadBody, decode, encode
-from shared.core import Event, Message, Ref, codec
+from shared.core import NO_WORK, Event, Message, Ref, Work, codec
 from shared.invariants.facts import BrokenRule, Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts, Unhandled
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
 from shared.shell.service.registry import HandlerRegistry
 
 S = TypeVar("S")
+F = TypeVar("F")
 
 
 class Findings:
@@ -43,8 +45,8 @@ class Findings:
         self.provider: list[Movement] = []
         self.effects: Counter[str] = Counter()
         """How often the provider did something."""
-        self.under_way: set[str] = set()
-        """Keys that an operation or a timer works on."""
+        self.under_way: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+        """Operations and timers by key: their services and kinds."""
         self.busy: set[str] = set()
         self.parked: defaultdict[str, set[str]] = defaultdict(set)
         """The services in which messages of a key are parked."""
@@ -58,12 +60,19 @@ class Findings:
         """The status topic was read from here on only."""
         self.heads_cut = False
         """No topic was read from its beginning."""
+        self.unknown: set[Ref[Any]] = set()
+        """Rows of other keys that cannot be read."""
         self._rows: defaultdict[type[Any], dict[str, Any]] = defaultdict(dict)
         self._problems: list[str] = []
         self._counted: defaultdict[str, dict[str, int]] = defaultdict(dict)
         self._numbers: defaultdict[str, dict[str, Numbers]] = defaultdict(dict)
         self._status: dict[str, Mapping[str, Any]] = {}
         self._unhandled: list[Unhandled] = []
+        self._places = {
+            kind: (name, table.table.name)
+            for name, registry in services.items()
+            for kind, table in registry.tables.items()
+        }
         self._topics = {name: counted_topics(registry) for name, registry in services.items()}
 
     # What was read
@@ -84,11 +93,16 @@ class Findings:
             return
         try:
             state = codec.load(table.kind, data)
-        except ValueError as wrong:
-            self._problems.append(f"{table.table.name} {key}: its data cannot be read ({type(wrong).__name__})")
+            expected = table.columns(state)
+        except Exception as wrong:
+            self._add_unreadable(service, table.table.name, key, wrong)
             return
-        self._problems += facts.row_problems(table.table.name, key, columns, table.columns(state))
+        self._problems += facts.row_problems(table.table.name, key, columns, expected)
         self._rows[table.kind][key] = state
+
+    def problem(self, text: str) -> None:
+        """Of a row, in words."""
+        self._problems.append(text)
 
     def charge(self, reference: str, amount: int, currency: str, order: str, attempt: str) -> None:
         """Money that the provider took."""
@@ -138,14 +152,13 @@ class Findings:
 
     def of_keys(self) -> Evidence:
         """What can be asked key by key."""
-        orders, deliveries, logs = self.of(Order), self.of(Delivery), self.of(NotificationLog)
-        under_way = self.under_way | {key for key, order in orders.items() if facts.staff_work_on(order)}
-        order_facts = {key: facts.order_facts(key, order) for key, order in orders.items()}
+        orders, logs = self.of(Order), self.of(NotificationLog)
+        order_facts = self._each(Order, facts.order_facts)
         return Evidence(
             at=self.at,
             orders=order_facts,
             payments=self._payments(),
-            deliveries={key: facts.delivery_facts(key, delivery) for key, delivery in deliveries.items()},
+            deliveries=self._each(Delivery, facts.delivery_facts),
             ledger=[
                 Movement(e.reference, e.amount, e.currency, e.key) for e in self.ledger if e.account == PROVIDER_BALANCE
             ],
@@ -159,20 +172,34 @@ class Findings:
             notified=frozenset(logs),
             broken=list(self.broken()),
             rows=self._problems,
-            under_way=frozenset(under_way),
-            alerted=frozenset(key for key, log in logs.items() if facts.staff_know(log, orders.get(key))),
+            under_way={key: self._work(key) for key in self.under_way},
+            with_staff=frozenset(key for key, order in orders.items() if facts.staff_work_on(order)),
+            alerted=frozenset(key for key, known in self._each(NotificationLog, self._staff_know).items() if known),
             busy=frozenset(self.busy),
             parked={key: frozenset(services) for key, services in self.parked.items()},
         )
 
     def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
         """The services' own rules that rows break. `at_rest`: no work is in progress anywhere, so all must hold."""
-        moving = set() if at_rest else self.busy | self.under_way
         for name, registry in self.services.items():
             for own in registry.service.invariants:
                 for key, state in self.of(own.kind).items():
-                    broken = own.broken(state, *self._others(own, state), at_rest=key not in moving)
+                    if own.reads and not self.unknown.isdisjoint(own.reads(state)):
+                        continue
+                    rest, work = (True, NO_WORK) if at_rest else (key not in self.busy, self._work(key))
+                    try:
+                        broken = list(own.broken(state, *self._others(own, state), at_rest=rest, work=work))
+                    except Exception as wrong:
+                        self._add_unreadable(*self._places[own.kind], key, wrong)
+                        continue
                     yield from (BrokenRule(name, key, rule) for rule in broken)
+
+    def _work(self, key: str) -> Work:
+        kinds, parked = self.under_way.get(key, set()), self.parked.get(key, ())
+        payment = self.of(Payment).get(key)
+        if payment is not None and facts.provider_refunds(payment):
+            kinds = kinds | {("payments", "refund")}
+        return Work(frozenset(kinds), frozenset(parked)) if kinds or parked else NO_WORK
 
     def needed(self) -> Iterator[tuple[str, Ref[Any]]]:
         """Rows of other keys that the services' own rules look at, by service."""
@@ -193,8 +220,25 @@ class Findings:
         entries: dict[str, list[LedgerEntry]] = {}
         for entry in self.ledger:
             entries.setdefault(entry.key, []).append(entry)
-        payments = self.of(Payment).items()
-        return {key: facts.payment_facts(key, payment, entries.get(key, ())) for key, payment in payments}
+        return self._each(Payment, lambda key, payment: facts.payment_facts(key, payment, entries.get(key, ())))
+
+    def _each(self, kind: type[S], fact: Callable[[str, S], F]) -> dict[str, F]:
+        """By key; a row of which it cannot be made is named."""
+        found: dict[str, F] = {}
+        for key, state in self.of(kind).items():
+            try:
+                found[key] = fact(key, state)
+            except Exception as wrong:
+                self._add_unreadable(*self._places[kind], key, wrong)
+        return found
+
+    def _add_unreadable(self, service: str, table: str, key: str, wrong: Exception) -> None:
+        """What other services should agree on is not known, so it is not asked."""
+        self.problem(facts.unreadable(service, table, key, wrong))
+        self.busy.add(key)
+
+    def _staff_know(self, key: str, log: NotificationLog) -> bool:
+        return facts.staff_know(log, self.of(Order).get(key))
 
     def _streams(self) -> Iterator[StreamFacts]:
         """The rows of a SKU (product, stock, pool) have one key, and each counts its own refusals: theirs may have the
@@ -207,6 +251,19 @@ class Findings:
                 cut = self.heads_cut or (bool(topics & self.cut) and self._retention_may_reach(key))
                 twice = given.twice if key in orders else ()
                 yield StreamFacts(name, key, given.given, counted.get(key), self.waiting[name, key], cut, twice)
+
+    def wanted(self, changed: Collection[tuple[str, str]]) -> Iterator[Wanted]:
+        """Where the heads of the topics were not read: of the rows that changed, by service and key, the event that
+        came just before what was read."""
+        for stream in self._streams():
+            if (stream.source, stream.key) not in changed or stream.counted is None:
+                continue
+            if not stream.sequences and stream.key in self.busy:
+                continue  # it may be on its way
+            last = min(stream.sequences, default=stream.counted - stream.waiting + 1) - 1
+            if last > 0:
+                cut = bool(self._topics[stream.source] & self.cut) and self._retention_may_reach(stream.key)
+                yield Wanted(stream.key, stream.source, last, cut)
 
     def _retention_may_reach(self, key: str) -> bool:
         """Messages of an order are no older than the order."""

@@ -69,6 +69,11 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
     )
 
 
+def provider_refunds(payment: Payment) -> bool:
+    """Whether a refund is made that the bank has yet to pay out: the provider will tell."""
+    return any(refund.status is RefundStatus.PENDING and refund.reference for refund in payment.refunds)
+
+
 def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
     reached = {item.id: item.quantity for item in delivery.items if item.status is ItemStatus.DELIVERED}
     return DeliveryFacts(key, delivery.stage.value, reached)
@@ -113,6 +118,11 @@ def staff_know(log: NotificationLog, order: Order | None) -> bool:
     alerts = {email.fact for email in log.emails if email.audience == "staff" and email.template != "new_order"}
     told = max((fact.at for fact in log.facts if fact.name in alerts), default=None)
     return log.failed or (told is not None and (order is None or order.updated_at <= told + CLOCK_SKEW))
+
+
+def unreadable(service: str, table: str, key: str, wrong: Exception) -> str:
+    """Without what the error says: it would show the row's data."""
+    return f"{service}, {table} {key}: its data cannot be read ({type(wrong).__name__})"
 
 
 def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

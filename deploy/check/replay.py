@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zlib import crc32
@@ -48,14 +49,16 @@ class Sample:
             self.records[key].append(bus_record(record))
 
 
-async def replayed(sample: Sample, services: Mapping[str, Database], moving: Collection[str]) -> list[str]:
+async def replayed(
+    sample: Sample, services: Mapping[str, Database], moving: Collection[str], since: datetime
+) -> list[str]:
     """What handling the sample once more would change, in words. Keys in motion, which may change by themselves, are
     left out."""
     keys = [key for key in sorted(sample.records) if key not in moving]
     found: list[str] = []
     for name, database in services.items():
         inbounds = _inbounds(database.registry, keys, sample)
-        store = await _copy(database, keys, [inbound.identity for inbound in inbounds])
+        store = await _copy(database, keys, [inbound.identity for inbound in inbounds], since)
         before = _tables(store)
         await _handle(database.registry, store, inbounds)
         after = _tables(store)
@@ -72,10 +75,10 @@ def _inbounds(registry: HandlerRegistry, keys: Sequence[str], sample: Sample) ->
     return [one for one in inbounds if one is not None and not isinstance(one.message, Undecodable)]
 
 
-async def _copy(database: Database, keys: Sequence[str], identities: Sequence[UUID]) -> MemoryStore:
+async def _copy(database: Database, keys: Sequence[str], identities: Sequence[UUID], since: datetime) -> MemoryStore:
     """Their rows, and what the inbox knows of their messages."""
     store = MemoryStore()
-    for table, row in (await database.rows(keys)).states:
+    for table, row in (await database.rows(keys, since)).states:
         columns = {column.name: row[column.name] for column in table.table.columns}
         state = StateRow(row["key"], row["version"], row["sequence"], row["data"], row["shape"])
         store.rows(table.table.name)[row["key"]] = Stored(state, columns, row["changed_at"])

@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import asyncpg
@@ -22,13 +24,14 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.check import facts
-from deploy.check.book import Book
-from deploy.check.databases import Database, databases
+from deploy.check.book import Book, ForeignFile
+from deploy.check.databases import Database, UnreadableRow, databases
 from deploy.check.facts import CLOCK_SKEW
+from deploy.check.further_back import FurtherBack
 from deploy.check.monitor import differences
 from deploy.check.records import Records
 from deploy.check.replay import replayed
-from deploy.check.slices import Positions, Setting, Slices
+from deploy.check.slices import MOST, Answers, Positions, Setting, Slices
 from deploy.check.topics import Topics
 from services.fulfillment.domain.stock import Stock
 from services.payments.domain.ledger import PROVIDER_BALANCE
@@ -82,6 +85,10 @@ class Report:
     """Keys of which only the rules of single services were asked."""
     since: datetime | None = None
     """Only what changed since then was checked."""
+    unasked: int = 0
+    """Rows that changed since then, of which the event before is further back than was read."""
+    notes: list[str] = field(default_factory=list)
+    """What was done otherwise than asked, in words."""
 
     @property
     def ok(self) -> bool:
@@ -108,7 +115,8 @@ async def check(
         with rare_collections():
             async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
                 await _rest(services.values(), timeout)
-                return await _checked(services, settings, window)
+                at = min([await database.now() for database in services.values()])
+                return await _checked(services, settings, window, at)
     except CheckFailed:
         raise
     except (ProviderError, BusUnavailable, ReportedError) as error:
@@ -118,7 +126,7 @@ async def check(
     except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, StoreUnavailable, OSError) as error:
         raise CheckFailed(f"a database cannot be read: {type(error).__name__}") from error
     except Exception as error:
-        raise CheckFailed(f"{type(error).__name__}: {error}"[:500]) from error
+        raise CheckFailed(f"an unexpected error, {_place_of(error)}") from error
 
 
 @contextmanager
@@ -133,15 +141,27 @@ def rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-async def _checked(services: Mapping[str, Database], settings: PaymentsSettings, window: Window) -> Report:
+def _place_of(error: Exception) -> str:
+    """Its type, and where it was raised: its text may show the data of a row."""
+    *_, frame = traceback.walk_tb(error.__traceback__)
+    code = frame[0].f_code
+    return f"{type(error).__name__} in {Path(code.co_filename).name}, line {frame[1]}"
+
+
+async def _checked(
+    services: Mapping[str, Database], settings: PaymentsSettings, window: Window, at: datetime
+) -> Report:
     try:
         book, ok = Book(window.book), False
+    except ForeignFile:
+        text = f"{window.book} is no checkpoint of this program, and is left as it is. Name another file."
+        raise CheckFailed(text) from None
     except sqlite3.Error as error:
         raise CheckFailed(f"{window.book} cannot be used ({error}). Is another check running?") from error
     try:
         if window.full:
             book.clear()
-        report = await Check(book, services, settings, window).run()
+        report = await Check(book, services, settings, window, at).run()
         ok = report.ok
         return report
     finally:
@@ -149,23 +169,30 @@ async def _checked(services: Mapping[str, Database], settings: PaymentsSettings,
 
 
 class Check:
-    """One check."""
+    """One check. `at`: by the databases' clocks, as all that it compares with them."""
 
     def __init__(
-        self, book: Book, services: Mapping[str, Database], settings: PaymentsSettings, window: Window
+        self, book: Book, services: Mapping[str, Database], settings: PaymentsSettings, window: Window, at: datetime
     ) -> None:
         self._book, self._services, self._settings, self._window = book, services, settings, window
-        self._at = datetime.now(UTC)
+        self._at = at
         self._since = self._at - SETTLED
 
     async def run(self) -> Report:
         async with Topics(self._settings.kafka, [topic.name for topic in TOPICS]) as topics:
+            notes = []
             if self._is_of_another_system(topics):
+                self._book.clear()
+            if self._book.since and self._book.since > self._at:
+                notes.append(
+                    f"The checkpoint is of {self._book.since:%Y-%m-%d %H:%M} UTC, later than now: it was begun again."
+                )
                 self._book.clear()
             begin = self._window.since or (self._book.since and self._book.since - OVERLAP)
             positions = await positions_of(self._settings.kafka, self._services)
             records = Records(self._book, self._services, self._since)
-            await together(self._read_providers(begin), records.read(topics, await self._starts(topics, begin)))
+            starts = await self._starts(topics, begin)
+            await together(self._read_providers(begin), records.read(topics, starts))
             await self._find_due(begin)
             setting = Setting(
                 self._at,
@@ -175,20 +202,22 @@ class Check:
                 cut=topics.cut,
                 retention=self._settings.kafka.retention,
                 told_since=begin and begin + CLOCK_SKEW,
-                heads_cut=self._window.since is not None,
+                window=self._window.since,
             )
             slices = Slices(self._book, self._services, setting, self._look_up if begin else None)
             await slices.ask()
             answers = slices.answers
+            unasked = await self._look_further_back(starts, records.count, answers)
             answers.add(violations(await self._whole()))
             moving = {key for keys in self._book.again() for key in keys}
-            answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving)})
+            answers.add({"replay_changes_nothing": await replayed(records.sample, self._services, moving, self._since)})
             answers.add({"every_event_published": [f"topic {topic} does not exist" for topic in topics.missing]})
         self._book.since = self._at
-        waiting = await self._attention()
+        waiting, unreadable = await self._attention()
+        answers.add({"rows_agree": unreadable})
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
-        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin)
+        return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked, notes)
 
     # Where to begin
 
@@ -218,6 +247,19 @@ class Check:
             async for keys in database.stray_entries():
                 self._book.add_due(keys)
 
+    async def _look_further_back(self, starts: Mapping[TopicPartition, int], window: int, answers: Answers) -> int:
+        """Of how many rows this says nothing."""
+        if self._window.since is None:
+            return 0
+        services = {name: database.registry for name, database in self._services.items()}
+        back = FurtherBack(self._book, services, starts, self._window.since, window)
+        if not await back.look(self._settings.kafka, self._at):
+            return sum(1 for _ in self._book.wanted())
+        lost = (one for one in self._book.wanted() if not one.may_be_cut)
+        texts = (f"{one.source}'s events of {one.key}: {one.number} missing on the topic" for one in lost)
+        answers.add({"every_event_published": list(islice(texts, MOST))})
+        return 0
+
     # The providers
 
     async def _read_providers(self, begin: datetime | None) -> None:
@@ -242,20 +284,23 @@ class Check:
     # All keys together
 
     async def _whole(self) -> Evidence:
-        stock, changed = await self._services["fulfillment"].states(Stock, self._since)
+        stock = await self._services["fulfillment"].states(Stock, self._since)
+        unreadable = list(stock.unreadable.values())
         if self._window.since is not None:
-            return Evidence(self._at, totals={})
+            return Evidence(self._at, totals={}, rows=unreadable)
+        of_stock = facts.stock_facts(stock.by_key, self._book.held())
         return Evidence(
             self._at,
-            stock=list(facts.stock_facts(stock, self._book.held())),
+            stock=[one for one in of_stock if one.key not in stock.unreadable],
             totals=await self._totals(),
-            busy=frozenset(changed),
+            rows=unreadable,
+            busy=frozenset(stock.changed),
         )
 
     async def _totals(self) -> dict[str, tuple[int, int]]:
         """What the ledger and the provider hold in all, without keys in motion."""
         payments = self._services["payments"]
-        changed = await payments.fetch("select key from payments where changed_at > $1", self._since)
+        changed = await payments.fetch(f"select key from payments where {payments.moves(self._since)}")
         self._book.add_again(row["key"] for row in changed)
         entry = f"from ledger_entries where account = '{PROVIDER_BALANCE}'"
         ours: dict[str, int] = {}
@@ -268,9 +313,16 @@ class Check:
         theirs = self._book.sums()
         return {currency: (ours.get(currency, 0), theirs.get(currency, 0)) for currency in {*ours, *theirs}}
 
-    async def _attention(self) -> list[tuple[str, Attention]]:
-        found = [(name, one) for name, database in self._services.items() for one in await database.attention()]
-        return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since)
+    async def _attention(self) -> tuple[list[tuple[str, Attention]], list[str]]:
+        """And what cannot be read, in words."""
+        found: list[tuple[str, Attention]] = []
+        unreadable = []
+        for name, database in self._services.items():
+            try:
+                found += [(name, one) for one in await database.attention()]
+            except UnreadableRow as wrong:
+                unreadable.append(str(wrong))
+        return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since), unreadable
 
 
 async def together(*works: Coroutine[object, object, None]) -> None:
@@ -287,9 +339,11 @@ async def _rest(services: Iterable[Database], timeout: float) -> None:
     """Until nothing changed for a while, or the time is over: then what moves is left out."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout
+    databases = list(services)
+    for database in databases:
+        await database.begin()
     while loop.time() < end:
-        since = datetime.now(UTC) - SETTLED
-        if all([await database.is_quiet(since) for database in services]):
+        if all([await database.is_quiet(SETTLED) for database in databases]):
             return
         await asyncio.sleep(0.25)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.check import facts
 from deploy.check.book import Book, Entry
-from deploy.check.databases import Database, Rows
+from deploy.check.databases import Database, Rows, UnreadableRow
 from deploy.check.evidence import Findings
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery
@@ -44,8 +44,8 @@ class Setting:
     retention: timedelta | None = None
     told_since: datetime | None = None
     """The status topic was read from here on only."""
-    heads_cut: bool = False
-    """So were all topics."""
+    window: datetime | None = None
+    """So were all topics, each from here on."""
 
 
 @dataclass
@@ -56,12 +56,17 @@ class Answers:
     orders: int = 0
     in_motion: int = 0
     _more: dict[str, int] = field(default_factory=dict)
+    _said: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, found: Mapping[str, Sequence[str]]) -> None:
+        """What is said already is not said again."""
         for name, texts in found.items():
-            kept = self.invariants.setdefault(name, [])
-            kept += texts[: MOST - len(kept)]
-            self._more[name] = self._more.get(name, 0) + len(texts)
+            kept, said = self.invariants.setdefault(name, []), self._said.setdefault(name, set())
+            new = [text for text in dict.fromkeys(texts) if text not in said]
+            added = new[: MOST - len(kept)]
+            kept += added
+            said.update(added)
+            self._more[name] = self._more.get(name, 0) + len(new)
 
     def whole(self) -> dict[str, list[str]]:
         more = {name: self._more.get(name, 0) - len(kept) for name, kept in self.invariants.items()}
@@ -92,6 +97,8 @@ class Slices:
             await self._look_up(found)
             await asyncio.to_thread(self._ask, found)
             self._remember(keys, found)
+            if self._setting.window:
+                self._book.add_wanted(found.wanted(_changed(rows, self._setting.window)))
 
     async def _read(self) -> AsyncIterator[tuple[Sequence[str], Mapping[str, Entry], Mapping[str, Rows]]]:
         reading: asyncio.Task[dict[str, Rows]] | None = None
@@ -109,15 +116,22 @@ class Slices:
                 reading.cancel()
 
     async def _rows(self, keys: Sequence[str]) -> dict[str, Rows]:
-        read = await asyncio.gather(*(database.rows(keys) for database in self._services.values()))
+        read = await asyncio.gather(*(database.rows(keys, self._setting.since) for database in self._services.values()))
         return dict(zip(self._services, read, strict=True))
 
     async def _read_needed(self, found: Findings) -> None:
-        for service, ref in found.needed():
+        for service, ref in dict.fromkeys(found.needed()):
             if ref not in self._needed:
-                self._needed[ref] = await self._services[service].state(ref)
-            if self._needed[ref] is not None:
-                found.needed_row(ref, self._needed[ref])
+                try:
+                    self._needed[ref] = await self._services[service].state(ref)
+                except UnreadableRow as wrong:
+                    self._needed[ref] = wrong
+            state = self._needed[ref]
+            if isinstance(state, UnreadableRow):
+                found.problem(str(state))
+                found.unknown.add(ref)
+            elif state is not None:
+                found.needed_row(ref, state)
 
     async def _look_up(self, found: Findings) -> None:
         """What began before the part of the provider's records that was read, and moved since."""
@@ -132,7 +146,7 @@ class Slices:
         setting = self._setting
         found = Findings(setting.at, {name: database.registry for name, database in self._services.items()})
         found.cut, found.retention = setting.cut, setting.retention
-        found.told_since, found.heads_cut = setting.told_since, setting.heads_cut
+        found.told_since, found.heads_cut = setting.told_since, setting.window is not None
         found.busy |= {key for key in keys if key in setting.busy}
         for name, read in rows.items():
             self._add_rows(found, name, read)
@@ -155,11 +169,12 @@ class Slices:
     def _add_rows(self, found: Findings, name: str, read: Rows) -> None:
         for table, row in read.states:
             found.row(name, table, row["key"], row["sequence"], row["data"], row)
-            if row["changed_at"] > self._setting.since:
+            if row["moves"]:
                 found.busy.add(row["key"])
         found.ledger += read.ledger
-        found.busy |= read.waiting.keys() | {key for key, held in read.operations.items() if held}
-        found.under_way |= {*read.operations, *read.timers, *read.parked}
+        found.busy |= {*read.waiting, *read.calling}
+        for key, kind in read.under_way:
+            found.under_way[key].add((name, kind))
         for key, count in read.waiting.items():
             found.waiting[name, key] = count
         for key in read.parked:
@@ -180,6 +195,12 @@ class Slices:
         ]
         self._book.set_holds(keys, holds)
         self._book.add_again({*found.busy, *found.parked})
+        self._book.add_later({*found.under_way, *(key for key, order in found.of(Order).items() if order.deadline)})
+
+
+def _changed(rows: Mapping[str, Rows], since: datetime) -> set[tuple[str, str]]:
+    """Services and keys of rows that changed since then."""
+    return {(name, row["key"]) for name, read in rows.items() for _, row in read.states if row["changed_at"] > since}
 
 
 def add_movement(found: Findings, moved: ProviderMovement, *, instead: bool = False) -> None:

@@ -112,7 +112,12 @@ def show_report(report: evidence.Report) -> None:
         print(f"… and {len(report.unreadable) - MOST} more that are no messages")
     for entry in report.monitor[:MOST]:
         print(f"monitor: {entry}")
+    for entry in report.notes:
+        print(entry)
     show_attention(report.attention)
+    if report.unasked:
+        rows = console.counted(report.unasked, "row")
+        print(f"not checked: whether the last event of {rows} before that is on its topic (--full checks it)")
     window = f" changed since {report.since:%Y-%m-%d %H:%M} UTC (--full checks all)" if report.since else ""
     moving = f", {report.in_motion} still changing (checked in part)" if report.in_motion else ""
     result = "all invariants hold" if report.ok else "invariants are violated"

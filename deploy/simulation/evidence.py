@@ -36,7 +36,8 @@ def _rows(world: World, name: str, found: Findings) -> None:
     for records in storage.records:
         if records.kind is LedgerEntry:
             found.ledger += [entry for entry in store.records(records) if isinstance(entry, LedgerEntry)]
-    found.under_way |= {row.key for table in (OPERATIONS, TIMERS) for row in store.rows(table).values()}
+    for row in (*store.rows(OPERATIONS).values(), *store.rows(TIMERS).values()):
+        found.under_way[row.key].add((name, row.kind))
 
 
 def _provider(world: World, found: Findings) -> None:

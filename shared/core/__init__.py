@@ -20,9 +20,11 @@ from shared.core.operation import (
 )
 from shared.core.scenario import Brought, Scenario, Sent
 from shared.core.struct import Struct
+from shared.core.work import NO_WORK, Work
 
 __all__ = [
     "MESSAGES",
+    "NO_WORK",
     "Attempt",
     "Brought",
     "Change",
@@ -57,6 +59,7 @@ __all__ = [
     "Topic",
     "Unknown",
     "UnresolvedOutcome",
+    "Work",
     "derived_id",
     "effect_id",
     "hashed_id",

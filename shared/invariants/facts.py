@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from shared.core import NO_WORK, Work
+
 
 @dataclass(frozen=True, slots=True)
 class ItemFacts:
@@ -156,8 +158,10 @@ class Evidence:
     broken: Sequence[BrokenRule] = ()
     rows: Sequence[str] = ()
     """Rows whose columns say something else than their data, in words."""
-    under_way: frozenset[str] = frozenset()
-    """Keys that an operation, a timer or staff work on."""
+    under_way: Mapping[str, Work] = field(default_factory=dict)
+    """Operations and timers that are to come, by key."""
+    with_staff: frozenset[str] = frozenset()
+    """Orders that staff see in lists of their own."""
     alerted: frozenset[str] = frozenset()
     """Orders of which staff were told that they need attention, and that have not changed since."""
     busy: frozenset[str] = frozenset()
@@ -167,6 +171,10 @@ class Evidence:
     def with_whole(self, *, stock: Sequence[StockFacts], busy: frozenset[str]) -> Evidence:
         """With what can only be known of all keys together: it is the whole system."""
         return replace(self, stock=stock, busy=self.busy | busy, totals=None)
+
+    def awaits(self, key: str, *services: str) -> bool:
+        """Whether calls, timers or messages of these services are still to come for the key."""
+        return self.moving(key, *services) or self.under_way.get(key, NO_WORK).of(*services)
 
     def moving(self, key: str, *services: str) -> bool:
         """Whether these services may still agree on the key by themselves, or once its parked messages are handled."""

@@ -105,9 +105,9 @@ def _complete(stream: StreamFacts, busy: bool) -> Iterator[str]:
         yield f"{who}: {_some(beyond)} on the topic, but the row has published only {stream.counted}"
     first = min(seen, default=stream.counted + 1) if stream.head_may_be_cut else 1
     last = max(seen, default=0) if busy else stream.counted - stream.waiting
-    missing = sorted(set(range(first, last + 1)) - set(seen))
-    if missing:
-        yield f"{who}: {_some(missing)} of {stream.counted} missing on the topic"
+    lost = sorted(set(range(first, last + 1)) - set(seen))
+    if lost:
+        yield f"{who}: {_some(lost)} of {stream.counted} missing on the topic"
 
 
 def stock_in_balance(evidence: Evidence) -> Iterator[str]:
@@ -173,11 +173,15 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
 def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
     """9. No order stays paid and unfinished past its deadline unless something is in progress or staff were told."""
     for order in evidence.orders.values():
-        if order.key in evidence.busy or order.key in evidence.under_way or order.key in evidence.alerted:
+        if order.key in evidence.alerted or order.key in evidence.with_staff:
             continue
         if order.status == OrderStatus.PROCESSING:
+            if evidence.awaits(order.key, "payments", "fulfillment") or evidence.moving(order.key, "checkout"):
+                continue
             yield f"order {order.number} is paid and unfinished, but no work is in progress and staff were not notified"
         elif order.status == OrderStatus.PENDING_PAYMENT and order.deadline and order.deadline + timeout < evidence.at:
+            if evidence.awaits(order.key, "checkout"):
+                continue
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
 
 

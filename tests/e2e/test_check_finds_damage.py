@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +180,63 @@ async def test_damage_in_a_database_is_named(stack: Stack, order: Order, damage:
     assert checked(stack) == (0, {})
 
 
+async def test_an_event_that_is_in_no_window_is_looked_for_further_back(stack: Stack, order: Order) -> None:
+    since = datetime.now(UTC).isoformat()
+    await database(stack, "payments", "update payments set changed_at = clock_timestamp() where key = $1", order.id)
+    assert run(stack, "check", "--since", since).returncode == 0, "its last event is there, before the window"
+    lost = "update payments set sequence = sequence + 1, changed_at = clock_timestamp() where key = $1"
+    await database(stack, "payments", lost, order.id)
+    ended = run(stack, "check", "--since", since, "--json")
+    await database(stack, "payments", "update payments set sequence = sequence - 1 where key = $1", order.id)
+    assert ended.returncode == 1
+    (named,) = json.loads(ended.stdout)["invariants"]["every_event_published"]
+    assert named.startswith(f"payments's events of {order.id}: ") and named.endswith(" missing on the topic")
+
+
+UNREADABLE = (
+    ("fulfillment", "stock", "update stock set data = jsonb_set(data, '{on_hand}', '\"secret\"')"),
+    ("notifications", "endpoints", "update endpoints set data = jsonb_set(data, '{endpoints}', '\"secret\"')"),
+    ("checkout", "orders", "update orders set data = jsonb_set(data, '{paid}', '\"secret\"')"),
+)
+
+
+@pytest.mark.parametrize(("service", "table", "damage"), UNREADABLE, ids=lambda value: value.split()[0])
+async def test_a_row_that_cannot_be_read_is_named_and_ends_nothing(
+    stack: Stack, order: Order, service: str, table: str, damage: str
+) -> None:
+    await database(stack, service, f"create table away_{table} as select * from {table}")
+    assert await database(stack, service, damage) != "UPDATE 0"
+    ended = run(stack, "check", "--full", "--json")
+    await database(stack, service, f"update {table} t set data = a.data from away_{table} a where a.key = t.key")
+    await database(stack, service, f"drop table away_{table}")
+    assert ended.returncode == 1, ended.stderr
+    found = json.loads(ended.stdout)["invariants"]
+    assert all(
+        text.startswith(f"{service}, {table} ") and text.endswith(": its data cannot be read (ValidationError)")
+        for text in found.pop("rows_agree")
+        if "what waits for staff cannot be listed" not in text
+    )
+    assert not any(found.values()), "it is all that is said of it"
+    assert "secret" not in ended.stdout + ended.stderr
+    assert checked(stack) == (0, {})
+
+
+async def test_columns_that_a_newer_build_has_added_are_ignored(stack: Stack, order: Order) -> None:
+    tables = {
+        "checkout": ("orders", "inbox", "outbox", "operations", "timers", "parked", "timeline"),
+        "payments": ("payments", "ledger_entries"),
+        "fulfillment": ("deliveries", "stock"),
+    }
+    for service, names in tables.items():
+        for name in names:
+            await database(stack, service, f"alter table {name} add column added text not null default ''")
+    code = checked(stack)
+    for service, names in tables.items():
+        for name in names:
+            await database(stack, service, f"alter table {name} drop column added")
+    assert code == (0, {})
+
+
 async def test_a_message_that_is_not_in_an_inbox_is_named_and_a_replay_would_handle_it_again(
     stack: Stack, order: Order
 ) -> None:
@@ -222,6 +282,35 @@ async def test_the_second_check_reads_what_changed_and_a_full_one_everything(
     await database(stack, "payments", "update payments set captured = captured + 1")
     assert (code, again) == (1, 1), "what was found once is found until it is repaired"
     assert run(stack, *checkpoint, "--full").returncode == 0
+
+
+async def test_a_row_of_a_clock_that_was_ahead_is_not_in_motion_for_ever(stack: Stack, order: Order) -> None:
+    paid = "data = jsonb_set(data, '{paid}', to_jsonb((data ->> 'paid')::bigint + $2)), paid = paid + $2"
+    ahead = "changed_at = clock_timestamp() + interval '1 day'"
+    await database(stack, "checkout", f"update orders set {paid}, {ahead} where key = $1", order.id, -1)
+    code, wrong = checked(stack)
+    now = "changed_at = clock_timestamp() - interval '1 minute'"
+    await database(stack, "checkout", f"update orders set {paid}, {now} where key = $1", order.id, 1)
+    assert code == 1
+    assert any(order.number in text for text in wrong["refunds_within_captures"]), wrong
+
+
+async def test_a_checkpoint_of_a_clock_that_was_ahead_is_begun_again(
+    stack: Stack, order: Order, tmp_path: Path
+) -> None:
+    path = tmp_path / "checks.db"
+    checkpoint = ["check", "--checkpoint", str(path)]
+    assert run(stack, *checkpoint).returncode == 0
+    with closing(sqlite3.connect(path)) as book:
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        book.execute("update meta set value = ? where name = 'since'", (tomorrow,))
+        book.commit()
+    damage = "update payments set captured = captured + $1, changed_at = now() - interval '5 seconds'"
+    await database(stack, "payments", damage, -1)
+    ended = run(stack, *checkpoint)
+    await database(stack, "payments", damage, 1)
+    assert (ended.returncode, "it was begun again" in ended.stdout) == (1, True)
+    assert run(stack, *checkpoint).returncode == 0
 
 
 async def test_an_unreadable_record_is_named_by_its_place_and_ends_nothing(stack: Stack, order: Order) -> None:

@@ -18,9 +18,9 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 from services.checkout.domain.numbers import order_number
 from services.checkout.domain.order import Order
 from services.checkout.storage import orders
+from shared.api_clients import ApiClientSettings
 from shared.contracts.values import StoreCard
 from shared.core import codec
-from shared.settings import ApiClientSettings
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import ServiceEdge, service_edge
 from tests.integration.conftest import NewDatabase

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from deploy.check.book import Book, Missing
+import pytest
+
+from deploy.check.book import Book, ForeignFile, Missing
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
@@ -63,6 +67,31 @@ def test_what_an_order_holds_replaces_what_it_held() -> None:
     book.set_holds(["o-1", "o-2"], [("o-1", "s/atlas", 2, 0), ("o-2", "s/atlas", 0, 1)])
     book.set_holds(["o-1"], [("o-1", "s/atlas", 0, 2)])
     assert book.held() == {"s/atlas": (0, 3)}
+
+
+@pytest.mark.parametrize("application", [0, 4711])
+def test_a_file_of_another_program_stays_as_it_is(tmp_path: Path, application: int) -> None:
+    path = tmp_path / "customers.db"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute(f"pragma application_id = {application}")
+        other.execute("create table customers (name text)")
+        other.execute("insert into customers values ('Ada')")
+        other.commit()
+    before = path.read_bytes()
+    with pytest.raises(ForeignFile):
+        Book(path)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_can_become_a_checkpoint_and_one_of_another_version_is_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "checks.db"
+    path.touch()
+    book = Book(path)
+    book.since = AT
+    book.close(keep=True)
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("pragma user_version = 1")
+    assert Book(path).since is None
 
 
 def test_a_book_is_kept_or_as_it_was_before(tmp_path: Path) -> None:

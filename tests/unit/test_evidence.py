@@ -17,14 +17,19 @@ from services.checkout.domain.status_record import status_record
 from services.checkout.storage import order_columns
 from services.declared import declared
 from services.notifications.domain.notification_log import Customer, Email, Fact, NotificationLog
-from shared.contracts.checkout import ORDERS, STATUS, OrderCreated, OrderStatusRecord
+from services.payments.domain.operations import RefundCharge, RefundResult
+from services.payments.domain.payment import Payment
+from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, OrderCancelled, OrderCreated, OrderStatusRecord
 from shared.contracts.envelope import encode
 from shared.core import codec
 from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
 from shared.invariants.rules import violations
 from shared.shell.service.registry import HandlerRegistry
-from tests.unit.checkout.examples import START, placed_order
+from tests.unit.checkout.examples import START, paid_order, placed_order
+from tests.unit.notifications.examples import paid_order as notified_order
+from tests.unit.notifications.examples import webhook
+from tests.unit.payments.examples import PaymentScenario, requested
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
@@ -122,10 +127,74 @@ def broken(found: Findings) -> list[str]:
     return [one.rule for one in evidence.broken]
 
 
-def test_rules_that_hold_at_rest_are_asked_only_where_nothing_is_under_way() -> None:
+def test_rules_that_hold_at_rest_are_asked_unless_what_they_wait_for_is_under_way() -> None:
     found = findings()
-    found.under_way.add("o-1")
+    rule = "stock is reserved or refused at rest"
+    found.busy.add("o-1")
     assert broken(found) == []
-    found.under_way.clear()
-    assert "stock is reserved or refused at rest" in broken(found)
-    assert [(one.service, one.key) for one in found.broken(at_rest=True)] == [("checkout", "o-1")] * len(broken(found))
+    found.busy.clear()
+    assert broken(found) == [rule]
+    found.under_way["o-1"].add(("checkout", "PaymentOverdue"))
+    found.parked["o-1"].add("notifications")
+    assert broken(found) == [rule], "neither reserves stock"
+    found.parked["o-1"].add("fulfillment")
+    assert broken(found) == []
+    assert [(one.service, one.rule) for one in found.broken(at_rest=True)] == [("checkout", rule)]
+
+
+def test_a_refund_that_the_bank_has_yet_to_pay_is_under_way() -> None:
+    """The provider made it, and tells days later when it was paid: there is no call until then."""
+    order = paid_order().hear(CancelOrder()).state
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled())
+    refund = payment.refund()
+    payment.answer(refund, RefundCharge.Done(RefundResult("re_1", "pending")))
+    services = {name: HandlerRegistry(declared()[name]) for name in ("checkout", "payments")}
+    found = Findings(AT, services)
+    found.row("checkout", services["checkout"].tables[Order], "o-1", 2, codec.dump(order), order_columns(order))
+    rule = "a cancelled or expired order is fully refunded"
+    assert broken(found) == [rule]
+    table = services["payments"].tables[Payment]
+    found.row("payments", table, "o-1", 2, codec.dump(payment.state), table.columns(payment.state))
+    assert broken(found) == []
+
+
+def test_a_row_that_contradicts_itself_is_named_without_its_data_and_ends_nothing() -> None:
+    """It can be read, but no status record can be made of it."""
+    found = findings()
+    order = replace(found.of(Order)["o-1"], currency="secret")
+    registry = found.services["checkout"]
+    found.row("checkout", registry.tables[Order], "o-1", 2, codec.dump(order), order_columns(order))
+    evidence = found.evidence()
+    assert evidence.rows == ["checkout, orders o-1: its data cannot be read (ValidationError)"]
+    assert "o-1" in evidence.busy
+
+
+def test_a_row_whose_endpoints_cannot_be_read_is_not_asked_about_them() -> None:
+    registry = HandlerRegistry(declared()["notifications"])
+    found = Findings(AT, {"notifications": registry})
+    log = notified_order(webhook("crm", ["order.received"])).state
+    table = registry.tables[NotificationLog]
+    found.row("notifications", table, "o-1", 2, codec.dump(log), table.columns(log))
+    ((_, needed),) = found.needed()
+    assert found.evidence().broken
+    found.unknown.add(needed)
+    assert not found.evidence().broken
+
+
+def test_of_a_row_that_changed_in_a_window_the_event_before_it_is_wanted() -> None:
+    """Whether something of it is in the window or not; what is in the outbox is on no topic yet."""
+    changed = {("checkout", "o-1")}
+    found = findings()
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 2, False)]
+    assert list(found.wanted(set())) == []
+    found.waiting["checkout", "o-1"] = 1
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, False)]
+    found.cut = frozenset({ORDERS.name})
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, True)], "retention may have removed it"
+    found.busy.add("o-1")
+    assert list(found.wanted(changed)) == [], "it may be on its way"
+    stream_of(found, [(2, SECOND)])
+    assert list(found.wanted(changed)) == [("o-1", "checkout", 1, True)]
+    found = findings()
+    stream_of(found, [(1, FIRST), (2, SECOND)])
+    assert list(found.wanted(changed)) == []

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from shared.settings import ApiClientSettings
+from shared.api_clients import ApiClientSettings
 from shared.shell.http.principals import Principals
 from shared.shell.http.web import add_commands, protection
 from shared.shell.ports.http_api import Accepted

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shared.core import Work
 from shared.invariants.facts import (
     BrokenRule,
     DeliveryFacts,
@@ -252,8 +253,12 @@ class TestPeople:
     def test_a_paid_order_without_work_in_progress_is_named(self) -> None:
         forgotten = replace(order(status="processing"), status={"o-1": ORDER.status_record})
         assert "ORD-1 is paid and unfinished" in wrong(forgotten)["no_order_waits_unseen"][0]
-        for known in ({"under_way": frozenset({"o-1"})}, {"alerted": frozenset({"o-1"})}, {"busy": frozenset({"o-1"})}):
-            assert wrong(replace(forgotten, **known)) == {}  # type: ignore[arg-type]
+        delivering = {"under_way": {"o-1": Work(frozenset({("fulfillment", "TakeCode")}))}}
+        keys = frozenset({"o-1"})
+        for known in (delivering, {"with_staff": keys}, {"alerted": keys}, {"busy": keys}):
+            assert wrong(replace(forgotten, **known)) == {}
+        mailing = Work(frozenset({("notifications", "SendEmail")}), frozenset({"notifications"}))
+        assert wrong(replace(forgotten, under_way={"o-1": mailing})), "no email delivers anything"
 
     def test_an_order_whose_payment_is_long_overdue_is_named(self) -> None:
         late = order(status="pending_payment", paid=0, refunded=0, deadline=AT - timedelta(hours=2))
@@ -261,6 +266,8 @@ class TestPeople:
         assert wrong(late) == {
             "no_order_waits_unseen": ["order ORD-1 waits for a payment that was due at 2026-03-03 12:00 UTC"]
         }
+        timer = Work(frozenset({("checkout", "PaymentOverdue")}))
+        assert wrong(replace(late, under_way={"o-1": timer})) == {}
 
 
 def test_a_rule_of_a_service_that_its_row_breaks_is_named() -> None:

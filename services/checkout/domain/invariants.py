@@ -6,11 +6,13 @@ from services.checkout.domain.order import ChargeState, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
 from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
+from shared.core import NO_WORK, Work
 
 
-def broken(order: Order, *, at_rest: bool = False) -> list[str]:
-    """The rules that one order breaks, as sentences. `at_rest`: no message about it is in progress."""
-    rules = _rules(order) | (_rules_at_rest(order) if at_rest else {})
+def broken(order: Order, *, at_rest: bool = False, work: Work = NO_WORK) -> list[str]:
+    """The rules that one order breaks, as sentences. `at_rest`: no message about it is in progress, and what is under
+    way is only `work`."""
+    rules = _rules(order) | (_rules_at_rest(order, work) if at_rest else {})
     return [rule for rule, holds in rules.items() if not holds]
 
 
@@ -36,14 +38,20 @@ def _rules(order: Order) -> dict[str, bool]:
     }
 
 
-def _rules_at_rest(order: Order) -> dict[str, bool]:
+def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
+    """Each holds, or what it waits for is under way: its own timer, which takes days, is not that."""
     status = order.status
+    money = work.of("payments") or work.is_parked("payments", "checkout")
+    delivery = work.of("fulfillment") or work.is_parked("fulfillment", "checkout")
     pending = [line for line in order.lines if line.delivery is DeliveryStatus.PENDING and not line.refunded_whole]
     return {
         "no charge is in progress at rest": status is not S.PENDING_PAYMENT
-        or order.charge is not ChargeState.IN_PROGRESS,
-        "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT or order.reserved,
-        "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid,
-        "no item of a paid order is forgotten": status is not S.PROCESSING or not pending,
-        "the customer was sent everything delivered": not any(line.instructions for line in order.lines),
+        or order.charge is not ChargeState.IN_PROGRESS
+        or money,
+        "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT
+        or order.reserved
+        or work.is_parked("fulfillment", "checkout"),
+        "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid or money,
+        "no item of a paid order is forgotten": status is not S.PROCESSING or not pending or delivery,
+        "the customer was sent everything delivered": not any(line.instructions for line in order.lines) or delivery,
     }

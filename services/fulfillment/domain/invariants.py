@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from services.fulfillment.domain.delivery import CANCELLED, TRANSIENT, Delivery, Item, ItemStatus, Stage, StockHold
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
+from shared.contracts.fulfillment import CourseAccess, Download, RedemptionCode
+from shared.core import NO_WORK, Work
 
+OPERATIONS: Mapping[type, Sequence[type]] = {
+    Download: (SignDownload,),
+    RedemptionCode: (TakeCode,),
+    CourseAccess: (GrantAccess, RevokeAccess),
+}
+"""What ends an item's progress, by its action."""
 UNTOUCHED = (ItemStatus.PLANNED, ItemStatus.REVOKED)
 
 
-def broken(delivery: Delivery, *, at_rest: bool = False) -> Iterator[str]:
-    """The rules that one order's delivery breaks. `at_rest`: no operation should be in progress any more."""
+def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -> Iterator[str]:
+    """The rules that one order's delivery breaks. `at_rest`: no operation but `work` should be in progress any more."""
     items, stage = delivery.items, delivery.stage
     statuses = [item.status for item in items]
     rules = {
@@ -27,9 +36,15 @@ def broken(delivery: Delivery, *, at_rest: bool = False) -> Iterator[str]:
     }
     if at_rest:
         rules["nothing is in progress at rest"] = not any(
-            item.status in TRANSIENT or item.code_requested for item in items
+            (item.status in TRANSIENT or item.code_requested) and not _is_delivered(item, work) for item in items
         )
     return (rule for rule, holds in rules.items() if not holds)
+
+
+def _is_delivered(item: Item, work: Work) -> bool:
+    """Whether something is under way that may end it."""
+    kinds = OPERATIONS.get(type(item.action), ())
+    return work.to_come("fulfillment", kinds)
 
 
 def _hold_fits(item: Item, stage: Stage) -> bool:

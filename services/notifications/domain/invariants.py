@@ -9,8 +9,9 @@ from datetime import timedelta
 from services.notifications.domain.email_draft import TEMPLATES
 from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.notification_log import Email, NotificationLog, WebhookDelivery
-from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.operations import PostWebhook, RepetitionDue, SendEmail
 from services.notifications.domain.webhook_event import subscriptions
+from shared.core import NO_WORK, Work
 
 SAME_TIME = timedelta(seconds=5)
 """An endpoint registered this shortly before a fact may or may not get its events."""
@@ -18,8 +19,11 @@ CLOCK_SKEW = timedelta(minutes=1)
 """By which the clocks of two workers may differ."""
 
 
-def broken(log: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = False) -> Iterator[str]:
-    """Each rule that an order's notifications break, as a sentence. `at_rest`: nothing should be in progress."""
+def broken(
+    log: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool = False, work: Work = NO_WORK
+) -> Iterator[str]:
+    """Each rule that an order's notifications break, as a sentence. `at_rest`: nothing but `work` should be in
+    progress."""
     yield from _wrong_emails(log)
     yield from _wrong_deliveries(log, endpoints)
     yield from _ended_early(log)
@@ -27,7 +31,14 @@ def broken(log: NotificationLog, endpoints: Endpoints | None, *, at_rest: bool =
     ids = Counter(message.id for message in log.messages)
     yield from (f"message id {id} is used {times} times" for id, times in ids.items() if times > 1)
     if at_rest:
-        yield from (f"{_name(message)} is pending" for message in log.messages if message.state == "pending")
+        pending = [message for message in log.messages if message.state == "pending"]
+        yield from (f"{_name(message)} is pending" for message in pending if not _is_sent(message, work))
+
+
+def _is_sent(message: Email | WebhookDelivery, work: Work) -> bool:
+    """Whether something is under way that may send it."""
+    kinds = (SendEmail, RepetitionDue) if isinstance(message, Email) else (PostWebhook,)
+    return work.to_come("notifications", kinds)
 
 
 def _wrong_emails(log: NotificationLog) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from services.payments.domain.payment import AttemptStatus, Payment
+from shared.core import NO_WORK, Work
 
 
-def broken(payment: Payment, *, at_rest: bool = False) -> list[str]:
+def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> list[str]:
     """The rules that a payment breaks: the same at rest as in motion."""
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     charging = [a for a in payment.attempts if a.is_open]

@@ -17,6 +17,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from shared.api_clients import OPERATOR
 from shared.contracts.envelope import read_key
 from shared.core import Command, Refused
 from shared.shell.http.access import (
@@ -33,7 +34,7 @@ from shared.shell.http.access import (
 )
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
-from shared.shell.http.principals import OPERATOR, Principals
+from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
 from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, idempotency_key
 from shared.shell.ports.http_api import Accepted, HttpApi

@@ -20,8 +20,8 @@ class Invariants:
 
     kind: type[Any]
     broken: Callable[..., Iterable[str]]
-    """`broken(state, *others, at_rest=False)`: the rules that a row breaks, in words. `at_rest`: nothing is in progress
-    for its key."""
+    """`broken(state, *others, at_rest=False, work=NO_WORK)`: the rules that a row breaks, in words. `at_rest`: no
+    message of its key is in progress, and what is under way for it, in any service, is `work` only."""
     reads: Callable[[Any], Iterable[Ref[Any]]] | None = None
     """Other rows of the same service, given to `broken` after the state; None where there is no such row."""
 

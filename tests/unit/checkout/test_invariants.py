@@ -44,6 +44,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import Instructions, OrderStatus
+from shared.core import Work
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
 amounts = st.sampled_from([0, 1, 1000, 2500, 3500, 7000])
@@ -177,6 +178,28 @@ def test_an_order_that_is_left_unfinished_is_named() -> None:
     assert broken(order.state, at_rest=True) == ["no item of a paid order is forgotten"]
     order.hear(CancelOrder())
     assert broken(order.state, at_rest=True) == ["a cancelled or expired order is fully refunded"]
+
+
+def test_a_rule_is_excused_only_by_what_it_waits_for() -> None:
+    """An order that waits for payment has a timer for days; its customer gets mails and its store gets webhooks."""
+    idle = Work(
+        frozenset({("checkout", "PaymentOverdue"), ("notifications", "PostWebhook")}), frozenset({"notifications"})
+    )
+    charging, parked = Work(frozenset({("payments", "ChargeCard")})), Work(parked=frozenset({"payments"}))
+    delivering = Work(frozenset({("fulfillment", "TakeCode")}))
+    order = OrderScenario(submission())
+    for reached, rule, works in (
+        (None, "stock is reserved or refused at rest", [Work(parked=frozenset({"fulfillment"}))]),
+        (StockReserved(), "no charge is in progress at rest", [charging, parked]),
+        (captured(3500), "no item of a paid order is forgotten", [delivering]),
+        (CancelOrder(), "a cancelled or expired order is fully refunded", [charging, parked]),
+    ):
+        if reached:
+            order.hear(reached)
+        assert broken(order.state, at_rest=True, work=idle) == [rule]
+        for work in works:
+            assert broken(order.state, at_rest=True, work=work) == []
+    assert broken(order.state, at_rest=True, work=delivering) == ["a cancelled or expired order is fully refunded"]
 
 
 def test_a_damaged_order_is_named() -> None:

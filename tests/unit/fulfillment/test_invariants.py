@@ -8,6 +8,8 @@ import pytest
 
 from services.fulfillment.domain.delivery import ItemStatus, Stage, StockHold
 from services.fulfillment.domain.invariants import broken
+from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
+from shared.core import Work
 from tests.unit.fulfillment.examples import PAID, Shop, line, placed
 
 
@@ -41,3 +43,13 @@ def test_a_damaged_delivery_is_found(stage: Stage, status: ItemStatus, hold: Sto
     item = replace(delivery.items[0], status=status, stock=hold)
 
     assert rule in broken(replace(delivery, stage=stage, items=(item,)), at_rest=True)
+
+
+@pytest.mark.parametrize(("sku", "kind"), [("ebook", SignDownload), ("key", TakeCode), ("course", GrantAccess)])
+def test_an_item_in_progress_is_excused_by_its_own_operation_only(sku: str, kind: type) -> None:
+    delivery, rule = Shop().given(placed(line("1", sku)), PAID).state, "nothing is in progress at rest"
+    others = {("fulfillment", "RecheckPools"), ("fulfillment", "ReturnCodes"), ("notifications", "PostWebhook")}
+    assert [*broken(delivery, at_rest=True, work=Work(frozenset(others), frozenset({"notifications"})))] == [rule]
+    own = Work(frozenset({("fulfillment", kind.__qualname__)}))
+    for work in (own, Work(parked=frozenset({"fulfillment"}))):
+        assert [*broken(delivery, at_rest=True, work=work)] == []

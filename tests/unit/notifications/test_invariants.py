@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from services.notifications.domain.endpoint import endpoints
 from services.notifications.domain.invariants import broken
 from services.notifications.domain.notification_log import Fact, NotificationLog
-from services.notifications.domain.operations import PostWebhook, SendEmail
+from services.notifications.domain.operations import PostWebhook, RepetitionDue, SendEmail
 from services.notifications.domain.webhook_event import subscriptions
 from shared.contracts.checkout import (
     DeliveredItem,
@@ -31,7 +31,7 @@ from shared.contracts.checkout import (
 )
 from shared.contracts.notifications import PauseWebhook, RemoveWebhook, ReplayWebhooks, ResumeWebhook
 from shared.contracts.values import Instructions, OrderStatus
-from shared.core import Outcome
+from shared.core import Outcome, Work
 from tests.unit.notifications.examples import ALL_EVENTS, PAID, STORE, OrderScenario, paid_order, placed, webhook
 
 UNTIL = datetime(2026, 3, 10, tzinfo=UTC)
@@ -154,6 +154,11 @@ def test_missing_repeated_and_pending_messages_are_named() -> None:
         "email new_order (paid) is pending",
         "order.received (paid) to endpoint crm is pending",
     ]
+    for kind, left in ((SendEmail, 1), (RepetitionDue, 1), (PostWebhook, 2)):
+        work = Work(frozenset({("notifications", kind.__qualname__)}))
+        assert len([*broken(order.state, order.endpoints, at_rest=True, work=work)]) == left, kind
+    elsewhere = Work(frozenset({("payments", "RefundCharge")}), frozenset({"fulfillment"}))
+    assert len([*broken(order.state, order.endpoints, at_rest=True, work=elsewhere)]) == 3
     missing = replace(order.state, deliveries=(), emails=order.state.emails[1:])
     assert list(broken(missing, order.endpoints)) == [
         "email order_confirmation (paid) is missing",
