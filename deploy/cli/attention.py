@@ -40,7 +40,7 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
         console.show_table(COLUMNS, map(_of_row, rows))
     elif not found.unread:
         console.say("Nothing waits for staff.")
-    found.report_unread()
+    found.report_rest()
 
 
 @on_event_loop

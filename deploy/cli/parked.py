@@ -31,7 +31,7 @@ async def listing(service: Service = "", data: Data = None, as_json: AsJson = Fa
         console.show_rows(COLUMNS, found.rows)
     elif not found.unread:
         console.say("No messages are parked.")
-    found.report_unread()
+    found.report_rest()
 
 
 @on_event_loop

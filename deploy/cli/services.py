@@ -43,37 +43,46 @@ class Rows:
     rows: list[dict[str, Any]] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     """The services that could not be read, and why."""
+    more: list[str] = field(default_factory=list)
+    """The services that have more than they list."""
 
     def document(self, name: str) -> dict[str, Any]:
-        return {name: self.rows} | ({"unread_services": self.unread} if self.unread else {})
+        unread = {"unread_services": self.unread} if self.unread else {}
+        return {name: self.rows} | unread | ({"more_in": self.more} if self.more else {})
 
-    def report_unread(self) -> None:
-        """Says which services could not be read. Raises typer.Exit if any."""
+    def report_rest(self) -> None:
+        """Says what is not shown: the rest of long lists, and the services that could not be read. Raises typer.Exit if
+        there are any of these."""
+        for service in self.more:
+            console.say(f"{service} has more than is shown here: these are the first.")
         for service, why in self.unread.items():
             console.say(f"What {service} has is not shown: {why}")
         if self.unread:
             raise typer.Exit(INCOMPLETE)
 
 
-Read = Callable[[str], Awaitable[Iterable[dict[str, Any]]]]
+Read = Callable[[str], Awaitable[dict[str, Any]]]
 
 
-async def read_all(services: Iterable[str], read: Read) -> Rows:
-    """One service that cannot be read does not hide what the others have."""
+async def read_all(services: Iterable[str], read: Read, kind: str) -> Rows:
+    """The rows under this name in each service's answer. One that cannot be read does not hide what the others have."""
     found = Rows()
     for service in services:
         try:
-            found.rows += [{"service": service} | row for row in await read(service)]
+            answer = await read(service)
         except ClientError as trouble:
             found.unread[service] = str(trouble)
+            continue
+        found.rows += [{"service": service} | row for row in answer[kind]]
+        if answer.get("more") or answer.get("next"):
+            found.more.append(service)
     return found
 
 
-async def rows_of(api: ApiClient, services: Iterable[str], kind: str, **query: object) -> Rows:
-    """The rows under `/attention`, `/parked`, `/undeliverable` or `/operations`."""
+async def rows_of(api: ApiClient, services: Iterable[str], path: str, kind: str = "", **query: object) -> Rows:
+    """The rows under `/attention`, `/parked`, `/undeliverable`, `/operations`; `kind`: their name, if another one."""
 
-    async def read(service: str) -> Iterable[dict[str, Any]]:
-        rows: list[dict[str, Any]] = mapping(await api.get(service, f"/{kind}", **query))[kind]
-        return rows
+    async def read(service: str) -> dict[str, Any]:
+        return mapping(await api.get(service, f"/{path}", **query))
 
-    return await read_all(services, read)
+    return await read_all(services, read, kind or path)

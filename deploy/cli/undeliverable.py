@@ -36,7 +36,7 @@ async def listing(data: Data = None, as_json: AsJson = False) -> None:
         console.show_rows(COLUMNS, found.rows)
     elif not found.unread:
         console.say("No records are undeliverable.")
-    found.report_unread()
+    found.report_rest()
 
 
 @on_event_loop

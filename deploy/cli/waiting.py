@@ -108,6 +108,8 @@ async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool
     found = await rows_of(api, chosen(service), "operations", key=key)
     if key and not found.rows and not found.unread and (order := await key_of(api, key)) != key:
         found = await rows_of(api, chosen(service), "operations", key=order)
+    if key:
+        found.more.clear()  # of one key all is listed
     rows = sorted(found.rows, key=lambda row: str(row["since"]))
     if as_json:
         console.show_json(replace(found, rows=rows).document("operations"))
@@ -115,22 +117,18 @@ async def _list_operations(api: ApiClient, key: str, service: str, as_json: bool
         console.show_table(OPERATION_COLUMNS, map(_cells, rows))
     elif not found.unread:
         console.say(f"No calls are waiting for {key}." if key else "No calls are waiting.")
-    found.report_unread()
+    found.report_rest()
 
 
 async def _list_timers(api: ApiClient, service: str, as_json: bool) -> None:
-    async def read(name: str) -> list[dict[str, Any]]:
-        late: list[dict[str, Any]] = (await api.get(name, "/timers/late"))["timers"]
-        return late
-
-    found = await read_all(chosen(service), read)
+    found = await rows_of(api, chosen(service), "timers/late", "timers")
     if as_json:
         console.show_json(found.document("timers"))
     elif found.rows:
         console.show_rows(TIMER_COLUMNS, found.rows)
     elif not found.unread:
         console.say("No timers are late.")
-    found.report_unread()
+    found.report_rest()
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
@@ -146,10 +144,10 @@ def _cells(row: dict[str, Any]) -> list[object]:
 
 
 async def _list_destinations(api: ApiClient, service: str, as_json: bool) -> None:
-    async def read(name: str) -> list[dict[str, Any]]:
-        return [mapping(await api.get(name, "/destinations"))]
+    async def read(name: str) -> dict[str, Any]:
+        return {"services": [mapping(await api.get(name, "/destinations"))]}
 
-    found = await read_all(chosen(service), read)
+    found = await read_all(chosen(service), read, "services")
     if as_json:
         services = {row["service"]: {kind: row[kind] for kind in ("paused", "no_answer")} for row in found.rows}
         console.show_json({**found.document("services"), "services": services})
@@ -157,7 +155,7 @@ async def _list_destinations(api: ApiClient, service: str, as_json: bool) -> Non
         console.show_table(DESTINATION_COLUMNS, cells)
     elif not found.unread:
         console.say("No destination is paused.")
-    found.report_unread()
+    found.report_rest()
 
 
 def _paused(services: Sequence[dict[str, Any]]) -> Iterator[list[object]]:

@@ -65,9 +65,9 @@ class Parking:
             log.info("messages taken up that waited for this build", count=handled)
         return handled
 
-    async def list(self) -> Sequence[ParkedRow]:
+    async def list(self, limit: int = 1000) -> Sequence[ParkedRow]:
         """What is parked, without the messages themselves."""
-        return await self.store.parked(brief=True)
+        return await self.store.parked(limit=limit, brief=True)
 
     async def show(self, key: str) -> Sequence[ParkedRow]:
         """The first ones of a key, as many as can be shown."""

@@ -17,10 +17,15 @@ from shared.shell.inbound.parked_rows import shown
 from shared.shell.parking import Parking
 from shared.shell.ports.rows import ParkedRow
 
+LISTED = 1000
+"""Entries of one response: the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parked:
     parked: list[Json]
+    more: bool = False
+    """There are more, which are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Skipping(Given):
 @dataclass(frozen=True, slots=True)
 class LateTimers:
     timers: list[Json]
+    more: bool = False
+    """There are more, which are not listed."""
 
 
 LATE = Declaration("Timers that cannot be read", (DeclaredResponse(LateTimers),))
@@ -58,8 +65,8 @@ SKIP = Declaration(
 
 def add_parking(app: web.Application, parking: Parking) -> None:
     async def listing(request: web.Request) -> web.Response:
-        rows = await parking.list()
-        return json_response(Parked([_brief(row) for row in rows]))
+        rows = await parking.list(LISTED + 1)
+        return json_response(Parked([_brief(row) for row in rows[:LISTED]], more=len(rows) > LISTED))
 
     async def show(request: web.Request) -> web.Response:
         rows = await parking.show(request.match_info["key"])
@@ -77,9 +84,11 @@ def add_parking(app: web.Application, parking: Parking) -> None:
         return json_response(KeyReleased(released.handled, released.error, released.skipped))
 
     async def late_timers(request: web.Request) -> web.Response:
-        rows = await parking.late_timers()
-        timers: list[Json] = [{"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows]
-        return json_response(LateTimers(timers))
+        rows = await parking.late_timers(LISTED + 1)
+        timers: list[Json] = [
+            {"key": r.key, "name": r.name, "type": r.kind, "due": r.due.isoformat()} for r in rows[:LISTED]
+        ]
+        return json_response(LateTimers(timers, more=len(rows) > LISTED))
 
     add_route(app, "GET", "/timers/late", late_timers, "timers.read", EVERY_STORE, LATE)
     add_route(app, "GET", "/parked", listing, "parked.read", EVERY_STORE, LISTING)

@@ -14,10 +14,15 @@ from shared.shell.http.problems import json_response, not_found
 from shared.shell.ports.rows import SHOWN_BYTES, UndeliverableRow
 from shared.shell.ports.store import Store
 
+LISTED = 100
+"""Entries of one response: the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Undeliverable:
     undeliverable: list[Json]
+    more: bool = False
+    """There are more, which are not listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +42,9 @@ DROP = Declaration(
 
 def add_undeliverable(app: web.Application, store: Store) -> None:
     async def listing(request: web.Request) -> web.Response:
-        rows, waiting = await store.undeliverable(), await store.waiting_behind()
-        listed = [_brief(row, waiting.get((row.topic, row.key), 1) - 1) for row in rows]
-        return json_response(Undeliverable(listed))
+        rows, waiting = await store.undeliverable(limit=LISTED + 1), await store.waiting_behind()
+        listed = [_brief(row, waiting.get((row.topic, row.key), 1) - 1) for row in rows[:LISTED]]
+        return json_response(Undeliverable(listed, more=len(rows) > LISTED))
 
     async def show(request: web.Request) -> web.Response:
         rows = await store.undeliverable(int(request.match_info["id"]))

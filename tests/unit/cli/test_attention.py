@@ -72,3 +72,18 @@ def test_another_service_at_the_address_is_named(
     assert f"{text}{PREFIX}PAYMENTS__PUBLIC_URL" in said.out + said.err
     assert said.code in (1, 2, 3)
     assert services.sent() == []
+
+
+@pytest.mark.parametrize("words", ["parked list", "undeliverable list", "waiting --timers", "waiting"])
+def test_a_list_says_that_it_is_not_all(words: str, services: FakeServices, orderbus: Orderbus) -> None:
+    path, kind = LISTS[words]
+    for name in SERVICES:
+        services.reply(name, f"GET {path}", Reply({kind: [], "next": None}))
+    services.reply(
+        "payments", f"GET {path}", Reply({kind: [], "next": "x"} if words == "waiting" else {kind: [], "more": True})
+    )
+
+    said, as_json = orderbus(*words.split()), orderbus(*words.split(), "--json")
+
+    assert "payments has more than is shown here" in said.err
+    assert (said.code, json.loads(as_json.out)["more_in"]) == (0, ["payments"])
