@@ -14,12 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
+
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
 APPLICATION = 0x6F726362
 """SQLite's `application_id` of a checkpoint."""
-VERSION = 2
+VERSION = 3
 """Of the tables: a book of another version is begun again."""
 FIRST_VERSION = {"meta", "places", "numbers", "movements", "unhandled", "again", "holds"}
 """The tables of the version without an `application_id`."""
@@ -29,8 +31,8 @@ AT_ONCE = 500
 _KEPT = (
     "create table meta (name text primary key, value text not null) without rowid",
     "create table places (topic text, partition integer, next integer, primary key (topic, partition)) without rowid",
-    """create table numbers (key text, source text, first integer, ids blob, odd blob, primary key (key, source))
-        without rowid""",
+    """create table numbers (key text, source text, first integer, partition integer, ids blob, odd blob,
+        primary key (key, source)) without rowid""",
     """create table movements (reference text primary key, key text, amount integer, currency text, attempt text,
         refund text) without rowid""",
     "create index movements_key on movements (key)",
@@ -42,11 +44,40 @@ _KEPT = (
     "create table holds (key text, sku text, reserved integer, taken integer, primary key (key, sku)) without rowid",
 )
 _PASSING = (
-    "create temp table told (key text primary key, body blob) without rowid",
+    """create temp table told (key text primary key, body blob, partition integer, revision integer)
+        without rowid""",
     "create temp table due (key text primary key) without rowid",
     """create temp table wanted (key text, source text, number integer, cut integer, primary key (key, source))
         without rowid""",
 )
+
+
+_TELL = """
+    insert into told values (?, ?, ?, ?) on conflict (key) do update
+    set body = excluded.body, partition = excluded.partition, revision = excluded.revision
+    where excluded.partition = told.partition or excluded.revision > told.revision
+"""
+
+
+class Told(NamedTuple):
+    """A record of the status topic; the body is None where it removes its key."""
+
+    body: bytes | None
+    partition: int
+
+    @property
+    def revision(self) -> int:
+        """Below all others where there is none."""
+        try:
+            revision = orjson.loads(self.body or b"").get("revision")
+        except (orjson.JSONDecodeError, AttributeError):
+            return -1
+        return revision if isinstance(revision, int) else -1
+
+    def or_later(self, other: Told) -> Told:
+        """Which one counts, where `other` was read later: it follows in the same partition, but once partitions were
+        added, older records of the key stay in another one for ever."""
+        return other if other.partition == self.partition or other.revision > self.revision else self
 
 
 class Missing(NamedTuple):
@@ -158,22 +189,22 @@ class Book:
             if whole is not numbers:
                 whole.extend(numbers)
             rows.append((*place, *whole.dump()))
-        self._file.executemany("insert or replace into numbers values (?, ?, ?, ?, ?)", rows)
+        self._file.executemany("insert or replace into numbers values (?, ?, ?, ?, ?, ?)", rows)
         self.add_due(key for key, _ in found)
 
     def _known(self, keys: Iterable[str]) -> dict[tuple[str, str], Numbers]:
         if self._file.execute("select 1 from numbers limit 1").fetchone() is None:
             return {}
         return {
-            (key, source): Numbers.load(first, ids, odd)
+            (key, source): Numbers.load(*dumped)
             for some in pieces(sorted(keys), AT_ONCE)
-            for key, source, first, ids, odd in self._in("select * from numbers", some)
+            for key, source, *dumped in self._in("select * from numbers", some)
         }
 
-    def add_told(self, bodies: Mapping[str, bytes | None]) -> None:
-        """The latest record of the status topic, by key; None where that removes the key."""
-        self._file.executemany("insert or replace into told values (?, ?)", bodies.items())
-        self.add_due(bodies)
+    def add_told(self, told: Mapping[str, Told]) -> None:
+        """The latest record of the status topic, by key."""
+        self._file.executemany(_TELL, [(key, *one, one.revision) for key, one in told.items()])
+        self.add_due(told)
 
     def add_movements(self, moved: Iterable[ProviderMovement]) -> None:
         """What a provider has of a reference replaces what it had before."""
@@ -277,13 +308,13 @@ class Book:
         missing: dict[str, list[Missing]] = {key: [] for key in keys}
         told: dict[str, bytes] = {}
         for some in pieces(keys, AT_ONCE):
-            for key, source, first, ids, odd in self._in("select * from numbers", some):
-                numbers[key][source] = Numbers.load(first, ids, odd)
+            for key, source, *dumped in self._in("select * from numbers", some):
+                numbers[key][source] = Numbers.load(*dumped)
             for reference, key, amount, currency, attempt, refund in self._in("select * from movements", some):
                 movements[key].append(ProviderMovement(reference, amount, currency, key, attempt, refund))
             for one in map(Missing._make, self._in("select * from unhandled", some)):
                 missing[one.key].append(one)
-            told.update(self._in("select * from told", some))
+            told.update(self._in("select key, body from told", some))
         return {key: Entry(numbers[key], told.get(key), movements[key], missing[key]) for key in keys}
 
     def _in(self, statement: str, keys: Sequence[str]) -> Iterator[tuple]:  # type: ignore[type-arg]

@@ -242,15 +242,15 @@ class Findings:
 
     def _streams(self) -> Iterator[StreamFacts]:
         """The rows of a SKU (product, stock, pool) have one key, and each counts its own refusals: theirs may have the
-        same number."""
+        same number, and any order."""
         orders = self.of(Order)
         for name, topics in self._topics.items():
             counted, numbers = self._counted[name], self._numbers[name]
             for key in sorted({*(key for key, count in counted.items() if count), *numbers}):
                 given = numbers.get(key, _NONE)
                 cut = self.heads_cut or (bool(topics & self.cut) and self._retention_may_reach(key))
-                twice = given.twice if key in orders else ()
-                yield StreamFacts(name, key, given.given, counted.get(key), self.waiting[name, key], cut, twice)
+                sequences, twice = (given.given, given.twice) if key in orders else (sorted(given.given), ())
+                yield StreamFacts(name, key, sequences, counted.get(key), self.waiting[name, key], cut, twice)
 
     def wanted(self, changed: Collection[tuple[str, str]]) -> Iterator[Wanted]:
         """Where the heads of the topics were not read: of the rows that changed, by service and key, the event that

@@ -42,7 +42,7 @@ class FurtherBack:
         names = sorted(frozenset().union(*self._counted.values()))
         span, count = max(at - self._begin, FIRST), 0
         async with Topics(settings, names) as topics:
-            upper = {place: max(self._before[place], first) for place, first in topics.first.items()}
+            upper = {place: max(self._before.get(place, first), first) for place, first in topics.first.items()}
             while self._book.is_wanted() and any(upper[place] > first for place, first in topics.first.items()):
                 topics.ends = upper
                 lower = await self._lower(topics, upper, span)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiokafka import TopicPartition
 
-from deploy.check.book import Book, Missing
+from deploy.check.book import Book, Missing, Told
 from deploy.check.databases import Database
 from deploy.check.evidence import counted_topics, is_counted, readers
 from deploy.check.numbers import Numbers
@@ -39,7 +39,7 @@ class Records:
         self._readers = readers(registries)
         self._counted = {name: counted_topics(registry) for name, registry in registries.items()}
         self._numbers: dict[tuple[str, str], Numbers] = {}
-        self._told: dict[str, bytes | None] = {}
+        self._told: dict[str, Told] = {}
         self._told_bytes = 0
         self._asked: defaultdict[str, list[tuple[Seen, int, int]]] = defaultdict(list)
         self._asking: set[asyncio.Task[None]] = set()
@@ -49,7 +49,7 @@ class Records:
         self.count = 0
 
     async def read(self, topics: Topics, starts: Mapping[TopicPartition, int]) -> None:
-        """A few partitions at a time: the messages of a key are in the same one of each topic."""
+        """A few partitions at a time: the messages of a key are in the same one of each topic, as a rule."""
         self.sample = Sample(sum(topics.ends[place] - start for place, start in starts.items()))
         await self._ask_again()
         for some in _groups(topics, starts):
@@ -76,14 +76,13 @@ class Records:
         if seen.topic == STATUS.name and seen.kind is None:
             pass  # of a newer build, which says the same in a version that this one knows
         elif seen.topic == STATUS.name:
-            self._told[seen.key] = seen.body
-            self._told_bytes += len(seen.body)
+            self._tell(seen.key, Told(seen.body, record.partition))
         elif is_counted(self._counted, seen):
             place = (seen.key, seen.source)
             numbers = self._numbers.get(place)
             if numbers is None:
                 numbers = self._numbers[place] = Numbers()
-            numbers.add(seen.sequence, seen.id)
+            numbers.add(seen.sequence, seen.id, record.partition)
         if seen.at > self._since:
             self.busy.add(seen.key)
         names = self._readers.get((seen.topic, seen.kind), ())
@@ -95,12 +94,17 @@ class Records:
     def _add_unreadable(self, record: Any, error: str) -> None:
         key, wrong = read_key(record.key)
         if record.topic == STATUS.name and record.value is None and not wrong:
-            self._told[key] = None  # a tombstone: the topic has nothing of this key any more
+            self._tell(key, Told(None, record.partition))  # a tombstone: the topic has nothing of this key any more
             return
         if len(self.unreadable) < MOST_UNREADABLE:
             self.unreadable.append(f"{place_of(record)}: {error[:200]}")
         if record.topic == STATUS.name and not wrong:
-            self._told[key] = b""  # the latest of its key: the topic says nothing of the order
+            self._tell(key, Told(b"", record.partition))  # the latest of its key: the topic says nothing of the order
+
+    def _tell(self, key: str, told: Told) -> None:
+        known = self._told.get(key)
+        self._told[key] = told if known is None else known.or_later(told)
+        self._told_bytes += len(told.body or b"")
 
     # Inboxes
 

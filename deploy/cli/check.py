@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,15 +57,18 @@ async def check(
 
     The payment provider's records are checked, too. The first check reads everything, later ones what changed since the
     last one that found no violation. Exit code 1 if an invariant is violated; 2 if all hold, but
-    something waits for staff (it is listed, with the command to use); 3 if the check cannot be made.
+    something waits for staff (it is listed, with the command to use); 3 if the check cannot be made; 64 if the options
+    are wrong.
     """
+    if since and full:
+        raise UsageError("Choose --since or --full: --full checks everything.")
+    start = moment(since) if since else None
+    if start and start > datetime.now(UTC):
+        raise UsageError(f"{since} has yet to come: nothing has changed since then.")
     try:
         settings = all_settings_of(data)
     except ReportedError as wrong:
         raise Failure(str(wrong), evidence.CheckFailed.exit_code) from None
-    if since and full:
-        raise UsageError("Choose --since or --full: --full checks everything.")
-    start = moment(since) if since else None
     book = None if start else checkpoint or checkpoint_of(settings)
     report = await evidence.check(settings, evidence.Window(book, full, start))
     if as_json:

@@ -2,7 +2,7 @@
 
 ReportedError
 └── Failure            exit code 1, or the one given
-    └── UsageError     exit code 2: the arguments are wrong, or there is nothing to work on
+    └── UsageError     exit code 64: the arguments are wrong, or there is nothing to work on
 """
 
 from __future__ import annotations
@@ -18,4 +18,5 @@ class Failure(ReportedError):
 
 
 class UsageError(Failure):
-    exit_code = 2
+    exit_code = 64
+    """EX_USAGE of sysexits.h; no command uses it for a result of its work."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -22,19 +23,40 @@ def group_of(sections: Sequence[Section]) -> SectionedGroup:
     )
 
 
+WrongArguments: Any = typer.BadParameter.__base__
+"""What Typer raises for every kind of wrong arguments; it has no public name for it."""
+
+
 class SectionedGroup(TyperGroup):
-    """A group that lists its commands under headings."""
+    """A group that lists its commands under headings, and whose wrong arguments have our exit code."""
 
     def __init__(self, sections: Sequence[Section], name: str, help: str) -> None:
         commands = [_placeholder(entry) for section in sections for entry in section.commands]
         super().__init__(name=name, help=help, commands=commands, no_args_is_help=True, rich_markup_mode=None)
         self._sections = sections
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _exit_code():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _exit_code():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(map(len, self.commands))
         for section in self._sections:
             with formatter.section(section.title):
                 formatter.write_dl([(f"{entry.name:<{width}}", entry.help) for entry in section.commands])
+
+
+@contextmanager
+def _exit_code() -> Iterator[None]:
+    try:
+        yield
+    except WrongArguments as wrong:
+        wrong.exit_code = UsageError.exit_code
+        raise
 
 
 class Placeholder(TyperCommand):

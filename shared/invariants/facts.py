@@ -98,7 +98,7 @@ class StockFacts:
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """The events of one key from one service, in the order of the topic."""
+    """The events of one key from one service. `sequences`: in the order of the topic, as far as it has one."""
 
     source: str
     key: str

@@ -105,8 +105,8 @@ async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world
         orderbus("replay", order.id), orderbus("settle", "mail", order.id, "sent", "--reason", "x"), orderbus("resend")
     )
     assert (nothing.code, "nothing_to_replay" in nothing.err) == (1, True)
-    assert (unknown.code, "no emails with an unknown outcome" in unknown.err) == (2, True)
-    assert (period.code, "Name an order" in period.err) == (2, True)
+    assert (unknown.code, "no emails with an unknown outcome" in unknown.err) == (64, True)
+    assert (period.code, "Name an order" in period.err) == (64, True)
 
 
 async def test_nothing_is_published_unless_all_is_right_and_every_problem_is_named(orderbus: CommandLine) -> None:
@@ -118,7 +118,7 @@ async def test_nothing_is_published_unless_all_is_right_and_every_problem_is_nam
 
     said = await orderbus("publish", "-", given=given)
 
-    assert said.code == 2
+    assert said.code == 64
     for part in (
         "line 1: data.currency",
         "line 1: data.colour",
@@ -219,5 +219,5 @@ async def test_mistakes_are_answered_in_one_sentence(orderbus: CommandLine, tmp_
     )
 
     assert (unknown.code, "There is no such order" in unknown.err) == (1, True)
-    assert (nowhere.code, "orderbus up" in nowhere.err) == (2, True)
-    assert (amount.code, "There is no service kitchen" in amount.err) == (2, True)
+    assert (nowhere.code, "orderbus up" in nowhere.err) == (64, True)
+    assert (amount.code, "There is no service kitchen" in amount.err) == (64, True)

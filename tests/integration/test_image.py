@@ -137,7 +137,7 @@ def test_help(image: Path, arguments: str) -> None:
 )
 def test_a_command_for_development_says_that_it_is_not_there(image: Path, command: str, text: str) -> None:
     done = orderbus(image, command)
-    assert done.returncode == 2
+    assert done.returncode == 64
     assert text in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

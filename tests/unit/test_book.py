@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.check.book import Book, ForeignFile, Missing
+from deploy.check.book import Book, ForeignFile, Missing, Told
 from deploy.check.numbers import Numbers
 from services.payments.gateways.provider import ProviderMovement
 
@@ -29,13 +30,33 @@ def test_a_key_is_due_once_it_was_read_and_has_all_that_was_read_of_it() -> None
     book = Book(None)
     book.add_numbers({("o-1", "checkout"): numbers(1, 2), ("o-2", "checkout"): numbers(1)})
     book.add_numbers({("o-1", "checkout"): numbers(3)})
-    book.add_told({"o-1": b"{}"})
+    book.add_told({"o-1": Told(b"{}", 0)})
     book.add_movements([ProviderMovement("pi_1", 500, "EUR", "o-1", "1")])
     book.add_missing([LOST])
     assert list(book.slices(1)) == [["o-1"], ["o-2"]]
     entry = book.entries(["o-1"])["o-1"]
     assert (list(entry.numbers["checkout"].given), entry.told) == ([1, 2, 3], b"{}")
     assert ([movement.amount for movement in entry.movements], list(entry.missing)) == ([500], [LOST])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_after_partitions_were_added_the_status_record_of_the_highest_revision_counts(at_once: bool) -> None:
+    """In one partition the last one counts, whatever it says, as for readers of the compacted topic."""
+
+    def told(revision: int, partition: int) -> Told:
+        return Told(b'{"revision": %d}' % revision, partition)
+
+    for records, last in (
+        ([told(7, 7), told(5, 0)], told(7, 7)),
+        ([told(5, 0), told(7, 7), told(6, 0)], told(7, 7)),
+        ([told(7, 7), Told(None, 0), Told(b"", 0), Told(b"[]", 0)], told(7, 7)),
+        ([told(7, 7), told(6, 7)], told(6, 7)),
+        ([told(7, 7), Told(b"", 7)], Told(b"", 7)),
+    ):
+        book = Book(None)
+        for one in [functools.reduce(Told.or_later, records)] if at_once else records:
+            book.add_told({"o-1": one})
+        assert book.entries(["o-1"])["o-1"].told == last.body
 
 
 def test_what_the_provider_has_now_replaces_what_it_had() -> None:

@@ -88,12 +88,17 @@ def test_names_are_used_once() -> None:
         ("refund", "Missing argument 'ORDER'"),
         ("orders --limit none", "Invalid value for '--limit'"),
         ("lost", "Missing argument 'STORE'"),
+        ("--loud", "No such option: --loud"),
+        ("check --ful", "No such option: --ful"),
+        ("check --since yesterday", "is not a time"),
+        ("check --since 2099-01-01", "has yet to come"),
+        ("check --since 1h --full", "Choose --since or --full"),
     ],
 )
-def test_a_wrong_call_is_answered_with_code_2(
+def test_a_wrong_call_has_an_exit_code_that_no_result_has(
     arguments: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(arguments.split(), monkeypatch) == 2
+    assert run(arguments.split(), monkeypatch) == 64
     assert said in capsys.readouterr().err
 
 
@@ -102,9 +107,9 @@ def test_a_wrong_call_is_answered_with_code_2(
     [
         (Failure("What was wrong."), 1),
         (Failure("What was wrong.", 130), 130),
-        (UsageError("What was wrong."), 2),
+        (UsageError("What was wrong."), 64),
         (WrongSettings("What was wrong."), 2),
-        (ExceptionGroup("", [ExceptionGroup("", [UsageError("What was wrong.")])]), 2),
+        (ExceptionGroup("", [ExceptionGroup("", [UsageError("What was wrong.")])]), 64),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -63,6 +63,13 @@ def test_one_number_for_two_events_of_an_order_is_seen() -> None:
     assert stream_of(findings(order=False), numbers).twice == (), "the rows of a SKU count each for itself"
 
 
+def test_the_rows_of_a_sku_count_in_any_order() -> None:
+    """Two rows with one key: the topic's head is cut, and the numbers of one come after those of the other."""
+    numbers = [(5, FIRST), (6, SECOND), (2, THIRD)]
+    assert list(stream_of(findings(order=False), numbers).sequences) == [2, 5, 6]
+    assert list(stream_of(findings(), numbers).sequences) == [5, 6, 2]
+
+
 def test_retention_explains_a_stream_without_a_head_only_for_orders_that_are_older() -> None:
     found = findings()
     found.cut = frozenset({ORDERS.name})
