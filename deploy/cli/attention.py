@@ -17,6 +17,7 @@ from deploy.cli.options import AsJson, Data, Service
 from deploy.cli.outcome import Attempt
 from deploy.cli.services import chosen, rows_of
 from deploy.cli.target import api_client
+from services.notifications.live_feeds import UNREAD_MOST
 from shared.shell.ports.attention import Attention
 
 COLUMNS = ("service", "what", "subject", "count", "age", "command", "why")
@@ -77,8 +78,9 @@ def _show_feed(store: str, found: dict[str, Any]) -> None:
     cells = ([console.day_and_clock(one["at"]), one["number"], one["title"], one["text"]] for one in entries)
     console.show_table(FEED_COLUMNS, cells)
     if older := found["unread"] - len(entries):
-        verb = "is" if older == 1 else "are"
-        console.say(f"{console.counted(older, 'older entry', 'older entries')} {verb} unread, too, and not shown here.")
+        verb, least = "is" if older == 1 else "are", "At least " if found["unread"] >= UNREAD_MOST else ""
+        rest = console.counted(older, "older entry", "older entries")
+        console.say(f"{least}{rest} {verb} unread, too, and not shown here.")
 
 
 def show_attention(entries: Sequence[tuple[str, Attention]]) -> None:

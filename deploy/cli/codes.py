@@ -45,7 +45,8 @@ async def add_codes(
                 await api.command("fulfillment", f"{path}/codes", some, identity=identity)
         unused = await without_product(api, store, pool)
     if as_json:
-        console.show_json({"store": store, "pool": pool, "codes": len(codes), "pool_has_product": not unused})
+        known = {"pool_has_product": False} if unused else {}
+        console.show_json({"store": store, "pool": pool, "codes": len(codes), **known})
     else:
         console.say(f"{console.counted(len(codes), 'code')} accepted for pool {pool} of {store}.")
         if unused:

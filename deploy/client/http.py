@@ -206,7 +206,7 @@ class ApiClient(Http):
             except Problem:
                 health = None  # a proxy may not forward it
             found = health.get("service", service) if isinstance(health, dict) else service
-            if found != service:
+            if found != service and found in PROCESSES:  # what a proxy says of itself is not meant
                 raise WrongService(
                     f"{place}: this is {found}. Correct {name_of((service, 'public_url'))} or "
                     f"{name_of((service, 'http_port'))}."

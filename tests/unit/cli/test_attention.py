@@ -74,6 +74,13 @@ def test_another_service_at_the_address_is_named(
     assert services.sent() == []
 
 
+def test_what_a_proxy_says_of_itself_is_no_service(services: FakeServices, orderbus: Orderbus) -> None:
+    services.names = dict.fromkeys(services.names, "gateway")
+    for name in SERVICES:
+        services.reply(name, "GET /attention", Reply({"attention": []}))
+    assert orderbus("attention").err == "Nothing waits for staff.\n"
+
+
 @pytest.mark.parametrize("words", ["parked list", "undeliverable list", "waiting --timers", "waiting"])
 def test_a_list_says_that_it_is_not_all(words: str, services: FakeServices, orderbus: Orderbus) -> None:
     path, kind = LISTS[words]

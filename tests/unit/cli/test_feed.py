@@ -26,7 +26,13 @@ def test_only_what_was_shown_is_marked(options: list[str], services: FakeService
 
 
 @pytest.mark.parametrize(
-    ("unread", "said"), [(2, ""), (3, "1 older entry is unread, too"), (5, "3 older entries are unread, too")]
+    ("unread", "said"),
+    [
+        (2, ""),
+        (3, "1 older entry is unread, too"),
+        (5, "3 older entries are unread, too"),
+        (1000, "At least 998 older entries"),
+    ],
 )
 def test_it_says_how_many_it_does_not_show(unread: int, said: str, services: FakeServices, orderbus: Orderbus) -> None:
     services.reply("notifications", FEED, page(2, unread))
