@@ -233,7 +233,11 @@ class Feeds:
         table = feed_entries
         change = sa.update(table).where(table.c.key == recipient, column.is_(None), table.c.id.in_(ids))
         async with self._writes.begin() as connection:
-            return (await connection.execute(change.values({column: sa.func.now()}))).rowcount
+            return (
+                await connection.execute(
+                    change.values({column: sa.func.now(), table.c.changed_in: sa.func.pg_current_xact_id()})
+                )
+            ).rowcount
 
     async def _mark_all(self, recipient: str, column: str) -> int:
         """The whole feed, from its oldest entry on, in slices: a feed that was never read can have half a million."""
@@ -254,7 +258,8 @@ MARK_SLICE = """
         select id, at from feed_entries where key = :key and {column} is null and (at, id) > (:at, :id)
         order by at, id limit :most for no key update
     ), marked as (
-        update feed_entries set {column} = now() where key = :key and id in (select id from slice) returning id
+        update feed_entries set {column} = now(), changed_in = pg_current_xact_id()
+        where key = :key and id in (select id from slice) returning id
     )
     select (select count(*) from marked) as changed, at, id from slice order by at desc, id desc limit 1
 """

@@ -1,5 +1,9 @@
 """Feeds that are followed live. A worker looks once a second for all its readers, whatever their number: for new
 entries of the feeds that they follow, for marks set anywhere, and for how many entries are unread where that changed.
+
+What is new goes by PostgreSQL's transactions, not by clocks: an entry tells which transaction made it and which
+changed it last. A look asks for those of all transactions that the look before may not have seen. A reader takes a
+snapshot when it comes: what that sees is read for it in pages, in order of time; looks tell what it does not see.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,18 +27,44 @@ from services.notifications.storage import feed_entries
 log = structlog.get_logger(__name__)
 POLL = 1.0
 """Seconds between two looks."""
-LATE = timedelta(seconds=30)
-"""An entry has the time of its decision, and may be committed this much later."""
-MARKED = timedelta(seconds=5)
-"""How far back marks are looked for; longer than a look takes."""
 PAGE = 200
 WAITING_MOST = 1000
 """Events that wait for one reader. A slower one is cut off; it continues with its `Last-Event-ID`."""
 UNREAD_MOST = 1000
 """Unread entries are counted up to here: more is told as this number."""
 
+SNAPSHOT = "select cast(pg_current_snapshot() as text)"
+OWN = "cast(entries.changed_in as xid) = entries.xmin"
+"""Not as a dump restored it: then the number is that of another server's transaction."""
+SEEN = f"(pg_visible_in_snapshot(entered_in, cast(:snapshot as pg_snapshot)) or not {OWN})"
+CHANGED = f"""
+    select cast(cast(pg_snapshot_xmin(now.snapshot) as text) as bigint) as first_open, entries.key, entries.id,
+        cast(cast(entries.entered_in as text) as bigint) as entered_in,
+        cast(cast(entries.changed_in as text) as bigint) as changed_in
+    from (select pg_current_snapshot() as snapshot) now left join feed_entries entries
+        on entries.changed_in >= cast(cast(:floor as text) as xid8)
+        and entries.key = any(cast(:recipients as text[])) and {OWN}
+"""
+
 Place = tuple[datetime, UUID]
 """Entries are in order of time; ids only distinguish entries of the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """PostgreSQL's `pg_snapshot`: which transactions had ended."""
+
+    first_open: int
+    next: int
+    open: frozenset[int]
+
+    @classmethod
+    def of(cls, text: str) -> Snapshot:
+        first_open, following, open = text.split(":")
+        return cls(int(first_open), int(following), frozenset(map(int, filter(None, open.split(",")))))
+
+    def sees(self, transaction: int) -> bool:
+        return transaction < self.next and transaction not in self.open
 
 
 class Follower:
@@ -47,25 +77,27 @@ class Follower:
         """Nothing more is sent: the worker stops, or the reader is too slow."""
         self._waiting: deque[bytes] = deque()
         self._filled = asyncio.Event()
-        self._found: dict[UUID, datetime] = {}
         self._unread = -1
+        self._snapshot: Snapshot | None = None
+        self._before: list[tuple[int, bytes]] = []
+        """Found by looks before the snapshot was known."""
 
-    def found(self, id: UUID, at: datetime) -> None:
-        """It was there when the reader came; the next looks may find it, too."""
-        self._found[id] = at
+    def came(self, snapshot: Snapshot) -> None:
+        """What this snapshot sees was there when the reader came."""
+        before, self._snapshot, self._before = self._before, snapshot, []
+        for transaction, event in before:
+            self.entry(transaction, event)
 
-    def entry(self, id: UUID, at: datetime, event: bytes) -> None:
-        if (at, id) > self.began and id not in self._found:
+    def entry(self, transaction: int, event: bytes) -> None:
+        if self._snapshot is None:
+            self._before.append((transaction, event))
+        elif not self._snapshot.sees(transaction):
             self._add(event)
 
     def unread(self, count: int) -> None:
         if count != self._unread:
             self._unread = count
             self._add(event_of("unread", {"unread": count}))
-
-    def forget(self, before: datetime) -> None:
-        if self._found:
-            self._found = {id: at for id, at in self._found.items() if at >= before}
 
     def end(self) -> None:
         self.ended = True
@@ -90,8 +122,8 @@ class Follower:
 @dataclass
 class _Feed:
     followers: set[Follower] = field(default_factory=set)
-    recent: dict[UUID, datetime] = field(default_factory=dict)
-    """Entries that its followers have been given, as far back as others can still be committed."""
+    told: dict[UUID, int] = field(default_factory=dict)
+    """The transaction that changed each entry last when its followers were told, as far back as looks go."""
     unread: int | None = None
 
 
@@ -100,6 +132,10 @@ class LiveFeeds:
         self._engine = engine
         self._feeds: dict[str, _Feed] = {}
         self._joined = asyncio.Event()
+        self._floor: int | None = None
+        """The first transaction that the next look is to see; None: nothing was followed."""
+        self._seen_to = 0
+        """The first transaction that the last look may not have seen."""
 
     @contextmanager
     def followed(self, follower: Follower) -> Iterator[None]:
@@ -117,18 +153,30 @@ class LiveFeeds:
 
     async def earlier(self, follower: Follower) -> AsyncIterator[bytes]:
         """What was there before, in pages, for one who is among the followers already. Raises SQLAlchemyError."""
-        place, lately = follower.began, datetime.now(UTC) - 2 * LATE
+        place, snapshot = follower.began, await self.come(follower)
         while not follower.ended:
             async with self._engine.connect() as connection:
-                rows = await _entries_after(connection, follower.recipient, place)
-            for row in rows:
-                if row["at"] >= lately:
-                    follower.found(row["id"], row["at"])
+                rows = await _entries_after(connection, follower.recipient, place, snapshot)
             if rows:
                 yield b"".join(map(entry_event, rows))
                 place = (rows[-1]["at"], rows[-1]["id"])
             if len(rows) < PAGE:
                 return
+
+    async def come(self, follower: Follower) -> str:
+        """Take the snapshot of one who is among the followers already."""
+        async with self._engine.connect() as connection:
+            await self._begin(connection)  # looks see what this snapshot does not
+            text: str = (await connection.execute(sa.text(SNAPSHOT))).scalar_one()
+        follower.came(Snapshot.of(text))
+        return text
+
+    async def _begin(self, connection: AsyncConnection) -> int:
+        if self._floor is None:
+            first_open = Snapshot.of((await connection.execute(sa.text(SNAPSHOT))).scalar_one()).first_open
+            if self._floor is None:
+                self._floor = self._seen_to = first_open
+        return self._floor
 
     def end(self) -> None:
         """End all streams; their readers connect to another worker."""
@@ -145,52 +193,57 @@ class LiveFeeds:
                 log.warning("feeds cannot be read, retrying", error=type(error).__name__)
             if not self._feeds:
                 self._joined.clear()
+                self._floor = None
             await asyncio.sleep(POLL)
 
     async def look(self) -> None:
-        floor = datetime.now(UTC) - LATE
         recipients = list(self._feeds)
         async with self._engine.connect() as connection:
-            new = await self._new_entries(connection, recipients, floor)
-            changed = {row["key"] for row in new} | await _marked(connection, recipients)
+            floor = await self._begin(connection)
+            values = {"floor": str(floor), "recipients": recipients}
+            found = (await connection.execute(sa.text(CHANGED), values)).all()
+            changes = [row for row in found if row.id is not None and self._is_untold(row)]
+            entered = {row.id: row.entered_in for row in changes if row.entered_in >= floor}
+            new = await _entries(connection, [(row.key, row.id) for row in changes if row.id in entered])
+            changed = {row.key for row in changes}
             changed |= {recipient for recipient, feed in self._feeds.items() if feed.unread is None}
             unread = await count_unread(connection, changed)
         for row in new:
             if feed := self._feeds.get(row["key"]):
-                feed.recent[row["id"]] = row["at"]
-                event = entry_event(row)
-                for follower in feed.followers:
-                    follower.entry(row["id"], row["at"], event)
+                first, event = row["id"] not in feed.told, entry_event(row)
+                for follower in feed.followers if first else ():
+                    follower.entry(entered[row["id"]], event)
+        for change in changes:
+            if feed := self._feeds.get(change.key):
+                feed.told[change.id] = change.changed_in
         for recipient, count in unread.items():
             if feed := self._feeds.get(recipient):
                 feed.unread = count
                 for follower in feed.followers:
                     follower.unread(count)
-        self._forget(floor - LATE)
+        seen_to, self._seen_to = self._seen_to, found[0].first_open
+        # A feed that was not asked for, since its first reader came meanwhile, is owed what this look saw.
+        self._forget(seen_to if self._feeds.keys() - set(recipients) else self._seen_to)
 
-    async def _new_entries(
-        self, connection: AsyncConnection, recipients: Sequence[str], floor: datetime
-    ) -> Sequence[sa.RowMapping]:
-        """Ids first: of what was given already, no more than that is read again."""
-        table = feed_entries
-        places = sa.select(table.c.key, table.c.id).where(
-            table.c.key == sa.any_(_texts(recipients)), table.c.at > floor
-        )
-        found = (await connection.execute(places)).all()
-        feeds = self._feeds
-        new = [(key, id) for key, id in found if key in feeds and id not in feeds[key].recent]
-        rows: list[sa.RowMapping] = []
-        for start in range(0, len(new), PAGE):
-            some = sa.tuple_(table.c.key, table.c.id).in_(new[start : start + PAGE])
-            rows += (await connection.execute(sa.select(table).where(some))).mappings().all()
-        return sorted(rows, key=lambda row: (row["at"], row["id"]))
+    def _is_untold(self, row: sa.Row[Any]) -> bool:
+        feed = self._feeds.get(row.key)
+        return feed is not None and feed.told.get(row.id) != row.changed_in
 
-    def _forget(self, before: datetime) -> None:
+    def _forget(self, floor: int) -> None:
+        """The next look begins there."""
+        self._floor = floor
         for feed in self._feeds.values():
-            if feed.recent:
-                feed.recent = {id: at for id, at in feed.recent.items() if at >= before}
-                for follower in feed.followers:
-                    follower.forget(before)
+            if feed.told:
+                feed.told = {id: transaction for id, transaction in feed.told.items() if transaction >= floor}
+
+
+async def _entries(connection: AsyncConnection, places: Sequence[tuple[str, UUID]]) -> Sequence[sa.RowMapping]:
+    table = feed_entries
+    rows: list[sa.RowMapping] = []
+    for start in range(0, len(places), PAGE):
+        some = sa.tuple_(table.c.key, table.c.id).in_(places[start : start + PAGE])
+        rows += (await connection.execute(sa.select(table).where(some))).mappings().all()
+    return sorted(rows, key=lambda row: (row["at"], row["id"]))
 
 
 async def count_unread(connection: AsyncConnection, recipients: Iterable[str]) -> dict[str, int]:
@@ -206,25 +259,15 @@ async def count_unread(connection: AsyncConnection, recipients: Iterable[str]) -
     return {str(recipient): int(count) for recipient, count in rows}
 
 
-async def _marked(connection: AsyncConnection, recipients: Sequence[str]) -> set[str]:
-    """Whose feeds had entries marked lately, at this worker or another."""
-    statement = sa.text(
-        "select distinct key from feed_entries where (read_at is not null or archived_at is not null) "
-        "and greatest(read_at, archived_at) > now() - cast(:lately as interval) "
-        "and key = any(cast(:recipients as text[]))"
-    )
-    return set((await connection.execute(statement, {"recipients": recipients, "lately": MARKED})).scalars())
-
-
-async def _entries_after(connection: AsyncConnection, recipient: str, place: Place) -> Sequence[sa.RowMapping]:
-    table = feed_entries
+async def _entries_after(
+    connection: AsyncConnection, recipient: str, place: Place, snapshot: str
+) -> Sequence[sa.RowMapping]:
+    """Those that the snapshot sees."""
+    table = feed_entries.alias("entries")
     after = sa.tuple_(sa.literal(place[0]), sa.literal(place[1])) < sa.tuple_(table.c.at, table.c.id)
-    query = sa.select(table).where(table.c.key == recipient, after).order_by(table.c.at, table.c.id).limit(PAGE)
+    seen = sa.text(SEEN).bindparams(snapshot=snapshot)
+    query = sa.select(table).where(table.c.key == recipient, after, seen).order_by(table.c.at, table.c.id).limit(PAGE)
     return (await connection.execute(query)).mappings().all()
-
-
-def _texts(values: Sequence[str]) -> sa.BindParameter[Any]:
-    return sa.bindparam("recipients", list(values), sa.ARRAY(sa.Text))
 
 
 def entry_event(row: sa.RowMapping) -> bytes:

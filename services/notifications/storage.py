@@ -20,6 +20,17 @@ from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenB
 from shared.shell.postgres.tables import read_state, state_table
 
 S = TypeVar("S")
+
+
+class Xid8(sa.types.UserDefinedType[int]):
+    """The number of a transaction, which is never used again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        return "xid8"
+
+
 metadata = sa.MetaData()
 
 notification_logs = state_table(
@@ -49,6 +60,9 @@ feed_entries = sa.Table(
     # Marks of the reader, set by HTTP; nothing else depends on them.
     sa.Column("read_at", sa.DateTime(timezone=True)),
     sa.Column("archived_at", sa.DateTime(timezone=True)),
+    # The transactions that made it, and that changed it last; for those who follow the feed live.
+    sa.Column("entered_in", Xid8, nullable=False, server_default=sa.func.pg_current_xact_id()),
+    sa.Column("changed_in", Xid8, nullable=False, server_default=sa.func.pg_current_xact_id()),
 )
 email_attempts = sa.Table(
     "email_attempts",

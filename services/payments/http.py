@@ -33,7 +33,9 @@ COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{
 class PaymentsQuery(Query):
     status: PaymentStatus | None = None
     provider: Words | None = None
+    """Without an index: name a store or a status, too, where few payments have it."""
     currency: Words | None = None
+    """As `provider`."""
     store: Words | None = None
     number: Words | None = None
     reference: Words | None = None

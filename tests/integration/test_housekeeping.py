@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
 from shared.core import derived_id, hashed_id
 from shared.shell.ports.rows import Reply
+from shared.shell.postgres import housekeeping
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.schema import TABLES_V1, partition_name
 from shared.shell.postgres.store import PostgresStore
@@ -94,17 +96,38 @@ async def test_a_dump_delays_housekeeping_and_housekeeping_delays_nothing(store:
     async with store.engine.connect() as dump, asyncio.timeout(20):
         await dump.execute(sa.text("lock table inbox, inbox_other in access share mode"))
         later = DAY + timedelta(days=10)
-        housekeeping = asyncio.create_task(store.housekeep(later, KEEP))
+        working = asyncio.create_task(store.housekeep(later, KEEP))
         for number in range(20):
             async with asyncio.timeout(2):
                 assert await claim(store, of_day(number), timedelta(days=10))
-        await housekeeping
+        await working
         assert partition_name(DAY.date()) in await partitions(store)
         await dump.rollback()
     await store.housekeep(later, KEEP)
 
     assert partition_name(DAY.date()) not in await partitions(store)
     assert partition_name((later + timedelta(days=3)).date()) in await partitions(store)
+
+
+async def test_steps_that_wait_for_a_lock_leave_writes_most_of_the_time(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind each of them, all writes wait: many days are due, and a dump holds the tables."""
+    pauses: list[float] = []
+
+    async def rest(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(housekeeping, "rest", rest, raising=False)
+    for days in range(5):
+        await store.housekeep(DAY + timedelta(days=days), KEEP)
+    pauses.clear()
+    async with store.engine.connect() as dump:
+        await dump.execute(sa.text("lock table inbox, inbox_other in access share mode"))
+        await store.housekeep(DAY + timedelta(days=40), KEEP)
+        await dump.rollback()
+    assert len([seconds for seconds in pauses if seconds >= 4 * 0.2]) >= 9, "a pause after each step that waited 0.2 s"
+    assert max(pauses) <= housekeeping.LONGEST_REST
 
 
 async def test_workers_that_start_together_make_the_partitions_once(store: PostgresStore) -> None:

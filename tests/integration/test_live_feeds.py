@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.notifications.live_feeds import LATE, PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
+from services.notifications.live_feeds import PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
 from services.notifications.storage import feed_entries
 from shared.core.ids import NIL
 from shared.shell.postgres.engine import create_read_engine
@@ -22,6 +24,7 @@ from shared.shell.postgres.migration import migrate
 from tests.http_edges import request_of, service_edge
 from tests.integration.conftest import NewDatabase
 
+MARK = "update feed_entries set read_at = now(), changed_in = pg_current_xact_id() where key = :key"
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -36,21 +39,23 @@ async def engine(new_database: NewDatabase) -> AsyncIterator[AsyncEngine]:
 
 async def enter(engine: AsyncEngine, *recipients: str, ago: timedelta = timedelta(0), count: int = 1) -> None:
     """Entries of each recipient, decided so long ago and committed now."""
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(feed_entries), entries(*recipients, ago=ago, count=count))
+
+
+def entries(*recipients: str, ago: timedelta = timedelta(0), count: int = 1) -> list[dict[str, Any]]:
     at = datetime.now(UTC) - ago
     words = {"order_id": "o-1", "number": "ORD-1", "kind": "order_paid", "title": "Paid", "text": "It is paid."}
-    rows = [
+    return [
         {"key": key, "id": uuid4(), "at": at + timedelta(microseconds=n), **words}
         for key in recipients
         for n in range(count)
     ]
-    async with engine.begin() as connection:
-        await connection.execute(sa.insert(feed_entries), rows)
 
 
 async def mark_read(engine: AsyncEngine, recipient: str) -> None:
     async with engine.begin() as connection:
-        change = sa.update(feed_entries).where(feed_entries.c.key == recipient).values(read_at=sa.func.now())
-        await connection.execute(change)
+        await connection.execute(sa.text(MARK), {"key": recipient})
 
 
 def reader(recipient: str, began: datetime | None = None) -> Follower:
@@ -86,6 +91,7 @@ async def test_every_reader_gets_the_entries_of_their_own_feed_once(engine: Asyn
     with ExitStack() as stack:
         for follower in readers:
             stack.enter_context(feeds.followed(follower))
+            await feeds.come(follower)
         await enter(engine, *(f"r-{n}" for n in range(12)))
         await feeds.look()
         for follower in readers:
@@ -99,7 +105,9 @@ async def test_a_look_costs_the_same_for_many_readers(engine: AsyncEngine) -> No
     feeds, queries, costs = LiveFeeds(engine), Queries(engine), []
     with ExitStack() as stack:
         for number in range(300):
-            stack.enter_context(feeds.followed(reader(f"r-{number % 100}")))
+            follower = reader(f"r-{number % 100}")
+            stack.enter_context(feeds.followed(follower))
+            await feeds.come(follower)
             if number in (0, 299):
                 await enter(engine, "r-0")
                 before = queries.count
@@ -108,15 +116,84 @@ async def test_a_look_costs_the_same_for_many_readers(engine: AsyncEngine) -> No
     assert costs[0] == costs[1] <= 4
 
 
-async def test_an_entry_that_is_committed_late_is_not_missed(engine: AsyncEngine) -> None:
-    feeds, follower = LiveFeeds(engine), reader("r", datetime.now(UTC) - timedelta(minutes=1))
+@pytest.mark.parametrize("ago", [timedelta(minutes=10), timedelta(0), -timedelta(minutes=10)])
+async def test_an_entry_is_told_whatever_the_clock_of_its_worker(engine: AsyncEngine, ago: timedelta) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r")
     with feeds.followed(follower):
-        await enter(engine, "r")
+        await feeds.come(follower)
         await feeds.look()
-        assert len(await received(follower)) == 2
-        await enter(engine, "r", ago=LATE - timedelta(seconds=5))
+        await enter(engine, "r", ago=ago)
         await feeds.look()
-        assert [one for one in await received(follower) if not one.startswith("unread")]
+        entry, unread = [one for one in await received(follower) if one != "unread 0"]
+        assert UUID(entry) and unread == "unread 1"
+        await feeds.look()
+        assert await received(follower) == []
+
+
+async def test_what_is_committed_late_is_told_when_it_is_committed(engine: AsyncEngine) -> None:
+    """Looks go on meanwhile: later transactions are committed before it, and told."""
+    feeds, follower = LiveFeeds(engine), reader("r")
+    await enter(engine, "r", "other", ago=timedelta(hours=1))
+    with feeds.followed(follower):
+        async with engine.connect() as slow:
+            await feeds.come(follower)
+            await slow.execute(sa.insert(feed_entries), entries("r"))
+            await slow.execute(sa.text(MARK), {"key": "other"})
+            for _ in range(3):
+                await enter(engine, "r")
+                await feeds.look()
+            assert len([one for one in await received(follower) if not one.startswith("unread")]) == 3
+            await slow.commit()
+        await feeds.look()
+        entry, unread = await received(follower)
+        assert UUID(entry) and unread == "unread 5"
+
+
+async def test_a_mark_whose_transaction_took_long_is_told(engine: AsyncEngine) -> None:
+    feeds, follower = LiveFeeds(engine), reader("r")
+    await enter(engine, "r", count=2)
+    with feeds.followed(follower):
+        await feeds.come(follower)
+        await feeds.look()
+        assert (await received(follower))[-1] == "unread 2"
+        async with engine.connect() as slow:
+            await slow.execute(sa.text(MARK.replace("now()", "now() - interval '1 hour'")), {"key": "r"})
+            for _ in range(2):
+                await enter(engine, "other")
+                await feeds.look()
+            await slow.commit()
+        await feeds.look()
+        assert await received(follower) == ["unread 0"], "and no entry again"
+
+
+async def test_what_comes_while_a_reader_comes_is_told_once(engine: AsyncEngine) -> None:
+    """Before its snapshot or after it, and whether a look was faster or not."""
+    feeds, early, follower = LiveFeeds(engine), reader("r"), reader("r", LONG_AGO)
+    with feeds.followed(early):
+        await feeds.come(early)
+        with feeds.followed(follower):
+            await enter(engine, "r")
+            await feeds.look()
+            got = [id async for events in feeds.earlier(follower) for id in shown(events)]
+            await enter(engine, "r")
+            await feeds.look()
+        got += [one for one in await received(follower) if not one.startswith("unread")]
+    assert len(got) == len(set(got)) == 2
+    assert sorted(got) == sorted(one for one in await received(early) if not one.startswith("unread"))
+
+
+async def test_entries_as_a_dump_restored_them_are_not_new(engine: AsyncEngine) -> None:
+    """Their transactions were those of another server, and may be ahead of this one's."""
+    feeds, follower = LiveFeeds(engine), reader("r", LONG_AGO)
+    await enter(engine, "r", ago=timedelta(hours=1), count=3)
+    async with engine.begin() as connection:
+        ahead = "update feed_entries set entered_in = '9000000', changed_in = '9000000'"
+        await connection.execute(sa.text(ahead))
+    with feeds.followed(follower):
+        pages = [shown(events) async for events in feeds.earlier(follower)]
+        await feeds.look()
+        assert await received(follower) == ["unread 3"]
+    assert [len(page) for page in pages] == [3]
 
 
 async def test_a_reader_continues_where_it_was_and_gets_nothing_twice(engine: AsyncEngine) -> None:
@@ -137,6 +214,7 @@ async def test_a_reader_continues_where_it_was_and_gets_nothing_twice(engine: As
 async def test_marks_set_at_another_worker_are_told(engine: AsyncEngine) -> None:
     feeds, follower = LiveFeeds(engine), reader("r")
     with feeds.followed(follower):
+        await feeds.come(follower)
         await enter(engine, "r", "other", count=2)
         await feeds.look()
         assert (await received(follower))[-1] == "unread 2"
@@ -154,6 +232,8 @@ async def test_no_more_unread_entries_are_counted_than_are_told(engine: AsyncEng
 async def test_a_reader_that_is_too_slow_is_cut_off_and_delays_no_other(engine: AsyncEngine) -> None:
     feeds, slow, quick = LiveFeeds(engine), reader("r"), reader("r")
     with feeds.followed(slow), feeds.followed(quick):
+        await feeds.come(slow)
+        await feeds.come(quick)
         for _ in range(WAITING_MOST // 500 + 1):
             await enter(engine, "r", count=500)
             await feeds.look()

@@ -41,9 +41,10 @@ class OrdersPerMinute:
         return len(self._placements)
 
     def count(self, order: str, revision: int, store: str, placed_at: datetime | None) -> None:
-        """A status record of an order; `placed_at` is None as long as the order is not placed."""
+        """A status record of an order; `placed_at` is None as long as the order is not placed. Of two with the same
+        revision the later one counts: checkout's database was restored."""
         known = self._placements.get(order)
-        if known is not None and known.revision >= revision:
+        if known is not None and known.revision > revision:
             return
         self.forget(order)
         if placed_at is None or (minute := minute_of(placed_at)) < self.since:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +20,10 @@ _LOCK = 0x696E626F  # "inbo": one housekeeper at a time
 _LOCK_TIMEOUT = "200ms"
 """All that come later wait behind a waiting table lock; a dump holds one for hours."""
 _LOCK_NOT_AVAILABLE = "55P03"
+BRIEF = 0.1
+"""Seconds of a step after which the next one follows at once."""
+RESTS, LONGEST_REST = 4, 10.0
+"""After a longer one it waits so many times as long, in seconds at most: writes had to wait for it."""
 
 
 async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
@@ -40,8 +46,20 @@ async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
     await _alone(engine, _forget, first_seen)
 
 
+async def rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
 async def _alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
-    """One step as a transaction of its own, by one housekeeper at a time."""
+    """One step, and a pause as it needs it."""
+    began = time.monotonic()
+    await _step(engine, work, *values)
+    if (taken := time.monotonic() - began) > BRIEF:
+        await rest(min(RESTS * taken, LONGEST_REST))
+
+
+async def _step(engine: AsyncEngine, work: Any, *values: Any) -> None:
+    """A transaction of its own, by one housekeeper at a time."""
     try:
         async with engine.begin() as connection:
             if await connection.scalar(sa.text("select pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}):

@@ -106,6 +106,18 @@ def test_an_order_counts_in_the_minute_in_which_it_was_placed() -> None:
     assert time_of(START + 1) == NOON + timedelta(minutes=1)
 
 
+def test_of_records_with_the_same_revision_the_last_one_counts() -> None:
+    """After checkout's database was restored, an order is placed again, with the same revisions."""
+    table, fresh = OrdersPerMinute(MANY), OrdersPerMinute(MANY)
+    first, again = (Record("o-1", 2, "north", NOON + timedelta(minutes=minute)) for minute in (3, 0))
+    read(table, [first])
+    read(table, [again])
+    read(fresh, [first, again])
+    assert counted(table) == counted(fresh) == {(START, "north"): 1}
+    read(table, [Record("o-1", 1, "north", None), first, again])
+    assert counted(table) == {(START, "north"): 1}, "it begins to read again"
+
+
 def test_what_expired_is_not_counted_when_it_is_read_again() -> None:
     table = OrdersPerMinute(MANY)
     topic = [record for minute in (0, 1, 2) for record in records_of(f"o-{minute}", "north", minute, 0, 1)]

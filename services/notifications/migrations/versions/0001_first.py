@@ -47,8 +47,9 @@ def upgrade() -> None:
         _text("result"),
     )
     op.create_index("feed_newest", "feed_entries", ["key", "at", "id"])
-    marked = "(greatest(read_at, archived_at)) where read_at is not null or archived_at is not null"
-    op.execute(f"create index feed_marked on feed_entries {marked}")
+    for column in ("entered_in", "changed_in"):
+        op.execute(f"alter table feed_entries add column {column} xid8 not null default pg_current_xact_id()")
+    op.create_index("feed_changed", "feed_entries", ["changed_in"])
     logs = "notification_logs"
     op.create_index(f"{logs}_pending", logs, ["key"], postgresql_where=sa.text("pending > 0"))
     for column in ("lost_emails", "lost_deliveries"):
