@@ -120,6 +120,18 @@ def test_an_alert_excuses_an_order_until_the_order_changes(changed: timedelta, e
     assert staff_know(log, order) is excuses
 
 
+def test_an_alert_does_not_excuse_what_staff_did_within_the_minute_by_which_clocks_differ() -> None:
+    """They retried the delivery after 30 s, and the order is theirs no more."""
+    log = NotificationLog(
+        *("ORD-1", placed_order().state.store, Customer("Ada", "ada@example.com"), (), "EUR", 0, 0, 0, 0, 0),
+        facts=(Fact("delivery_failed:1", AT), Fact("failed:1", AT), Fact("resumed:1", AT + timedelta(seconds=30))),
+        emails=(Email("m1", "delivery_failed:1", "delivery_failure", "staff", state="sent"),),
+    )
+    order = replace(placed_order().state, updated_at=AT + timedelta(seconds=30))
+    assert not staff_know(log, order)
+    assert staff_know(replace(log, failed=True), order)
+
+
 def test_news_of_a_sale_is_no_alert() -> None:
     log = NotificationLog(
         *("ORD-1", placed_order().state.store, Customer("Ada", "ada@example.com"), (), "EUR", 0, 0, 0, 0, 0),
