@@ -1,18 +1,24 @@
-"""The HTTP server of one worker: connections are limited, and none is kept open by a caller that sends nothing."""
+"""The HTTP server of one worker: connections are limited, and none is kept open by a caller that sends or reads
+nothing."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
 from aiohttp.web_runner import BaseSite
 
+from shared.shell.http.connection import Connection
+
 log = structlog.get_logger(__name__)
 
 KEEP_ALIVE = 30.0
 """Seconds that a connection is kept for the (next) request's headers."""
+UNREAD = 30.0
+"""Seconds after which a connection ends whose caller takes nothing of what is to be sent."""
 LINGER = 1.0
 """Seconds that the rest of a body is read and dropped after its request was answered, so that the answer arrives."""
 READ_BUFFER = 16_384
@@ -51,10 +57,22 @@ class Refusing(asyncio.Protocol):
 class LimitedSite(BaseSite):
     """Listens on one address, with a number of open connections at most."""
 
-    def __init__(self, runner: web.AppRunner, host: str, port: int, connections: int) -> None:
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        host: str,
+        port: int,
+        connections: int,
+        options: Mapping[str, Any],
+        unread: float,
+    ) -> None:
         super().__init__(runner)
         self._address = (host, port)
-        self._connections = connections
+        self._most = connections
+        self._options = options
+        self._unread = unread
+        self._open: set[Connection] = set()
+        self._watch: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -66,26 +84,43 @@ class LimitedSite(BaseSite):
         assert server is not None
 
         def protocol() -> asyncio.Protocol:
-            return server() if len(server.connections) < self._connections else Refusing()
+            if len(server.connections) >= self._most:
+                return Refusing()
+            connection = Connection(server, self._open.discard, **self._options)
+            self._open.add(connection)
+            return connection
 
         host, port = self._address
+        self._watch = asyncio.create_task(self._end_unread(), name="unread connections")
         self._server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=self._backlog)
 
+    async def stop(self) -> None:
+        await super().stop()
+        if self._watch is not None:
+            self._watch.cancel()
 
-async def serve(app: web.Application, host: str, port: int, connections: int = 4000) -> web.AppRunner:
+    async def _end_unread(self) -> None:
+        while True:
+            await asyncio.sleep(self._unread / 10)
+            now = asyncio.get_running_loop().time()
+            for connection in tuple(self._open):
+                connection.end_unread(now, self._unread)
+
+
+async def serve(
+    app: web.Application, host: str, port: int, connections: int = 4000, *, unread: float = UNREAD
+) -> web.AppRunner:
     """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=KEEP_ALIVE,
-        lingering_time=LINGER,
-        read_bufsize=READ_BUFFER,
-        auto_decompress=False,
-        shutdown_timeout=5,
-    )
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=5)
     await runner.setup()
-    await LimitedSite(runner, host, port, connections).start()
+    options: dict[str, Any] = {
+        "access_log": None,
+        "keepalive_timeout": KEEP_ALIVE,
+        "lingering_time": LINGER,
+        "read_bufsize": READ_BUFFER,
+        "auto_decompress": False,
+    }
+    await LimitedSite(runner, host, port, connections, options, unread).start()
     for address in runner.addresses:
         log.info("listening", host=address[0], port=address[1])
     return runner

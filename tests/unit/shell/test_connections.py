@@ -1,0 +1,147 @@
+"""What the HTTP server does with callers who do not read, or send more than is asked for. On each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import web
+
+from shared.shell.event_loop import new_loop
+from shared.shell.http.connection import SLOWEST, Connection
+from shared.shell.http.server import UNREAD, serve
+
+PIECE = b"x" * 50_000
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, new_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Runs what it is given on an event loop, which is another one in each run of a test."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+
+
+async def whole(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=PIECE * 100)
+
+
+async def small(request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(text="hello")
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """Never ends, and reads nothing."""
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(PIECE if "much" in request.query else b"\n")
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def server(unread: float = UNREAD) -> AsyncIterator[web.AppRunner]:
+    app = web.Application()
+    app.router.add_get("/whole", whole)
+    app.router.add_post("/small", small)
+    app.router.add_get("/stream", stream)
+    runner = await serve(app, "127.0.0.1", 0, unread=unread)
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+async def caller(runner: web.AppRunner) -> socket.socket:
+    """Takes little, unless it reads."""
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, runner.addresses[0])
+    return line
+
+
+def open_at(runner: web.AppRunner) -> int:
+    assert runner.server is not None
+    return len(runner.server.connections)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def request(target: str, more: str = "") -> bytes:
+    method = "POST" if target == "/small" else "GET"
+    length = "Content-Length: 0\r\n" if target == "/small" else ""
+    return f"{method} {target} HTTP/1.1\r\nHost: x\r\n{length}{more}\r\n".encode()
+
+
+@pytest.mark.parametrize("target", ["/whole", "/stream?much=1"])
+def test_a_response_that_is_not_read_ends_the_connection(run: Run, target: str) -> None:
+    async def scenario() -> None:
+        async with server(unread=0.3) as runner:
+            with await caller(runner) as line:
+                await asyncio.get_running_loop().sock_sendall(line, request(target))
+                await until(lambda: open_at(runner) == 1)
+                await until(lambda: open_at(runner) == 0)
+
+    run(scenario())
+
+
+def test_many_small_responses_that_are_not_read_do_so_too(run: Run) -> None:
+    async def scenario() -> None:
+        async with server(unread=0.3) as runner:
+            with await caller(runner) as line:
+                loop = asyncio.get_running_loop()
+                sending = asyncio.create_task(loop.sock_sendall(line, request("/small") * 100_000))
+                await until(lambda: open_at(runner) == 1)
+                await until(lambda: open_at(runner) == 0)
+                with pytest.raises(ConnectionError):
+                    await sending
+
+    run(scenario())
+
+
+def connection(waiting: list[int]) -> tuple[Connection, Mock]:
+    """`waiting` is what a connection has to send, each time that it is asked."""
+    transport = Mock(spec=asyncio.Transport)
+    transport.get_write_buffer_size.side_effect = waiting
+    transport.get_extra_info.return_value = None
+    made = Connection(web.Server(small), lambda _: None)
+    made._line, made._since = transport, 0.0
+    return made, transport
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ended"),
+    [
+        ([50_000] * 4, True),
+        ([50_000, 50_001, 50_002, 50_003], True),
+        ([50_000, 50_000, 0, 50_000], False),
+        ([50_000, 49_000, 48_000, 47_000], True),
+        ([50_000, 45_000, 40_000, 35_000], False),
+        ([50_000, 50_000 - SLOWEST, 60_000, 60_000], False),
+        ([0, 0, 0, 100], False),
+    ],
+)
+async def test_what_counts_is_how_much_the_caller_takes(waiting: list[int], ended: bool) -> None:
+    made, transport = connection(waiting)
+    for number in range(len(waiting)):
+        made.end_unread(float(number), timeout=3.0)
+    assert transport.abort.called is ended
+
+
+async def test_a_caller_who_takes_what_is_written_meanwhile_is_not_ended() -> None:
+    made, transport = connection([50_000] * 4)
+    for number in range(4):
+        made.pause_writing()
+        made.resume_writing()
+        made.end_unread(float(number), timeout=3.0)
+    assert not transport.abort.called
