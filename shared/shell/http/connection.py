@@ -1,4 +1,5 @@
-"""One connection to the HTTP server, which ends when its caller does not read what it is sent."""
+"""One connection to the HTTP server. It ends when its caller does not read what it is sent, or sends much beyond the
+request that is being handled."""
 
 from __future__ import annotations
 
@@ -8,21 +9,31 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 
 SLOWEST = 8_192
 """Bytes of what waits to be sent that a caller must take within the time that is given: fewer are nothing."""
 UNSENT = 65_536
 """Bytes that the system keeps for a caller who takes nothing (Linux, macOS). More would hide whether they read."""
 
+BEYOND = 65_536
+"""Bytes that a caller may send beyond a request and its body: further requests, trailers."""
+FRAMED = 8
+"""Bytes in which one byte of a body may be sent: in the smallest of chunks."""
+WAITING_REQUESTS = 1
+"""Requests that may wait for the one that is being handled; then no more is read."""
+
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_line", "_lost", "_since", "_taken", "_waiting")
+    __slots__ = ("_beyond", "_body", "_line", "_lost", "_since", "_taken", "_waiting")
 
     def __init__(self, server: web.Server, lost: Callable[[Connection], None], **options: Any) -> None:
         """`lost` is called when the connection has ended."""
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._lost = lost
+        self._max_msg_queue_size, self._msg_queue_resume_size = WAITING_REQUESTS, 0
+        self._body: StreamReader = EMPTY_PAYLOAD
+        self._beyond = 0
         self._line: asyncio.Transport | None = None
         self._waiting = self._taken = 0
         self._since = 0.0
@@ -37,6 +48,20 @@ class Connection(web.RequestHandler):
         self._line = None
         super().connection_lost(exc)
         self._lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        requests, known, idle = len(self._messages), self._body.total_bytes, self._waiter is not None
+        if not (requests or data):  # those that waited are taken up: reading goes on
+            self._beyond = 0
+        super().data_received(data)
+        if len(self._messages) > requests:
+            self._body, known = self._messages[-1][1], 0
+            if idle:
+                self._beyond = 0
+        if not self._reading_paused:  # what is not parsed then is the body's
+            self._beyond += max(0, len(data) - FRAMED * (self._body.total_bytes - known))
+        if self._beyond > BEYOND and self._line is not None:
+            self._line.abort()
 
     def resume_writing(self) -> None:
         self._taken = SLOWEST

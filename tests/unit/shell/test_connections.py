@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from unittest.mock import Mock
 
@@ -31,6 +31,10 @@ async def whole(request: web.Request) -> web.StreamResponse:
     return web.Response(body=PIECE * 100)
 
 
+async def piece(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=PIECE)
+
+
 async def small(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(text="hello")
 
@@ -44,12 +48,18 @@ async def stream(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.01)
 
 
+async def body_size(request: web.Request) -> web.StreamResponse:
+    return web.Response(text=str(len(await request.read())))
+
+
 @asynccontextmanager
 async def server(unread: float = UNREAD) -> AsyncIterator[web.AppRunner]:
     app = web.Application()
     app.router.add_get("/whole", whole)
+    app.router.add_get("/piece", piece)
     app.router.add_post("/small", small)
     app.router.add_get("/stream", stream)
+    app.router.add_post("/body", body_size)
     runner = await serve(app, "127.0.0.1", 0, unread=unread)
     try:
         yield runner
@@ -95,16 +105,102 @@ def test_a_response_that_is_not_read_ends_the_connection(run: Run, target: str) 
     run(scenario())
 
 
-def test_many_small_responses_that_are_not_read_do_so_too(run: Run) -> None:
+def test_many_responses_that_are_not_read_do_so_too(run: Run) -> None:
+    """Each of them is written without waiting."""
+
     async def scenario() -> None:
         async with server(unread=0.3) as runner:
             with await caller(runner) as line:
-                loop = asyncio.get_running_loop()
-                sending = asyncio.create_task(loop.sock_sendall(line, request("/small") * 100_000))
+                await asyncio.get_running_loop().sock_sendall(line, request("/piece") * 500)
                 await until(lambda: open_at(runner) == 1)
                 await until(lambda: open_at(runner) == 0)
+
+    run(scenario())
+
+
+HEADER = b"A: " + b"x" * 1000 + b"\r\n"
+BEHIND = {
+    "invalid requests": (b"\r\n", b"GET / HTTP/1.1\r\n\r\n" * 10_000),
+    "requests": (b"\r\n", b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n" * 10_000),
+    "requests with a body": (b"\r\n", b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx" * 10_000),
+    "a head": (b"\r\n", b"GET / HTTP/1.1\r\n" + HEADER * 100),
+    "trailers": (b"Transfer-Encoding: chunked\r\n\r\n0\r\n", HEADER * 100),
+    "a chunk's extension": (b"Transfer-Encoding: chunked\r\n\r\n1;", PIECE),
+    "a body": (b"Content-Length: 100000000\r\n\r\n", PIECE),
+}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+def test_what_is_sent_behind_a_stream_is_not_kept(run: Run, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either it is not read, or the connection is ended."""
+    taken: list[int] = []
+
+    class Counting(Connection):
+        def data_received(self, data: bytes) -> None:
+            taken.append(len(data))
+            super().data_received(data)
+
+    monkeypatch.setattr("shared.shell.http.server.Connection", Counting)
+    first, more = BEHIND[kind]
+
+    async def scenario() -> None:
+        async with server() as runner:
+            with await caller(runner) as line:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(line, b"GET /stream HTTP/1.1\r\nHost: x\r\n" + first)
+                with suppress(ConnectionError, TimeoutError):
+                    for _ in range(10_000_000 // len(more)):
+                        async with asyncio.timeout(0.5):
+                            await loop.sock_sendall(line, more)
+
+    run(scenario())
+    assert sum(taken) < 1_000_000
+
+
+def test_a_head_without_an_end_is_not_kept(run: Run) -> None:
+    async def scenario() -> None:
+        async with server() as runner:
+            with await caller(runner) as line:
+                loop = asyncio.get_running_loop()
                 with pytest.raises(ConnectionError):
-                    await sending
+                    await loop.sock_sendall(line, b"GET / HTTP/1.1\r\n" + HEADER * 100)
+                    assert await loop.sock_recv(line, 1) == b""
+                    raise ConnectionError
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+def test_requests_that_are_sent_before_they_are_asked_for_are_answered_in_order(run: Run, size: int) -> None:
+    """Also bodies in chunks of a byte, which are more framing than body."""
+    chunk = b"%x\r\n" % size + b"x" * size + b"\r\n"
+
+    async def scenario() -> None:
+        async with server() as runner:
+            reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+            for number in range(1, 40):
+                head = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                writer.write(head + chunk * (number if size < 100_000 else 1) + b"0\r\n\r\n")
+            writer.write(request("/small", "Connection: close\r\n"))
+            async with asyncio.timeout(20):
+                answers = (await reader.read()).decode().split("HTTP/1.1 200 OK\r\n")[1:]
+            writer.close()
+            bodies = [answer.split("\r\n\r\n")[1] for answer in answers]
+            expected = [str(number * size if size < 100_000 else size) for number in range(1, 40)]
+            assert bodies == [*expected, "hello"]
+
+    run(scenario())
+
+
+def test_a_body_in_chunks_of_a_byte_is_read(run: Run) -> None:
+    async def scenario() -> None:
+        async with server() as runner:
+            reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+            head = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            writer.write(head + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n")
+            async with asyncio.timeout(20):
+                assert (await reader.read()).endswith(b"\r\n\r\n100000")
+            writer.close()
 
     run(scenario())
 
