@@ -77,7 +77,9 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         refusal=notifications.NotificationsRefused,
         storage=storage,
         gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
-        routes=routes(tokens, engine, private=settings.webhooks_to_private_addresses),
+        routes=routes(
+            *(tokens, engine, settings.notifications.streams_per_feed), private=settings.webhooks_to_private_addresses
+        ),
         identify=tokens.read,
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -25,7 +27,7 @@ from services.notifications.live_feeds import Follower, LiveFeeds, count_unread,
 from services.notifications.storage import feed_entries
 from shared.contracts.values import Given
 from shared.core.ids import NIL
-from shared.shell.http.access import OF_RECIPIENT, RequestHandler, add_route
+from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, Query
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
@@ -44,9 +46,12 @@ FOLLOWERS = 2500
 """Open streams per process; any more are refused with 503."""
 
 
-def add_feeds(application: web.Application, reads: AsyncEngine, writes: AsyncEngine, tokens: FeedTokens) -> None:
-    """`reads`: gives statements little time. `writes`: is shared with the messages."""
-    feeds = Feeds(reads, writes)
+def add_feeds(
+    application: web.Application, reads: AsyncEngine, writes: AsyncEngine, tokens: FeedTokens, streams: int
+) -> None:
+    """`reads`: gives statements little time. `writes`: is shared with the messages. `streams`: how many of one feed may
+    be open."""
+    feeds = Feeds(reads, writes, streams)
     application.cleanup_ctx.append(feeds.looking)
     application.on_shutdown.append(feeds.stop)
     add = functools.partial(add_route, application)
@@ -143,10 +148,11 @@ def _issue(tokens: FeedTokens) -> RequestHandler:
 class Feeds:
     """The routes below `/feeds`."""
 
-    def __init__(self, reads: AsyncEngine, writes: AsyncEngine) -> None:
+    def __init__(self, reads: AsyncEngine, writes: AsyncEngine, streams: int) -> None:
         self._engine, self._writes = reads, writes
         self._live = LiveFeeds(reads)
-        self._followers = 0
+        self._streams = streams
+        self._followers: Counter[str] = Counter()
         self._marking = asyncio.Semaphore(MARKING)
 
     async def stop(self, application: web.Application) -> None:
@@ -186,28 +192,44 @@ class Feeds:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: `entry` for each new entry, `unread` when the count changes. `Last-Event-ID` (an entry's
-        id) continues after it; without it the stream begins now."""
-        if self._followers >= FOLLOWERS:
+        id) continues after it; without it the stream begins now. It ends with the token of its reader, who connects
+        again with a new one."""
+        recipient = request.match_info["recipient"]
+        with self._counted(recipient):
+            return await self._follow(request, Follower(recipient, await self._began(request, recipient)))
+
+    @contextmanager
+    def _counted(self, recipient: str) -> Iterator[None]:
+        """From before anything is awaited. Raises ProblemResponse."""
+        if self._followers.total() >= FOLLOWERS:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
-        recipient = request.match_info["recipient"]
-        follower = Follower(recipient, await self._began(request, recipient))
+        if self._followers[recipient] >= self._streams:
+            title = f"This feed has {self._streams} open streams. Close one of them."
+            raise ProblemResponse(HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_streams", retry_after=30)
+        self._followers[recipient] += 1
+        try:
+            yield
+        finally:
+            self._followers[recipient] -= 1
+            if not self._followers[recipient]:
+                del self._followers[recipient]
+
+    async def _follow(self, request: web.Request, follower: Follower) -> web.StreamResponse:
+        expires = request[PRINCIPAL].expires
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         if request.method == hdrs.METH_HEAD:
             return response
-        self._followers += 1
         try:
             with self._live.followed(follower):
                 async for events in self._live.earlier(follower):
                     await response.write(events)
-                while not follower.ended:
-                    await response.write(await follower.news(HEARTBEAT) or b": still here\n\n")
+                while not follower.ended and (left := _left(expires)):
+                    await response.write(await follower.news(min(left, HEARTBEAT)) or b": still here\n\n")
             return response
         except (ConnectionError, sa.exc.SQLAlchemyError):
             return response  # the reader connects again by itself, with Last-Event-ID
-        finally:
-            self._followers -= 1
 
     async def _began(self, request: web.Request, recipient: str) -> tuple[datetime, UUID]:
         """The place after which the stream begins."""
@@ -250,6 +272,11 @@ class Feeds:
                 return changed
             changed += row.changed
             values |= {"at": row.at, "id": row.id}
+
+
+def _left(expires: datetime | None) -> float:
+    """Seconds; 0: none."""
+    return max(0.0, (expires - datetime.now(UTC)).total_seconds()) if expires else HEARTBEAT
 
 
 BEGINNING = datetime.min.replace(tzinfo=UTC)

@@ -51,18 +51,18 @@ from shared.shell.http.web import (
 from shared.shell.ports.http_api import HttpApi, Routes
 
 
-def routes(tokens: FeedTokens, writes: AsyncEngine, *, private: bool) -> Routes:
-    """`writes`: for the marks of readers. `private`: webhooks may be registered at private addresses."""
+def routes(tokens: FeedTokens, writes: AsyncEngine, streams: int, *, private: bool) -> Routes:
+    """`writes`: for the marks of readers. `streams`: how many of one feed may be open. `private`: webhooks may be
+    registered at private addresses."""
 
     def add(application: web.Application, api: HttpApi) -> None:
-        _add_routes(application, api, tokens, writes, private=private)
+        _add_routes(application, api, private=private)
+        add_feeds(application, api.engine, writes, tokens, streams)
 
     return add
 
 
-def _add_routes(
-    application: web.Application, api: HttpApi, tokens: FeedTokens, writes: AsyncEngine, *, private: bool
-) -> None:
+def _add_routes(application: web.Application, api: HttpApi, *, private: bool) -> None:
     store_of = store_column(api.engine, notification_logs)
     add_commands(
         application,
@@ -95,7 +95,6 @@ def _add_routes(
     ):
         whole = "/stores/{store}/webhooks/{endpoint}" + path
         add(method, whole, _endpoint_command(api, kind), kind.type, IN_PATH, command_declaration(kind, ("endpoint",)))
-    add_feeds(application, api.engine, writes, tokens)
 
 
 # Endpoints of a store

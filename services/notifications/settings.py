@@ -36,6 +36,8 @@ class NotificationsSection(ServiceSettings):
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
     )
     """Signs the tokens with which customers read their own feed; at least 16 characters."""
+    streams_per_feed: int = Field(default=20, ge=1, le=2500)
+    """The maximum number of open streams of one feed, per worker."""
 
 
 class NotificationsSettings(Settings):

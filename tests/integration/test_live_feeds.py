@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,9 +16,12 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
+from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import feed_entries
 from shared.core.ids import NIL
+from shared.settings import example_settings
 from shared.shell.postgres.engine import create_read_engine
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import request_of, service_edge
@@ -248,6 +251,50 @@ async def test_all_streams_end_when_the_worker_stops(engine: AsyncEngine) -> Non
         await asyncio.sleep(0)
         feeds.end()
         assert await asyncio.wait_for(waiting, 5) == b"" and follower.ended
+
+
+@asynccontextmanager
+async def notifications(new_database: NewDatabase) -> AsyncIterator[int]:
+    """Its port."""
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    edge = service_edge("notifications", url)
+    async with TestServer(edge.application) as server:
+        assert server.port
+        yield server.port
+    await edge.engine.dispose()
+
+
+async def follow(port: int, recipient: str, seconds: int) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
+    """With a token that expires."""
+    secret = example_settings(NotificationsSettings).notifications.feed_secret.get_secret_value()
+    token = FeedTokens(secret).token(recipient, datetime.now(UTC) + timedelta(seconds=seconds))
+    stream, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_of("GET", f"/feeds/{recipient}/stream", {"Authorization": f"Bearer {token}"}))
+    async with asyncio.timeout(20):
+        head = await stream.readuntil(b"\r\n\r\n")
+    assert b" 200 " in head or b"Retry-After: 30" in head
+    return int(head.split()[1]), stream, writer
+
+
+async def test_a_stream_ends_when_its_token_expires(new_database: NewDatabase) -> None:
+    async with notifications(new_database) as port:
+        status, stream, writer = await follow(port, "s~customer~c-1", 3)
+        assert status == 200
+        async with asyncio.timeout(13):  # less than until the next sign of life
+            await stream.read()
+        writer.close()
+
+
+async def test_one_customer_does_not_take_the_streams_of_others(new_database: NewDatabase) -> None:
+    async with notifications(new_database) as port:
+        most = example_settings(NotificationsSettings).notifications.streams_per_feed
+        opened = await asyncio.gather(*(follow(port, "s~customer~c-1", 600) for _ in range(most + 5)))
+        assert sorted(status for status, _, _ in opened) == [200] * most + [429] * 5
+        status, _, other = await follow(port, "s~customer~c-2", 600)
+        assert status == 200
+        for _, _, writer in [*opened, (0, None, other)]:
+            writer.close()
 
 
 async def test_whether_a_stream_is_there_can_be_asked_without_following_it(new_database: NewDatabase) -> None:

@@ -30,6 +30,7 @@ class FeedTokens:
             content = self._tokens.read(token.removeprefix(PREFIX))
             if content["e"] <= self._now().timestamp():
                 return None
-            return Principal("customer", PERMISSIONS, recipient=content["r"])
-        except (ValueError, KeyError, TypeError):
+            expires = datetime.fromtimestamp(content["e"], UTC)
+            return Principal("customer", PERMISSIONS, recipient=content["r"], expires=expires)
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None

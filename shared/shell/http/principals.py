@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Self
 
@@ -26,6 +27,8 @@ class Principal:
     """The stores that it may act for; None: all of them."""
     recipient: str = ""
     """The only feed that it may reach; empty: those of its stores."""
+    expires: datetime | None = None
+    """When its token does; a response that goes on ends then."""
 
     def may(self, permission: str) -> bool:
         return any(fnmatchcase(permission, pattern) for pattern in self.permissions)
