@@ -91,11 +91,13 @@ class HttpSettings(Section):
     connections: int = Field(default=4000, ge=10, le=100_000)
     """The maximum number of open connections, per worker."""
     requests_per_second: int = Field(default=1000, ge=1)
-    """The maximum rate of requests of one API client, or of one address on public routes, per worker."""
+    """The maximum rate of requests of one API client, or of one address (IPv6: /64) on public routes, per worker."""
     body_seconds: float = Field(default=10, gt=0, le=300)
     """Seconds within which a request's body must arrive."""
     body_bytes: int = Field(default=16_000_000, ge=4_000_000)
-    """The maximum size of all bodies in memory together, per worker. One client has at most a quarter of it."""
+    """The maximum size of all bodies of API clients in memory, per worker. One client has at most a quarter of it."""
+    public_body_bytes: int = Field(default=8_000_000, ge=4_000_000)
+    """The same for the bodies of everyone else: of customers, and on public routes."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of your reverse proxies, as JSON (`["10.0.0.0/8"]`), whose `X-Forwarded-For` names the caller."""
 

@@ -1,8 +1,8 @@
 """What callers may use of a worker's memory and time: bodies, requests and connections.
 
 A body is read within a time, and all bodies together within a number of bytes, of which one client has at most a
-quarter. A client that asks too often is answered 429, and one for whom there is no room left 503, both with
-`Retry-After`.
+quarter. API clients have a number of their own: bodies of others, customers among them, do not take theirs. A client
+that asks too often is answered 429, and one for whom there is no room left 503, both with `Retry-After`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
 
@@ -28,6 +28,7 @@ BODY_BYTES = web.RequestKey("body_bytes", int)
 """The bytes of its body that are in memory."""
 SHARE = 4
 """A client's bodies have this part of the bytes of all bodies."""
+NETWORK_BITS = 64
 CLIENTS = 10_000
 """Clients whose rates are remembered: those that asked last."""
 BURST = 2.0
@@ -93,6 +94,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         self.bodies = BodyBudget(self.settings.body_bytes)
+        self.public_bodies = BodyBudget(self.settings.public_body_bytes)
         self.rates = RequestRates(self.settings.requests_per_second, self.now)
         self._proxies = [ip_network(proxy) for proxy in self.settings.trusted_proxies]
 
@@ -101,10 +103,14 @@ class Limits:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if self._proxies else ""
         address = request.remote or ""
         for earlier in reversed(forwarded.split(",")):
-            if not _within(address, self._proxies) or not _is_address(earlier.strip()):
+            if not self.is_proxy(address) or parsed(earlier.strip()) is None:
                 break
             address = earlier.strip()
         return address
+
+    def is_proxy(self, address: str) -> bool:
+        known = parsed(address)
+        return known is not None and any(known in network for network in self._proxies)
 
     def count(self, client: str) -> None:
         """Count a request of a client. Raises ProblemResponse (429)."""
@@ -115,8 +121,9 @@ class Limits:
                 HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_requests", retry_after=math.ceil(seconds)
             )
 
-    async def read(self, request: web.Request, client: str, most: int) -> bytes:
+    async def read(self, request: web.Request, most: int) -> bytes:
         """The whole body, whose bytes are counted until `release`. Raises ProblemResponse."""
+        client, budget = request[CLIENT], request[BUDGET]
         if (request.content_length or 0) > most:
             raise _too_large(most)
         parts: list[bytes] = []
@@ -127,16 +134,16 @@ class Limits:
                     size += len(part)
                     if size > most:
                         raise _too_large(most)
-                    if not self.bodies.take(client, len(part)):
+                    if not budget.take(client, len(part)):
                         raise _busy()
                     taken = size
                     parts.append(part)
             body = b"".join(parts)
         except TimeoutError:
-            self.bodies.release(client, taken)
+            budget.release(client, taken)
             raise _too_slow(self.settings.body_seconds) from None
         except BaseException:
-            self.bodies.release(client, taken)
+            budget.release(client, taken)
             raise
         return body
 
@@ -156,16 +163,21 @@ def _busy() -> ProblemResponse:
     return ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "busy", retry_after=2, close=True)
 
 
-def _within(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
-    return _is_address(address) and any(ip_address(address) in network for network in networks)
+def client_of(address: str) -> str:
+    """Who is counted as one: an IPv4 address, or the network of 2**64 IPv6 addresses that one host may use."""
+    known = parsed(address)
+    return str(IPv6Network((int(known), NETWORK_BITS), strict=False) if isinstance(known, IPv6Address) else known or "")
 
 
-def _is_address(text: str) -> bool:
+def parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """An IPv4 address also where it is written as one of IPv6; None for what is no address."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
+BUDGET = web.RequestKey("budget", BodyBudget)
+"""The bodies that its own counts with."""
 LIMITS = web.RequestKey("limits", Limits)

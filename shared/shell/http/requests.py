@@ -15,7 +15,7 @@ from shared.contracts.envelope import BadBody, decode, has_nul, problems_of
 from shared.contracts.values import Moment
 from shared.core import Command, Problem
 from shared.shell.http.declaration import Declaration, Header, Query, declared_in
-from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, MAX_REQUEST
+from shared.shell.http.limits import BODY_BYTES, LIMITS, MAX_REQUEST
 from shared.shell.http.problems import bad_request, unsupported
 
 M = TypeVar("M", bound=BaseModel)
@@ -72,7 +72,7 @@ async def read_body(request: web.Request, most: int = MAX_REQUEST) -> bytes:
     """The whole body, within the worker's limits. Raises ProblemResponse."""
     if not declared_in(request).has_body:
         raise TypeError("a body is not declared by its route")
-    body = await request[LIMITS].read(request, request[CLIENT], most)
+    body = await request[LIMITS].read(request, most)
     request[BODY_BYTES] = request.get(BODY_BYTES, 0) + len(body)
     return body
 

@@ -33,7 +33,7 @@ from shared.shell.http.access import (
     found_by,
 )
 from shared.shell.http.declaration import Declaration, DeclaredResponse
-from shared.shell.http.limits import BODY_BYTES, CLIENT, LIMITS, Limits
+from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
 from shared.shell.http.principals import Principals
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response, newer
 from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, idempotency_key
@@ -87,7 +87,7 @@ def protection(principals: Principals, limits: Limits | None = None) -> Middlewa
             return _failed(request)
         finally:
             if size := request.get(BODY_BYTES, 0):
-                bounds.bodies.release(request[CLIENT], size)
+                request[BUDGET].release(request[CLIENT], size)
 
     return guard
 
@@ -97,8 +97,9 @@ async def _admit(request: web.Request, principals: Principals, limits: Limits) -
     check_text(request)
     principal = principals.find(request.headers.get("Authorization", ""))
     request[LIMITS] = limits
-    caller = f"client {principal.recipient or principal.name}" if principal else limits.address_of(request)
+    caller = f"client {principal.recipient or principal.name}" if principal else client_of(limits.address_of(request))
     request[CLIENT] = caller
+    request[BUDGET] = limits.bodies if principal and not principal.recipient else limits.public_bodies
     access = access_of(request.match_info.handler)
     if access is not PROBE:
         limits.count(caller)

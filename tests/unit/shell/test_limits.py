@@ -12,14 +12,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from shared.settings import HttpSettings
-from shared.shell.http.access import add_public
+from shared.shell.http.access import EVERY_STORE, add_public, add_route
 from shared.shell.http.declaration import Declaration
-from shared.shell.http.limits import CLIENTS, MAX_REQUEST, BodyBudget, Limits, RequestRates
+from shared.shell.http.limits import CLIENTS, MAX_REQUEST, BodyBudget, Limits, RequestRates, client_of
 from shared.shell.http.principals import Principals
 from shared.shell.http.requests import read_body
 from shared.shell.http.server import serve
 from shared.shell.http.web import protection
 
+TOKEN = "a-token-of-the-test"
 READ = Declaration("Read a body", raw_body="Bytes.")
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -34,8 +35,10 @@ async def worker(limits: Limits, leave: asyncio.Event | None = None) -> AsyncIte
             await leave.wait()
         return web.Response(text=str(len(body)))
 
-    app = web.Application(middlewares=[protection(Principals([]), limits)], client_max_size=MAX_REQUEST)
+    principals = Principals.of_token(TOKEN)
+    app = web.Application(middlewares=[protection(principals, limits)], client_max_size=MAX_REQUEST)
     add_public(app, "POST", "/read", read, READ)
+    add_route(app, "POST", "/command", read, "command", EVERY_STORE, READ)
     runner = await serve(app, "127.0.0.1", 0, limits.settings.connections)
     yield runner.addresses[0][1]
     await runner.cleanup()
@@ -67,7 +70,7 @@ async def test_a_body_that_does_not_arrive_is_given_up_and_its_memory_released()
         reader, writer = await half_sent(port, 500_000)
         status, rest = await ended(reader)
         assert status == 408 and b"did not arrive within 0.3 seconds" in rest
-        assert limits.bodies.used == 0
+        assert limits.public_bodies.used == 0
         writer.close()
 
 
@@ -75,25 +78,45 @@ async def test_a_caller_who_goes_away_leaves_no_memory_behind() -> None:
     limits = Limits()
     async with worker(limits) as port:
         _, writer = await half_sent(port, 500_000)
-        await until(lambda: limits.bodies.used > 0)
+        await until(lambda: limits.public_bodies.used > 0)
         writer.transport.abort()
-        await until(lambda: limits.bodies.used == 0)
+        await until(lambda: limits.public_bodies.used == 0)
 
 
 async def test_all_bodies_together_are_bounded_and_the_next_is_refused_for_now() -> None:
-    limits, leave = Limits(HttpSettings(body_bytes=4_000_000)), asyncio.Event()
+    limits, leave = Limits(HttpSettings(public_body_bytes=4_000_000)), asyncio.Event()
     async with worker(limits, leave) as port:
         first = await half_sent(port, 900_000, 900_000)
-        await until(lambda: limits.bodies.used == 900_000)
+        await until(lambda: limits.public_bodies.used == 900_000)
         second = await half_sent(port, 900_000, 900_000)
         status, rest = await ended(second[0])
         assert status == 503 and b"Retry-After: 2" in rest
-        assert limits.bodies.used == 900_000
+        assert limits.public_bodies.used == 900_000
         leave.set()
         assert (await first[0].readline()).split()[1] == b"200"
-        await until(lambda: limits.bodies.used == 0)
+        await until(lambda: limits.public_bodies.used == 0)
         for _, writer in (first, second):
             writer.close()
+
+
+async def test_bodies_of_strangers_do_not_take_the_room_of_api_clients() -> None:
+    limits = Limits(HttpSettings(public_body_bytes=4_000_000))
+    for number in range(4):
+        assert limits.public_bodies.take(f"198.51.100.{number}", 1_000_000)
+    async with worker(limits) as port, aiohttp.ClientSession() as http:
+        reader, writer = await half_sent(port, 900_000, 900_000)
+        assert (await ended(reader))[0] == 503
+        writer.close()
+        command = f"http://127.0.0.1:{port}/command"
+        async with http.post(command, data=b"x" * 900_000, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+            assert answer.status == 200
+        assert limits.bodies.used == 0
+
+
+def test_whoever_has_many_addresses_is_one_client() -> None:
+    assert client_of("2001:db8:0:1::1") == client_of("2001:db8:0:1:ffff::2") != client_of("2001:db8:0:2::1")
+    assert client_of("203.0.113.1") == client_of("::ffff:203.0.113.1") != client_of("203.0.113.2")
+    assert client_of("") == client_of("unknown") == ""
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -113,7 +136,7 @@ async def test_a_body_that_is_too_large_is_refused_and_not_kept(declared: bool) 
             async with aiohttp.ClientSession() as http:
                 answer = await http.post(f"http://127.0.0.1:{port}/read", data=chunks())
                 assert answer.status == 413
-        assert limits.bodies.used == 0
+        assert limits.public_bodies.used == 0
 
 
 async def test_connections_are_limited() -> None:
@@ -139,7 +162,7 @@ async def test_connections_are_limited() -> None:
 async def test_requests_of_one_client_are_limited_and_those_of_another_are_not() -> None:
     at = 100.0
     limits = Limits(HttpSettings(requests_per_second=2, trusted_proxies=("127.0.0.0/8",)), lambda: at)
-    app = web.Application(middlewares=[protection(Principals.of_token("a-token-of-the-test"), limits)])
+    app = web.Application(middlewares=[protection(Principals.of_token(TOKEN), limits)])
 
     async def read(request: web.Request) -> web.StreamResponse:
         return web.Response(text=str(len(await read_body(request))))
@@ -154,8 +177,10 @@ async def test_requests_of_one_client_are_limited_and_those_of_another_are_not()
         forwarded = "X-Forwarded-For"
         assert [await ask(forwarded, "203.0.113.1") for _ in range(5)] == [(200, None)] * 4 + [(429, "1")]
         assert await ask(forwarded, "203.0.113.2") == (200, None)
+        one_network = [await ask(forwarded, f"2001:db8::{number}") for number in range(5)]
+        assert one_network == [(200, None)] * 4 + [(429, "1")]
         assert await ask(forwarded, "203.0.113.2, 203.0.113.1") == (429, "1"), "the last one asked the proxy"
-        assert await ask("Authorization", "Bearer a-token-of-the-test") == (200, None)
+        assert await ask("Authorization", f"Bearer {TOKEN}") == (200, None)
         at += 0.5
         assert await ask(forwarded, "203.0.113.1") == (200, None)
 
@@ -168,6 +193,7 @@ def test_only_our_own_proxies_say_who_asked() -> None:
     assert address("203.0.113.1", "198.51.100.9") == "203.0.113.1"
     assert address("203.0.113.1", "198.51.100.9", "10.0.0.0/8") == "203.0.113.1"
     assert address("10.0.0.1", "198.51.100.9", "10.0.0.0/8") == "198.51.100.9"
+    assert address("::ffff:10.0.0.1", "198.51.100.9", "10.0.0.0/8") == "198.51.100.9"
     assert address("10.0.0.1", "198.51.100.9, 10.0.0.2", "10.0.0.0/8") == "198.51.100.9"
     assert address("10.0.0.1", "invalid, 198.51.100.9", "10.0.0.0/8") == "198.51.100.9"
     assert address("10.0.0.1", "198.51.100.9, invalid", "10.0.0.0/8") == "10.0.0.1"
