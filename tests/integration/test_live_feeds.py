@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
@@ -183,6 +183,39 @@ async def test_what_comes_while_a_reader_comes_is_told_once(engine: AsyncEngine)
         got += [one for one in await received(follower) if not one.startswith("unread")]
     assert len(got) == len(set(got)) == 2
     assert sorted(got) == sorted(one for one in await received(early) if not one.startswith("unread"))
+
+
+class Interrupted(LiveFeeds):
+    """Something happens after a look has listed the feeds that it asks for."""
+
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def _begin(self, connection: AsyncConnection) -> int:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            await meanwhile()
+        return await super()._begin(connection)
+
+
+async def test_what_a_look_saw_is_told_to_those_who_came_meanwhile(engine: AsyncEngine) -> None:
+    feeds, other, follower = Interrupted(engine), reader("other"), reader("r")
+    with feeds.followed(other), ExitStack() as stack:
+        await feeds.come(other)
+        await feeds.look()
+
+        async def comes() -> None:
+            stack.enter_context(feeds.followed(follower))
+            writes = create_async_engine(engine.url)
+            async with writes.connect() as slow:
+                await slow.execute(sa.insert(feed_entries), entries("r"))
+                await feeds.come(follower)
+                await slow.commit()
+            await writes.dispose()
+
+        feeds.meanwhile = comes
+        await feeds.look()
+        await feeds.look()
+        assert len([one for one in await received(follower) if not one.startswith("unread")]) == 1
 
 
 async def test_entries_as_a_dump_restored_them_are_not_new(engine: AsyncEngine) -> None:
