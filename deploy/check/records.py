@@ -19,6 +19,8 @@ from deploy.check.replay import Sample
 from deploy.check.topics import Seen, Topics, place_of, read
 from shared.contracts.checkout import STATUS
 from shared.contracts.envelope import BadMessage, read_key
+from shared.shell.inbound.records import inbound_of
+from shared.shell.kafka.source import bus_record
 
 MOST_NUMBERS = 40_000
 """Streams that are kept in memory before they are written to the book."""
@@ -97,9 +99,16 @@ class Records:
             self._tell(key, Told(None, record.partition))  # a tombstone: the topic has nothing of this key any more
             return
         if len(self.unreadable) < MOST_UNREADABLE:
-            self.unreadable.append(f"{place_of(record)}: {error[:200]}")
+            skipped = "" if self._is_handled(record) else " (no service handles it)"
+            self.unreadable.append(f"{place_of(record)}: {error[:200]}{skipped}")
         if record.topic == STATUS.name and not wrong:
             self._tell(key, Told(b"", record.partition))  # the latest of its key: the topic says nothing of the order
+
+    def _is_handled(self, record: Any) -> bool:
+        """Whether a service handles it, that is, has parked it: facts of types that it has no use for a service skips,
+        whatever else is wrong with them."""
+        readers = (database.registry for database in self._services.values())
+        return any(inbound_of(one, bus_record(record)) is not None for one in readers if record.topic in one.topics)
 
     def _tell(self, key: str, told: Told) -> None:
         known = self._told.get(key)
