@@ -24,8 +24,9 @@ from shared.shell.service import Invariants, Service
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
+    private, streams = settings.webhooks_to_private_addresses, settings.notifications.streams_per_feed
     emails = SmtpEmails(settings.smtp)
-    webhooks = Webhooks(Outbound(private=settings.webhooks_to_private_addresses), StoredEndpoints(engine))
+    webhooks = Webhooks(Outbound(private=private), StoredEndpoints(engine))
     tokens = FeedTokens(settings.notifications.feed_secret.get_secret_value())
     return Service(
         name="notifications",
@@ -77,9 +78,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         refusal=notifications.NotificationsRefused,
         storage=storage,
         gateways={SendEmail: emails, PostWebhook: webhooks, FindLost: LostMessages(StoredLost(engine))},
-        routes=routes(
-            *(tokens, engine, settings.notifications.streams_per_feed), private=settings.webhooks_to_private_addresses
-        ),
+        routes=routes(tokens, engine, streams, private=private),
         identify=tokens.read,
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],

@@ -42,7 +42,7 @@ def test_an_unknown_store_is_refused_and_nothing_is_done(
 ) -> None:
     (tmp_path / "codes").write_text("A\n")
     said = orderbus(*words.replace("FILE", str(tmp_path / "codes")).split())
-    assert (said.code, said.err) == (2, "There is no store nope.\n")
+    assert (said.code, said.err) == (64, "There is no store nope.\n")
     assert services.sent() == []
 
 
@@ -56,7 +56,7 @@ def test_an_unknown_store_is_refused_and_nothing_is_done(
 )
 def test_an_unknown_endpoint_is_refused(words: str, services: FakeServices, orderbus: Orderbus, store: str) -> None:
     said = orderbus(*words.split())
-    assert (said.code, said.err) == (2, "maple has no webhook endpoint we_2. It has we_1.\n")
+    assert (said.code, said.err) == (64, "maple has no webhook endpoint we_2. It has we_1.\n")
     assert services.sent() == []
 
 
@@ -88,7 +88,7 @@ def test_calls_wait_for_an_order_by_number_or_id_and_others_are_unknown(
     asked = [one.query["key"] for one in services.sent("GET") if one.path == "/operations"]
     assert asked == ["ORD-1"] * 4 + ["o-1"] * 4
     said = orderbus("waiting", "nope")
-    assert (said.code, "There is no order nope" in said.err) == (2, True)
+    assert (said.code, "There is no order nope" in said.err) == (64, True)
 
 
 def test_a_destination_that_is_not_paused(services: FakeServices, orderbus: Orderbus) -> None:
@@ -100,7 +100,7 @@ def test_a_destination_that_is_not_paused(services: FakeServices, orderbus: Orde
 def test_a_client_of_some_stores_names_one(services: FakeServices, orderbus: Orderbus, store: str) -> None:
     services.reply("checkout", "GET /orders", problem(403, "forbidden", "Name one of your stores in ?store=."))
     said = orderbus("orders")
-    assert (said.code, "name one with --store" in said.err) == (2, True)
+    assert (said.code, "name one with --store" in said.err) == (64, True)
     services.reply("checkout", "GET /orders", NOTHING)
     assert "No orders were found" in orderbus("orders", "--store", store).err
     assert services.sent("GET")[-2].query["store"] == "maple"

@@ -46,7 +46,7 @@ def test_a_url_without_scheme_is_named(
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}PAYMENTS__PUBLIC_URL", url)
     said = orderbus("refund", "ORD-1")
-    assert said.code == 2
+    assert said.code == 64
     assert said.err.startswith("ORDERBUS_PAYMENTS__PUBLIC_URL: is no URL: it must begin with http:// or https://\n")
     assert "running" not in said.err
 
@@ -84,7 +84,7 @@ def test_a_wrong_option_is_refused_before_anything_is_asked(
     words: str, said: str, services: FakeServices, orderbus: Orderbus, order: str
 ) -> None:
     shown = orderbus(*words.split())
-    assert (shown.code, said in shown.err) == (2, True)
+    assert (shown.code, said in shown.err) == (64, True)
     assert services.received == []
 
 

@@ -99,7 +99,7 @@ async def test_all_bodies_together_are_bounded_and_the_next_is_refused_for_now()
             writer.close()
 
 
-async def test_bodies_of_strangers_do_not_take_the_room_of_api_clients() -> None:
+async def test_bodies_of_unknown_callers_do_not_take_the_room_of_api_clients() -> None:
     limits = Limits(HttpSettings(public_body_bytes=4_000_000))
     for number in range(4):
         assert limits.public_bodies.take(f"198.51.100.{number}", 1_000_000)
@@ -113,7 +113,7 @@ async def test_bodies_of_strangers_do_not_take_the_room_of_api_clients() -> None
         assert limits.bodies.used == 0
 
 
-def test_whoever_has_many_addresses_is_one_client() -> None:
+def test_a_network_of_ipv6_is_one_client() -> None:
     assert client_of("2001:db8:0:1::1") == client_of("2001:db8:0:1:ffff::2") != client_of("2001:db8:0:2::1")
     assert client_of("203.0.113.1") == client_of("::ffff:203.0.113.1") != client_of("203.0.113.2")
     assert client_of("") == client_of("unknown") == ""
