@@ -90,6 +90,8 @@ class KafkaSettings(Section):
 class HttpSettings(Section):
     connections: int = Field(default=4000, ge=10, le=100_000)
     """The maximum number of open connections, per worker."""
+    address_share: float = Field(default=0.25, gt=0, le=1)
+    """The share of them that one address (IPv6: /64) may have. 1 behind a proxy that is not among `TRUSTED_PROXIES`."""
     requests_per_second: int = Field(default=1000, ge=1)
     """The maximum rate of requests of one API client, or of one address (IPv6: /64) on public routes, per worker."""
     body_seconds: float = Field(default=10, gt=0, le=300)

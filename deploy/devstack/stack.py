@@ -158,6 +158,7 @@ class Stack:
                 "ORDERBUS_STRIPE__WEBHOOK_SECRET": self.secrets.stripe_webhook_secret,
                 "ORDERBUS_STRIPE__REQUESTS_PER_SECOND": "10000",  # our own server: Stripe's limits do not apply
                 "ORDERBUS_HTTP__REQUESTS_PER_SECOND": "100000",  # all of the stack is one address
+                "ORDERBUS_HTTP__ADDRESS_SHARE": "1",
                 "ORDERBUS_SMTP__HOST": LOOPBACK,
                 "ORDERBUS_SMTP__PORT": str(self.ports["smtp"]),
                 "ORDERBUS_WEBHOOKS_TO_PRIVATE_ADDRESSES": "true",

@@ -89,7 +89,7 @@ async def run_monitor(settings: MonitorSettings, index: int, port: int | None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = await serve(
-        monitor.application(), own.http_host, own.http_port if port is None else port, settings.http.connections
+        monitor.application(), own.http_host, own.http_port if port is None else port, Limits(settings.http)
     )
     try:
         log.info("started", worker=worker)

@@ -66,7 +66,7 @@ async def run_worker(
     principals = Principals.of(settings, shell.registry.service.identify)
     ready = _readiness(shell, database)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
-    server = await serve(app, own.http_host, own.http_port if port is None else port, settings.http.connections)
+    server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
         await _prepared(shell, engine, settings, name, stopping)
         if not stopping.is_set():

@@ -13,14 +13,18 @@ from contextlib import asynccontextmanager
 import psutil
 import structlog
 
+from shared.settings import HttpSettings
 from shared.shell.event_loop import run
+from shared.shell.http.limits import Limits
 from shared.shell.http.server import serve
 from tests.http_edges import NOWHERE, exchange, request_of, service_edge
+
+ONE_ADDRESS = Limits(HttpSettings(address_share=1))
 
 
 async def main(service: str, database: str) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    runner = await serve(service_edge(service, database).application, "127.0.0.1", 0)
+    runner = await serve(service_edge(service, database).application, "127.0.0.1", 0, ONE_ADDRESS)
     print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 

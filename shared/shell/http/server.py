@@ -4,14 +4,18 @@ nothing."""
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from aiohttp import web
 from aiohttp.web_runner import BaseSite
 
+from shared.shell.http.access import PROBE, access_of
+from shared.shell.http.arrivals import Arrival, KeptBack, WithoutRoom
 from shared.shell.http.connection import Connection
+from shared.shell.http.limits import Limits, client_of
 
 log = structlog.get_logger(__name__)
 
@@ -23,55 +27,23 @@ LINGER = 1.0
 """Seconds that the rest of a body is read and dropped after its request was answered, so that the answer arrives."""
 READ_BUFFER = 16_384
 """Bytes of a body that wait in memory until it is read."""
-_SAID = b'{"type":"urn:orderbus:problem:busy","title":"Too many connections are open.","status":503,"code":"busy"}'
-FULL = b"\r\n".join(
-    (
-        b"HTTP/1.1 503 Service Unavailable",
-        b"Retry-After: 5",
-        b"Connection: close",
-        b"Content-Type: application/problem+json",
-        f"Content-Length: {len(_SAID)}".encode(),
-        b"",
-        _SAID,
-    )
-)
-
-
-class Refusing(asyncio.Protocol):
-    """Answers the first request on a connection for which there is no room. (An answer before it would be lost: what
-    arrives on a closed connection resets it.)"""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._silent = asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(FULL)
-            self._transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._silent.cancel()
 
 
 class LimitedSite(BaseSite):
     """Listens on one address, with a number of open connections at most."""
 
     def __init__(
-        self,
-        runner: web.AppRunner,
-        host: str,
-        port: int,
-        connections: int,
-        options: Mapping[str, Any],
-        unread: float,
+        self, runner: web.AppRunner, place: tuple[str, int], limits: Limits, options: Mapping[str, Any], unread: float
     ) -> None:
         super().__init__(runner)
-        self._address = (host, port)
-        self._most = connections
+        self._address = place
+        self._limits = limits
+        self._of_address = max(1, int(limits.settings.connections * limits.settings.address_share))
         self._options = options
         self._unread = unread
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, str] = {}
+        self._by_client: Counter[str] = Counter()
+        self._kept_back = KeptBack(_probes(runner.app), lambda: self._connection(""))
         self._watch: asyncio.Task[None] | None = None
 
     @property
@@ -80,19 +52,34 @@ class LimitedSite(BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        server = self._runner.server
-        assert server is not None
-
-        def protocol() -> asyncio.Protocol:
-            if len(server.connections) >= self._most:
-                return Refusing()
-            connection = Connection(server, self._open.discard, **self._options)
-            self._open.add(connection)
-            return connection
-
         host, port = self._address
         self._watch = asyncio.create_task(self._end_unread(), name="unread connections")
-        self._server = await asyncio.get_running_loop().create_server(protocol, host, port, backlog=self._backlog)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Arrival(self._serve), host, port, backlog=self._backlog)
+
+    def _serve(self, address: str) -> asyncio.Protocol:
+        server, client = self._runner.server, client_of(address)
+        assert server is not None
+        if self._limits.is_proxy(address):
+            client = ""
+        full = len(server.connections) - len(self._kept_back) >= self._limits.settings.connections
+        if full or (client and self._by_client[client] >= self._of_address):
+            return WithoutRoom(self._kept_back)
+        return self._connection(client)
+
+    def _connection(self, client: str) -> Connection:
+        """`client`: whose connections it counts with; empty: with no one's."""
+        assert self._runner.server is not None
+        connection = Connection(self._runner.server, self._closed, **self._options)
+        self._open[connection] = client
+        self._by_client[client] += 1
+        return connection
+
+    def _closed(self, connection: Connection) -> None:
+        client = self._open.pop(connection)
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
 
     async def stop(self) -> None:
         await super().stop()
@@ -107,8 +94,16 @@ class LimitedSite(BaseSite):
                 connection.end_unread(now, self._unread)
 
 
+def _probes(app: web.Application) -> set[str]:
+    return {
+        route.resource.canonical
+        for route in app.router.routes()
+        if route.resource is not None and access_of(route.handler) is PROBE
+    }
+
+
 async def serve(
-    app: web.Application, host: str, port: int, connections: int = 4000, *, unread: float = UNREAD
+    app: web.Application, host: str, port: int, limits: Limits | None = None, *, unread: float = UNREAD
 ) -> web.AppRunner:
     """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=5)
@@ -120,7 +115,7 @@ async def serve(
         "read_bufsize": READ_BUFFER,
         "auto_decompress": False,
     }
-    await LimitedSite(runner, host, port, connections, options, unread).start()
+    await LimitedSite(runner, (host, port), limits or Limits(), options, unread).start()
     for address in runner.addresses:
         log.info("listening", host=address[0], port=address[1])
     return runner

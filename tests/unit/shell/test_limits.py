@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,7 +13,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
 from shared.settings import HttpSettings
-from shared.shell.http.access import EVERY_STORE, add_public, add_route
+from shared.shell.http.access import EVERY_STORE, add_probe, add_public, add_route
+from shared.shell.http.arrivals import KEPT_BACK
 from shared.shell.http.declaration import Declaration
 from shared.shell.http.limits import CLIENTS, MAX_REQUEST, BodyBudget, Limits, RequestRates, client_of
 from shared.shell.http.principals import Principals
@@ -35,11 +37,15 @@ async def worker(limits: Limits, leave: asyncio.Event | None = None) -> AsyncIte
             await leave.wait()
         return web.Response(text=str(len(body)))
 
+    async def well(request: web.Request) -> web.StreamResponse:
+        return web.Response(text="well")
+
     principals = Principals.of_token(TOKEN)
     app = web.Application(middlewares=[protection(principals, limits)], client_max_size=MAX_REQUEST)
     add_public(app, "POST", "/read", read, READ)
+    add_probe(app, "/health", well, Declaration("Healthy"))
     add_route(app, "POST", "/command", read, "command", EVERY_STORE, READ)
-    runner = await serve(app, "127.0.0.1", 0, limits.settings.connections)
+    runner = await serve(app, "127.0.0.1", 0, limits)
     yield runner.addresses[0][1]
     await runner.cleanup()
 
@@ -140,7 +146,7 @@ async def test_a_body_that_is_too_large_is_refused_and_not_kept(declared: bool) 
 
 
 async def test_connections_are_limited() -> None:
-    async with worker(Limits(HttpSettings(connections=10))) as port:
+    async with worker(Limits(HttpSettings(connections=10, address_share=1))) as port:
         held = [await half_sent(port, 0) for _ in range(10)]
         await asyncio.sleep(0.1)
         reader, writer = await half_sent(port, 0)
@@ -157,6 +163,51 @@ async def test_connections_are_limited() -> None:
                     break
         for _, other in held:
             other.close()
+
+
+async def asked(port: int, target: str, source: str = "127.0.0.1") -> tuple[int, bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n".encode())
+    answer = await ended(reader)
+    writer.close()
+    return answer
+
+
+async def test_probes_are_answered_although_all_connections_are_taken() -> None:
+    async with worker(Limits(HttpSettings(connections=10, address_share=1))) as port:
+        held = [await half_sent(port, 0) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        for _ in range(2 * KEPT_BACK):
+            status, rest = await asked(port, "/health")
+            assert status == 200 and rest.endswith(b"well")
+        assert (await asked(port, "/healthy"))[0] == 503
+        for _, writer in held:
+            writer.close()
+
+
+async def test_one_address_has_a_share_of_the_connections() -> None:
+    """A second one on this machine: Linux."""
+    async with worker(Limits(HttpSettings(connections=20, address_share=0.5))) as port:
+        held = [await half_sent(port, 0) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        assert (await asked(port, "/read"))[0] == 503
+        assert (await asked(port, "/health"))[0] == 200
+        if sys.platform == "linux":
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+            writer.write(b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+            assert (await reader.readline()).split()[1] == b"200"
+            writer.close()
+        for _, writer in held:
+            writer.close()
+
+
+async def test_a_trusted_proxy_may_have_all_connections() -> None:
+    settings = HttpSettings(connections=20, address_share=0.1, trusted_proxies=("127.0.0.0/8",))
+    async with worker(Limits(settings)) as port:
+        opened = [await half_sent(port, 3, 3) for _ in range(20)]
+        for reader, writer in opened:
+            assert (await reader.readline()).split()[1] == b"200"
+            writer.close()
 
 
 async def test_requests_of_one_client_are_limited_and_those_of_another_are_not() -> None:
