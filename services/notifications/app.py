@@ -25,8 +25,7 @@ from shared.shell.service import Invariants, Service
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
     private, streams = settings.webhooks_to_private_addresses, settings.notifications.streams_per_feed
-    emails = SmtpEmails(settings.smtp)
-    webhooks = Webhooks(Outbound(private=private), StoredEndpoints(engine))
+    emails, webhooks = SmtpEmails(settings.smtp), Webhooks(Outbound(private=private), StoredEndpoints(engine))
     tokens = FeedTokens(settings.notifications.feed_secret.get_secret_value())
     return Service(
         name="notifications",

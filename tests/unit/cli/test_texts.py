@@ -46,7 +46,7 @@ def test_a_url_without_scheme_is_named(
 ) -> None:
     monkeypatch.setenv(f"{PREFIX}PAYMENTS__PUBLIC_URL", url)
     said = orderbus("refund", "ORD-1")
-    assert said.code == 64
+    assert said.code == 2
     assert said.err.startswith("ORDERBUS_PAYMENTS__PUBLIC_URL: is no URL: it must begin with http:// or https://\n")
     assert "running" not in said.err
 
