@@ -22,9 +22,9 @@ from shared.contracts.envelope import BadMessage, read_key
 from shared.shell.inbound.records import inbound_of
 from shared.shell.kafka.source import bus_record
 
-MOST_NUMBERS = 40_000
+MOST_NUMBERS = 20_000
 """Streams that are kept in memory before they are written to the book."""
-MOST_TOLD = 10_000_000
+MOST_TOLD = 4_000_000
 """Bytes of status records, likewise."""
 GROUP = 300_000
 """Records that are read together, at least."""

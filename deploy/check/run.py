@@ -55,7 +55,7 @@ SETTLED = timedelta(seconds=2)
 OVERLAP = timedelta(minutes=10)
 """By which a check looks back behind the one that it goes on from: transactions take time, and clocks differ."""
 MOVEMENTS = 500
-COLLECTIONS = (200_000, 20, 100)
+COLLECTIONS = (50_000, 10, 5)
 """As `gc.set_threshold` takes them."""
 
 
