@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from types import new_class
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, create_model
+from pydantic import AfterValidator, ConfigDict, SecretStr, create_model
 
 from services.registry import PROCESSES, READERS, SERVICES, settings_of
-from shared.settings import DatabaseUrl, EdgeSettings, ServiceSettings, Settings, WrongSettings, load_settings, name_of
+from shared.settings import (
+    EdgeSettings,
+    ServiceSettings,
+    Settings,
+    WrongSettings,
+    database_url,
+    load_settings,
+    name_of,
+)
 
 
 class ServiceAndDatabase(ServiceSettings):
@@ -25,10 +33,14 @@ class ReaderAddress(EdgeSettings):
     model_config = ConfigDict(extra="ignore")
 
 
+def _if_given(url: SecretStr) -> SecretStr:
+    return database_url(url) if url.get_secret_value() else url
+
+
 class ServiceAddress(ServiceAndDatabase):
     """The address of a service: most commands speak HTTP only."""
 
-    database_url: DatabaseUrl | Literal[""] = ""
+    database_url: Annotated[SecretStr, AfterValidator(_if_given)] = SecretStr("")
 
 
 def load_system_settings(databases: Sequence[str] = ()) -> Settings:
@@ -39,7 +51,7 @@ def load_system_settings(databases: Sequence[str] = ()) -> Settings:
 
 def database_of(settings: Settings, name: str) -> str:
     """Where a service's database is, where it may be missing. Raises WrongSettings."""
-    url = settings.service(name).database_url
+    url = settings.service(name).database_url.get_secret_value()
     if not url:
         raise WrongSettings(f"{name_of((name, 'database_url'))}: is missing (this command reads that database)")
     return url

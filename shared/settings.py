@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -35,13 +36,21 @@ from pydantic_settings import (
 )
 
 from shared.errors import ReportedError
+from shared.postgres_url import PostgresUrl
 
 PREFIX = "ORDERBUS_"
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 EVERYTHING = "*"
 """All stores, all permissions."""
-DatabaseUrl = Annotated[str, StringConstraints(pattern=r"^postgresql(\+asyncpg)?://\S+$")]
+
+
+def database_url(given: SecretStr) -> SecretStr:
+    PostgresUrl.parse(given.get_secret_value())
+    return given
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(database_url)]
 
 
 class Section(BaseModel):
@@ -147,7 +156,7 @@ class ServiceSettings(EdgeSettings):
     """The section that every service has under its own name."""
 
     database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
-    """`postgresql://user:password@host:port/database`."""
+    """`postgresql://user:password@host:port/database`, with special characters %-encoded. TLS: see Deploy, 2."""
     batch: int = Field(default=300, ge=1, le=5000)
     """The maximum number of messages per transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)

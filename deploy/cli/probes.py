@@ -22,7 +22,9 @@ from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topics import wrong_partitions
+from shared.shell.postgres.engine import connect
 from shared.shell.postgres.generation import WrongGeneration
+from shared.shell.postgres.refusals import refusals_named
 from shared.shell.postgres.schema import GENERATION
 
 TIMEOUT = 8.0
@@ -53,10 +55,11 @@ async def kafka(settings: Settings) -> str:
 
 
 async def database(settings: Settings, name: str) -> str:
-    url = database_of(settings, name).replace("+asyncpg", "")
+    url = database_of(settings, name)
     try:
-        session = await asyncpg.connect(url, timeout=TIMEOUT)
-    except (OSError, asyncpg.PostgresError) as trouble:
+        with refusals_named(name, url):
+            session = await connect(url, timeout=TIMEOUT)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
         raise Failure(f"cannot be reached: {trouble}") from trouble
     try:
         server = str(await session.fetchval("show server_version")).split()[0]

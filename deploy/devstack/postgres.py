@@ -20,6 +20,7 @@ from deploy.devstack.children import Account, Child, Children
 from deploy.devstack.errors import MissingPart, PartFailed
 from deploy.devstack.ports import LOOPBACK
 from services.registry import SERVICES
+from shared.shell.postgres.engine import connect
 
 OWNER = "orderbus"
 UNPRIVILEGED = "nobody"
@@ -74,7 +75,7 @@ class Postgres:
         self.child: Child | None = None
 
     def url(self, database: str) -> str:
-        return f"postgresql://{OWNER}:{quote(self._password)}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{OWNER}:{quote(self._password, safe='')}@{LOOPBACK}:{self.port}/{database}"
 
     async def start(self) -> None:
         """Start and wait until it answers. Recovers from a power cut. Raises MissingPart, PartFailed."""
@@ -157,7 +158,7 @@ class Postgres:
     async def _create_databases(self) -> bool:
         """Create those that do not exist. False when the server does not take connections yet."""
         try:
-            connection = await asyncpg.connect(self.url("postgres"), timeout=5)
+            connection = await connect(self.url("postgres"), timeout=5)
         except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
             return False
         try:
