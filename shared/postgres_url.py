@@ -69,9 +69,8 @@ class PostgresUrl:
         return f"postgresql://{user}{self.hosts}/{quote(self.database, safe='')}{query}"
 
     def place(self) -> str:
-        """For people: without the password."""
-        hosts = self.hosts or self.parameters.get("host") or "the default host"
-        return f"database {self.database} at {hosts}" + (f" as {self.user}" if self.user else "")
+        """For people: without user and password."""
+        return f"database {self.database} at {self.hosts or self.parameters.get('host') or 'the default host'}"
 
 
 def _form_problems(rest: str) -> list[str]:

