@@ -10,15 +10,19 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, SecretStr, create_model
 
 from services.registry import PROCESSES, READERS, SERVICES, settings_of
+from shared.setting_types import Secret, database_url
 from shared.settings import (
     EdgeSettings,
     ServiceSettings,
     Settings,
     WrongSettings,
-    database_url,
     load_settings,
     name_of,
+    unread,
 )
+
+OF_THE_STACK = ("ORDERBUS_DEMO__",)
+"""How variables begin by which the embedded stack tells others where it is."""
 
 
 class ServiceAndDatabase(ServiceSettings):
@@ -40,13 +44,13 @@ def _if_given(url: SecretStr) -> SecretStr:
 class ServiceAddress(ServiceAndDatabase):
     """The address of a service: most commands speak HTTP only."""
 
-    database_url: Annotated[SecretStr, AfterValidator(_if_given)] = SecretStr("")
+    database_url: Annotated[Secret, AfterValidator(_if_given)] = SecretStr("")
 
 
 def load_system_settings(databases: Sequence[str] = ()) -> Settings:
     """The shared settings, and where each service is. `databases`: the services whose databases are needed as well.
     Raises WrongSettings."""
-    return load_settings(system_settings(tuple(databases)))
+    return load_settings(system_settings(tuple(databases)), all_settings())
 
 
 def database_of(settings: Settings, name: str) -> str:
@@ -55,6 +59,11 @@ def database_of(settings: Settings, name: str) -> str:
     if not url:
         raise WrongSettings(f"{name_of((name, 'database_url'))}: is missing (this command reads that database)")
     return url
+
+
+def load_process_settings(name: str) -> Settings:
+    """What one process needs; the other processes' settings are known, but not read. Raises WrongSettings."""
+    return load_settings(settings_of(name), all_settings())
 
 
 def load_all_settings() -> Settings:
@@ -69,6 +78,11 @@ def system_settings(databases: tuple[str, ...] = ()) -> type[Settings]:
     addresses |= dict.fromkeys(READERS, (ReaderAddress, ReaderAddress()))
     addresses |= dict.fromkeys(databases, (ServiceAndDatabase, ...))
     return create_model("SystemSettings", __base__=Settings, **addresses)
+
+
+def not_read() -> list[str]:
+    """The names of variables that look like settings, and are none of this build."""
+    return unread(all_settings(), OF_THE_STACK)
 
 
 @cache
