@@ -87,6 +87,16 @@ def _http_url(given: str) -> str:
     return given
 
 
+def _servers(given: str) -> str:
+    for server in given.split(","):
+        named = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\],]+)(?::(\d{1,5}))?", server.strip())
+        if not named or not 0 < int(named[2] or 9092) < 65536:
+            raise ValueError("must be of the form host:port,host:port")
+    return given
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
+"""Of Kafka."""
 Secret = Annotated[SecretStr, BeforeValidator(_from_file), AfterValidator(_no_blank)]
 """Never shown. May come from a file: the same name with `_FILE` gives its path."""
 Token = Annotated[Secret, AfterValidator(_visible)]

@@ -13,14 +13,14 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.errors import ReportedError
 from shared.setting_names import misspelt, nearest
 from shared.setting_sources import FILE, FromEnvironment, FromFile, config_file, file_problem, given_names
-from shared.setting_types import DatabaseUrl, HttpUrl, Secret, Sha256, Token, is_secret
+from shared.setting_types import DatabaseUrl, HttpUrl, Secret, Servers, Sha256, Token, is_secret
 
 PREFIX = "ORDERBUS_"
 EVERYTHING = "*"
@@ -52,7 +52,7 @@ class ApiClientSettings(Section):
 
 
 class KafkaSettings(Section):
-    bootstrap_servers: str = Field(min_length=3, examples=["kafka.example:9092"])
+    bootstrap_servers: Servers = Field(min_length=3, examples=["kafka.example:9092"])
     """`host:port,host:port`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
@@ -71,9 +71,32 @@ class KafkaSettings(Section):
     min_insync_replicas: int | None = Field(default=None, ge=1, le=9)
     """How many brokers must have a record before it counts as written, in topics that orderbus creates. Default: one
     less than `replication`."""
-    retention: timedelta = timedelta(days=7)
-    """The retention of event and command topics; the inbox keeps message ids two days longer. If you create the topics
-    yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
+    retention: timedelta = Field(default=timedelta(days=7), ge=timedelta(days=1), le=timedelta(days=3650))
+    """The retention of event and command topics, at least a day; the inbox keeps message ids two days longer. If you
+    create the topics yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
+
+    @field_validator("sasl_password")
+    @classmethod
+    def _credentials(cls, password: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        protocol, username = others.data.get("security_protocol"), others.data.get("sasl_username")
+        if protocol in ("SASL_PLAINTEXT", "SASL_SSL") and (username is None or password is None):
+            raise ValueError(f"{PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_USERNAME and SASL_PASSWORD")
+        if protocol in ("PLAINTEXT", "SSL") and not username is password is None:
+            raise ValueError(
+                f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_SSL there, or leave out "
+                "SASL_USERNAME and SASL_PASSWORD"
+            )
+        return password
+
+    @field_validator("ca_file", "certificate_file", "key_file")
+    @classmethod
+    def _only_with_tls(cls, file: Path | None, others: ValidationInfo) -> Path | None:
+        protocol = others.data.get("security_protocol", "SSL")
+        if file is not None and "SSL" not in protocol:
+            raise ValueError(f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SSL or SASL_SSL")
+        if file is not None and others.field_name == "key_file" and others.data.get("certificate_file") is None:
+            raise ValueError(f"is the key of a certificate: set {PREFIX}KAFKA__CERTIFICATE_FILE, too")
+        return file
 
     @field_validator("min_insync_replicas")
     @classmethod
