@@ -23,7 +23,8 @@ from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
-from shared.shell.kafka.topics import SEGMENT, ensure_topics
+from shared.shell.kafka.topic_retention import SEGMENT
+from shared.shell.kafka.topics import ensure_topics
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock, SystemClock
