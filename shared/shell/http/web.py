@@ -39,8 +39,9 @@ from shared.shell.http.requests import IDEMPOTENCY_KEY, check_text, command_in, 
 from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 
-_BUSY = ("08", "53", "55P03", "57", "58")
-"""SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
+_BUSY = ("08", "25P0", "28", "3D", "40", "53", "55P03", "57", "58")
+"""SQL states: no connection, idle too long, role or database away, deadlock, no resources, locked, cancelled (a time
+limit) or shutting down, a failing system."""
 COMMAND_REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.postgres_url import PostgresUrl
@@ -57,9 +58,12 @@ def _pooled(url: str, settings: Mapping[str, str], pool: int, pool_timeout: floa
 
 
 def new_engine(url: str, settings: Mapping[str, str] | None = None, **options: Any) -> AsyncEngine:
-    """An engine with SQLAlchemy's own options. Its errors show no parameters of statements."""
+    """An engine with SQLAlchemy's own options. Its errors are SQLAlchemy's, and show no parameters of statements."""
 
     async def connection() -> asyncpg.Connection:
-        return await connect(url, settings)
+        try:
+            return await connect(url, settings)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise sa.exc.OperationalError("connect", None, error, hide_parameters=True) from error
 
     return create_async_engine("postgresql+asyncpg://", async_creator=connection, hide_parameters=True, **options)
