@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from deploy.devstack import data_folder, postgres
@@ -65,3 +66,23 @@ def test_a_lost_file_of_passwords_is_named(tmp_path: Path) -> None:
         data_folder.remember(tmp_path)
     data_folder.empty(tmp_path)
     data_folder.remember(tmp_path)
+
+
+async def test_its_log_has_no_data_in_it(tmp_path: Path) -> None:
+    """Neither of a slow statement nor of one that is refused."""
+    async with Children() as children:
+        server = postgres.Postgres(
+            tmp_path / "postgres", tmp_path, choose(["pg"])["pg"], "x", children, databases=["a"]
+        )
+        await server.start()
+        connection = await asyncpg.connect(server.url("a"))
+        await connection.execute("create table people (email text primary key)")
+        await connection.execute("set log_min_duration_statement = 0")
+        await connection.execute("insert into people values ($1)", "ada@mail.example")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await connection.execute("insert into people values ($1)", "ada@mail.example")
+        await connection.close()
+        await server.stop()
+    said = server.log.read_text()
+    assert "insert into people" in said and "duplicate key" in said
+    assert "ada@" not in said
