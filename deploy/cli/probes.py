@@ -20,6 +20,7 @@ from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
+from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import wrong_partitions
@@ -46,6 +47,8 @@ async def kafka(settings: Settings) -> str:
         wrong = wrong_partitions(settings.kafka, await admin.describe_topics(ours) if ours else [])
         retention = retention_findings(settings.kafka, await topic_settings(admin, ours))
     except Exception as trouble:
+        if said := await refusal(settings.kafka):
+            raise Failure(said) from trouble
         raise Failure(f"{settings.kafka.bootstrap_servers} cannot be reached ({type(trouble).__name__})") from trouble
     finally:
         await admin.close()

@@ -13,7 +13,9 @@ from shared.contracts import TOPICS
 from shared.core import Topic
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
+from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
+from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import SEGMENT, retention_findings, topic_settings
 from shared.shell.ports.bus import BusUnavailable
 
@@ -35,8 +37,8 @@ def dead_letters(service: str) -> Topic:
 
 async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
     """Create the topics that are missing; returns their names. Those that exist are left as they are. Raises
-    BusUnavailable; WrongTopics where one has another number of partitions than it would be created with, or a retention
-    with which records are lost or handled twice."""
+    BusUnavailable; KafkaRefused; WrongTopics where one has another number of partitions than it would be created with,
+    or a retention with which records are lost or handled twice."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
@@ -58,6 +60,8 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
                     raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
         return [topic.name for topic in missing]
     except (KafkaError, OSError) as error:
+        if said := await refusal(settings):
+            raise KafkaRefused(said) from None
         raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
     finally:
         await admin.close()
