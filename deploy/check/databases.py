@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
 from shared.core import Ref, codec
-from shared.errors import ReportedError
 from shared.settings import Settings
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.tables import StateTable
@@ -170,10 +169,8 @@ async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Da
         rows, inbox = await _session(stack, url), await _session(stack, url)
     engine = new_engine(url, SESSION, pool_size=1)
     stack.push_async_callback(engine.dispose)
-    try:
+    with refusals_named(name, url):
         await generation_checked(engine)
-    except ReportedError as wrong:
-        raise ReportedError(f"{name}: {wrong}") from None
     return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
 
 

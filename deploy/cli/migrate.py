@@ -13,7 +13,6 @@ from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import migration
-from shared.shell.postgres.generation import WrongGeneration
 
 
 def migrate(
@@ -28,6 +27,4 @@ def migrate(
             migration.migrate(name, settings.service(name).database_url.get_secret_value())
         except StoreUnavailable as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
-        except WrongGeneration as wrong:
-            raise Failure(f"{name}: {wrong}", wrong.exit_code) from None
     console.say(f"Migrated: {', '.join(names)}.")

@@ -32,7 +32,7 @@ from shared.settings import PREFIX, Settings, name_of
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import migration
 from shared.shell.postgres.engine import connect, create_engine, create_read_engine
-from shared.shell.postgres.generation import generation_checked
+from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.refusals import DatabaseRefused, checked, reached
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -238,6 +238,27 @@ class TestTheServerRefuses:
         finally:
             await admin.execute(f"drop owned by plain_{name}; drop role plain_{name}")
             await admin.close()
+
+
+async def test_a_database_without_tables(new_database: NewDatabase) -> None:
+    url = await new_database()
+    engine = create_engine(url, "test")
+    with pytest.raises(
+        NoTables, match=rf"^{SETTING}: This database has no tables yet: run `orderbus migrate`"
+    ) as error:
+        await checked("notifications", url, engine)
+    await engine.dispose()
+    assert error.value.exit_code == 5
+
+
+async def test_a_database_of_another_generation(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    connection = await asyncpg.connect(url)
+    await connection.execute("update generation set number = number + 1")
+    await connection.close()
+    with pytest.raises(WrongGeneration, match=rf"^{SETTING}: This database is of generation"):
+        await asyncio.to_thread(migrate, "notifications", url)
 
 
 async def test_a_server_that_is_away_is_waited_for() -> None:

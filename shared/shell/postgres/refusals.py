@@ -18,7 +18,7 @@ from shared.postgres_url import FILES, PostgresUrl
 from shared.settings import name_of
 from shared.shell.postgres.connections import translated
 from shared.shell.postgres.engine import CONNECT_SECONDS, connect
-from shared.shell.postgres.generation import generation_checked
+from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
 
 
 class DatabaseRefused(ReportedError):
@@ -47,9 +47,13 @@ async def checked(service: str, url: str, engine: AsyncEngine) -> None:
 
 @contextmanager
 def refusals_named(service: str, url: str) -> Iterator[None]:
-    """Raises DatabaseRefused in place of a driver's error that is a refusal."""
+    """Raises DatabaseRefused in place of a driver's error that is a refusal. Errors about what is in the database name
+    the setting, too."""
     try:
         yield
+    except (NoTables, WrongGeneration) as wrong:
+        wrong.args = (f"{name_of((service, 'database_url'))}: {wrong}",)
+        raise
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sa.exc.DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
         if said := refusal(PostgresUrl.parse(url), cause.__cause__ or cause):
