@@ -270,9 +270,10 @@ async def test_a_running_worker_waits_for_a_role_that_is_refused(new_database: N
     """A password that is being changed, a database that is being restored: no reason to park messages."""
     url = await new_database()
     name = url.rsplit("/", 1)[1]
-    for wrong in (url.replace("/" + name, "/nothing"), url.replace("orderbus:", "unknown:")):
+    refused = {"3D000": url.replace("/" + name, "/nothing"), "28P01": url.replace("orderbus:", "unknown:")}
+    for state, wrong in refused.items():
         engine = create_engine(wrong, "test")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match=f"^{state} "):
             await generation_checked(engine)
         await engine.dispose()
 
