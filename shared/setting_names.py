@@ -23,19 +23,20 @@ def misspelt(given: Iterable[str], known: Collection[str]) -> Mapping[str, str]:
 
 def nearest(name: str, known: Collection[str]) -> str:
     """The known name that was probably meant; empty if none is near."""
-    likeness = {other: _likeness(name, other, known) for other in known}
+    sections = {one.partition("__")[0] for one in known if "__" in one}
+    likeness = {other: _likeness(name, other, sections) for other in known}
     best = max(likeness, key=lambda other: likeness[other], default="")
     return best if best and likeness[best] > 0 else ""
 
 
-def _likeness(name: str, other: str, known: Collection[str]) -> float:
+def _likeness(name: str, other: str, sections: Collection[str]) -> float:
     """From 0, not alike, to 1. Within a section that exists, sections do not count: they would make all alike."""
     section, nested, rest = name.partition("__")
     if not nested:
         whole = _ratio(name, other.replace("__", "_"))
         return whole if whole >= WHOLE and not _SERVICE_LINK.search(name) else 0
     other_section, _, other_rest = other.partition("__")
-    if any(one.startswith(f"{section}__") for one in known):
+    if section in sections:
         part = _ratio(rest, other_rest) if section == other_section else 0
         return part if part >= PART else 0
     parts = min(_ratio(section, other_section), _ratio(rest, other_rest))
@@ -46,4 +47,7 @@ def _likeness(name: str, other: str, known: Collection[str]) -> float:
 def _ratio(one: str, other: str) -> float:
     if sorted(one) == sorted(other):
         return 0.99 if one != other else 1.0
-    return SequenceMatcher(None, one, other, autojunk=False).ratio()
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() < PART or matcher.quick_ratio() < PART:  # upper bounds, much faster
+        return 0
+    return matcher.ratio()
