@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_runner import BaseSite
 
+from shared.errors import ReportedError
 from shared.shell.http.connection import Connection
 
 log = structlog.get_logger(__name__)
@@ -35,6 +36,16 @@ FULL = b"\r\n".join(
         _SAID,
     )
 )
+
+
+class CannotListen(ReportedError):
+    exit_code = 4
+
+    def __init__(self, host: str, port: int, trouble: OSError) -> None:
+        super().__init__(
+            f"{host}:{port} cannot be listened on ({trouble.strerror}). Correct HTTP_HOST and HTTP_PORT (or --port), "
+            "or end the program that listens there."
+        )
 
 
 class Refusing(asyncio.Protocol):
@@ -110,7 +121,7 @@ class LimitedSite(BaseSite):
 async def serve(
     app: web.Application, host: str, port: int, connections: int = 4000, *, unread: float = UNREAD
 ) -> web.AppRunner:
-    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
+    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names. Raises CannotListen."""
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=5)
     await runner.setup()
     options: dict[str, Any] = {
@@ -120,7 +131,11 @@ async def serve(
         "read_bufsize": READ_BUFFER,
         "auto_decompress": False,
     }
-    await LimitedSite(runner, host, port, connections, options, unread).start()
+    try:
+        await LimitedSite(runner, host, port, connections, options, unread).start()
+    except OSError as trouble:
+        await runner.cleanup()
+        raise CannotListen(host, port, trouble) from None
     for address in runner.addresses:
         log.info("listening", host=address[0], port=address[1])
     return runner
