@@ -282,7 +282,7 @@ def _problems(kind: type[Settings], wrong: ValidationError) -> dict[str, str]:
     for error in wrong.errors(include_url=False, include_input=False):
         place = tuple(map(str, error["loc"]))
         within = [path for path, field in fields.items() if path[: len(place)] == place and field.is_required()]
-        for path in within if error["type"] == "missing" else [place]:
+        for path in (within or [place]) if error["type"] == "missing" else [place]:
             said = f"{_said(kind, path, error)}{_remedy(fields.get(path))}"
             problems[name_of(path)] = "; ".join(filter(None, [problems.get(name_of(path)), said]))
     return problems

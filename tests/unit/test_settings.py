@@ -106,6 +106,10 @@ class TestTheWholeOfIt:
             *("PAYMENTS__DATABASE_URL", "API_TOKEN"),
         }
 
+    def test_what_a_part_of_a_list_lacks_is_named(self, given: Given) -> None:
+        given(API_CLIENTS='[{"name": "backoffice", "stores": ["*"], "permissions": ["*"]}]')
+        assert problems() == {"API_CLIENTS__0__TOKEN_SHA256": "is missing"}
+
     @pytest.mark.parametrize(
         ("content", "said"),
         [
