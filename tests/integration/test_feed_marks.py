@@ -16,6 +16,7 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications import feeds
+from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, service_edge
 from tests.integration.conftest import NewDatabase
