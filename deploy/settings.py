@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from types import new_class
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, create_model
+from pydantic import AfterValidator, ConfigDict, SecretStr, create_model
 
 from services.registry import PROCESSES, READERS, SERVICES, settings_of
-from shared.settings import DatabaseUrl, EdgeSettings, ServiceSettings, Settings, WrongSettings, load_settings, name_of
+from shared.setting_types import Secret, database_url
+from shared.settings import (
+    EdgeSettings,
+    ServiceSettings,
+    Settings,
+    WrongSettings,
+    load_settings,
+    name_of,
+    unread,
+)
+
+OF_THE_STACK = ("ORDERBUS_DEMO__",)
+"""How variables begin by which the embedded stack tells others where it is."""
 
 
 class ServiceAndDatabase(ServiceSettings):
@@ -25,24 +37,33 @@ class ReaderAddress(EdgeSettings):
     model_config = ConfigDict(extra="ignore")
 
 
+def _if_given(url: SecretStr) -> SecretStr:
+    return database_url(url) if url.get_secret_value() else url
+
+
 class ServiceAddress(ServiceAndDatabase):
     """The address of a service: most commands speak HTTP only."""
 
-    database_url: DatabaseUrl | Literal[""] = ""
+    database_url: Annotated[Secret, AfterValidator(_if_given)] = SecretStr("")
 
 
 def load_system_settings(databases: Sequence[str] = ()) -> Settings:
     """The shared settings, and where each service is. `databases`: the services whose databases are needed as well.
     Raises WrongSettings."""
-    return load_settings(system_settings(tuple(databases)))
+    return load_settings(system_settings(tuple(databases)), all_settings())
 
 
 def database_of(settings: Settings, name: str) -> str:
     """Where a service's database is, where it may be missing. Raises WrongSettings."""
-    url = settings.service(name).database_url
+    url = settings.service(name).database_url.get_secret_value()
     if not url:
         raise WrongSettings(f"{name_of((name, 'database_url'))}: is missing (this command reads that database)")
     return url
+
+
+def load_process_settings(name: str) -> Settings:
+    """What one process needs; the other processes' settings are known, but not read. Raises WrongSettings."""
+    return load_settings(settings_of(name), all_settings())
 
 
 def load_all_settings() -> Settings:
@@ -57,6 +78,11 @@ def system_settings(databases: tuple[str, ...] = ()) -> type[Settings]:
     addresses |= dict.fromkeys(READERS, (ReaderAddress, ReaderAddress()))
     addresses |= dict.fromkeys(databases, (ServiceAndDatabase, ...))
     return create_model("SystemSettings", __base__=Settings, **addresses)
+
+
+def not_read() -> list[str]:
+    """The names of variables that look like settings, and are none of this build."""
+    return unread(all_settings(), OF_THE_STACK)
 
 
 @cache

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from services.registry import PROCESSES, READERS, factory_of, reader_of, settings_of
+import structlog
+
+from deploy.settings import load_process_settings, not_read
+from services.registry import PROCESSES, READERS, factory_of, reader_of
 from shared.errors import ReportedError
-from shared.settings import WrongSettings, load_settings
+from shared.settings import WrongSettings
 from shared.shell.event_loop import run
 from shared.shell.observability.telemetry import configure_logging
 from shared.shell.worker import run_worker
@@ -24,11 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{given.service} reads again whenever it starts: leave out --catch-up.", file=sys.stderr)
         return 2
     try:
-        settings = load_settings(settings_of(given.service))
+        settings = load_process_settings(given.service)
     except WrongSettings as wrong:
         print(wrong, file=sys.stderr)
         return 2
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
+    if names := not_read():
+        structlog.get_logger(__name__).warning("these variables are no settings of this build", names=names)
     if given.service in READERS:
         work = reader_of(given.service)(settings, given.worker, given.port)
     else:

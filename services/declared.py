@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from services.registry import SERVICES, factory_of, settings_of
 from shared.settings import example_settings
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from shared.shell.service import Service
 
 
@@ -21,4 +19,4 @@ def declared() -> Mapping[str, Service]:
 
 def _declared(name: str) -> Service:
     settings = example_settings(settings_of(name))
-    return factory_of(name)(settings, create_async_engine(async_url(settings.service(name).database_url)))
+    return factory_of(name)(settings, new_engine(settings.service(name).database_url.get_secret_value()))

@@ -7,58 +7,45 @@ An invalid setting stops startup; the error names it and the fix.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     field_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.api_clients import ApiClientSettings, checked
 from shared.errors import ReportedError
+from shared.setting_names import misspelt, nearest
+from shared.setting_sources import FILE, FromEnvironment, FromFile, config_file, file_problem, given_names
+from shared.setting_types import DatabaseUrl, HttpUrl, Secret, Servers, Token, is_secret
 
 PREFIX = "ORDERBUS_"
-HTTP_URL, DATABASE_URL = r"^https?://\S+$", r"^postgresql(\+asyncpg)?://\S+$"
-HttpUrl = Annotated[str, StringConstraints(pattern=HTTP_URL)]
-DatabaseUrl = Annotated[str, StringConstraints(pattern=DATABASE_URL)]
-_SHAPES = {
-    HTTP_URL: "is no URL: it must begin with http:// or https://",
-    DATABASE_URL: "is no URL of a database: it must begin with postgresql://",
-}
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class KafkaSettings(Section):
-    bootstrap_servers: str = Field(min_length=3, examples=["kafka.example:9092"])
+    bootstrap_servers: Servers = Field(min_length=3, examples=["kafka.example:9092"])
     """`host:port,host:port`."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_password: Secret | None = Field(default=None, validate_default=True)
     ca_file: Path | None = None
     """The certificate authorities of the brokers (PEM). Default: those of the system."""
     certificate_file: Path | None = None
@@ -72,9 +59,32 @@ class KafkaSettings(Section):
     min_insync_replicas: int | None = Field(default=None, ge=1, le=9)
     """How many brokers must have a record before it counts as written, in topics that orderbus creates. Default: one
     less than `replication`."""
-    retention: timedelta = timedelta(days=7)
-    """The retention of event and command topics; the inbox keeps message ids two days longer. If you create the topics
-    yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
+    retention: timedelta = Field(default=timedelta(days=7), ge=timedelta(days=1), le=timedelta(days=3650))
+    """The retention of event and command topics, at least a day; the inbox keeps message ids two days longer. If you
+    create the topics yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
+
+    @field_validator("sasl_password")
+    @classmethod
+    def _credentials(cls, password: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        protocol, username = others.data.get("security_protocol"), others.data.get("sasl_username")
+        if protocol in ("SASL_PLAINTEXT", "SASL_SSL") and (username is None or password is None):
+            raise ValueError(f"{PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_USERNAME and SASL_PASSWORD")
+        if protocol in ("PLAINTEXT", "SSL") and not username is password is None:
+            raise ValueError(
+                f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SASL_SSL there, or leave out "
+                "SASL_USERNAME and SASL_PASSWORD"
+            )
+        return password
+
+    @field_validator("ca_file", "certificate_file", "key_file")
+    @classmethod
+    def _only_with_tls(cls, file: Path | None, others: ValidationInfo) -> Path | None:
+        protocol = others.data.get("security_protocol", "SSL")
+        if file is not None and "SSL" not in protocol:
+            raise ValueError(f"is not used, for {PREFIX}KAFKA__SECURITY_PROTOCOL is {protocol}: set SSL or SASL_SSL")
+        if file is not None and others.field_name == "key_file" and others.data.get("certificate_file") is None:
+            raise ValueError(f"is the key of a certificate: set {PREFIX}KAFKA__CERTIFICATE_FILE, too")
+        return file
 
     @field_validator("min_insync_replicas")
     @classmethod
@@ -135,7 +145,7 @@ class ServiceSettings(EdgeSettings):
     """The section that every service has under its own name."""
 
     database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
-    """`postgresql://user:password@host:port/database`."""
+    """`postgresql://user:password@host:port/database`, with special characters %-encoded. TLS: see Deploy, 2."""
     batch: int = Field(default=300, ge=1, le=5000)
     """The maximum number of messages per transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)
@@ -155,7 +165,7 @@ class Settings(BaseSettings):
     )
 
     kafka: KafkaSettings
-    api_token: SecretStr | None = Field(default=None, min_length=16)
+    api_token: Token | None = Field(default=None, min_length=16)
     """The bearer token of a client that may do everything, named `staff`; at least 16 characters. Commands send it."""
     api_clients: tuple[ApiClientSettings, ...] = ()
     """Other clients of the HTTP APIs, as JSON; see `docs/security.md`."""
@@ -191,9 +201,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = os.environ.get(PREFIX + "CONFIG")
-        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
-        return (init_settings, env_settings, *toml)
+        file = config_file()
+        toml = (FromFile(settings_cls, file),) if file else ()
+        return (init_settings, FromEnvironment(settings_cls), *toml)
 
 
 S = TypeVar("S", bound=Settings)
@@ -205,17 +215,39 @@ class WrongSettings(ReportedError):
     exit_code = 2
 
 
-def load_settings(kind: type[S]) -> S:
-    """The settings of this process. Raises WrongSettings with everything that is missing or invalid."""
-    file = os.environ.get(PREFIX + "CONFIG")
-    if file and not Path(file).is_file():
-        raise WrongSettings(f"{PREFIX}CONFIG: file not found: {file}")
+def load_settings(kind: type[S], system: type[Settings] | None = None) -> S:
+    """The settings of this process. `system`: those of all processes, whose names are known, too. Raises WrongSettings
+    with everything that is missing, invalid or misspelt."""
+    if (file := config_file()) and (problem := file_problem(file)):
+        raise WrongSettings(f"{PREFIX}CONFIG: {problem}")
+    problems: dict[str, str] = {}
+    settings = None
     try:
-        return kind()
+        settings = kind()
     except ValidationError as wrong:
-        raise WrongSettings("\n".join([*_problems(kind, wrong), REMEDY])) from None
-    except SettingsError as wrong:
-        raise WrongSettings(f"{_unreadable(kind, str(wrong))}\n{REMEDY}") from None
+        problems |= _problems(kind, wrong)
+    for name, near in misspelt(given_names(kind), names_of(system or kind)).items():
+        problems.setdefault(PREFIX + name, f"unknown setting: did you mean {PREFIX}{near}?")
+    if problems or settings is None:
+        raise WrongSettings("\n".join([*(f"{name}: {said}" for name, said in problems.items()), REMEDY]))
+    return settings
+
+
+def names_of(kind: type[Settings]) -> set[str]:
+    """Of all settings and sections, in upper case and without the prefix."""
+    names = {"CONFIG", *(name.upper() for name in kind.model_fields)}
+    for path, field in fields_of(kind):
+        name = name_of(path).removeprefix(PREFIX)
+        names |= {name, f"{name}{FILE}".upper()} if is_secret(field) else {name}
+    return names
+
+
+def unread(kind: type[Settings], foreign: Sequence[str] = ()) -> list[str]:
+    """What is given in the form of a setting, `ORDERBUS_…__…`, and is none of `kind`: it belongs to another build or
+    another program. `foreign`: how names begin that are known not to be settings."""
+    known = names_of(kind)
+    others = {name for name in given_names(kind) if "__" in name and name not in known}
+    return sorted(PREFIX + name for name in others if not (PREFIX + name).startswith(tuple(foreign)))
 
 
 def example_settings(kind: type[S]) -> S:
@@ -245,30 +277,37 @@ def fields_of(model: type[BaseModel], *above: str) -> Iterator[tuple[tuple[str, 
             yield (*above, name), field
 
 
-def _problems(kind: type[Settings], wrong: ValidationError) -> Iterator[str]:
-    """One line for each problem. A missing section is reported by each setting that it requires, a section that is no
-    section by its own name."""
-    fields = dict(fields_of(kind))
+def _problems(kind: type[Settings], wrong: ValidationError) -> dict[str, str]:
+    """What is wrong with which setting. A missing section is reported by each setting that it requires, a section that
+    is no section by its own name."""
+    fields, problems = dict(fields_of(kind)), dict[str, str]()
     for error in wrong.errors(include_url=False, include_input=False):
         place = tuple(map(str, error["loc"]))
         within = [path for path, field in fields.items() if path[: len(place)] == place and field.is_required()]
-        for path in within or [place]:
-            yield f"{name_of(path)}: {_said(error)}{_remedy(fields.get(path))}"
+        for path in (within or [place]) if error["type"] == "missing" else [place]:
+            said = f"{_said(kind, path, error)}{_remedy(fields.get(path))}"
+            problems[name_of(path)] = "; ".join(filter(None, [problems.get(name_of(path)), said]))
+    return problems
 
 
-def _said(error: Any) -> str:
+def _said(kind: type[Settings], path: Sequence[str], error: Any) -> str:
     match error["type"], error.get("ctx", {}).get("min_length"):
         case ("missing", _) | ("too_short", 1):
-            return "is missing"
+            said = "is missing"
         case "too_short", length:
-            return f"needs at least {length} characters"
+            said = f"needs at least {length} characters"
         case "extra_forbidden", _:
-            return "unknown setting"
-        case "string_pattern_mismatch", _ if error["ctx"]["pattern"] in _SHAPES:
-            return _SHAPES[error["ctx"]["pattern"]]
+            near = nearest(name_of(path).removeprefix(PREFIX), names_of(kind))
+            said = f"unknown setting: did you mean {PREFIX}{near}?" if near else "unknown setting"
         case "value_error", _:
-            return str(error["ctx"]["error"])
-    return str(error["msg"])
+            said = str(error["ctx"]["error"])
+        case "tuple_type", _:
+            said = "is not JSON, or is no list"
+        case (("model_type" | "model_attributes_type"), _):
+            said = f"is no single value; its settings are named {name_of(path)}__…"
+        case _:
+            said = str(error["msg"])
+    return said
 
 
 def _remedy(field: FieldInfo | None) -> str:
@@ -276,18 +315,6 @@ def _remedy(field: FieldInfo | None) -> str:
     extra = field.json_schema_extra if field else None
     said = extra.get("remedy", "") if isinstance(extra, dict) else ""
     return f" ({said})" if said else ""
-
-
-def _unreadable(kind: type[Settings], error: str) -> str:
-    """Of a variable that should hold JSON and does not: a list, or a section as one value (`ORDERBUS_KAFKA=localhost`).
-    pydantic-settings names it in words only."""
-    named = re.search(r'field "(\w+)"', error)
-    if not named or named[1] not in kind.model_fields:
-        return "A setting is invalid"
-    name, annotation = name_of((named[1],)), kind.model_fields[named[1]].annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"{name}: is no single value; its settings are named {name}__…"
-    return f"{name}: is not JSON"
 
 
 REMEDY = (

@@ -12,19 +12,19 @@ from uuid import UUID
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.check import facts
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
 from shared.core import Ref, codec
-from shared.errors import ReportedError
 from shared.settings import Settings
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.attention import attention
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import connect, new_engine
 from shared.shell.postgres.generation import generation_checked
+from shared.shell.postgres.refusals import refusals_named
 from shared.shell.service.registry import HandlerRegistry
 
 
@@ -229,19 +229,17 @@ async def databases(settings: Settings, names: Iterable[str]) -> AsyncIterator[d
 
 
 async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Database:
-    url = settings.service(name).database_url
-    plain = url.replace("postgresql+asyncpg://", "postgresql://", 1)
-    rows, inbox = await _session(stack, plain), await _session(stack, plain)
-    engine = create_async_engine(async_url(url), pool_size=1, connect_args={"server_settings": SESSION, "timeout": 10})
+    url = settings.service(name).database_url.get_secret_value()
+    with refusals_named(name, url):
+        rows, inbox = await _session(stack, url), await _session(stack, url)
+    engine = new_engine(url, SESSION, pool_size=1)
     stack.push_async_callback(engine.dispose)
-    try:
+    with refusals_named(name, url):
         await generation_checked(engine)
-    except ReportedError as wrong:
-        raise ReportedError(f"{name}: {wrong}") from None
     return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
 
 
 async def _session(stack: AsyncExitStack, url: str) -> asyncpg.Connection:
-    session = await asyncpg.connect(url, server_settings=SESSION, timeout=10)
+    session = await connect(url, SESSION)
     stack.push_async_callback(session.close, timeout=5)
     return session

@@ -19,6 +19,7 @@ from shared.core import hashed_id
 from shared.settings import KafkaSettings
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.refusals import checked
 
 READ_WITHIN = 1200.0
 """Seconds."""
@@ -67,7 +68,9 @@ class Reclaimed:
 
 
 async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:
-    """While fulfillment is stopped. Doing it twice is harmless. Raises BusUnavailable."""
+    """While fulfillment is stopped. Doing it twice is harmless. Raises BusUnavailable, StoreUnavailable, or
+    ReportedError where the database cannot be used."""
+    await _usable(database_url)
     try:
         async with asyncio.timeout(READ_WITHIN):
             told, added = await _told(kafka), await _added(kafka)
@@ -97,6 +100,14 @@ async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:
     finally:
         await engine.dispose()
     return Reclaimed(len(told), count, nowhere)
+
+
+async def _usable(database_url: str) -> None:
+    engine = create_engine(database_url, "reclaim")
+    try:
+        await checked("fulfillment", database_url, engine)
+    finally:
+        await engine.dispose()
 
 
 _BATCH: UUID = hashed_id("reclaimed")

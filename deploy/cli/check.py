@@ -21,6 +21,7 @@ from deploy.cli.target import all_settings_of
 from deploy.client.local_stack import default_folder
 from services.registry import SERVICES
 from shared.errors import ReportedError
+from shared.postgres_url import PostgresUrl
 from shared.settings import Settings
 
 WAITS = 2
@@ -81,7 +82,8 @@ async def check(
 
 def checkpoint_of(settings: Settings) -> Path | None:
     """The file of this system's checks, by what it consists of; None where it cannot be written."""
-    places = [settings.kafka.bootstrap_servers, *(settings.service(name).database_url for name in SERVICES)]
+    urls = [settings.service(name).database_url.get_secret_value() for name in SERVICES]
+    places = [settings.kafka.bootstrap_servers, *(PostgresUrl.parse(url).place() for url in urls)]
     name = hashlib.sha256("\n".join(places).encode()).hexdigest()[:16]
     folder = default_folder().with_name("checks")
     try:

@@ -15,6 +15,7 @@ from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
+from deploy.settings import not_read
 from services.payments.providers import PROVIDERS
 from services.registry import READERS, SERVICES
 from shared.errors import ReportedError
@@ -70,7 +71,10 @@ async def examined(data: Path | None) -> list[Finding]:
         *(_found(provider.title, partial(probes.payment_provider, provider)) for provider in PROVIDERS),
         _found("SMTP", probes.smtp),
     )
-    text = f"Kafka {settings.kafka.bootstrap_servers}"
+    names = not_read()
+    text = f"Kafka {settings.kafka.bootstrap_servers}" + (
+        f"; no settings of this build: {', '.join(names)}" if names else ""
+    )
     return [*here, Finding("settings", ok=True, text=text), *reachable]
 
 

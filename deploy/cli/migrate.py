@@ -11,8 +11,8 @@ from deploy.cli.errors import Failure
 from deploy.cli.options import Data
 from deploy.cli.services import chosen
 from deploy.cli.target import settings_of
+from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import migration
-from shared.shell.postgres.generation import WrongGeneration
 
 
 def migrate(
@@ -24,9 +24,7 @@ def migrate(
     settings = settings_of(data, databases=names)
     for name in names:
         try:
-            migration.migrate(name, settings.service(name).database_url)
-        except OSError as trouble:
+            migration.migrate(name, settings.service(name).database_url.get_secret_value())
+        except StoreUnavailable as trouble:
             raise Failure(f"The database of {name} cannot be reached: {trouble}") from None
-        except WrongGeneration as wrong:
-            raise Failure(f"{name}: {wrong}", wrong.exit_code) from None
     console.say(f"Migrated: {', '.join(names)}.")

@@ -20,9 +20,13 @@ from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
+from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
+from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import wrong_partitions
+from shared.shell.postgres.engine import connect
 from shared.shell.postgres.generation import WrongGeneration
+from shared.shell.postgres.refusals import refusals_named
 from shared.shell.postgres.schema import GENERATION
 
 TIMEOUT = 8.0
@@ -41,22 +45,26 @@ async def kafka(settings: Settings) -> str:
         there = set(await admin.list_topics())
         ours = [topic.name for topic in TOPICS if topic.name in there]
         wrong = wrong_partitions(settings.kafka, await admin.describe_topics(ours) if ours else [])
+        retention = retention_findings(settings.kafka, await topic_settings(admin, ours))
     except Exception as trouble:
+        if said := await refusal(settings.kafka):
+            raise Failure(said) from trouble
         raise Failure(f"{settings.kafka.bootstrap_servers} cannot be reached ({type(trouble).__name__})") from trouble
     finally:
         await admin.close()
-    if wrong:
-        raise Failure(wrong)
+    if said := wrong or retention.wrong or retention.short:
+        raise Failure(said)
     rest = "" if len(ours) == len(TOPICS) else " (the services create the others when they start)"
     brokers = counted(len(cluster["brokers"]), "broker")
     return f"{brokers} at {settings.kafka.bootstrap_servers}, {len(ours)} of {len(TOPICS)} topics{rest}"
 
 
 async def database(settings: Settings, name: str) -> str:
-    url = database_of(settings, name).replace("+asyncpg", "")
+    url = database_of(settings, name)
     try:
-        session = await asyncpg.connect(url, timeout=TIMEOUT)
-    except (OSError, asyncpg.PostgresError) as trouble:
+        with refusals_named(name, url):
+            session = await connect(url, timeout=TIMEOUT)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
         raise Failure(f"cannot be reached: {trouble}") from trouble
     try:
         server = str(await session.fetchval("show server_version")).split()[0]

@@ -11,6 +11,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
 from shared.shell.ports.bus import BusUnavailable
+from shared.shell.ports.store import StoreUnavailable
 
 
 @on_event_loop
@@ -22,9 +23,11 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
     """
     settings = settings_of(data, databases=["fulfillment"])
     try:
-        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url)
+        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url.get_secret_value())
     except BusUnavailable as trouble:
         raise Failure(f"The topics cannot be read: {trouble}") from None
+    except StoreUnavailable as trouble:
+        raise Failure(f"The database of fulfillment cannot be reached: {trouble}") from None
     if as_json:
         console.show_json(asdict(done))
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from deploy import worker as program
 from deploy.cli.options import Data
 from deploy.cli.services import known_process
-from deploy.cli.target import environment_of
+from deploy.cli.target import environment_of, use
 from services.registry import PROCESSES
 
 
@@ -37,7 +36,7 @@ def run(
     """
     known_process(service)
     if data is not None:
-        os.environ.update(environment_of(data))
+        use(environment_of(data))
     arguments = [service, "--worker", str(worker)] + ([] if port is None else ["--port", str(port)])
     arguments += ["--catch-up"] if catch_up else []
     raise typer.Exit(program.main(arguments))

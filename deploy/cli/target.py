@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.cli.errors import UsageError
 from deploy.client.http import ApiClient
-from deploy.client.local_stack import default_folder, running
+from deploy.client.local_stack import combined, default_folder, running
 from deploy.settings import load_all_settings, load_system_settings
 from shared.settings import Settings
 
@@ -24,14 +24,22 @@ def api_client(data: Path | None) -> ApiClient:
 def settings_of(data: Path | None, databases: Sequence[str] = ()) -> Settings:
     """Where the services are, and the databases of some. Raises UsageError when nothing is set and no stack runs,
     WrongSettings when a setting is missing or invalid."""
-    os.environ.update(environment_of(data))
+    use(environment_of(data))
     return load_system_settings(databases)
 
 
 def all_settings_of(data: Path | None) -> Settings:
     """Everything that the workers need, the secrets of outside systems included. Raises like `settings_of`."""
-    os.environ.update(environment_of(data))
+    use(environment_of(data))
     return load_all_settings()
+
+
+def use(environment: Mapping[str, str]) -> None:
+    """Set these variables for this process."""
+    now = combined(os.environ, environment)
+    for name in os.environ.keys() - now.keys():
+        del os.environ[name]
+    os.environ.update(now)
 
 
 def environment_of(data: Path | None) -> dict[str, str]:

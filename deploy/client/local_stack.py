@@ -36,6 +36,13 @@ def announced(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
+def combined(own: Mapping[str, str], stack: Mapping[str, str]) -> dict[str, str]:
+    """A user's environment, with a stack's settings instead of the same ones of their own, also where those are given
+    by a file (`…_FILE`)."""
+    files = {f"{name}_FILE" for name in stack}
+    return {name: value for name, value in own.items() if name not in files} | dict(stack)
+
+
 def running(folder: Path) -> dict[str, str] | None:
     """The settings of the stack that runs on this folder; None when none does."""
     try:

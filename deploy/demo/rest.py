@@ -10,6 +10,7 @@ import asyncpg
 from deploy.demo.play import Play
 from services.registry import SERVICES
 from shared.settings import Settings
+from shared.shell.postgres.engine import connect
 
 STILL = 3
 """Looks in a row at which nothing moved; what is in Kafka shows at the next look."""
@@ -18,7 +19,7 @@ PAUSE = 0.4
 
 async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) -> bool:
     """False if work is still in progress and nothing has moved for so many seconds."""
-    connections = [await asyncpg.connect(settings.service(name).database_url) for name in SERVICES]
+    connections = [await connect(settings.service(name).database_url.get_secret_value()) for name in SERVICES]
     try:
         deadline, still, before = time.monotonic() + within, 0, (-1, -1, -1)
         while still < STILL and time.monotonic() < deadline:
@@ -36,7 +37,7 @@ async def comes_to_rest(settings: Settings, play: Play, within: float = 60.0) ->
 
 async def unsettled(settings: Settings) -> set[str]:
     """Ids of the orders some of whose mails or webhooks still wait."""
-    connection = await asyncpg.connect(settings.service("notifications").database_url)
+    connection = await connect(settings.service("notifications").database_url.get_secret_value())
     try:
         return {row["key"] for row in await connection.fetch("select key from notification_logs where pending > 0")}
     finally:

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-import asyncpg
-
 from deploy.client.http import ApiClient
 from deploy.demo.play import Life, Play
 from deploy.sandboxes.client import StripeSandbox
 from shared.settings import Settings
+from shared.shell.postgres.engine import connect
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def double_charged(lives: Sequence[Life], books: Mapping[str, Any]) -> int:
 
 
 async def versions_of(settings: Settings, kafka: str) -> dict[str, str]:
-    connection = await asyncpg.connect(settings.service("checkout").database_url)
+    connection = await connect(settings.service("checkout").database_url.get_secret_value())
     try:
         postgresql = str(await connection.fetchval("show server_version")).split()[0]
     finally:

@@ -160,14 +160,17 @@ def remember(folder: Path, brokers: int | None = None) -> Remembered:
     path = folder / "stack.json"
     before: dict[str, Any] = {}
     secrets_now = Secrets.make()
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            before = json.loads(path.read_text())
-            secrets_now = replace(secrets_now, **before["secrets"])  # those that an earlier build had
-        except (ValueError, TypeError, KeyError) as wrong:
+    try:
+        before = json.loads(path.read_text())
+        secrets_now = replace(secrets_now, **before["secrets"])  # those that an earlier build had
+    except FileNotFoundError:
+        if (folder / "postgres" / "PG_VERSION").exists():
             raise StackError(
-                f"{path} cannot be read ({wrong}): start over with --fresh, or restore the file."
-            ) from wrong
+                f"{path} is gone, and the data next to it opens only with the password in it: restore the file, or "
+                "start over with --fresh."
+            ) from None
+    except (OSError, ValueError, TypeError, KeyError) as wrong:
+        raise StackError(f"{path} cannot be read ({wrong}): start over with --fresh, or restore the file.") from wrong
     number = brokers_of(folder, before, brokers)
     names = [name for node in range(1, number + 1) for name in port_names(node)]
     chosen = ports.choose((*names, *PORT_NAMES), before.get("ports"))

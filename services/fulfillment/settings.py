@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
+from shared.setting_types import Secret
 from shared.settings import ServiceSettings, Settings
 
 
 class FulfillmentSection(ServiceSettings):
-    link_secret: SecretStr = Field(
+    link_secret: Secret = Field(
         min_length=16,
         examples=["at-least-16-characters"],
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
@@ -19,7 +20,7 @@ class FulfillmentSection(ServiceSettings):
     """Signs download links; at least 16 characters."""
     files: Path | None = None
     """The folder with downloadable files: in it, a folder for each store, named by its id."""
-    pool_recheck: timedelta = timedelta(seconds=30)
+    pool_recheck: timedelta = Field(default=timedelta(seconds=30), gt=timedelta())
     """How often an order that waits for a code checks the pool again."""
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from shared.setting_types import Secret
 from shared.settings import Section, ServiceSettings, Settings
 
 
@@ -13,13 +14,20 @@ class SmtpSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=25, ge=1, le=65535)
     username: str | None = None
-    password: SecretStr | None = None
+    password: Secret | None = Field(default=None, validate_default=True)
     tls: Literal["none", "starttls", "tls"] = Field(default="none", validate_default=True)
     """(a password is sent only with TLS)"""
     connections: int = Field(default=4, ge=1, le=100)
     """The maximum number of connections, per worker."""
     timeout: float = Field(default=20, gt=0)
     """Seconds for the server to accept sender and recipient, and again for it to accept the email."""
+
+    @field_validator("password")
+    @classmethod
+    def _with_a_username(cls, password: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        if (password is None) != (others.data.get("username") is None):
+            raise ValueError("username and password belong together: set both, or neither")
+        return password
 
     @field_validator("tls")
     @classmethod
@@ -30,7 +38,7 @@ class SmtpSettings(Section):
 
 
 class NotificationsSection(ServiceSettings):
-    feed_secret: SecretStr = Field(
+    feed_secret: Secret = Field(
         min_length=16,
         examples=["at-least-16-characters"],
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},

@@ -23,14 +23,15 @@ from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
-from shared.shell.kafka.topics import SEGMENT, ensure_topics
+from shared.shell.kafka.topic_retention import SEGMENT
+from shared.shell.kafka.topics import ensure_topics
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.engine import create_engine, create_read_engine
-from shared.shell.postgres.generation import generation_checked
+from shared.shell.postgres.refusals import checked
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.service import Service
@@ -51,8 +52,9 @@ async def run_worker(
     read what was read before, in the order in which it happened (`kafka/catch_up.py`)."""
     own = settings.service(name)
     worker = f"{name}-{index}"
-    engine = create_engine(own.database_url, worker, own.pool)
-    reads = create_read_engine(own.database_url, f"{worker} reads", own.read_pool)
+    url = own.database_url.get_secret_value()
+    engine = create_engine(url, worker, own.pool)
+    reads = create_read_engine(url, f"{worker} reads", own.read_pool)
     tracer = new_tracer(settings.telemetry, name, worker)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4)
     shell = _shell(factory(settings, engine), worker, settings, store, tracer, catch_up=catch_up)
@@ -101,7 +103,7 @@ def _shell(
         store=store,
         source=source,
         sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{service.name}-relay"),
-        lock=lambda: PostgresRelayLock(own.database_url, worker, store.relaying),
+        lock=lambda: PostgresRelayLock(own.database_url.get_secret_value(), worker, store.relaying),
         clock=SystemClock(),
         rng=random.Random(),  # noqa: S311  # jitter, no secrets
         batch=own.batch,
@@ -137,14 +139,14 @@ def collect_seldom() -> None:
 
 
 async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
-    """Wait until database and Kafka are there; make topics and inbox partitions. Raises WrongGeneration, WrongTopics:
-    what is wrong with one of the two is said even while the other cannot be reached."""
+    """Wait until database and Kafka are there; make topics and inbox partitions. Raises DatabaseRefused,
+    WrongGeneration, WrongTopics: what is wrong with one of the two is said even while the other cannot be reached."""
 
     async def kafka() -> None:
         await ensure_topics(settings.kafka, [name])
 
     async def database() -> None:
-        await generation_checked(engine)
+        await checked(name, settings.service(name).database_url.get_secret_value(), engine)
         await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
 
     while not stopping.is_set():

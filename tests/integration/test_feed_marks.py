@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp.test_utils import BaseTestServer, TestServer
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.notifications import feeds
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, service_edge
 from tests.integration.conftest import NewDatabase
@@ -56,8 +56,7 @@ async def rig(new_database: NewDatabase) -> AsyncIterator[Rig]:
     """Nothing can be written through the connections that HTTP reads with."""
     url = await new_database()
     await asyncio.to_thread(migrate, "notifications", url)
-    settings = {"server_settings": {"default_transaction_read_only": "on"}}
-    reads = create_async_engine(async_url(url), connect_args=settings)
+    reads = new_engine(url, {"default_transaction_read_only": "on"})
     edge = service_edge("notifications", url, reads=reads)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with TestServer(edge.application) as server, aiohttp.ClientSession(headers=headers) as session:

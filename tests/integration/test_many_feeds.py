@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.notifications.storage import feed_entries
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN
 from tests.integration.conftest import NewDatabase
@@ -44,7 +43,7 @@ async def test_two_thousand_readers(new_database: NewDatabase) -> None:
         streams: list[Stream] = []
         for start in range(0, READERS, 50):
             streams += await asyncio.gather(*(follow(port, number) for number in range(start, start + 50)))
-        engine = create_async_engine(async_url(url))
+        engine = new_engine(url)
         async with engine.begin() as connection:
             rows = [
                 {"key": recipient(number), "id": uuid4(), "at": datetime.now(UTC), "text": f"No. {number}.", **words}

@@ -41,7 +41,7 @@ SHOP = (("northwind", store()), ("northwind/course", sku("course")), ("northwind
 SETTINGS = {
     "kafka": {"bootstrap_servers": "127.0.0.1:1"},
     "api_token": "a-token-for-this-test",
-    "checkout": {"database_url": "postgresql://x"},
+    "checkout": {"database_url": "postgresql://x/y"},
 }
 
 

@@ -7,13 +7,17 @@ import os
 import sys
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.new_partitions import NewPartitions
 
+from deploy.cli import probes
+from deploy.cli.errors import Failure
 from shared.contracts import TOPICS
 from shared.contracts.checkout import ORDERS
-from shared.settings import KafkaSettings
+from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.topic_retention import topic_settings
 from shared.shell.kafka.topics import WrongTopics, ensure_topics
 from tests.integration.conftest import NewBroker
 
@@ -56,3 +60,39 @@ async def run_checkout(servers: str, partitions: int) -> tuple[int | None, str]:
     worker = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     _, said = await asyncio.wait_for(worker.communicate(), 60)
     return worker.returncode, said.decode()
+
+
+async def test_a_worker_does_not_start_when_records_would_be_handled_twice(new_broker: NewBroker) -> None:
+    """With the topic as another program made it: by the broker's defaults."""
+    servers = await new_broker()
+    settings = KafkaSettings(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        forever = {"retention.ms": "-1", "segment.ms": str(7 * 86_400_000)}
+        await admin.create_topics([NewTopic(ORDERS.name, 6, 1, topic_configs=forever)])
+        with pytest.raises(WrongTopics, match=rf"topic {ORDERS.name}: records are kept for ever.*--add-config"):
+            await ensure_topics(settings, ["checkout"])
+        with pytest.raises(Failure, match="records are kept for ever"):
+            await probes.kafka(Settings(kafka=settings))
+
+        short = {"retention.ms": str(2 * 86_400_000), "segment.ms": str(86_400_000)}
+        await alter(admin, short)
+        with structlog.testing.capture_logs() as logs:
+            await ensure_topics(settings, ["checkout"])
+        assert [ORDERS.name in entry["problem"] for entry in logs] == [True]
+        with pytest.raises(Failure, match="ORDERBUS_KAFKA__RETENTION is 7 days"):
+            await probes.kafka(Settings(kafka=settings))
+
+        right = {"retention.ms": str(7 * 86_400_000), "segment.ms": str(86_400_000)}
+        await alter(admin, right)
+        assert (await probes.kafka(Settings(kafka=settings))).startswith("1 broker at ")
+    finally:
+        await admin.close()
+
+
+async def alter(admin: AIOKafkaAdminClient, configs: dict[str, str]) -> None:
+    """And wait until the broker says so."""
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ORDERS.name, configs)])
+    while not configs.items() <= (await topic_settings(admin, [ORDERS.name]))[ORDERS.name].items():
+        await asyncio.sleep(0.1)

@@ -9,13 +9,12 @@ from importlib import import_module
 
 import pytest_asyncio
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.demo.catalogue import load
 from deploy.settings import system_settings
 from services.registry import SERVICES
 from shared.settings import Settings
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from tests.benchmarks.customers import Customers
 from tests.benchmarks.usual_way.messaging import PREFIX, create_topics
 from tests.benchmarks.usual_way.run import run
@@ -56,7 +55,7 @@ async def ended(task: asyncio.Task[None]) -> None:
 
 async def count(settings: Settings, service: str, query: str) -> int:
     import_module(f"tests.benchmarks.usual_way.{service}")
-    engine = create_async_engine(async_url(settings.service(service).database_url))
+    engine = new_engine(settings.service(service).database_url.get_secret_value())
     async with engine.connect() as connection:
         found = (await connection.execute(sa.text(query))).scalar_one()
     await engine.dispose()

@@ -215,7 +215,7 @@ def test_one_module_knows_the_bits_of_an_id() -> None:
 
 DEPLOY_MAY: dict[str, frozenset[str]] = {
     "settings": frozenset(),
-    "worker": frozenset(),
+    "worker": frozenset({"settings"}),
     "documents": frozenset(),
     "client": frozenset({"settings"}),
     "sandboxes": frozenset({"client"}),

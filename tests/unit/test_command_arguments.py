@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from deploy.cli.lost import moment
 from deploy.cli.order_changes import minor_units
 from deploy.cli.publish import checked, read
 from deploy.cli.services import chosen
-from deploy.cli.target import OWN_SETTINGS, environment_of
+from deploy.cli.target import OWN_SETTINGS, environment_of, use
 from deploy.cli.up import up
 from deploy.client.local_stack import announced
 from shared.shell.ports.attention import Attention
@@ -161,3 +162,13 @@ class TestTarget:
         monkeypatch.setenv(OWN_SETTINGS[0], "kafka.example:9092")
         with pytest.raises(UsageError, match=f"`orderbus up --data {tmp_path}`"):
             environment_of(tmp_path)
+
+    def test_a_secret_in_a_file_of_another_system_is_not_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ORDERBUS_API_TOKEN_FILE", "/run/secrets/token")
+        monkeypatch.setenv("ORDERBUS_API_TOKEN", "of-another-system")
+        monkeypatch.setenv("ORDERBUS_SMTP__PASSWORD_FILE", "/run/secrets/smtp")
+        use({"ORDERBUS_API_TOKEN": "0123456789abcdef"})
+        assert os.environ["ORDERBUS_API_TOKEN"] == "0123456789abcdef"
+        assert "ORDERBUS_API_TOKEN_FILE" not in os.environ
+        assert os.environ["ORDERBUS_SMTP__PASSWORD_FILE"] == "/run/secrets/smtp", "the stack says nothing of it"
+        assert "PATH" in os.environ

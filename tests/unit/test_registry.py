@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.devstack.data_folder import PORT_NAMES
-from deploy.settings import all_settings, load_all_settings, load_system_settings
+from deploy.settings import all_settings, database_of, load_all_settings, load_system_settings
 from services.declared import declared
 from services.registry import PROCESSES, READERS, SERVICES, reader_of, settings_of
 from shared.contracts import TOPICS
@@ -68,7 +68,7 @@ def test_a_reader_is_there_as_registered_and_needs_no_setting_of_its_own(name: s
 def test_a_worker_asks_for_nothing_of_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, CHECKOUT__DATABASE_URL="postgresql://a@b/c", STRIPE__API_KEY="", FULFILLMENT__LINK_SECRET="x")
     settings = load_settings(settings_of("checkout"))
-    assert settings.service("checkout").database_url == "postgresql://a@b/c"
+    assert settings.service("checkout").database_url.get_secret_value() == "postgresql://a@b/c"
 
 
 def test_every_problem_is_named_at_once_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ def test_commands_for_the_whole_system_need_no_secret_of_an_outside_system(monke
     urls = {f"{name.upper()}__DATABASE_URL": f"postgresql://a@b/{name}" for name in SERVICES}
     given(monkeypatch, **urls, FULFILLMENT__LINK_SECRET="x" * 16)
     settings = load_system_settings()
-    assert [settings.service(name).database_url for name in SERVICES] == [f"postgresql://a@b/{n}" for n in SERVICES]
+    assert [database_of(settings, name) for name in SERVICES] == [f"postgresql://a@b/{n}" for n in SERVICES]
 
 
 def test_settings_come_from_a_file_of_all_services(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ from services.notifications.domain.lost_messages import lost_in
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost
 from shared.core import NoOutcome, NotDone, Outcome, Retry
+from shared.shell.ports.store import StoreUnavailable
 
 PAGE = 200
 """Orders of one page."""
 
 
-class LostUnreadable(Exception):
+class LostUnreadable(StoreUnavailable):
     """The orders cannot be read right now."""
 
 

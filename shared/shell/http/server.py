@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_runner import BaseSite
 
+from shared.errors import ReportedError
 from shared.shell.http.access import PROBE, access_of
 from shared.shell.http.arrivals import Arrival, KeptBack, WithoutRoom
 from shared.shell.http.connection import Connection
@@ -27,6 +28,16 @@ LINGER = 1.0
 """Seconds that the rest of a body is read and dropped after its request was answered, so that the answer arrives."""
 READ_BUFFER = 16_384
 """Bytes of a body that wait in memory until it is read."""
+
+
+class CannotListen(ReportedError):
+    exit_code = 4
+
+    def __init__(self, host: str, port: int, trouble: OSError) -> None:
+        super().__init__(
+            f"{host}:{port} cannot be listened on ({trouble.strerror}). Correct HTTP_HOST and HTTP_PORT (or --port), "
+            "or end the program that listens there."
+        )
 
 
 class LimitedSite(BaseSite):
@@ -105,7 +116,7 @@ def _probes(app: web.Application) -> set[str]:
 async def serve(
     app: web.Application, host: str, port: int, limits: Limits | None = None, *, unread: float = UNREAD
 ) -> web.AppRunner:
-    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names."""
+    """Listen; `cleanup()` what is returned. Port 0 picks a free one, which the log names. Raises CannotListen."""
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=5)
     await runner.setup()
     options: dict[str, Any] = {
@@ -115,7 +126,11 @@ async def serve(
         "read_bufsize": READ_BUFFER,
         "auto_decompress": False,
     }
-    await LimitedSite(runner, (host, port), limits or Limits(), options, unread).start()
+    try:
+        await LimitedSite(runner, (host, port), limits or Limits(), options, unread).start()
+    except OSError as trouble:
+        await runner.cleanup()
+        raise CannotListen(host, port, trouble) from None
     for address in runner.addresses:
         log.info("listening", host=address[0], port=address[1])
     return runner

@@ -41,8 +41,9 @@ from shared.shell.ports.http_api import Accepted, HttpApi
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.ports.tables import WrittenByNewer
 
-_BUSY = ("08", "53", "55P03", "57", "58")
-"""SQL states: no connection, no resources, locked, cancelled (a time limit) or shutting down, a failing system."""
+_BUSY = ("08", "25P0", "28", "3D", "40", "53", "55P03", "57", "58")
+"""SQL states: no connection, idle too long, role or database away, deadlock, no resources, locked, cancelled (a time
+limit) or shutting down, a failing system."""
 COMMAND_REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 _TITLES = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",

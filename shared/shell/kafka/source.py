@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +18,7 @@ from shared.settings import KafkaSettings
 from shared.shell.kafka import broken_connections
 from shared.shell.kafka.membership import end_other_membership, read_by_no_member
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
+from shared.shell.kafka.tls import tls_context
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 log = structlog.get_logger(__name__)
@@ -40,17 +40,14 @@ STOP_SECONDS = 5.0
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
-    """What every aiokafka client needs in order to reach the cluster."""
+    """What every aiokafka client needs in order to reach the cluster. Raises KafkaRefused."""
     broken_connections.install()
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "security_protocol": settings.security_protocol,
     }
     if "SSL" in settings.security_protocol:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.certificate_file:
-            context.load_cert_chain(settings.certificate_file, settings.key_file)
-        options["ssl_context"] = context
+        options["ssl_context"] = tls_context(settings)
     if "SASL" in settings.security_protocol:
         options["sasl_mechanism"] = settings.sasl_mechanism
         options["sasl_plain_username"] = settings.sasl_username

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -13,18 +13,20 @@ from shared.contracts import TOPICS
 from shared.core import Topic
 from shared.errors import ReportedError
 from shared.settings import KafkaSettings
+from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
+from shared.shell.kafka.tls import KafkaRefused
+from shared.shell.kafka.topic_retention import SEGMENT, retention_findings, topic_settings
 from shared.shell.ports.bus import BusUnavailable
 
 MAX_RECORD = 2_000_000
 """Bytes. Our own are smaller; a dead letter is a foreign record with headers added."""
-SEGMENT = timedelta(days=1)
-"""How long records are written to one segment of an event or command topic: an old one is kept so much longer than the
-retention says. The inbox keeps ids two days longer: this one, and one for clocks that differ."""
+log = structlog.get_logger(__name__)
 
 
 class WrongTopics(ReportedError):
-    """Topics have another number of partitions than the settings say. The text names them, and the way out."""
+    """Topics have another number of partitions than the settings say, or another retention. The text names them, and
+    the way out."""
 
     exit_code = 2
 
@@ -35,7 +37,8 @@ def dead_letters(service: str) -> Topic:
 
 async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
     """Create the topics that are missing; returns their names. Those that exist are left as they are. Raises
-    BusUnavailable; WrongTopics where one has another number of partitions than it would be created with."""
+    BusUnavailable; KafkaRefused; WrongTopics where one has another number of partitions than it would be created with,
+    or a retention with which records are lost or handled twice."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
@@ -44,6 +47,11 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
         existing = [topic.name for topic in topics if topic.name in there]
         if wrong := wrong_partitions(settings, await admin.describe_topics(existing) if existing else []):
             raise WrongTopics(wrong)
+        retention = retention_findings(settings, await topic_settings(admin, existing))
+        if retention.wrong:
+            raise WrongTopics(retention.wrong)
+        if retention.short:
+            log.warning("topics drop records early", problem=retention.short)
         missing = [_new_topic(settings, topic) for topic in topics if topic.name not in there]
         if missing:
             response = await admin.create_topics(missing, timeout_ms=20_000)
@@ -52,6 +60,8 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
                     raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
         return [topic.name for topic in missing]
     except (KafkaError, OSError) as error:
+        if said := await refusal(settings):
+            raise KafkaRefused(said) from None
         raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
     finally:
         await admin.close()

@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from shared.settings import TelemetrySettings
+from shared.shell.observability.logged_errors import hide_data, log_uncaught
 
 if TYPE_CHECKING:
     from shared.shell.observability.otlp import SpanExport
@@ -31,6 +32,7 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
         origin,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        hide_data,
     ]
     renderer: structlog.typing.Processor
     if settings.log_format == "json":
@@ -53,6 +55,7 @@ def configure_logging(settings: TelemetrySettings, service: str, worker: str) ->
     if level > logging.DEBUG:
         # It retries by itself and reports each try as an error, a dozen of them whenever a broker starts.
         logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
+    log_uncaught(structlog.get_logger(__name__).error)
     handler = _ToStructlog()
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 

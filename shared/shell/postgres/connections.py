@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared.shell.ports.store import BatchRefused, StoreUnavailable, ValueTaken
 from shared.shell.postgres.statements import Sql
 
-# SQLSTATE classes (PostgreSQL, appendix A) that say "try the same again": connection, serialization and deadlock,
-# resources (disk full, memory), operator intervention (shutdown, cancel), system error, lock and idle time-outs.
-_TRY_AGAIN = ("08", "25P0", "40", "53", "55P03", "57", "58")
+# SQLSTATE classes (PostgreSQL, appendix A) that say "try the same again": connection, role or database away (there
+# were both at the start), serialization and deadlock, resources (disk full, memory), operator intervention (shutdown,
+# cancel), system error, lock and idle time-outs.
+_TRY_AGAIN = ("08", "25P0", "28", "3D", "40", "53", "55P03", "57", "58")
 # … and those that say "this data will never do": data, integrity, encoding of values.
 _UNIQUE_VIOLATION = "23505"
 _REFUSED = ("22", "23", "21", "54")

@@ -1,10 +1,16 @@
-"""How a service reaches its PostgreSQL database."""
+"""How orderbus reaches a PostgreSQL database. Every connection is made by `connect`: those of pools, the relay's, and
+those of the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import asyncpg
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.postgres_url import PostgresUrl
 
 CONNECTION_SETTINGS = {
     "application_name": "orderbus",
@@ -16,33 +22,48 @@ CONNECTION_SETTINGS = {
     # Rows are looked up by key. That a queue was empty when a plan was made is no reason to walk through it later.
     "enable_seqscan": "off",
 }
-
-
-def async_url(url: str) -> str:
-    """`postgresql://…` for SQLAlchemy's asyncpg driver."""
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
-
-
 READ_SETTINGS = {"statement_timeout": "5s", "lock_timeout": "2s"}
 """Of what is read over HTTP. A reader that asks too much gets an answer soon, and takes no time from messages."""
+CONNECT_SECONDS = 10.0
+
+
+async def connect(
+    url: str, settings: Mapping[str, str] | None = None, timeout: float = CONNECT_SECONDS
+) -> asyncpg.Connection:
+    """A new connection. The URL's parameters are those of `shared/postgres_url.py`; without `sslmode`, TLS is used
+    where the server offers it. Raises ValueError for a URL that cannot be read, and what the driver raises."""
+    driver_url = PostgresUrl.parse(url).driver_url()
+    return await asyncpg.connect(driver_url, timeout=timeout, server_settings=dict(settings or {}))
 
 
 def create_engine(url: str, name: str, pool: int = 8) -> AsyncEngine:
     """A pool of connections; `name` shows in pg_stat_activity."""
-    return _engine(url, {"application_name": name}, pool, pool_timeout=30)
+    return _pooled(url, {"application_name": name}, pool, pool_timeout=30)
 
 
 def create_read_engine(url: str, name: str, pool: int = 2) -> AsyncEngine:
     """A small pool of its own for what is read over HTTP, with a time limit for statements and for a connection."""
-    return _engine(url, READ_SETTINGS | {"application_name": name}, pool, pool_timeout=5)
+    return _pooled(url, READ_SETTINGS | {"application_name": name}, pool, pool_timeout=5)
 
 
-def _engine(url: str, settings: Mapping[str, str], pool: int, pool_timeout: float) -> AsyncEngine:
-    return create_async_engine(
-        async_url(url),
+def _pooled(url: str, settings: Mapping[str, str], pool: int, pool_timeout: float) -> AsyncEngine:
+    return new_engine(
+        url,
+        {**CONNECTION_SETTINGS, **settings},
         pool_size=pool,
         max_overflow=0,  # a connection more would be opened, learn PostgreSQL's types and be closed, again and again
         pool_timeout=pool_timeout,
         pool_recycle=1800,
-        connect_args={"server_settings": {**CONNECTION_SETTINGS, **settings}, "timeout": 10},
     )
+
+
+def new_engine(url: str, settings: Mapping[str, str] | None = None, **options: Any) -> AsyncEngine:
+    """An engine with SQLAlchemy's own options. Its errors are SQLAlchemy's, and show no parameters of statements."""
+
+    async def connection() -> asyncpg.Connection:
+        try:
+            return await connect(url, settings)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise sa.exc.OperationalError("connect", None, error, hide_parameters=True) from error
+
+    return create_async_engine("postgresql+asyncpg://", async_creator=connection, hide_parameters=True, **options)

@@ -32,7 +32,9 @@ class WrongGeneration(ReportedError):
 
 
 class NoTables(ReportedError):
-    exit_code = 2
+    """It was never migrated."""
+
+    exit_code = 5
 
     def __init__(self) -> None:
         super().__init__("This database has no tables yet: run `orderbus migrate`.")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from shared.shell.postgres.connections import translated
+from shared.shell.postgres.refusals import refusals_named
 from shared.shell.postgres.schema import DROP_V1, TABLES_V1
 
 SERVICES = Path(__file__).parents[3] / "services"
@@ -26,10 +30,20 @@ def drop_shell_tables(op: Any) -> None:
 
 def migrate(service: str, database_url: str, revision: str = "head") -> None:
     """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do.
-    One that a newer build has brought further stays as it is. Raises WrongGeneration."""
+    One that a newer build has brought further stays as it is. Raises WrongGeneration,
+    DatabaseRefused, StoreUnavailable."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
-    config.set_main_option("version_locations", str(SERVICES / service / "migrations" / "versions"))
+    config.set_main_option("script_location", _option(Path(__file__).parent / "alembic"))
+    config.set_main_option("version_locations", _option(SERVICES / service / "migrations" / "versions"))
     config.set_main_option("path_separator", "newline")
     config.attributes["database_url"] = database_url
-    command.upgrade(config, revision)
+    try:
+        with refusals_named(service, database_url):
+            command.upgrade(config, revision)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.DBAPIError, OSError, TimeoutError) as error:
+        raise translated(error) from error
+
+
+def _option(path: Path) -> str:
+    """As a value of an INI file, where % begins a reference."""
+    return str(path).replace("%", "%%")

@@ -18,7 +18,7 @@ import structlog
 from shared.shell.ports.rows import OutboxRow
 from shared.shell.ports.store import Reach, StoreUnavailable
 from shared.shell.postgres import statements
-from shared.shell.postgres.engine import CONNECTION_SETTINGS
+from shared.shell.postgres.engine import CONNECTION_SETTINGS, connect
 from shared.shell.postgres.outbox import head_of
 from shared.shell.postgres.statements import Sql
 
@@ -53,7 +53,7 @@ class PostgresRelayLock:
         self, url: str, name: str, held: Callable[[bool], None] = lambda held: None, silent: float = SILENT_SECONDS
     ) -> None:
         """`held` is told when the lock was won, and when it may be lost."""
-        self.url = url.replace("postgresql+asyncpg://", "postgresql://", 1)
+        self.url = url
         self.name = name
         self.silent = silent
         self._tell = held
@@ -65,7 +65,7 @@ class PostgresRelayLock:
     async def acquire(self, wake: Callable[[], None]) -> None:
         try:
             settings = SETTINGS | {"application_name": f"{self.name}-relay"}
-            connection = await asyncpg.connect(self.url, timeout=10, server_settings=settings)
+            connection = await connect(self.url, settings)
             self._connection = connection
             await connection.add_listener("outbox", lambda *_: wake())
             connection.add_termination_listener(lambda _: wake())

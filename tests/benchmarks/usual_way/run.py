@@ -10,11 +10,11 @@ from importlib import import_module
 
 import uvloop
 from aiohttp import web
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from deploy.settings import load_system_settings
 from shared.settings import Settings
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from tests.benchmarks.usual_way import outside
 from tests.benchmarks.usual_way.messaging import consume, publish
 
@@ -22,7 +22,7 @@ from tests.benchmarks.usual_way.messaging import consume, publish
 async def run(service: str, settings: Settings, ready: asyncio.Event) -> None:
     """Consumer and publisher of one service, until cancelled."""
     module = import_module(f"tests.benchmarks.usual_way.{service}")
-    engine = create_async_engine(async_url(settings.service(service).database_url), pool_size=4)
+    engine = new_engine(settings.service(service).database_url.get_secret_value(), pool_size=4)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     consuming, publishing = asyncio.Event(), asyncio.Event()
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from deploy.demo.catalogue import WEBHOOK_EVENTS, Catalogue
 from services.registry import SERVICES
 from shared.contracts.values import StoreCard
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from tests.benchmarks.usual_way.fulfillment import Product, Stock
 from tests.benchmarks.usual_way.notifications import Endpoint
 from tests.benchmarks.usual_way.order_tables import Sku, Store
@@ -44,7 +44,7 @@ async def open_shop(urls: Mapping[str, str], catalogue: Catalogue) -> None:
         rows["fulfillment"].append(Stock(store=store, sku=product.sku, on_hand=product.stock or 0, reserved=0))
     for service in SERVICES:
         import_module(f"tests.benchmarks.usual_way.{service}")
-        engine = create_async_engine(async_url(urls[service]))
+        engine = new_engine(urls[service])
         await create_tables(engine)
         async with async_sessionmaker(engine)() as session, session.begin():
             session.add_all(rows[service])

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic.config import JsonDict
 
+from shared.setting_types import HttpUrl, Token
 from shared.settings import Section
 
 DASHBOARD: JsonDict = {"remedy": "see Stripe's dashboard"}
 
 
 class StripeSettings(Section):
-    api_key: SecretStr = Field(min_length=1, examples=["sk_test_example"], json_schema_extra=DASHBOARD)
+    api_key: Token = Field(min_length=1, examples=["sk_test_example"], json_schema_extra=DASHBOARD)
     """`sk_test_…` or `sk_live_…`."""
-    api_base: str = "https://api.stripe.com"
+    api_base: HttpUrl = "https://api.stripe.com"
     """The URL of Stripe, or of the sandbox."""
-    webhook_secret: SecretStr = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
+    webhook_secret: Token = Field(min_length=1, examples=["whsec_example"], json_schema_extra=DASHBOARD)
     """`whsec_…` of the webhook endpoint."""
     tolerance: int = Field(default=300, ge=1)
     """Seconds for which a webhook's signature is valid."""

@@ -6,10 +6,9 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.runtime.migration import MigrationContext
 from alembic.util import CommandError
-from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from shared.shell.postgres.engine import async_url
+from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.generation import check_generation
 
 LOCK = 0x6F726465  # "orde": one migration at a time per database
@@ -39,7 +38,7 @@ def _is_newer(connection: sa.Connection) -> bool:
 
 
 async def main() -> None:
-    engine = create_async_engine(async_url(context.config.attributes["database_url"]), poolclass=NullPool)
+    engine = new_engine(context.config.attributes["database_url"], poolclass=NullPool)
     async with engine.connect() as connection:
         await connection.run_sync(run)
     await engine.dispose()

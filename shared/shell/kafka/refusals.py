@@ -1,0 +1,57 @@
+"""Why brokers do not let this process in: said at the start, in one sentence. The client itself tries again for ever,
+and says only that it cannot connect."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from shared.settings import KafkaSettings, name_of
+from shared.shell.kafka.source import connection
+from shared.shell.kafka.tls import reason
+
+SECONDS = 5.0
+
+
+async def refusal(settings: KafkaSettings) -> str:
+    """What is wrong and what to do. Empty where a broker takes this process, or where waiting may help."""
+    options = {name: value for name, value in connection(settings).items() if name != "bootstrap_servers"}
+    said = ""
+    for host, port, _ in collect_hosts(settings.bootstrap_servers):
+        try:
+            async with asyncio.timeout(SECONDS):
+                broker = await create_conn(host, port, request_timeout_ms=int(SECONDS * 1000), **options)
+            with suppress(Exception):
+                await broker.close()
+            return ""
+        except (KafkaError, OSError, TimeoutError) as error:
+            said = said or _said(settings, f"{host}:{port}", error)
+    return said
+
+
+def _said(settings: KafkaSettings, broker: str, error: Exception) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            name, said = "ca_file", f"the certificate of {broker} is not accepted ({error.verify_message.rstrip('.')})"
+            remedy = "It must name the CA that signed it, and the certificate must name the host"
+        case ssl.SSLError():
+            name, said = "security_protocol", f"there is no TLS connection to {broker} ({reason(error)})"
+            remedy = "Check that the port is one for TLS, and whether it asks for a client's certificate"
+        case SaslAuthenticationFailed():
+            name, said = "sasl_password", f"{broker} refuses user {settings.sasl_username} or the password"
+            remedy = "Correct SASL_USERNAME and SASL_PASSWORD, or create the user"
+        case UnsupportedSaslMechanismError() | IllegalSaslStateError():
+            name, said = "sasl_mechanism", f"{broker} does not know {settings.sasl_mechanism} on this port"
+            remedy = "Correct SASL_MECHANISM or SECURITY_PROTOCOL, or the port"
+        case _:
+            return ""
+    return f"{name_of(('kafka', name))}: {said}. {remedy}."
