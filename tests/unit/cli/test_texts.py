@@ -47,7 +47,7 @@ def test_a_url_without_scheme_is_named(
     monkeypatch.setenv(f"{PREFIX}PAYMENTS__PUBLIC_URL", url)
     said = orderbus("refund", "ORD-1")
     assert said.code == 2
-    assert said.err.startswith("ORDERBUS_PAYMENTS__PUBLIC_URL: is no URL: it must begin with http:// or https://\n")
+    assert said.err.startswith("ORDERBUS_PAYMENTS__PUBLIC_URL: must be of the form https://host:port/path\n")
     assert "running" not in said.err
 
 
