@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.live_feeds import PAGE, UNREAD_MOST, WAITING_MOST, Follower, LiveFeeds, count_unread
@@ -197,7 +197,10 @@ class Interrupted(LiveFeeds):
         return await super()._begin(connection)
 
 
-async def test_what_a_look_saw_is_told_to_those_who_came_meanwhile(engine: AsyncEngine) -> None:
+async def test_what_a_look_saw_is_told_to_those_who_came_meanwhile(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "notifications", url)
+    engine, writes = create_read_engine(url, "test"), create_read_engine(url, "writer")
     feeds, other, follower = Interrupted(engine), reader("other"), reader("r")
     with feeds.followed(other), ExitStack() as stack:
         await feeds.come(other)
@@ -205,17 +208,17 @@ async def test_what_a_look_saw_is_told_to_those_who_came_meanwhile(engine: Async
 
         async def comes() -> None:
             stack.enter_context(feeds.followed(follower))
-            writes = create_async_engine(engine.url)
             async with writes.connect() as slow:
                 await slow.execute(sa.insert(feed_entries), entries("r"))
                 await feeds.come(follower)
                 await slow.commit()
-            await writes.dispose()
 
         feeds.meanwhile = comes
         await feeds.look()
         await feeds.look()
         assert len([one for one in await received(follower) if not one.startswith("unread")]) == 1
+    await engine.dispose()
+    await writes.dispose()
 
 
 async def test_entries_as_a_dump_restored_them_are_not_new(engine: AsyncEngine) -> None:
