@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -195,12 +194,16 @@ class Feeds:
         id) continues after it; without it the stream begins now. It ends with the token of its reader, who connects
         again with a new one."""
         recipient = request.match_info["recipient"]
-        with self._counted(recipient):
+        self._count(recipient)  # before anything is awaited
+        try:
             return await self._follow(request, Follower(recipient, await self._began(request, recipient)))
+        finally:
+            self._followers[recipient] -= 1
+            if not self._followers[recipient]:
+                del self._followers[recipient]
 
-    @contextmanager
-    def _counted(self, recipient: str) -> Iterator[None]:
-        """From before anything is awaited. Raises ProblemResponse."""
+    def _count(self, recipient: str) -> None:
+        """One more open stream. Raises ProblemResponse."""
         if self._followers.total() >= FOLLOWERS:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
@@ -208,12 +211,6 @@ class Feeds:
             title = f"This feed has {self._streams} open streams. Close one of them."
             raise ProblemResponse(HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_streams", retry_after=30)
         self._followers[recipient] += 1
-        try:
-            yield
-        finally:
-            self._followers[recipient] -= 1
-            if not self._followers[recipient]:
-                del self._followers[recipient]
 
     async def _follow(self, request: web.Request, follower: Follower) -> web.StreamResponse:
         expires = request[PRINCIPAL].expires

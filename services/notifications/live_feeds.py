@@ -9,7 +9,6 @@ snapshot when it comes: what that sees is read for it in pages, in order of time
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -68,14 +67,16 @@ class Snapshot:
 
 
 class Follower:
-    """One reader: what waits to be sent, and what was there when it came."""
+    """One reader: what waits to be sent, and what was there when it came. There are thousands of them."""
+
+    __slots__ = ("_before", "_filled", "_snapshot", "_unread", "_waiting", "began", "ended", "recipient")
 
     def __init__(self, recipient: str, began: Place) -> None:
         """`began`: the place of the last entry that the reader has."""
         self.recipient, self.began = recipient, began
         self.ended = False
         """Nothing more is sent: the worker stops, or the reader is too slow."""
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._filled = asyncio.Event()
         self._unread = -1
         self._snapshot: Snapshot | None = None
@@ -115,11 +116,11 @@ class Follower:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._filled.wait(), timeout)
         self._filled.clear()
-        events, self._waiting = b"".join(self._waiting), deque()
+        events, self._waiting = b"".join(self._waiting), []
         return events
 
 
-@dataclass
+@dataclass(slots=True)
 class _Feed:
     followers: set[Follower] = field(default_factory=set)
     told: dict[UUID, int] = field(default_factory=dict)
