@@ -21,7 +21,7 @@ from shared.shell.kafka.record_batches import Unreadable
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
-FETCH_BYTES = 200_000
+FETCH_BYTES = 300_000
 """Of one partition, in one fetch."""
 AT_ONCE = 2_000
 """Records that are handed on together."""
