@@ -115,7 +115,7 @@ async def check(
     CheckFailed."""
     assert isinstance(settings, PaymentsSettings)
     try:
-        with rare_collections():
+        with sparing_memory():
             async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
                 await _rest(services.values(), timeout)
                 at = min([await database.now() for database in services.values()])
@@ -133,9 +133,9 @@ async def check(
 
 
 @contextmanager
-def rare_collections() -> Iterator[None]:
+def sparing_memory() -> Iterator[None]:
     """A check makes millions of objects, hardly any of which are in a cycle: looking for cycles took a third of its
-    time. What Kafka sends is given back to the system: without that, glibc kept 100 MB for 6 million records."""
+    time. The memory of what Kafka sends is freed at once: glibc kept 100 MB after 6 million records."""
     with suppress(AttributeError, OSError):  # of glibc only
         for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
             ctypes.CDLL(None).mallopt(parameter, LARGE)

@@ -15,6 +15,9 @@ from rich.text import Text
 from shared import plurals
 from shared.core.money import decimal_string
 
+NEWER = "(changed by a newer version)"
+"""In place of what only a newer build can read."""
+
 
 def say(text: str) -> None:
     """A message, on standard error."""

@@ -179,7 +179,7 @@ def moment(text: str, now: datetime | None = None) -> datetime:
 
 def _cells(one: dict[str, Any]) -> list[object]:
     if one.get("newer"):
-        return [one["number"], "(changed by a newer version)", *[""] * 5]
+        return [one["number"], console.NEWER, *[""] * 5]
     what, to = (one["template"], one["audience"]) if "template" in one else (one["event"], one["endpoint"])
     lost_at = console.day_and_clock(one["at"])
     return [one["number"], what, to, one["state"], one["attempts"], lost_at, one["text"] or ""]

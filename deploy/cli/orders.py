@@ -15,7 +15,6 @@ from deploy.cli.options import AsJson, Data
 from deploy.cli.target import api_client
 from deploy.client.http import Problem
 
-NEWER = "(changed by a newer version)"
 COLUMNS = ("number", "status", "payment", "delivery", "amount", "customer", "items", "created")
 
 
@@ -63,7 +62,7 @@ def _cells(order: dict[str, Any]) -> list[object]:
             order["status"],
             order["payment_status"],
             order["fulfilment_status"],
-            *(NEWER, "", ""),
+            *(console.NEWER, "", ""),
             console.day_and_clock(order["created_at"]),
         ]
     items = ", ".join(f"{item['quantity']} × {item['sku']}" for item in order.get("items") or ())

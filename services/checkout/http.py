@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
@@ -24,7 +23,7 @@ from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, sto
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
-from shared.shell.http.web import add_commands
+from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.postgres.tables import read_state
@@ -82,11 +81,10 @@ class SkusPage:
 
 
 ORDERS = Declaration("Orders, newest first", (DeclaredResponse(OrdersPage),), query=OrdersQuery)
-READ = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-ORDER = Declaration("An order, with its timeline", refused=READ)
-STORE = Declaration("A store's settings", refused=READ)
+ORDER = Declaration("An order, with its timeline", refused=READ_REFUSED)
+STORE = Declaration("A store's settings", refused=READ_REFUSED)
 SKUS = Declaration("A store's SKUs, by name", (DeclaredResponse(SkusPage),), query=SkusQuery)
-SKU = Declaration("One SKU", refused=READ)
+SKU = Declaration("One SKU", refused=READ_REFUSED)
 
 
 def routes(application: web.Application, api: HttpApi) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.checkout.domain.numbers import PREFIX, looks_like_number
+
 LAST_WORD = r"substring(lower(customer_name) from '\S+$')"
 """As in the index `orders_last_name`."""
 
@@ -102,7 +104,7 @@ async def find_skus(connection: AsyncConnection, store: str, after: str, limit: 
 def _number(text: str) -> str:
     """An order's number as people write it: in any case, with or without `ORD-`."""
     number = text.strip().upper()
-    return number if number.startswith("ORD-") else f"ORD-{number}"
+    return number if looks_like_number(number) else PREFIX + number
 
 
 def _prefix(text: str) -> str:

@@ -30,7 +30,7 @@ from shared.contracts.fulfillment import (
 from shared.shell.http.access import IN_PATH, FindStore, add_public, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
-from shared.shell.http.web import add_commands
+from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
@@ -46,10 +46,9 @@ class PoolCounts:
     """How many of the store's products use it."""
 
 
-READ = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ)
-PRODUCT = Declaration("How a SKU is delivered", refused=READ)
-STOCK = Declaration("A SKU's stock", refused=READ)
+DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
+PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
+STOCK = Declaration("A SKU's stock", refused=READ_REFUSED)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
     "The file of a signed link",
@@ -57,7 +56,7 @@ DOWNLOAD = Declaration(
         DeclaredResponse(None, media="application/octet-stream", description="The file, of whatever type it is."),
         DeclaredResponse(None, HTTPStatus.FOUND, media="", description="The file is elsewhere."),
     ),
-    refused=(*READ, HTTPStatus.GONE),
+    refused=(*READ_REFUSED, HTTPStatus.GONE),
 )
 
 

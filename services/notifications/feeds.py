@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,6 +27,7 @@ from shared.contracts.values import Given
 from shared.core.ids import NIL
 from shared.shell.http.access import OF_RECIPIENT, PRINCIPAL, RequestHandler, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Header, Json, Query
+from shared.shell.http.limits import Budget
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
 from shared.shell.http.requests import Number, body_in, header_in, query_in
 
@@ -151,7 +151,7 @@ class Feeds:
         self._engine, self._writes = reads, writes
         self._live = LiveFeeds(reads)
         self._streams = streams
-        self._followers: Counter[str] = Counter()
+        self._followers = Budget(FOLLOWERS, streams)
         self._marking = asyncio.Semaphore(MARKING)
 
     async def stop(self, application: web.Application) -> None:
@@ -198,19 +198,17 @@ class Feeds:
         try:
             return await self._follow(request, Follower(recipient, await self._began(request, recipient)))
         finally:
-            self._followers[recipient] -= 1
-            if not self._followers[recipient]:
-                del self._followers[recipient]
+            self._followers.release(recipient)
 
     def _count(self, recipient: str) -> None:
         """One more open stream. Raises ProblemResponse."""
-        if self._followers.total() >= FOLLOWERS:
+        if self._followers.take(recipient):
+            return
+        if self._followers.used >= FOLLOWERS:
             status = HTTPStatus.SERVICE_UNAVAILABLE
             raise ProblemResponse(status, "Too many open streams. Try again shortly.", "busy", retry_after=5)
-        if self._followers[recipient] >= self._streams:
-            title = f"This feed has {self._streams} open streams. Close one of them."
-            raise ProblemResponse(HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_streams", retry_after=30)
-        self._followers[recipient] += 1
+        title = f"This feed has {self._streams} open streams. Close one of them."
+        raise ProblemResponse(HTTPStatus.TOO_MANY_REQUESTS, title, "too_many_streams", retry_after=30)
 
     async def _follow(self, request: web.Request, follower: Follower) -> web.StreamResponse:
         expires = request[PRINCIPAL].expires

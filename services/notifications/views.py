@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -22,6 +21,7 @@ from shared.shell.http.access import RequestHandler
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.requests import UtcMoment, Words, query_in
+from shared.shell.http.web import READ_REFUSED
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.postgres.tables import read_state
@@ -51,9 +51,7 @@ class LostPage:
     """The `after` of the next page; null on the last one."""
 
 
-NOTIFICATIONS = Declaration(
-    "An order's emails, webhook deliveries and feeds", refused=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-)
+NOTIFICATIONS = Declaration("An order's emails, webhook deliveries and feeds", refused=READ_REFUSED)
 LOST = Declaration("A store's lost emails or webhook deliveries", (DeclaredResponse(LostPage),), query=LostQuery)
 
 

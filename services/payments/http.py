@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import bad_request, json_response, not_found
 from shared.shell.http.requests import Number, UtcMoment, Words, query_in
-from shared.shell.http.web import add_commands
+from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi, Routes
 from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
@@ -74,9 +73,7 @@ class LedgerPage:
     entries: list[Json]
 
 
-PAYMENT = Declaration(
-    "An order's payment: sums, attempts, refunds", refused=(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
-)
+PAYMENT = Declaration("An order's payment: sums, attempts, refunds", refused=READ_REFUSED)
 PAYMENTS = Declaration("Payments, by order", (DeclaredResponse(PaymentsPage),), query=PaymentsQuery)
 LEDGER = Declaration("Ledger entries, in order of time", (DeclaredResponse(LedgerPage),), query=LedgerQuery)
 

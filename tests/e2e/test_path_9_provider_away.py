@@ -135,7 +135,7 @@ async def test_staff_settle_an_unknown_outcome(world: World, stack: Stack) -> No
         command = ("settle", "payment", order.number, "captured", "--reason", "Seen at Stripe.")
         refused = await orderbus(*command)
         assert refused.code != 0
-        assert "Specify `reference`: the provider's id of the charge or refund." in refused.err
+        assert "name the provider's id of the charge or refund with --reference" in refused.err
         settled = await orderbus(*command, "--reference", intent["id"])
         assert settled.code == 0
         paid = intent["amount"]

@@ -4,13 +4,12 @@ get one of those that are kept back."""
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection
 from typing import cast
 
 from aiohttp import web
 
-from shared.shell.http.limits import client_of
+from shared.shell.http.limits import SHARE, Budget, client_of
 
 KEPT_BACK = 32
 """Connections for probes alone; one address has a quarter of them at most."""
@@ -41,27 +40,12 @@ def address_of(transport: asyncio.BaseTransport) -> str:
     return str(peer[0]) if peer else ""
 
 
-class KeptBack:
-    """The connections that are kept back for probes, by client."""
+class KeptBack(Budget):
+    """The connections that are kept back for probes, and what answers these."""
 
     def __init__(self, paths: Collection[str], serve: Serve) -> None:
+        super().__init__(KEPT_BACK, KEPT_BACK // SHARE)
         self.paths, self.serve = frozenset(paths), serve
-        self._open: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        return self._open.total()
-
-    def take(self, client: str) -> bool:
-        """False: there is none."""
-        if len(self) >= KEPT_BACK or self._open[client] >= KEPT_BACK // 4:
-            return False
-        self._open[client] += 1
-        return True
-
-    def release(self, client: str) -> None:
-        self._open[client] -= 1
-        if not self._open[client]:
-            del self._open[client]
 
 
 class WithoutRoom(asyncio.Protocol):

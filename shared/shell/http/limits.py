@@ -58,11 +58,11 @@ class RequestRates:
         return 0.0 if allowed else (1 - left) / self._per_second
 
 
-class BodyBudget:
-    """The bytes of all bodies that are in memory, by client."""
+class Budget:
+    """What all clients may have together, and each of them."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, total: int, of_client: int) -> None:
+        self._total, self._of_client = total, of_client
         self._used = 0
         self._by_client: Counter[str] = Counter()
 
@@ -70,19 +70,26 @@ class BodyBudget:
     def used(self) -> int:
         return self._used
 
-    def take(self, client: str, size: int) -> bool:
+    def take(self, client: str, size: int = 1) -> bool:
         """False: there is no room."""
-        if self._used + size > self._total or self._by_client[client] + size > max(self._total // SHARE, MAX_REQUEST):
+        if self._used + size > self._total or self._by_client[client] + size > self._of_client:
             return False
         self._used += size
         self._by_client[client] += size
         return True
 
-    def release(self, client: str, size: int) -> None:
+    def release(self, client: str, size: int = 1) -> None:
         self._used -= size
         self._by_client[client] -= size
         if not self._by_client[client]:
             del self._by_client[client]
+
+
+class BodyBudget(Budget):
+    """The bytes of all bodies that are in memory."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__(total, max(total // SHARE, MAX_REQUEST))
 
 
 @dataclass

@@ -73,7 +73,7 @@ class LimitedSite(BaseSite):
         assert server is not None
         if self._limits.is_proxy(address):
             client = ""
-        full = len(server.connections) - len(self._kept_back) >= self._limits.settings.connections
+        full = len(server.connections) - self._kept_back.used >= self._limits.settings.connections
         if full or (client and self._by_client[client] >= self._of_address):
             return WithoutRoom(self._kept_back)
         return self._connection(client)

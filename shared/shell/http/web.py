@@ -44,6 +44,8 @@ from shared.shell.ports.tables import WrittenByNewer
 _BUSY = ("08", "25P0", "28", "3D", "40", "53", "55P03", "57", "58")
 """SQL states: no connection, idle too long, role or database away, deadlock, no resources, locked, cancelled (a time
 limit) or shutting down, a failing system."""
+READ_REFUSED = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+"""Of a read of one thing: it is not there, or only a newer build can read it."""
 COMMAND_REFUSED = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 _TITLES = {
     HTTPStatus.NOT_FOUND: "There is nothing at this path.",
