@@ -38,7 +38,8 @@ GRACE = {"hasty": "PT4S", "hesitant": "PT90S" if LONG else "PT60S"}
 HASTY, HESITANT = GRACE
 SCARCE = "scarce"
 """The SKU whose code pool is empty until staff fill it."""
-CODES = 5000
+CODES = 40_000 if LONG else 5000
+"""In each pool: more than a quick machine's customers buy."""
 PRESSING = 90.0
 """Seconds."""
 
