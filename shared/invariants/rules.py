@@ -171,7 +171,8 @@ def replay_changes_nothing(evidence: Evidence) -> Iterator[str]:
 
 
 def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hours=1)) -> Iterator[str]:
-    """9. No order stays paid and unfinished past its deadline unless something is in progress or staff were told."""
+    """9. No order stays begun, or paid and unfinished, past its end unless something is in progress or staff were
+    told."""
     for order in evidence.orders.values():
         if order.key in evidence.alerted or order.key in evidence.with_staff:
             continue
@@ -183,6 +184,8 @@ def no_order_waits_unseen(evidence: Evidence, timeout: timedelta = timedelta(hou
             if evidence.awaits(order.key, "checkout"):
                 continue
             yield f"order {order.number} waits for a payment that was due at {order.deadline:%Y-%m-%d %H:%M} UTC"
+        elif order.status == OrderStatus.CREATED and not evidence.awaits(order.key, "checkout"):
+            yield f"order {order.number} was begun, but no timer ends it should the customer never submit it"
 
 
 def rows_agree(evidence: Evidence) -> Iterator[str]:

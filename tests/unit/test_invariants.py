@@ -269,6 +269,16 @@ class TestPeople:
         timer = Work(frozenset({("checkout", "PaymentOverdue")}))
         assert wrong(replace(late, under_way={"o-1": timer})) == {}
 
+    def test_an_order_that_was_begun_and_has_no_end_is_named(self) -> None:
+        begun = order(status="created", paid=0, refunded=0, purchased=0, total=0, placed=False, items={})
+        begun = replace(begun, payments={}, deliveries={}, ledger=(), provider=(), notified=frozenset())
+        assert wrong(begun) == {
+            "no_order_waits_unseen": ["order ORD-1 was begun, but no timer ends it should the customer never submit it"]
+        }
+        timer = Work(frozenset({("checkout", "SubmissionOverdue")}))
+        for known in ({"under_way": {"o-1": timer}}, {"busy": frozenset({"o-1"})}):
+            assert wrong(replace(begun, **known)) == {}
+
 
 def test_a_rule_of_a_service_that_its_row_breaks_is_named() -> None:
     broken = [BrokenRule("payments", "o-1", "one attempt pays"), BrokenRule("stores", "s-1", "it has a name")]
