@@ -15,7 +15,7 @@ SLOWEST = 8_192
 """Bytes of what waits to be sent that a caller must take within the time that is given: fewer are nothing."""
 OF_A_FILE = 20
 """How many times as long a caller may take nothing of a file. A system asks for more in steps of a fraction of its
-buffer: of a reader at 10 kB/s, or of a proxy that reads for one, nothing may be heard for minutes."""
+buffer: a reader at 10 kB/s, or a proxy that reads for one, may take nothing for minutes."""
 UNSENT = 65_536
 """Bytes that the system keeps for a caller who takes nothing (Linux, macOS). More would hide whether they read."""
 
@@ -28,7 +28,7 @@ WAITING_REQUESTS = 1
 
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_beyond", "_body", "_line", "_lost", "_since", "_taken", "_waiting", "patience")
+    __slots__ = ("_beyond", "_body", "_line", "_lost", "_since", "_taken", "_waiting", "unread_factor")
 
     def __init__(self, server: web.Server, lost: Callable[[Connection], None], **options: Any) -> None:
         """`lost` is called when the connection has ended."""
@@ -40,7 +40,7 @@ class Connection(web.RequestHandler):
         self._line: asyncio.Transport | None = None
         self._waiting = self._taken = 0
         self._since = 0.0
-        self.patience = 1
+        self.unread_factor = 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._line = cast(asyncio.Transport, transport)
@@ -82,14 +82,14 @@ class Connection(web.RequestHandler):
         self._waiting = waiting
         if not waiting or self._taken >= SLOWEST:
             self._since, self._taken = now, 0
-        elif now - self._since >= timeout * self.patience:
+        elif now - self._since >= timeout * self.unread_factor:
             self._line.abort()
 
 
 def may_be_read_slowly(request: web.Request) -> None:
     """The response to this request is a file. Connections are few enough, and links to files signed."""
     if isinstance(request.protocol, Connection):
-        request.protocol.patience = OF_A_FILE
+        request.protocol.unread_factor = OF_A_FILE
 
 
 def _keep_little(transport: asyncio.BaseTransport) -> None:
