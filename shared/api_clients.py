@@ -41,7 +41,7 @@ class ApiClientSettings(BaseModel):
     @field_validator("name")
     @classmethod
     def _no_other_actor(cls, name: str) -> str:
-        if name in ("customer", "system", OPERATOR) or name.startswith("provider:"):
+        if name.lower() in ("customer", "system", OPERATOR) or name.lower().startswith("provider:"):
             raise ValueError("is the name of another actor")
         return name
 
@@ -50,6 +50,8 @@ class ApiClientSettings(BaseModel):
     def _possible(cls, stores: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [store for store in stores if store != EVERYTHING and not STORE.fullmatch(store)]:
             raise ValueError(f"no store can have the id {', '.join(map(repr, wrong))}; name ids, or * alone for all")
+        if EVERYTHING in stores and len(stores) > 1:
+            raise ValueError("* is all stores: name ids, or * alone")
         return stores
 
     @field_validator("permissions")
@@ -91,7 +93,7 @@ def _repeated(clients: Sequence[Any], token: SecretStr | None) -> Iterator[tuple
         tokens[hashlib.sha256(token.get_secret_value().encode()).hexdigest()] = "ORDERBUS_API_TOKEN"
     for index, client in enumerate(clients):
         name = _field(client, "name")
-        if isinstance(name, str) and names.setdefault(name, index) != index:
+        if isinstance(name, str) and names.setdefault(name.lower(), index) != index:
             yield (index, "name"), f"two clients have the same name, {name}"
         given = _field(client, "token_sha256")
         for digest in given if isinstance(given, list | tuple) else ():

@@ -63,6 +63,8 @@ async def check(
     """
     if since and full:
         raise UsageError("Choose --since or --full: --full checks everything.")
+    if since and checkpoint:
+        raise UsageError("Choose --since or --checkpoint: --since reads no file, and keeps none.")
     start = moment(since) if since else None
     if start and start > datetime.now(UTC):
         raise UsageError(f"{since} has yet to come: nothing has changed since then.")

@@ -36,7 +36,7 @@ PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds between two tries: longer each time, and as long as the service asks for within reason."""
 _BUSY = frozenset({429, 502, 503, 504})
 _REFUSED = frozenset({400, 409, 413, 415, 422})
-_NOT_KEPT = frozenset({"parked", "internal"})
+_NOT_KEPT = frozenset({"parked", "newer", "internal", "outcome_forgotten"})
 """Refusals that say nothing of an earlier try under the same key."""
 _NEVER_CONNECTED = (
     *(aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL),

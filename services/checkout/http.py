@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import orjson
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout import queries, storage
 from services.checkout.domain.order import Order
@@ -21,7 +23,7 @@ from shared.contracts.values import OrderStatus
 from shared.core import codec
 from shared.shell.http.access import IN_PATH, IN_QUERY, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
-from shared.shell.http.problems import bad_request, json_response, not_found
+from shared.shell.http.problems import ProblemResponse, bad_request, json_response, not_found
 from shared.shell.http.requests import Number, Words, query_in
 from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi
@@ -106,7 +108,8 @@ class Reads:
 
     async def store_of_order(self, name: str) -> str | None:
         async with self.api.engine.connect() as connection:
-            return await queries.find_store(connection, name)
+            row = await _found(connection, name)
+        return row.store if row else None
 
     async def orders(self, request: web.Request) -> web.Response:
         query = query_in(request, OrdersQuery)
@@ -121,7 +124,7 @@ class Reads:
         """By number or key, with its timeline."""
         name = _clean(request.match_info["order"])
         async with self.api.engine.connect() as connection:
-            row = await queries.find_order(connection, name)
+            row = await _found(connection, name)
             if row is None:
                 raise not_found("order")
             entries = await queries.find_timeline(connection, row.key)
@@ -207,3 +210,12 @@ def _listed_sku(row: sa.Row[Any]) -> dict[str, Any]:
 def _sku(data: str) -> dict[str, Any]:
     body: dict[str, Any] = orjson.loads(codec.dump(read_state(Sku, data)))
     return body
+
+
+async def _found(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
+    """An order by number or key. Raises ProblemResponse."""
+    try:
+        return await queries.find_order(connection, name)
+    except queries.Ambiguous:
+        title = "This is one order's id and another's number. Write the number of the one that you mean, with ORD-."
+        raise ProblemResponse(HTTPStatus.CONFLICT, title, "ambiguous") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.checkout.domain.numbers import PREFIX, looks_like_number
 
+_PREFIXED = re.compile(r"^ORD(?:\s*[-\u2010-\u2015\u2212]\s*|\s+|(?=[A-Z0-9]{10}$))")
+"""`ORD-` as people type it, and as mail programs paste it."""
 LAST_WORD = r"substring(lower(customer_name) from '\S+$')"
 """As in the index `orders_last_name`."""
 
@@ -60,22 +63,22 @@ async def find_orders(connection: AsyncConnection, wanted: OrderFilter) -> Seque
     return (await connection.execute(statement, values)).all()
 
 
-_NAMED = (
-    "from orders where data is not null and (number = :number or key = :name) order by number = :number desc limit 1"
-)
-"""By number or key. Ids that look like numbers are refused; should there be one, the number is meant."""
+class Ambiguous(Exception):
+    """An order's id, and another order's number without `ORD-`."""
+
+
+_NAMED = """select key, store, cast(data as text) as data from orders
+    where data is not null and (number = :number or key = :name) order by number = :number desc"""
 
 
 async def find_order(connection: AsyncConnection, name: str) -> sa.Row[Any] | None:
-    """By number or key."""
-    statement = sa.text(f"select key, cast(data as text) as data {_NAMED}")
-    return (await connection.execute(statement, {"name": name, "number": _number(name)})).one_or_none()
-
-
-async def find_store(connection: AsyncConnection, name: str) -> str | None:
-    """The store of an order, by number or key."""
-    statement = sa.text(f"select store {_NAMED}")
-    return (await connection.execute(statement, {"name": name, "number": _number(name)})).scalar_one_or_none()
+    """By number or key: `key`, `store`, `data`. Ids that look like numbers are refused; should there be one, the number
+    is meant. Raises Ambiguous."""
+    values = {"name": name, "number": _number(name)}
+    found = (await connection.execute(sa.text(_NAMED), values)).all()
+    if len(found) > 1 and not looks_like_number(name.strip()):
+        raise Ambiguous
+    return found[0] if found else None
 
 
 async def find_timeline(connection: AsyncConnection, key: str) -> Sequence[sa.Row[Any]]:
@@ -103,8 +106,7 @@ async def find_skus(connection: AsyncConnection, store: str, after: str, limit: 
 
 def _number(text: str) -> str:
     """An order's number as people write it: in any case, with or without `ORD-`."""
-    number = text.strip().upper()
-    return number if looks_like_number(number) else PREFIX + number
+    return PREFIX + _PREFIXED.sub("", text.strip().upper())
 
 
 def _prefix(text: str) -> str:

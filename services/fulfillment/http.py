@@ -28,6 +28,7 @@ from shared.contracts.fulfillment import (
     ShipOrder,
 )
 from shared.shell.http.access import IN_PATH, FindStore, add_public, add_route, found_by, store_column
+from shared.shell.http.connection import may_be_read_slowly
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
 from shared.shell.http.web import READ_REFUSED, add_commands
@@ -155,6 +156,7 @@ class Downloads:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
         if file.startswith(("http://", "https://")):
             return web.Response(status=302, headers={"Location": file, **UNCACHED})
+        may_be_read_slowly(request)
         return self._file(await self._store_of(claim.order) or "", file)
 
     def _file(self, store: str, name: str) -> web.StreamResponse:

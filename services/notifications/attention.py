@@ -81,7 +81,8 @@ async def unread_feeds(connection: AsyncConnection) -> list[Attention]:
 
 def _unread(row: Any) -> Attention:
     store = row.key.removesuffix("~staff")
-    text = f"{counted(row.total, 'unread entry', 'unread entries')} (new orders: {row.orders})"
+    orders = f", {counted(row.orders, 'new order')} among them" if row.orders else ""
+    text = f"{counted(row.total, 'unread entry', 'unread entries')}{orders}"
     return Attention(
         "staff feed", store, row.since, text, f"orderbus feed {shlex.quote(store)}", row.total, routine=True
     )

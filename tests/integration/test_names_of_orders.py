@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -79,6 +80,22 @@ async def shop(new_database: NewDatabase) -> AsyncIterator[Shop]:
 async def test_a_number_is_that_of_its_order(shop: Shop, name: str) -> None:
     assert await shop.ask("GET", f"/orders/{name}", "north") == (200, MEANT)
     assert await shop.ask("GET", f"/orders/{name}", "south") == (404, "")
+
+
+@pytest.mark.parametrize("write", ["{}", "ORD {}", "ORD{}", "ord\u2013{}", " ORD - {} "])
+async def test_a_number_is_known_as_people_write_it(shop: Shop, write: str) -> None:
+    name = quote(write.format(NUMBER.removeprefix("ORD-")))
+    assert await shop.ask("GET", f"/orders/{name}", "north") == (200, MEANT)
+
+
+async def test_one_orders_id_that_is_anothers_number_without_its_beginning_is_neither(shop: Shop) -> None:
+    """Who refunds one of them must not refund the other."""
+    id = NUMBER.removeprefix("ORD-")
+    async with shop.edge.engine.begin() as connection:
+        await connection.execute(sa.update(orders).where(orders.c.key == NUMBER).values(key=id, store="north"))
+    assert (await shop.ask("GET", f"/orders/{id}", "north"))[0] == 409
+    assert await shop.ask("GET", f"/orders/{NUMBER}", "north") == (200, MEANT)
+    assert await shop.ask("GET", f"/orders/{order_number('o-2')}", "north") == (200, id)
 
 
 async def test_commands_name_ids_and_reach_ones_own_stores_only(shop: Shop) -> None:

@@ -93,6 +93,7 @@ def test_names_are_used_once() -> None:
         ("check --since yesterday", "is not a time"),
         ("check --since 2099-01-01", "has yet to come"),
         ("check --since 1h --full", "Choose --since or --full"),
+        ("check --since 1h --checkpoint x.db", "Choose --since or --checkpoint"),
     ],
 )
 def test_a_wrong_call_has_an_exit_code_that_no_result_has(

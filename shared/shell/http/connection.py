@@ -13,6 +13,9 @@ from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 
 SLOWEST = 8_192
 """Bytes of what waits to be sent that a caller must take within the time that is given: fewer are nothing."""
+OF_A_FILE = 20
+"""How many times as long a caller may take nothing of a file. A system asks for more in steps of a fraction of its
+buffer: a reader at 10 kB/s, or a proxy that reads for one, may take nothing for minutes."""
 UNSENT = 65_536
 """Bytes that the system keeps for a caller who takes nothing (Linux, macOS). More would hide whether they read."""
 
@@ -25,7 +28,7 @@ WAITING_REQUESTS = 1
 
 
 class Connection(web.RequestHandler):
-    __slots__ = ("_beyond", "_body", "_line", "_lost", "_since", "_taken", "_waiting")
+    __slots__ = ("_beyond", "_body", "_line", "_lost", "_since", "_taken", "_waiting", "unread_factor")
 
     def __init__(self, server: web.Server, lost: Callable[[Connection], None], **options: Any) -> None:
         """`lost` is called when the connection has ended."""
@@ -37,6 +40,7 @@ class Connection(web.RequestHandler):
         self._line: asyncio.Transport | None = None
         self._waiting = self._taken = 0
         self._since = 0.0
+        self.unread_factor = 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._line = cast(asyncio.Transport, transport)
@@ -68,9 +72,9 @@ class Connection(web.RequestHandler):
         super().resume_writing()
 
     def end_unread(self, now: float, timeout: float) -> None:
-        """Abort if something waits to be sent, and the caller has taken none of it for so many seconds. To be called
-        again and again; also after the response was written, and while the connection is being closed: both wait until
-        everything is sent."""
+        """Abort if something waits to be sent, and the caller has taken none of it for so many seconds (of a file,
+        OF_A_FILE times as many). To be called again and again; also after the response was written, and while the
+        connection is being closed: both wait until everything is sent."""
         if self._line is None:
             return
         waiting = self._line.get_write_buffer_size()
@@ -78,8 +82,14 @@ class Connection(web.RequestHandler):
         self._waiting = waiting
         if not waiting or self._taken >= SLOWEST:
             self._since, self._taken = now, 0
-        elif now - self._since >= timeout:
+        elif now - self._since >= timeout * self.unread_factor:
             self._line.abort()
+
+
+def may_be_read_slowly(request: web.Request) -> None:
+    """The response to this request is a file. Connections are few enough, and links to files signed."""
+    if isinstance(request.protocol, Connection):
+        request.protocol.unread_factor = OF_A_FILE
 
 
 def _keep_little(transport: asyncio.BaseTransport) -> None:

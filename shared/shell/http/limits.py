@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ BODY_BYTES = web.RequestKey("body_bytes", int)
 SHARE = 4
 """A client's bodies have this part of the bytes of all bodies."""
 NETWORK_BITS = 64
+_TRANSLATED = IPv6Network("64:ff9b::/96")
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([\d.]+):\d+")
 CLIENTS = 10_000
 """Clients whose rates are remembered: those that asked last."""
 BURST = 2.0
@@ -110,9 +113,10 @@ class Limits:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if self._proxies else ""
         address = request.remote or ""
         for earlier in reversed(forwarded.split(",")):
-            if not self.is_proxy(address) or parsed(earlier.strip()) is None:
+            known = _without_port(earlier.strip())
+            if not self.is_proxy(address) or parsed(known) is None:
                 break
-            address = earlier.strip()
+            address = known
         return address
 
     def is_proxy(self, address: str) -> bool:
@@ -176,13 +180,22 @@ def client_of(address: str) -> str:
     return str(IPv6Network((int(known), NETWORK_BITS), strict=False) if isinstance(known, IPv6Address) else known or "")
 
 
+def _without_port(text: str) -> str:
+    """Some proxies add it: `203.0.113.1:5555`, `[2001:db8::1]:443`."""
+    found = _WITH_PORT.fullmatch(text)
+    return found[1] or found[2] if found else text
+
+
 def parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An IPv4 address also where it is written as one of IPv6; None for what is no address."""
+    """An IPv4 address also where it is written as, or translated into, one of IPv6 (RFC 6052); None for what is no
+    address."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    if isinstance(address, IPv6Address):
+        return IPv4Address(int(address) & 0xFFFF_FFFF) if address in _TRANSLATED else address.ipv4_mapped or address
+    return address
 
 
 BUDGET = web.RequestKey("budget", BodyBudget)

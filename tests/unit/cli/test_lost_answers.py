@@ -120,7 +120,11 @@ def test_a_refusal_after_a_lost_answer_is_certain(services: FakeServices, orderb
 
 
 @pytest.mark.parametrize(
-    "later", [problem(409, "parked"), problem(401, "unauthorized"), problem(404, "not_found"), problem(429, "x")]
+    "later",
+    [
+        *(problem(409, code) for code in ("parked", "newer", "outcome_forgotten")),
+        *(problem(401, "unauthorized"), problem(404, "not_found"), problem(429, "x")),
+    ],
 )
 def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
     later: Reply, services: FakeServices, orderbus: Orderbus, order: str

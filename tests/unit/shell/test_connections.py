@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from shared.shell.event_loop import new_loop
-from shared.shell.http.connection import SLOWEST, Connection
+from shared.shell.http.connection import SLOWEST, Connection, may_be_read_slowly
 from shared.shell.http.server import UNREAD, serve
 
 PIECE = b"x" * 50_000
@@ -48,6 +48,11 @@ async def stream(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(0.01)
 
 
+async def file(request: web.Request) -> web.StreamResponse:
+    may_be_read_slowly(request)
+    return await whole(request)
+
+
 async def body_size(request: web.Request) -> web.StreamResponse:
     return web.Response(text=str(len(await request.read())))
 
@@ -57,6 +62,7 @@ async def server(unread: float = UNREAD) -> AsyncIterator[web.AppRunner]:
     app = web.Application()
     app.router.add_get("/whole", whole)
     app.router.add_get("/piece", piece)
+    app.router.add_get("/file", file)
     app.router.add_post("/small", small)
     app.router.add_get("/stream", stream)
     app.router.add_post("/body", body_size)
@@ -99,6 +105,34 @@ def test_a_response_that_is_not_read_ends_the_connection(run: Run, target: str) 
         async with server(unread=0.3) as runner:
             with await caller(runner) as line:
                 await asyncio.get_running_loop().sock_sendall(line, request(target))
+                await until(lambda: open_at(runner) == 1)
+                await until(lambda: open_at(runner) == 0)
+
+    run(scenario())
+
+
+def test_a_file_may_be_read_in_steps(run: Run) -> None:
+    """Systems, and proxies that read for others, ask for more once they have room for much."""
+
+    async def scenario() -> None:
+        async with server(unread=0.3) as runner:
+            with await caller(runner) as line:
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(line, request("/file", "Connection: close\r\n"))
+                await asyncio.sleep(1.5)
+                taken = 0
+                while some := await loop.sock_recv(line, 1_000_000):
+                    taken += len(some)
+                assert taken > 100 * len(PIECE)
+
+    run(scenario())
+
+
+def test_a_file_that_is_not_read_at_all_ends_the_connection(run: Run) -> None:
+    async def scenario() -> None:
+        async with server(unread=0.05) as runner:
+            with await caller(runner) as line:
+                await asyncio.get_running_loop().sock_sendall(line, request("/file"))
                 await until(lambda: open_at(runner) == 1)
                 await until(lambda: open_at(runner) == 0)
 

@@ -122,6 +122,7 @@ async def test_bodies_of_unknown_callers_do_not_take_the_room_of_api_clients() -
 def test_a_network_of_ipv6_is_one_client() -> None:
     assert client_of("2001:db8:0:1::1") == client_of("2001:db8:0:1:ffff::2") != client_of("2001:db8:0:2::1")
     assert client_of("203.0.113.1") == client_of("::ffff:203.0.113.1") != client_of("203.0.113.2")
+    assert client_of("203.0.113.1") == client_of("64:ff9b::cb00:7101") != client_of("64:ff9b::cb00:7102")
     assert client_of("") == client_of("unknown") == ""
 
 
@@ -248,6 +249,10 @@ def test_only_our_own_proxies_say_who_asked() -> None:
     assert address("10.0.0.1", "198.51.100.9, 10.0.0.2", "10.0.0.0/8") == "198.51.100.9"
     assert address("10.0.0.1", "invalid, 198.51.100.9", "10.0.0.0/8") == "198.51.100.9"
     assert address("10.0.0.1", "198.51.100.9, invalid", "10.0.0.0/8") == "10.0.0.1"
+    assert address("10.0.0.1", "198.51.100.9:5555", "10.0.0.0/8") == "198.51.100.9"
+    assert address("10.0.0.1", "[2001:db8::1]:443, 10.0.0.2:80", "10.0.0.0/8") == "2001:db8::1"
+    assert address("10.0.0.1", "[2001:db8::1]", "10.0.0.0/8") == "2001:db8::1"
+    assert address("10.0.0.1", "[198.51.100.9:1", "10.0.0.0/8") == "10.0.0.1"
 
 
 def test_a_proxy_is_a_network() -> None:
