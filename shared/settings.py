@@ -215,7 +215,7 @@ class WrongSettings(ReportedError):
     exit_code = 2
 
 
-def load_settings(kind: type[S], system: type[Settings] | None = None) -> S:
+def load_settings(kind: type[S], system: type[Settings]) -> S:
     """The settings of this process. `system`: those of all processes, whose names are known, too. Raises WrongSettings
     with everything that is missing, invalid or misspelt."""
     if (file := config_file()) and (problem := file_problem(file)):
@@ -226,7 +226,7 @@ def load_settings(kind: type[S], system: type[Settings] | None = None) -> S:
         settings = kind()
     except ValidationError as wrong:
         problems |= _problems(kind, wrong)
-    for name, near in misspelt(given_names(kind), names_of(system or kind)).items():
+    for name, near in misspelt(given_names(kind), names_of(system)).items():
         problems.setdefault(PREFIX + name, f"unknown setting: did you mean {PREFIX}{near}?")
     if problems or settings is None:
         raise WrongSettings("\n".join([*(f"{name}: {said}" for name, said in problems.items()), REMEDY]))

@@ -14,10 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
-from deploy.settings import database_of
+from deploy.settings import all_settings, database_of, load_process_settings
 from services.notifications.settings import NotificationsSettings
 from services.payments.gateways.provider import Provider
-from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
 from shared.shell.kafka.refusals import refusal
@@ -137,12 +136,12 @@ async def ready(settings: Settings, api: ApiClient, name: str) -> str:
 
 
 async def payment_provider(provider: type[Provider]) -> str:
-    settings = load_settings(PaymentsSettings)
+    settings = load_process_settings("payments")
     return await provider(getattr(settings, provider.name)).probe()
 
 
 async def smtp() -> str:
-    settings = load_settings(NotificationsSettings).smtp
+    settings = load_settings(NotificationsSettings, all_settings()).smtp
     try:
         reader, writer = await asyncio.open_connection(settings.host, settings.port)
     except OSError as trouble:

@@ -151,7 +151,7 @@ def loads(kind: type[Settings], given: Mapping[str, str], monkeypatch: pytest.Mo
         monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    load_settings(kind)
+    load_settings(kind, all_settings())
 
 
 class TestCompose:
