@@ -155,6 +155,10 @@ class ServiceSettings(EdgeSettings):
     read_pool: int = Field(default=2, ge=1, le=50)
     """The maximum number of database connections for reads over HTTP, per worker. A read may take 5 seconds."""
 
+    def connections(self) -> int:
+        """That a worker opens: those of its pools, and one for the relay or for the wait to be it."""
+        return self.pool + self.read_pool + 1
+
 
 class Settings(BaseSettings):
     """What all services share. A service's own class adds the section of its name (a ServiceSettings), and sections of

@@ -30,12 +30,13 @@ from deploy.settings import load_system_settings
 from services.registry import SERVICES
 from shared.settings import PREFIX, Settings, name_of
 from shared.shell.ports.store import StoreUnavailable
-from shared.shell.postgres import migration
+from shared.shell.postgres import revision
 from shared.shell.postgres.engine import connect, create_engine, create_read_engine
 from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.refusals import DatabaseRefused, checked, reached
 from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.rights import MissingRights
 from tests.integration.certificates import Signed, authority, certificate, needs_openssl
 from tests.integration.conftest import NewDatabase
 from tests.integration.tls_front import TlsFront, tls_front
@@ -229,9 +230,11 @@ class TestTheServerRefuses:
             await asyncio.to_thread(migrate, "notifications", url)
             engine = create_engine(plain, "plain")
             with pytest.raises(
-                DatabaseRefused, match=r"lacks a permission in .*permission denied for table generation"
+                MissingRights, match=rf"^{SETTING}: plain_{name} is not the owner .* `grant orderbus to"
             ):
                 await checked("notifications", plain, engine)
+            with pytest.raises(MissingRights, match=rf"plain_{name} may not read .*`grant select on all tables"):
+                await checked("notifications", plain, engine, writes=False)
             await engine.dispose()
             await admin.execute(f"revoke connect on database {name} from public")
             assert "lacks a permission" in await refused(plain)
@@ -282,8 +285,8 @@ async def test_migrations_in_a_folder_with_a_percent_sign(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "50%s"
-    shutil.copytree(migration.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
-    monkeypatch.setattr(migration, "SERVICES", folder)
+    shutil.copytree(revision.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
+    monkeypatch.setattr(revision, "SERVICES", folder)
     url = await new_database()
     await asyncio.to_thread(migrate, "checkout", url)
     connection = await asyncpg.connect(url)
