@@ -7,6 +7,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,13 +41,31 @@ async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> N
     waiting may help."""
     try:
         with refusals_named(service, url):
-            connection = await connect(url, timeout=timeout)
+            connection = await _connected(url, timeout)
             try:
                 await own_session(connection, url, timeout)
             finally:
                 await connection.close(timeout=timeout)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise translated(error) from error
+
+
+async def _connected(url: str, timeout: float) -> asyncpg.Connection:
+    """With TLS 1.3 a server refuses a client's certificate after the handshake, and the end of the connection may
+    overtake the reason. TLS 1.2 tells it."""
+    try:
+        return await connect(url, timeout=timeout)
+    except (asyncpg.ConnectionDoesNotExistError, ConnectionError) as broken:
+        given = PostgresUrl.parse(url)
+        if "sslcert" not in given.parameters or isinstance(broken.__cause__, ssl.SSLError):
+            raise
+        older = replace(given, parameters={**given.parameters, "ssl_max_protocol_version": "TLSv1.2"})
+        try:
+            return await connect(older.driver_url(), timeout=timeout)
+        except (asyncpg.ClientConfigurationError, ssl.SSLError) as error:
+            if isinstance(error, ssl.SSLError) and "PROTOCOL_VERSION" not in str(error.reason):
+                raise
+            raise broken from None  # one side speaks TLS 1.3 only
 
 
 async def checked(service: str, url: str, engine: AsyncEngine, *, writes: bool = True) -> None:
@@ -110,6 +129,11 @@ def _by_server(url: PostgresUrl, error: asyncpg.PostgresError) -> str:
             return _by_files(url) or (
                 f"the server refuses the password of {user} for {url.place()}{none}. Correct it here (write "
                 "special characters %-encoded), or set it in PostgreSQL: `alter role … password …`."
+            )
+        case "28000" if "client certificate" in said:
+            return (
+                f"the server refuses {user} access to {url.place()} ({said}). Name one that the server's CA signed by "
+                "sslcert and sslkey."
             )
         case "28000":
             return (
