@@ -68,7 +68,7 @@ def load_process_settings(name: str) -> Settings:
 
 def load_all_settings() -> Settings:
     """Everything that all processes need: an instance of each one's class. Raises WrongSettings."""
-    return load_settings(all_settings())
+    return load_settings(all_settings(), all_settings())
 
 
 @cache

@@ -132,6 +132,8 @@ def _parameters(query: str) -> tuple[dict[str, str], list[str]]:
     mode = found.get("sslmode", "prefer")
     if "sslrootcert" in found and mode not in VERIFYING:
         problems.append(f"sslrootcert is not used with sslmode={mode}: set sslmode=verify-full")
+    if found.get("sslrootcert") == "system":
+        problems.append("sslrootcert=system is not known: name the file (/etc/ssl/certs/ca-certificates.crt on Debian)")
     if ("sslkey" in found) != ("sslcert" in found):
         problems.append("sslcert and sslkey belong together")
     return found, problems

@@ -155,6 +155,10 @@ class ServiceSettings(EdgeSettings):
     read_pool: int = Field(default=2, ge=1, le=50)
     """The maximum number of database connections for reads over HTTP, per worker. A read may take 5 seconds."""
 
+    def connections(self) -> int:
+        """That a worker opens: those of its pools, and one for the relay or for the wait to be it."""
+        return self.pool + self.read_pool + 1
+
 
 class Settings(BaseSettings):
     """What all services share. A service's own class adds the section of its name (a ServiceSettings), and sections of
@@ -215,7 +219,7 @@ class WrongSettings(ReportedError):
     exit_code = 2
 
 
-def load_settings(kind: type[S], system: type[Settings] | None = None) -> S:
+def load_settings(kind: type[S], system: type[Settings]) -> S:
     """The settings of this process. `system`: those of all processes, whose names are known, too. Raises WrongSettings
     with everything that is missing, invalid or misspelt."""
     if (file := config_file()) and (problem := file_problem(file)):
@@ -226,7 +230,7 @@ def load_settings(kind: type[S], system: type[Settings] | None = None) -> S:
         settings = kind()
     except ValidationError as wrong:
         problems |= _problems(kind, wrong)
-    for name, near in misspelt(given_names(kind), names_of(system or kind)).items():
+    for name, near in misspelt(given_names(kind), names_of(system)).items():
         problems.setdefault(PREFIX + name, f"unknown setting: did you mean {PREFIX}{near}?")
     if problems or settings is None:
         raise WrongSettings("\n".join([*(f"{name}: {said}" for name, said in problems.items()), REMEDY]))

@@ -23,8 +23,7 @@ from shared.shell.ports.attention import Attention
 from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import connect, new_engine
-from shared.shell.postgres.generation import generation_checked
-from shared.shell.postgres.refusals import refusals_named
+from shared.shell.postgres.refusals import checked, refusals_named
 from shared.shell.service.registry import HandlerRegistry
 
 
@@ -230,12 +229,12 @@ async def databases(settings: Settings, names: Iterable[str]) -> AsyncIterator[d
 
 async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Database:
     url = settings.service(name).database_url.get_secret_value()
-    with refusals_named(name, url):
-        rows, inbox = await _session(stack, url), await _session(stack, url)
     engine = new_engine(url, SESSION, pool_size=1)
     stack.push_async_callback(engine.dispose)
+    await checked(name, url, engine, writes=False)
     with refusals_named(name, url):
-        await generation_checked(engine)
+        rows, inbox = await _session(stack, url), await _session(stack, url)
+    await checked(name, url, engine, writes=False)
     return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
 
 

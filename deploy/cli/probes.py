@@ -5,29 +5,28 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
-import asyncpg
+import sqlalchemy as sa
 from aiokafka.admin import AIOKafkaAdminClient
+from sqlalchemy.pool import NullPool
 
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
-from deploy.settings import database_of
+from deploy.settings import all_settings, database_of, load_process_settings
 from services.notifications.settings import NotificationsSettings
 from services.payments.gateways.provider import Provider
-from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
 from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import wrong_partitions
-from shared.shell.postgres.engine import connect
-from shared.shell.postgres.generation import WrongGeneration
-from shared.shell.postgres.refusals import refusals_named
-from shared.shell.postgres.schema import GENERATION
+from shared.shell.ports.store import StoreUnavailable
+from shared.shell.postgres.engine import new_engine
+from shared.shell.postgres.refusals import checked, fits
+from shared.shell.postgres.revision import newest_revision
 
 TIMEOUT = 8.0
 """Seconds that each probe may take."""
@@ -61,35 +60,22 @@ async def kafka(settings: Settings) -> str:
 
 async def database(settings: Settings, name: str) -> str:
     url = database_of(settings, name)
+    engine = new_engine(url, poolclass=NullPool)
     try:
-        with refusals_named(name, url):
-            session = await connect(url, timeout=TIMEOUT)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as trouble:
+        await checked(name, url, engine, writes=False)
+        async with engine.connect() as connection:
+            server = str(await connection.scalar(sa.text("show server_version"))).split()[0]
+            revision = str(await connection.scalar(sa.text("select version_num from alembic_version")))
+        problem = await fits(name, settings.service(name), engine)
+    except StoreUnavailable as trouble:
         raise Failure(f"cannot be reached: {trouble}") from trouble
-    try:
-        server = str(await session.fetchval("show server_version")).split()[0]
-        known = await session.fetchval("select to_regclass('alembic_version')")
-        revision = await session.fetchval("select version_num from alembic_version") if known else None
-        numbered = await session.fetchval("select to_regclass('generation')")
-        generation = await session.fetchval("select number from generation") if numbered else 0
     finally:
-        await session.close()
+        await engine.dispose()
+    if problem:
+        raise Failure(f"PostgreSQL {server}, but {problem}")
     newest = newest_revision(name)
-    if revision and generation != GENERATION:
-        raise Failure(f"PostgreSQL {server}. {WrongGeneration(generation)}")
-    if revision and revision > newest:
-        return f"PostgreSQL {server}, schema at {revision}, which a newer build has made; this one's is {newest}"
-    if revision != newest:
-        raise Failure(
-            f"PostgreSQL {server}, schema at {revision or 'no version'} instead of {newest}: run `orderbus migrate`"
-        )
-    return f"PostgreSQL {server}, schema at {revision}"
-
-
-def newest_revision(name: str) -> str:
-    """By the migrations' file names: `0001_first.py`."""
-    folder = Path(__file__).parents[2] / "services" / name / "migrations" / "versions"
-    return max(path.name.split("_")[0] for path in folder.glob("[0-9]*.py"))
+    newer = "" if revision == newest else f", which a newer build has made; this one's is {newest}"
+    return f"PostgreSQL {server}, schema at {revision}{newer}"
 
 
 async def service(settings: Settings, name: str) -> str:
@@ -137,12 +123,12 @@ async def ready(settings: Settings, api: ApiClient, name: str) -> str:
 
 
 async def payment_provider(provider: type[Provider]) -> str:
-    settings = load_settings(PaymentsSettings)
+    settings = load_process_settings("payments")
     return await provider(getattr(settings, provider.name)).probe()
 
 
 async def smtp() -> str:
-    settings = load_settings(NotificationsSettings).smtp
+    settings = load_settings(NotificationsSettings, all_settings()).smtp
     try:
         reader, writer = await asyncio.open_connection(settings.host, settings.port)
     except OSError as trouble:

@@ -31,7 +31,7 @@ from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.engine import create_engine, create_read_engine
-from shared.shell.postgres.refusals import checked
+from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.service import Service
@@ -146,7 +146,10 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
         await ensure_topics(settings.kafka, [name])
 
     async def database() -> None:
-        await checked(name, settings.service(name).database_url.get_secret_value(), engine)
+        own = settings.service(name)
+        await checked(name, own.database_url.get_secret_value(), engine)
+        if problem := await fits(name, own, engine, shell.worker):
+            log.warning("too few database connections", problem=problem)
         await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
 
     while not stopping.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -28,6 +29,13 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 @pytest_asyncio.fixture(scope="session")
 async def world(stack: Stack) -> AsyncIterator[World]:
+    async with opened(stack) as world:
+        yield world
+
+
+@asynccontextmanager
+async def opened(stack: Stack) -> AsyncIterator[World]:
+    """Every service, and a shop with an inventory."""
     catalogue = shipped.load(stack.outside_url, codes=500)
     settings = settings_of(stack)
     async with (

@@ -158,7 +158,8 @@ async def test_the_sample_shop_can_be_set_up_again(orderbus: CommandLine) -> Non
     assert (shop.code, "lighthouse" in shop.json["stores"]) == (0, True)
 
 
-async def test_doctor_and_check_find_everything_well(orderbus: CommandLine) -> None:
+async def test_doctor_and_check_find_everything_well(orderbus: CommandLine, world: World) -> None:
+    await eventually(lambda: world.edges.ready("monitor"), lambda missing: not missing, "a monitor that has read all")
     doctor, check = await orderbus("doctor", "--json"), await orderbus("check", "--json")
 
     assert doctor.json["ok"], doctor.out

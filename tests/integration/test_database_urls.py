@@ -28,17 +28,19 @@ from deploy.devstack.ports import LOOPBACK, choose
 from deploy.devstack.postgres import OWNER, Postgres
 from deploy.settings import load_system_settings
 from services.registry import SERVICES
+from shared.postgres_url import PostgresUrl
 from shared.settings import PREFIX, Settings, name_of
 from shared.shell.ports.store import StoreUnavailable
-from shared.shell.postgres import migration
+from shared.shell.postgres import revision
 from shared.shell.postgres.engine import connect, create_engine, create_read_engine
 from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
 from shared.shell.postgres.migration import migrate
-from shared.shell.postgres.refusals import DatabaseRefused, checked, reached
+from shared.shell.postgres.refusals import DatabaseRefused, checked, reached, refusal
 from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.rights import MissingRights
 from tests.integration.certificates import Signed, authority, certificate, needs_openssl
 from tests.integration.conftest import NewDatabase
-from tests.integration.tls_front import TlsFront, tls_front
+from tests.integration.tls_front import RefusingFront, TlsFront, tls_front
 
 PASSWORD = "p@ss/w%rd:#?"
 DATABASE = "50% of orders"
@@ -179,6 +181,28 @@ class TestTls:
         text = await refused(url)
         assert "cannot be used (key values mismatch)" in text
 
+    @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+    async def test_a_client_certificate_that_the_server_does_not_accept(
+        self, server: Server, tmp_path: Path, version: str
+    ) -> None:
+        """As often as it is tried."""
+        context, own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate(tmp_path, "own", server.ca, LOOPBACK)
+        context.load_cert_chain(own.certificate, own.key)
+        context.load_verify_locations(server.ca.certificate)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        stranger = certificate(tmp_path, "stranger", server.other_ca, "stranger")
+        given = {"sslcert": stranger.certificate, "sslkey": stranger.key, "ssl_max_protocol_version": version}
+        port = choose(["front"])["front"]
+        front = RefusingFront(port, context)
+        serving = asyncio.create_task(asyncio.to_thread(front.serve))
+        try:
+            url = server.verified().replace(f":{server.port}/", f":{port}/") + "&" + urlencode(given)
+            for _ in range(20):
+                assert "unknown ca" in (text := await refused(url)) and "Check sslcert and sslkey" in text
+        finally:
+            front.close()
+            await serving
+
     async def test_a_server_without_tls(self, new_database: NewDatabase) -> None:
         text = await refused(await new_database() + "?sslmode=require")
         assert "offers no TLS, but sslmode is require" in text
@@ -229,15 +253,24 @@ class TestTheServerRefuses:
             await asyncio.to_thread(migrate, "notifications", url)
             engine = create_engine(plain, "plain")
             with pytest.raises(
-                DatabaseRefused, match=r"lacks a permission in .*permission denied for table generation"
+                MissingRights, match=rf"^{SETTING}: plain_{name} is not the owner .* `grant orderbus to"
             ):
                 await checked("notifications", plain, engine)
+            with pytest.raises(MissingRights, match=rf"plain_{name} may not read .*`grant select on all tables"):
+                await checked("notifications", plain, engine, writes=False)
             await engine.dispose()
             await admin.execute(f"revoke connect on database {name} from public")
             assert "lacks a permission" in await refused(plain)
         finally:
             await admin.execute(f"drop owned by plain_{name}; drop role plain_{name}")
             await admin.close()
+
+
+def test_a_server_that_asks_for_a_certificate_of_the_client() -> None:
+    """With the words of PostgreSQL; the embedded one has no TLS."""
+    error = asyncpg.PostgresError.new({"C": "28000", "M": "connection requires a valid client certificate"})
+    said = refusal(PostgresUrl.parse("postgresql://u:p@h:5432/d"), error)
+    assert said.endswith("Name one that the server's CA signed by sslcert and sslkey.")
 
 
 async def test_a_database_without_tables(new_database: NewDatabase) -> None:
@@ -282,8 +315,8 @@ async def test_migrations_in_a_folder_with_a_percent_sign(
     new_database: NewDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "50%s"
-    shutil.copytree(migration.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
-    monkeypatch.setattr(migration, "SERVICES", folder)
+    shutil.copytree(revision.SERVICES / "checkout" / "migrations", folder / "checkout" / "migrations")
+    monkeypatch.setattr(revision, "SERVICES", folder)
     url = await new_database()
     await asyncio.to_thread(migrate, "checkout", url)
     connection = await asyncpg.connect(url)

@@ -4,6 +4,7 @@ Session Encryption")."""
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -36,6 +37,31 @@ class TlsFront:
             finally:
                 ahead.close()
         writer.close()
+
+
+class RefusingFront:
+    """Takes part in handshakes and, like PostgreSQL, reads no further where the client's certificate is not one of its
+    authorities': TLS 1.3 lets the client send before it knows."""
+
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self._listening = socket.create_server(("127.0.0.1", port))
+        self._context = context
+
+    def serve(self) -> None:
+        """Until it is closed."""
+        with suppress(OSError):
+            while True:
+                client, _ = self._listening.accept()
+                with client:
+                    client.recv(8)
+                    client.sendall(b"S")
+                    with suppress(ssl.SSLError), self._context.wrap_socket(client, server_side=True):
+                        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.settings import load_process_settings
 from services.notifications.domain.feed import customer_recipient, is_customer, staff_recipient
 from services.notifications.domain.notification_log import Customer
 from services.notifications.gateways.feed_tokens import FeedTokens
-from services.registry import settings_of
-from shared.settings import PREFIX, Settings, WrongSettings, load_settings
+from shared.settings import PREFIX, Settings, WrongSettings
 from shared.shell.http.principals import Principals
 from shared.shell.inbound.message import Meta
 
@@ -44,7 +44,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, clients: object, token: str = "") ->
     monkeypatch.setenv(f"{PREFIX}API_CLIENTS", clients if isinstance(clients, str) else json.dumps(clients))
     if token:
         monkeypatch.setenv(f"{PREFIX}API_TOKEN", token)
-    return load_settings(settings_of("checkout"))
+    return load_process_settings("checkout")
 
 
 def test_a_client_is_known_by_either_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_no_other_header_is_anyone(monkeypatch: pytest.MonkeyPatch, header: str)
 
 
 def test_without_clients_there_is_no_principal(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Principals.of(load_settings(settings_of("checkout"))).find("Bearer x") is None
+    assert Principals.of(load_process_settings("checkout")).find("Bearer x") is None
 
 
 def test_clients_come_from_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_clients_come_from_the_file_too(monkeypatch: pytest.MonkeyPatch, tmp_pat
     lines = [f"{name} = {json.dumps(value)}" for name, value in BACKOFFICE.items()]
     file.write_text("\n".join(["[[api_clients]]", *lines]))
     monkeypatch.setenv(f"{PREFIX}CONFIG", str(file))
-    assert Principals.of(load_settings(settings_of("checkout"))).find("Bearer new-token")
+    assert Principals.of(load_process_settings("checkout")).find("Bearer new-token")
 
 
 @pytest.mark.parametrize(

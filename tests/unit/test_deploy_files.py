@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 import yaml
 from prometheus_client import generate_latest
-from pydantic import TypeAdapter
+from pydantic import SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from deploy.client.http import api_url
@@ -151,7 +151,7 @@ def loads(kind: type[Settings], given: Mapping[str, str], monkeypatch: pytest.Mo
         monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    load_settings(kind)
+    load_settings(kind, all_settings())
 
 
 class TestCompose:
@@ -320,6 +320,12 @@ class TestOperationsPage:
 
     def test_its_settings_are_those_of_the_code(self) -> None:
         assert settings_table() in self.page.read_text(), f"put this into {self.page.name}:\n{settings_table()}"
+
+    def test_its_connections_are_those_of_the_code(self) -> None:
+        needed = ServiceSettings(database_url=SecretStr("postgresql://u@h/d")).connections()
+        text = self.page.read_text()
+        assert f"\n| a worker | `POOL` + `READ_POOL` + 1 | {needed} |\n" in text
+        assert f"\n| 3 workers | 3 × that | {3 * needed} |\n" in text
 
 
 def settings_table() -> str:

@@ -86,6 +86,7 @@ BAD = {
     "postgresql://u:hidden@h/d?sslmode=verify_full": "sslmode must be one of disable, allow, prefer,",
     "postgresql://u:hidden@h/d?sslmode=": "the parameter sslmode has no value",
     "postgresql://u:hidden@h/d?sslmode=require&sslmode=disable": "the parameter sslmode is there twice",
+    "postgresql://u:hidden@h/d?sslmode=verify-full&sslrootcert=system": "sslrootcert=system is not known",
     "postgresql://u:hidden@h/d?sslrootcert=/ca.pem": "sslrootcert is not used with sslmode=prefer",
     "postgresql://u:hidden@h/d?sslcert=/c.pem": "sslcert and sslkey belong together",
     "postgresql://u:p@h/d?u:hidden@h": "unknown parameter (not shown)",

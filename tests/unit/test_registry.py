@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.devstack.data_folder import PORT_NAMES
-from deploy.settings import all_settings, database_of, load_all_settings, load_system_settings
+from deploy.settings import all_settings, database_of, load_all_settings, load_process_settings, load_system_settings
 from services.declared import declared
 from services.registry import PROCESSES, READERS, SERVICES, reader_of, settings_of
 from shared.contracts import TOPICS
@@ -18,7 +18,6 @@ from shared.settings import (
     Settings,
     WrongSettings,
     fields_of,
-    load_settings,
     name_of,
 )
 
@@ -67,7 +66,7 @@ def test_a_reader_is_there_as_registered_and_needs_no_setting_of_its_own(name: s
 
 def test_a_worker_asks_for_nothing_of_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, CHECKOUT__DATABASE_URL="postgresql://a@b/c", STRIPE__API_KEY="", FULFILLMENT__LINK_SECRET="x")
-    settings = load_settings(settings_of("checkout"))
+    settings = load_process_settings("checkout")
     assert settings.service("checkout").database_url.get_secret_value() == "postgresql://a@b/c"
 
 
@@ -104,15 +103,14 @@ def test_settings_come_from_a_file_of_all_services(monkeypatch: pytest.MonkeyPat
     file = tmp_path / "orderbus.toml"
     file.write_text('[stripe]\napi_key = "sk"\n[checkout]\ndatabase_url = "postgresql://a@b/c"\nbatch = 7\n')
     given(monkeypatch, CONFIG=str(file))
-    assert load_settings(settings_of("checkout")).service("checkout").batch == 7
+    assert load_process_settings("checkout").service("checkout").batch == 7
 
 
 def test_brokers_that_must_have_a_record_are_no_more_than_its_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    checkout = settings_of("checkout")
     given(monkeypatch, CHECKOUT__DATABASE_URL="postgresql://a@b/c", KAFKA__REPLICATION="3")
-    assert load_settings(checkout).kafka.in_sync() == 2
+    assert load_process_settings("checkout").kafka.in_sync() == 2
     monkeypatch.setenv(f"{PREFIX}KAFKA__MIN_INSYNC_REPLICAS", "4")
     with pytest.raises(WrongSettings) as wrong:
-        load_settings(checkout)
+        load_process_settings("checkout")
     said = f"{PREFIX}KAFKA__MIN_INSYNC_REPLICAS: must be at most {PREFIX}KAFKA__REPLICATION, which is 3"
     assert str(wrong.value).splitlines()[0].startswith(said)

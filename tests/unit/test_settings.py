@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cli.errors import Failure
+from deploy.cli.probes import smtp
 from deploy.settings import (
     load_all_settings,
     load_process_settings,
@@ -83,6 +85,11 @@ class TestMisspeltNames:
         given(**{name: "x"})
         load_process_settings("checkout")
         load_system_settings()
+
+    async def test_a_command_that_reads_one_section_knows_the_names_of_all(self, given: Given) -> None:
+        given(STRIPE__REQUESTS_PER_SECOND="30", SMTP__PORT="1")
+        with pytest.raises(Failure, match=r"127\.0\.0\.1:1 cannot be reached"):
+            await smtp()
 
     def test_what_looks_like_a_setting_is_told(self, given: Given) -> None:
         given(PAYPAL__CLIENT_ID="x", DEMO__WORKERS="x", IMAGE="x", SMTP__TLS="tls", API_TOKEN_FILE="x")

@@ -25,6 +25,8 @@ CONNECTION_SETTINGS = {
 READ_SETTINGS = {"statement_timeout": "5s", "lock_timeout": "2s"}
 """Of what is read over HTTP. A reader that asks too much gets an answer soon, and takes no time from messages."""
 CONNECT_SECONDS = 10.0
+_NAME = "application_name"
+"""The only setting that poolers take as a start-up parameter; the others are set once the connection is there."""
 
 
 async def connect(
@@ -33,7 +35,16 @@ async def connect(
     """A new connection. The URL's parameters are those of `shared/postgres_url.py`; without `sslmode`, TLS is used
     where the server offers it. Raises ValueError for a URL that cannot be read, and what the driver raises."""
     driver_url = PostgresUrl.parse(url).driver_url()
-    return await asyncpg.connect(driver_url, timeout=timeout, server_settings=dict(settings or {}))
+    given = dict(settings or {})
+    at_once = {_NAME: given.pop(_NAME)} if _NAME in given else {}
+    connection = await asyncpg.connect(driver_url, timeout=timeout, server_settings=at_once)
+    try:
+        if given:
+            await connection.execute("; ".join(f"set {name} to '{value}'" for name, value in given.items()))
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 def create_engine(url: str, name: str, pool: int = 8) -> AsyncEngine:

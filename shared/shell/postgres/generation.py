@@ -6,6 +6,8 @@ would use one of another generation says what to do instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -54,8 +56,14 @@ def check_generation(connection: sa.Connection, *, may_be_empty: bool = False) -
 
 async def generation_checked(engine: AsyncEngine) -> None:
     """The same. Raises StoreUnavailable, too."""
+    await inspected(engine, check_generation)
+
+
+async def inspected(engine: AsyncEngine, *checks: Callable[[sa.Connection], None]) -> None:
+    """Raises what the checks raise; StoreUnavailable where waiting may help."""
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(check_generation)
+            for check in checks:
+                await connection.run_sync(check)
     except (sa.exc.SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
         raise translated(error) from error

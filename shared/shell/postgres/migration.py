@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ from alembic import command
 from alembic.config import Config
 
 from shared.shell.postgres.connections import translated
-from shared.shell.postgres.refusals import refusals_named
+from shared.shell.postgres.refusals import reached, refusals_named
+from shared.shell.postgres.revision import versions
 from shared.shell.postgres.schema import DROP_V1, TABLES_V1
-
-SERVICES = Path(__file__).parents[3] / "services"
 
 
 def shell_tables(op: Any) -> None:
@@ -34,11 +34,12 @@ def migrate(service: str, database_url: str, revision: str = "head") -> None:
     DatabaseRefused, StoreUnavailable."""
     config = Config()
     config.set_main_option("script_location", _option(Path(__file__).parent / "alembic"))
-    config.set_main_option("version_locations", _option(SERVICES / service / "migrations" / "versions"))
+    config.set_main_option("version_locations", _option(versions(service)))
     config.set_main_option("path_separator", "newline")
     config.attributes["database_url"] = database_url
     try:
         with refusals_named(service, database_url):
+            asyncio.run(reached(service, database_url))
             command.upgrade(config, revision)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.DBAPIError, OSError, TimeoutError) as error:
         raise translated(error) from error

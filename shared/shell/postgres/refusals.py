@@ -7,6 +7,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -15,10 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.errors import ReportedError
 from shared.postgres_url import FILES, PostgresUrl
-from shared.settings import name_of
+from shared.settings import ServiceSettings, name_of
 from shared.shell.postgres.connections import translated
 from shared.shell.postgres.engine import CONNECT_SECONDS, connect
-from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
+from shared.shell.postgres.generation import NoTables, WrongGeneration, check_generation, inspected
+from shared.shell.postgres.limits import TooManyConnections, fitting
+from shared.shell.postgres.pooler import SharedSession, own_session
+from shared.shell.postgres.revision import OldSchema, check_revision
+from shared.shell.postgres.rights import MissingRights, check_owner, check_reader
 
 
 class DatabaseRefused(ReportedError):
@@ -27,22 +33,59 @@ class DatabaseRefused(ReportedError):
     exit_code = 4
 
 
+NOT_USABLE = (NoTables, WrongGeneration, OldSchema, MissingRights, TooManyConnections)
+
+
 async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> None:
-    """Connect once to a service's database. Raises DatabaseRefused; StoreUnavailable where waiting may help."""
+    """Connect to a service's database, through a pooler or not. Raises DatabaseRefused; StoreUnavailable where
+    waiting may help."""
     try:
         with refusals_named(service, url):
-            connection = await connect(url, timeout=timeout)
-            await connection.close(timeout=timeout)
+            connection = await _connected(url, timeout)
+            try:
+                await own_session(connection, url, timeout)
+            finally:
+                await connection.close(timeout=timeout)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise translated(error) from error
 
 
-async def checked(service: str, url: str, engine: AsyncEngine) -> None:
-    """Before a service's database is used: connect, and compare its generation. Raises DatabaseRefused, NoTables,
-    WrongGeneration; StoreUnavailable where waiting may help."""
+async def _connected(url: str, timeout: float) -> asyncpg.Connection:
+    """With TLS 1.3 a server refuses a client's certificate after the handshake, and the end of the connection may
+    overtake the reason. TLS 1.2 tells it."""
+    try:
+        return await connect(url, timeout=timeout)
+    except (asyncpg.ConnectionDoesNotExistError, ConnectionError) as broken:
+        given = PostgresUrl.parse(url)
+        if "sslcert" not in given.parameters or isinstance(broken.__cause__, ssl.SSLError):
+            raise
+        older = replace(given, parameters={**given.parameters, "ssl_max_protocol_version": "TLSv1.2"})
+        try:
+            return await connect(older.driver_url(), timeout=timeout)
+        except (asyncpg.ClientConfigurationError, ssl.SSLError) as error:
+            if isinstance(error, ssl.SSLError) and "PROTOCOL_VERSION" not in str(error.reason):
+                raise
+            raise broken from None  # one side speaks TLS 1.3 only
+
+
+async def checked(service: str, url: str, engine: AsyncEngine, *, writes: bool = True) -> None:
+    """Before a service's database is used: connect, and compare its rights, generation and revision. `writes`: False
+    for a role that only reads. Raises one of NOT_USABLE; StoreUnavailable where waiting may help."""
     await reached(service, url)
     with refusals_named(service, url):
-        await generation_checked(engine)
+        rights = check_owner if writes else check_reader
+        await inspected(engine, rights, check_generation, partial(check_revision, service=service))
+
+
+async def fits(service: str, own: ServiceSettings, engine: AsyncEngine, worker: str = "") -> str:
+    """What to do where the connections of a service's workers do not fit (`limits.py`); empty where they do. Raises
+    TooManyConnections; StoreUnavailable where waiting may help."""
+    with refusals_named(service, own.database_url.get_secret_value()):
+        try:
+            async with engine.connect() as connection:
+                return await fitting(connection, service, own, worker)
+        except (sa.exc.SQLAlchemyError, asyncpg.PostgresError, OSError, TimeoutError) as error:
+            raise translated(error) from error
 
 
 @contextmanager
@@ -51,14 +94,23 @@ def refusals_named(service: str, url: str) -> Iterator[None]:
     the setting, too."""
     try:
         yield
-    except (NoTables, WrongGeneration) as wrong:
+    except NOT_USABLE as wrong:
         wrong.args = (f"{name_of((service, 'database_url'))}: {wrong}",)
         raise
+    except SharedSession as mode:
+        raise DatabaseRefused(f"{name_of((service, 'database_url'))}: {pooled(url, str(mode))}") from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sa.exc.DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
         if said := refusal(PostgresUrl.parse(url), cause.__cause__ or cause):
             raise DatabaseRefused(f"{name_of((service, 'database_url'))}: {said}") from None
         raise
+
+
+def pooled(url: str, mode: str) -> str:
+    return (
+        f"{PostgresUrl.parse(url).place()} is behind a pooler in {mode} mode, in which the relay's lock does not hold. "
+        "Set pool_mode = session for it, or name the server itself."
+    )
 
 
 def refusal(url: PostgresUrl, error: BaseException) -> str:
@@ -77,6 +129,11 @@ def _by_server(url: PostgresUrl, error: asyncpg.PostgresError) -> str:
             return _by_files(url) or (
                 f"the server refuses the password of {user} for {url.place()}{none}. Correct it here (write "
                 "special characters %-encoded), or set it in PostgreSQL: `alter role … password …`."
+            )
+        case "28000" if "client certificate" in said:
+            return (
+                f"the server refuses {user} access to {url.place()} ({said}). Name one that the server's CA signed by "
+                "sslcert and sslkey."
             )
         case "28000":
             return (

@@ -20,6 +20,8 @@ from shared.shell.ports.store import Reach, StoreUnavailable
 from shared.shell.postgres import statements
 from shared.shell.postgres.engine import CONNECTION_SETTINGS, connect
 from shared.shell.postgres.outbox import head_of
+from shared.shell.postgres.pooler import SharedSession, own_session
+from shared.shell.postgres.refusals import DatabaseRefused, pooled
 from shared.shell.postgres.statements import Sql
 
 log = structlog.get_logger(__name__)
@@ -67,6 +69,7 @@ class PostgresRelayLock:
             settings = SETTINGS | {"application_name": f"{self.name}-relay"}
             connection = await connect(self.url, settings)
             self._connection = connection
+            await own_session(connection, self.url)
             await connection.add_listener("outbox", lambda *_: wake())
             connection.add_termination_listener(lambda _: wake())
             looks = 0
@@ -77,6 +80,8 @@ class PostgresRelayLock:
                     log.warning("ended the session of a silent relay", seconds=self.silent)
             self._tell(True)
             self._beats = asyncio.create_task(self._beat(connection), name=f"{self.name}-relay-beat")
+        except SharedSession as mode:
+            raise DatabaseRefused(pooled(self.url, str(mode))) from None
         except _TROUBLE as error:
             raise StoreUnavailable(type(error).__name__) from error
 
