@@ -120,12 +120,12 @@ class TestAlerts:
         }
 
     def test_each_says_what_to_do(self) -> None:
-        operations = (DOCS / "operations.md").read_text()
+        page = (DOCS / "alerts.md").read_text()
         for rule in alerts():
             assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
             assert rule["labels"]["severity"] in ("critical", "warning")
-            assert rule["annotations"]["runbook"] == f"docs/operations.md#{rule['alert'].lower()}"
-            assert f"### {rule['alert']}\n" in operations
+            assert rule["annotations"]["runbook_url"] == f"docs/alerts.md#{rule['alert'].lower()}"
+            assert f"## {rule['alert']}\n" in page
 
     def test_prometheus_takes_the_rules(self) -> None:
         promtool = shutil.which("promtool")
