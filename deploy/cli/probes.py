@@ -126,8 +126,8 @@ async def reader(settings: Settings, name: str) -> str:
 async def ready(settings: Settings, api: ApiClient, name: str) -> str:
     """The address of a process. Raises Failure unless it is ready."""
     address, own = api_url(settings, name), settings.edge(name)
-    if not own.http_port and not own.public_url:
-        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__HTTP_PORT or ORDERBUS_{name.upper()}__PUBLIC_URL")
+    if not own.http_port and not own.internal_url:
+        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__INTERNAL_URL")
     missing = await api.ready(name)
     if missing == ["process"]:
         raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")

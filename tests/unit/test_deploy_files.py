@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,6 +30,7 @@ from services.registry import PROCESSES, READERS, SERVICES, settings_of
 from shared.settings import PREFIX, ServiceSettings, Settings, WrongSettings, fields_of, load_settings, name_of
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
+from shared.shell.ports.attention import Attention
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -40,9 +42,12 @@ def served() -> set[str]:
     """Names of all samples at `/metrics`."""
     gauges = [(gauge.name, gauge.text) for service in declared().values() for gauge in service.gauges]
     metrics = Metrics("checkout", "checkout-0", gauges, Progress())
+    metrics.serve_ready(("database",), list)
+    metrics.attention.set([Attention("parked", "o-1", datetime.now(UTC), "", "")])
     metrics.watch_process()
     metrics.operation("ChargeCard", "done", 0.1)
     monitor = MonitorMetrics("monitor-0", lag=lambda: 0, kept=lambda: 0, starts=lambda: 1)
+    monitor.serve_ready(list)
     monitor.serve_orders(lambda: {"northwind": 1})
     lines = [line for one in (metrics, monitor) for line in generate_latest(one.registry).decode().splitlines()]
     return {re.split(r"[{ ]", line)[0] for line in lines if not line.startswith("#")}
@@ -108,14 +113,14 @@ class TestAlerts:
             "orderbus_undeliverable",
             "orderbus_topics_held_up",
             "orderbus_progress_age_seconds",
-            "orderbus_lag",
+            "orderbus_lag_seconds",
+            "orderbus_ready",
+            "orderbus_attention",
             "orderbus_parked",
             "orderbus_operations_late",
             "orderbus_operations_in_doubt",
-            "orderbus_operations_unresolved_total",
             "orderbus_destinations_paused",
             "orderbus_orders_paid_unfinished_overdue",
-            "orderbus_payments_unresolved",
             "orderbus_refunds_owed",
         }
 
