@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,8 +13,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
-from deploy.settings import database_of
-from services.notifications.settings import NotificationsSettings
+from deploy.settings import database_of, load_mail_settings
+from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
@@ -27,6 +26,7 @@ from shared.shell.kafka.topics import wrong_partitions
 from shared.shell.postgres.engine import connect
 from shared.shell.postgres.generation import WrongGeneration
 from shared.shell.postgres.refusals import refusals_named
+from shared.shell.postgres.revision import newest_revision
 from shared.shell.postgres.schema import GENERATION
 
 TIMEOUT = 8.0
@@ -86,12 +86,6 @@ async def database(settings: Settings, name: str) -> str:
     return f"PostgreSQL {server}, schema at {revision}"
 
 
-def newest_revision(name: str) -> str:
-    """By the migrations' file names: `0001_first.py`."""
-    folder = Path(__file__).parents[2] / "services" / name / "migrations" / "versions"
-    return max(path.name.split("_")[0] for path in folder.glob("[0-9]*.py"))
-
-
 async def service(settings: Settings, name: str) -> str:
     async with ApiClient.of(settings) as api:
         address = await ready(settings, api, name)
@@ -142,7 +136,7 @@ async def payment_provider(provider: type[Provider]) -> str:
 
 
 async def smtp() -> str:
-    settings = load_settings(NotificationsSettings).smtp
+    settings: SmtpSettings = getattr(load_mail_settings(), "smtp")  # noqa: B009  # the class is made at run time
     try:
         reader, writer = await asyncio.open_connection(settings.host, settings.port)
     except OSError as trouble:

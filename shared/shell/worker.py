@@ -36,6 +36,7 @@ from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.refusals import checked
 from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.revision import revision_checked
 from shared.shell.postgres.store import PostgresStore, read_gauges
 from shared.shell.service import Service
 from shared.shell.shell import Shell
@@ -156,6 +157,7 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
 
     async def database() -> None:
         await checked(name, settings.service(name).database_url.get_secret_value(), engine)
+        await revision_checked(engine, name)
         await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
 
     while not stopping.is_set():
