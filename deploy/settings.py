@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, SecretStr, create_model
 
+from services.notifications.settings import SmtpSettings
 from services.registry import PROCESSES, READERS, SERVICES, settings_of
 from shared.setting_types import Secret, database_url
 from shared.settings import (
@@ -71,13 +72,33 @@ def load_all_settings() -> Settings:
     return load_settings(all_settings(), all_settings())
 
 
+def load_check_settings() -> Settings:
+    """Where each service and its database is, and what the payment providers need: no other secrets of workers. Raises
+    WrongSettings."""
+    return load_settings(check_settings(), all_settings())
+
+
+def check_settings() -> type[Settings]:
+    return system_settings(tuple(SERVICES), settings_of("payments"))
+
+
+def load_mail_settings() -> Settings:
+    """Where the mail server is, without what only notifications needs. Raises WrongSettings."""
+    return load_settings(mail_settings(), all_settings())
+
+
 @cache
-def system_settings(databases: tuple[str, ...] = ()) -> type[Settings]:
-    """The shared settings, with the address of each service, and of the database of some."""
+def mail_settings() -> type[Settings]:
+    return create_model("MailSettings", __base__=Settings, smtp=(SmtpSettings, SmtpSettings()))
+
+
+@cache
+def system_settings(databases: tuple[str, ...] = (), base: type[Settings] = Settings) -> type[Settings]:
+    """The shared settings, with the address of each service, and of the database of some. `base`: further ones."""
     addresses: dict[str, Any] = dict.fromkeys(SERVICES, (ServiceAddress, ServiceAddress()))
     addresses |= dict.fromkeys(READERS, (ReaderAddress, ReaderAddress()))
     addresses |= dict.fromkeys(databases, (ServiceAndDatabase, ...))
-    return create_model("SystemSettings", __base__=Settings, **addresses)
+    return create_model("SystemSettings", __base__=base, **addresses)
 
 
 def not_read() -> list[str]:

@@ -113,6 +113,9 @@ class HttpSettings(Section):
     trusted_proxies: tuple[str, ...] = ()
     """Networks of your reverse proxies, as JSON (`["10.0.0.0/8"]`), whose `X-Forwarded-For` names the caller."""
 
+    drain_seconds: float = Field(default=0, ge=0, le=60)
+    """Seconds for which a stopping worker still answers, and `/ready` says 503, so that load balancers leave it out."""
+
     @field_validator("trusted_proxies")
     @classmethod
     def _networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
@@ -138,7 +141,9 @@ class EdgeSettings(Section):
     http_port: int = Field(default=0, ge=0, le=65535)
     """The port to listen on. 0: any free port."""
     public_url: HttpUrl | None = None
-    """The URL under which others reach this service. Default: `http://<host>:<port>`."""
+    """The URL in links to this service. Default: `http://<host>:<port>`."""
+    internal_url: HttpUrl | None = None
+    """Where commands reach this service. They send it their token. Default: `http://<host>:<port>`."""
 
 
 class ServiceSettings(EdgeSettings):

@@ -17,7 +17,7 @@ from deploy.cli.errors import Failure, UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.lost import moment
 from deploy.cli.options import AsJson, Data
-from deploy.cli.target import all_settings_of
+from deploy.cli.target import check_settings_of
 from deploy.client.local_stack import default_folder
 from services.registry import SERVICES
 from shared.errors import ReportedError
@@ -69,7 +69,7 @@ async def check(
     if start and start > datetime.now(UTC):
         raise UsageError(f"{since} has yet to come: nothing has changed since then.")
     try:
-        settings = all_settings_of(data)
+        settings = check_settings_of(data)
     except ReportedError as wrong:
         raise Failure(str(wrong), evidence.CheckFailed.exit_code) from None
     book = None if start else checkpoint or checkpoint_of(settings)

@@ -14,11 +14,11 @@ from sqlalchemy.pool import NullPool
 from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
-from deploy.settings import all_settings, database_of, load_process_settings
-from services.notifications.settings import NotificationsSettings
+from deploy.settings import database_of, load_mail_settings, load_process_settings
+from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from shared.contracts import TOPICS
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
@@ -112,8 +112,8 @@ async def reader(settings: Settings, name: str) -> str:
 async def ready(settings: Settings, api: ApiClient, name: str) -> str:
     """The address of a process. Raises Failure unless it is ready."""
     address, own = api_url(settings, name), settings.edge(name)
-    if not own.http_port and not own.public_url:
-        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__HTTP_PORT or ORDERBUS_{name.upper()}__PUBLIC_URL")
+    if not own.http_port and not own.internal_url:
+        raise Failure(f"unknown address: set ORDERBUS_{name.upper()}__INTERNAL_URL")
     missing = await api.ready(name)
     if missing == ["process"]:
         raise Failure(f"nothing answers at {address}: start a worker with `orderbus run {name}`")
@@ -128,7 +128,7 @@ async def payment_provider(provider: type[Provider]) -> str:
 
 
 async def smtp() -> str:
-    settings = load_settings(NotificationsSettings, all_settings()).smtp
+    settings: SmtpSettings = getattr(load_mail_settings(), "smtp")  # noqa: B009  # the class is made at run time
     try:
         reader, writer = await asyncio.open_connection(settings.host, settings.port)
     except OSError as trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -24,9 +25,9 @@ from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import settings_of
-from deploy.client.http import api_url
+from deploy.client.http import api_url, wrong_service
 from deploy.client.local_stack import WORKERS
-from services.registry import SERVICES
+from services.registry import PROCESSES, SERVICES
 
 TIMEOUT = aiohttp.ClientTimeout(2)
 Url = Annotated[
@@ -59,6 +60,7 @@ class Row:
     duplicates: float | None = None
     relayed: float | None = None
     lag: float | None = None
+    lag_seconds: float | None = None
     batch: float | None = None
     transaction_ms: float | None = None
     outbox: float | None = None
@@ -144,20 +146,26 @@ async def _sample(session: aiohttp.ClientSession, name: str, url: str) -> Sample
             at, exposition = time.monotonic(), await answer.text()
         async with session.get(f"{url}/ready") as answer:
             ready: dict[str, Any] = await answer.json()
+        async with session.get(f"{url}/health") as answer:
+            health = await answer.json()
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return Sample(name, url, time.monotonic(), "unreachable", {})
-    state = "ready" if ready.get("ready") else "waiting for " + ", ".join(ready.get("missing", ["?"]))
     values, who = read(exposition)
+    if name in PROCESSES and (said := wrong_service(name, health)):
+        return Sample(name, url, at, said, {})
+    state = "ready" if ready.get("ready") else "waiting for " + ", ".join(ready.get("missing", ["?"]))
     return Sample(who.get("worker", name), url, at, state, values, who.get("service", ""))
 
 
 def read(exposition: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Samples of Prometheus' text format, added up by name; and the labels that name the worker."""
+    """Samples of Prometheus' text format, added up by name, as far as their values are known; and the labels that name
+    the worker."""
     totals: dict[str, float] = {}
     who: dict[str, str] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
-            totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
+            if not math.isnan(sample.value):
+                totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
             if sample.name == "orderbus_worker_info":
                 who = sample.labels
     return totals, who
@@ -191,6 +199,7 @@ def row_of(before: Sample, now: Sample) -> Row:
         duplicates=rate("orderbus_duplicates_total"),
         relayed=rate("orderbus_relayed_total"),
         lag=gauge("orderbus_lag"),
+        lag_seconds=gauge("orderbus_lag_seconds"),
         batch=mean("orderbus_batch_size"),
         transaction_ms=mean("orderbus_transaction_seconds", 1000),
         outbox=gauge("orderbus_outbox_rows"),
@@ -233,6 +242,7 @@ COLUMNS = (
     ("dup/s", "duplicates", "{:.0f}"),
     ("sent/s", "relayed", "{:.0f}"),
     ("lag", "lag", "{:.0f}"),
+    ("lag s", "lag_seconds", "{:.0f}"),
     ("batch", "batch", "{:.1f}"),
     ("tx ms", "transaction_ms", "{:.1f}"),
     ("outbox", "outbox", "{:.0f}"),
@@ -245,6 +255,7 @@ COLUMNS = (
     ("undeliv.", "undeliverable", "{:.0f}"),
 )
 ALARMING = {
+    "lag_seconds": 60.0,
     "outbox_age_seconds": 10.0,
     "operations_late": 0.0,
     "operations_in_doubt": 0.0,

@@ -8,16 +8,17 @@ ClientError
 ├── Unreachable     no connection could be made: nothing was sent
 ├── Unanswered      the request was sent, and its answer never came
 ├── OutcomeUnknown  a command that may have been carried out
-├── WrongService    another service answers at its address
+├── WrongService    its address is not that of the service
 └── Problem         the service answered with an error, as problem+json (RFC 9457)
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote
@@ -112,7 +113,7 @@ class Problem(ClientError):
 
 @dataclass(frozen=True)
 class Place:
-    """An HTTP server: its name for people, where it is, and the bearer token it asks for."""
+    """An HTTP server: its name for people, where it is, and the bearer token it asks for (empty: none)."""
 
     name: str
     url: str
@@ -142,7 +143,8 @@ class Http:
     ) -> Any:
         """The decoded answer (text where it is no JSON). Raises ClientError."""
         assert self._session is not None
-        sent = {"Authorization": f"Bearer {place.token}", **(headers or {})}
+        sent = {"Authorization": f"Bearer {place.token}"} if place.token else {}
+        sent |= headers or {}
         data = None if body is None else orjson.dumps(body)
         try:
             async with self._session.request(method, place.url + path, data=data, headers=sent) as response:
@@ -195,22 +197,19 @@ class ApiClient(Http):
         return await self.request(place, "GET", path + ("?" + "&".join(pairs) if pairs else ""))
 
     async def _place(self, service: str) -> Place:
-        """Where the service is. Raises WrongService if another one says that it is there, before anything is sent."""
+        """Where the service is. Raises WrongService unless it says so itself: until then, no token is sent there."""
         place = self.places[service]
         if place.url.endswith(":0"):
-            names = f"{name_of((service, 'http_port'))} or {name_of((service, 'public_url'))}"
-            raise WrongService(f"The address of {service} is not set: set {names}.")
+            raise WrongService(f"The address of {service} is not set: set {name_of((service, 'internal_url'))}.")
         if service not in self._known:
             try:
-                health = await self.request(place, "GET", "/health")
-            except Problem:
-                health = None  # a proxy may not forward it
-            found = health.get("service", service) if isinstance(health, dict) else service
-            if found != service and found in PROCESSES:  # what a proxy says of itself is not meant
-                raise WrongService(
-                    f"{place}: this is {found}. Correct {name_of((service, 'public_url'))} or "
-                    f"{name_of((service, 'http_port'))}."
-                )
+                health = await self.request(replace(place, token=""), "GET", "/health")
+            except Problem as problem:
+                if problem.passing:
+                    raise
+                health = None
+            if said := wrong_service(service, health):
+                raise WrongService(f"{place}: {said}")
             self._known.add(service)
         return place
 
@@ -218,7 +217,7 @@ class ApiClient(Http):
         """The same, for a command: that no answer comes to this says nothing of the command."""
         try:
             return await self._place(service)
-        except Unanswered as trouble:
+        except (Unanswered, Problem) as trouble:
             raise Unreachable(str(trouble)) from trouble
 
     async def command(
@@ -280,20 +279,32 @@ class ApiClient(Http):
         return []
 
     async def metrics(self, service: str) -> dict[str, float]:
-        """The worker's gauges and counters, summed over their labels."""
+        """The worker's gauges and counters, summed over their labels; without those that cannot be read now."""
         totals: dict[str, float] = {}
         for line in str(await self.get(service, "/metrics")).splitlines():
             if line and not line.startswith("#"):
-                name, value = line.partition("{")[0].split(" ")[0], line.rpartition(" ")[2]
-                totals[name] = totals.get(name, 0.0) + float(value)
+                name, value = line.partition("{")[0].split(" ")[0], float(line.rpartition(" ")[2])
+                if not math.isnan(value):
+                    totals[name] = totals.get(name, 0.0) + value
         return totals
 
 
 def api_url(settings: Settings, service: str) -> str:
     """Where a service's HTTP API is reached from here."""
     own = settings.edge(service)
+    if own.internal_url:
+        return own.internal_url.rstrip("/")
     host = "127.0.0.1" if own.http_host in ("0.0.0.0", "") else own.http_host  # noqa: S104  # compared, not bound
-    return (own.public_url or f"http://{host}:{own.http_port}").rstrip("/")
+    return f"http://{host}:{own.http_port}"
+
+
+def wrong_service(service: str, health: object) -> str:
+    """What to do if this answer to `/health` is not that of the service; empty if it is."""
+    found = health.get("service") if isinstance(health, dict) else None
+    if found == service:
+        return ""
+    what = f"this is {found}" if found in PROCESSES else f"this does not say that it is {service}"
+    return f"{what}. Correct {name_of((service, 'internal_url'))} or {name_of((service, 'http_port'))}."
 
 
 def mapping(answer: object) -> dict[str, Any]:

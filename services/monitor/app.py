@@ -18,10 +18,11 @@ from services.monitor.settings import MonitorSettings
 from shared.contracts.checkout import STATUS
 from shared.shell.event_loop import until
 from shared.shell.faust.topic_reader import TopicReader
-from shared.shell.http.application import Readiness, probed
+from shared.shell.http.application import STOPPING, Readiness, probed
 from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.server import serve
+from shared.shell.observability.metrics import UNKNOWN
 from shared.shell.ports.bus import BusRecord
 
 log = structlog.get_logger(__name__)
@@ -37,14 +38,18 @@ class Monitor:
         self, settings: MonitorSettings, worker: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         self.settings, self._now = settings, now
+        self.stopping = asyncio.Event()
         self.table = OrdersPerMinute(settings.monitor.orders)
         self.reader = TopicReader(settings.kafka, f"orderbus-{worker}", STATUS.name, self._take, self._from)
-        self.metrics = MonitorMetrics(
-            worker, lambda: self.reader.lag() or 0, lambda: len(self.table), lambda: self.reader.starts
-        )
+        self.metrics = MonitorMetrics(worker, self._lag, lambda: len(self.table), lambda: self.reader.starts)
+        self.metrics.serve_ready(self.missing)
         self.metrics.serve_orders(lambda: self.table.of(minute_of(self._now()) - 1))
         self._records = Records(self.table)
         self.expire()
+
+    def _lag(self) -> float:
+        lag = self.reader.lag() if self.reader.answering else None
+        return UNKNOWN if lag is None else lag
 
     def _take(self, record: BusRecord) -> None:
         """Faust would lose a record that raises, and say no more of it."""
@@ -63,6 +68,8 @@ class Monitor:
         self.table.expire(minute_of(self._now() - timedelta(hours=self.settings.monitor.hours)))
 
     def missing(self) -> list[str]:
+        if self.stopping.is_set():
+            return [STOPPING]
         if not self.reader.answering:
             return ["kafka"]
         return [] if self.reader.complete else ["history"]
@@ -85,7 +92,7 @@ async def run_monitor(settings: MonitorSettings, index: int, port: int | None) -
     worker, own = f"monitor-{index}", settings.monitor
     monitor = Monitor(settings, worker)
     monitor.metrics.watch_process()
-    stopping = asyncio.Event()
+    stopping = monitor.stopping
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     server = await serve(
@@ -94,6 +101,7 @@ async def run_monitor(settings: MonitorSettings, index: int, port: int | None) -
     try:
         log.info("started", worker=worker)
         await until(stopping, monitor.reader.run(), monitor.keep_expiring())
+        await asyncio.sleep(settings.http.drain_seconds)
     finally:
         await server.cleanup()
         log.info("stopped", worker=worker)

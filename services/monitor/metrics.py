@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from services.monitor.records import OUTCOMES
+from shared.shell.observability.metrics import Readiness
 
 
 class MonitorMetrics:
@@ -20,7 +21,7 @@ class MonitorMetrics:
     ) -> None:
         """What to serve for these gauges."""
         self.registry = CollectorRegistry()
-        labels = {"service": "monitor", "worker": worker}
+        labels = self._labels = {"service": "monitor", "worker": worker}
         Info("orderbus_worker", "What runs here.", labels, registry=self.registry).labels(**labels).info(
             {"version": version("orderbus")}
         )
@@ -40,6 +41,9 @@ class MonitorMetrics:
 
     def record(self, outcome: str) -> None:
         self._records[outcome].inc()
+
+    def serve_ready(self, missing: Callable[[], Sequence[str]]) -> None:
+        self.registry.register(Readiness(self._labels, ("kafka", "history"), missing))
 
     def watch_process(self) -> None:
         """Serve this process's memory, CPU time and open files as well."""

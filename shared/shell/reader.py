@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import structlog
@@ -21,6 +22,8 @@ from shared.shell.service.registry import HandlerRegistry
 log = structlog.get_logger(__name__)
 MOST_TOLD = 1000
 """So many unknown types and versions are told of in the log, each once; the metric counts all."""
+UNKNOWN_TIME = datetime.max.replace(tzinfo=UTC)
+"""Of records that could not be parsed."""
 MOST_WAITING = 32_000_000
 """Bytes of records: nothing more is read while so many wait to be handled."""
 
@@ -52,6 +55,9 @@ class Reader:
         self._handled: dict[tuple[str, int], int] = {}
         self._waiting = 0
         """Bytes of the records that were read and are not handled yet."""
+        self._oldest: dict[int, datetime] = {}
+        """By number of a read whose records are not all handled yet: the time of the oldest of them."""
+        self._reads = 0
         self._fewer = asyncio.Event()
         self._stopping = False
         self._unknown: set[tuple[str, int]] = set()
@@ -89,8 +95,13 @@ class Reader:
         positions = {(record.topic, record.partition): record.offset + 1 for record in records}
         size = sum(map(_size, records))
 
+        self._reads += 1
+        read = self._reads
+        self._oldest[read] = min((record.at for record in records if not record.unreadable), default=UNKNOWN_TIME)
+
         def handled() -> None:
             self._handled.update(positions)
+            self._oldest.pop(read)
             self._waiting -= size
             self._fewer.set()
 
@@ -99,6 +110,10 @@ class Reader:
         while self._waiting > MOST_WAITING:
             self._fewer.clear()
             await self._fewer.wait()
+
+    def oldest_waiting(self) -> datetime | None:
+        """The time of the oldest record that was read and is not handled yet."""
+        return min((at for at in self._oldest.values() if at != UNKNOWN_TIME), default=None)
 
     def _note_unknown(self, type: str, version: int) -> None:
         """A newer build publishes events that this one does not know: it has no use for them."""

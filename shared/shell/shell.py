@@ -13,7 +13,7 @@ import structlog
 from shared.shell.batch.batcher import Batcher
 from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound
-from shared.shell.observability.metrics import Metrics
+from shared.shell.observability.metrics import UNKNOWN, Metrics
 from shared.shell.observability.progress import STANDSTILL_SECONDS, Progress
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
@@ -94,8 +94,15 @@ class Shell:
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
         self.timers = Timers(self.registry, store, clock, self.batcher, self.progress)
         self.parking = Parking(self.registry, store, self.batcher, clock)
+        self._serve_gauges()
         self._outbox_rows = 0.0
         self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def _serve_gauges(self) -> None:
+        """Those that need no database: they are true while it is away."""
+        self.metrics.lag.set_function(self._lag)
+        self.metrics.lag_seconds.set_function(self._lag_seconds)
+        self.metrics.topics_held_up.set_function(lambda: len(self.relay.held_up.holds))
 
     def _deliver(self, outcome: Inbound) -> None:
         self.batcher.put_now(outcome)
@@ -175,24 +182,25 @@ class Shell:
             await asyncio.sleep(0.05)
 
     async def measure(self) -> None:
-        """Refresh the gauges."""
-        sizes = await self.store.gauge()
-        self.metrics.outbox.set(sizes["outbox"])
-        self.metrics.outbox_age.set(sizes["outbox_age_seconds"])
-        self.metrics.open_operations.set(sizes["operations"])
-        self.metrics.late_operations.set(sizes["operations_late"])
-        self.metrics.operations_in_doubt.set(sizes["operations_in_doubt"])
-        self.metrics.paused_destinations.set(sizes["destinations_paused"])
-        self.metrics.timers.set(sizes["timers"])
-        self.metrics.late_timers.set(sizes["timers_late"])
-        self.metrics.parked.set(sizes["parked"])
-        self.metrics.waiting_for_newer.set(sizes["waiting_for_newer"])
-        self.metrics.undeliverable.set(sizes["undeliverable"])
-        self.metrics.topics_held_up.set(len(self.relay.held_up.holds))
-        self.metrics.lag.set(self.source.lag())
+        """Refresh the gauges. Raises StoreUnavailable; those of the tables then say that they are not known."""
+        self._lag_seconds()  # looks, so that it knows until when nothing was unread
+        try:
+            sizes = await self.store.gauge()
+        except StoreUnavailable:
+            self.metrics.forget_tables()
+            raise
+        self.metrics.set_tables(sizes)
         self._watch_other_relays(sizes["outbox"], sizes["outbox_age_seconds"], sizes["relay_session_seconds"])
         if sizes["waiting_for_newer"]:
             await self.parking.take_up()
+
+    def _lag(self) -> float:
+        return self.source.lag() if self.source.ready() else UNKNOWN
+
+    def _lag_seconds(self) -> float:
+        """Also of records that were read and wait for the database. Goes on while Kafka is away."""
+        waiting = [at for at in (self.source.oldest_unread(), self.reader.oldest_waiting()) if at is not None]
+        return max(0.0, (self.clock.now() - min(waiting)).total_seconds()) if waiting else 0.0
 
     def _watch_other_relays(self, rows: float, age: float, session: float) -> None:
         """A worker that does not relay sees by the outbox whether another does; or, where that is old because a topic

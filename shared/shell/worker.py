@@ -10,13 +10,14 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
-from shared.shell.http.application import Readiness, application
+from shared.shell.http.application import STOPPING, Readiness, application
 from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.server import serve
@@ -25,11 +26,13 @@ from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topic_retention import SEGMENT
 from shared.shell.kafka.topics import ensure_topics
+from shared.shell.observability.progress import PARTS
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
+from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -40,6 +43,7 @@ from shared.shell.shell import Shell
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
 HOUSEKEEPING_RETRY_SECONDS = 60.0
+ATTENTION_SECONDS = 30.0
 
 
 ServiceFactory = Callable[..., Service]
@@ -66,7 +70,8 @@ async def run_worker(
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
-    ready = _readiness(shell, database)
+    ready = _readiness(shell, database, stopping)
+    shell.metrics.serve_ready(("database", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
@@ -76,8 +81,10 @@ async def run_worker(
             collect_seldom()
             log.info("started", worker=worker)
             house = keep_house(shell.store, shell.clock, _keep_days(settings))
-            await until(stopping, shell.failed(), _watch(shell, engine, database), house)
+            staff = _watch_attention(shell, reads)
+            await until(stopping, shell.failed(), _watch(shell, engine, database), staff, house)
             log.info("stopping", worker=worker)
+            await asyncio.sleep(settings.http.drain_seconds)
     finally:
         await server.cleanup()
         await shell.stop()
@@ -122,8 +129,10 @@ class _DatabaseHealth:
         self.well = False
 
 
-def _readiness(shell: Shell, database: _DatabaseHealth) -> Readiness:
+def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event) -> Readiness:
     def missing() -> list[str]:
+        if stopping.is_set():
+            return [STOPPING]
         away = ["database"] if shell.batcher.database_away or not database.well else []
         return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
@@ -180,6 +189,17 @@ async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -
         except StoreUnavailable:
             database.well = False
         await asyncio.sleep(5.0 if database.well else 0.5)
+
+
+async def _watch_attention(shell: Shell, engine: AsyncEngine) -> None:
+    """What waits for staff, less often: it is read by more statements than the gauges."""
+    while True:
+        try:
+            async with engine.connect() as connection:
+                shell.metrics.attention.set(await attention(connection, shell.registry.service))
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError):
+            shell.metrics.attention.forget()
+        await asyncio.sleep(ATTENTION_SECONDS)
 
 
 async def keep_house(store: Store, clock: Clock, keep_days: int) -> None:

@@ -221,6 +221,10 @@ class MemorySource:
     def lag(self) -> int:
         return sum(len(self.bus.logs.get(place, ())) - position for place, position in self._positions.items())
 
+    def oldest_unread(self) -> datetime | None:
+        logs = ((self.bus.logs.get(place, ()), position) for place, position in self._positions.items())
+        return min((log[position].at for log, position in logs if position < len(log)), default=None)
+
     def ready(self) -> bool:
         return bool(self._positions)
 

@@ -46,6 +46,9 @@ class NoSource:
     def lag(self) -> int:
         return 0
 
+    def oldest_unread(self) -> None:
+        return None
+
     def ready(self) -> bool:
         return True
 

@@ -214,6 +214,7 @@ def test_one_module_knows_the_bits_of_an_id() -> None:
 
 
 DEPLOY_MAY: dict[str, frozenset[str]] = {
+    "images": frozenset(),
     "settings": frozenset(),
     "worker": frozenset({"settings"}),
     "documents": frozenset(),

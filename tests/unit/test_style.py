@@ -67,6 +67,7 @@ BANNED = {
 LEGITIMATE = {
     "CHANGELOG.md": ("chance", "doubtful", "nobody"),  # in former names
     "deploy/devstack/postgres.py": ("nobody",),  # an account of Unix
+    "deploy/kubernetes/scaling/": ("behavior",),  # a field of Kubernetes
     # Stripe's own words and values that stand on the wire.
     "deploy/sandboxes/stripe/": ("canceled", "authorized", "authorization", "fulfill", "cancelation"),
     "docs/operations.md": ("canceled",),

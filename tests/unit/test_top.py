@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 
 from deploy.cli.top import Row, Sample, read, row_of, services_of, table
-from shared.shell.observability.metrics import Metrics
+from shared.shell.observability.metrics import TABLES, Metrics
 
 
 def look(metrics: Metrics, at: float) -> Sample:
@@ -65,3 +65,10 @@ def test_a_service_adds_its_workers_up_but_not_what_they_say_of_its_tables() -> 
 def test_the_table_has_a_line_per_worker() -> None:
     rows = [Row("checkout-0", "checkout", "ready", parked=2), Row("payments-0", "", "unreachable")]
     assert table(rows).row_count == 2
+
+
+def test_what_a_worker_cannot_read_is_left_empty() -> None:
+    metrics = Metrics("payments", "payments-0")
+    assert row_of(look(metrics, 0.0), look(metrics, 1.0)).parked is None
+    metrics.set_tables(dict.fromkeys((name for name, *_ in TABLES), 3.0))
+    assert row_of(look(metrics, 1.0), look(metrics, 2.0)).parked == 3.0

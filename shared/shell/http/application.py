@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.metadata import version
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,6 +28,10 @@ from shared.shell.observability.tracing import CURRENT, valid
 from shared.shell.operations import Operations
 from shared.shell.parking import Parking
 from shared.shell.service.registry import HandlerRegistry
+
+STOPPING = "stopping"
+"""What is missing of a process that was told to end: it answers what was asked already, and is to be asked nothing
+more."""
 
 
 @web.middleware
@@ -101,7 +106,7 @@ def probed(
     app = web.Application(middlewares=[_in_trace, protection(principals, limits)], client_max_size=MAX_REQUEST)
 
     async def health(request: web.Request) -> web.Response:
-        return json_response({"status": "ok", "service": name})
+        return json_response({"status": "ok", "service": name, "build": version("orderbus")})
 
     async def readiness(request: web.Request) -> web.Response:
         missing = ready.missing()

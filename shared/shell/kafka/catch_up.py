@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.record_batches import at_most
-from shared.shell.kafka.source import READ_BYTES, READ_SECONDS, KafkaSource, bus_record, end, position
+from shared.shell.kafka.source import READ_BYTES, READ_SECONDS, KafkaSource, end, position
 from shared.shell.ports.bus import BusRecord, BusUnavailable
 
 Place = tuple[str, int]
@@ -42,6 +42,10 @@ class InOrderOfTime:
     def size(self) -> int:
         """How many records wait."""
         return sum(map(len, self._waiting.values()))
+
+    def oldest(self) -> datetime | None:
+        """The time of the oldest that waits."""
+        return min((queue[0][0] for queue in self._waiting.values() if queue), default=None)
 
     def empty(self, place: Place) -> bool:
         return not self._waiting.get(place)
@@ -83,6 +87,10 @@ class CatchUpSource(KafkaSource):
     def lag(self) -> int:
         return super().lag() + self._merged.size()
 
+    def oldest_unread(self) -> datetime | None:
+        times = [at for at in (super().oldest_unread(), self._merged.oldest()) if at is not None]
+        return min(times, default=None)
+
     async def read(self, limit: int) -> Sequence[BusRecord]:
         await self.settled()
         consumer = await self._member()
@@ -101,8 +109,8 @@ class CatchUpSource(KafkaSource):
             raise BusUnavailable("read did not return, rejoining the group") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
-        for records in found.values():
-            self._merged.add([bus_record(record) for record in records])
+        for records in self._taken(found).values():
+            self._merged.add(records)
         return self._merged.take(limit, [name for name, place in assigned.items() if _behind(consumer, place)])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.shell.kafka import broken_connections
 from shared.shell.kafka.membership import end_other_membership, read_by_no_member
 from shared.shell.kafka.record_batches import Unreadable, at_most, install
 from shared.shell.kafka.tls import tls_context
+from shared.shell.kafka.unread_since import UnreadSince
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ class KafkaSource:
         self._unread: dict[TopicPartition, int] = {}
         """Of the partitions that no member reads: how many records wait there."""
         self._unread_looks = 0
+        self._unread_since = UnreadSince()
 
     async def start(self) -> None:
         await end_other_membership(new_admin(self.settings, self.member), self.group, self.member, self.topics)
@@ -139,7 +141,14 @@ class KafkaSource:
             raise BusUnavailable("read did not return, rejoining the group") from error
         except (KafkaError, OSError) as error:
             raise BusUnavailable(type(error).__name__) from error
-        return [bus_record(record) for records in found.values() for record in records]
+        return [record for records in self._taken(found).values() for record in records]
+
+    def _taken(self, found: Mapping[TopicPartition, Sequence[Any]]) -> dict[TopicPartition, list[BusRecord]]:
+        taken = {place: [bus_record(record) for record in records] for place, records in found.items()}
+        for place, records in taken.items():
+            if records:
+                self._unread_since.read(place, records[-1].at)
+        return taken
 
     async def _member(self) -> AIOKafkaConsumer:
         """The consumer; a new one when the old one lost its group for good.
@@ -178,12 +187,21 @@ class KafkaSource:
         self._committed_at, self._failing_since = loop.time(), 0.0
 
     def lag(self) -> int:
+        return sum(self._waiting_here().values())
+
+    def oldest_unread(self) -> datetime | None:
+        if self._consumer is not None and (assigned := self._consumer.assignment()):
+            self._unread_since.keep({*assigned, *self._unread})
+        return self._unread_since.oldest(self._waiting_here())
+
+    def _waiting_here(self) -> dict[TopicPartition, int]:
+        """How many records each partition has that are to be read."""
         consumer = self._consumer
         if consumer is None:
-            return 0
-        places = [(end(consumer, place), position(consumer, place)) for place in consumer.assignment()]
-        own = sum(max(0, last - here) for last, here in places if last is not None and here is not None)
-        return own + sum(self._unread.values())
+            return {}
+        places = {place: (end(consumer, place), position(consumer, place)) for place in consumer.assignment()}
+        known = {place: last - here for place, (last, here) in places.items() if last is not None and here is not None}
+        return {place: max(0, count) for place, count in known.items()} | self._unread
 
     def ready(self) -> bool:
         reading = self._consumer is not None and self._assigned.is_set() and not self._failing_since

@@ -51,6 +51,10 @@ class Source(Protocol):
         """How many records are still to be read, of the assigned partitions and of those that no member reads."""
         ...
 
+    def oldest_unread(self) -> datetime | None:
+        """The time of the oldest of these records, or a somewhat earlier one; None when nothing is to be read."""
+        ...
+
     def ready(self) -> bool:
         """Whether the group has assigned partitions to this member, and left none without a member."""
         ...

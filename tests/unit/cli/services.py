@@ -59,6 +59,8 @@ class FakeServices:
         self.received: list[Received] = []
         self.names = {name: name for name in PROCESSES}
         """What each says it is."""
+        self.trusted: set[str] = set()
+        """Those that were sent a token."""
         self._replies: dict[tuple[str, str, str], list[Reply]] = {}
         self._urls: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
@@ -78,7 +80,7 @@ class FakeServices:
 
     @property
     def environment(self) -> dict[str, str]:
-        addresses = {f"{PREFIX}{name.upper()}__PUBLIC_URL": url for name, url in self._urls.items()}
+        addresses = {f"{PREFIX}{name.upper()}__INTERNAL_URL": url for name, url in self._urls.items()}
         return addresses | {
             f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9",
             f"{PREFIX}API_TOKEN": "a-token-for-everything",
@@ -110,6 +112,8 @@ class FakeServices:
 
     def _handler(self, name: str) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:
+            if "Authorization" in request.headers:
+                self.trusted.add(name)
             if request.path == "/health":
                 return web.json_response({"status": "ok", "service": self.names[name]})
             text, path = await request.text(), unquote(request.raw_path.partition("?")[0])

@@ -68,17 +68,38 @@ def test_another_service_at_the_address_is_named(
 
     said = orderbus(*words.split())
 
-    text = f"payments at {services.environment[f'{PREFIX}PAYMENTS__PUBLIC_URL']}: this is checkout. Correct "
-    assert f"{text}{PREFIX}PAYMENTS__PUBLIC_URL" in said.out + said.err
+    text = f"payments at {services.environment[f'{PREFIX}PAYMENTS__INTERNAL_URL']}: this is checkout. Correct "
+    assert f"{text}{PREFIX}PAYMENTS__INTERNAL_URL" in said.out + said.err
     assert said.code in (1, 2, 3)
     assert services.sent() == []
+    assert "payments" not in services.trusted
 
 
-def test_what_a_proxy_says_of_itself_is_no_service(services: FakeServices, orderbus: Orderbus) -> None:
-    services.names = dict.fromkeys(services.names, "gateway")
+def test_only_an_address_that_says_what_it_is_gets_the_token(services: FakeServices, orderbus: Orderbus) -> None:
+    """What answers may be the public host of downloads, or a proxy."""
+    services.names["payments"] = "gateway"
     for name in SERVICES:
         services.reply(name, "GET /attention", Reply({"attention": []}))
-    assert orderbus("attention").err == "Nothing waits for staff.\n"
+
+    said = orderbus("attention")
+
+    setting = f"{PREFIX}PAYMENTS__INTERNAL_URL"
+    what = f"payments at {services.environment[setting]}: this does not say that it is payments. Correct {setting} or "
+    assert (said.code, services.trusted) == (3, {*SERVICES} - {"payments"})
+    assert what in said.err
+
+
+def test_top_names_another_service_at_an_address(services: FakeServices, orderbus: Orderbus) -> None:
+    for name in SERVICES:
+        services.reply(name, "GET /metrics", Reply(text="orderbus_handled_total 1\n"))
+        services.reply(name, "GET /ready", Reply({"ready": True, "missing": [], "progress": {}, "notes": []}))
+    services.names["payments"] = "checkout"
+
+    said = orderbus("top", "--once", "--json", "--every", "0.2")
+
+    states = {row["worker"]: row["state"] for row in json.loads(said.out)["workers"]}
+    assert states["payments"].startswith(f"this is checkout. Correct {PREFIX}PAYMENTS__INTERNAL_URL")
+    assert [name for name, state in states.items() if state == "ready"] == [*SERVICES][:1] + [*SERVICES][2:]
 
 
 @pytest.mark.parametrize("words", ["parked list", "undeliverable list", "waiting --timers", "waiting"])

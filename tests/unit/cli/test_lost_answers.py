@@ -81,7 +81,7 @@ def test_a_repetition_is_the_same_command(services: FakeServices, orderbus: Orde
 def test_what_was_never_connected_was_not_done(
     services: FakeServices, orderbus: Orderbus, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"{PREFIX}PAYMENTS__PUBLIC_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv(f"{PREFIX}PAYMENTS__INTERNAL_URL", "http://127.0.0.1:9")
 
     said = orderbus("refund", order)
 

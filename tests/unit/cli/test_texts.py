@@ -22,7 +22,7 @@ def test_a_wrong_token_names_its_setting(services: FakeServices, orderbus: Order
 
 def test_what_is_no_answer_of_orderbus(services: FakeServices, orderbus: Orderbus) -> None:
     services.reply("checkout", "GET /orders", Reply("<html>", 404))
-    url = services.environment[f"{PREFIX}CHECKOUT__PUBLIC_URL"]
+    url = services.environment[f"{PREFIX}CHECKOUT__INTERNAL_URL"]
     assert orderbus("orders").err == (
         f"checkout at {url} answered 404 Not Found, not as orderbus does: is this its address?\n"
     )
@@ -44,29 +44,29 @@ def test_a_problem_of_the_whole_body_has_no_field(services: FakeServices, orderb
 def test_a_url_without_scheme_is_named(
     url: str, services: FakeServices, orderbus: Orderbus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(f"{PREFIX}PAYMENTS__PUBLIC_URL", url)
+    monkeypatch.setenv(f"{PREFIX}PAYMENTS__INTERNAL_URL", url)
     said = orderbus("refund", "ORD-1")
     assert said.code == 2
-    assert said.err.startswith("ORDERBUS_PAYMENTS__PUBLIC_URL: must be of the form https://host:port/path\n")
+    assert said.err.startswith("ORDERBUS_PAYMENTS__INTERNAL_URL: must be of the form https://host:port/path\n")
     assert "running" not in said.err
 
 
 def test_an_address_that_is_not_set_is_no_address(
     services: FakeServices, orderbus: Orderbus, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(f"{PREFIX}PAYMENTS__PUBLIC_URL")
+    monkeypatch.delenv(f"{PREFIX}PAYMENTS__INTERNAL_URL")
     said = orderbus("refund", order)
     assert (said.code, said.err) == (
         2,
-        "The address of payments is not set: set ORDERBUS_PAYMENTS__HTTP_PORT or ORDERBUS_PAYMENTS__PUBLIC_URL.\n",
+        "The address of payments is not set: set ORDERBUS_PAYMENTS__INTERNAL_URL.\n",
     )
 
 
 def test_a_slash_at_the_end_of_a_url_is_none_of_the_path(
     services: FakeServices, orderbus: Orderbus, order: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = services.environment[f"{PREFIX}CHECKOUT__PUBLIC_URL"]
-    monkeypatch.setenv(f"{PREFIX}CHECKOUT__PUBLIC_URL", f"{url}/")
+    url = services.environment[f"{PREFIX}CHECKOUT__INTERNAL_URL"]
+    monkeypatch.setenv(f"{PREFIX}CHECKOUT__INTERNAL_URL", f"{url}/")
     services.reply("payments", REFUND, Reply({"accepted": True}, 202))
     assert orderbus("refund", order).code in (0, None)
 

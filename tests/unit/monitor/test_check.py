@@ -48,7 +48,7 @@ async def ask(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async with TestServer(monitor.application()) as server:
         monkeypatch.setenv("ORDERBUS_KAFKA__BOOTSTRAP_SERVERS", "nowhere:9092")
         monkeypatch.setenv("ORDERBUS_API_TOKEN", TOKEN.get_secret_value())
-        monkeypatch.setenv("ORDERBUS_MONITOR__PUBLIC_URL", str(server.make_url("")).rstrip("/"))
+        monkeypatch.setenv("ORDERBUS_MONITOR__INTERNAL_URL", str(server.make_url("")).rstrip("/"))
         settings = load_system_settings()
 
         async def asked(*placed: datetime) -> list[str]:
@@ -83,6 +83,6 @@ async def test_one_that_is_still_reading(ask: Any) -> None:
 
 
 async def test_one_that_is_away(ask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORDERBUS_MONITOR__PUBLIC_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("ORDERBUS_MONITOR__INTERNAL_URL", "http://127.0.0.1:1")
     [said] = await check.differences(load_system_settings(), cast(Database, Checkout([])), NOON)
     assert said.startswith("It was not asked: monitor at http://127.0.0.1:1 cannot be reached")

@@ -45,6 +45,9 @@ class Endless:
     def lag(self) -> int:
         return 1
 
+    def oldest_unread(self) -> None:
+        return None
+
     def ready(self) -> bool:
         return True
 

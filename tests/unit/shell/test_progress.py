@@ -152,6 +152,9 @@ class Kafka:
     def lag(self) -> int:
         return self.waiting
 
+    def oldest_unread(self) -> None:
+        return None
+
     def ready(self) -> bool:
         return True
 

@@ -1,0 +1,83 @@
+"""What alerts and dashboard ask for is what a running orderbus serves, by its names and its labels."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.client.http import api_url
+from services.registry import PROCESSES
+from tests.e2e.conversation import World, delivery_states, eventually
+
+GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
+OF_THE_TARGET = {"job", "instance", "le"}
+"""Given by Prometheus, or of every histogram."""
+METRIC = re.compile(r"\b(?:orderbus|process)_\w+\b")
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Each with the texts that show its labels."""
+    for group in yaml.safe_load((GRAFANA / "alerts.yaml").read_text())["groups"]:
+        yield from ((rule["expr"], rule["annotations"]["summary"]) for rule in group["rules"])
+    for panel in json.loads((GRAFANA / "orderbus.json").read_text())["panels"]:
+        yield from ((target["expr"], target.get("legendFormat", "")) for target in panel.get("targets", ()))
+
+
+def labels_by_metric(expression: str) -> Iterator[tuple[str, set[str]]]:
+    """Every metric, with the labels that select from it."""
+    for name, _, selected in re.findall(r"\b((?:orderbus|process)_\w+)(\{([^}]*)\})?", expression):
+        yield name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selected))
+
+
+def not_served(served: Mapping[str, set[str]]) -> list[str]:
+    found = []
+    for expression, text in expressions():
+        asked = dict[str, set[str]]()
+        for name, labels in labels_by_metric(expression):
+            asked[name] = asked.get(name, set()) | labels
+        found += [f"{name} {labels - served.get(name, set())}" for name, labels in asked.items() if name not in served]
+        found += [f"{name} without {labels - served[name]}" for name, labels in asked.items() if name in served]
+        named = {
+            label for part in re.findall(r"(?:by|group_left) \(([^)]*)\)", expression) for label in part.split(", ")
+        }
+        named |= set(re.findall(r"\$labels\.(\w+)", text)) | set(re.findall(r"\{\{\s*(\w+)\s*\}\}", text))
+        there = set[str]().union(*(served.get(name, set()) for name in asked))
+        if asked and (missing := named - there - OF_THE_TARGET):
+            found.append(f"{expression}: no {missing}")
+    return [one for one in found if not one.endswith("without set()")]
+
+
+async def test_every_metric_and_label_that_is_asked_for_is_served(world: World) -> None:
+    async def served() -> dict[str, set[str]]:
+        found = dict[str, set[str]]()
+        for name in PROCESSES:
+            with contextlib.suppress(aiohttp.ClientConnectionError):  # the monitor starts last
+                async with world.browser.get(f"{api_url(world.settings, name)}/metrics") as answer:
+                    for family in text_string_to_metric_families(await answer.text()):
+                        for sample in family.samples:
+                            found.setdefault(sample.name, set()).update(sample.labels)
+        return found
+
+    customer = world.customer("Mary Somerville")
+    order = await customer.buys("atlas", "print")
+    await order.shows(lambda it: "waiting" in delivery_states(it), "the parcel that waits for staff")
+
+    async def missing() -> list[str]:
+        return not_served(await served())
+
+    await eventually(missing, lambda found: not found, "all that rules and panels ask for", within=150)
+
+
+def test_what_is_missing_is_named() -> None:
+    """Nothing is served, or nothing with a label."""
+    names = {name for expression, _ in expressions() for name in METRIC.findall(expression)}
+    assert len(names) > 40
+    assert len(not_served({})) >= len(names)
+    assert any("without {'part'}" in one for one in not_served({name: {"service", "worker"} for name in names}))
