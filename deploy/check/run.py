@@ -46,6 +46,7 @@ from shared.errors import ReportedError
 from shared.invariants.facts import Evidence
 from shared.invariants.rules import violations
 from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.source import connection
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.bus import BusUnavailable
@@ -117,6 +118,7 @@ async def check(
     try:
         with sparing_memory():
             async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
+                await _same_cluster(services, settings.kafka)
                 await _rest(services.values(), timeout)
                 at = min([await database.now() for database in services.values()])
                 return await _checked(services, settings, window, at)
@@ -329,6 +331,12 @@ class Check:
             except UnreadableRow as wrong:
                 unreadable.append(str(wrong))
         return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since), unreadable
+
+
+async def _same_cluster(services: Mapping[str, Database], settings: KafkaSettings) -> None:
+    cluster = await cluster_id(settings)
+    for name, database in services.items():
+        database.identity.check_cluster(name, cluster)
 
 
 async def together(*works: Coroutine[object, object, None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from services.payments.gateways.provider import Provider
 from services.payments.settings import PaymentsSettings
 from shared.contracts import TOPICS
 from shared.settings import Settings, load_settings
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import wrong_partitions
+from shared.shell.postgres.connections import fetch
 from shared.shell.postgres.engine import connect
 from shared.shell.postgres.generation import WrongGeneration
+from shared.shell.postgres.identity import identity
 from shared.shell.postgres.refusals import refusals_named
 from shared.shell.postgres.schema import GENERATION
 
@@ -72,9 +76,15 @@ async def database(settings: Settings, name: str) -> str:
         revision = await session.fetchval("select version_num from alembic_version") if known else None
         numbered = await session.fetchval("select to_regclass('generation')")
         generation = await session.fetchval("select number from generation") if numbered else 0
+        identified = await session.fetchval("select to_regclass('database_identity')")
+        known = await identity(partial(fetch, session)) if identified else None
     finally:
         await session.close()
     newest = newest_revision(name)
+    if known:
+        known.check_service(name)
+        if known.cluster:
+            known.check_cluster(name, await cluster_id(settings.kafka))
     if revision and generation != GENERATION:
         raise Failure(f"PostgreSQL {server}. {WrongGeneration(generation)}")
     if revision and revision > newest:

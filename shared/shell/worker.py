@@ -8,6 +8,7 @@ import math
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
@@ -21,6 +22,7 @@ from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topic_retention import SEGMENT
@@ -30,7 +32,9 @@ from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
+from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import create_engine, create_read_engine
+from shared.shell.postgres.identity import enter_cluster, identity
 from shared.shell.postgres.refusals import checked
 from shared.shell.postgres.relay_lock import PostgresRelayLock
 from shared.shell.postgres.store import PostgresStore, read_gauges
@@ -40,6 +44,8 @@ from shared.shell.shell import Shell
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
 HOUSEKEEPING_RETRY_SECONDS = 60.0
+CLUSTER_SECONDS = 5.0
+"""How often a worker asks Kafka which cluster it is."""
 
 
 ServiceFactory = Callable[..., Service]
@@ -76,7 +82,8 @@ async def run_worker(
             collect_seldom()
             log.info("started", worker=worker)
             house = keep_house(shell.store, shell.clock, _keep_days(settings))
-            await until(stopping, shell.failed(), _watch(shell, engine, database), house)
+            same = _same_cluster(engine, settings, name)
+            await until(stopping, shell.failed(), _watch(shell, engine, database), house, same)
             log.info("stopping", worker=worker)
     finally:
         await server.cleanup()
@@ -140,10 +147,14 @@ def collect_seldom() -> None:
 
 async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
     """Wait until database and Kafka are there; make topics and inbox partitions. Raises DatabaseRefused,
-    WrongGeneration, WrongTopics: what is wrong with one of the two is said even while the other cannot be reached."""
+    WrongGeneration, WrongDatabase, WrongCluster, WrongTopics: what is wrong with one of the two is said even while the
+    other cannot be reached."""
+
+    async def allowed() -> None:
+        await enter_cluster(Connections(engine).fetch, name, await cluster_id(settings.kafka))
 
     async def kafka() -> None:
-        await ensure_topics(settings.kafka, [name])
+        await ensure_topics(settings.kafka, [name], allowed)
 
     async def database() -> None:
         await checked(name, settings.service(name).database_url.get_secret_value(), engine)
@@ -151,7 +162,7 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
 
     while not stopping.is_set():
         missing = []
-        for prepare in (kafka, database):
+        for prepare in (database, kafka):
             try:
                 await prepare()
             except (BusUnavailable, StoreUnavailable) as trouble:
@@ -160,6 +171,15 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
             return
         log.warning("waiting for dependencies", error="; ".join(missing))
         await asyncio.sleep(1.0)
+
+
+async def _same_cluster(engine: AsyncEngine, settings: Settings, name: str) -> None:
+    """Raises WrongCluster when the brokers have become another cluster's."""
+    while True:
+        await asyncio.sleep(CLUSTER_SECONDS)
+        with suppress(BusUnavailable, StoreUnavailable):  # readiness says so
+            known = await identity(Connections(engine).fetch)
+            known.check_cluster(name, await cluster_id(settings.kafka))
 
 
 def _keep_days(settings: Settings) -> int:

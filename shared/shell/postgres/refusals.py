@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.errors import ReportedError
 from shared.postgres_url import FILES, PostgresUrl
 from shared.settings import name_of
-from shared.shell.postgres.connections import translated
+from shared.shell.postgres.connections import Connections, translated
 from shared.shell.postgres.engine import CONNECT_SECONDS, connect
 from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
+from shared.shell.postgres.identity import enter_service
 
 
 class DatabaseRefused(ReportedError):
@@ -38,11 +39,12 @@ async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> N
 
 
 async def checked(service: str, url: str, engine: AsyncEngine) -> None:
-    """Before a service's database is used: connect, and compare its generation. Raises DatabaseRefused, NoTables,
-    WrongGeneration; StoreUnavailable where waiting may help."""
+    """Before a service's database is used: connect, and compare its generation and whose it is. Raises DatabaseRefused,
+    NoTables, WrongGeneration, WrongDatabase; StoreUnavailable where waiting may help."""
     await reached(service, url)
     with refusals_named(service, url):
         await generation_checked(engine)
+        await enter_service(Connections(engine).fetch, service)
 
 
 @contextmanager
