@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
+from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -29,7 +30,7 @@ from shared.shell.kafka.topic_retention import SEGMENT
 from shared.shell.kafka.topics import ensure_topics
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
-from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.clock import Clock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.connections import Connections
@@ -63,12 +64,13 @@ async def run_worker(
     reads = create_read_engine(url, f"{worker} reads", own.read_pool)
     tracer = new_tracer(settings.telemetry, name, worker)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4)
-    shell = _shell(factory(settings, engine), worker, settings, store, tracer, catch_up=catch_up)
+    clock = DatabaseClock(store.now)
+    shell = _shell(factory(settings, engine), worker, settings, store, clock, tracer, catch_up=catch_up)
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    database = _DatabaseHealth()
+    database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
@@ -76,12 +78,12 @@ async def run_worker(
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
-        await _prepared(shell, engine, settings, name, stopping)
+        await _prepared(shell, engine, clock, settings, name, stopping)
         if not stopping.is_set():
             await shell.start()
             collect_seldom()
             log.info("started", worker=worker)
-            house = keep_house(shell.store, shell.clock, _keep_days(settings))
+            house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
             same = _same_cluster(engine, settings, name)
             await until(stopping, shell.failed(), _watch(shell, engine, database), house, same)
             log.info("stopping", worker=worker)
@@ -99,7 +101,14 @@ async def run_worker(
 
 
 def _shell(
-    service: Service, worker: str, settings: Settings, store: PostgresStore, tracer: Tracer | None, *, catch_up: bool
+    service: Service,
+    worker: str,
+    settings: Settings,
+    store: PostgresStore,
+    clock: Clock,
+    tracer: Tracer | None,
+    *,
+    catch_up: bool,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -109,9 +118,9 @@ def _shell(
         worker,
         store=store,
         source=source,
-        sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{service.name}-relay"),
+        sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{service.name}-relay", clock=clock),
         lock=lambda: PostgresRelayLock(own.database_url.get_secret_value(), worker, store.relaying),
-        clock=SystemClock(),
+        clock=clock,
         rng=random.Random(),  # noqa: S311  # jitter, no secrets
         batch=own.batch,
         at_once=own.operations_at_once,
@@ -123,15 +132,17 @@ def _shell(
 
 
 class _DatabaseHealth:
-    """Whether the last look at the database succeeded."""
+    """Whether the last look at the database succeeded, and what its clock said."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: DatabaseClock) -> None:
         self.well = False
+        self.clock = clock
 
 
 def _readiness(shell: Shell, database: _DatabaseHealth) -> Readiness:
     def missing() -> list[str]:
         away = ["database"] if shell.batcher.database_away or not database.well else []
+        away += [] if database.clock.agrees() else ["clock"]
         return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
     return Readiness(missing, shell.progress.ages, shell.notes)
@@ -145,10 +156,12 @@ def collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
+async def _prepared(
+    shell: Shell, engine: AsyncEngine, clock: DatabaseClock, settings: Settings, name: str, stopping: asyncio.Event
+) -> None:
     """Wait until database and Kafka are there; make topics and inbox partitions. Raises DatabaseRefused,
-    WrongGeneration, WrongDatabase, WrongCluster, WrongTopics: what is wrong with one of the two is said even while the
-    other cannot be reached."""
+    WrongGeneration, WrongDatabase, ClocksDiffer, WrongCluster, WrongTopics: what is wrong with one of the two is said
+    even while the other cannot be reached."""
 
     async def allowed() -> None:
         await enter_cluster(Connections(engine).fetch, name, await cluster_id(settings.kafka))
@@ -158,7 +171,8 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
 
     async def database() -> None:
         await checked(name, settings.service(name).database_url.get_secret_value(), engine)
-        await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+        await clock.start(name)
+        await shell.store.housekeep(clock.now(), _keep_days(settings))
 
     while not stopping.is_set():
         missing = []
@@ -188,9 +202,10 @@ def _keep_days(settings: Settings) -> int:
 
 
 async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -> None:
-    """Gauges every five seconds."""
+    """Gauges and clocks every five seconds."""
     while True:
         try:
+            await database.clock.compare()
             await shell.measure()
             shell.metrics.set_own(await read_gauges(engine, shell.registry.service.gauges))
             database.well = True
@@ -199,11 +214,15 @@ async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -
         await asyncio.sleep(5.0 if database.well else 0.5)
 
 
-async def keep_house(store: Store, clock: Clock, keep_days: int) -> None:
-    """Every hour, or sooner after a failure. A failure is no reason to stop, and says nothing about the worker."""
+async def keep_house(store: Store, clock: Clock, keep_days: int, agrees: Callable[[], bool] = lambda: True) -> None:
+    """Every hour, or sooner after a failure. A failure is no reason to stop, and says nothing about the worker. Without
+    `agrees`, it is not known what time it is, and nothing is erased."""
     pause = HOUSEKEEPING_SECONDS
     while True:
         await asyncio.sleep(pause)
+        if not agrees():
+            log.warning("no housekeeping while the clocks of machine and database differ")
+            continue
         try:
             await store.housekeep(clock.now(), keep_days)
             pause = HOUSEKEEPING_SECONDS

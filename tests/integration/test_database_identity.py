@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
@@ -57,7 +57,7 @@ async def test_a_worker_ends_when_the_cluster_becomes_another_one(
 
     async with worker(servers, url, {"ORDERBUS_CHECKOUT__HTTP_PORT": str(port)}) as checkout:
         async with asyncio.timeout(ENDS_WITHIN):
-            while not await is_ready(port):
+            while await missing(port):
                 await asyncio.sleep(0.2)
         assert await known_cluster(url) == await cluster_id(KafkaSettings(bootstrap_servers=servers))
         await belongs_to(url, "a-cluster-that-is-gone")  # which is the same as if the brokers had been replaced
@@ -67,7 +67,9 @@ async def test_a_worker_ends_when_the_cluster_becomes_another_one(
 
 
 @asynccontextmanager
-async def worker(servers: str, url: str, more: Mapping[str, str] = {}) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker(
+    servers: str, url: str, more: Mapping[str, str] = {}, program: Sequence[str] = ("-m", "deploy.worker")
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = {
         "PATH": os.environ["PATH"],
         "ORDERBUS_API_TOKEN": "a-token-for-this-test",
@@ -75,7 +77,7 @@ async def worker(servers: str, url: str, more: Mapping[str, str] = {}) -> AsyncI
         "ORDERBUS_CHECKOUT__DATABASE_URL": url,
         **more,
     }
-    command = (sys.executable, "-m", "deploy.worker", "checkout")
+    command = (sys.executable, *program, "checkout")
     process = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     try:
         yield process
@@ -91,12 +93,13 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
-async def is_ready(port: int) -> bool:
+async def missing(port: int) -> list[str]:
+    """What keeps the worker from being ready."""
     try:
         async with aiohttp.ClientSession() as session, session.get(f"http://{LOOPBACK}:{port}/ready") as answer:
-            return answer.status == 200
+            return list((await answer.json())["missing"])
     except aiohttp.ClientError:
-        return False
+        return ["process"]
 
 
 async def belongs_to(url: str, cluster: str) -> None:

@@ -130,6 +130,12 @@ class PostgresStore(OutboxOnPostgres):
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
 
+    async def now(self) -> datetime:
+        """What the server's clock says."""
+        ((now,),) = await self.fetch(statements.NOW, {})
+        assert isinstance(now, datetime)
+        return now
+
     async def ping(self) -> None:
         await self.execute(statements.PING, {})
 
