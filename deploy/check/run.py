@@ -189,7 +189,8 @@ class Check:
     async def run(self) -> Report:
         async with Topics(self._settings.kafka, [topic.name for topic in TOPICS]) as topics:
             notes = []
-            if self._is_of_another_system(topics):
+            lost = max((one for one in self._clusters_since() if one), default=None)
+            if self._is_of_another_system(topics) or (lost and self._book.since and self._book.since < lost):
                 self._book.clear()
             if self._book.since and self._book.since > self._at:
                 notes.append(
@@ -207,8 +208,8 @@ class Check:
                 self._since,
                 positions,
                 busy=records.busy,
-                cut=topics.cut,
-                retention=self._settings.kafka.retention,
+                cut=topics.cut if lost is None else frozenset(topic.name for topic in TOPICS),
+                retention=self._retention(lost),
                 told_since=begin and begin + CLOCK_SKEW,
                 window=self._window.since,
             )
@@ -226,6 +227,15 @@ class Check:
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
         return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked, notes)
+
+    # A cluster that took the place of a lost one: of older messages it has those that had not been handled
+
+    def _clusters_since(self) -> list[datetime | None]:
+        return [database.identity.cluster_since for database in self._services.values()]
+
+    def _retention(self, lost: datetime | None) -> timedelta:
+        retention = self._settings.kafka.retention
+        return retention if lost is None else min(retention, self._at - lost)
 
     # Where to begin
 

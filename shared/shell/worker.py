@@ -38,7 +38,7 @@ from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.identity import enter_cluster, identity
 from shared.shell.postgres.refusals import checked
 from shared.shell.postgres.relay_lock import PostgresRelayLock
-from shared.shell.postgres.store import PostgresStore, read_gauges
+from shared.shell.postgres.store import KeptRecords, PostgresStore, read_gauges
 from shared.shell.service import Service
 from shared.shell.shell import Shell
 
@@ -63,9 +63,11 @@ async def run_worker(
     engine = create_engine(url, worker, own.pool)
     reads = create_read_engine(url, f"{worker} reads", own.read_pool)
     tracer = new_tracer(settings.telemetry, name, worker)
-    store = PostgresStore(engine, notify=True, keep=own.pool // 4)
+    service = factory(settings, engine)
+    kept = KeptRecords([topic.name for topic in service.emits if not topic.compacted], settings.kafka.keep_sent)
+    store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
-    shell = _shell(factory(settings, engine), worker, settings, store, clock, tracer, catch_up=catch_up)
+    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

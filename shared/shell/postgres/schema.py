@@ -38,6 +38,11 @@ TABLES_V1 = (
         topic text not null, key text not null, headers text not null, body bytea not null,
         created_at timestamptz not null default clock_timestamp()
     ) {QUEUE_STORAGE}""",
+    """create table outbox_sent (
+        id bigint not null, topic text not null, key text not null, headers text not null, body bytea not null,
+        sent_at timestamptz not null default now()
+    ) partition by range (sent_at)""",
+    "create table outbox_sent_other partition of outbox_sent default",
     """create table undeliverable (
         id bigint not null unique, topic text not null, key text not null, headers text not null, body bytea not null,
         created_at timestamptz not null, reason text not null,
@@ -81,6 +86,7 @@ DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
+        *("outbox_sent_other", "outbox_sent"),
         *("inbox_other", "inbox", "database_identity", "generation"),
     )
 )
