@@ -17,12 +17,13 @@ from typing import Any
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from deploy.settings import load_process_settings
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
 from services.notifications.domain.operations import PostWebhook, SendEmail
 from services.payments.domain.operations import ChargeCard, ChargeResult
-from services.registry import factory_of, settings_of
+from services.registry import factory_of
 from shared.core import NotDone, Operation, Outcome
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
 from shared.shell.observability.telemetry import configure_logging
 from shared.shell.ports.gateway import Gateway
 from shared.shell.service import Service
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--worker", type=int, default=0)
     parser.add_argument("--port", type=int, default=0)
     given = parser.parse_args()
-    settings = load_settings(settings_of(given.service))
+    settings = load_process_settings(given.service)
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
 
     def factory(settings: Settings, engine: AsyncEngine) -> Service:
