@@ -63,6 +63,17 @@ class KafkaSettings(Section):
     """The retention of event and command topics, at least a day; the inbox keeps message ids two days longer. If you
     create the topics yourself, set their retention here, and let a segment last one day (`segment.ms`)."""
 
+    keep_sent: timedelta = Field(default=timedelta(days=1), ge=timedelta(0))
+    """How long the databases keep facts that Kafka has, about 20 KB per order, for `orderbus republish`: as long as a
+    service may be down. At most `retention`; 0 keeps none."""
+
+    @field_validator("keep_sent")
+    @classmethod
+    def _known_to_inboxes(cls, given: timedelta, info: ValidationInfo) -> timedelta:
+        if given > (retention := info.data.get("retention", given)):
+            raise ValueError(f"must be at most {PREFIX}KAFKA__RETENTION, which is {retention}")
+        return given
+
     @field_validator("sasl_password")
     @classmethod
     def _credentials(cls, password: SecretStr | None, others: ValidationInfo) -> SecretStr | None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,9 @@ from shared.settings import Settings
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.attention import attention
+from shared.shell.postgres.connections import fetch
 from shared.shell.postgres.engine import connect, new_engine
+from shared.shell.postgres.identity import DatabaseIdentity, identity
 from shared.shell.postgres.refusals import checked, refusals_named
 from shared.shell.service.registry import HandlerRegistry
 
@@ -89,9 +92,14 @@ class Database:
     """One service as declared, and connections to its database."""
 
     def __init__(
-        self, registry: HandlerRegistry, rows: asyncpg.Connection, inbox: asyncpg.Connection, engine: AsyncEngine
+        self,
+        registry: HandlerRegistry,
+        rows: asyncpg.Connection,
+        inbox: asyncpg.Connection,
+        engine: AsyncEngine,
+        identity: DatabaseIdentity,
     ) -> None:
-        self.registry, self.engine = registry, engine
+        self.registry, self.engine, self.identity = registry, engine, identity
         self._rows, self._inbox = rows, inbox
         self._transaction = ""
         self._reading = asyncio.Lock()
@@ -234,8 +242,9 @@ async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Da
     await checked(name, url, engine, writes=False)
     with refusals_named(name, url):
         rows, inbox = await _session(stack, url), await _session(stack, url)
-    await checked(name, url, engine, writes=False)
-    return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
+    known = await identity(partial(fetch, rows))
+    known.check_service(name)
+    return Database(HandlerRegistry(declared()[name]), rows, inbox, engine, known)
 
 
 async def _session(stack: AsyncExitStack, url: str) -> asyncpg.Connection:

@@ -46,6 +46,7 @@ from shared.errors import ReportedError
 from shared.invariants.facts import Evidence
 from shared.invariants.rules import violations
 from shared.settings import KafkaSettings, Settings
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.source import connection
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.bus import BusUnavailable
@@ -117,6 +118,7 @@ async def check(
     try:
         with sparing_memory():
             async with asyncio.timeout(seconds + timeout), databases(settings, SERVICES) as services:
+                await _same_cluster(services, settings.kafka)
                 await _rest(services.values(), timeout)
                 at = min([await database.now() for database in services.values()])
                 return await _checked(services, settings, window, at)
@@ -187,7 +189,8 @@ class Check:
     async def run(self) -> Report:
         async with Topics(self._settings.kafka, [topic.name for topic in TOPICS]) as topics:
             notes = []
-            if self._is_of_another_system(topics):
+            lost = max((one for one in self._clusters_since() if one), default=None)
+            if self._is_of_another_system(topics) or (lost and self._book.since and self._book.since < lost):
                 self._book.clear()
             if self._book.since and self._book.since > self._at:
                 notes.append(
@@ -205,8 +208,8 @@ class Check:
                 self._since,
                 positions,
                 busy=records.busy,
-                cut=topics.cut,
-                retention=self._settings.kafka.retention,
+                cut=topics.cut if lost is None else frozenset(topic.name for topic in TOPICS),
+                retention=self._retention(lost),
                 told_since=begin and begin + CLOCK_SKEW,
                 window=self._window.since,
             )
@@ -224,6 +227,15 @@ class Check:
         monitor = await differences(self._settings, self._services["checkout"], self._since)
         told = waiting, records.unreadable, monitor
         return Report(answers.whole(), *told, answers.orders, answers.in_motion, begin, unasked, notes)
+
+    # A cluster that took the place of a lost one: of older messages it has those that had not been handled
+
+    def _clusters_since(self) -> list[datetime | None]:
+        return [database.identity.cluster_since for database in self._services.values()]
+
+    def _retention(self, lost: datetime | None) -> timedelta:
+        retention = self._settings.kafka.retention
+        return retention if lost is None else min(retention, self._at - lost)
 
     # Where to begin
 
@@ -329,6 +341,12 @@ class Check:
             except UnreadableRow as wrong:
                 unreadable.append(str(wrong))
         return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since), unreadable
+
+
+async def _same_cluster(services: Mapping[str, Database], settings: KafkaSettings) -> None:
+    cluster = await cluster_id(settings)
+    for name, database in services.items():
+        database.identity.check_cluster(name, cluster)
 
 
 async def together(*works: Coroutine[object, object, None]) -> None:

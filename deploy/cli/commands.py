@@ -94,6 +94,7 @@ OPERATIONS = (
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
+    Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),
 )
 COMMANDS = (

@@ -19,12 +19,15 @@ from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
 from shared.contracts import TOPICS
 from shared.settings import Settings
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
 from shared.shell.kafka.topics import wrong_partitions
 from shared.shell.ports.store import StoreUnavailable
+from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import new_engine
+from shared.shell.postgres.identity import identity
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.revision import newest_revision
 
@@ -66,6 +69,7 @@ async def database(settings: Settings, name: str) -> str:
         async with engine.connect() as connection:
             server = str(await connection.scalar(sa.text("show server_version"))).split()[0]
             revision = str(await connection.scalar(sa.text("select version_num from alembic_version")))
+        known = await identity(Connections(engine).fetch)
         problem = await fits(name, settings.service(name), engine)
     except StoreUnavailable as trouble:
         raise Failure(f"cannot be reached: {trouble}") from trouble
@@ -74,6 +78,9 @@ async def database(settings: Settings, name: str) -> str:
     if problem:
         raise Failure(f"PostgreSQL {server}, but {problem}")
     newest = newest_revision(name)
+    known.check_service(name)
+    if known.cluster:
+        known.check_cluster(name, await cluster_id(settings.kafka))
     newer = "" if revision == newest else f", which a newer build has made; this one's is {newest}"
     return f"PostgreSQL {server}, schema at {revision}{newer}"
 

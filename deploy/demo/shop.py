@@ -160,22 +160,38 @@ class Shop:
         self.catalogue = catalogue
         self.orders: dict[str, Order] = {}
         self.storefront = Storefront(settings.kafka)
-        types = {"order.status", CheckoutRefused.type, *TAKEN}
-        self._follower = Follower(settings.kafka, [STATUS, ORDERS, NOTIFICATIONS], types=types)
+        self._settings = settings
+        self._follower = self._new_follower()
         self._reading: asyncio.Task[None] | None = None
+
+    def _new_follower(self, *, from_beginning: bool = False) -> Follower:
+        topics, types = [STATUS, ORDERS, NOTIFICATIONS], {"order.status", CheckoutRefused.type, *TAKEN}
+        return Follower(self._settings.kafka, topics, types=types, from_beginning=from_beginning)
 
     async def __aenter__(self) -> Self:
         await self.storefront.__aenter__()
-        await self._follower.__aenter__()
-        self._reading = asyncio.create_task(self._read(), name="status reader")
+        await self._start_reading()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def follow_again(self) -> None:
+        """From the beginning: the topics are those of another cluster."""
+        await self._stop_reading()
+        self._follower = self._new_follower(from_beginning=True)
+        await self._start_reading()
+
+    async def _start_reading(self) -> None:
+        await self._follower.__aenter__()
+        self._reading = asyncio.create_task(self._read(), name="status reader")
+
+    async def _stop_reading(self) -> None:
         if self._reading:
             self._reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
         await self._follower.__aexit__()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop_reading()
         await self.storefront.__aexit__()
 
     async def _read(self) -> None:

@@ -77,7 +77,7 @@ class Remembered:
     secrets: Secrets
     brokers: int
     cluster: str
-    """Kafka's id of it."""
+    """Kafka's id of it; another one when no broker has records, as a cluster that was made again has."""
 
 
 def prepare(folder: Path) -> None:
@@ -174,7 +174,8 @@ def remember(folder: Path, brokers: int | None = None) -> Remembered:
     number = brokers_of(folder, before, brokers)
     names = [name for node in range(1, number + 1) for name in port_names(node)]
     chosen = ports.choose((*names, *PORT_NAMES), before.get("ports"))
-    now = Remembered(chosen, secrets_now, number, before.get("cluster") or cluster_id())
+    cluster = before.get("cluster") if any(folder.glob("kafka*/records/meta.properties")) else None
+    now = Remembered(chosen, secrets_now, number, cluster or cluster_id())
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(asdict(now), file, indent=2)

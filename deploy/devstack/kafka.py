@@ -215,7 +215,8 @@ class Kafka:
             self.records.rename(self.records.with_name(f"records.damaged-{int(time.time())}"))
         elif self.records.exists():
             shutil.rmtree(self.records)
-        arguments = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(self.properties)]
+        cluster = self._cluster if self._brokers > 1 else cluster_id()  # one that is made again is another cluster
+        arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
         quick = [*options, "-Xmx128m", *FEW_FILES, "-XX:TieredStopAtLevel=1"]
         command = program.command(*arguments, options=quick)
         await self._children.run("Formatting Kafka's folder", command, log=self.log, cwd=self.folder)

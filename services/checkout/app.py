@@ -10,6 +10,7 @@ from services.checkout.attention import ATTENTION
 from services.checkout.domain import CORES
 from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order
+from services.checkout.domain.status_record import status_record
 from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
@@ -102,4 +103,5 @@ def checkout_service(settings: CheckoutSettings, engine: AsyncEngine) -> Service
         gauges=GAUGES,
         invariants=[Invariants(Order, broken)],
         attention=ATTENTION,
+        status_records={Order: status_record},
     )

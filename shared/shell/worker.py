@@ -8,6 +8,7 @@ import math
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.settings import Settings
+from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import STOPPING, Readiness, application
@@ -22,6 +24,7 @@ from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topic_retention import SEGMENT
@@ -29,14 +32,16 @@ from shared.shell.kafka.topics import ensure_topics
 from shared.shell.observability.progress import PARTS
 from shared.shell.observability.telemetry import new_tracer
 from shared.shell.ports.bus import BusUnavailable
-from shared.shell.ports.clock import Clock, SystemClock
+from shared.shell.ports.clock import Clock
 from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.ports.tracer import Tracer
 from shared.shell.postgres.attention import attention
+from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import create_engine, create_read_engine
+from shared.shell.postgres.identity import enter_cluster, identity
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
-from shared.shell.postgres.store import PostgresStore, read_gauges
+from shared.shell.postgres.store import KeptRecords, PostgresStore, read_gauges
 from shared.shell.service import Service
 from shared.shell.shell import Shell
 
@@ -44,6 +49,8 @@ log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
 HOUSEKEEPING_RETRY_SECONDS = 60.0
 ATTENTION_SECONDS = 30.0
+CLUSTER_SECONDS = 5.0
+"""How often a worker asks Kafka which cluster it is."""
 
 
 ServiceFactory = Callable[..., Service]
@@ -60,13 +67,16 @@ async def run_worker(
     engine = create_engine(url, worker, own.pool)
     reads = create_read_engine(url, f"{worker} reads", own.read_pool)
     tracer = new_tracer(settings.telemetry, name, worker)
-    store = PostgresStore(engine, notify=True, keep=own.pool // 4)
-    shell = _shell(factory(settings, engine), worker, settings, store, tracer, catch_up=catch_up)
+    service = factory(settings, engine)
+    kept = KeptRecords([topic.name for topic in service.emits if not topic.compacted], settings.kafka.keep_sent)
+    store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
+    clock = DatabaseClock(store.now)
+    shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    database = _DatabaseHealth()
+    database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
@@ -75,14 +85,14 @@ async def run_worker(
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
-        await _prepared(shell, engine, settings, name, stopping)
+        await _prepared(shell, engine, clock, settings, name, stopping)
         if not stopping.is_set():
             await shell.start()
             collect_seldom()
             log.info("started", worker=worker)
-            house = keep_house(shell.store, shell.clock, _keep_days(settings))
-            staff = _watch_attention(shell, reads)
-            await until(stopping, shell.failed(), _watch(shell, engine, database), staff, house)
+            house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
+            staff, same = _watch_attention(shell, reads), _same_cluster(engine, settings, name)
+            await until(stopping, shell.failed(), _watch(shell, engine, database), staff, house, same)
             log.info("stopping", worker=worker)
             await asyncio.sleep(settings.http.drain_seconds)
     finally:
@@ -99,7 +109,14 @@ async def run_worker(
 
 
 def _shell(
-    service: Service, worker: str, settings: Settings, store: PostgresStore, tracer: Tracer | None, *, catch_up: bool
+    service: Service,
+    worker: str,
+    settings: Settings,
+    store: PostgresStore,
+    clock: Clock,
+    tracer: Tracer | None,
+    *,
+    catch_up: bool,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -109,9 +126,9 @@ def _shell(
         worker,
         store=store,
         source=source,
-        sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{service.name}-relay"),
+        sink=KafkaSink(settings.kafka, worker, fence=f"orderbus-{service.name}-relay", clock=clock),
         lock=lambda: PostgresRelayLock(own.database_url.get_secret_value(), worker, store.relaying),
-        clock=SystemClock(),
+        clock=clock,
         rng=random.Random(),  # noqa: S311  # jitter, no secrets
         batch=own.batch,
         at_once=own.operations_at_once,
@@ -123,10 +140,11 @@ def _shell(
 
 
 class _DatabaseHealth:
-    """Whether the last look at the database succeeded."""
+    """Whether the last look at the database succeeded, and what its clock said."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: DatabaseClock) -> None:
         self.well = False
+        self.clock = clock
 
 
 def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event) -> Readiness:
@@ -134,6 +152,7 @@ def _readiness(shell: Shell, database: _DatabaseHealth, stopping: asyncio.Event)
         if stopping.is_set():
             return [STOPPING]
         away = ["database"] if shell.batcher.database_away or not database.well else []
+        away += [] if database.clock.agrees() else ["clock"]
         return away + ([] if shell.source.ready() else ["kafka"]) + shell.progress.standing_still()
 
     return Readiness(missing, shell.progress.ages, shell.notes)
@@ -147,23 +166,30 @@ def collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name: str, stopping: asyncio.Event) -> None:
+async def _prepared(
+    shell: Shell, engine: AsyncEngine, clock: DatabaseClock, settings: Settings, name: str, stopping: asyncio.Event
+) -> None:
     """Wait until database and Kafka are there; make topics and inbox partitions. Raises DatabaseRefused,
-    WrongGeneration, WrongTopics: what is wrong with one of the two is said even while the other cannot be reached."""
+    WrongGeneration, WrongDatabase, ClocksDiffer, WrongCluster, WrongTopics: what is wrong with one of the two is said
+    even while the other cannot be reached."""
+
+    async def allowed() -> None:
+        await enter_cluster(Connections(engine).fetch, name, await cluster_id(settings.kafka))
 
     async def kafka() -> None:
-        await ensure_topics(settings.kafka, [name])
+        await ensure_topics(settings.kafka, [name], allowed)
 
     async def database() -> None:
         own = settings.service(name)
         await checked(name, own.database_url.get_secret_value(), engine)
         if problem := await fits(name, own, engine, shell.worker):
             log.warning("too few database connections", problem=problem)
-        await shell.store.housekeep(shell.clock.now(), _keep_days(settings))
+        await clock.start(name)
+        await shell.store.housekeep(clock.now(), _keep_days(settings))
 
     while not stopping.is_set():
         missing = []
-        for prepare in (kafka, database):
+        for prepare in (database, kafka):
             try:
                 await prepare()
             except (BusUnavailable, StoreUnavailable) as trouble:
@@ -174,15 +200,25 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
         await asyncio.sleep(1.0)
 
 
+async def _same_cluster(engine: AsyncEngine, settings: Settings, name: str) -> None:
+    """Raises WrongCluster when the brokers have become another cluster's."""
+    while True:
+        await asyncio.sleep(CLUSTER_SECONDS)
+        with suppress(BusUnavailable, StoreUnavailable):  # readiness says so
+            known = await identity(Connections(engine).fetch)
+            known.check_cluster(name, await cluster_id(settings.kafka))
+
+
 def _keep_days(settings: Settings) -> int:
     """For how many days an id is known after it was first seen: as long as its record can be read again."""
     return math.ceil((settings.kafka.retention + SEGMENT) / timedelta(days=1)) + 1
 
 
 async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -> None:
-    """Gauges every five seconds."""
+    """Gauges and clocks every five seconds."""
     while True:
         try:
+            await database.clock.compare()
             await shell.measure()
             shell.metrics.set_own(await read_gauges(engine, shell.registry.service.gauges))
             database.well = True
@@ -202,11 +238,15 @@ async def _watch_attention(shell: Shell, engine: AsyncEngine) -> None:
         await asyncio.sleep(ATTENTION_SECONDS)
 
 
-async def keep_house(store: Store, clock: Clock, keep_days: int) -> None:
-    """Every hour, or sooner after a failure. A failure is no reason to stop, and says nothing about the worker."""
+async def keep_house(store: Store, clock: Clock, keep_days: int, agrees: Callable[[], bool] = lambda: True) -> None:
+    """Every hour, or sooner after a failure. A failure is no reason to stop, and says nothing about the worker. Without
+    `agrees`, it is not known what time it is, and nothing is erased."""
     pause = HOUSEKEEPING_SECONDS
     while True:
         await asyncio.sleep(pause)
+        if not agrees():
+            log.warning("no housekeeping while the clocks of machine and database differ")
+            continue
         try:
             await store.housekeep(clock.now(), keep_days)
             pause = HOUSEKEEPING_SECONDS

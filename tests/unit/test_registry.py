@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -114,3 +115,12 @@ def test_brokers_that_must_have_a_record_are_no_more_than_its_copies(monkeypatch
         load_process_settings("checkout")
     said = f"{PREFIX}KAFKA__MIN_INSYNC_REPLICAS: must be at most {PREFIX}KAFKA__REPLICATION, which is 3"
     assert str(wrong.value).splitlines()[0].startswith(said)
+
+
+def test_every_compacted_topic_can_be_made_again_from_rows() -> None:
+    """After Kafka was lost. What makes a record is of one of the service's states, and of the topic's type."""
+    for service in declared().values():
+        compacted = {kind for topic, kinds in service.emits.items() if topic.compacted for kind in kinds}
+        made = {get_type_hints(make)["return"] for make in service.status_records.values()}
+        assert made == compacted, service.name
+        assert set(service.status_records) <= {table.kind for table in service.storage.states}

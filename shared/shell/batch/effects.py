@@ -114,10 +114,7 @@ class Effects:
                 actor=meta.actor,
                 traceparent=meta.traceparent,
             )
-            if versioned and type(message) in versioned:
-                rows += _in_versions(envelope, message, versioned)
-            else:
-                rows.append(_outbox_row(envelope, message))
+            rows += rows_of(envelope, message, versioned)
         return rows, sequence
 
     def _operation(self, cause: Cause, counts: dict[str, int], operation: Operation) -> tuple[OperationRow, Operation]:
@@ -146,6 +143,13 @@ class Effects:
             occurred=cause.occurred,
         )
         return row, operation
+
+
+def rows_of(envelope: Envelope, message: Message, versioned: Collection[type[Message]]) -> list[OutboxRow]:
+    """One message, in all versions in which it is published."""
+    if versioned and type(message) in versioned:
+        return _in_versions(envelope, message, versioned)
+    return [_outbox_row(envelope, message)]
 
 
 def _outbox_row(envelope: Envelope, message: Message) -> OutboxRow:

@@ -59,7 +59,7 @@ class TopicReader:
         Raises WrongTopics."""
         while True:
             try:
-                await ensure_topics(self._settings, [])
+                await ensure_topics(self._settings, [], create=False)
                 await self._read()
             except ReportedError:
                 raise

@@ -19,6 +19,7 @@ from shared.shell.kafka.producer import FencedProducer, InvalidRecordError
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.topics import MAX_RECORD
 from shared.shell.ports.bus import BusUnavailable, Sent
+from shared.shell.ports.clock import Clock, SystemClock
 from shared.shell.ports.rows import OutboxRow
 
 BATCH_BYTES = 256 * 1024
@@ -48,7 +49,7 @@ OF_THE_TOPIC = (
     errors.LeaderNotAvailableError,
     errors.NotEnoughReplicasError,
     errors.NotEnoughReplicasAfterAppendError,
-    errors.InvalidTimestampError,  # a record has the time at which it is sent: our clock is wrong, or the broker's
+    errors.InvalidTimestampError,  # the database's clock is wrong, by which records are dated, or the broker's
 )
 """Kafka takes no record of this topic at the moment."""
 
@@ -72,8 +73,8 @@ class KafkaSink:
     record of a key can be written without the earlier one.
     """
 
-    def __init__(self, settings: KafkaSettings, client: str, fence: str) -> None:
-        self.settings, self.client, self.fence = settings, client, fence
+    def __init__(self, settings: KafkaSettings, client: str, fence: str, clock: Clock | None = None) -> None:
+        self.settings, self.client, self.fence, self.clock = settings, client, fence, clock or SystemClock()
         self._producer: FencedProducer | None = None
         self._renew_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
@@ -129,6 +130,7 @@ class KafkaSink:
         space: dict[Place, int] = defaultdict(lambda: BATCH_BYTES)
         batches: dict[Place, tuple[Any, list[OutboxRow]]] = defaultdict(lambda: (producer.create_batch(), []))
         refused: dict[int, str] = {}
+        at = int(self.clock.now().timestamp() * 1000)
         for row in rows:
             if not (count := partitions[row.topic]):
                 continue
@@ -144,7 +146,7 @@ class KafkaSink:
                 space[place] = 0
                 continue
             batch, members = batches[place]
-            taken = batch.append(timestamp=None, key=key, value=row.body, headers=headers)
+            taken = batch.append(timestamp=at, key=key, value=row.body, headers=headers)
             assert taken, "there is space"
             members.append(row)
         pending: Pending = {}

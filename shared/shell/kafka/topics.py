@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -35,8 +35,19 @@ def dead_letters(service: str) -> Topic:
     return Topic(f"{service}.dead-letter.v1", owner=service)
 
 
-async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> list[str]:
-    """Create the topics that are missing; returns their names. Those that exist are left as they are. Raises
+async def _always() -> None:
+    pass
+
+
+async def ensure_topics(
+    settings: KafkaSettings,
+    services: Sequence[str],
+    allowed: Callable[[], Awaitable[None]] = _always,
+    *,
+    create: bool = True,
+) -> list[str]:
+    """Create the topics that are missing; returns their names. Those that exist are left as they are. `allowed` is
+    called before, and raises where nothing may be created. Without `create`, missing topics are waited for. Raises
     BusUnavailable; KafkaRefused; WrongTopics where one has another number of partitions than it would be created with,
     or a retention with which records are lost or handled twice."""
     admin = AIOKafkaAdminClient(**connection(settings))
@@ -52,7 +63,10 @@ async def ensure_topics(settings: KafkaSettings, services: Sequence[str]) -> lis
             raise WrongTopics(retention.wrong)
         if retention.short:
             log.warning("topics drop records early", problem=retention.short)
+        await allowed()
         missing = [_new_topic(settings, topic) for topic in topics if topic.name not in there]
+        if missing and not create:
+            raise BusUnavailable(f"topic {missing[0].name} does not exist yet: the services' workers create it")
         if missing:
             response = await admin.create_topics(missing, timeout_ms=20_000)
             for name, code, *_ in response.topic_errors:

@@ -16,7 +16,10 @@ from shared.errors import ReportedError
 from shared.shell.postgres.connections import translated
 from shared.shell.postgres.schema import GENERATION
 
-_THERE = sa.text("select to_regclass('inbox') is not null, to_regclass('generation') is not null")
+_THERE = sa.text(
+    "select to_regclass('inbox') is not null, "
+    "to_regclass('generation') is not null and to_regclass('database_identity') is not null"
+)
 _NUMBER = sa.text("select number from generation")
 
 
@@ -40,6 +43,11 @@ class NoTables(ReportedError):
 
     def __init__(self) -> None:
         super().__init__("This database has no tables yet: run `orderbus migrate`.")
+
+
+def has_tables(connection: sa.Connection) -> bool:
+    made: bool = connection.execute(_THERE).one()[0]
+    return made
 
 
 def check_generation(connection: sa.Connection, *, may_be_empty: bool = False) -> None:

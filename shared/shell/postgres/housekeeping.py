@@ -33,24 +33,24 @@ async def housekeep(engine: AsyncEngine, now: datetime, keep_days: int) -> None:
     An id lies in the partition of the day that it tells, or in `inbox_other` where there is none. When a day's
     partition is dropped, what was seen in it later than that moves to `inbox_other`.
     """
-    names = await _partitions(engine)
+    names = await partitions_of(engine, "inbox")
     today = now.date()
     for day in (today + timedelta(days=n) for n in range(-1, DAYS_AHEAD + 1)):
         if partition_name(day) not in names:
-            await _alone(engine, _add_partition, partition_name(day), *day_bounds(day))
+            await alone(engine, _add_partition, partition_name(day), *day_bounds(day))
     oldest = partition_name(today - timedelta(days=keep_days))
     first_seen = now - timedelta(days=keep_days)
     for name in sorted(name for name in names - {"inbox_other"} if name < oldest):
-        await _alone(engine, _index_partition, name)
-        await _alone(engine, _drop_partition, name, first_seen)
-    await _alone(engine, _forget, first_seen)
+        await alone(engine, _index_partition, name)
+        await alone(engine, _drop_partition, name, first_seen)
+    await alone(engine, _forget, first_seen)
 
 
 async def rest(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def _alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
+async def alone(engine: AsyncEngine, work: Any, *values: Any) -> None:
     """One step, and a pause as it needs it."""
     began = time.monotonic()
     await _step(engine, work, *values)
@@ -71,17 +71,17 @@ async def _step(engine: AsyncEngine, work: Any, *values: Any) -> None:
         log.info("housekeeping postponed, table locked", step=work.__name__.lstrip("_"), of=str(values[0]))
 
 
-async def _partitions(engine: AsyncEngine) -> set[str]:
-    query = "select relname from pg_class join pg_inherits on oid = inhrelid where inhparent = 'inbox'::regclass"
+async def partitions_of(engine: AsyncEngine, table: str) -> set[str]:
+    query = "select relname from pg_class join pg_inherits on oid = inhrelid where inhparent = cast(:name as regclass)"
     async with engine.connect() as connection:
-        return set((await connection.execute(sa.text(query))).scalars())
+        return set((await connection.execute(sa.text(query), {"name": table})).scalars())
 
 
 async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high: UUID) -> None:
     """Ids of that day that came early are in the default partition; they move along. One that is being
     claimed at this moment would be left behind, and the new partition refused: that claim finishes first, the next one
     waits."""
-    if await _is_partition(connection, name):
+    if await is_partition(connection, name):
         return
     await connection.execute(sa.text("lock table inbox_other in access exclusive mode"))
     await connection.execute(sa.text(f"create table if not exists {name} (like inbox including all)"))
@@ -94,20 +94,20 @@ async def _add_partition(connection: AsyncConnection, name: str, low: UUID, high
 async def _index_partition(connection: AsyncConnection, name: str) -> None:
     """While a day's partition is dropped the inbox cannot be read, so what moves out of it must be found quickly. With
     an index from the first day on, claiming would take a fifth longer."""
-    if await _is_partition(connection, name):
+    if await is_partition(connection, name):
         await connection.execute(sa.text(f"create index if not exists {name}_seen on {name} using brin (seen_at)"))
 
 
 async def _drop_partition(connection: AsyncConnection, name: str, first_seen: datetime) -> None:
     """Effects of an old cause have its day: they may have been seen just now."""
-    if not await _is_partition(connection, name):
+    if not await is_partition(connection, name):
         return
     await connection.execute(sa.text(f"alter table inbox detach partition {name}"))
     await _move(connection, name, "inbox_other", "seen_at >= :first_seen", first_seen=first_seen)
     await connection.execute(sa.text(f"drop table {name}"))
 
 
-async def _is_partition(connection: AsyncConnection, name: str) -> bool:
+async def is_partition(connection: AsyncConnection, name: str) -> bool:
     """Asked again under the lock: another worker may have been here since the partitions were listed."""
     query = "select exists (select from pg_inherits where inhrelid = to_regclass(:name))"
     return bool(await connection.scalar(sa.text(query), {"name": name}))

@@ -31,12 +31,12 @@ def drop_shell_tables(op: Any) -> None:
 def migrate(service: str, database_url: str, revision: str = "head") -> None:
     """Bring a service's database up to a revision. Two at once are safe: the second waits, then finds nothing to do.
     One that a newer build has brought further stays as it is. Raises WrongGeneration,
-    DatabaseRefused, StoreUnavailable."""
+    WrongDatabase, DatabaseRefused, StoreUnavailable."""
     config = Config()
     config.set_main_option("script_location", _option(Path(__file__).parent / "alembic"))
     config.set_main_option("version_locations", _option(versions(service)))
     config.set_main_option("path_separator", "newline")
-    config.attributes["database_url"] = database_url
+    config.attributes["database_url"], config.attributes["service"] = database_url, service
     try:
         with refusals_named(service, database_url):
             asyncio.run(reached(service, database_url))

@@ -20,6 +20,9 @@ SMALL_BYTES = 8_000
 
 
 class OutboxOnPostgres(Connections):
+    _kept_topics: Sequence[str] = ()
+    """Records of these are kept in `outbox_sent` when Kafka has acknowledged them."""
+
     async def outbox_head(self, reach: Reach) -> Sequence[OutboxRow]:
         return await head_of(self.fetch, reach)
 
@@ -28,7 +31,10 @@ class OutboxOnPostgres(Connections):
         return int(highest)
 
     async def outbox_sent(self, ids: Sequence[int]) -> None:
-        await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
+        if self._kept_topics:
+            await self.execute(statements.OUTBOX_SENT_KEPT, {"ids": list(ids), "kept": self._kept_topics})
+        else:
+            await self.execute(statements.OUTBOX_SENT, {"ids": list(ids)})
 
     async def mark_undeliverable(self, refused: Mapping[int, str]) -> None:
         async with self._alone() as driver:

@@ -18,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.errors import ReportedError
 from shared.postgres_url import FILES, PostgresUrl
 from shared.settings import ServiceSettings, name_of
-from shared.shell.postgres.connections import translated
+from shared.shell.postgres.connections import Connections, translated
 from shared.shell.postgres.engine import CONNECT_SECONDS, connect
 from shared.shell.postgres.generation import NoTables, WrongGeneration, check_generation, inspected
+from shared.shell.postgres.identity import enter_service
 from shared.shell.postgres.limits import TooManyConnections, fitting
 from shared.shell.postgres.pooler import SharedSession, own_session
 from shared.shell.postgres.revision import OldSchema, check_revision
@@ -69,12 +70,15 @@ async def _connected(url: str, timeout: float) -> asyncpg.Connection:
 
 
 async def checked(service: str, url: str, engine: AsyncEngine, *, writes: bool = True) -> None:
-    """Before a service's database is used: connect, and compare its rights, generation and revision. `writes`: False
-    for a role that only reads. Raises one of NOT_USABLE; StoreUnavailable where waiting may help."""
+    """Before a service's database is used: connect, and compare its rights, generation, revision and whose it is.
+    `writes`: False for a role that only reads. Raises DatabaseRefused, WrongDatabase, one of NOT_USABLE;
+    StoreUnavailable where waiting may help."""
     await reached(service, url)
     with refusals_named(service, url):
         rights = check_owner if writes else check_reader
         await inspected(engine, rights, check_generation, partial(check_revision, service=service))
+        if writes:
+            await enter_service(Connections(engine).fetch, service)
 
 
 async def fits(service: str, own: ServiceSettings, engine: AsyncEngine, worker: str = "") -> str:

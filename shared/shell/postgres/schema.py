@@ -24,6 +24,10 @@ QUEUE_STORAGE = (
 TABLES_V1 = (
     "create table generation (number integer primary key)",
     f"insert into generation (number) values ({GENERATION})",
+    """create table database_identity (
+        one boolean primary key default true check (one), service text not null, cluster text,
+        cluster_since timestamptz
+    )""",
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
@@ -34,6 +38,11 @@ TABLES_V1 = (
         topic text not null, key text not null, headers text not null, body bytea not null,
         created_at timestamptz not null default clock_timestamp()
     ) {QUEUE_STORAGE}""",
+    """create table outbox_sent (
+        id bigint not null, topic text not null, key text not null, headers text not null, body bytea not null,
+        sent_at timestamptz not null default now()
+    ) partition by range (sent_at)""",
+    "create table outbox_sent_other partition of outbox_sent default",
     """create table undeliverable (
         id bigint not null unique, topic text not null, key text not null, headers text not null, body bytea not null,
         created_at timestamptz not null, reason text not null,
@@ -77,7 +86,8 @@ DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
-        *("inbox_other", "inbox", "generation"),
+        *("outbox_sent_other", "outbox_sent"),
+        *("inbox_other", "inbox", "database_identity", "generation"),
     )
 )
 

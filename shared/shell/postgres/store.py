@@ -6,7 +6,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,18 +17,30 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.shell.ports.rows import FIRST_TIMER, DestinationPause, OperationRow, TimerPlace, TimerRow
 from shared.shell.ports.store import LONG_AGO, LeaseRequest
 from shared.shell.ports.tables import TableGauge
-from shared.shell.postgres import statements
+from shared.shell.postgres import sent_records, statements
 from shared.shell.postgres.connections import fetch, translated
 from shared.shell.postgres.housekeeping import housekeep
 from shared.shell.postgres.outbox import OutboxOnPostgres
 from shared.shell.postgres.transaction import PostgresTransaction, as_text, grouped
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRecords:
+    """Which records are kept for how long after Kafka has acknowledged them; none by default."""
+
+    topics: Sequence[str] = ()
+    time: timedelta = timedelta(0)
+
+
 class PostgresStore(OutboxOnPostgres):
     """One service's database. See `ports.store`."""
 
-    def __init__(self, engine: AsyncEngine, notify: bool = False, keep: int = 0) -> None:
+    def __init__(
+        self, engine: AsyncEngine, notify: bool = False, keep: int = 0, sent: KeptRecords | None = None
+    ) -> None:
         super().__init__(engine, keep)
+        self._sent = sent or KeptRecords()
+        self._kept_topics = self._sent.topics if self._sent.time else ()
         self.notify = notify
         """Tell the relay in another process that something was written."""
         self._relays = False
@@ -127,8 +140,15 @@ class PostgresStore(OutboxOnPostgres):
     async def housekeep(self, now: datetime, keep_days: int) -> None:
         try:
             await housekeep(self.engine, now, keep_days)
+            await sent_records.keep_house(self.engine, now, self._sent.time)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             raise translated(error) from error
+
+    async def now(self) -> datetime:
+        """What the server's clock says."""
+        ((now,),) = await self.fetch(statements.NOW, {})
+        assert isinstance(now, datetime)
+        return now
 
     async def ping(self) -> None:
         await self.execute(statements.PING, {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from shared.core import Core, Message, Operation, Ref, Refusal, Topic
+from shared.core import Core, Event, Message, Operation, Ref, Refusal, Topic
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
@@ -47,6 +47,8 @@ class Service:
     invariants: Sequence[Invariants] = ()
     attention: Sequence[AttentionReader] = ()
     """What waits for staff in its own tables."""
+    status_records: Mapping[type[Any], Callable[[Any], Event]] = field(default_factory=dict)
+    """By kind of state: the record that a compacted topic has of one. After Kafka was lost, they are made again."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

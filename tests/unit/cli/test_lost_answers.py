@@ -30,7 +30,7 @@ KEYED = {
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
-    *("reclaim-codes", "migrate"),
+    *("reclaim-codes", "republish", "migrate"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {

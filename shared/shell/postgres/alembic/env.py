@@ -9,7 +9,8 @@ from alembic.util import CommandError
 from sqlalchemy.pool import NullPool
 
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.generation import check_generation
+from shared.shell.postgres.generation import check_generation, has_tables
+from shared.shell.postgres.identity import service_entered
 
 LOCK = 0x6F726465  # "orde": one migration at a time per database
 
@@ -17,12 +18,17 @@ LOCK = 0x6F726465  # "orde": one migration at a time per database
 def run(connection: sa.Connection) -> None:
     connection.execute(sa.text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
     check_generation(connection, may_be_empty=True)
+    service = context.config.attributes["service"]
+    if has_tables(connection):
+        service_entered(connection, service)
     newer = _is_newer(connection)
     connection.commit()
     if not newer:
         context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
+            if has_tables(connection):  # not after the downgrade of the first migration
+                service_entered(connection, service)
     connection.execute(sa.text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
     connection.commit()
 

@@ -1,0 +1,31 @@
+"""The id of a Kafka cluster: brokers at the same address may be another one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.settings import KafkaSettings
+from shared.shell.kafka.refusals import refusal
+from shared.shell.kafka.source import connection
+from shared.shell.kafka.tls import KafkaRefused
+from shared.shell.ports.bus import BusUnavailable
+
+ASK_SECONDS = 20.0
+
+
+async def cluster_id(settings: KafkaSettings) -> str:
+    """Raises KafkaRefused; BusUnavailable where waiting may help."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            await admin.start()
+            return str((await admin.describe_cluster())["cluster_id"])
+    except (KafkaError, OSError, TimeoutError) as error:
+        if said := await refusal(settings):
+            raise KafkaRefused(said) from None
+        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
+    finally:
+        await admin.close()
