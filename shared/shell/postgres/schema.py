@@ -12,7 +12,7 @@ from uuid import UUID
 
 from shared.core.ids import lowest_id
 
-GENERATION = 1
+GENERATION = 2
 """Of all that is stored. Builds of one generation run side by side. Until 1.0 it may be raised instead of converting
 what is stored."""
 QUEUE_STORAGE = (
