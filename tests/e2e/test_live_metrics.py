@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.client.http import api_url
+from deploy.devstack.stack import Stack
 from services.registry import PROCESSES
 from tests.e2e.conversation import World, delivery_states, eventually
 
@@ -73,6 +75,26 @@ async def test_every_metric_and_label_that_is_asked_for_is_served(world: World) 
         return not_served(await served())
 
     await eventually(missing, lambda found: not found, "all that rules and panels ask for", within=150)
+
+
+async def test_a_database_that_is_away_is_seen_and_nothing_keeps_its_last_value(world: World, stack: Stack) -> None:
+    async def said() -> tuple[float, float]:
+        """Whether payments has its database, and how many messages it has parked."""
+        async with world.browser.get(f"{api_url(world.settings, 'payments')}/metrics") as answer:
+            families = text_string_to_metric_families(await answer.text())
+            samples = [sample for family in families for sample in family.samples]
+        [ready] = [one for one in samples if one.name == "orderbus_ready" and one.labels["part"] == "database"]
+        [parked] = [one for one in samples if one.name == "orderbus_parked"]
+        return ready.value, parked.value
+
+    await eventually(said, lambda found: found[0] == 1 and not math.isnan(found[1]), "a database that answers")
+    await stack.postgres.stop()
+    try:
+        await eventually(said, lambda found: found[0] == 0 and math.isnan(found[1]), "a database that is away", 60)
+    finally:
+        await stack.postgres.start()
+    await world.services.until_ready()
+    await eventually(said, lambda found: found[0] == 1 and not math.isnan(found[1]), "its return", 60)
 
 
 def test_what_is_missing_is_named() -> None:
