@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.check import facts
 from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
-from shared.core import Ref, codec
+from shared.core import Ref, Task, codec
 from shared.settings import Settings
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.tables import StateTable
@@ -41,6 +41,7 @@ SESSION = {
     "default_transaction_read_only": "on",
 }
 CURSOR = 5_000
+PAYLOADS = 200
 DATA_EXCEPTION = "22"
 """Begins the SQLSTATE of an error in what a row says."""
 
@@ -57,8 +58,11 @@ _UNSENT = """
     select key, count(*) from (select key from outbox union all select key from undeliverable) r
     where key = any($1) group by key
 """
-_OPERATIONS = "select key, kind, leased_until > clock_timestamp() from operations where key = any($1)"
-_TIMERS = "select key, kind from timers where key = any($1)"
+_OPERATIONS = """
+    select key, kind, payload, coalesce(leased_until > clock_timestamp(), false) as leased
+    from operations where key = any($1)
+"""
+_TIMERS = "select key, kind, payload from timers where key = any($1)"
 _PARKED = "select distinct key from parked where key = any($1)"
 
 
@@ -71,9 +75,9 @@ class Rows:
     ledger: list[LedgerEntry] = field(default_factory=list)
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Events that are not on their topics yet."""
-    under_way: Collection[tuple[str, str]] = ()
-    """Calls and timers: key and kind."""
-    calling: Collection[str] = ()
+    under_way: set[tuple[str, Task]] = field(default_factory=set)
+    """Calls and timers, with their keys."""
+    calling: set[str] = field(default_factory=set)
     """Keys for which a call is being made."""
     parked: Collection[str] = ()
 
@@ -164,12 +168,20 @@ class Database:
                     statement = f"select {names} from {records.table.name} where key = any($1)"
                     found.ledger += [LedgerEntry(**row) for row in await session.fetch(statement, keys)]
             found.waiting = {row[0]: row[1] for row in await session.fetch(_UNSENT, keys)}
-            operations = await session.fetch(_OPERATIONS, keys)
-            found.calling = {key for key, _, held in operations if held}
-            timers = await session.fetch(_TIMERS, keys)
-            found.under_way = {(row["key"], row["kind"]) for row in (*operations, *timers)}
+            await self._add_under_way(found, keys)
             found.parked = {row[0] for row in await session.fetch(_PARKED, keys)}
         return found
+
+    async def _add_under_way(self, found: Rows, keys: Sequence[str]) -> None:
+        """Payloads are read a few at a time: a backlog may have megabytes of them."""
+        async for call in self._rows.cursor(_OPERATIONS, keys, prefetch=PAYLOADS):
+            task = facts.operation_task(self.registry, call["kind"], call["payload"])
+            found.under_way.add((call["key"], task))
+            if call["leased"]:
+                found.calling.add(call["key"])
+        async for timer in self._rows.cursor(_TIMERS, keys, prefetch=PAYLOADS):
+            task = facts.timer_task(self.registry, timer["kind"], timer["payload"])
+            found.under_way.add((timer["key"], task))
 
     async def state(self, ref: Ref[Any]) -> Any:
         """One row's state; None where there is none. Raises UnreadableRow."""

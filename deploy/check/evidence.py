@@ -25,7 +25,7 @@ from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import BadBody, decode, encode
-from shared.core import NO_WORK, Event, Message, Ref, Work, codec
+from shared.core import NO_WORK, Event, Message, Ref, Task, Work, codec
 from shared.invariants.facts import BrokenRule, Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts, Unhandled
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
@@ -45,8 +45,8 @@ class Findings:
         self.provider: list[Movement] = []
         self.effects: Counter[str] = Counter()
         """How often the provider did something."""
-        self.under_way: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-        """Operations and timers by key: their services and kinds."""
+        self.under_way: defaultdict[str, set[Task]] = defaultdict(set)
+        """Operations and timers by key."""
         self.busy: set[str] = set()
         self.parked: defaultdict[str, set[str]] = defaultdict(set)
         """The services in which messages of a key are parked."""
@@ -195,11 +195,11 @@ class Findings:
                     yield from (BrokenRule(name, key, rule) for rule in broken)
 
     def _work(self, key: str) -> Work:
-        kinds, parked = self.under_way.get(key, set()), self.parked.get(key, ())
+        tasks, parked = self.under_way.get(key, set()), self.parked.get(key, ())
         payment = self.of(Payment).get(key)
         if payment is not None and facts.provider_refunds(payment):
-            kinds = kinds | {("payments", "refund")}
-        return Work(frozenset(kinds), frozenset(parked)) if kinds or parked else NO_WORK
+            tasks = tasks | {Task("payments", "refund", "")}
+        return Work(frozenset(tasks), frozenset(parked)) if tasks or parked else NO_WORK
 
     def needed(self) -> Iterator[tuple[str, Ref[Any]]]:
         """Rows of other keys that the services' own rules look at, by service."""

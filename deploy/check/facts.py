@@ -17,7 +17,10 @@ from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
 from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.envelope import encode
+from shared.core import Task
+from shared.core.codec import TypeRegistry
 from shared.invariants.facts import DeliveryFacts, ItemFacts, OrderFacts, PaymentFacts, StockFacts
+from shared.shell.service.registry import HandlerRegistry
 
 CLOCK_SKEW = timedelta(minutes=1)
 """By which the clocks of two workers may differ."""
@@ -124,6 +127,21 @@ def staff_know(log: NotificationLog, order: Order | None) -> bool:
 def unreadable(service: str, table: str, key: str, wrong: Exception) -> str:
     """Without what the error says: it would show the row's data."""
     return f"{service}, {table} {key}: its data cannot be read ({type(wrong).__name__})"
+
+
+def operation_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task:
+    return _task(registry.name, registry.operations, kind, payload)
+
+
+def timer_task(registry: HandlerRegistry, kind: str, payload: bytes | str) -> Task:
+    return _task(registry.name, registry.internal, kind, payload)
+
+
+def _task(service: str, kinds: TypeRegistry, kind: str, payload: bytes | str) -> Task:
+    try:
+        return Task(service, kind, kinds.load(kind, payload).about())
+    except Exception:
+        return Task(service, kind)  # of a newer build, perhaps
 
 
 def row_problems(table: str, key: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:

@@ -173,8 +173,8 @@ class Slices:
                 found.busy.add(row["key"])
         found.ledger += read.ledger
         found.busy |= {*read.waiting, *read.calling}
-        for key, kind in read.under_way:
-            found.under_way[key].add((name, kind))
+        for key, task in read.under_way:
+            found.under_way[key].add(task)
         for key, count in read.waiting.items():
             found.waiting[name, key] = count
         for key in read.parked:

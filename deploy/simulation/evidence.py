@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from deploy.check import facts
 from deploy.check.evidence import Findings, readers
 from deploy.check.topics import Seen
 from deploy.simulation.world import World
@@ -36,8 +37,11 @@ def _rows(world: World, name: str, found: Findings) -> None:
     for records in storage.records:
         if records.kind is LedgerEntry:
             found.ledger += [entry for entry in store.records(records) if isinstance(entry, LedgerEntry)]
-    for row in (*store.rows(OPERATIONS).values(), *store.rows(TIMERS).values()):
-        found.under_way[row.key].add((name, row.kind))
+    registry = world.registries[name]
+    for call in store.rows(OPERATIONS).values():
+        found.under_way[call.key].add(facts.operation_task(registry, call.kind, call.payload))
+    for timer in store.rows(TIMERS).values():
+        found.under_way[timer.key].add(facts.timer_task(registry, timer.kind, timer.payload))
 
 
 def _provider(world: World, found: Findings) -> None:

@@ -20,7 +20,7 @@ from shared.core.operation import (
 )
 from shared.core.scenario import Brought, Scenario, Sent
 from shared.core.struct import Struct
-from shared.core.work import NO_WORK, Work
+from shared.core.work import NO_WORK, Task, Work
 
 __all__ = [
     "MESSAGES",
@@ -54,6 +54,7 @@ __all__ = [
     "Sent",
     "Step",
     "Struct",
+    "Task",
     "Timer",
     "TimerMessage",
     "Topic",

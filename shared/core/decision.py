@@ -21,6 +21,10 @@ R = TypeVar("R")
 class TimerMessage(Struct):
     """Base of the messages that timers deliver."""
 
+    def about(self) -> str:
+        """What distinguishes it from others of its class that the same key waits for, as that of an operation does."""
+        return ""
+
 
 class Report(Struct):
     """Base of what an outside system reports in a callback (a provider's webhook)."""

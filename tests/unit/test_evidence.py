@@ -21,7 +21,7 @@ from services.payments.domain.operations import RefundCharge, RefundResult
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, OrderCancelled, OrderCreated, OrderStatusRecord
 from shared.contracts.envelope import encode
-from shared.core import codec
+from shared.core import Task, codec
 from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
 from shared.invariants.rules import violations
@@ -153,7 +153,7 @@ def test_rules_that_hold_at_rest_are_asked_unless_what_they_wait_for_is_under_wa
     assert broken(found) == []
     found.busy.clear()
     assert broken(found) == [rule]
-    found.under_way["o-1"].add(("checkout", "PaymentOverdue"))
+    found.under_way["o-1"].add(Task("checkout", "PaymentOverdue", ""))
     found.parked["o-1"].add("notifications")
     assert broken(found) == [rule], "neither reserves stock"
     found.parked["o-1"].add("fulfillment")

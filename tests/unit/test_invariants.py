@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.core import Work
+from shared.core import Task, Work
 from shared.invariants.facts import (
     BrokenRule,
     DeliveryFacts,
@@ -253,11 +253,11 @@ class TestPeople:
     def test_a_paid_order_without_work_in_progress_is_named(self) -> None:
         forgotten = replace(order(status="processing"), status={"o-1": ORDER.status_record})
         assert "ORD-1 is paid and unfinished" in wrong(forgotten)["no_order_waits_unseen"][0]
-        delivering = {"under_way": {"o-1": Work(frozenset({("fulfillment", "TakeCode")}))}}
+        delivering = {"under_way": {"o-1": Work(frozenset({Task("fulfillment", "TakeCode")}))}}
         keys = frozenset({"o-1"})
         for known in (delivering, {"with_staff": keys}, {"alerted": keys}, {"busy": keys}):
             assert wrong(replace(forgotten, **known)) == {}
-        mailing = Work(frozenset({("notifications", "SendEmail")}), frozenset({"notifications"}))
+        mailing = Work(frozenset({Task("notifications", "SendEmail")}), frozenset({"notifications"}))
         assert wrong(replace(forgotten, under_way={"o-1": mailing})), "no email delivers anything"
 
     def test_an_order_whose_payment_is_long_overdue_is_named(self) -> None:
@@ -266,7 +266,7 @@ class TestPeople:
         assert wrong(late) == {
             "no_order_waits_unseen": ["order ORD-1 waits for a payment that was due at 2026-03-03 12:00 UTC"]
         }
-        timer = Work(frozenset({("checkout", "PaymentOverdue")}))
+        timer = Work(frozenset({Task("checkout", "PaymentOverdue")}))
         assert wrong(replace(late, under_way={"o-1": timer})) == {}
 
     def test_an_order_that_was_begun_and_has_no_end_is_named(self) -> None:
@@ -275,7 +275,7 @@ class TestPeople:
         assert wrong(begun) == {
             "no_order_waits_unseen": ["order ORD-1 was begun, but no timer ends it should the customer never submit it"]
         }
-        timer = Work(frozenset({("checkout", "SubmissionOverdue")}))
+        timer = Work(frozenset({Task("checkout", "SubmissionOverdue")}))
         for known in ({"under_way": {"o-1": timer}}, {"busy": frozenset({"o-1"})}):
             assert wrong(replace(begun, **known)) == {}
 

@@ -12,7 +12,7 @@ from deploy.check.databases import Database, Rows, UnreadableRow
 from deploy.check.slices import SIZE, Answers, Setting, Slices
 from services.declared import declared
 from services.payments.gateways.provider import ProviderMovement
-from shared.core import Ref, codec
+from shared.core import Ref, Task, codec
 from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, paid_order, reserved_order
 from tests.unit.notifications.examples import paid_order as notified_order
@@ -81,7 +81,7 @@ async def test_what_time_alone_breaks_is_seen_by_the_next_check(tmp_path: Path) 
 
 async def test_work_that_vanishes_is_missed_by_the_next_check(tmp_path: Path) -> None:
     order, book = paid_order().state, tmp_path / "checks.db"
-    rows, call = Rows(states=[row_of(order)]), Rows(under_way={("o-1", "TakeCode")})
+    rows, call = Rows(states=[row_of(order)]), Rows(under_way={("o-1", Task("fulfillment", "TakeCode", "1"))})
     assert await waits_unseen(book, rows, AT, ["o-1"], others={"fulfillment": call}) == []
     (named,) = await waits_unseen(book, rows, AT)
     assert "no work is in progress" in named

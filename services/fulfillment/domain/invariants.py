@@ -43,8 +43,7 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
 
 def _is_delivered(item: Item, work: Work) -> bool:
     """Whether something is under way that may end it."""
-    kinds = OPERATIONS.get(type(item.action), ())
-    return work.to_come("fulfillment", kinds)
+    return work.to_come("fulfillment", OPERATIONS.get(type(item.action), ()), item.id)
 
 
 def _hold_fits(item: Item, stage: Stage) -> bool:

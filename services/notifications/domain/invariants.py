@@ -38,7 +38,7 @@ def broken(
 def _is_sent(message: Email | WebhookDelivery, work: Work) -> bool:
     """Whether something is under way that may send it."""
     kinds = (SendEmail, RepetitionDue) if isinstance(message, Email) else (PostWebhook,)
-    return work.to_come("notifications", kinds)
+    return work.to_come("notifications", kinds, message.id)
 
 
 def _wrong_emails(log: NotificationLog) -> Iterator[str]:

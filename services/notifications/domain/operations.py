@@ -101,6 +101,9 @@ class RepetitionDue(TimerMessage):
 
     message: str
 
+    def about(self) -> str:
+        return self.message
+
 
 def endpoint_destination(store: str, endpoint: str) -> str:
     """The name under which an endpoint is paused and resumed."""

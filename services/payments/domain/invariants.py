@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from services.payments.domain.payment import AttemptStatus, Payment
+from services.payments.domain.operations import (
+    CancelCharge,
+    ChargeCard,
+    ChargeCheckDue,
+    FindCharge,
+    FindRefund,
+    RefundCharge,
+    RefundCheckDue,
+)
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
 from shared.core import NO_WORK, Work
+
+CHECKS_CHARGE, CHECKS_REFUND = (FindCharge, ChargeCheckDue), (FindRefund, RefundCheckDue)
 
 
 def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> list[str]:
-    """The rules that a payment breaks: the same at rest as in motion."""
+    """The rules that a payment breaks. `at_rest`: nothing but `work` should be in progress."""
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     charging = [a for a in payment.attempts if a.is_open]
     rules = {
@@ -21,4 +32,33 @@ def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> 
             sum(share.amount for share in refund.shares) <= refund.amount for refund in payment.refunds
         ),
     }
+    if at_rest:
+        rules["a charge in progress has its call"] = all(_may_end(attempt, work) for attempt in payment.attempts)
+        rules["a refund in progress has its call"] = all(_may_be_made(refund, work) for refund in payment.refunds)
     return [rule for rule, holds in rules.items() if not holds]
+
+
+def _may_end(attempt: ChargeAttempt, work: Work) -> bool:
+    """Whether what ends it is under way, should it be for us to end it: the customer confirms, and the provider reports
+    what it is still processing."""
+    kinds: tuple[type, ...]
+    match attempt.status:
+        case AttemptStatus.CHARGING if not attempt.reference:
+            kinds = (ChargeCard, *CHECKS_CHARGE)
+        case AttemptStatus.CANCELLING:
+            kinds = (CancelCharge,)
+        case AttemptStatus.UNRESOLVED:
+            kinds = CHECKS_CHARGE
+        case _:
+            return True
+    return work.to_come("payments", kinds, str(attempt.number))
+
+
+def _may_be_made(refund: Refund, work: Work) -> bool:
+    """The same of a refund: the provider reports when the bank has paid it out."""
+    match refund.status:
+        case RefundStatus.PENDING if not refund.reference:
+            return work.to_come("payments", (RefundCharge,), refund.id)
+        case RefundStatus.UNRESOLVED:
+            return work.to_come("payments", CHECKS_REFUND, refund.id)
+    return True

@@ -193,12 +193,18 @@ class RefundCheckDue(TimerMessage):
     refund: str
     tries: int = 1
 
+    def about(self) -> str:
+        return self.refund
+
 
 class ChargeCheckDue(TimerMessage):
     """An attempt's outcome is unknown: check with the provider again."""
 
     attempt: int
     tries: int = 1
+
+    def about(self) -> str:
+        return str(self.attempt)
 
 
 class ChargeReported(Report):

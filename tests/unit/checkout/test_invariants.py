@@ -44,7 +44,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import Instructions, OrderStatus
-from shared.core import Work
+from shared.core import Task, Work
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
 amounts = st.sampled_from([0, 1, 1000, 2500, 3500, 7000])
@@ -183,10 +183,11 @@ def test_an_order_that_is_left_unfinished_is_named() -> None:
 def test_a_rule_is_excused_only_by_what_it_waits_for() -> None:
     """An order that waits for payment has a timer for days; its customer gets mails and its store gets webhooks."""
     idle = Work(
-        frozenset({("checkout", "PaymentOverdue"), ("notifications", "PostWebhook")}), frozenset({"notifications"})
+        frozenset({Task("checkout", "PaymentOverdue"), Task("notifications", "PostWebhook")}),
+        frozenset({"notifications"}),
     )
-    charging, parked = Work(frozenset({("payments", "ChargeCard")})), Work(parked=frozenset({"payments"}))
-    delivering = Work(frozenset({("fulfillment", "TakeCode")}))
+    charging, parked = Work(frozenset({Task("payments", "ChargeCard")})), Work(parked=frozenset({"payments"}))
+    delivering = Work(frozenset({Task("fulfillment", "TakeCode")}))
     order = OrderScenario(submission())
     for reached, rule, works in (
         (None, "stock is reserved or refused at rest", [Work(parked=frozenset({"fulfillment"}))]),

@@ -9,7 +9,7 @@ import pytest
 from services.fulfillment.domain.delivery import ItemStatus, Stage, StockHold
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
-from shared.core import Work
+from shared.core import Task, Work
 from tests.unit.fulfillment.examples import PAID, Shop, line, placed
 
 
@@ -48,8 +48,19 @@ def test_a_damaged_delivery_is_found(stage: Stage, status: ItemStatus, hold: Sto
 @pytest.mark.parametrize(("sku", "kind"), [("ebook", SignDownload), ("key", TakeCode), ("course", GrantAccess)])
 def test_an_item_in_progress_is_excused_by_its_own_operation_only(sku: str, kind: type) -> None:
     delivery, rule = Shop().given(placed(line("1", sku)), PAID).state, "nothing is in progress at rest"
-    others = {("fulfillment", "RecheckPools"), ("fulfillment", "ReturnCodes"), ("notifications", "PostWebhook")}
+    name = kind.__qualname__
+    others = {
+        *(Task("fulfillment", "RecheckPools", ""), Task("fulfillment", "ReturnCodes", "1")),
+        *(Task("fulfillment", name, "2"), Task("notifications", name, "1")),
+    }
     assert [*broken(delivery, at_rest=True, work=Work(frozenset(others), frozenset({"notifications"})))] == [rule]
-    own = Work(frozenset({("fulfillment", kind.__qualname__)}))
-    for work in (own, Work(parked=frozenset({"fulfillment"}))):
+    own, unreadable = (Work(frozenset({Task("fulfillment", name, about)})) for about in ("1", None))
+    for work in (own, unreadable, Work(parked=frozenset({"fulfillment"}))):
         assert [*broken(delivery, at_rest=True, work=work)] == []
+
+
+def test_of_two_items_with_the_same_action_the_one_without_a_call_is_found() -> None:
+    delivery = Shop().given(placed(line("1", "key"), line("2", "key")), PAID).state
+    for calls, found in ((["1", "2"], 0), (["2"], 1), (["1"], 1)):
+        work = Work(frozenset(Task("fulfillment", "TakeCode", item) for item in calls))
+        assert len([*broken(delivery, at_rest=True, work=work)]) == found

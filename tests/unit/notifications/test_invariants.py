@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +32,7 @@ from shared.contracts.checkout import (
 )
 from shared.contracts.notifications import PauseWebhook, RemoveWebhook, ReplayWebhooks, ResumeWebhook
 from shared.contracts.values import Instructions, OrderStatus
-from shared.core import Outcome, Work
+from shared.core import Outcome, Task, Work
 from tests.unit.notifications.examples import ALL_EVENTS, PAID, STORE, OrderScenario, paid_order, placed, webhook
 
 UNTIL = datetime(2026, 3, 10, tzinfo=UTC)
@@ -154,10 +155,7 @@ def test_missing_repeated_and_pending_messages_are_named() -> None:
         "email new_order (paid) is pending",
         "order.received (paid) to endpoint crm is pending",
     ]
-    for kind, left in ((SendEmail, 1), (RepetitionDue, 1), (PostWebhook, 2)):
-        work = Work(frozenset({("notifications", kind.__qualname__)}))
-        assert len([*broken(order.state, order.endpoints, at_rest=True, work=work)]) == left, kind
-    elsewhere = Work(frozenset({("payments", "RefundCharge")}), frozenset({"fulfillment"}))
+    elsewhere = Work(frozenset({Task("payments", "SendEmail")}), frozenset({"fulfillment"}))
     assert len([*broken(order.state, order.endpoints, at_rest=True, work=elsewhere)]) == 3
     missing = replace(order.state, deliveries=(), emails=order.state.emails[1:])
     assert list(broken(missing, order.endpoints)) == [
@@ -166,6 +164,27 @@ def test_missing_repeated_and_pending_messages_are_named() -> None:
     ]
     repeated = replace(order.state, deliveries=order.state.deliveries * 2)
     assert any("delivered twice" in text for text in broken(repeated, order.endpoints))
+
+
+def test_what_is_pending_is_excused_by_its_own_work_only() -> None:
+    order = paid_order(webhook("crm", ["order.received"]), webhook("erp", ["order.received"]))
+    log, tasks = order.state, [Task("notifications", type(call).__qualname__, call.about()) for _, call in order.open]
+    rules = {
+        log.emails[0].id: "email order_confirmation (paid) is pending",
+        log.emails[1].id: "email new_order (paid) is pending",
+        **{one.id: f"order.received (paid) to endpoint {one.endpoint} is pending" for one in log.deliveries},
+    }
+
+    def found(tasks: Iterable[Task]) -> list[str]:
+        return list(broken(log, order.endpoints, at_rest=True, work=Work(frozenset(tasks))))
+
+    assert found(tasks) == []
+    for lost in tasks:
+        others = [task for task in tasks if task != lost]
+        assert lost.about and found(others) == [rules[lost.about]]
+        assert found([*others, Task("notifications", lost.kind)]) == [], "it cannot be read: it may be this one's"
+        repetition = Task("notifications", RepetitionDue.__qualname__, RepetitionDue(lost.about).about())
+        assert (found([*others, repetition]) == []) == (lost.kind == "SendEmail")
 
 
 def test_time_outs_without_an_attempt_or_too_early_and_missing_reasons_are_named() -> None:

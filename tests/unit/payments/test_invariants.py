@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.payments.domain.invariants import broken
 from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
@@ -24,7 +25,7 @@ from services.payments.domain.payment import AttemptStatus, Payment, RefundStatu
 from shared.contracts.checkout import OrderCancelled, OrderExpired
 from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
-from shared.core import Operation, Outcome, Report
+from shared.core import Operation, Outcome, Report, Task, TimerMessage, Work
 from tests.unit.payments.examples import PaymentScenario, item, requested
 
 ITEMS = (item("1", 3000), item("2", 1999), item("3", 1))
@@ -214,6 +215,8 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     history = History()
     for action, pick in (*start, *steps):
         history.step(action, pick)
+        if history.payment.row(Payment):
+            assert broken(history.payment.state, at_rest=True, work=under_way(history.payment)) == []
     history.come_to_rest()
     payment = history.payment.row(Payment)
     if payment is None:
@@ -223,8 +226,53 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     assert len(captures) <= 1
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     assert len(paying) == len(captures)
+    assert broken(payment, at_rest=True) == []
     assert not payment.unresolved
     assert payment.pending == 0
     bounced = any(result.status == "failed" for result in history.books.refunds.values())
     if payment.closed_as and not bounced and not any(refund.code for refund in payment.refunds):
         assert payment.refundable == 0
+
+
+def under_way(payment: PaymentScenario, without: str = "") -> Work:
+    """All that is to come, but one: a class name, and what it is about."""
+    to_come: list[Operation | TimerMessage] = [
+        *(call for _, call in payment.open),
+        *(timer.message for timer in payment.pending.values()),
+    ]
+    tasks = (Task("payments", type(one).__qualname__, one.about()) for one in to_come)
+    return Work(frozenset(task for task in tasks if f"{task.kind} {task.about}" != without))
+
+
+def lost(payment: PaymentScenario, call: str) -> list[str]:
+    """The rules that are broken without it."""
+    assert broken(payment.state, at_rest=True, work=under_way(payment)) == []
+    return broken(payment.state, at_rest=True, work=under_way(payment, call))
+
+
+CHARGE, REFUND = "a charge in progress has its call", "a refund in progress has its call"
+
+
+def test_of_two_refunds_the_one_whose_call_is_lost_is_found() -> None:
+    """Whatever else is to come for the payment."""
+    payment = PaymentScenario(requested(1, ITEMS)).pay()
+    payment.hear(RefundPayment(amount=100)).hear(RefundPayment(amount=200))
+    first, second = payment.state.refunds
+    assert lost(payment, f"RefundCharge {first.id}") == lost(payment, f"RefundCharge {second.id}") == [REFUND]
+    unconfirmed = next(call for _, call in payment.open if call.about() == second.id)
+    payment.answer(unconfirmed, RefundCharge.Unresolved("no answer"))
+    assert lost(payment, f"RefundCharge {first.id}") == lost(payment, f"RefundCheckDue {second.id}") == [REFUND]
+    payment.let_go_off(f"check_refund_{second.id}")
+    assert lost(payment, f"FindRefund {second.id}") == [REFUND]
+    assert broken(payment.state, at_rest=True, work=Work(parked=frozenset({"payments"}))) == []
+
+
+def test_a_charge_whose_call_is_lost_is_found() -> None:
+    payment = PaymentScenario(requested(1, ITEMS))
+    assert lost(payment, "ChargeCard 1") == [CHARGE]
+    payment.ask_for_3ds()
+    assert broken(payment.state, at_rest=True) == [], "the customer has to confirm it"
+    payment.hear(requested(2, ITEMS))
+    assert lost(payment, "CancelCharge 1") == [CHARGE]
+    payment.answer(CancelCharge, CancelCharge.Unresolved("no answer"))
+    assert lost(payment, "ChargeCheckDue 1") == [CHARGE]
