@@ -8,12 +8,15 @@ import math
 import random
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.plurals import counted
 from shared.settings import Settings
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.http.application import Readiness, application
@@ -40,16 +43,27 @@ from shared.shell.shell import Shell
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_SECONDS = 3600.0
 HOUSEKEEPING_RETRY_SECONDS = 60.0
+CATCH_UP_SECONDS = 60.0
+"""How long calls may take that follow from what was read again."""
+QUIET_LOOKS = 3
+"""Seconds for which nothing comes, goes out or is called at the end of catching up."""
 
 
 ServiceFactory = Callable[..., Service]
 
 
 async def run_worker(
-    name: str, factory: ServiceFactory, settings: Settings, index: int, port: int | None, *, catch_up: bool = False
-) -> None:
+    name: str,
+    factory: ServiceFactory,
+    settings: Settings,
+    index: int,
+    port: int | None,
+    *,
+    catch_up: OwnLog | None = None,
+) -> str:
     """Run worker `index` of a service until SIGTERM or SIGINT. `port` replaces the configured HTTP port. `catch_up`:
-    read what was read before, in the order in which it happened (`kafka/catch_up.py`)."""
+    read again what was read before a restore, in the order in which it happened (`kafka/catch_up.py`), and end then.
+    Returns what had not ended by then, in words."""
     own = settings.service(name)
     worker = f"{name}-{index}"
     url = own.database_url.get_secret_value()
@@ -58,6 +72,7 @@ async def run_worker(
     tracer = new_tracer(settings.telemetry, name, worker)
     store = PostgresStore(engine, notify=True, keep=own.pool // 4)
     shell = _shell(factory(settings, engine), worker, settings, store, tracer, catch_up=catch_up)
+    unfinished = ""
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -76,7 +91,11 @@ async def run_worker(
             collect_seldom()
             log.info("started", worker=worker)
             house = keep_house(shell.store, shell.clock, _keep_days(settings))
-            await until(stopping, shell.failed(), _watch(shell, engine, database), house)
+            works = [shell.failed(), _watch(shell, engine, database), house]
+            if isinstance(shell.source, CatchUpSource):
+                works.append(caught_up(shell, shell.source))
+            await until(stopping, *works)
+            unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
     finally:
         await server.cleanup()
@@ -89,10 +108,17 @@ async def run_worker(
         if tracer is not None:
             await tracer.close()
         log.info("stopped", worker=worker)
+    return unfinished
 
 
 def _shell(
-    service: Service, worker: str, settings: Settings, store: PostgresStore, tracer: Tracer | None, *, catch_up: bool
+    service: Service,
+    worker: str,
+    settings: Settings,
+    store: PostgresStore,
+    tracer: Tracer | None,
+    *,
+    catch_up: OwnLog | None,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -109,9 +135,10 @@ def _shell(
         batch=own.batch,
         at_once=own.operations_at_once,
         tracer=tracer,
+        own_log=catch_up,
     )
     if isinstance(source, CatchUpSource):
-        source.settled = shell.settled
+        source.settled, shell.timers.until = shell.settled, source.time
     return shell
 
 
@@ -160,6 +187,30 @@ async def _prepared(shell: Shell, engine: AsyncEngine, settings: Settings, name:
             return
         log.warning("waiting for dependencies", error="; ".join(missing))
         await asyncio.sleep(1.0)
+
+
+async def caught_up(shell: Shell, source: CatchUpSource) -> None:
+    """Returns when all that was there is handled, what follows from it is published, and its calls have ended; or some
+    time after the first of these, for calls may wait for an outside system that is away."""
+    began, quiet = 0.0, 0
+    while quiet < QUIET_LOOKS:
+        await asyncio.sleep(1.0)
+        if not source.reached():
+            continue
+        now = asyncio.get_running_loop().time()
+        began = began or now
+        with suppress(StoreUnavailable):
+            quiet = 0 if source.lag() or await _unfinished(shell) else quiet + 1
+        if now - began > CATCH_UP_SECONDS:
+            return
+
+
+async def _unfinished(shell: Shell) -> str:
+    sizes = await shell.store.gauge()
+    calls, rows = int(sizes["operations"]), int(sizes["outbox"])
+    found = [counted(calls, "call")] if calls else []
+    found += [counted(rows, "record") + " in the outbox"] if rows else []
+    return " and ".join(found) or ("messages" if not shell.batcher.idle() else "")
 
 
 def _keep_days(settings: Settings) -> int:

@@ -220,6 +220,7 @@ DEPLOY_MAY: dict[str, frozenset[str]] = {
     "client": frozenset({"settings"}),
     "sandboxes": frozenset({"client"}),
     "check": frozenset({"settings", "client"}),
+    "restore": frozenset({"check"}),
     "devstack": frozenset({"client", "sandboxes", "settings", "worker"}),
     "demo": frozenset({"client", "sandboxes", "devstack", "settings"}),
     "simulation": frozenset({"check"}),

@@ -195,6 +195,17 @@ def identity_of(source: str, id: UUID) -> UUID:
     return mixed(id, _salt_of(source))
 
 
+def kept_source(service: str) -> str:
+    """The source of the copies of commands that a service accepted over HTTP."""
+    return f"{service}/http"
+
+
+def kept_id(service: str, id: UUID) -> UUID:
+    """The id of the copy of a command, by which the inbox of every build knows it as the command: `identity_of` turns
+    one into the other and back."""
+    return identity_of(kept_source(service), id)
+
+
 @lru_cache(1024)
 def _salt_of(source: str) -> int:
     return salt_of("source", source)

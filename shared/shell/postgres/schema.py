@@ -24,6 +24,10 @@ QUEUE_STORAGE = (
 TABLES_V1 = (
     "create table generation (number integer primary key)",
     f"insert into generation (number) values ({GENERATION})",
+    """create table restore_epoch (
+        number integer primary key, restored_to timestamptz not null, began_at timestamptz not null,
+        read_from timestamptz not null, caught_up_at timestamptz
+    )""",
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
@@ -77,7 +81,7 @@ DROP_V1 = tuple(
     f"drop table {name}"
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
-        *("inbox_other", "inbox", "generation"),
+        *("inbox_other", "inbox", "restore_epoch", "generation"),
     )
 )
 
