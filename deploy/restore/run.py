@@ -8,7 +8,7 @@ Each step can be repeated. A second run goes on with the restore that the first 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,8 +50,8 @@ class Outcome:
     reclaimed: Reclaimed | None
     withheld: int
     """Facts that were decided again and were on the topics already."""
-    different: Sequence[str]
-    """Keys of which something was decided otherwise than the first time, and published."""
+    different: Mapping[str, Sequence[str]]
+    """By key, the types of facts that were decided otherwise than the first time."""
     unfinished: str
     """What had not ended when the time for it was over; empty as a rule."""
 
@@ -78,7 +78,8 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
         await database.caught_up(restored)
     finally:
         await database.close()
-    return Outcome(restored, group, reclaimed, log.withheld, sorted(log.different), unfinished)
+    different = {key: sorted(kinds) for key, kinds in sorted(log.different.items())}
+    return Outcome(restored, group, reclaimed, log.withheld, different, unfinished)
 
 
 async def _usable(service: str, url: str) -> None:

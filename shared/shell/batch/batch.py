@@ -224,8 +224,8 @@ class Batch:
         for ref, state in decision.other_states.items():
             other = self._rows[ref]
             other.state, other.dirty = state, True
-        if inbound.reply is not None and isinstance(inbound.message, Command):
-            self._effects.keep(cause, inbound.message)
+        if inbound.copy is not None:
+            self._effects.keep(cause, inbound.copy)
         self.result.handled += 1
         self.result.decided.append((inbound, "handled"))
         self._reply(inbound, inbound.id)

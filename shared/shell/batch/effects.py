@@ -15,12 +15,12 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.envelope import MAX_BODY, Envelope, attributes, encode
-from shared.core import Command, Decision, Event, Message, Operation, Record, Timer, codec, effect_id
+from shared.core import Decision, Event, Message, Operation, Record, Timer, codec, effect_id
 from shared.core.epochs import SPAN
 from shared.core.fast_dataclasses import fast, replace
 from shared.shell.batch.leases import Capacity, lease_seconds
 from shared.shell.batch.own_log import OwnLog
-from shared.shell.inbound.message import Inbound, Meta, kept_id, kept_source
+from shared.shell.inbound.message import Copy, Inbound, Meta, kept_id, kept_source
 from shared.shell.ports.rows import OperationRow, OutboxRow, StateWrite, TimerRow
 from shared.shell.ports.store import Writes
 from shared.shell.ports.tables import StateTable
@@ -81,27 +81,25 @@ class Effects:
         rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, numbered=False)
         self.outbox += rows
 
-    def keep(self, cause: Cause, command: Command) -> None:
-        """Copy a command that was accepted over HTTP to its topic. This service reads it there as known; if its
-        database is restored to an earlier point, as new."""
+    def keep(self, cause: Cause, copy: Copy) -> None:
+        """Copy what was accepted over HTTP to its topic. This service reads it there as known; if its database is
+        restored to an earlier point, as new."""
         inbound, name = cause.inbound, self.registry.name
         envelope = Envelope(
             id=kept_id(name, inbound.id),
-            type=command.type,
-            version=command.version,
+            type=copy.kind.type,
+            version=copy.kind.version,
             source=kept_source(name),
             subject=inbound.key,
-            time=cause.at,
+            time=inbound.occurred or cause.at,
             store=inbound.meta.store,
             correlation_id=cause.meta.correlation_id,
-            actor=cause.meta.actor,
+            actor=inbound.meta.actor,
             traceparent=cause.meta.traceparent,
             epoch=self.own_log.epoch,
         )
-        # As it was given: with all defaults it could be larger than what is read.
-        body = command.model_dump_json(exclude_unset=True).encode()
         headers = orjson.dumps(attributes(envelope))
-        self.outbox.append(OutboxRow(command.topic.name, inbound.key, headers, body))
+        self.outbox.append(OutboxRow(copy.kind.topic.name, inbound.key, headers, copy.body))
 
     def writes(self, states: Sequence[tuple[StateTable, Sequence[StateWrite]]]) -> Writes:
         return Writes(

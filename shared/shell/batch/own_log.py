@@ -52,8 +52,8 @@ class OwnLog:
         self._facts: sqlite3.Connection | None = None
         self.withheld = 0
         """Facts that were not published again."""
-        self.different: set[str] = set()
-        """Keys of which the topics have another fact of that type than was decided now."""
+        self.different: dict[str, set[str]] = {}
+        """Keys of which the topics have another fact than was decided now, and its types."""
 
     @property
     def is_open(self) -> bool:
@@ -78,14 +78,17 @@ class OwnLog:
         found = self._facts.execute(_FIND, given).fetchone()
         if found is None:
             if self._facts.execute(_OTHERS, given).fetchone()[0]:
-                self.different.add(key)
+                self._note(key, kind)
             return None
         rowid, number, digest = found
         if digest != given["digest"]:  # readers know it by its id: what it says now would not be read
-            self.different.add(key)
+            self._note(key, kind)
         self._facts.execute("update facts set used_by = ? where rowid = ?", (effect.bytes, rowid))
         self.withheld += 1
         return int(number)
+
+    def _note(self, key: str, kind: str) -> None:
+        self.different.setdefault(key, set()).add(kind.partition("/")[0])
 
     def close(self) -> None:
         if self._facts is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from shared.core import Core, Message, Operation, Ref, Refusal, Topic
+from shared.core import Core, Event, Message, Operation, Ref, Refusal, Topic
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
@@ -41,6 +41,8 @@ class Service:
     storage: Storage
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
+    kept: Callable[[Any], Event] | None = None
+    """The message that a report by HTTP is kept as, in case the database is restored. One of `emits` and `consumes`."""
     identify: Callable[[str], Any] | None = None
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()
