@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
@@ -21,11 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("service", choices=PROCESSES)
     parser.add_argument("--worker", type=int, default=0, help="index of this worker: its name in the consumer group")
     parser.add_argument("--port", type=int, default=None, help="HTTP port, instead of the configured one (0: any free)")
-    parser.add_argument("--catch-up", action="store_true", help="after a restore: read in the order of time, alone")
     given = parser.parse_args(arguments)
-    if given.catch_up and given.service in READERS:
-        print(f"{given.service} reads again whenever it starts: leave out --catch-up.", file=sys.stderr)
-        return 2
     try:
         settings = load_process_settings(given.service)
     except WrongSettings as wrong:
@@ -34,11 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
     if names := not_read():
         structlog.get_logger(__name__).warning("these variables are no settings of this build", names=names)
+    work: Coroutine[Any, Any, object]
     if given.service in READERS:
         work = reader_of(given.service)(settings, given.worker, given.port)
     else:
         factory = factory_of(given.service)
-        work = run_worker(given.service, factory, settings, given.worker, given.port, catch_up=given.catch_up)
+        work = run_worker(given.service, factory, settings, given.worker, given.port)
     try:
         run(work)
     except ReportedError as wrong:

@@ -26,6 +26,7 @@ from services.payments.domain.payment import Payment
 from shared.contracts.checkout import STATUS, OrderStatusRecord
 from shared.contracts.envelope import BadBody, decode, encode
 from shared.core import NO_WORK, Event, Message, Ref, Task, Work, codec
+from shared.core.epochs import SPAN
 from shared.invariants.facts import BrokenRule, Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts, Unhandled
 from shared.shell.ports.tables import StateTable
 from shared.shell.service import Invariants
@@ -261,7 +262,7 @@ class Findings:
             if not stream.sequences and stream.key in self.busy:
                 continue  # it may be on its way
             last = min(stream.sequences, default=stream.counted - stream.waiting + 1) - 1
-            if last > 0:
+            if last % SPAN:  # or else the first of its epoch is there
                 cut = bool(self._topics[stream.source] & self.cut) and self._retention_may_reach(stream.key)
                 yield Wanted(stream.key, stream.source, last, cut)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.check import run as evidence
+from deploy.check.remedies import REMEDIES, by_order
 from deploy.cli import console
 from deploy.cli.attention import show_attention
 from deploy.cli.errors import Failure, UsageError
@@ -114,6 +115,10 @@ def show_report(report: evidence.Report) -> None:
             print(f"         {violation}")
         if len(violations) > MOST:
             print(f"         … and {len(violations) - MOST} more")
+        if violations:
+            print(f"         To do: {REMEDIES[name]}")
+    for order, names in list(by_order(report.invariants).items())[:MOST]:
+        print(f"{order}: {', '.join(names)}")
     for entry in report.unreadable[:MOST]:
         print(f"no message: {entry}")
     if len(report.unreadable) > MOST:

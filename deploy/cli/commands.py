@@ -67,6 +67,7 @@ SERVICES = (
     Command("top", "top:top", "Watch every worker: rates, lag, queues, memory."),
     Command("doctor", "doctor:doctor", "Show what is reachable, its version, and what is missing."),
     Command("check", "check:check", "Check every invariant against databases and topics."),
+    Command("restore", "restore:restore", "Bring a restored database up to date with the topics."),
     Command("attention", "attention:attention", "List all that waits for staff, with the command to use."),
 )
 ORDERS = (

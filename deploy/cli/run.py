@@ -24,10 +24,6 @@ def run(
             "--port", metavar="PORT", min=0, max=65535, help="HTTP port. Default: the configured one; 0: any free one."
         ),
     ] = None,
-    catch_up: Annotated[
-        bool,
-        typer.Option("--catch-up", help="After a restore: read all partitions in time order, as the only worker."),
-    ] = False,
     data: Data = None,
 ) -> None:
     """Run one worker of one service.
@@ -38,5 +34,4 @@ def run(
     if data is not None:
         use(environment_of(data))
     arguments = [service, "--worker", str(worker)] + ([] if port is None else ["--port", str(port)])
-    arguments += ["--catch-up"] if catch_up else []
     raise typer.Exit(program.main(arguments))

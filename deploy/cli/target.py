@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.cli.errors import UsageError
 from deploy.client.http import ApiClient
 from deploy.client.local_stack import combined, default_folder, running
-from deploy.settings import load_check_settings, load_system_settings
+from deploy.settings import load_all_settings, load_check_settings, load_system_settings
 from shared.settings import Settings
 
 OWN_SETTINGS = ("ORDERBUS_KAFKA__BOOTSTRAP_SERVERS", "ORDERBUS_CONFIG")
@@ -32,6 +32,12 @@ def check_settings_of(data: Path | None) -> Settings:
     """Where the services and their databases are, and the payment providers. Raises like `settings_of`."""
     use(environment_of(data))
     return load_check_settings()
+
+
+def all_settings_of(data: Path | None) -> Settings:
+    """Everything that the workers need, the secrets of outside systems included. Raises like `settings_of`."""
+    use(environment_of(data))
+    return load_all_settings()
 
 
 def use(environment: Mapping[str, str]) -> None:

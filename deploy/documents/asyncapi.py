@@ -49,7 +49,8 @@ _ENVELOPE: Json = {
         "ce_sequence": {
             "type": "string",
             "pattern": "^[0-9]{1,18}$",
-            "description": "Counts the events of one subject from one source, from 1 and without gaps.",
+            "description": "Counts the events of one subject from one source, within an epoch from 1 and without gaps. "
+            "The first of epoch e has the number e * 1000000000 + 1, so that no number is given twice.",
         },
         "ce_correlationid": {
             "type": "string",
@@ -66,6 +67,11 @@ _ENVELOPE: Json = {
             "type": "string",
             "pattern": "^[0-9]+(,[0-9]+)+$",
             "description": "Only if one event is sent in several versions, under one id: which. Handle one of them.",
+        },
+        "ce_epoch": {
+            "type": "string",
+            "pattern": "^[1-9][0-9]{0,6}$",
+            "description": "Only if the source's database was ever restored to an earlier point: how often.",
         },
     },
 }

@@ -1,5 +1,6 @@
 """One service's database restored to an earlier moment, as the operations page has it: stop the service, restore, set
-its group back, start. What happens in the gap is decided again; what came by HTTP or by callback comes once more."""
+its group back, raise its epoch, start. What happens in the gap is decided again; what came by HTTP or by callback is on
+the service's own topics."""
 
 from __future__ import annotations
 
@@ -7,20 +8,15 @@ import asyncio
 from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from deploy.simulation.outside import Pool
-from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
-from shared.core import Command
+from shared.simulation.memory_database import RESTORES
 
 ONE_IN = 5
 """Seeds of which one has a restore: what other seeds check of its service cannot be asked there."""
-
-
-LATE = timedelta(hours=1)
-"""Callbacks come late: those told so long before the snapshot are delivered again, too."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,10 @@ class Restore:
         for worker in workers:
             worker.closed = True
         await asyncio.gather(*(worker.kill() for worker in workers))
-        world.stores[name].tables = {table: dict(rows) for table, rows in snapshot.tables.items()}
+        store = world.stores[name]
+        epoch = len(store.rows(RESTORES)) + 1
+        store.tables = {table: dict(rows) for table, rows in snapshot.tables.items()}
+        store.tables[RESTORES] = {number: number for number in range(epoch)}
         for worker in workers:
             world.bus.leave(name, worker.name)
         world.bus.groups[name].committed = dict(snapshot.positions)
@@ -77,15 +76,3 @@ class Restore:
         for worker in workers:
             worker.closed = False
         await asyncio.gather(*(worker.start() for worker in workers))
-        self._say_again(name, snapshot.at)
-
-    def _say_again(self, name: str, since: datetime) -> None:
-        """Who asked by HTTP asks again under the same key; Stripe delivers its events again."""
-        if name == "payments":
-            self.world.stripe.tell_again(since - LATE)
-        for at, service, command, key, actor, identity in [*self.world.accepted]:
-            if service == name and at >= since:
-                self.world.keep(unowned(lambda c=command, k=key, a=actor, i=identity: self._ask(name, c, k, a, i)))  # type: ignore[misc]
-
-    async def _ask(self, service: str, command: Command, key: str, actor: str, identity: str) -> None:
-        await self.world.submit(service, command, key, actor=actor, identity=identity)

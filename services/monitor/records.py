@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from services.monitor.domain.orders_per_minute import OrdersPerMinute
 from shared.contracts.checkout import OrderStatusRecord
 from shared.contracts.envelope import BadEnvelope, UnknownMessage, from_headers, message_type, read_key
-from shared.contracts.values import Count, Id
+from shared.contracts.values import Id, Revision
 from shared.shell.ports.bus import BusRecord
 
 COUNTED, UNKNOWN, UNREADABLE, FAILED = OUTCOMES = ("counted", "unknown", "unreadable", "failed")
@@ -21,7 +21,7 @@ class PlacedOrder(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     store: Id
-    revision: Count
+    revision: Revision
     placed_at: AwareDatetime | None = None
 
 

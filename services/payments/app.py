@@ -12,6 +12,7 @@ from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
 from services.payments.domain.payment import Payment
+from services.payments.domain.reported import as_message
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -32,6 +33,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         cores=CORES,
         consumes={
             payments.COMMANDS: [payments.RefundPayment, payments.SettlePayment],
+            payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [checkout.OrderPaymentRequested, checkout.OrderCancelled, checkout.OrderExpired],
         },
         emits={
@@ -46,9 +48,11 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentRefunded,
                 payments.PaymentRefundFailed,
                 payments.PaymentSurplusRefunded,
-            ]
+            ],
+            payments.CALLBACKS: [payments.PaymentReported],
         },
         refusal=payments.PaymentsRefused,
+        kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
             (ChargeCard, CancelCharge, RefundCharge, FindCharge, FindRefund), GatewayByProvider(gateways)

@@ -10,6 +10,7 @@ TOPICS = (
     checkout.STATUS,
     payments.COMMANDS,
     payments.EVENTS,
+    payments.CALLBACKS,
     fulfillment.COMMANDS,
     fulfillment.EVENTS,
     notifications.COMMANDS,

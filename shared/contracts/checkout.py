@@ -26,6 +26,7 @@ from shared.contracts.values import (
     OrderItem,
     OrderStatus,
     PaymentStatus,
+    Revision,
     Short,
     StoreCard,
     TaxLine,
@@ -270,8 +271,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     status: OrderStatus
     payment_status: PaymentStatus
     fulfilment_status: FulfilmentStatus
-    revision: Count
-    """Increases with every change of the order."""
+    revision: Revision
+    """Increases with every change of the order; in leaps when checkout's database was restored to an earlier point."""
     currency: Currency
     created_at: AwareDatetime
     updated_at: AwareDatetime

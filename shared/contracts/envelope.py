@@ -72,7 +72,8 @@ class Envelope:
     version: int = 1
     store: str = ""
     sequence: int = 0
-    """Counts the messages of one subject from one source, from 1 and without gaps; 0 if the source does not count."""
+    """Counts the messages of one subject from one source, within an epoch from 1 and without gaps (`core/epochs.py`); 0
+    if the source does not count."""
     correlation_id: str = ""
     """The id of the message that started the chain of messages."""
     causation_id: str = ""
@@ -82,6 +83,8 @@ class Envelope:
     traceparent: str = ""
     versions: str = ""
     """The versions in which this fact is published under one id (`2,1`); empty where it is published once."""
+    epoch: int = 0
+    """How often the source's database was restored to an earlier point when it sent this."""
 
 
 Headers = Sequence[tuple[str, bytes]]
@@ -110,6 +113,7 @@ def attributes(envelope: Envelope) -> list[tuple[str, str]]:
         ("ce_actor", envelope.actor),
         ("traceparent", envelope.traceparent),
         ("ce_versions", envelope.versions),
+        ("ce_epoch", str(envelope.epoch) if envelope.epoch else ""),
     ]
     return [pair for pair in pairs if pair[1]]
 
@@ -148,6 +152,7 @@ def well_formed(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) 
             actor=texts.get("ce_actor", ""),
             traceparent=texts.get("traceparent", ""),
             versions=texts.get("ce_versions", ""),
+            epoch=_sequence(epoch) if (epoch := texts.get("ce_epoch")) else 0,
         )
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
@@ -195,6 +200,7 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
         problems += [wrong for name in _CARRIED if (wrong := _carried(name, text.get(name, "")))]
     time = _parsed(problems, "ce_time", text, _time) or id_time
     sequence = _parsed(problems, "ce_sequence", text, _sequence)
+    epoch = _parsed(problems, "ce_epoch", text, _sequence)
     version = _parsed(problems, "ce_dataschema", text, lambda value: _schema_version(value, text.get("ce_type", "")))
     if problems or identity is None or time is None:
         raise BadEnvelope("; ".join(problems))
@@ -212,6 +218,7 @@ def checked(headers: Sequence[tuple[str, bytes | None]], key: bytes | None) -> E
         actor=text.get("ce_actor", ""),
         traceparent=text.get("traceparent", ""),
         versions=text.get("ce_versions", ""),
+        epoch=epoch or 0,
     )
 
 

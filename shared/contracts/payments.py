@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -11,6 +11,11 @@ from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic("payments.commands.v1", owner="payments", description="Requests for refunds, and manual settlement.")
 EVENTS = Topic("payments.events.v1", owner="payments", description="Facts about charges and refunds.")
+CALLBACKS = Topic(
+    "payments.callbacks.v1",
+    owner="payments",
+    description="What providers reported in callbacks. Payments itself reads it, in case its database is restored.",
+)
 
 
 # Commands
@@ -55,6 +60,15 @@ class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
 
 
 # Facts
+
+
+class PaymentReported(Event, type="payment.reported", topic=CALLBACKS):
+    """A provider reported something in a callback, and payments accepted it."""
+
+    report: Short
+    """What kind of report."""
+    body: dict[str, Any]
+    """Whatever payments needs to know of it."""
 
 
 class PaymentActionRequired(Event, type="payment.action_required", topic=EVENTS):

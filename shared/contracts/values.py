@@ -57,6 +57,7 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=
 CallableUrl = Annotated[Url, AfterValidator(callable_url)]
 """A URL that we are asked to call: it has a valid host and port, and no link-local address or the like."""
 Count = Annotated[int, Field(ge=0, le=10**9)]
+Revision = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
 """A duration (ISO 8601): more than zero, at most about ten years."""
 

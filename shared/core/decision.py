@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
+from shared.core.epochs import following
 from shared.core.fast_dataclasses import fast
 from shared.core.ids import effect_id
 from shared.core.messages import Attempt, Event, Problem
@@ -91,6 +92,7 @@ class Context:
         "attempts",
         "calls",
         "candidate",
+        "epoch",
         "key",
         "message_id",
         "operation",
@@ -111,6 +113,7 @@ class Context:
         attempts: Sequence[Attempt] = (),
         calls: int = 0,
         candidate: int = 0,
+        epoch: int = 0,
     ) -> None:
         self.at = at
         self.key = key
@@ -127,11 +130,17 @@ class Context:
         self.candidate = candidate
         """Which candidate for a unique value (an order number) to choose: 0, and one more each time that another row
         turned out to have the value."""
+        self.epoch = epoch
+        """How often the database was restored to an earlier point."""
         self._ids = 0
 
     def row(self, kind: type[R], key: str) -> R | None:
         """The state of a row that the handler declared (`locks`, `reads`); None if there is no such row."""
         return cast("R | None", self.rows[Ref(kind, key)])
+
+    def revised(self, revision: int) -> int:
+        """The revision after this one: above all that were ever told, also by what a restore has undone."""
+        return following(revision, self.epoch)
 
     def new_id(self) -> UUID:
         """A new id for a row. It is derived from the message only, so that the same decision made again gives the same

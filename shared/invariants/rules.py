@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from shared.contracts.values import VOID, OrderStatus
+from shared.core.epochs import SPAN, epoch_of
 from shared.invariants.facts import Evidence, Movement, OrderFacts, PaymentFacts, StreamFacts
 
 
@@ -103,11 +104,26 @@ def _complete(stream: StreamFacts, busy: bool) -> Iterator[str]:
     beyond = [sequence for sequence in seen if sequence > stream.counted]
     if beyond and not busy:
         yield f"{who}: {_some(beyond)} on the topic, but the row has published only {stream.counted}"
-    first = min(seen, default=stream.counted + 1) if stream.head_may_be_cut else 1
-    last = max(seen, default=0) if busy else stream.counted - stream.waiting
-    lost = sorted(set(range(first, last + 1)) - set(seen))
-    if lost:
+    if lost := [number for epoch in _epochs(stream, seen) for number in _lost(stream, seen, epoch, busy=busy)]:
         yield f"{who}: {_some(lost)} of {stream.counted} missing on the topic"
+
+
+def _epochs(stream: StreamFacts, seen: Sequence[int]) -> Sequence[int]:
+    """Those in which the row published something, as far as is known."""
+    assert stream.counted is not None
+    return sorted({*map(epoch_of, seen), epoch_of(stream.counted)})
+
+
+def _lost(stream: StreamFacts, seen: Sequence[int], epoch: int, *, busy: bool) -> Iterable[int]:
+    """Within an epoch the numbers begin at 1 and have no gaps. How far an earlier one went, only the topic knows."""
+    assert stream.counted is not None
+    numbers = {number for number in seen if epoch_of(number) == epoch}
+    before = epoch * SPAN
+    first = min(numbers, default=stream.counted + 1) if stream.head_may_be_cut else before + 1
+    last = max(numbers, default=before)
+    if epoch == epoch_of(stream.counted) and not busy:
+        last = max(stream.counted - stream.waiting, before)
+    return sorted(set(range(first, last + 1)) - numbers)
 
 
 def stock_in_balance(evidence: Evidence) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult
 from shared.shell.inbound.message import Inbound
 from shared.shell.observability.metrics import UNKNOWN, Metrics
@@ -54,11 +55,11 @@ class Shell:
         poll: float = 0.25,
         tracer: Tracer | None = None,
         metrics: Metrics | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
         """`poll`: seconds after which a part looks for work without having been woken. `metrics`: of an earlier life in
         this process."""
-        self.registry = HandlerRegistry(service)
-        self.poll = poll
+        self.registry, self.poll = HandlerRegistry(service), poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
         longest_call = max((kind.timeout for kind in service.gateways), default=0.0)
         self.progress = Progress(allowances={"operations": longest_call})
@@ -77,6 +78,7 @@ class Shell:
             progress=self.progress,
             tracer=tracer,
         )
+        self.own_log = own_log or OwnLog()
         self.batcher = Batcher(
             self.registry,
             store,
@@ -89,6 +91,7 @@ class Shell:
             capacity=self.operations,
             progress=self.progress,
             tracer=tracer,
+            own_log=self.own_log,
         )
         self.reader = Reader(self.registry, source, self.batcher, self.metrics, batch, rng, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
@@ -118,6 +121,7 @@ class Shell:
 
     async def start(self) -> None:
         """Take up what an earlier life of this worker left, and begin."""
+        self.own_log.epoch = await self.store.restore_epoch()
         released = await self.store.release(self.worker)
         if released:
             log.info("stale leases released", count=released)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 
@@ -26,6 +28,8 @@ class Timers:
     ) -> None:
         self.registry, self.store, self.clock, self.batcher = registry, store, clock, batcher
         self.progress = progress or Progress()
+        self.until: Callable[[], datetime] = clock.now
+        """Timers that are due later wait. While messages of an earlier time are read again, it is that time."""
         self._unreadable: set[TimerPlace] = set()
 
     async def run(self, every: float = 0.25) -> None:
@@ -41,7 +45,7 @@ class Timers:
     async def hand_over(self) -> None:
         """Hand all that is due to the core, page by page. What cannot be read stays where it is and holds nothing up:
         another version of the service may know it."""
-        now, after = self.clock.now(), FIRST_TIMER
+        now, after = min(self.clock.now(), self.until()), FIRST_TIMER
         while rows := await self.store.due_timers(now, LIMIT, after):
             inbounds = [inbound for row in rows if (inbound := self._inbound(row))]
             if inbounds:

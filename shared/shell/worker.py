@@ -15,7 +15,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from shared.plurals import counted
 from shared.settings import Settings
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.database_clock import DatabaseClock
 from shared.shell.event_loop import until
 from shared.shell.http.api import ShellHttpApi
@@ -51,16 +53,27 @@ HOUSEKEEPING_RETRY_SECONDS = 60.0
 ATTENTION_SECONDS = 30.0
 CLUSTER_SECONDS = 5.0
 """How often a worker asks Kafka which cluster it is."""
+CATCH_UP_SECONDS = 60.0
+"""How long calls may take that follow from what was read again."""
+QUIET_LOOKS = 3
+"""Seconds for which nothing comes, goes out or is called at the end of catching up."""
 
 
 ServiceFactory = Callable[..., Service]
 
 
 async def run_worker(
-    name: str, factory: ServiceFactory, settings: Settings, index: int, port: int | None, *, catch_up: bool = False
-) -> None:
+    name: str,
+    factory: ServiceFactory,
+    settings: Settings,
+    index: int,
+    port: int | None,
+    *,
+    catch_up: OwnLog | None = None,
+) -> str:
     """Run worker `index` of a service until SIGTERM or SIGINT. `port` replaces the configured HTTP port. `catch_up`:
-    read what was read before, in the order in which it happened (`kafka/catch_up.py`)."""
+    read again what was read before a restore, in the order in which it happened (`kafka/catch_up.py`), and end then.
+    Returns what had not ended by then, in words."""
     own = settings.service(name)
     worker = f"{name}-{index}"
     url = own.database_url.get_secret_value()
@@ -72,6 +85,7 @@ async def run_worker(
     store = PostgresStore(engine, notify=True, keep=own.pool // 4, sent=kept)
     clock = DatabaseClock(store.now)
     shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
+    unfinished = ""
     shell.metrics.watch_process()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,7 +95,7 @@ async def run_worker(
     limits = Limits(settings.http)
     principals = Principals.of(settings, shell.registry.service.identify)
     ready = _readiness(shell, database, stopping)
-    shell.metrics.serve_ready(("database", "kafka", *PARTS), ready.missing)
+    shell.metrics.serve_ready(("database", "clock", "kafka", *PARTS), ready.missing)
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
@@ -90,9 +104,15 @@ async def run_worker(
             await shell.start()
             collect_seldom()
             log.info("started", worker=worker)
-            house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
-            staff, same = _watch_attention(shell, reads), _same_cluster(engine, settings, name)
-            await until(stopping, shell.failed(), _watch(shell, engine, database), staff, house, same)
+            works = [
+                *(shell.failed(), _watch(shell, engine, database), _watch_attention(shell, reads)),
+                keep_house(shell.store, clock, _keep_days(settings), clock.agrees),
+                _same_cluster(engine, settings, name),
+            ]
+            if isinstance(shell.source, CatchUpSource):
+                works.append(caught_up(shell, shell.source))
+            await until(stopping, *works)
+            unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
             await asyncio.sleep(settings.http.drain_seconds)
     finally:
@@ -106,6 +126,7 @@ async def run_worker(
         if tracer is not None:
             await tracer.close()
         log.info("stopped", worker=worker)
+    return unfinished
 
 
 def _shell(
@@ -116,7 +137,7 @@ def _shell(
     clock: Clock,
     tracer: Tracer | None,
     *,
-    catch_up: bool,
+    catch_up: OwnLog | None,
 ) -> Shell:
     own = settings.service(service.name)
     topics = [topic.name for topic in service.consumes]
@@ -133,9 +154,10 @@ def _shell(
         batch=own.batch,
         at_once=own.operations_at_once,
         tracer=tracer,
+        own_log=catch_up,
     )
     if isinstance(source, CatchUpSource):
-        source.settled = shell.settled
+        source.settled, shell.timers.until = shell.settled, source.time
     return shell
 
 
@@ -207,6 +229,30 @@ async def _same_cluster(engine: AsyncEngine, settings: Settings, name: str) -> N
         with suppress(BusUnavailable, StoreUnavailable):  # readiness says so
             known = await identity(Connections(engine).fetch)
             known.check_cluster(name, await cluster_id(settings.kafka))
+
+
+async def caught_up(shell: Shell, source: CatchUpSource) -> None:
+    """Returns when all that was there is handled, what follows from it is published, and its calls have ended; or some
+    time after the first of these, for calls may wait for an outside system that is away."""
+    began, quiet = 0.0, 0
+    while quiet < QUIET_LOOKS:
+        await asyncio.sleep(1.0)
+        if not source.reached():
+            continue
+        now = asyncio.get_running_loop().time()
+        began = began or now
+        with suppress(StoreUnavailable):
+            quiet = 0 if source.lag() or await _unfinished(shell) else quiet + 1
+        if now - began > CATCH_UP_SECONDS:
+            return
+
+
+async def _unfinished(shell: Shell) -> str:
+    sizes = await shell.store.gauge()
+    calls, rows = int(sizes["operations"]), int(sizes["outbox"])
+    found = [counted(calls, "call")] if calls else []
+    found += [counted(rows, "record") + " in the outbox"] if rows else []
+    return " and ".join(found) or ("messages" if not shell.batcher.idle() else "")
 
 
 def _keep_days(settings: Settings) -> int:

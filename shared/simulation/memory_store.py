@@ -20,6 +20,7 @@ from shared.simulation.memory_database import (
     OUTBOX,
     PARKED,
     REPLIES,
+    RESTORES,
     TIMERS,
     UNDELIVERABLE,
     Where,
@@ -148,6 +149,10 @@ class MemoryStore(MemoryOutbox):
                     tx.put(OPERATIONS, row.id, dataclasses.replace(found, leased_until=None, lease=found.lease + 1))
                     released += 1
         return released
+
+    async def restore_epoch(self) -> int:
+        await self.pause("restore_epoch")
+        return len(self.rows(RESTORES))
 
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         await self.pause("due_timers")

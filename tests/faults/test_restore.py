@@ -1,6 +1,7 @@
-"""A service's database is restored to an earlier point, as docs/operations.md says: nothing is done a second time.
+"""A service's database is restored to an earlier point, as docs/operations.md says: nothing is done a second time, and
+nothing is lost that was given over HTTP.
 
-    dump every database ─► more orders ─► for each service: stop it, restore, set its group back, start it ─► compare
+    dump every database ─► more orders ─► for each service: stop it, restore, `orderbus restore`, start it ─► compare
 
 What may happen once per order (a charge, a refund, a code) and once per identity (a mail, a webhook) is counted at the
 outside: at the Stripe sandbox, the mail server, the receivers, and in what fulfillment told on its topic.
@@ -9,43 +10,45 @@ outside: at the Stripe sandbox, the mail server, the receivers, and in what fulf
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-import signal
-import subprocess
+import sys
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 
-from deploy.check.reclaim import reclaim
+from deploy.check.topics import Topics, read
+from deploy.client.http import ApiClient
 from deploy.client.storefront import Follower
 from deploy.demo.catalogue import HOOK
+from deploy.demo.shop import Order
+from deploy.demo.stories import DECLINED_CARD
 from deploy.devstack.postgres import OWNER, find_programs
-from deploy.devstack.processes import Worker
 from services.registry import SERVICES
+from shared.contracts import TOPICS
+from shared.contracts.checkout import STATUS
 from shared.contracts.fulfillment import EVENTS, ItemDelivered
-from shared.shell.kafka.source import close_client, connection
-from tests.faults.paths import PATHS, Journey, Staff, Way, troubles, walk
+from shared.core import Refusal
+from tests.faults.paths import PATHS, Journey, Scene, Staff, Way, troubles, walk
 from tests.faults.scenario import FaultScenario, lost_of
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
+from tests.runbook import follow, procedure
 
 BEFORE, AFTER, DURING, SECONDS = (150, 300, 60, 15.0) if LONG else (6, 14, 4, 4.0)
 """Customers before the dump, in the gap that the restores lose, and while each service is restored; seconds over which
 each group comes."""
 RESTORED = len(SERVICES) if LONG else 2
 """How many services' databases; the seed says which."""
-EARLIER = timedelta(seconds=5)
-"""Before the dump: where the group is set back to."""
+BACK_UP, RESTORE = "Back up", "Restore one database"
+"""Headings of the procedures."""
 WAYS = [way for way in PATHS if not way.store and not {SCARCE, "workshop"}.intersection(way.skus)]
 
 
@@ -67,22 +70,25 @@ class Effects:
 
 async def test_a_restored_database_does_nothing_twice(scenario: FaultScenario, tmp_path: Path) -> None:
     system, rng, began = scenario.system, random.Random(scenario.seed), time.monotonic()
-    # By HTTP, which a restored database does not hear again: everything before the dump.
     staff = await troubles(system, crowd(BEFORE) + crowd(AFTER) + crowd(DURING) * RESTORED)
     told = await customers(system, rng, BEFORE, staff)
-    dumped_at = datetime.now(UTC)
     told += (await asyncio.gather(customers(system, rng, AFTER, staff), dump(system, tmp_path)))[0]
+    by_http = given_over_http(system.edges)
+    told += await walk(system, by_http)
     await system.at_rest()
     failures, lost, before, statuses = list[str](), list[str](), await effects(system), await ends(system)
     for service in rng.sample(SERVICES, RESTORED):
-        restoring = restore(system, service, tmp_path, dumped_at - EARLIER)
-        more = (await asyncio.gather(customers(system, rng, DURING, staff), restoring))[0]
+        restoring = restore(system, service, tmp_path)
+        more, printed = await asyncio.gather(customers(system, rng, DURING, staff), restoring)
         await system.at_rest()
         after = await effects(system)
         failures += [f"{service} restored: {what}" for what in differences(before, after)]
-        lost += [f"{service} restored: {what}" for what in (*lost_of(more), *changed(statuses, await ends(system)))]
+        failures += [f"{service} restored: {what}" for what in await numbers_given_twice(system)]
+        found = [*lost_of(more), *changed(statuses, await ends(system)), *await misled(system)]
+        lost += [f"{service} restored: {what}\n{printed}" for what in found]
         told, before = [*told, *more], after
-    remark = f"{RESTORED} databases, {AFTER} orders in the gap, {len(failures)} effects twice"
+    violated = await system.check()
+    remark = f"{RESTORED} databases, {AFTER + len(by_http)} orders in the gap, {len(failures)} effects twice"
     scenario.table.add(
         "(o) databases restored, one after the other",
         len(told),
@@ -93,6 +99,53 @@ async def test_a_restored_database_does_nothing_twice(scenario: FaultScenario, t
     )
     assert not failures, "\n".join(failures)
     assert not lost, "\n".join(lost)
+    assert violated == {}
+
+
+async def cancelled_over_http(api: ApiClient, scene: Scene) -> None:
+    await scene.buys(DECLINED_CARD)
+    await scene.is_told_of_the_decline()
+    await over_http(api, scene, "checkout", "cancel", {"reason": "By the form."})
+    await scene.sees("cancelled")
+
+
+async def refunded_over_http(api: ApiClient, scene: Scene) -> None:
+    await scene.buys()
+    await scene.sees("completed")
+    await over_http(api, scene, "payments", "refund", {"amount": int(scene.order.latest["purchased"]) // 10})
+    await scene.order.shows(
+        lambda it: it.latest["payment_status"] == "partially_refunded", "a refund", within=scene.timeout
+    )
+
+
+async def shipped_over_http(api: ApiClient, scene: Scene) -> None:
+    await scene.buys()
+    await scene.order.shows(waits_for_a_parcel, "a parcel to send", within=scene.timeout)
+    await over_http(api, scene, "fulfillment", "ship", {"carrier": "DHL", "tracking": f"JD{scene.order.id[-12:]}"})
+    await scene.sees("completed")
+
+
+def waits_for_a_parcel(order: Order) -> bool:
+    return any(item["delivery"] == "waiting" for item in order.latest.get("items") or ())
+
+
+async def declined_and_left(scene: Scene) -> None:
+    await scene.buys(DECLINED_CARD)
+    await scene.is_told_of_the_decline()
+
+
+async def over_http(api: ApiClient, scene: Scene, service: str, what: str, body: Mapping[str, object]) -> None:
+    await api.command(service, f"/orders/{scene.order.id}/{what}", body)
+
+
+def given_over_http(api: ApiClient) -> list[Way]:
+    cancelled, refunded = partial(cancelled_over_http, api), partial(refunded_over_http, api)
+    return [
+        Way("cancelled over HTTP", cancelled, ("print", "tides"), frozenset({"cancelled"}), declines=1),
+        Way("refunded over HTTP", refunded),
+        Way("shipped over HTTP", partial(shipped_over_http, api), ("atlas", "print")),
+        Way("declined and left", declined_and_left, ("tides",), frozenset({"pending_payment"}), declines=1),
+    ]
 
 
 def crowd(number: int) -> list[Way]:
@@ -112,10 +165,12 @@ async def dump(system: System, folder: Path) -> None:
     """All databases, while the services work."""
     await asyncio.sleep(SECONDS / 4)
     for name in SERVICES:
-        await program("pg_dump", "--format=custom", f"--file={folder / name}", system.stack.postgres.url(name))
+        for line in procedure(BACK_UP):
+            await follow(line, named(system, name, folder))
 
 
-async def restore(system: System, service: str, folder: Path, moment: datetime) -> None:
+async def restore(system: System, service: str, folder: Path) -> str:
+    """Stop all its workers, run the procedure, start them. Returns what `orderbus restore` printed."""
     workers = [worker for worker in system.services.workers if worker.service == service]
     for worker in workers:
         worker.restarting = False
@@ -123,73 +178,26 @@ async def restore(system: System, service: str, folder: Path, moment: datetime) 
     async with asyncio.timeout(30):
         while any(worker.pid for worker in workers):
             await asyncio.sleep(0.05)
-    admin = await asyncpg.connect(system.stack.postgres.url("postgres"))
-    await admin.execute(f'drop database "{service}" with (force)')
-    await admin.execute(f'create database "{service}" owner {OWNER}')
-    await admin.close()
-    await program("pg_restore", f"--dbname={system.stack.postgres.url(service)}", str(folder / service))
-    await set_group_back(system, service, moment)
-    if service == "fulfillment":
-        reclaimed = await reclaim(system.settings.kafka, system.stack.postgres.url(service))
-        assert reclaimed.reclaimed, "the gap has orders with codes"
-        assert not reclaimed.nowhere
-    await caught_up(system, workers[0])
+    settings = named(system, service, folder)
+    printed = [await follow(line, settings, within=240) for line in procedure(RESTORE)]
     for worker in workers:
         worker.restarting = True
+    return printed[-1]
 
 
-async def caught_up(system: System, worker: Worker) -> None:
-    """Run one worker alone until it has read everything again."""
-    worker.more_arguments, worker.restarting = ("--catch-up",), True
-    async with asyncio.timeout(90):
-        await everything_read(system, worker)
-    worker.more_arguments, worker.restarting = (), False
-    worker.kill(signal.SIGTERM)
-    while worker.pid:
-        await asyncio.sleep(0.05)
-
-
-async def everything_read(system: System, worker: Worker) -> None:
-    """Until it is ready, nothing is left to read, and nothing was read for as long as gauges are old."""
-    before, since = -1, 0.0
-    while True:
-        await asyncio.sleep(0.5)
-        if await system.edges.ready(worker.service):
-            continue
-        count = await system.value(worker.service, "select count(*) from inbox")
-        if count != before:
-            before, since = count, time.monotonic()
-        elif time.monotonic() - since > 5.5 and not (await system.edges.metrics(worker.service)).get("orderbus_lag", 1):
-            return
-
-
-async def program(name: str, *arguments: str) -> None:
-    command = [str(find_programs() / name), *arguments]
-    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-
-
-async def set_group_back(system: System, group: str, moment: datetime) -> None:
-    """As `kafka-consumer-groups.sh --reset-offsets --to-datetime`: once its last member has left the group."""
-    kafka = connection(system.settings.kafka)
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    places: Sequence[TopicPartition] = list(await admin.list_consumer_group_offsets(group))
-    await admin.close()
-    consumer = AIOKafkaConsumer(**kafka, group_id=group, enable_auto_commit=False)
-    await consumer.start()
-    try:
-        consumer.assign(places)
-        found = await consumer.offsets_for_times({place: int(moment.timestamp() * 1000) for place in places})
-        offsets = {place: at.offset for place, at in found.items() if at is not None}
-        async with asyncio.timeout(60):
-            while True:
-                with suppress(KafkaError):
-                    await consumer.commit(offsets)
-                    return
-                await asyncio.sleep(0.5)
-    finally:
-        await close_client(consumer)
+def named(system: System, service: str, folder: Path) -> dict[str, str]:
+    """The names in the procedures."""
+    programs = os.pathsep.join([str(find_programs()), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {
+        **{name: value for name, value in os.environ.items() if name != "ORDERBUS_CONFIG"},
+        **system.stack.environment(),
+        "PATH": programs,
+        "SERVICE": service,
+        "SERVER": system.stack.postgres.url("postgres"),
+        "ROLE": OWNER,
+        "DATABASE": system.stack.postgres.url(service),
+        "BACKUPS": str(folder),
+    }
 
 
 # The outcome
@@ -273,3 +281,36 @@ def differences(before: Effects, after: Effects) -> list[str]:
         for code in codes:
             owners[code].add(about)
     return [*found, *(f"code {code} for {sorted(map(str, some))}" for code, some in owners.items() if len(some) > 1)]
+
+
+async def numbers_given_twice(system: System) -> list[str]:
+    """Facts of one key from one service that have the same number."""
+    given: defaultdict[tuple[str, str, int], set[UUID]] = defaultdict(set)
+    for topic in (topic.name for topic in TOPICS if topic.name.endswith(".events.v1")):
+        async with Topics(system.settings.kafka, [topic]) as topics:
+            async for records in topics.read(topics.first):
+                for seen in (read(record, topic) for record in records):
+                    if seen.sequence and seen.kind and not issubclass(seen.kind, Refusal):
+                        given[seen.source, seen.key, seen.sequence].add(seen.id)
+    return [f"{who}: given to {sorted(map(str, ids))}" for who, ids in given.items() if len(ids) > 1]
+
+
+async def misled(system: System) -> list[str]:
+    """Orders of which a reader of the status topic that skips old revisions, as documented, believes something else
+    than checkout."""
+    believed: dict[str, dict[str, Any]] = {}
+    async with Follower(system.settings.kafka, [STATUS], from_beginning=True) as follower:
+        async for batch in follower.batches():
+            if not batch:
+                break
+            for record in batch:
+                known = believed.get(record.key)
+                if known is None or record.body["revision"] > known["revision"]:
+                    believed[record.key] = dict(record.body)
+    truth = await ends(system)
+    told = {order: f"{body['status']} {body['payment_status']}" for order, body in believed.items()}
+    return [
+        f"{order} is {end}, a reader believes {told.get(order)}"
+        for order, end in truth.items()
+        if told.get(order) != end
+    ]

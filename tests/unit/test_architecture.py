@@ -222,6 +222,7 @@ DEPLOY_MAY: dict[str, frozenset[str]] = {
     "sandboxes": frozenset({"client"}),
     "check": frozenset({"settings", "client"}),
     "republish": frozenset({"check"}),
+    "restore": frozenset({"check"}),
     "devstack": frozenset({"client", "sandboxes", "settings", "worker"}),
     "demo": frozenset({"client", "sandboxes", "devstack", "settings"}),
     "simulation": frozenset({"check"}),

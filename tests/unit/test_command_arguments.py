@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.check.remedies import REMEDIES
 from deploy.check.run import CheckFailed, Report
 from deploy.cli.attention import age
 from deploy.cli.check import exit_code, show_report
@@ -20,6 +21,7 @@ from deploy.cli.services import chosen
 from deploy.cli.target import OWN_SETTINGS, environment_of, use
 from deploy.cli.up import up
 from deploy.client.local_stack import announced
+from shared.invariants.rules import INVARIANTS
 from shared.shell.ports.attention import Attention
 
 NOON = datetime.fromisoformat("2026-03-03T12:00:00Z")
@@ -123,6 +125,17 @@ def test_the_exit_code_of_the_check(
     show_report(report)
     shown = capsys.readouterr().out
     assert ("orderbus resume payments stripe" in shown) is bool(attention)
+    assert (REMEDIES["rows_agree"] in shown) is bool(violations)
+
+
+def test_every_invariant_has_a_remedy() -> None:
+    assert REMEDIES.keys() == INVARIANTS.keys()
+
+
+def test_what_is_wrong_with_an_order_is_shown_in_one_place(capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = {"rows_agree": ["order ORD-R2D2YZAUJN: a", "SKU x: b"], "everybody_told": ["order ORD-R2D2YZAUJN: c"]}
+    show_report(Report(wrong))
+    assert "ORD-R2D2YZAUJN: rows_agree, everybody_told\n" in capsys.readouterr().out
 
 
 def test_a_check_that_cannot_be_made_has_a_code_of_its_own() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shared.core import Task, Work
+from shared.core.epochs import SPAN
 from shared.invariants.facts import (
     BrokenRule,
     DeliveryFacts,
@@ -177,6 +178,13 @@ class TestEvents:
             ({"sequences": (1, 2, 2, 3), "twice": (2,)}, "2 given to two of them"),
             ({"counted": None}, "are on the topic, but no row has published them"),
             ({"sequences": (3,), "head_may_be_cut": True, "counted": 4}, "4 of 4 missing on the topic"),
+            ({"sequences": (1, 3, SPAN + 1), "counted": SPAN + 1}, f"2 of {SPAN + 1} missing on the topic"),
+            ({"sequences": (1, 2, SPAN + 2), "counted": SPAN + 2}, f"{SPAN + 1} of {SPAN + 2} missing on the topic"),
+            ({"sequences": (1, 2), "counted": SPAN + 1}, f"{SPAN + 1} of {SPAN + 1} missing on the topic"),
+            (
+                {"sequences": (1, 2, SPAN + 1), "counted": 2},
+                f"{SPAN + 1} on the topic, but the row has published only 2",
+            ),
         ],
     )
     def test_what_is_wrong_with_a_stream_is_named(self, changes: dict[str, Any], problem: str) -> None:
@@ -192,6 +200,9 @@ class TestEvents:
             {"sequences": (2, 3), "head_may_be_cut": True},
             {"sequences": (), "head_may_be_cut": True},
             {"sequences": (), "waiting": 3},
+            {"sequences": (1, 2, 3, 4, SPAN + 1, SPAN + 2, 3 * SPAN + 1), "counted": 3 * SPAN + 1},
+            {"sequences": (3, SPAN + 1), "counted": SPAN + 1, "head_may_be_cut": True},
+            {"sequences": (1,), "counted": SPAN + 1, "waiting": 1},
         ],
     )
     def test_repetitions_the_outbox_and_retention_explain_much(self, changes: dict[str, Any]) -> None:

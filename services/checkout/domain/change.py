@@ -38,7 +38,7 @@ class OrderChange(Change[Order]):
 
     def decision(self) -> Decision[Order]:
         if self.changed or not self.state.revision:
-            self.set(revision=self.state.revision + 1, updated_at=self.context.at)
+            self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         self.record(*self.notes)
         return super().decision()

@@ -48,6 +48,10 @@ EXAMPLES: tuple[Message, ...] = (
         attempt=1, text="Settled as not_charged by staff:anna, but the provider has captured 53.80 GBP."
     ),
     payments.PaymentCancelled(attempt=1),
+    payments.PaymentReported(
+        report="RefundReported",
+        body={"refund": REFUND, "result": {"reference": "re_3QzX9L2eZvKYlo2C1mN4pQ5s", "status": "succeeded"}},
+    ),
     payments.PaymentRefunded(
         refund=REFUND,
         amount=2086,

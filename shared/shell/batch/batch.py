@@ -19,6 +19,7 @@ from shared.shell.batch.claims import claim
 from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
 from shared.shell.batch.leases import Capacity
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult, RetryFailed, StillWaits
 from shared.shell.batch.rows import LoadedRow, LoadedRows
 from shared.shell.batch.state_cache import StateCache
@@ -72,11 +73,12 @@ class Batch:
         now: datetime,
         capacity: Capacity,
         cache: StateCache | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
         self.registry, self.worker, self.now = registry, worker, now
         self.result = BatchResult()
         self._rows = LoadedRows(registry.service.storage.states, cache or StateCache(0))
-        self._effects = Effects(registry, worker, capacity)
+        self._effects = Effects(registry, worker, capacity, own_log)
         self._replies: list[Reply] = []
         self._parked_keys: dict[str, str] = {}
 
@@ -198,6 +200,7 @@ class Batch:
             attempts=inbound.attempts,
             calls=inbound.operation[0].attempts if inbound.operation else 0,
             candidate=inbound.candidate,
+            epoch=self._effects.own_log.epoch,
         )
         assert item.handling is not None
         answer = item.handling.function(row.current(), message, context)
@@ -221,6 +224,8 @@ class Batch:
         for ref, state in decision.other_states.items():
             other = self._rows[ref]
             other.state, other.dirty = state, True
+        if inbound.copy is not None:
+            self._effects.keep(cause, inbound.copy)
         self.result.handled += 1
         self.result.decided.append((inbound, "handled"))
         self._reply(inbound, inbound.id)

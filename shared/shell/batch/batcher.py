@@ -16,6 +16,7 @@ from shared.core import Command, Refused
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.leases import Capacity, NoCapacity
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult, RetryFailed, TryLater
 from shared.shell.batch.state_cache import StateCache
 from shared.shell.inbound.errors import describe, printable
@@ -61,6 +62,7 @@ class Batcher:
         capacity: Capacity,
         progress: Progress | None = None,
         tracer: Tracer | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
         """`batch`: the most messages of one transaction. `after` is called after each commit."""
         self.progress = progress or Progress()
@@ -71,6 +73,7 @@ class Batcher:
         self.after = after
         self.capacity = capacity
         self.tracer = tracer
+        self.own_log = own_log or OwnLog()
         self._cache = StateCache()
         self._queue: deque[Inbound | Mark] = deque()
         self._filled = asyncio.Event()
@@ -186,7 +189,7 @@ class Batcher:
         """One transaction. `unanswered` gathers its operations where it is unknown whether it was committed, until
         they are decided again."""
         began = self.clock.now()
-        batch = Batch(self.registry, self.worker, began, self.capacity, self._cache)
+        batch = Batch(self.registry, self.worker, began, self.capacity, self._cache, self.own_log)
         with self.metrics.transaction_seconds.time():
             try:
                 async with self.store.begin() as tx:

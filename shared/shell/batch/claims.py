@@ -46,7 +46,7 @@ async def claim(
     contents: dict[UUID, int] = {}
     for inbound in inbounds:
         if inbound.in_inbox:
-            contents.setdefault(inbound.identity, inbound.content)
+            contents.setdefault(inbound.identity, inbound.first_content)
     keys = {inbound.key for inbound in inbounds if inbound.parked is None and by_key}
     new: set[UUID] = set()
     if contents or keys:

@@ -16,9 +16,11 @@ import orjson
 
 from shared.contracts.envelope import MAX_BODY, Envelope, attributes, encode
 from shared.core import Decision, Event, Message, Operation, Record, Timer, codec, effect_id
+from shared.core.epochs import SPAN
 from shared.core.fast_dataclasses import fast, replace
 from shared.shell.batch.leases import Capacity, lease_seconds
-from shared.shell.inbound.message import Inbound, Meta
+from shared.shell.batch.own_log import OwnLog
+from shared.shell.inbound.message import Copy, Inbound, Meta, kept_id, kept_source
 from shared.shell.ports.rows import OperationRow, OutboxRow, StateWrite, TimerRow
 from shared.shell.ports.store import Writes
 from shared.shell.ports.tables import StateTable
@@ -44,8 +46,11 @@ class Cause:
 
 
 class Effects:
-    def __init__(self, registry: HandlerRegistry, worker: str, capacity: Capacity) -> None:
+    def __init__(
+        self, registry: HandlerRegistry, worker: str, capacity: Capacity, own_log: OwnLog | None = None
+    ) -> None:
         self.registry, self.worker, self.capacity = registry, worker, capacity
+        self.own_log = own_log or OwnLog()
         self.outbox: list[OutboxRow] = []
         self.operations: list[tuple[OperationRow, Operation]] = []
         self._timers: dict[tuple[str, str], TimerRow | None] = {}
@@ -76,6 +81,26 @@ class Effects:
         rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, numbered=False)
         self.outbox += rows
 
+    def keep(self, cause: Cause, copy: Copy) -> None:
+        """Copy what was accepted over HTTP to its topic. This service reads it there as known; if its database is
+        restored to an earlier point, as new."""
+        inbound, name = cause.inbound, self.registry.name
+        envelope = Envelope(
+            id=kept_id(name, inbound.id),
+            type=copy.kind.type,
+            version=copy.kind.version,
+            source=kept_source(name),
+            subject=inbound.key,
+            time=inbound.occurred or cause.at,
+            store=inbound.meta.store,
+            correlation_id=cause.meta.correlation_id,
+            actor=inbound.meta.actor,
+            traceparent=cause.meta.traceparent,
+            epoch=self.own_log.epoch,
+        )
+        headers = orjson.dumps(attributes(envelope))
+        self.outbox.append(OutboxRow(copy.kind.topic.name, inbound.key, headers, copy.body))
+
     def writes(self, states: Sequence[tuple[StateTable, Sequence[StateWrite]]]) -> Writes:
         return Writes(
             states=states,
@@ -93,11 +118,13 @@ class Effects:
         rows = []
         counts: dict[str, int] = {}
         meta, emitted, versioned = cause.meta, self.registry.emitted, self.registry.versioned
+        epoch, own_log = self.own_log.epoch, self.own_log if self.own_log.is_open else None
+        before = epoch * SPAN
         for key, message in messages:
             if type(message) not in emitted:
                 raise TypeError(f"{type(message).__qualname__} is not among what {self.registry.name} emits")
             counted = numbered and isinstance(message, Event) and not message.topic.compacted
-            sequence += counted
+            number = max(sequence, before) + 1 if counted else 0
             name = f"{message.type} {key}"
             counts[name] = counts.get(name, 0) + 1
             envelope = Envelope(
@@ -108,12 +135,20 @@ class Effects:
                 subject=key,
                 time=cause.at,
                 store=meta.store,
-                sequence=sequence if counted else 0,
+                sequence=number,
                 correlation_id=meta.correlation_id,
                 causation_id=str(cause.inbound.id),
                 actor=meta.actor,
                 traceparent=meta.traceparent,
+                epoch=epoch,
             )
+            if own_log and counted:
+                kind, body = f"{message.type}/{message.version}", encode(message)
+                known = own_log.number_of(key, kind, body, envelope.id, sequence)
+                if known is not None:
+                    sequence = max(sequence, known)
+                    continue
+            sequence = number or sequence
             rows += rows_of(envelope, message, versioned)
         return rows, sequence
 

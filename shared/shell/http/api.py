@@ -13,11 +13,11 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.envelope import encode
-from shared.core import Command, Problem, Refused, Report, codec, derived_id, hashed_id
+from shared.core import Command, Message, Problem, Refused, Report, codec, derived_id, hashed_id
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.batcher import Batcher, Duplicate
 from shared.shell.http.problems import ProblemResponse
-from shared.shell.inbound.message import Inbound, Meta
+from shared.shell.inbound.message import Copy, Inbound, Meta
 from shared.shell.observability import spans
 from shared.shell.observability.tracing import CURRENT, child_of, context_of, new_span, valid
 from shared.shell.ports.clock import Clock
@@ -97,7 +97,17 @@ class ShellHttpApi:
         body = encode(compared_by) if isinstance(compared_by, Command) else codec.dump(compared_by)
         fingerprint = hashlib.sha256(b"\x00".join((kind.__qualname__.encode(), key.encode(), body))).hexdigest()
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        return Inbound(id, key, message, meta, reply=reply, fingerprint=fingerprint, occurred=occurred)
+        copy = self._copy(message)
+        return Inbound(id, key, message, meta, reply=reply, fingerprint=fingerprint, copy=copy, occurred=occurred)
+
+    def _copy(self, message: Command | Report) -> Copy | None:
+        """As it was given: with all defaults it could be larger than what is read."""
+        as_message = self.registry.service.kept
+        if isinstance(message, Report) and as_message is None:
+            return None
+        kept = as_message(message) if isinstance(message, Report) and as_message else message
+        assert isinstance(kept, Message)
+        return Copy(type(kept), kept.model_dump_json(exclude_unset=True).encode())
 
     async def _submit(self, inbound: Inbound) -> Accepted | Refused:
         assert inbound.reply is not None

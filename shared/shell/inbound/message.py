@@ -114,6 +114,14 @@ def type_of(message: object) -> str:
     return message.type if isinstance(message, Message) else type(message).__qualname__
 
 
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What a message by HTTP is kept as on a topic of its own service, once it is accepted."""
+
+    kind: type[Message]
+    body: bytes
+
+
 @fast
 @dataclass(frozen=True, slots=True)
 class Inbound:
@@ -138,6 +146,8 @@ class Inbound:
     """Its id in the inbox, where that differs from `id`: a hash of source and id."""
     content: int = 0
     """See `content_of`; 0: its repetitions are compared elsewhere, or not compared."""
+    copy: Copy | None = None
+    """Its repetitions on the topic are compared with this."""
     source: str = ""
     candidate: int = 0
     """See `Context.candidate`."""
@@ -148,6 +158,12 @@ class Inbound:
     @property
     def identity(self) -> UUID:
         return self.claim or self.id
+
+    @property
+    def first_content(self) -> int:
+        """What the inbox keeps, for repetitions to be compared with."""
+        copy = self.copy
+        return self.content if copy is None else content_of(copy.kind.type, self.key, copy.body)
 
     @property
     def in_inbox(self) -> bool:
@@ -193,6 +209,17 @@ def same_subject(one: int, other: int) -> bool:
 def identity_of(source: str, id: UUID) -> UUID:
     """What the inbox knows a message by: CloudEvents identifies a message by its source and its id."""
     return mixed(id, _salt_of(source))
+
+
+def kept_source(service: str) -> str:
+    """The source of the copies of commands that a service accepted over HTTP."""
+    return f"{service}/http"
+
+
+def kept_id(service: str, id: UUID) -> UUID:
+    """The id of the copy of a command, by which the inbox of every build knows it as the command: `identity_of` turns
+    one into the other and back."""
+    return identity_of(kept_source(service), id)
 
 
 @lru_cache(1024)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -46,6 +46,11 @@ class InOrderOfTime:
     def oldest(self) -> datetime | None:
         """The time of the oldest that waits."""
         return min((queue[0][0] for queue in self._waiting.values() if queue), default=None)
+
+    def first(self, place: Place) -> int | None:
+        """The offset of the first record of this partition that waits."""
+        waiting = self._waiting.get(place)
+        return waiting[0][1].offset if waiting else None
 
     def empty(self, place: Place) -> bool:
         return not self._waiting.get(place)
@@ -83,6 +88,8 @@ class CatchUpSource(KafkaSource):
     def __init__(self, settings: KafkaSettings, group: str, member: str, topics: Sequence[str]) -> None:
         super().__init__(settings, group, member, topics)
         self._merged = InOrderOfTime()
+        self._targets: dict[TopicPartition, int] = {}
+        """Where each partition ended when it was assigned."""
 
     def lag(self) -> int:
         return super().lag() + self._merged.size()
@@ -91,11 +98,29 @@ class CatchUpSource(KafkaSource):
         times = [at for at in (super().oldest_unread(), self._merged.oldest()) if at is not None]
         return min(times, default=None)
 
+    def reached(self) -> bool:
+        """Whether all that was there when it began to read is handed on."""
+        consumer = self._consumer
+        if consumer is None or not self._targets:
+            return False
+        following = {place: self._merged.first((place.topic, place.partition)) for place in self._targets}
+        return all(
+            (here if (here := following[place]) is not None else position(consumer, place) or 0) >= target
+            for place, target in self._targets.items()
+        )
+
+    def time(self) -> datetime:
+        """Of the next record; now, once there are only new ones; the beginning of time before anything was read."""
+        if self.reached():
+            return datetime.now(UTC)
+        return self._merged.oldest() or datetime.min.replace(tzinfo=UTC)
+
     async def read(self, limit: int) -> Sequence[BusRecord]:
         await self.settled()
         consumer = await self._member()
         assigned = {(place.topic, place.partition): place for place in consumer.assignment()}
         self._merged.keep(assigned)
+        await self._note_targets(consumer)
         empty = [place for name, place in assigned.items() if self._merged.empty(name)]
         # What is there already comes at once; it is waited for only where nothing can be done before.
         waits = not self._merged.size() or any(_behind(consumer, place) for place in empty)
@@ -112,6 +137,14 @@ class CatchUpSource(KafkaSource):
         for records in self._taken(found).values():
             self._merged.add(records)
         return self._merged.take(limit, [name for name, place in assigned.items() if _behind(consumer, place)])
+
+    async def _note_targets(self, consumer: AIOKafkaConsumer) -> None:
+        assigned = consumer.assignment()
+        if assigned and assigned != self._targets.keys():
+            try:
+                self._targets = dict(await consumer.end_offsets(assigned))
+            except (KafkaError, OSError) as error:
+                raise BusUnavailable(type(error).__name__) from error
 
 
 def _behind(consumer: AIOKafkaConsumer, place: TopicPartition) -> bool:

@@ -193,6 +193,10 @@ class Store(Protocol):
         """End the leases that an earlier life of this worker left. Returns how many."""
         ...
 
+    async def restore_epoch(self) -> int:
+        """How often the database was restored to an earlier point. It changes only while no worker runs."""
+        ...
+
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         """The first timers behind `after` that are due by `now`, in the order of their places."""
         ...

@@ -28,6 +28,10 @@ TABLES_V1 = (
         one boolean primary key default true check (one), service text not null, cluster text,
         cluster_since timestamptz
     )""",
+    """create table restore_epoch (
+        number integer primary key, restored_to timestamptz not null, began_at timestamptz not null,
+        read_from timestamptz not null, caught_up_at timestamptz
+    )""",
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
@@ -87,7 +91,7 @@ DROP_V1 = tuple(
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
         *("outbox_sent_other", "outbox_sent"),
-        *("inbox_other", "inbox", "database_identity", "generation"),
+        *("inbox_other", "inbox", "restore_epoch", "database_identity", "generation"),
     )
 )
 

@@ -258,6 +258,7 @@ UNPARK = Sql("delete from parked where id = :id")
 REPLY = Sql("select id, fingerprint, code, text, problems from replies where id = :id")
 PING = Sql("select 1")
 NOW = Sql("select clock_timestamp()")
+RESTORE_EPOCH = Sql("select coalesce(max(number), 0) from restore_epoch")
 
 MARK_UNDELIVERABLE = Sql("""
     with refused as (

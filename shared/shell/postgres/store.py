@@ -128,6 +128,10 @@ class PostgresStore(OutboxOnPostgres):
     async def release(self, worker: str) -> int:
         return await self.execute(statements.RELEASE, {"worker": worker})
 
+    async def restore_epoch(self) -> int:
+        ((number,),) = await self.fetch(statements.RESTORE_EPOCH, {})
+        return int(number)
+
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         due, key, name = after
         values = {"now": now, "limit": limit, "due": due, "key": key, "name": name}

@@ -41,6 +41,8 @@ class Service:
     storage: Storage
     gateways: Mapping[type[Operation], Gateway] = field(default_factory=dict)
     routes: Routes | None = None
+    kept: Callable[[Any], Event] | None = None
+    """The message that a report by HTTP is kept as, in case the database is restored. One of `emits` and `consumes`."""
     identify: Callable[[str], Any] | None = None
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()

@@ -1,0 +1,78 @@
+"""A service's consumer group while all its workers are stopped: who is in it, and where it reads next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from shared.settings import KafkaSettings
+from shared.shell.kafka.source import close_client, connection, new_consumer
+from shared.shell.ports.bus import BusUnavailable
+
+COMMIT_WITHIN = 30.0
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetBack:
+    partitions: int
+    cut: Sequence[str]
+    """Topics that no longer have all records of that time: what they have lost cannot be handled again."""
+
+
+async def members_of(settings: KafkaSettings, group: str) -> list[str]:
+    """The names of all members, those that died within the last seconds too. Raises BusUnavailable."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        (answer,) = await admin.describe_consumer_groups([group])
+        return sorted(name for _, _, _, _, _, members, *_ in answer.groups for _, name, *_ in members)
+    except (KafkaError, OSError) as error:
+        raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
+    finally:
+        await admin.close()
+
+
+async def set_back(settings: KafkaSettings, group: str, topics: Collection[str], at: datetime) -> SetBack:
+    """Have the group read on with the first records that are no older. It has no members. Raises BusUnavailable."""
+    consumer = new_consumer(settings, group_id=group)
+    try:
+        await consumer.start()
+        places = await _places(settings, topics)
+        consumer.assign(places)
+        found = await consumer.offsets_for_times(dict.fromkeys(places, int(at.timestamp() * 1000)))
+        first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+        offsets = {place: found[place].offset if found[place] else ends[place] for place in places}
+        await _commit(consumer, offsets)
+        cut = {place.topic for place in places if first[place] and offsets[place] <= first[place] < ends[place]}
+        return SetBack(len(places), sorted(cut))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BusUnavailable(f"group {group} cannot be set back: {type(error).__name__}") from error
+    finally:
+        await close_client(consumer)
+
+
+async def _commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+    async with asyncio.timeout(COMMIT_WITHIN):
+        while True:
+            try:
+                await consumer.commit(offsets)
+                return
+            except KafkaError:
+                await asyncio.sleep(0.5)  # until the coordinator is there
+
+
+async def _places(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]

@@ -1,0 +1,101 @@
+"""What a service's own topics say already, while it decides again what a restored database has forgotten.
+
+The message that a decision is made on can be another one than the first time, so the same fact could get another id,
+and customers would be told twice. A fact that the topics have is therefore not published again: the row takes over its
+number. At other times nothing of this costs anything.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from uuid import UUID
+
+_TABLE = """
+    create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob);
+    create index facts_said on facts (key, kind, digest);
+"""
+_FIND = """
+    select rowid, number, digest from facts
+    where key = :key and kind = :kind and (digest = :digest or id = :id) and (late or number > :after)
+        and (used_by is null or used_by = :id)
+    order by used_by is null, id <> :id, number limit 1
+"""
+_OTHERS = "select exists (select 1 from facts where key = :key and kind = :kind and late and used_by is null)"
+_TIME = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A fact on a topic."""
+
+    key: str
+    kind: str
+    """Type and version."""
+    body: bytes
+    id: UUID
+    number: int
+    """Its sequence."""
+    late: bool
+    """It was written after the point that the database was restored to."""
+
+
+class OwnLog:
+    """`epoch`: how often the database was restored. Facts are known only to the worker that catches up; they are kept
+    in a temporary file, so memory stays bounded."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self._facts: sqlite3.Connection | None = None
+        self.withheld = 0
+        """Facts that were not published again."""
+        self.different: dict[str, set[str]] = {}
+        """Keys of which the topics have another fact than was decided now, and its types."""
+
+    @property
+    def is_open(self) -> bool:
+        return self._facts is not None
+
+    def open(self) -> None:
+        self._facts = sqlite3.connect("")
+        self._facts.executescript(_TABLE)
+
+    def add(self, said: Iterable[Said]) -> None:
+        assert self._facts is not None
+        rows = ((one.key, one.kind, _digest(one.body), one.id.bytes, one.number, one.late) for one in said)
+        with self._facts:
+            self._facts.executemany("insert into facts values (?, ?, ?, ?, ?, ?, null)", rows)
+
+    def number_of(self, key: str, kind: str, body: bytes, effect: UUID, after: int) -> int | None:
+        """The number of the fact with the same contents, or of the same effect, that no other effect stands for; None
+        where it must be published. `after`: the number of the row's last event. The same effect gets the same answer: a
+        batch may be repeated."""
+        assert self._facts is not None
+        given = {"key": key, "kind": kind, "digest": _digest(body), "id": effect.bytes, "after": after}
+        found = self._facts.execute(_FIND, given).fetchone()
+        if found is None:
+            if self._facts.execute(_OTHERS, given).fetchone()[0]:
+                self._note(key, kind)
+            return None
+        rowid, number, digest = found
+        if digest != given["digest"]:  # readers know it by its id: what it says now would not be read
+            self._note(key, kind)
+        self._facts.execute("update facts set used_by = ? where rowid = ?", (effect.bytes, rowid))
+        self.withheld += 1
+        return int(number)
+
+    def _note(self, key: str, kind: str) -> None:
+        self.different.setdefault(key, set()).add(kind.partition("/")[0])
+
+    def close(self) -> None:
+        if self._facts is not None:
+            self._facts.close()
+            self._facts = None
+
+
+def _digest(body: bytes) -> bytes:
+    """Without times: those of deciding are others the second time."""
+    return blake2b(_TIME.sub(b"", body), digest_size=16).digest()
