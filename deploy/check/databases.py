@@ -234,7 +234,6 @@ async def _connected(stack: AsyncExitStack, name: str, settings: Settings) -> Da
     await checked(name, url, engine, writes=False)
     with refusals_named(name, url):
         rows, inbox = await _session(stack, url), await _session(stack, url)
-    await checked(name, url, engine, writes=False)
     return Database(HandlerRegistry(declared()[name]), rows, inbox, engine)
 
 
