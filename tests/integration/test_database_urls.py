@@ -190,8 +190,8 @@ class TestTls:
         context.load_cert_chain(own.certificate, own.key)
         context.load_verify_locations(server.ca.certificate)
         context.verify_mode = ssl.CERT_OPTIONAL
-        stranger = certificate(tmp_path, "stranger", server.other_ca, "stranger")
-        given = {"sslcert": stranger.certificate, "sslkey": stranger.key, "ssl_max_protocol_version": version}
+        unknown = certificate(tmp_path, "unknown", server.other_ca, "unknown")
+        given = {"sslcert": unknown.certificate, "sslkey": unknown.key, "ssl_max_protocol_version": version}
         port = choose(["front"])["front"]
         front = RefusingFront(port, context)
         serving = asyncio.create_task(asyncio.to_thread(front.serve))
