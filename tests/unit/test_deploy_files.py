@@ -157,15 +157,17 @@ def loads(kind: type[Settings], given: Mapping[str, str], monkeypatch: pytest.Mo
     load_settings(kind, all_settings())
 
 
-class TestOperationsPage:
-    page = DOCS / "operations.md"
+class TestPages:
+    def test_settings_are_those_of_the_code(self) -> None:
+        page = DOCS / "settings.md"
+        assert settings_table() in page.read_text(), f"put this into {page.name}:\n{settings_table()}"
 
-    def test_its_settings_are_those_of_the_code(self) -> None:
-        assert settings_table() in self.page.read_text(), f"put this into {self.page.name}:\n{settings_table()}"
+    def test_an_operators_page_is_short(self) -> None:
+        assert len((DOCS / "operations.md").read_text().splitlines()) <= 300
 
-    def test_its_connections_are_those_of_the_code(self) -> None:
+    def test_connections_are_those_of_the_code(self) -> None:
         needed = ServiceSettings(database_url=SecretStr("postgresql://u@h/d")).connections()
-        text = self.page.read_text()
+        text = (DOCS / "operations.md").read_text()
         assert f"\n| a worker | `POOL` + `READ_POOL` + 1 | {needed} |\n" in text
         assert f"\n| 3 workers | 3 × that | {3 * needed} |\n" in text
 
