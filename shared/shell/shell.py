@@ -78,7 +78,6 @@ class Shell:
             progress=self.progress,
             tracer=tracer,
         )
-        self.own_log = own_log or OwnLog()
         self.batcher = Batcher(
             self.registry,
             store,
@@ -91,7 +90,7 @@ class Shell:
             capacity=self.operations,
             progress=self.progress,
             tracer=tracer,
-            own_log=self.own_log,
+            own_log=own_log,
         )
         self.reader = Reader(self.registry, source, self.batcher, self.metrics, batch, rng, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
@@ -121,7 +120,7 @@ class Shell:
 
     async def start(self) -> None:
         """Take up what an earlier life of this worker left, and begin."""
-        self.own_log.epoch = await self.store.restore_epoch()
+        self.batcher.own_log.epoch = await self.store.restore_epoch()
         released = await self.store.release(self.worker)
         if released:
             log.info("stale leases released", count=released)

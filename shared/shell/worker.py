@@ -87,9 +87,7 @@ async def run_worker(
     shell = _shell(service, worker, settings, store, clock, tracer, catch_up=catch_up)
     unfinished = ""
     shell.metrics.watch_process()
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = _told_to_stop()
     database = _DatabaseHealth(clock)
     api = ShellHttpApi(shell.registry, shell.store, shell.batcher, shell.clock, reads, tracer)
     limits = Limits(settings.http)
@@ -104,14 +102,10 @@ async def run_worker(
             await shell.start()
             collect_seldom()
             log.info("started", worker=worker)
-            works = [
-                *(shell.failed(), _watch(shell, engine, database), _watch_attention(shell, reads)),
-                keep_house(shell.store, clock, _keep_days(settings), clock.agrees),
-                _same_cluster(engine, settings, name),
-            ]
-            if isinstance(shell.source, CatchUpSource):
-                works.append(caught_up(shell, shell.source))
-            await until(stopping, *works)
+            watches = [_watch(shell, engine, database), _watch_attention(shell, reads)]
+            house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
+            read = [caught_up(shell, shell.source)] if isinstance(shell.source, CatchUpSource) else []
+            await until(stopping, shell.failed(), *watches, house, _same_cluster(engine, settings, name), *read)
             unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
             await asyncio.sleep(settings.http.drain_seconds)
@@ -127,6 +121,14 @@ async def run_worker(
             await tracer.close()
         log.info("stopped", worker=worker)
     return unfinished
+
+
+def _told_to_stop() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 def _shell(
