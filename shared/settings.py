@@ -161,7 +161,7 @@ class ServiceSettings(EdgeSettings):
     """The section that every service has under its own name."""
 
     database_url: DatabaseUrl = Field(examples=["postgresql://orderbus@postgres.example/orderbus"])
-    """`postgresql://user:password@host:port/database`, with special characters %-encoded. TLS: see docs/operations.md."""
+    """`postgresql://user:password@host:port/database`, special characters %-encoded. TLS: see docs/operations.md."""
     batch: int = Field(default=300, ge=1, le=5000)
     """The maximum number of messages per transaction."""
     operations_at_once: int = Field(default=48, ge=1, le=2000)
