@@ -45,8 +45,8 @@ class Service:
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
-    attention: Sequence[AttentionReader] = ()
-    """What waits for staff in its own tables."""
+    attention: Mapping[str, AttentionReader] = field(default_factory=dict)
+    """What waits for staff in its own tables, by what it is in words."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 
