@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.check import facts
@@ -20,7 +19,7 @@ from services.declared import declared
 from services.payments.domain.ledger import LedgerEntry
 from shared.core import Ref, Task, codec
 from shared.settings import Settings
-from shared.shell.ports.attention import Attention
+from shared.shell.ports.attention import AttentionList
 from shared.shell.ports.tables import StateTable
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.connections import fetch
@@ -42,8 +41,6 @@ SESSION = {
 }
 CURSOR = 5_000
 PAYLOADS = 200
-DATA_EXCEPTION = "22"
-"""Begins the SQLSTATE of an error in what a row says."""
 
 AHEAD = timedelta(minutes=1)
 """By which a worker's clock may be ahead of the database's. A row that says it changed later than that was written by a
@@ -223,16 +220,9 @@ class Database:
         statement = "select message_id, seen_at, content from inbox where message_id = any($1)"
         return await self.fetch(statement, identities)
 
-    async def attention(self) -> list[Attention]:
-        """Raises UnreadableRow."""
-        try:
-            async with self.engine.connect() as connection:
-                return await attention(connection, self.registry.service)
-        except sa.exc.DBAPIError as error:
-            if str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
-                text = f"{self.name}: what waits for staff cannot be listed, for a row that cannot be read"
-                raise UnreadableRow(text) from None
-            raise
+    async def attention(self) -> AttentionList:
+        async with self.engine.connect() as connection:
+            return await attention(connection, self.registry.service)
 
     async def fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
         rows: list[asyncpg.Record] = await self._rows.fetch(statement, *values)

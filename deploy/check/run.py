@@ -26,7 +26,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.check import facts
 from deploy.check.book import Book, ForeignFile
-from deploy.check.databases import Database, UnreadableRow, databases
+from deploy.check.databases import Database, databases
 from deploy.check.facts import CLOCK_SKEW
 from deploy.check.further_back import FurtherBack
 from deploy.check.monitor import differences
@@ -334,12 +334,12 @@ class Check:
     async def _attention(self) -> tuple[list[tuple[str, Attention]], list[str]]:
         """And what cannot be read, in words."""
         found: list[tuple[str, Attention]] = []
-        unreadable = []
+        unreadable: list[str] = []
         for name, database in self._services.items():
-            try:
-                found += [(name, one) for one in await database.attention()]
-            except UnreadableRow as wrong:
-                unreadable.append(str(wrong))
+            listed = await database.attention()
+            found += [(name, one) for one in listed.attention]
+            why = "what waits for staff cannot be listed, for a row that cannot be read"
+            unreadable += [f"{name}, {what}: {why}" for what in listed.unreadable]
         return sorted((pair for pair in found if not pair[1].routine), key=lambda pair: pair[1].since), unreadable
 
 

@@ -29,8 +29,8 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
     """List all that waits for staff, with the command to use.
 
     Parked and undeliverable messages, paused destinations, unknown outcomes, failed deliveries, lost emails and webhook
-    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first. If a service cannot be
-    read, the others' entries are shown, and the exit code is 3.
+    deliveries, empty code pools, parcels to be sent, unread staff feeds. The oldest comes first. If a service or one
+    of its lists cannot be read, the others are shown, and the exit code is 3.
     """
     async with api_client(data) as api:
         found = await rows_of(api, chosen(service), "attention")
@@ -39,7 +39,7 @@ async def attention(service: Service = "", data: Data = None, as_json: AsJson = 
         console.show_json(replace(found, rows=rows).document("attention"))
     elif rows:
         console.show_table(COLUMNS, map(_of_row, rows))
-    elif not found.unread:
+    elif not found.incomplete:
         console.say("Nothing waits for staff.")
     found.report_rest()
 

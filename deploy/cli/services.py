@@ -14,7 +14,7 @@ from deploy.client.http import ApiClient, ClientError, mapping
 from services.registry import PROCESSES, SERVICES
 
 INCOMPLETE = 3
-"""The exit code when a service could not be read."""
+"""The exit code when a service, or a part of what it has, could not be read."""
 
 
 def known(service: str) -> str:
@@ -43,21 +43,32 @@ class Rows:
     rows: list[dict[str, Any]] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     """The services that could not be read, and why."""
+    unreadable: dict[str, list[str]] = field(default_factory=dict)
+    """What services cannot list, for a row that they cannot read."""
     more: list[str] = field(default_factory=list)
     """The services that have more than they list."""
 
+    @property
+    def incomplete(self) -> bool:
+        """Something could not be read."""
+        return bool(self.unread or self.unreadable)
+
     def document(self, name: str) -> dict[str, Any]:
-        unread = {"unread_services": self.unread} if self.unread else {}
-        return {name: self.rows} | unread | ({"more_in": self.more} if self.more else {})
+        rest = {"unread_services": self.unread, "unreadable": self.unreadable, "more_in": self.more}
+        return {name: self.rows} | {what: value for what, value in rest.items() if value}
 
     def report_rest(self) -> None:
-        """Says what is not shown: the rest of long lists, and the services that could not be read. Raises typer.Exit if
-        there are any of these."""
+        """Says what is not shown: the rest of long lists, and what could not be read. Raises typer.Exit if there is
+        anything of the latter."""
         for service in self.more:
             console.say(f"{service} has more than is shown here: these are the first.")
         for service, why in self.unread.items():
             console.say(f"What {service} has is not shown: {why}")
-        if self.unread:
+        for service, lists in self.unreadable.items():
+            for what in lists:
+                why = "a row there cannot be read. `orderbus check --full` names it."
+                console.say(f"What {service} has of {what} is not shown: {why}")
+        if self.incomplete:
             raise typer.Exit(INCOMPLETE)
 
 
@@ -76,6 +87,8 @@ async def read_all(services: Iterable[str], read: Read, kind: str) -> Rows:
         found.rows += [{"service": service} | row for row in answer[kind]]
         if answer.get("more") or answer.get("next"):
             found.more.append(service)
+        if answer.get("unreadable"):
+            found.unreadable[service] = answer["unreadable"]
     return found
 
 

@@ -35,4 +35,4 @@ def _troubled(row: Any) -> Attention:
     return Attention("failed delivery", row.number, row.since, reason, f"orderbus retry {row.number}")
 
 
-ATTENTION = (troubled_orders,)
+ATTENTION = {"unfinished orders": troubled_orders}

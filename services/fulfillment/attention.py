@@ -71,4 +71,4 @@ async def parcels(connection: AsyncConnection) -> list[Attention]:
     ]
 
 
-ATTENTION = (empty_pools, not_revoked, parcels)
+ATTENTION = {"empty code pools": empty_pools, "access not revoked": not_revoked, "parcels": parcels}

@@ -14,22 +14,24 @@ from shared.shell.postgres.oldest import oldest
 _LOST_EMAILS = """
     select l.store, e.value ->> 'state' as state, count(*) as total, min((e.value ->> 'at')::timestamptz) as since,
         min(l.number) as number, mode() within group (order by e.value ->> 'code') as code
-    from notification_logs l, jsonb_array_elements(l.data -> 'emails') e
+    from notification_logs l, jsonb_array_elements(coalesce(l.data -> 'emails', '{}')) e
     where l.lost_emails > 0 and e.value ->> 'state' in ('failed', 'unknown')
     group by l.store, state
 """
 _LOST_DELIVERIES = """
     select l.store, d.value ->> 'endpoint' as endpoint, d.value ->> 'state' as state, count(*) as total,
         min((d.value ->> 'at')::timestamptz) as since, min(d.value ->> 'text') as text
-    from notification_logs l, jsonb_array_elements(l.data -> 'deliveries') d
+    from notification_logs l, jsonb_array_elements(coalesce(l.data -> 'deliveries', '{}')) d
     where l.lost_deliveries > 0 and d.value ->> 'state' in ('exhausted', 'paused')
     group by l.store, endpoint, state
 """
 _PAUSED_ENDPOINTS = """
     select s.key as store, e.value ->> 'id' as endpoint, e.value ->> 'reason' as reason, s.changed_at as since
-    from endpoints s, jsonb_array_elements(s.data -> 'endpoints') e
+    from endpoints s,
+        jsonb_array_elements(case when s.data is null then '[]' else coalesce(s.data -> 'endpoints', '{}') end) e
     where e.value ->> 'paused' = 'true'
 """
+"""A row without the list is an error, as one with something else in its place: it has another shape."""
 _UNREAD = """
     select key, count(*) as total, min(at) as since, count(*) filter (where kind = 'new_order') as orders
     from feed_entries where read_at is null and archived_at is null and key like '%~staff'
@@ -54,7 +56,7 @@ def _lost_emails(row: Any) -> Attention:
 
 
 async def lost_deliveries(connection: AsyncConnection) -> list[Attention]:
-    return await oldest(connection, _LOST_DELIVERIES, _lost_deliveries)
+    return await oldest(connection, _LOST_DELIVERIES, _lost_deliveries, "endpoint")
 
 
 def _lost_deliveries(row: Any) -> Attention:
@@ -65,7 +67,7 @@ def _lost_deliveries(row: Any) -> Attention:
 
 
 async def paused_endpoints(connection: AsyncConnection) -> list[Attention]:
-    return await oldest(connection, _PAUSED_ENDPOINTS, _paused_endpoint)
+    return await oldest(connection, _PAUSED_ENDPOINTS, _paused_endpoint, "endpoint")
 
 
 def _paused_endpoint(row: Any) -> Attention:
@@ -88,4 +90,9 @@ def _unread(row: Any) -> Attention:
     )
 
 
-ATTENTION = (lost_emails, lost_deliveries, paused_endpoints, unread_feeds)
+ATTENTION = {
+    "lost emails": lost_emails,
+    "lost webhooks": lost_deliveries,
+    "paused endpoints": paused_endpoints,
+    "staff feeds": unread_feeds,
+}

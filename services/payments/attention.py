@@ -45,4 +45,4 @@ def _owed(row: Any) -> Attention:
     return Attention("refund owed", row.number, row.since, text, f"orderbus waiting {row.key} --service payments")
 
 
-ATTENTION = (unresolved_payments, owed_refunds)
+ATTENTION = {"unresolved payments": unresolved_payments, "refunds owed": owed_refunds}

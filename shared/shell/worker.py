@@ -280,7 +280,8 @@ async def _watch_attention(shell: Shell, engine: AsyncEngine) -> None:
     while True:
         try:
             async with engine.connect() as connection:
-                shell.metrics.attention.set(await attention(connection, shell.registry.service))
+                found = await attention(connection, shell.registry.service)
+                shell.metrics.attention.set(found.attention)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError):
             shell.metrics.attention.forget()
         await asyncio.sleep(ATTENTION_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +19,7 @@ from shared.shell.ports.attention import MOST, Attention
 from shared.shell.postgres.attention import attention
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
+from shared.shell.postgres.store import read_gauges
 from tests.integration.conftest import NewDatabase
 
 AT = datetime(2026, 3, 3, 14, tzinfo=UTC)
@@ -41,11 +42,12 @@ async def engine_of(new_database: NewDatabase) -> AsyncIterator[Engines]:
         await one.dispose()
 
 
-async def found(engine: AsyncEngine, service: str) -> list[Attention]:
+async def found(engine: AsyncEngine, service: str) -> Sequence[Attention]:
     async with engine.connect() as connection:
-        entries = await attention(connection, declared()[service])
-    assert all(known(entry.command) for entry in entries)
-    return entries
+        listed = await attention(connection, declared()[service])
+    assert not listed.unreadable
+    assert all(known(entry.command) for entry in listed.attention)
+    return listed.attention
 
 
 def known(command: str) -> bool:
@@ -148,6 +150,80 @@ async def test_lost_emails_and_webhooks_are_counted_by_store(engine_of: Engines)
     assert "smtp_554" in entries[0].reason
     assert entries[0].command == "orderbus resend --store maple --since 2026-03-03T14:00:00Z"
     assert entries[1].command == "orderbus settle mail ORD-1 sent|not_sent --reason TEXT"
+
+
+ENDPOINTS = """insert into endpoints (key, version, sequence, data, changed_at) values
+    (:key, 1, 0, cast(:data as jsonb), :at)"""
+LOG = """insert into notification_logs (key, version, sequence, number, store, lost_emails, lost_deliveries, data,
+    changed_at) values (:key, 1, 1, :key, 'maple', 1, 1, cast(:data as jsonb), :at)"""
+
+
+@pytest.mark.parametrize(
+    ("row", "data", "unreadable"),
+    [
+        (ENDPOINTS, '{"endpoints": {"we_1": {"paused": true}}}', ["paused endpoints"]),
+        (ENDPOINTS, '{"endpoints": [{"paused": true}]}', ["paused endpoints"]),
+        (ENDPOINTS, '{"webhooks": []}', ["paused endpoints"]),
+        (LOG, '{"emails": 1, "deliveries": []}', ["lost emails"]),
+        (LOG, '{"emails": [{"state": "unknown"}], "deliveries": []}', ["lost emails"]),
+        (LOG, '{"emails": [{"state": "failed", "at": "noon"}]}', ["lost emails", "lost webhooks"]),
+        (LOG, '{"emails": [], "deliveries": [{"state": "paused", "at": "2026-03-03"}]}', ["lost webhooks"]),
+    ],
+)
+async def test_a_row_of_another_shape_hides_no_other_list(
+    row: str, data: str, unreadable: list[str], engine_of: Engines
+) -> None:
+    engine = await engine_of("notifications")
+    lost = '[{"state": "failed", "at": "2026-03-03T14:00:00Z"}]'
+    paused = '[{"state": "paused", "at": "2026-03-03T15:00:00Z", "endpoint": "we_1"}]'
+    await execute(engine, LOG, key="o-1", data=f'{{"emails": {lost}, "deliveries": {paused}}}', at=AT)
+    await execute(engine, ENDPOINTS, key="maple", data='{"endpoints": [{"id": "we_1", "paused": true}]}', at=AT)
+    await execute(engine, ENDPOINTS, key="refused", data=None, at=AT)
+    await execute(engine, "insert into destinations values ('smtp', :at, 'login', 'notifications-0', :at, 1)", at=AT)
+    lists = {"paused", "lost emails", "paused webhooks", "paused endpoint"}
+    assert {entry.what for entry in await found(engine, "notifications")} == lists
+    await execute(engine, row, key="odd", data=data, at=AT)
+
+    async with engine.connect() as connection:
+        listed = await attention(connection, declared()["notifications"])
+
+    names = {"paused endpoints": "paused endpoint", "lost webhooks": "paused webhooks"}
+    assert listed.unreadable == unreadable
+    assert {entry.what for entry in listed.attention} == lists - {names.get(what, what) for what in unreadable}
+
+
+@pytest.mark.parametrize(
+    ("service", "row", "unreadable"),
+    [
+        ("checkout", "orders (number, status) values ('ORD-1', 'processing')", []),
+        ("payments", "payments (number, unresolved) values ('ORD-1', true)", []),
+        ("fulfillment", "products () values ()", []),
+        ("notifications", "endpoints () values ()", ["paused endpoints"]),
+    ],
+)
+@pytest.mark.parametrize("data", ["5", "[1]", '{"lines": 5, "attempts": {"a": 1}, "action": [2], "endpoints": 3}'])
+async def test_what_looks_into_rows_stands_any_shape(
+    service: str, row: str, unreadable: list[str], data: str, engine_of: Engines
+) -> None:
+    engine = await engine_of(service)
+    columns, values = ("key, version, sequence, data, changed_at", "'x/y', 1, 1, cast(:data as jsonb), :at")
+    both = row.replace("(", f"({columns}, ", 1).replace("values (", f"values ({values}, ").replace(", )", ")")
+    await execute(engine, f"insert into {both}", data=data, at=AT)
+
+    gauges = await read_gauges(engine, declared()[service].gauges)
+    async with engine.connect() as connection:
+        listed = await attention(connection, declared()[service])
+
+    assert len(gauges) == len(declared()[service].gauges)
+    assert listed.unreadable == unreadable
+
+
+async def test_a_database_that_cannot_answer_is_no_unreadable_row(engine_of: Engines) -> None:
+    engine = await engine_of("notifications")
+    await execute(engine, "alter table endpoints rename to others")
+    async with engine.connect() as connection:
+        with pytest.raises(sa.exc.ProgrammingError):
+            await attention(connection, declared()["notifications"])
 
 
 async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Engines) -> None:

@@ -72,7 +72,7 @@ async def test_session_mode_does_for_all_that_connects(
                 await one.exec_driver_sql("notify outbox")
                 await one.commit()
                 await asyncio.wait_for(woken.wait(), 10)
-                assert await its["notifications"].attention() == []
+                assert (await its["notifications"].attention()).attention == []
                 assert (await probes.database(settings, "notifications")).startswith("PostgreSQL 18")
         finally:
             await lock.close()

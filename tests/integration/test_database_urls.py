@@ -103,7 +103,7 @@ async def test_all_that_connects_verifies_the_server(server: Server, monkeypatch
             await one.exec_driver_sql("notify outbox")
             await one.commit()
             await other.exec_driver_sql("select 1")
-            assert await those["notifications"].attention() == []
+            assert (await those["notifications"].attention()).attention == []
             assert await unsettled(settings) == set()
             assert (await probes.database(settings, "notifications")).startswith("PostgreSQL 18")
             await asyncio.wait_for(woken.wait(), 10)

@@ -29,7 +29,7 @@ from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, Route, ServiceEdge, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
-NEWER = {"stage": "unheard", "endpoints": [{"id": "we_1"}], "on_hand": "unheard", "newer": True}
+NEWER = {"stage": "unheard", "endpoints": {"we_1": {}}, "on_hand": "unheard", "newer": True}
 """No state of this build, whatever its kind."""
 NOW = datetime.now(UTC)
 COLUMNS: dict[str, Any] = {

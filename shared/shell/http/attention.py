@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.shell.http.access import EVERY_STORE, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import json_response
-from shared.shell.ports.attention import Attention
+from shared.shell.ports.attention import AttentionList
 from shared.shell.postgres.attention import attention
 from shared.shell.service.service import Service
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionList:
-    attention: Sequence[Attention]
-
 
 LISTING = Declaration("What waits for staff", (DeclaredResponse(AttentionList),))
 
@@ -28,6 +19,6 @@ def add_attention(app: web.Application, engine: AsyncEngine, service: Service) -
     async def listing(request: web.Request) -> web.Response:
         async with engine.connect() as connection:
             found = await attention(connection, service)
-        return json_response(AttentionList(found))
+        return json_response(found)
 
     add_route(app, "GET", "/attention", listing, "attention.read", EVERY_STORE, LISTING)

@@ -30,5 +30,12 @@ class Attention:
     """Daily work, such as parcels to be sent: no fault, and nothing that `orderbus check` reports."""
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionList:
+    attention: Sequence[Attention]
+    unreadable: Sequence[str] = ()
+    """What is not listed because a row that belongs there cannot be read: `paused endpoints`."""
+
+
 AttentionReader = Callable[[AsyncConnection], Awaitable[Sequence[Attention]]]
 """Reads one kind of entries from a service's database."""

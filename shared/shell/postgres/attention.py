@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.plurals import counted
-from shared.shell.ports.attention import Attention
+from shared.shell.ports.attention import Attention, AttentionList, AttentionReader
 from shared.shell.ports.rows import NEWER
 from shared.shell.postgres.oldest import oldest
 from shared.shell.service.service import Service
@@ -16,6 +18,10 @@ from shared.shell.service.service import Service
 LATE = "5 minutes"
 IN_DOUBT = "15 minutes"
 """Calls without an answer are made again by themselves; after so long staff may know more."""
+DATA_EXCEPTION = "22"
+"""Begins the SQLSTATE of an error in what a row says."""
+UNLIKE = (TypeError, ValueError, LookupError, AttributeError)
+"""Raised by what makes an entry of a row in which something is missing."""
 REASON = 200
 """Characters of an error that are shown."""
 
@@ -46,7 +52,7 @@ _IN_DOUBT = f"""
 _WHY = {NEWER: "waits for a newer build"}
 
 
-async def attention(connection: AsyncConnection, service: Service) -> list[Attention]:
+async def attention(connection: AsyncConnection, service: Service) -> AttentionList:
     """Everything of a service that waits for staff, the oldest first. Raises SQLAlchemyError."""
     found = [
         *await _parked(connection, service.name),
@@ -55,9 +61,27 @@ async def attention(connection: AsyncConnection, service: Service) -> list[Atten
         *await _late_timers(connection),
         *await _in_doubt(connection, service.name),
     ]
-    for read in service.attention:
-        found += await read(connection)
-    return sorted(found, key=lambda entry: entry.since)
+    unreadable = []
+    for what, read in service.attention.items():
+        entries = await _read(connection, read)
+        if entries is None:
+            unreadable.append(what)
+        else:
+            found += entries
+    return AttentionList(sorted(found, key=lambda entry: entry.since), unreadable)
+
+
+async def _read(connection: AsyncConnection, read: AttentionReader) -> Sequence[Attention] | None:
+    """None where a row has another shape: of a newer build, or damaged. Its data is not shown."""
+    try:
+        return await read(connection)
+    except sa.exc.DBAPIError as error:
+        if not str(getattr(error.orig, "sqlstate", "")).startswith(DATA_EXCEPTION):
+            raise
+        await connection.rollback()
+    except UNLIKE:
+        pass
+    return None
 
 
 async def _parked(connection: AsyncConnection, service: str) -> list[Attention]:

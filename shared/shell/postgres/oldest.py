@@ -12,12 +12,16 @@ from shared.shell.ports.attention import MOST, Attention
 
 
 async def oldest(
-    connection: AsyncConnection, statement: str, entry: Callable[[Any], Attention], most: int = MOST
+    connection: AsyncConnection, statement: str, entry: Callable[[Any], Attention], *needed: str, most: int = MOST
 ) -> list[Attention]:
     """An entry for each of the oldest rows, by their column `since`; if that is not all, one more that counts the rest.
-    The `statement` has neither order nor limit."""
+    The `statement` has neither order nor limit. Raises ValueError where a row lacks `since` or another
+    needed column."""
     limited = sa.text(f"{statement} order by since limit :most")
-    found = [entry(row) for row in await connection.execute(limited, {"most": most})]
+    rows = (await connection.execute(limited, {"most": most})).all()
+    if any(getattr(row, name) is None for row in rows for name in ("since", *needed)):
+        raise ValueError("a row does not say what it should")
+    found = [entry(row) for row in rows]
     if len(found) < most:
         return found
     total: int = (await connection.execute(sa.text(f"select count(*) from ({statement}) waiting"))).scalar_one()

@@ -47,10 +47,10 @@ class Service:
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
-    attention: Sequence[AttentionReader] = ()
-    """What waits for staff in its own tables."""
     status_records: Mapping[type[Any], Callable[[Any], Event]] = field(default_factory=dict)
     """By kind of state: the record that a compacted topic has of one. After Kafka was lost, they are made again."""
+    attention: Mapping[str, AttentionReader] = field(default_factory=dict)
+    """What waits for staff in its own tables, by what it is in words."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

@@ -40,6 +40,23 @@ def test_one_service_that_cannot_be_read_hides_no_other(
     assert list(json.loads(as_json.out)["unread_services"]) == ["payments"]
 
 
+def test_a_list_that_a_service_cannot_make_is_named(services: FakeServices, orderbus: Orderbus) -> None:
+    for name in SERVICES:
+        services.reply(name, "GET /attention", Reply({"attention": [], "unreadable": []}))
+    assert orderbus("attention").err == "Nothing waits for staff.\n"
+    partly = {"attention": [ENTRY], "unreadable": ["lost emails", "paused endpoints"]}
+    services.reply("notifications", "GET /attention", Reply(partly))
+
+    said, as_json = orderbus("attention"), orderbus("attention", "--json")
+
+    assert (said.code, as_json.code) == (3, 3)
+    assert "o-1" in said.out
+    for what in ("lost emails", "paused endpoints"):
+        assert f"What notifications has of {what} is not shown: a row there cannot be read." in said.err
+    document = json.loads(as_json.out)
+    assert (len(document["attention"]), document["unreadable"]) == (1, {"notifications": partly["unreadable"]})
+
+
 @pytest.mark.parametrize("words", LISTS)
 def test_no_list_calls_itself_empty_if_a_service_was_not_read(
     words: str, services: FakeServices, orderbus: Orderbus
