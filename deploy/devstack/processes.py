@@ -42,8 +42,6 @@ class Worker:
         self.log = log
         self.program = program
         self.project = project
-        self.more_arguments: tuple[str, ...] = ()
-        """Additional arguments of its next start, such as `--catch-up`."""
         self.restarts = 0
         self.restarting = True
         """Set to False to see what happens while a crashed worker stays away."""
@@ -73,7 +71,7 @@ class Worker:
         self._watch = asyncio.create_task(self._keep_running(children, environment), name=f"watch {self.name}")
 
     async def _start(self, children: Children, environment: Mapping[str, str]) -> None:
-        arguments = [self.service, "--worker", str(self.index), "--port", str(self.port), *self.more_arguments]
+        arguments = [self.service, "--worker", str(self.index), "--port", str(self.port)]
         command = [sys.executable, "-m", self.program, *arguments]
         self._child = await children.start(self.name, command, log=self.log, cwd=self.project, env=environment)
 

@@ -40,7 +40,10 @@ _ENVELOPE: Json = {
             "format": "uuid",
             "description": "A UUIDv7; the same if the message is sent again.",
         },
-        "ce_source": {"type": "string", "description": "The service that sent it."},
+        "ce_source": {
+            "type": "string",
+            "description": "The service that sent it; `<service>/http` for its copy of what it accepted over HTTP.",
+        },
         "ce_type": {"type": "string", "description": "The message's wire type."},
         "ce_subject": {"type": "string", "description": "What the message is about; equal to the record's key."},
         "ce_time": {"type": "string", "format": "date-time"},

@@ -114,8 +114,6 @@ class Stripe(Outside):
         """How often each key had an effect."""
         self.callbacks = 0
         """Events that are still to be delivered."""
-        self.told: list[tuple[datetime, str, Intent, Report]] = []
-        """Every event: when, its id, whose it is, and what it says."""
         self._deliver = deliver
         self._answers: dict[str, Remembered] = {}
         self._keys: dict[tuple[str, int | str], str] = {}
@@ -310,7 +308,6 @@ class Stripe(Outside):
     def _tell(self, intent: Intent, report: Report) -> None:
         self._events += 1
         event = f"evt_{self._events}"
-        self.told.append((self.history.now(), event, intent, report))
         level = self.profile.level
         times = 1 + (2 if self.profile.happens(level.webhook_repeated) else 0)
         if times > 1:
@@ -321,12 +318,6 @@ class Stripe(Outside):
                 self.history.fault("callback_late", event)
             delay = self.rng.random() * (300.0 if late else 0.3)
             self._run(lambda delay=delay: self._post(event, intent, report, delay))  # type: ignore[misc]
-
-    def tell_again(self, since: datetime) -> None:
-        """Deliver every event since then once more, as Stripe does when it is asked to."""
-        for at, event, intent, report in [*self.told]:
-            if at >= since:
-                self._run(lambda e=event, i=intent, r=report: self._post(e, i, r, 0.0))  # type: ignore[misc]
 
     async def _post(self, event: str, intent: Intent, report: Report, delay: float) -> None:
         """As Stripe: until it is taken, later and later."""

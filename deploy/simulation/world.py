@@ -81,8 +81,6 @@ class World:
         """Where on the bus records are that were not sent in earnest."""
         self.from_newer: set[Position] = set()
         """Where on the bus events are that only a newer build knows."""
-        self.accepted: list[tuple[datetime, str, Command, str, str, str]] = []
-        """Every command that was accepted by HTTP: when, service, command, key, actor, identity."""
         self.tasks: dict[asyncio.Task[None], None] = {}
         """What must end before the world is at rest."""
         self._waiters: dict[str, list[asyncio.Event]] = {}
@@ -256,8 +254,6 @@ class World:
             if answer is not None:
                 said = f"refused: {answer.code}" if isinstance(answer, Refused) else "accepted"
                 self.history.add(actor, key, f"asks {service} by HTTP: {type(message).__qualname__}: {said}")
-                if isinstance(message, Command) and not isinstance(answer, Refused):
-                    self.accepted.append((self.now(), service, message, key, actor, identity))
                 return not isinstance(answer, Refused)
             await asyncio.sleep(0.5 + self.asking.random())
 

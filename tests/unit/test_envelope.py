@@ -335,7 +335,9 @@ def test_fields_that_are_none_are_not_sent() -> None:
 
 def test_commands_and_events_know_their_topics() -> None:
     for kind in EXAMPLES:
-        wanted = ("commands.v1", "checkouts.v1") if issubclass(kind, Command) else ("events.v1", "status.v1")
+        wanted = (
+            ("commands.v1", "checkouts.v1") if issubclass(kind, Command) else ("events.v1", "status.v1", "callbacks.v1")
+        )
         assert kind.topic.name.endswith(wanted), kind
 
 

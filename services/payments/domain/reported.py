@@ -5,7 +5,7 @@ As a rule its inbox knows the callback already. After its database was restored 
 
 from __future__ import annotations
 
-import orjson
+import json
 
 from services.payments.domain.charge_result import apply_charge_result
 from services.payments.domain.operations import ChargeReported, RefundReported
@@ -16,12 +16,12 @@ from shared.core import Context, Decision, Report, codec
 
 
 def as_message(report: Report) -> PaymentReported:
-    return PaymentReported(report=type(report).__qualname__, body=orjson.loads(codec.dump(report)))
+    return PaymentReported(report=type(report).__qualname__, body=json.loads(codec.dump(report)))
 
 
 @payments.on(PaymentReported)
 def reported(payment: Payment, fact: PaymentReported, context: Context) -> Decision[Payment]:
-    body = orjson.dumps(fact.body)
+    body = json.dumps(fact.body)
     if fact.report == ChargeReported.__qualname__:
         charge: ChargeReported = codec.load(ChargeReported, body)
         return apply_charge_result(payment, charge.attempt, charge.result, context)

@@ -30,7 +30,7 @@ KEYED = {
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
-    *("reclaim-codes", "republish", "migrate"),
+    *("reclaim-codes", "republish", "restore", "migrate"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
