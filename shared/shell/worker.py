@@ -266,8 +266,8 @@ async def _watch(shell: Shell, engine: AsyncEngine, database: _DatabaseHealth) -
     """Gauges and clocks every five seconds."""
     while True:
         try:
+            await shell.measure()  # first: it says when it cannot
             await database.clock.compare()
-            await shell.measure()
             shell.metrics.set_own(await read_gauges(engine, shell.registry.service.gauges))
             database.well = True
         except StoreUnavailable:
