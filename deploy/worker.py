@@ -29,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     except WrongSettings as wrong:
         print(wrong, file=sys.stderr)
         return 2
+    if given.port is not None:
+        settings.edge(given.service).http_port = given.port
+    if problem := settings.problem():
+        print(problem, file=sys.stderr)
+        return WrongSettings.exit_code
     configure_logging(settings.telemetry, given.service, f"{given.service}-{given.worker}")
     if names := not_read():
         structlog.get_logger(__name__).warning("these variables are no settings of this build", names=names)

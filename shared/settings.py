@@ -201,6 +201,10 @@ class Settings(BaseSettings):
     ) -> tuple[ApiClientSettings, ...]:
         return checked(given, validate, info.data.get("api_token"))
 
+    def problem(self) -> str:
+        """What a worker with these settings would do wrong, and the remedy; empty where they are right together."""
+        return ""
+
     def service(self, name: str) -> ServiceSettings:
         found = getattr(self, name)
         assert isinstance(found, ServiceSettings)

@@ -23,6 +23,8 @@ done
 for service in checkout payments fulfillment notifications; do
   group "$service" "$service"
   relays "$service"
+  acl --allow-principal "User:$service" --operation Describe --operation DescribeConfigs --operation Create \
+    --operation Write --topic "$service.dead-letter.v1"   # for what is parked
   acl --allow-principal "User:$service" --operation IdempotentWrite --operation Describe --cluster
 done
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from shared.setting_types import Secret
-from shared.settings import ServiceSettings, Settings
+from shared.settings import ServiceSettings, Settings, name_of
 
 
 class FulfillmentSection(ServiceSettings):
@@ -26,3 +26,10 @@ class FulfillmentSection(ServiceSettings):
 
 class FulfillmentSettings(Settings):
     fulfillment: FulfillmentSection
+
+    def problem(self) -> str:
+        own = self.fulfillment
+        if own.public_url or own.http_port:
+            return ""
+        name = name_of(("fulfillment", "public_url"))
+        return f"{name}: is missing: emails link to downloads by it. Set the URL under which customers reach it"

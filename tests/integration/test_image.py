@@ -29,6 +29,7 @@ NOWHERE = {
     **{name_of(path): str(field.examples[0]) for path, field in fields_of(all_settings()) if field.examples},
     f"{PREFIX}KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
     f"{PREFIX}STRIPE__API_BASE": "http://127.0.0.1:1",
+    f"{PREFIX}FULFILLMENT__PUBLIC_URL": "https://files.example",
     **{f"{PREFIX}{name.upper()}__DATABASE_URL": f"postgresql://a:b@127.0.0.1:1/{name}" for name in SERVICES},
 }
 

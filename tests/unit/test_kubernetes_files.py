@@ -350,6 +350,8 @@ class TestPermissions:
         copies = f"{service}.commands.v1"  # of what comes over HTTP
         assert of("Write") == {topic.name for topic in own.emits} | {copies}
         assert of("Describe") == of("DescribeConfigs") == of("Create") == topics
+        for operation in ("Describe", "DescribeConfigs", "Create", "Write"):
+            assert (service, operation, f"{service}.dead-letter.v1") in granted
         assert {(service, "Read", service), (service, "Write", f"orderbus-{service}-relay")} <= granted
         assert (service, "IdempotentWrite", "cluster") in granted
 

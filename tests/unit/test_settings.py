@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy import worker
 from deploy.cli.errors import Failure
 from deploy.cli.probes import smtp
 from deploy.settings import (
@@ -132,3 +133,14 @@ class TestTheWholeOfIt:
         with pytest.raises(WrongSettings) as wrong:
             load_all_settings()
         assert str(wrong.value).startswith(f"{PREFIX}CONFIG: {tmp_path}/") and said in str(wrong.value)
+
+
+def test_emails_never_link_to_downloads_at_no_port(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--port` counts, and an address of its own."""
+    given()
+    assert worker.main(["fulfillment", "--port", "0"]) == 2
+    assert f"{PREFIX}FULFILLMENT__PUBLIC_URL: is missing" in capsys.readouterr().err
+    settings = load_process_settings("fulfillment")
+    assert settings.problem()
+    settings.edge("fulfillment").http_port = 8080
+    assert not settings.problem()

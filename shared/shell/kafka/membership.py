@@ -17,9 +17,10 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
-from aiokafka.errors import KafkaError, UnknownMemberIdError, for_code
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, UnknownMemberIdError, for_code
 from aiokafka.protocol.group import LeaveGroupRequest
 
+from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.ports.bus import BusUnavailable
 
 SECONDS = 10.0
@@ -30,13 +31,15 @@ log = structlog.get_logger(__name__)
 
 async def end_other_membership(admin: AIOKafkaAdminClient, group: str, member: str, topics: Collection[str]) -> None:
     """Take `member` out of the group if it is there with other topics, or the group leaves partitions unread. Raises
-    BusUnavailable."""
+    BusUnavailable, KafkaRefused."""
     try:
         await admin.start()
         with contextlib.suppress(TimeoutError):  # joining waits for the coordinator, too
             async with asyncio.timeout(SECONDS):
                 while not await _ended(admin, group, member, set(topics)):
                     await asyncio.sleep(0.2)
+    except GroupAuthorizationFailedError:
+        raise KafkaRefused(f"This user may not read the group {group}: grant read and describe on it.") from None
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"membership in {group} cannot be read: {type(error).__name__}") from error
     finally:

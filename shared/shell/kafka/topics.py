@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from shared.contracts import TOPICS
 from shared.core import Topic
@@ -71,7 +71,7 @@ async def ensure_topics(
             response = await admin.create_topics(missing, timeout_ms=20_000)
             for name, code, *_ in response.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
-                    raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}")
+                    raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}{_rights(code)}")
         return [topic.name for topic in missing]
     except (KafkaError, OSError) as error:
         if said := await refusal(settings):
@@ -79,6 +79,13 @@ async def ensure_topics(
         raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
     finally:
         await admin.close()
+
+
+def _rights(code: int) -> str:
+    """To a user who may not see it, a topic that is there looks missing."""
+    if for_code(code) is not TopicAuthorizationFailedError:
+        return ""
+    return " (this user needs describe, describe-configs and write on it, and create where it is missing)"
 
 
 def wrong_partitions(settings: KafkaSettings, described: Iterable[dict[str, Any]]) -> str:
