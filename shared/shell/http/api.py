@@ -123,12 +123,14 @@ class ShellHttpApi:
                 retry_after=5,
             ) from None
         if isinstance(answer, Duplicate):
-            return await self._first_reply(inbound.id, inbound.fingerprint)
+            return await self._first_reply(inbound.id, inbound.fingerprint, report=isinstance(inbound.message, Report))
         return answer if isinstance(answer, Refused) else Accepted(str(inbound.id))
 
-    async def _first_reply(self, message_id: UUID, fingerprint: str) -> Accepted | Refused:
+    async def _first_reply(self, message_id: UUID, fingerprint: str, *, report: bool) -> Accepted | Refused:
         async with self.store.begin() as tx:
             kept = await tx.reply(message_id)
+        if kept is None and report:  # known again since a restore; who reported it waits for no answer
+            return Accepted(str(message_id), duplicate=True)
         if kept is None:
             raise ProblemResponse(
                 HTTPStatus.CONFLICT,
