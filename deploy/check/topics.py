@@ -65,7 +65,7 @@ class Topics:
         )
         try:
             await consumer.start()
-            places = await self._places()
+            places = await places_of(self._settings, self._topics)
             consumer.assign(places)
             self.first = await consumer.beginning_offsets(places)
             self.ends = await consumer.end_offsets(places)
@@ -118,18 +118,16 @@ class Topics:
         except (KafkaError, OSError) as error:
             raise _unavailable(error) from error
 
-    async def _places(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**connection(self._settings))
-        try:
-            await admin.start()
-            described = await admin.describe_topics(list(self._topics))
-        finally:
-            await admin.close()
-        return [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in described
-            for partition in topic["partitions"]
-        ]
+
+async def places_of(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
+    """All partitions of these topics. Raises KafkaError, OSError."""
+    admin = AIOKafkaAdminClient(**connection(settings))
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]
 
 
 async def messages(settings: KafkaSettings, topic: str, kinds: Collection[type[Message]]) -> AsyncIterator[Seen]:

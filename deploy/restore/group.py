@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from deploy.check.topics import places_of
 from shared.settings import KafkaSettings
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
@@ -44,7 +45,7 @@ async def set_back(settings: KafkaSettings, group: str, topics: Collection[str],
     consumer = new_consumer(settings, group_id=group)
     try:
         await consumer.start()
-        places = await _places(settings, topics)
+        places = await places_of(settings, topics)
         consumer.assign(places)
         found = await consumer.offsets_for_times(dict.fromkeys(places, int(at.timestamp() * 1000)))
         first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
@@ -66,13 +67,3 @@ async def _commit(consumer: AIOKafkaConsumer, offsets: dict[TopicPartition, int]
                 return
             except KafkaError:
                 await asyncio.sleep(0.5)  # until the coordinator is there
-
-
-async def _places(settings: KafkaSettings, topics: Collection[str]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(**connection(settings))
-    try:
-        await admin.start()
-        described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    return [TopicPartition(each["topic"], part["partition"]) for each in described for part in each["partitions"]]

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from http import HTTPStatus
-from typing import Any
 
 import aiohttp
 import pytest
 
-from deploy.client.storefront import KafkaUnreachable, Published, Storefront
 from deploy.devstack.processes import Worker
 from tests.faults.paths import PATHS, Journey, walk, walk_one
+from tests.faults.patient import PatientStorefront
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
 from tests.faults.table import LONG
@@ -28,19 +26,8 @@ TIMEOUT = AWAY + 180
 HAPPY = PATHS[0]
 
 
-class PatientStorefront(Storefront):
-    """Keeps what its customers do until Kafka takes it."""
-
-    async def publish_raw(self, *record: Any) -> Published:
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                with contextlib.suppress(KafkaUnreachable):
-                    return await super().publish_raw(*record)
-                await asyncio.sleep(1)
-
-
 async def test_kafka_is_away_for_minutes(scenario: FaultScenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with PatientStorefront(scenario.system.settings.kafka) as storefront:
+    async with PatientStorefront(scenario.system.settings.kafka, TIMEOUT) as storefront:
         monkeypatch.setattr(scenario.system.shop, "storefront", storefront)
         await kafka_goes_and_comes_back(scenario)
 

@@ -10,7 +10,6 @@ storefront does here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import re
 import shutil
@@ -22,11 +21,13 @@ from typing import Any
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from deploy.client.storefront import KafkaUnreachable, Published, Storefront
+from deploy.client.storefront import Published
 from deploy.devstack.processes import Worker
 from services.registry import SERVICES
+from shared.settings import KafkaSettings
 from shared.shell.kafka.source import connection
 from tests.faults.paths import PATHS, Journey, walk
+from tests.faults.patient import PatientStorefront
 from tests.faults.scenario import FaultScenario
 from tests.faults.system import System
 from tests.faults.table import LONG
@@ -45,31 +46,24 @@ PAUSE = """
 """
 
 
-class RememberingStorefront(Storefront):
+class RememberingStorefront(PatientStorefront):
     """Keeps what its customers do until Kafka takes it, and publishes it again when Kafka was lost."""
 
-    def __init__(self, *values: Any) -> None:
-        super().__init__(*values)
+    def __init__(self, settings: KafkaSettings, within: float) -> None:
+        super().__init__(settings, within)
         self._published: list[tuple[Any, ...]] = []
 
     async def publish_raw(self, *record: Any) -> Published:
         self._published.append(record)
-        return await self._patiently(record)
+        return await super().publish_raw(*record)
 
     async def publish_all_again(self) -> None:
         for record in list(self._published):
-            await self._patiently(record)
-
-    async def _patiently(self, record: Sequence[Any]) -> Published:
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                with contextlib.suppress(KafkaUnreachable):
-                    return await super().publish_raw(*record)
-                await asyncio.sleep(1)
+            await super().publish_raw(*record)
 
 
 async def test_kafka_is_lost(scenario: FaultScenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with RememberingStorefront(scenario.system.settings.kafka) as storefront:
+    async with RememberingStorefront(scenario.system.settings.kafka, TIMEOUT) as storefront:
         monkeypatch.setattr(scenario.system.shop, "storefront", storefront)
         await kafka_is_lost(scenario, storefront)
 

@@ -33,7 +33,7 @@ from shared.settings import PREFIX, Settings, name_of
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import revision
 from shared.shell.postgres.engine import connect, create_engine, create_read_engine
-from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
+from shared.shell.postgres.generation import NoTables, WrongGeneration, check_generation, inspected
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.refusals import DatabaseRefused, checked, reached, refusal
 from shared.shell.postgres.relay_lock import PostgresRelayLock
@@ -307,7 +307,7 @@ async def test_a_running_worker_waits_for_a_role_that_is_refused(new_database: N
     for state, wrong in refused.items():
         engine = create_engine(wrong, "test")
         with pytest.raises(StoreUnavailable, match=f"^{state} "):
-            await generation_checked(engine)
+            await inspected(engine, check_generation)
         await engine.dispose()
 
 

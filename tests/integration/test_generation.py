@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from shared.shell.postgres.engine import create_engine
-from shared.shell.postgres.generation import NoTables, WrongGeneration, generation_checked
+from shared.shell.postgres.generation import NoTables, WrongGeneration, check_generation, inspected
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.schema import GENERATION
 from tests.integration.conftest import NewDatabase
@@ -31,7 +31,7 @@ async def execute(url: str, *statements: str) -> None:
 async def checked(url: str) -> None:
     engine = create_engine(url, "test")
     try:
-        await generation_checked(engine)
+        await inspected(engine, check_generation)
     finally:
         await engine.dispose()
 

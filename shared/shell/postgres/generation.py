@@ -62,11 +62,6 @@ def check_generation(connection: sa.Connection, *, may_be_empty: bool = False) -
         raise WrongGeneration(number)
 
 
-async def generation_checked(engine: AsyncEngine) -> None:
-    """The same. Raises StoreUnavailable, too."""
-    await inspected(engine, check_generation)
-
-
 async def inspected(engine: AsyncEngine, *checks: Callable[[sa.Connection], None]) -> None:
     """Raises what the checks raise; StoreUnavailable where waiting may help."""
     try:

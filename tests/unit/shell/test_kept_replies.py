@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-import pytest_asyncio
 
 from shared.core import Refused, hashed_id
 from shared.shell.http.api import ShellHttpApi
@@ -18,16 +16,6 @@ from tests.unit.shell.harness import Harness
 from tests.unit.shell.meter import Count
 
 KEEP = 9
-
-
-@pytest_asyncio.fixture
-async def api(harness: Harness) -> AsyncIterator[ShellHttpApi]:
-    harness.when("refused", Refused("no", "No."))
-    batcher, no_engine = harness.batcher(), None
-    running = asyncio.create_task(batcher.run())
-    yield ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
 
 
 async def ask(api: ShellHttpApi, what: str, key: str = "k") -> Accepted | Refused | str:

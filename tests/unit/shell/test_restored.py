@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import orjson
-import pytest_asyncio
 
 from shared.contracts.envelope import encode, from_headers
-from shared.core import Context, Decision, Event, Refused
+from shared.core import Context, Decision, Event
 from shared.core.epochs import SPAN
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.own_log import OwnLog, Said
@@ -159,15 +156,6 @@ async def test_timers_wait_for_the_messages_of_their_time(harness: Harness) -> N
 
 
 class TestCommandsByHttp:
-    @pytest_asyncio.fixture
-    async def api(self, harness: Harness) -> AsyncIterator[ShellHttpApi]:
-        harness.when("refused", Refused("no", "No."))
-        batcher, no_engine = harness.batcher(), None
-        running = asyncio.create_task(batcher.run())
-        yield ShellHttpApi(harness.registry, harness.store, batcher, harness.clock, no_engine)  # type: ignore[arg-type]
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
     def kept(self, harness: Harness) -> list[BusRecord]:
         rows = [row for row, _ in harness.store.rows(OUTBOX).values() if row.topic == Count.topic.name]
         return [
