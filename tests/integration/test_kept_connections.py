@@ -9,11 +9,12 @@ from contextlib import suppress
 import asyncpg
 import pytest
 import pytest_asyncio
+import sqlalchemy as sa
 
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres import connections as postgres_connections
 from shared.shell.postgres.connections import Connections
-from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.statements import PING, Sql
 from tests.integration.conftest import NewDatabase
 
@@ -73,6 +74,24 @@ async def test_after_a_session_was_ended_another_one_is_used(
         else:
             raise AssertionError("no other session was opened")
     await other.close()
+
+
+async def test_who_reads_over_http_does_not_meet_connections_that_a_restart_left_broken(url: str) -> None:
+    engine, other = create_read_engine(url, "reads"), await asyncpg.connect(url)
+
+    async def read() -> int:
+        async with engine.connect() as connection:
+            pid = await connection.scalar(sa.text("select pg_backend_pid()"))
+            await asyncio.sleep(0.1)
+            return int(pid)
+
+    before = await asyncio.gather(read(), read())
+    for pid in before:
+        await other.execute("select pg_terminate_backend($1)", pid)
+    after = await asyncio.gather(read(), read())
+    assert not set(before) & set(after)
+    await other.close()
+    await engine.dispose()
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])

@@ -53,17 +53,19 @@ def create_engine(url: str, name: str, pool: int = 8) -> AsyncEngine:
 
 
 def create_read_engine(url: str, name: str, pool: int = 2) -> AsyncEngine:
-    """A small pool of its own for what is read over HTTP, with a time limit for statements and for a connection."""
-    return _pooled(url, READ_SETTINGS | {"application_name": name}, pool, pool_timeout=5)
+    """A small pool of its own for what is read over HTTP, with a time limit for statements and for a connection. What a
+    restart of the database or a pooler left broken is noticed before it is lent: nothing tries a read again."""
+    named = READ_SETTINGS | {"application_name": name}
+    return _pooled(url, named, pool, pool_timeout=5, pool_pre_ping=True)
 
 
-def _pooled(url: str, settings: Mapping[str, str], pool: int, pool_timeout: float) -> AsyncEngine:
+def _pooled(url: str, settings: Mapping[str, str], pool: int, **options: Any) -> AsyncEngine:
     return new_engine(
         url,
         {**CONNECTION_SETTINGS, **settings},
         pool_size=pool,
         max_overflow=0,  # a connection more would be opened, learn PostgreSQL's types and be closed, again and again
-        pool_timeout=pool_timeout,
+        **options,
         pool_recycle=1800,
     )
 
