@@ -14,7 +14,7 @@ from shared.contracts.envelope import Envelope
 from shared.core import Context, Core, Decision, mixed
 from shared.core.ids import salt_of
 from shared.shell.batch.result import BatchResult
-from shared.shell.inbound.message import Inbound, identity_of
+from shared.shell.inbound.message import Inbound, identity_of, kept_source
 from shared.shell.ports.bus import BusRecord
 from shared.shell.service import Service
 
@@ -108,10 +108,12 @@ class Watch:
         return message in self._decided.get((service, key), ())
 
     def overtaken(self, read: Iterable[tuple[BusRecord, Envelope]]) -> Iterator[tuple[str, str]]:
-        """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's."""
+        """(Key, what is wrong): a service decided messages of one key and topic in another order than the topic's. What
+        came by HTTP is decided at once, before what waits in the topic that gets its copy."""
         places: dict[tuple[str, UUID], dict[str, int]] = {}
+        by_http = {kept_source(service) for service, _ in self._decided}
         for record, envelope in read:
-            if record.topic in self.consumers:
+            if record.topic in self.consumers and envelope.source not in by_http:
                 places.setdefault((envelope.subject, message_id(envelope)), {}).setdefault(record.topic, record.offset)
         for (service, key), decided in self._decided.items():
             latest: dict[str, int] = {}
