@@ -24,6 +24,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from deploy.check.topics import Topics, read
 from deploy.client.http import ApiClient
@@ -42,13 +43,15 @@ from tests.faults.paths import PATHS, Journey, Scene, Staff, Way, troubles, walk
 from tests.faults.scenario import FaultScenario, lost_of
 from tests.faults.system import SCARCE, System
 from tests.faults.table import LONG
-from tests.runbook import follow, procedure
+from tests.runbook import CommandFailed, follow, procedure
 
 BEFORE, AFTER, DURING, SECONDS = (150, 300, 60, 15.0) if LONG else (6, 14, 4, 4.0)
 """Customers before the dump, in the gap that the restores lose, and while each service is restored; seconds over which
 each group comes."""
 RESTORED = len(SERVICES) if LONG else 1
 """How many services' databases; the seed says which."""
+BROKEN_OFF = 3 if LONG else 1
+"""How often each restore is killed before it ends."""
 BACK_UP, RESTORE = "Back up", "Restore one database"
 """Headings of the procedures."""
 WAYS = [way for way in PATHS if not way.store and not {SCARCE, "workshop"}.intersection(way.skus)]
@@ -79,8 +82,10 @@ async def test_a_restored_database_does_nothing_twice(scenario: FaultScenario, t
     told += await walk(system, by_http)
     await system.at_rest()
     failures, lost, before, statuses = list[str](), list[str](), await effects(system), await ends(system)
+    if LONG:
+        await refused_while_workers_run(system, rng.choice(SERVICES), tmp_path)
     for service in rng.sample(SERVICES, RESTORED):
-        restoring = restore(system, service, tmp_path)
+        restoring = restore(system, service, tmp_path, rng)
         more, printed = await asyncio.gather(customers(system, rng, DURING, staff), restoring)
         await system.at_rest()
         after = await effects(system)
@@ -171,8 +176,9 @@ async def dump(system: System, folder: Path) -> None:
             await follow(line, named(system, name, folder))
 
 
-async def restore(system: System, service: str, folder: Path) -> str:
-    """Stop all its workers, run the procedure, start them. Returns what `orderbus restore` printed."""
+async def restore(system: System, service: str, folder: Path, rng: random.Random) -> str:
+    """Stop all its workers, run the procedure, its last command killed at some moment and repeated, start them. Returns
+    what `orderbus restore` printed."""
     workers = [worker for worker in system.services.workers if worker.service == service]
     for worker in workers:
         worker.restarting = False
@@ -180,11 +186,26 @@ async def restore(system: System, service: str, folder: Path) -> str:
     async with asyncio.timeout(30):
         while any(worker.pid for worker in workers):
             await asyncio.sleep(0.05)
-    settings = named(system, service, folder)
-    printed = [await follow(line, settings, within=240) for line in procedure(RESTORE)]
+    settings, (*restoring, catching_up) = named(system, service, folder), procedure(RESTORE)
+    for line in restoring:
+        await follow(line, settings)
+    for _ in range(BROKEN_OFF):
+        with suppress(CommandFailed):
+            await follow(f"timeout --signal KILL {rng.uniform(1.0, 8.0):.2f} {catching_up}", settings)
+    printed = await follow(catching_up, settings, within=240)
     for worker in workers:
         worker.restarting = True
-    return printed[-1]
+    return printed
+
+
+async def refused_while_workers_run(system: System, service: str, folder: Path) -> None:
+    """Nothing was restored, and by mistake the command is given."""
+    (*_, catching_up), settings = procedure(RESTORE), named(system, service, folder)
+    with pytest.raises(CommandFailed, match="are still running"):
+        await follow(catching_up, settings)
+    connection = await asyncpg.connect(settings["DATABASE"])
+    assert await connection.fetchval("select count(*) from restore_epoch") == 0
+    await connection.close()
 
 
 def named(system: System, service: str, folder: Path) -> dict[str, str]:
