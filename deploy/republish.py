@@ -170,6 +170,7 @@ class _Outbox:
                 done.facts = await self._facts()
                 await self._records(done)
                 await self._session.execute(_BELONG, self._own.name, cluster)
+                await self._session.execute("delete from read_positions")  # of the lost cluster
                 if dry_run:
                     raise _OnlyLooked
         except _OnlyLooked:

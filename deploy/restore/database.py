@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -66,6 +66,18 @@ class RestoredDatabase:
         found: datetime | None = await self._driver.fetchval(f"select greatest({', '.join(parts)})")
         return found
 
+    async def positions(self) -> dict[tuple[str, int], int]:
+        """Up to where it had handled each partition, by topic and partition."""
+        rows = await self._driver.fetch("select topic, partition, next_offset from read_positions")
+        return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def read_from(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Note where its group goes on reading."""
+        async with self._driver.transaction():
+            await self._driver.execute("delete from read_positions")
+            rows = [(topic, partition, offset) for (topic, partition), offset in positions.items()]
+            await self._driver.executemany("insert into read_positions values ($1, $2, $3)", rows)
+
     async def begun(self) -> Restored | None:
         """The restore that was begun here and broken off, if there is one."""
         row = await self._driver.fetchrow(_OPEN)
@@ -85,5 +97,8 @@ class RestoredDatabase:
         return Restored(restored.epoch, to, read_from)
 
     async def caught_up(self, restored: Restored) -> None:
+        """Calls that are left may have been made in the time that it has forgotten."""
         statement = "update restore_epoch set caught_up_at = clock_timestamp() where number = $1"
-        await self._driver.execute(statement, restored.epoch)
+        async with self._driver.transaction():
+            await self._driver.execute("update operations set abandoned = true")
+            await self._driver.execute(statement, restored.epoch)

@@ -23,6 +23,7 @@ from shared.errors import ReportedError
 from shared.settings import Settings
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.kafka.source import SESSION_SECONDS
+from shared.shell.operations.recall import recalled_kinds
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.refusals import checked
 from shared.shell.service.registry import HandlerRegistry
@@ -66,9 +67,12 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
     try:
         await _no_workers(service, lambda: members_of(settings.kafka, service), database.relays)
         restored = await _begin(settings, registry, database, to, say)
-        group = await set_back(settings.kafka, service, registry.topics, restored.read_from)
+        await _no_workers(service, lambda: members_of(settings.kafka, service), database.relays)  # none may start now
+        handled = await database.positions()
+        group = await set_back(settings.kafka, service, registry.topics, restored.read_from, handled)
+        await database.read_from(group.positions)
         reclaimed = await reclaim(settings.kafka, url) if service == "fulfillment" else None
-        log = OwnLog()
+        log = OwnLog(recalled_kinds(registry.service))
         try:
             await read_own_facts(log, settings.kafka, registry, restored.read_from, restored.to)
             say(f"{service} reads again what came since {restored.read_from:%Y-%m-%d %H:%M:%S} UTC.")

@@ -10,6 +10,7 @@ from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.invariants import broken
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
+from services.notifications.domain.recalled import delivered, sent
 from services.notifications.gateways.feed_tokens import FeedTokens
 from services.notifications.gateways.lost_messages import LostMessages
 from services.notifications.gateways.smtp import SmtpEmails
@@ -18,9 +19,15 @@ from services.notifications.http import routes
 from services.notifications.settings import NotificationsSettings
 from services.notifications.storage import StoredEndpoints, StoredLost, storage
 from shared.contracts import checkout, notifications
-from shared.core import Ref
+from shared.core import Message, Ref
 from shared.shell.http.outbound import Outbound
-from shared.shell.service import Invariants, Service
+from shared.shell.service import Invariants, Recall, Service
+
+TO_ITSELF: list[type[Message]] = [notifications.PauseWebhook, notifications.ReplayWebhooks, notifications.ResendMails]
+RECALLED = {
+    SendEmail: Recall(notifications.EmailSent, sent),
+    PostWebhook: Recall(notifications.WebhookDelivered, delivered),
+}
 
 
 def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) -> Service:
@@ -68,11 +75,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 notifications.WebhookExhausted,
                 notifications.WebhooksReplayed,
             ],
-            notifications.COMMANDS: [
-                notifications.PauseWebhook,
-                notifications.ReplayWebhooks,
-                notifications.ResendMails,
-            ],
+            notifications.COMMANDS: TO_ITSELF,
         },
         refusal=notifications.NotificationsRefused,
         storage=storage,
@@ -81,5 +84,6 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
         identify=tokens.read,
         resources=[emails.close, webhooks.close],
         invariants=[Invariants(NotificationLog, broken, reads=lambda log: [Ref(Endpoints, log.store.id)])],
+        recalled=RECALLED,
         attention=ATTENTION,
     )

@@ -17,6 +17,7 @@ from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Source
 from shared.shell.ports.clock import back_off
+from shared.shell.ports.store import Store, StoreUnavailable
 from shared.shell.service.registry import HandlerRegistry
 
 log = structlog.get_logger(__name__)
@@ -42,13 +43,15 @@ class Reader:
         self,
         registry: HandlerRegistry,
         source: Source,
+        store: Store,
         batcher: Batcher,
         metrics: Metrics,
         limit: int,
         rng: random.Random,
         progress: Progress | None = None,
     ) -> None:
-        self.registry, self.source, self.batcher, self.metrics = registry, source, batcher, metrics
+        self.registry, self.source, self.store = registry, source, store
+        self.batcher, self.metrics = batcher, metrics
         self.limit = limit
         self.rng = rng
         self.progress = progress or Progress()
@@ -128,12 +131,14 @@ class Reader:
             await self.commit()
 
     async def commit(self) -> None:
-        """Tell Kafka how far this worker has read; after a failure the inbox drops the repetitions."""
+        """Tell the database, and then Kafka, how far this worker has read: so the database never knows less than Kafka,
+        unless it was restored. After a failure the inbox drops the repetitions."""
         if self._handled:
             positions, self._handled = self._handled, {}
             try:
+                await self.store.keep_positions(positions)
                 await self.source.commit(positions)
-            except BusUnavailable as trouble:
+            except (BusUnavailable, StoreUnavailable) as trouble:
                 self._handled = positions | self._handled
                 log.info("offsets not committed", error=str(trouble))
 

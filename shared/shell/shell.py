@@ -61,8 +61,7 @@ class Shell:
         this process."""
         self.registry, self.poll = HandlerRegistry(service), poll
         self.worker, self.store, self.source, self.sink, self.clock = worker, store, source, sink, clock
-        longest_call = max((kind.timeout for kind in service.gateways), default=0.0)
-        self.progress = Progress(allowances={"operations": longest_call})
+        self.progress = Progress(allowances={"operations": max((it.timeout for it in service.gateways), default=0.0)})
         self.metrics = metrics or Metrics(
             service.name, worker, [(gauge.name, gauge.text) for gauge in service.gauges], self.progress
         )
@@ -77,6 +76,7 @@ class Shell:
             rng=rng,
             progress=self.progress,
             tracer=tracer,
+            own_log=own_log,
         )
         self.batcher = Batcher(
             self.registry,
@@ -92,7 +92,7 @@ class Shell:
             tracer=tracer,
             own_log=own_log,
         )
-        self.reader = Reader(self.registry, source, self.batcher, self.metrics, batch, rng, self.progress)
+        self.reader = Reader(self.registry, source, store, self.batcher, self.metrics, batch, rng, self.progress)
         self.relay = Relay(store, sink, lock, self.metrics, rng, self.progress, idle=2 * poll)
         self.timers = Timers(self.registry, store, clock, self.batcher, self.progress)
         self.parking = Parking(self.registry, store, self.batcher, clock)

@@ -26,7 +26,7 @@ from shared.shell.http.limits import Limits
 from shared.shell.http.principals import Principals
 from shared.shell.http.server import serve
 from shared.shell.kafka.catch_up import CatchUpSource
-from shared.shell.kafka.cluster import cluster_id
+from shared.shell.kafka.cluster import cluster_id, committed
 from shared.shell.kafka.sink import KafkaSink
 from shared.shell.kafka.source import KafkaSource
 from shared.shell.kafka.topic_retention import SEGMENT
@@ -43,6 +43,7 @@ from shared.shell.postgres.engine import create_engine, create_read_engine
 from shared.shell.postgres.identity import enter_cluster, identity
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.restored import check_caught_up
 from shared.shell.postgres.store import KeptRecords, PostgresStore, read_gauges
 from shared.shell.service import Service
 from shared.shell.shell import Shell
@@ -97,7 +98,7 @@ async def run_worker(
     app = application(shell.registry, api, shell.parking, shell.operations, shell.metrics, principals, ready, limits)
     server = await serve(app, own.http_host, own.http_port if port is None else port, limits)
     try:
-        await _prepared(shell, engine, clock, settings, name, stopping)
+        await _prepared(shell, engine, clock, settings, name, stopping, catching_up=catch_up is not None)
         if not stopping.is_set():
             await shell.start()
             collect_seldom()
@@ -191,17 +192,26 @@ def collect_seldom() -> None:
 
 
 async def _prepared(
-    shell: Shell, engine: AsyncEngine, clock: DatabaseClock, settings: Settings, name: str, stopping: asyncio.Event
+    shell: Shell,
+    engine: AsyncEngine,
+    clock: DatabaseClock,
+    settings: Settings,
+    name: str,
+    stopping: asyncio.Event,
+    *,
+    catching_up: bool,
 ) -> None:
     """Wait until database and Kafka are there; make topics and inbox partitions. Raises DatabaseRefused,
-    WrongGeneration, WrongDatabase, ClocksDiffer, WrongCluster, WrongTopics: what is wrong with one of the two is said
-    even while the other cannot be reached."""
+    WrongGeneration, WrongDatabase, ClocksDiffer, WrongCluster, WrongTopics, NotCaughtUp: what is wrong with one of the
+    two is said even while the other cannot be reached."""
 
     async def allowed() -> None:
         await enter_cluster(Connections(engine).fetch, name, await cluster_id(settings.kafka))
 
     async def kafka() -> None:
         await ensure_topics(settings.kafka, [name], allowed)
+        if not catching_up:
+            await check_caught_up(Connections(engine).fetch, name, await committed(settings.kafka, name))
 
     async def database() -> None:
         own = settings.service(name)

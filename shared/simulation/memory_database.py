@@ -23,6 +23,7 @@ Where = Callable[[Any], bool]
 _GONE = object()
 INBOX, OUTBOX, UNDELIVERABLE, PARKED, REPLIES = "inbox", "outbox", "undeliverable", "parked", "replies"
 OPERATIONS, TIMERS, DESTINATIONS = "operations", "timers", "destinations"
+POSITIONS = "read_positions"
 RESTORES = "restore_epoch"
 
 

@@ -19,6 +19,7 @@ from shared.simulation.memory_database import (
     OPERATIONS,
     OUTBOX,
     PARKED,
+    POSITIONS,
     REPLIES,
     RESTORES,
     TIMERS,
@@ -153,6 +154,12 @@ class MemoryStore(MemoryOutbox):
     async def restore_epoch(self) -> int:
         await self.pause("restore_epoch")
         return len(self.rows(RESTORES))
+
+    async def keep_positions(self, positions: Mapping[tuple[str, int], int]) -> None:
+        async with self.begin() as tx:
+            await self.pause("keep_positions")
+            for place, offset in positions.items():
+                tx.put(POSITIONS, place, max(offset, self.rows(POSITIONS).get(place, 0)))
 
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         await self.pause("due_timers")

@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,9 +66,9 @@ class Effects:
     refunds: Mapping[str, Collection[str]]
     """Stripe's ids, by order."""
     mails: Mapping[tuple[str, str], Collection[str]]
-    """Message-IDs, by recipient and subject."""
+    """Message-IDs, by recipient and subject, one for each email."""
     webhooks: Mapping[tuple[str, str, str], Collection[str]]
-    """`webhook-id`s, by receiver, event and order."""
+    """`webhook-id`s, by receiver, event and order, one for each request."""
     codes: Mapping[tuple[str, str], Collection[str]]
     """By order and item."""
 
@@ -233,14 +233,14 @@ async def effects(system: System) -> Effects:
         order = intent["metadata"].get("order", "")
         charges[order] += intent["effects"]["charges"]
         refunds[order] |= {refund["id"] for refund in intent["refunds"]}
-    mails: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    mails: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for mail in await all_mails(system):
-        mails[", ".join(mail["to"]), mail["subject"]].add(mail["message_id"])
-    webhooks: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
+        mails[", ".join(mail["to"]), mail["subject"]].append(mail["message_id"])
+    webhooks: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name in await system.outside.hooks():
         for posted in await system.outside.received(name) if name.startswith(HOOK) else ():
             body = posted["body"]
-            webhooks[name, body.partition('"data"')[0].partition('"timestamp"')[0], number_in(body)].add(
+            webhooks[name, body.partition('"data"')[0].partition('"timestamp"')[0], number_in(body)].append(
                 posted["headers"]["webhook-id"]
             )
     return Effects(charges, refunds, mails, webhooks, await told_codes(system))
@@ -293,8 +293,8 @@ def differences(before: Effects, after: Effects) -> list[str]:
     for what in ("refunds", "mails", "webhooks", "codes"):
         known: Mapping[object, Collection[str]] = getattr(before, what)
         for about, ids in getattr(after, what).items():
-            if about in known and (more := set(ids) - set(known[about])):
-                found.append(f"{what} of {about}: {sorted(known[about])} and then {sorted(more)}")
+            if about in known and (more := Counter(ids) - Counter(known[about])):
+                found.append(f"{what} of {about}: {sorted(known[about])} and then {sorted(more.elements())}")
     customers = {to for to, _ in before.mails if "grace" in to}
     found += [
         f"a mail more to {to}: {subject}" for to, subject in set(after.mails) - set(before.mails) if to in customers

@@ -15,8 +15,11 @@ from deploy.restore.database import MARGIN, RestoredDatabase
 from deploy.restore.run import NoPoint, StillWorking
 from services.declared import declared
 from shared.settings import KafkaSettings, Settings
+from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.relay_lock import PostgresRelayLock
+from shared.shell.postgres.restored import NotCaughtUp, check_caught_up
+from shared.shell.postgres.store import PostgresStore
 from shared.shell.service.registry import HandlerRegistry
 from tests.integration.conftest import NewDatabase
 
@@ -41,6 +44,15 @@ async def database(url: str) -> AsyncIterator[RestoredDatabase]:
     database = await RestoredDatabase.open(url)
     yield database
     await database.close()
+
+
+@pytest_asyncio.fixture
+async def store(url: str) -> AsyncIterator[PostgresStore]:
+    engine = create_engine(url, "store")
+    store = PostgresStore(engine)
+    yield store
+    await store.close()
+    await engine.dispose()
 
 
 class Step:
@@ -143,3 +155,50 @@ async def test_a_worker_that_runs_refuses_it(
         await run._no_workers("checkout", members, database.relays)
     await lock.close()
     await run._no_workers("checkout", members, database.relays)
+
+
+PLACES = {("orders.events.v1", 0): 7, ("orders.events.v1", 1): 3}
+
+
+async def test_positions_never_go_back(url: str, store: PostgresStore) -> None:
+    await store.keep_positions(PLACES)
+    await store.keep_positions({("orders.events.v1", 0): 5, ("orders.events.v1", 1): 4})
+    database = await RestoredDatabase.open(url)
+    assert await database.positions() == PLACES | {("orders.events.v1", 1): 4}
+    await database.close()
+
+
+@pytest.mark.parametrize("committed", [{}, PLACES, {("orders.events.v1", 0): 6}, {("orders.events.v1", 2): 9}])
+async def test_a_database_that_knows_what_kafka_knows_was_not_restored(
+    store: PostgresStore, committed: dict[tuple[str, int], int]
+) -> None:
+    await store.keep_positions(PLACES)
+    await check_caught_up(store.fetch, "checkout", committed)
+
+
+async def test_workers_do_not_start_on_a_restored_database_that_has_not_caught_up(
+    store: PostgresStore, step: Step, database: RestoredDatabase
+) -> None:
+    await store.keep_positions(PLACES)
+    further = PLACES | {("orders.events.v1", 1): 4}
+    with pytest.raises(NotCaughtUp, match=r"orders.events.v1/1.* before 3.* before 4.*`orderbus restore checkout`"):
+        await check_caught_up(store.fetch, "checkout", further)
+    await step.begins(POINT)
+    await database.read_from(further)
+    with pytest.raises(NotCaughtUp, match=r"to 2026-05-01 12:00:00 UTC was broken off.*`orderbus restore checkout`"):
+        await check_caught_up(store.fetch, "checkout", further)
+    restored = await database.begun()
+    assert restored is not None
+    await database.caught_up(restored)
+    await check_caught_up(store.fetch, "checkout", further)
+
+
+async def test_calls_that_are_left_after_a_restore_may_have_been_made_before(step: Step, url: str) -> None:
+    other = await asyncpg.connect(url)
+    await other.execute(LEASED, POINT)
+    await step.begins(POINT)
+    restored = await step.database.begun()
+    assert restored is not None
+    await step.database.caught_up(restored)
+    assert await other.fetchval("select bool_and(abandoned) from operations")
+    await other.close()

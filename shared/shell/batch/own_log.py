@@ -15,7 +15,8 @@ from hashlib import blake2b
 from uuid import UUID
 
 _TABLE = """
-    create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob);
+    create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob,
+        body blob);
     create index facts_said on facts (key, kind, digest);
 """
 _FIND = """
@@ -25,7 +26,9 @@ _FIND = """
     order by used_by is null, id <> :id, number limit 1
 """
 _OTHERS = "select exists (select 1 from facts where key = :key and kind = :kind and late and used_by is null)"
-_TIME = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"')
+_TOLD = "select body from facts where key = :key and kind = :kind and late order by number"
+_VARIES = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"|(?<=/)[A-Za-z0-9_.=-]{40,}(?=")')
+"""Times of deciding, and the signed tokens of links, which have one in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,9 @@ class OwnLog:
     """`epoch`: how often the database was restored. Facts are known only to the worker that catches up; they are kept
     in a temporary file, so memory stays bounded."""
 
-    def __init__(self) -> None:
-        self.epoch = 0
+    def __init__(self, kept: frozenset[str] = frozenset()) -> None:
+        """`kept`: kinds of facts whose bodies are kept, too."""
+        self.epoch, self.kept = 0, kept
         self._facts: sqlite3.Connection | None = None
         self.withheld = 0
         """Facts that were not published again."""
@@ -65,9 +69,15 @@ class OwnLog:
 
     def add(self, said: Iterable[Said]) -> None:
         assert self._facts is not None
-        rows = ((one.key, one.kind, _digest(one.body), one.id.bytes, one.number, one.late) for one in said)
+        rows = (
+            (
+                *(one.key, one.kind, _digest(one.body), one.id.bytes, one.number, one.late),
+                one.body if one.kind in self.kept else None,
+            )
+            for one in said
+        )
         with self._facts:
-            self._facts.executemany("insert into facts values (?, ?, ?, ?, ?, ?, null)", rows)
+            self._facts.executemany("insert into facts values (?, ?, ?, ?, ?, ?, null, ?)", rows)
 
     def number_of(self, key: str, kind: str, body: bytes, effect: UUID, after: int) -> int | None:
         """The number of the fact with the same contents, or of the same effect, that no other effect stands for; None
@@ -87,6 +97,11 @@ class OwnLog:
         self.withheld += 1
         return int(number)
 
+    def told(self, key: str, kind: str) -> list[bytes]:
+        """The bodies of the facts that were told since the restored point, of a kind in `kept`."""
+        assert self._facts is not None
+        return [row[0] for row in self._facts.execute(_TOLD, {"key": key, "kind": kind})]
+
     def _note(self, key: str, kind: str) -> None:
         self.different.setdefault(key, set()).add(kind.partition("/")[0])
 
@@ -97,5 +112,5 @@ class OwnLog:
 
 
 def _digest(body: bytes) -> bytes:
-    """Without times: those of deciding are others the second time."""
-    return blake2b(_TIME.sub(b"", body), digest_size=16).digest()
+    """Without what differs from one time to another."""
+    return blake2b(_VARIES.sub(b"", body), digest_size=16).digest()

@@ -17,6 +17,7 @@ from shared.shell.observability.spans import attempt_span
 from shared.shell.operations import rules
 from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
+from shared.shell.operations.recall import Recollection
 from shared.shell.operations.rules import Ended, Find, Perform, Waits
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.gateway import Gateway
@@ -40,15 +41,20 @@ class Attempts:
         rng: random.Random,
         tracer: Tracer | None,
         took: Callable[[str, float], None],
+        recollection: Recollection,
     ) -> None:
         """`took` is told the kind and the seconds of each attempt."""
         self.gateways, self.clock, self.destinations = gateways, clock, destinations
         self.metrics, self.rng, self.tracer = metrics, rng, tracer
-        self._took = took
+        self._took, self._recollection = took, recollection
         self._begin_calls = Grouped(store.begin_calls)
 
     async def make(self, row: OperationRow, operation: Operation, *, probe: bool) -> Ended | Waits:
         """`probe`: whether the destination answers again."""
+        if self._recollection.is_on:
+            if known := self._recollection.ended(row, operation):
+                return known
+            row = self._recollection.perhaps_called(row, operation)
         gateway, key = self.gateways[type(operation)], self._key(row, operation)
         began = self.clock.now()
         started = asyncio.get_running_loop().time()

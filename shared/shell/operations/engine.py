@@ -17,6 +17,7 @@ import structlog
 from shared.core import Operation, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
 from shared.shell.batch.leases import lease_seconds
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.inbound.message import Inbound, Meta
 from shared.shell.observability.metrics import Metrics
 from shared.shell.observability.progress import Progress
@@ -27,6 +28,7 @@ from shared.shell.operations.attempts import Attempts
 from shared.shell.operations.budget import LeaseBudget
 from shared.shell.operations.destinations import Destinations
 from shared.shell.operations.grouped import Grouped
+from shared.shell.operations.recall import Recollection
 from shared.shell.operations.rules import Ended, Waits
 from shared.shell.ports.clock import Clock
 from shared.shell.ports.rows import OperationRow
@@ -61,6 +63,7 @@ class Operations:
         rng: random.Random,
         progress: Progress | None = None,
         tracer: Tracer | None = None,
+        own_log: OwnLog | None = None,
     ) -> None:
         """`at_once`: calls of one kind in progress at a time. `deliver` takes the outcomes, as messages."""
         self.progress = progress or Progress()
@@ -92,6 +95,7 @@ class Operations:
             rng=rng,
             tracer=tracer,
             took=lambda kind, seconds: self._budgets[kind].took(seconds),
+            recollection=Recollection(registry.service, own_log),
         )
         self._released = Grouped(store.postpone)
 

@@ -197,6 +197,11 @@ class Store(Protocol):
         """How often the database was restored to an earlier point. It changes only while no worker runs."""
         ...
 
+    async def keep_positions(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Note up to which offset (exclusive) each partition is handled, by topic and partition. Never further back: a
+        database whose positions are behind Kafka's was restored to an earlier point."""
+        ...
+
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         """The first timers behind `after` that are due by `now`, in the order of their places."""
         ...

@@ -32,6 +32,9 @@ TABLES_V1 = (
         number integer primary key, restored_to timestamptz not null, began_at timestamptz not null,
         read_from timestamptz not null, caught_up_at timestamptz
     )""",
+    """create table read_positions (
+        topic text not null, partition integer not null, next_offset bigint not null, primary key (topic, partition)
+    ) with (fillfactor = 50)""",
     """create table inbox (
         message_id uuid primary key, seen_at timestamptz not null, content bigint not null
     ) partition by range (message_id)""",
@@ -91,7 +94,7 @@ DROP_V1 = tuple(
     for name in (
         *("replies", "parked", "timers", "rate_limits", "destinations", "operations", "undeliverable", "outbox"),
         *("outbox_sent_other", "outbox_sent"),
-        *("inbox_other", "inbox", "restore_epoch", "database_identity", "generation"),
+        *("inbox_other", "inbox", "read_positions", "restore_epoch", "database_identity", "generation"),
     )
 )
 

@@ -258,6 +258,15 @@ UNPARK = Sql("delete from parked where id = :id")
 REPLY = Sql("select id, fingerprint, code, text, problems from replies where id = :id")
 PING = Sql("select 1")
 NOW = Sql("select clock_timestamp()")
+# Of two members of which one has just lost the partition to the other, the one that has come further is right.
+KEEP_POSITIONS = Sql("""
+    insert into read_positions as p (topic, partition, next_offset)
+    select * from unnest(cast(:topics as text[]), cast(:partitions as int[]), cast(:offsets as bigint[]))
+        as u(topic, partition, next_offset) order by topic, partition
+    on conflict (topic, partition) do update set next_offset = greatest(p.next_offset, excluded.next_offset)
+""")
+POSITIONS = Sql("select topic, partition, next_offset from read_positions")
+UNFINISHED_RESTORE = Sql("select restored_to from restore_epoch where caught_up_at is null")
 RESTORE_EPOCH = Sql("select coalesce(max(number), 0) from restore_epoch")
 
 MARK_UNDELIVERABLE = Sql("""

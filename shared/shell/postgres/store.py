@@ -132,6 +132,14 @@ class PostgresStore(OutboxOnPostgres):
         ((number,),) = await self.fetch(statements.RESTORE_EPOCH, {})
         return int(number)
 
+    async def keep_positions(self, positions: Mapping[tuple[str, int], int]) -> None:
+        values = {
+            "topics": [topic for topic, _ in positions],
+            "partitions": [partition for _, partition in positions],
+            "offsets": list(positions.values()),
+        }
+        await self.execute(statements.KEEP_POSITIONS, values)
+
     async def due_timers(self, now: datetime, limit: int, after: TimerPlace = FIRST_TIMER) -> Sequence[TimerRow]:
         due, key, name = after
         values = {"now": now, "limit": limit, "due": due, "key": key, "name": name}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from shared.core import Core, Event, Message, Operation, Ref, Refusal, Topic
+from shared.core import Core, Event, Message, Operation, Outcome, Ref, Refusal, Topic
 from shared.shell.ports.attention import AttentionReader
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import Routes
@@ -24,6 +24,15 @@ class Invariants:
     message of its key is in progress, and what is under way for it, in any service, is `work` only."""
     reads: Callable[[Any], Iterable[Ref[Any]]] | None = None
     """Other rows of the same service, given to `broken` after the state; None where there is no such row."""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How the outcome of an operation is known from a fact that followed from it."""
+
+    fact: type[Event]
+    outcome: Callable[[Any, Any], Outcome | None]
+    """From the operation and such a fact of its key; None where the fact is about another one."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Service:
     invariants: Sequence[Invariants] = ()
     status_records: Mapping[type[Any], Callable[[Any], Event]] = field(default_factory=dict)
     """By kind of state: the record that a compacted topic has of one. After Kafka was lost, they are made again."""
+    recalled: Mapping[type[Operation], Recall] = field(default_factory=dict)
+    """Operations that must not be done again after a restore, although the outside would do them."""
     attention: Mapping[str, AttentionReader] = field(default_factory=dict)
     """What waits for staff in its own tables, by what it is in words."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()

@@ -57,7 +57,7 @@ class Endless:
 async def test_nothing_more_is_read_while_many_bytes_wait() -> None:
     harness, source = Harness(), Endless()
     batcher = harness.batcher()
-    reader = Reader(harness.registry, source, batcher, harness.metrics, 100, random.Random(1))
+    reader = Reader(harness.registry, source, harness.store, batcher, harness.metrics, 100, random.Random(1))
     tasks = [asyncio.create_task(reader.run())]
     try:
         for _ in range(3):

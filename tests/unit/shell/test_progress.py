@@ -173,7 +173,7 @@ class Kafka:
 async def test_a_reader(progress: Progress, hands: Hands, kafka: Kafka, stands_still: list[str]) -> None:
     harness = Harness()
     batcher = harness.batcher(progress=progress)
-    reader = Reader(harness.registry, kafka, batcher, harness.metrics, 10, random.Random(1), progress)
+    reader = Reader(harness.registry, kafka, harness.store, batcher, harness.metrics, 10, random.Random(1), progress)
     running = asyncio.create_task(reader.run())
     await a_moment()
     hands.at += STANDSTILL_SECONDS

@@ -26,7 +26,7 @@ async def take(harness: Harness, *records: BusRecord) -> None:
     """As they come from Kafka."""
     batcher = harness.batcher()
     no_source: Any = None
-    reader = Reader(harness.registry, no_source, batcher, harness.metrics, 100, random.Random(1))
+    reader = Reader(harness.registry, no_source, harness.store, batcher, harness.metrics, 100, random.Random(1))
     await reader._take(records)
     inbounds, marks = batcher._take()
     if inbounds:
