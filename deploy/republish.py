@@ -88,7 +88,7 @@ class Republished:
 
     service: str
     belongs: bool = False
-    """The database belonged to this cluster before: there was nothing to do."""
+    """The database belonged to this cluster before: at most some of its facts are missing in one that did not."""
     facts: int = 0
     """Those that a reader had not handled, and later ones of their keys."""
     records: int = 0
@@ -104,16 +104,16 @@ async def republish(settings: Settings, *, dry_run: bool = False) -> list[Republ
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(databases(settings, SERVICES))
         behind = [name for name, database in services.items() if database.identity.cluster != cluster]
-        sessions = {name: await _session(stack, settings, name) for name in behind}
+        sessions = {name: await _session(stack, settings, name) for name in (services if behind else ())}
         await _without_workers(sessions)
         if behind == list(services):
             await _empty(settings.kafka)
         if behind and not dry_run:
             await ensure_topics(settings.kafka, SERVICES)
-        done = [Republished(name, belongs=True) for name in services if name not in behind]
-        for name, session in sessions.items():
-            done.append(await _Outbox(services[name], services, session).refill(cluster, dry_run=dry_run))
-    return sorted(done, key=lambda one: SERVICES.index(one.service))
+        if not behind:
+            return [Republished(name, belongs=True) for name in services]
+        outboxes = {name: _Outbox(services[name], services, session) for name, session in sessions.items()}
+        return [await it.refill(cluster, belongs=name not in behind, dry_run=dry_run) for name, it in outboxes.items()]
 
 
 async def _session(stack: AsyncExitStack, settings: Settings, name: str) -> asyncpg.Connection:
@@ -160,17 +160,18 @@ class _Outbox:
         self._registry: HandlerRegistry = own.registry
         self._readers = readers({name: database.registry for name, database in services.items()})
 
-    async def refill(self, cluster: str, *, dry_run: bool) -> Republished:
-        done = Republished(self._own.name)
+    async def refill(self, cluster: str, *, belongs: bool, dry_run: bool) -> Republished:
+        done = Republished(self._own.name, belongs)
         try:
             async with self._session.transaction():
                 lock = "select pg_try_advisory_xact_lock($1)"
                 if not await self._session.fetchval(lock, statements.RELAY_LOCK):
                     raise RepublishRefused(f"A worker of {self._own.name} is running. Stop all workers first.")
                 done.facts = await self._facts()
-                await self._records(done)
-                await self._session.execute(_BELONG, self._own.name, cluster)
-                await self._session.execute("delete from read_positions")  # of the lost cluster
+                if not belongs:
+                    await self._records(done)
+                    await self._session.execute(_BELONG, self._own.name, cluster)
+                    await self._session.execute("delete from read_positions")  # of the lost cluster
                 if dry_run:
                     raise _OnlyLooked
         except _OnlyLooked:

@@ -48,7 +48,7 @@ async def republish(
 
 
 def sentence(one: Republished, *, dry_run: bool) -> str:
-    if one.belongs:
+    if one.belongs and not one.facts:
         return f"{one.service}: belongs to this cluster already."
     will = "would be sent again" if dry_run else "will be sent again when its workers start"
     facts, records = console.counted(one.facts, "fact"), console.counted(one.records, "status record")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -71,12 +71,11 @@ class RestoredDatabase:
         rows = await self._driver.fetch("select topic, partition, next_offset from read_positions")
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
-    async def read_from(self, positions: Mapping[tuple[str, int], int]) -> None:
-        """Note where its group goes on reading."""
+    async def read_from(self, positions: Iterable[tuple[str, int, int]]) -> None:
+        """Note where its group goes on reading: topic, partition, offset."""
         async with self._driver.transaction():
             await self._driver.execute("delete from read_positions")
-            rows = [(topic, partition, offset) for (topic, partition), offset in positions.items()]
-            await self._driver.executemany("insert into read_positions values ($1, $2, $3)", rows)
+            await self._driver.executemany("insert into read_positions values ($1, $2, $3)", positions)
 
     async def begun(self) -> Restored | None:
         """The restore that was begun here and broken off, if there is one."""

@@ -22,8 +22,8 @@ COMMIT_WITHIN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SetBack:
-    positions: Mapping[tuple[str, int], int]
-    """By topic and partition: the offset of the first record that is read again."""
+    positions: Sequence[tuple[str, int, int]]
+    """Topic, partition, and the offset of the first record that is read again."""
     cut: Sequence[str]
     """Topics that no longer have all records of that time: what they have lost cannot be handled again."""
 
@@ -61,7 +61,7 @@ async def set_back(
             }
         await _commit(consumer, offsets)
         cut = {place.topic for place in places if first[place] and offsets[place] <= first[place] < ends[place]}
-        return SetBack({(place.topic, place.partition): at for place, at in offsets.items()}, sorted(cut))
+        return SetBack([(place.topic, place.partition, at) for place, at in offsets.items()], sorted(cut))
     except (KafkaError, OSError, TimeoutError) as error:
         raise BusUnavailable(f"group {group} cannot be set back: {type(error).__name__}") from error
     finally:

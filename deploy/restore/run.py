@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from deploy.check.reclaim import Reclaimed, reclaim
 from deploy.restore.database import MARGIN, Restored, RestoredDatabase
@@ -22,9 +22,12 @@ from services.registry import factory_of
 from shared.errors import ReportedError
 from shared.settings import Settings
 from shared.shell.batch.own_log import OwnLog
+from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.source import SESSION_SECONDS
 from shared.shell.operations.recall import recalled_kinds
+from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.identity import identity
 from shared.shell.postgres.refusals import checked
 from shared.shell.service.registry import HandlerRegistry
 from shared.shell.worker import run_worker
@@ -62,7 +65,7 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
     cannot be used."""
     url = settings.service(service).database_url.get_secret_value()
     registry = HandlerRegistry(declared()[service])
-    await _usable(service, url)
+    await _usable(settings, service, url)
     database = await RestoredDatabase.open(url)
     try:
         await _no_workers(service, lambda: members_of(settings.kafka, service), database.relays)
@@ -86,10 +89,12 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
     return Outcome(restored, group, reclaimed, log.withheld, different, unfinished)
 
 
-async def _usable(service: str, url: str) -> None:
+async def _usable(settings: Settings, service: str, url: str) -> None:
     engine = create_engine(url, "restore")
     try:
         await checked(service, url, engine)
+        known = await identity(Connections(engine).fetch)
+        known.check_cluster(service, await cluster_id(settings.kafka))
     finally:
         await engine.dispose()
 
@@ -115,11 +120,15 @@ async def _begin(
     if begun is not None:
         say(f"The restore to {begun.to:%Y-%m-%d %H:%M:%S} UTC goes on.")
         return begun if to is None or to >= begun.to else await database.widen(begun, to, to - MARGIN)
-    if to is None:
-        to = await database.last_change(table.table.name for table in registry.service.storage.states)
-        if to is None:
-            raise NoPoint(f"The database of {registry.name} has handled nothing: name the restored point with --to.")
-        say(f"The last change in the database of {registry.name} is of {to:%Y-%m-%d %H:%M:%S} UTC.")
+    last = await database.last_change(table.table.name for table in registry.service.storage.states)
+    if to is not None and to > datetime.now(UTC):
+        raise NoPoint(f"{to:%Y-%m-%d %H:%M:%S} UTC is in the future: name the restored point.")
+    if to is None and last is None:
+        raise NoPoint(f"The database of {registry.name} has handled nothing: name the restored point with --to.")
+    if last is not None and (to is None or last < to):
+        say(f"The last change in the database of {registry.name} is of {last:%Y-%m-%d %H:%M:%S} UTC.")
+        to = last
+    assert to is not None
     read_from = to - MARGIN
     epoch = await latest_epoch(settings.kafka, registry, read_from) + 1
     return await database.begin(epoch, to, read_from)

@@ -150,9 +150,25 @@ async def test_one_that_broke_off_is_taken_up(rig: Rig) -> None:
 
     done = await republish(rig.settings)
     assert [one.service for one in done if one.belongs] == list(SERVICES[:2])
-    assert await rig.outbox() == []
+    assert await rig.outbox() == [("order-1", 1)], "its readers were not asked yet, or are older backups"
     for name in SERVICES:
         assert [tuple(row) for row in await rig.rows(name, "select cluster from database_identity")] == [(here,)]
+
+
+async def test_a_backup_of_the_lost_clusters_time_gets_what_the_others_told_since(rig: Rig) -> None:
+    """All have gone on with the new cluster, and then one database is restored to the time before."""
+    here = await cluster_id(rig.settings.kafka)
+    for number in (1, 2):
+        await rig.sent("order-1", number)
+    for name in SERVICES:
+        await rig.handled(name, "order-1", 1)
+        if name != "fulfillment":
+            await rig.handled(name, "order-1", 2)
+            await rig.execute(name, "update database_identity set cluster = $1", here)
+
+    done = await republish(rig.settings)
+    assert (of(done, "fulfillment").belongs, of(done, "checkout").facts) == (False, 1)
+    assert await rig.outbox() == [("order-1", 2)]
 
 
 async def test_workers_must_be_stopped(rig: Rig) -> None:

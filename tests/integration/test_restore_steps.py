@@ -113,6 +113,19 @@ async def test_the_point_is_the_databases_last_change(step: Step, url: str) -> N
     assert (await step.begins(None))[1] == POINT
 
 
+async def test_a_point_later_than_the_last_change_leaves_nothing_out(step: Step, url: str) -> None:
+    other = await asyncpg.connect(url)
+    await other.execute("insert into inbox values (gen_random_uuid(), $1, 0)", POINT)
+    await other.close()
+    assert (await step.begins(POINT + HOUR))[1] == POINT
+
+
+async def test_a_point_in_the_future_is_refused(step: Step, database: RestoredDatabase) -> None:
+    with pytest.raises(NoPoint, match="is in the future"):
+        await step.begins(datetime.now(UTC) + HOUR)
+    assert await database.begun() is None
+
+
 async def test_a_database_that_has_handled_nothing_needs_a_point(step: Step, database: RestoredDatabase) -> None:
     with pytest.raises(NoPoint, match="name the restored point with --to"):
         await step.begins(None)
@@ -184,7 +197,7 @@ async def test_workers_do_not_start_on_a_restored_database_that_has_not_caught_u
     with pytest.raises(NotCaughtUp, match=r"orders.events.v1/1.* before 3.* before 4.*`orderbus restore checkout`"):
         await check_caught_up(store.fetch, "checkout", further)
     await step.begins(POINT)
-    await database.read_from(further)
+    await database.read_from([(*place, offset) for place, offset in further.items()])
     with pytest.raises(NotCaughtUp, match=r"to 2026-05-01 12:00:00 UTC was broken off.*`orderbus restore checkout`"):
         await check_caught_up(store.fetch, "checkout", further)
     restored = await database.begun()
