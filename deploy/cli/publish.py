@@ -19,6 +19,7 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import settings_of
+from deploy.cli.unknown_names import unknown_names
 from deploy.client.http import OutcomeUnknown
 from deploy.client.storefront import REFUSED, KafkaUnreachable, Published, Storefront, uuid7
 from shared.contracts import storefront
@@ -47,22 +48,27 @@ async def publish(
 
     FILE holds objects {"type", "order", "data"}: a single one, an array, or one per line. `type` is checkout.opened,
     checkout.submitted, checkout.payment_retried or checkout.abandoned; `order` is the id that the storefront chose.
-    All messages are checked first: if any is invalid, nothing is published.
+    All messages are checked first: if any is invalid, nothing is published. Checkout may still refuse one: it answers
+    with checkout.refused on orders.events.v1. A warning names the stores and SKUs that checkout does not know.
     """
     entries = checked(read(file))
+    settings = settings_of(data)
     attempt = Attempt("all messages were published", "orderbus orders", new_key(idempotency_key or str(uuid7())))
-    sent = await _published(settings_of(data).kafka, entries, attempt)
+    sent = await _published(settings.kafka, entries, attempt)
     rows = [
         {"order": entry.order, "type": entry.message.type, "id": at.id, "partition": at.partition, "offset": at.offset}
         for entry, at in zip(entries, sent, strict=True)
     ]
+    warnings = await unknown_names(settings, [entry.message for entry in entries])
     if as_json:
-        console.show_json({"published": rows})
+        console.show_json({"published": rows, "warnings": warnings})
         return
     for row in rows:
         console.say(
             f"Published {row['type']} for {row['order']} (partition {row['partition']}, offset {row['offset']})."
         )
+    for warning in warnings:
+        console.say(f"Warning: {warning}")
 
 
 async def _published(settings: KafkaSettings, entries: Sequence[Entry], attempt: Attempt) -> list[Published]:

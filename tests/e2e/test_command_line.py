@@ -130,6 +130,32 @@ async def test_nothing_is_published_unless_all_is_right_and_every_problem_is_nam
     assert said.out == ""
 
 
+async def test_a_store_or_sku_that_checkout_does_not_know_is_named_when_its_checkout_is_published(
+    orderbus: CommandLine, world: World
+) -> None:
+    one = {"type": "checkout.opened", "order": str(uuid7()), "data": {"store": "nowhere", "currency": "EUR"}}
+    checkout = json.loads(encode(world.customer().checkout("tides")))
+    checkout["items"][0]["sku"] = "tide-charts"
+    other = {"type": "checkout.submitted", "order": str(uuid7()), "data": checkout}
+
+    said = await orderbus("publish", "-", given=json.dumps([one, other]))
+
+    assert said.code == 0
+    assert "Warning: checkout knows no store nowhere, and refuses its checkouts (unknown_store)" in said.err
+    assert f"Warning: store {world.store} has no SKU tide-charts" in said.err
+    assert "docs/first-store.md" in said.err
+
+
+async def test_what_cannot_be_asked_after_publishing_is_said(world: World, stack: Stack) -> None:
+    orderbus = CommandLine(stack.environment() | {"ORDERBUS_CHECKOUT__INTERNAL_URL": "http://127.0.0.1:9"})
+    one = {"type": "checkout.opened", "order": str(uuid7()), "data": {"store": world.store, "currency": "EUR"}}
+
+    said = await orderbus("publish", "-", "--json", given=json.dumps(one))
+
+    assert (said.code, len(said.json["published"])) == (0, 1)
+    assert "checkout could not be asked whether it knows the stores" in said.json["warnings"][0]
+
+
 async def test_watch_shows_status_records_as_lines_of_json(orderbus: CommandLine, world: World) -> None:
     order = await world.customer().buys("tides")
     await order.becomes("completed")
