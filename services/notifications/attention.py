@@ -1,4 +1,4 @@
-"""Emails and webhook deliveries that are lost, paused endpoints, and what staff have not read."""
+"""Emails and webhook deliveries that are late or lost, paused endpoints, and what staff have not read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
+LATE = "15 minutes"
+_LATE_EMAILS = f"""
+    select min(requested_at) as since, count(*) as total, mode() within group (order by error) as error
+    from operations
+    where kind = 'SendEmail' and attempts > 0 and not in_doubt and error <> ''
+        and requested_at < clock_timestamp() - interval '{LATE}'
+        and destination not in (select name from destinations)
+    group by destination
+"""
 _LOST_EMAILS = """
     select l.store, e.value ->> 'state' as state, count(*) as total, min((e.value ->> 'at')::timestamptz) as since,
         min(l.number) as number, mode() within group (order by e.value ->> 'code') as code
@@ -37,6 +46,16 @@ _UNREAD = """
     from feed_entries where read_at is null and archived_at is null and key like '%~staff'
     group by key
 """
+
+
+async def late_emails(connection: AsyncConnection) -> list[Attention]:
+    """Emails that have been tried without success for a while, and that nothing else in the list speaks of."""
+    return await oldest(connection, _LATE_EMAILS, _late_emails)
+
+
+def _late_emails(row: Any) -> Attention:
+    text = f"Emails are tried again and again: {row.error}"
+    return Attention("late emails", "smtp", row.since, text, "orderbus waiting --service notifications", row.total)
 
 
 async def lost_emails(connection: AsyncConnection) -> list[Attention]:
@@ -91,6 +110,7 @@ def _unread(row: Any) -> Attention:
 
 
 ATTENTION = {
+    "late emails": late_emails,
     "lost emails": lost_emails,
     "lost webhooks": lost_deliveries,
     "paused endpoints": paused_endpoints,

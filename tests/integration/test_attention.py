@@ -152,6 +152,26 @@ async def test_lost_emails_and_webhooks_are_counted_by_store(engine_of: Engines)
     assert entries[1].command == "orderbus settle mail ORD-1 sent|not_sent --reason TEXT"
 
 
+async def test_emails_that_are_tried_again_and_again_are_listed_while_they_are_not_paused(engine_of: Engines) -> None:
+    engine = await engine_of("notifications")
+    call = """insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial, attempts,
+        lease, leased_by, in_doubt, abandoned, error, history) values
+        (:id, 'o', 'SendEmail', '', '', :at, :at, 'smtp', false, :tries, 3, '', false, false, :error, '[]')"""
+    refused = "The mail server refused the email for now: 451."
+    for number, tries, error, at in (
+        *((1, 9, refused, AT), (2, 9, refused, AT), (3, 0, "", AT)),
+        (4, 1, refused, datetime.now(UTC)),
+    ):
+        await execute(engine, call, id=random_id(number, 1), tries=tries, error=error, at=at)
+
+    (entry,) = await found(engine, "notifications")
+
+    assert (entry.what, entry.subject, entry.count, entry.routine) == ("late emails", "smtp", 2, False)
+    assert refused in entry.reason
+    await execute(engine, "insert into destinations values ('smtp', :at, 'it is away', 'n-0', :at, 1)", at=AT)
+    assert [entry.what for entry in await found(engine, "notifications")] == ["paused"]
+
+
 ENDPOINTS = """insert into endpoints (key, version, sequence, data, changed_at) values
     (:key, 1, 0, cast(:data as jsonb), :at)"""
 LOG = """insert into notification_logs (key, version, sequence, number, store, lost_emails, lost_deliveries, data,

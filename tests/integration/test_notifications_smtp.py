@@ -190,6 +190,44 @@ async def test_an_unavailable_server_is_not_overloaded_with_attempts() -> None:
     assert sum(isinstance(answer, Retry) for answer in answers) <= 4, "only emails with a connection were tried"
 
 
+async def test_a_server_that_stays_away_is_for_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with mail_server() as box:
+        port = box.port
+    for name, seconds in (("DOWN", 0.0), ("OUTAGE", 0.2), ("FORGOTTEN", 60.0)):
+        monkeypatch.setattr(f"services.notifications.gateways.smtp.{name}", seconds)
+    async with emails_to(port) as gateway:
+        first = await gateway.perform(confirmation(), "key")
+        await asyncio.sleep(0.25)
+        later = await gateway.perform(confirmation(), "key")
+        assert isinstance(first, Retry) and "refuses the connection" in first.error, "it may be restarting"
+        assert isinstance(later, OperatorFault)
+        assert f"127.0.0.1:{port}" in later.text and "ORDERBUS_SMTP__HOST" in later.text
+        monkeypatch.setattr("services.notifications.gateways.smtp.FORGOTTEN", 0.1)
+        await asyncio.sleep(0.15)
+        assert isinstance(await gateway.perform(confirmation(), "key"), Retry), "a new outage, as far as is known here"
+
+
+async def test_each_connection_ends_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("DOWN", 0.0), ("OUTAGE", 0.2), ("FORGOTTEN", 60.0), ("PER_CONNECTION", 1)):
+        monkeypatch.setattr(f"services.notifications.gateways.smtp.{name}", seconds)
+    async with mail_server() as box, emails_to(box.port) as gateway:
+        working, gateway._settings = gateway._settings, SmtpSettings(port=9, timeout=5)
+        assert isinstance(await gateway.perform(confirmation(), "key"), Retry)
+        gateway._settings = working
+        assert await gateway.perform(confirmation(), "key") == SendEmail.Done()
+        await asyncio.sleep(0.25)
+        gateway._settings = SmtpSettings(port=9, timeout=5)
+        assert isinstance(await gateway.perform(confirmation(), "key"), Retry)
+
+
+async def test_a_server_that_never_greets_is_away_not_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.notifications.gateways.smtp.OUTAGE", 0.0)
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    async with server, emails_to(server.sockets[0].getsockname()[1], timeout=0.2) as gateway:
+        answer = await gateway.perform(confirmation(), "key")
+    assert isinstance(answer, OperatorFault) and "it does not answer" in answer.text
+
+
 async def test_an_email_whose_answer_is_lost_is_in_doubt() -> None:
     """SMTP cannot be asked later either."""
     async with mail_server() as box, emails_to(box.port) as gateway:

@@ -138,11 +138,14 @@ COURSES = (
             *("OrderbusWaitsForStaff", what, 15, WARNING),
             f"payments, {what}: 2 go no further until staff act.",
         )
-        for what in ("lost emails", "exhausted webhooks", "paused webhooks", "paused endpoint", "empty code pool")
+        for what in (
+            *("late emails", "lost emails", "exhausted webhooks"),
+            *("paused webhooks", "paused endpoint", "empty code pool"),
+        )
     ),
     of_service(
         *("OrderbusDestinationPaused", "orderbus_destinations_paused", 2, 0, CRITICAL),
-        "payments: 2 outside systems are paused because of a configuration error.",
+        "payments: 2 outside systems are paused: a configuration error, or no mail server.",
     ),
     of_service(
         *("OrderbusOperationsLate", "orderbus_operations_late", 2, 10, WARNING),

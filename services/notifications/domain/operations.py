@@ -11,7 +11,7 @@ from shared.core import Operation, Outcome, TimerMessage
 Audience = Literal["customer", "staff"]
 
 
-class SendEmail(Operation, timeout=60.0, first_retry=2.0, longest_retry=900.0, give_up_after=timedelta(hours=24)):
+class SendEmail(Operation, timeout=60.0, first_retry=2.0, longest_retry=300.0, give_up_after=timedelta(hours=24)):
     """Hand one email to the mail server. SMTP cannot be asked what was sent, so a call whose answer is lost ends as
     `Unresolved`; `email.py` decides whether to send it again."""
 

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import aiosmtplib
@@ -38,6 +39,10 @@ LATER = 5.0
 """Seconds after which an email that was not tried is tried again."""
 DOWN = 1.0
 """Seconds without a new attempt after a connection could not be made."""
+OUTAGE = 60.0
+"""Seconds without any connection after which all emails are paused: operators see it, and one email probes for all."""
+FORGOTTEN = 120.0
+"""Seconds without a failure after which the next one begins a new outage: another worker may have had connections."""
 
 _ADDRESS = re.compile(r"[^\s\x00-\x1f\x7f@<>,;]+@[^\s\x00-\x1f\x7f@<>,;]+")
 
@@ -57,7 +62,8 @@ class Connection:
 
 class SmtpEmails:
     """Performs SendEmail. 4xx answers and connection errors are retried, 5xx answers are final. What prevents every
-    email from being sent (login, TLS, the server's name) is the operator's fault."""
+    email from being sent (login, TLS, the server's name) is the operator's fault, and so is a server that cannot be
+    reached for a minute: only an operator can tell wrong settings from an outage."""
 
     def __init__(self, settings: SmtpSettings, templates: EmailTemplates | None = None) -> None:
         self._settings = settings
@@ -66,6 +72,7 @@ class SmtpEmails:
         self._connections = asyncio.Semaphore(settings.connections)
         self._down_until = 0.0
         self._down_why = ""
+        self._down_since = self._failed_at = -FORGOTTEN
 
     async def perform(self, operation: SendEmail, key: str) -> Outcome | NoOutcome:
         try:
@@ -96,7 +103,7 @@ class SmtpEmails:
 
     async def _deliver(self, operation: SendEmail, message: bytes) -> Outcome | NoOutcome:
         """An email that the server did not get in time, however it spent the time, is certainly not sent."""
-        limit = asyncio.timeout(self._settings.timeout)
+        limit, connection = asyncio.timeout(self._settings.timeout), None
         try:
             async with limit:
                 connection = await self._connection()
@@ -106,7 +113,7 @@ class SmtpEmails:
         except AnswerLost as error:
             return Unknown(str(error))
         except (aiosmtplib.SMTPException, OSError) as error:
-            if limit.expired():
+            if limit.expired() and connection is not None:
                 return Retry("The mail server is too slow: it did not accept the recipient in time.")
             return self._unreachable(error)
         return answer or Retry("The connection to the mail server broke before the email was sent.")
@@ -172,6 +179,7 @@ class SmtpEmails:
         except BaseException:
             client.close()
             raise
+        self._failed_at = -FORGOTTEN
         return Connection(client, time.monotonic())
 
     def _release(self, connection: Connection) -> None:
@@ -184,12 +192,39 @@ class SmtpEmails:
 
     def _unreachable(self, error: Exception) -> NoOutcome:
         """No connection: other emails are not tried for a moment."""
+        now = time.monotonic()
+        if now - self._failed_at >= FORGOTTEN:
+            self._down_since = now
+        self._failed_at = now
+        why = _why(error)
         fault = _fault(error, self._settings)
-        answer = f" ({error.code})" if isinstance(error, aiosmtplib.SMTPResponseException) else ""
-        self._down_why = fault or f"The mail server cannot be used: {type(error).__name__}{answer}."
-        self._down_until = time.monotonic() + DOWN
+        if not fault and now - self._down_since >= OUTAGE:
+            fault = _away(why, now - self._down_since, self._settings)
+        self._down_why = fault or f"The mail server cannot be used: {why}."
+        self._down_until = now + DOWN
         log.warning("mail server cannot be used", host=self._settings.host, error=type(error).__name__)
         return OperatorFault(fault) if fault else Retry(self._down_why)
+
+
+def _why(error: Exception) -> str:
+    for cause in _causes(error):
+        if isinstance(cause, ConnectionRefusedError):
+            return "it refuses the connection"
+        if isinstance(cause, TimeoutError | aiosmtplib.SMTPTimeoutError):
+            return "it does not answer"
+        if isinstance(cause, socket.gaierror):
+            return "its name cannot be resolved"
+        if isinstance(cause, aiosmtplib.SMTPResponseException):
+            return f"it answers {cause.code}"
+    return type(error).__name__
+
+
+def _away(why: str, seconds: float, settings: SmtpSettings) -> str:
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    return (
+        f"The mail server {settings.host}:{settings.port} cannot be used since {since:%H:%M:%S} UTC: {why}. See "
+        "whether it runs, and check ORDERBUS_SMTP__HOST, __PORT and __TLS."
+    )
 
 
 def _fault(error: Exception, settings: SmtpSettings) -> str | None:

@@ -1,7 +1,8 @@
 """Which outside systems are called right now: pauses, which all workers share, and this worker's circuits.
 
 A pause begins with an `OperatorFault` and is a row of the table `destinations`. While it lasts, what goes there waits;
-one operation at a time probes, ever more rarely. The first outcome of a probe, or staff, end the pause.
+one operation at a time probes, ever more rarely; and at the start of a worker, which may have other settings. The first
+outcome of a probe, or staff, end the pause.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ class Destinations:
         self.pauses: dict[str, DestinationPause] = {}
         """As they were when last looked at."""
         self.circuits: dict[str, Circuit] = {}
+        self._started = clock.now()
+        self._inherited: set[str] | None = None
+        """What was paused before this worker started and has not been probed by it; None before the first look."""
 
     def held(self, destination: str) -> str:
         """Why no call is made now; empty where one may be."""
@@ -53,12 +57,15 @@ class Destinations:
     def to_probe(self) -> list[str]:
         """The destinations of which one operation should be tried."""
         now = self.clock.now()
-        paused = [name for name, pause in self.pauses.items() if pause.probe_at <= now]
+        new = self._inherited or ()
+        paused = [name for name, pause in self.pauses.items() if pause.probe_at <= now or name in new]
         return paused + [name for name, circuit in self.circuits.items() if circuit.wants_probe(_now())]
 
     async def may_probe(self, destination: str) -> bool:
         """Whether this worker is the one to probe; then `probed` must follow."""
         if pause := self.pauses.get(destination):
+            if self._inherited:
+                self._inherited.discard(destination)
             wait = back_off(FIRST_PROBE, pause.probes + 2, self.rng, LONGEST_PROBE)
             if not await self.store.claim_probe(pause, self.clock.now() + timedelta(seconds=wait)):
                 return False
@@ -96,6 +103,8 @@ class Destinations:
     async def refresh(self) -> None:
         """See what others paused and resumed. Raises StoreUnavailable."""
         self.pauses = {pause.destination: pause for pause in await self.store.paused_destinations()}
+        if self._inherited is None:
+            self._inherited = {name for name, pause in self.pauses.items() if pause.at < self._started}
         self.metrics.open_circuits.set(sum(circuit.is_open for circuit in self.circuits.values()))
 
     async def pause(self, destination: str, reason: str) -> None:

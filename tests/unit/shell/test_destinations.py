@@ -73,6 +73,27 @@ async def test_two_workers_share_a_pause_and_its_probes(harness: Harness, worker
     assert len(harness.gateway.asked) == 2
 
 
+async def test_a_worker_that_starts_probes_what_is_paused(harness: Harness, worker: ManualWorker) -> None:
+    """Its settings may be the corrected ones."""
+    harness.gateway.replies = [OperatorFault("wrong key")] * 99
+    await worker.requests(Call("a"), Call("b"))
+    for _ in range(5):
+        await worker.performs_due(seconds=LONGEST_PROBE)
+    (pause,) = await harness.store.paused_destinations()
+    assert pause.probe_at > harness.clock.at + timedelta(seconds=60)
+    harness.gateway.asked.clear()
+    other = ManualWorker(harness, "meter-1")
+    await other.performs_due(seconds=1)
+    await other.performs_due(seconds=1)
+    await worker.performs_due(seconds=1)
+    assert len(harness.gateway.asked) == 1, "once"
+    harness.gateway.replies = []
+    corrected = ManualWorker(harness, "meter-2")
+    await corrected.performs_due(seconds=1)
+    assert await harness.store.paused_destinations() == []
+    assert len(harness.gateway.asked) >= 2
+
+
 async def test_staff_resume(harness: Harness, worker: ManualWorker) -> None:
     harness.gateway.replies = [OperatorFault("wrong key")]
     await worker.requests(Call("a"))
