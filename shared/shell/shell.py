@@ -174,7 +174,10 @@ class Shell:
             await asyncio.wait([task])
 
     async def _relayed(self) -> None:
-        """Give the relay a moment to empty the outbox; whatever is left is sent by another worker or later."""
+        """Give the relay a moment to empty the outbox; whatever is left is sent by another worker or later. A worker
+        that never started has no relay, and perhaps a database that it must not use."""
+        if "relay" not in self._tasks:
+            return
         for _ in range(20):
             try:
                 if not await self.store.outbox_head(Reach(limit=1)):

@@ -247,13 +247,13 @@ class TestTheServerRefuses:
         plain = f"postgresql://plain_{name}:x@{url.partition('@')[2]}"
         try:
             with pytest.raises(
-                DatabaseRefused, match=r"lacks a permission in .*permission denied for schema public.*owner"
+                DatabaseRefused, match=r"lacks a permission in .*permission denied for schema public.*its rights"
             ):
                 await asyncio.to_thread(migrate, "notifications", plain)
             await asyncio.to_thread(migrate, "notifications", url)
             engine = create_engine(plain, "plain")
             with pytest.raises(
-                MissingRights, match=rf"^{SETTING}: plain_{name} is not the owner .* `grant orderbus to"
+                MissingRights, match=rf"^{SETTING}: plain_{name} is not the owner .* Connect as orderbus"
             ):
                 await checked("notifications", plain, engine)
             with pytest.raises(MissingRights, match=rf"plain_{name} may not read .*`grant select on all tables"):
@@ -269,7 +269,7 @@ class TestTheServerRefuses:
 def test_a_server_that_asks_for_a_certificate_of_the_client() -> None:
     """With the words of PostgreSQL; the embedded one has no TLS."""
     error = asyncpg.PostgresError.new({"C": "28000", "M": "connection requires a valid client certificate"})
-    said = refusal(PostgresUrl.parse("postgresql://u:p@h:5432/d"), error)
+    said = refusal(PostgresUrl.parse("postgresql://u:p@h:5432/d"), error, "checkout")
     assert said.endswith("Name one that the server's CA signed by sslcert and sslkey.")
 
 

@@ -75,7 +75,7 @@ async def checked(service: str, url: str, engine: AsyncEngine, *, writes: bool =
     StoreUnavailable where waiting may help."""
     await reached(service, url)
     with refusals_named(service, url):
-        rights = check_owner if writes else check_reader
+        rights = partial(check_owner if writes else check_reader, service=service)
         await inspected(engine, rights, check_generation, partial(check_revision, service=service))
         if writes:
             await enter_service(Connections(engine).fetch, service)
@@ -105,7 +105,7 @@ def refusals_named(service: str, url: str) -> Iterator[None]:
         raise DatabaseRefused(f"{name_of((service, 'database_url'))}: {pooled(url, str(mode))}") from None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, sa.exc.DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
-        if said := refusal(PostgresUrl.parse(url), cause.__cause__ or cause):
+        if said := refusal(PostgresUrl.parse(url), cause.__cause__ or cause, service):
             raise DatabaseRefused(f"{name_of((service, 'database_url'))}: {said}") from None
         raise
 
@@ -117,14 +117,14 @@ def pooled(url: str, mode: str) -> str:
     )
 
 
-def refusal(url: PostgresUrl, error: BaseException) -> str:
+def refusal(url: PostgresUrl, error: BaseException, service: str) -> str:
     """What is wrong and what to do; empty where waiting may help."""
     if isinstance(error, asyncpg.PostgresError):
-        return _by_server(url, error)
+        return _by_server(url, error, service)
     return _by_files(url) or _by_driver(url, error)
 
 
-def _by_server(url: PostgresUrl, error: asyncpg.PostgresError) -> str:
+def _by_server(url: PostgresUrl, error: asyncpg.PostgresError, service: str) -> str:
     user = url.user or "the default user"
     said = str(getattr(error, "message", "") or type(error).__name__)
     match error.sqlstate:
@@ -148,8 +148,9 @@ def _by_server(url: PostgresUrl, error: asyncpg.PostgresError) -> str:
             return f"there is no {url.place()}. Create it (`create database …`), or correct its name here."
         case "42501":
             return (
-                f"{user} lacks a permission in {url.place()} ({said}). Make it the owner: `alter database … owner "
-                "to …`."
+                f"{user} lacks a permission in {url.place()} ({said}). This may be the database of another service. "
+                f"Name the database of {service} here, and its own role. Only if this is the one, give the role its "
+                "rights: “Databases and roles” in docs/operations.md."
             )
     return ""
 

@@ -11,14 +11,16 @@ from sqlalchemy.pool import NullPool
 from shared.shell.postgres.engine import new_engine
 from shared.shell.postgres.generation import check_generation, has_tables
 from shared.shell.postgres.identity import service_entered
+from shared.shell.postgres.rights import check_owner
 
 LOCK = 0x6F726465  # "orde": one migration at a time per database
 
 
 def run(connection: sa.Connection) -> None:
     connection.execute(sa.text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
-    check_generation(connection, may_be_empty=True)
     service = context.config.attributes["service"]
+    check_owner(connection, service)
+    check_generation(connection, may_be_empty=True)
     if has_tables(connection):
         service_entered(connection, service)
     newer = _is_newer(connection)
