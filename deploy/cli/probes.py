@@ -7,6 +7,7 @@ import platform
 import sys
 from typing import Any
 
+import aiosmtplib
 import sqlalchemy as sa
 from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy.pool import NullPool
@@ -15,19 +16,23 @@ from deploy.cli.console import counted, day_and_clock
 from deploy.cli.errors import Failure
 from deploy.client.http import ApiClient, api_url
 from deploy.settings import database_of, load_mail_settings, load_process_settings
+from services.notifications.gateways.smtp import connected, unusable
 from services.notifications.settings import SmtpSettings
 from services.payments.gateways.provider import Provider
+from services.registry import SERVICES
 from shared.contracts import TOPICS
 from shared.settings import Settings
 from shared.shell.kafka.cluster import cluster_id
-from shared.shell.kafka.refusals import refusal
+from shared.shell.kafka.refusals import refusal, wrong_protocol
 from shared.shell.kafka.source import connection
+from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topic_retention import retention_findings, topic_settings
-from shared.shell.kafka.topics import wrong_partitions
+from shared.shell.kafka.topics import dead_letters, wrong_partitions
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import new_engine
-from shared.shell.postgres.identity import identity
+from shared.shell.postgres.identity import DatabaseIdentity, identity
 from shared.shell.postgres.refusals import checked, fits
 from shared.shell.postgres.revision import newest_revision
 
@@ -45,20 +50,25 @@ async def kafka(settings: Settings) -> str:
         await admin.start()
         cluster: dict[str, Any] = await admin.describe_cluster()
         there = set(await admin.list_topics())
-        ours = [topic.name for topic in TOPICS if topic.name in there]
+        names = [topic.name for topic in (*TOPICS, *map(dead_letters, SERVICES))]
+        ours = [name for name in names if name in there]
         wrong = wrong_partitions(settings.kafka, await admin.describe_topics(ours) if ours else [])
         retention = retention_findings(settings.kafka, await topic_settings(admin, ours))
     except Exception as trouble:
         if said := await refusal(settings.kafka):
             raise Failure(said) from trouble
-        raise Failure(f"{settings.kafka.bootstrap_servers} cannot be reached ({type(trouble).__name__})") from trouble
+        raise Failure(
+            f"{settings.kafka.bootstrap_servers} cannot be reached by {settings.kafka.security_protocol} "
+            f"({type(trouble).__name__}){await wrong_protocol(settings.kafka)}"
+        ) from trouble
     finally:
         await admin.close()
     if said := wrong or retention.wrong or retention.short:
         raise Failure(said)
-    rest = "" if len(ours) == len(TOPICS) else " (the services create the others when they start)"
+    missing = [name for name in names if name not in there]
+    rest = f" (the services create the others when they start: {', '.join(missing)})" if missing else ""
     brokers = counted(len(cluster["brokers"]), "broker")
-    return f"{brokers} at {settings.kafka.bootstrap_servers}, {len(ours)} of {len(TOPICS)} topics{rest}"
+    return f"{brokers} at {settings.kafka.bootstrap_servers}, {len(ours)} of {len(names)} topics{rest}"
 
 
 async def database(settings: Settings, name: str) -> str:
@@ -79,10 +89,19 @@ async def database(settings: Settings, name: str) -> str:
         raise Failure(f"PostgreSQL {server}, but {problem}")
     newest = newest_revision(name)
     known.check_service(name)
-    if known.cluster:
-        known.check_cluster(name, await cluster_id(settings.kafka))
+    compared = await _compared(known, settings, name) if known.cluster else ""
     newer = "" if revision == newest else f", which a newer build has made; this one's is {newest}"
-    return f"PostgreSQL {server}, schema at {revision}{newer}"
+    return f"PostgreSQL {server}, schema at {revision}{newer}{compared}"
+
+
+async def _compared(known: DatabaseIdentity, settings: Settings, name: str) -> str:
+    """Raises WrongCluster. That Kafka cannot be asked says nothing about the database."""
+    try:
+        async with asyncio.timeout(TIMEOUT / 2):
+            known.check_cluster(name, await cluster_id(settings.kafka))
+    except (BusUnavailable, KafkaRefused, TimeoutError):
+        return "; whether it belongs to this Kafka cluster is not known, for that cannot be asked"
+    return ""
 
 
 async def service(settings: Settings, name: str) -> str:
@@ -135,11 +154,16 @@ async def payment_provider(provider: type[Provider]) -> str:
 
 
 async def smtp() -> str:
+    """As notifications connects: with its TLS and its login."""
     settings: SmtpSettings = getattr(load_mail_settings(), "smtp")  # noqa: B009  # the class is made at run time
+    settings = settings.model_copy(update={"timeout": min(settings.timeout, TIMEOUT / 2)})
     try:
-        reader, writer = await asyncio.open_connection(settings.host, settings.port)
-    except OSError as trouble:
-        raise Failure(f"{settings.host}:{settings.port} cannot be reached: {trouble.strerror}") from trouble
-    greeting = (await reader.readline()).decode("utf-8", "replace").strip() if settings.tls != "tls" else "TLS"
-    writer.close()
-    return f"{settings.host}:{settings.port} answers {greeting!r}"
+        client = await connected(settings)
+    except (aiosmtplib.SMTPException, OSError) as trouble:
+        raise Failure(unusable(trouble, settings)) from trouble
+    offered = client.supports_extension("starttls") and settings.tls == "none"
+    client.close()
+    login = f", login as {settings.username}" if settings.username else ""
+    hint = "; it offers STARTTLS, but ORDERBUS_SMTP__TLS is none" if offered else ""
+    tls = "without TLS" if settings.tls == "none" else f"with TLS ({settings.tls})"
+    return f"{settings.host}:{settings.port} answers {tls}{login}{hint}"

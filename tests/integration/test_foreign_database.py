@@ -19,7 +19,7 @@ from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.refusals import DatabaseRefused, checked
 from shared.shell.postgres.rights import MissingRights
 from tests.integration.conftest import NewDatabase
-from tests.integration.test_database_identity import ended, worker
+from tests.integration.test_database_identity import belongs_to, ended, worker
 
 HARMFUL = ("make it the owner", "alter database", "grant orderbus", "grant payments", "run `orderbus migrate`")
 REFUSED = (DatabaseRefused, MissingRights, WrongDatabase)
@@ -108,6 +108,32 @@ async def test_a_role_that_only_reads_is_not_made_the_owner(new_database: NewDat
     assert (code, f"{role} is not the owner of the tables" in said) == (4, True), said
     assert "Connect as orderbus" in said
     assert "grant " not in said
+
+
+async def test_that_kafka_is_away_is_no_fault_of_the_database(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "checkout", url)
+    await belongs_to(url, "a-cluster")
+
+    said = await probes.database(settings_with(monkeypatch, url), "checkout")
+
+    assert "schema at" in said and "whether it belongs to this Kafka cluster is not known" in said
+
+
+async def test_an_old_server_is_refused(new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await new_database()
+    engine = create_engine(url, "test")
+    monkeypatch.setattr("shared.shell.postgres.refusals.OLDEST", 99)
+    says = r"^ORDERBUS_CHECKOUT__DATABASE_URL: the server of .* is PostgreSQL 18\.\d+; orderbus needs 99 or newer"
+    with pytest.raises(DatabaseRefused, match=says) as refused:
+        await asyncio.to_thread(migrate, "checkout", url)
+    assert refused.value.exit_code == 4
+    for writes in (True, False):
+        with pytest.raises(DatabaseRefused, match=says):
+            await checked("checkout", url, engine, writes=writes)
+    await engine.dispose()
 
 
 def settings_with(monkeypatch: pytest.MonkeyPatch, url: str) -> Settings:

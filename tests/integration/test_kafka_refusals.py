@@ -84,6 +84,40 @@ async def test_brokers_that_are_away_are_waited_for() -> None:
         await ensure_topics(KafkaSettings(bootstrap_servers=f"{LOOPBACK}:{choose(['none'])['none']}"), [])
 
 
+async def found(servers: str, protocol: str, **more: object) -> str:
+    """By `orderbus doctor`."""
+    given = {"bootstrap_servers": servers, "security_protocol": protocol, **more}
+    with pytest.raises(Failure) as error:
+        await probes.kafka(Settings(kafka=KafkaSettings.model_validate(given)))
+    return str(error.value)
+
+
+async def test_a_port_that_asks_for_a_login(asking: str) -> None:
+    said = await found(asking, "PLAINTEXT")
+    assert f"{asking} cannot be reached by PLAINTEXT" in said
+    assert "may ask for a login (SASL)" in said and f"{PREFIX}KAFKA__SECURITY_PROTOCOL" in said
+
+
+async def test_a_port_without_tls(asking: str) -> None:
+    said = await found(asking, "SASL_SSL", sasl_username="shop", sasl_password=PASSWORD)
+    assert "SECURITY_PROTOCOL" in said and "TLS" in said
+
+
+async def test_a_port_at_which_nothing_listens() -> None:
+    servers = f"{LOOPBACK}:{choose(['none'])['none']}"
+    assert f"nothing accepts connections at {servers}" in await found(servers, "PLAINTEXT")
+
+
+async def test_topics_that_do_not_exist_yet_are_named_also_those_of_dead_letters(asking: str) -> None:
+    sasl = {"bootstrap_servers": asking, "security_protocol": "SASL_PLAINTEXT"}
+    given = KafkaSettings.model_validate({**sasl, "sasl_username": "shop", "sasl_password": PASSWORD})
+    await ensure_topics(given, ["checkout", "payments", "fulfillment"])
+    async with asyncio.timeout(30):
+        while "14 of 15 topics" not in (said := await probes.kafka(Settings(kafka=given))):
+            await asyncio.sleep(0.1)  # a broker lists a new topic a little later
+    assert "notifications.dead-letter.v1" in said and "checkout.dead-letter.v1" not in said
+
+
 @pytest.fixture(scope="module")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> Signed:
     return authority(tmp_path_factory.mktemp("tls"), "ca")
@@ -126,6 +160,10 @@ class TestTls:
         assert said.startswith(
             f"{PREFIX}KAFKA__SECURITY_PROTOCOL: there is no TLS connection to {broker} (wrong version"
         )
+
+    async def test_a_port_for_tls_without_it(self, broker: str) -> None:
+        said = await found(broker, "PLAINTEXT")
+        assert f"{broker} speaks TLS (SSL or SASL_SSL). Correct {PREFIX}KAFKA__SECURITY_PROTOCOL" in said
 
     async def test_files_that_cannot_be_used(self, broker: str, ca: Signed, tmp_path: Path) -> None:
         (tmp_path / "none.pem").write_text("no certificate")

@@ -15,6 +15,8 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import SecretStr
 
+from deploy.cli import probes
+from deploy.cli.errors import Failure
 from services.notifications.domain.operations import SendEmail
 from services.notifications.gateways.smtp import SmtpEmails
 from services.notifications.settings import SmtpSettings
@@ -333,3 +335,35 @@ async def test_a_template_of_another_version_fails_and_says_so() -> None:
         answer = await gateway.perform(confirmation(template="birthday"), "key")
         empty = await gateway.perform(confirmation(data={}), "key")
     assert isinstance(answer, SendEmail.Failed) and isinstance(empty, SendEmail.Failed)
+
+
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
+async def test_doctor_finds_a_wrong_setting_of_tls(tls: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with mail_server() as box:
+        mail_settings(monkeypatch, box.port, tls)
+        with pytest.raises(Failure, match=r"TLS.*Check .*__TLS"):
+            await probes.smtp()
+        mail_settings(monkeypatch, box.port, "none")
+        assert "answers without TLS" in await probes.smtp()
+
+
+async def test_doctor_finds_a_port_that_is_silent_and_one_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "TIMEOUT", 0.6)
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    async with server:
+        mail_settings(monkeypatch, server.sockets[0].getsockname()[1], "none")
+        with pytest.raises(Failure, match=r"it does not answer.*__TLS"):  # as a port for TLS does
+            await probes.smtp()
+    async with mail_server() as box:
+        port = box.port
+    mail_settings(monkeypatch, port, "none")
+    with pytest.raises(Failure, match=r"it refuses the connection"):
+        await probes.smtp()
+
+
+def mail_settings(monkeypatch: pytest.MonkeyPatch, port: int, tls: str) -> None:
+    for name, value in (
+        *(("KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:9"), ("API_TOKEN", "a-token-for-this-test")),
+        *(("SMTP__HOST", "127.0.0.1"), ("SMTP__PORT", str(port)), ("SMTP__TLS", tls)),
+    ):
+        monkeypatch.setenv(f"ORDERBUS_{name}", value)

@@ -89,7 +89,7 @@ class TestMisspeltNames:
 
     async def test_a_command_that_reads_one_section_knows_the_names_of_all(self, given: Given) -> None:
         given(STRIPE__REQUESTS_PER_SECOND="30", SMTP__PORT="1")
-        with pytest.raises(Failure, match=r"127\.0\.0\.1:1 cannot be reached"):
+        with pytest.raises(Failure, match=r"127\.0\.0\.1:1 cannot be used: it refuses the connection"):
             await smtp()
 
     def test_what_looks_like_a_setting_is_told(self, given: Given) -> None:

@@ -163,22 +163,7 @@ class SmtpEmails:
         return await self._new_connection()
 
     async def _new_connection(self) -> Connection:
-        settings = self._settings
-        client = aiosmtplib.SMTP(
-            hostname=settings.host,
-            port=settings.port,
-            username=settings.username,
-            password=settings.password.get_secret_value() if settings.password else None,
-            use_tls=settings.tls == "tls",
-            start_tls=settings.tls == "starttls",
-            timeout=settings.timeout,
-        )
-        try:
-            await client.connect()
-            await _greet(client)
-        except BaseException:
-            client.close()
-            raise
+        client = await connected(self._settings)
         self._failed_at = -FORGOTTEN
         return Connection(client, time.monotonic())
 
@@ -204,6 +189,36 @@ class SmtpEmails:
         self._down_until = now + DOWN
         log.warning("mail server cannot be used", host=self._settings.host, error=type(error).__name__)
         return OperatorFault(fault) if fault else Retry(self._down_why)
+
+
+async def connected(settings: SmtpSettings) -> aiosmtplib.SMTP:
+    """A new connection, with TLS and login as the settings say. `unusable` says what is wrong with what it raises:
+    SMTPException, OSError."""
+    client = aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        username=settings.username,
+        password=settings.password.get_secret_value() if settings.password else None,
+        use_tls=settings.tls == "tls",
+        start_tls=settings.tls == "starttls",
+        timeout=settings.timeout,
+    )
+    try:
+        await client.connect()
+        await _greet(client)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def unusable(error: Exception, settings: SmtpSettings) -> str:
+    """Why there is no connection, and what to check."""
+    where = f"{settings.host}:{settings.port}"
+    silent = ", __TLS (a port for TLS says nothing to a client without)" if settings.tls != "tls" else " and __TLS"
+    return _fault(error, settings) or (
+        f"{where} cannot be used: {_why(error)}. Check ORDERBUS_SMTP__HOST, __PORT{silent}."
+    )
 
 
 def _why(error: Exception) -> str:

@@ -55,3 +55,36 @@ def _said(settings: KafkaSettings, broker: str, error: Exception) -> str:
         case _:
             return ""
     return f"{name_of(('kafka', name))}: {said}. {remedy}."
+
+
+async def wrong_protocol(settings: KafkaSettings) -> str:
+    """What the first broker's behaviour suggests where no client gets in, to follow a sentence; empty where it suggests
+    nothing. A broker that is spoken to in another protocol than that of its port only ends the connection."""
+    protocol = settings.security_protocol
+    host, port, _ = collect_hosts(settings.bootstrap_servers, randomize=False)[0]
+    if not await _opened(host, port, None):
+        return f": nothing accepts connections at {host}:{port}"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    speaks_tls = await _opened(host, port, context)
+    if speaks_tls != ("SSL" in protocol.split("_")):
+        other = "speaks TLS (SSL or SASL_SSL)" if speaks_tls else "does not speak TLS (PLAINTEXT or SASL_PLAINTEXT)"
+        return f": {host}:{port} {other}. Correct {name_of(('kafka', 'security_protocol'))}, or the port"
+    login = "asks for no login" if "SASL" in protocol else "may ask for a login (SASL)"
+    return (
+        f": {host}:{port} accepts the connection, then ends it or says nothing, so it {login}, or is no Kafka broker. "
+        f"Check {name_of(('kafka', 'security_protocol'))} and the port"
+    )
+
+
+async def _opened(host: str, port: int, context: ssl.SSLContext | None) -> bool:
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(1.0):
+            await writer.wait_closed()
+    return True

@@ -34,6 +34,8 @@ class DatabaseRefused(ReportedError):
     exit_code = 4
 
 
+OLDEST = 16
+"""The oldest major version of PostgreSQL that has all that is used here."""
 NOT_USABLE = (NoTables, WrongGeneration, OldSchema, MissingRights, TooManyConnections)
 
 
@@ -44,11 +46,22 @@ async def reached(service: str, url: str, timeout: float = CONNECT_SECONDS) -> N
         with refusals_named(service, url):
             connection = await _connected(url, timeout)
             try:
+                _new_enough(service, url, connection)
                 await own_session(connection, url, timeout)
             finally:
                 await connection.close(timeout=timeout)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise translated(error) from error
+
+
+def _new_enough(service: str, url: str, connection: asyncpg.Connection) -> None:
+    """Raises DatabaseRefused."""
+    version = connection.get_server_version()
+    if version.major < OLDEST:
+        raise DatabaseRefused(
+            f"{name_of((service, 'database_url'))}: the server of {PostgresUrl.parse(url).place()} is PostgreSQL "
+            f"{version.major}.{version.minor}; orderbus needs {OLDEST} or newer. Upgrade it, or name another server."
+        )
 
 
 async def _connected(url: str, timeout: float) -> asyncpg.Connection:
