@@ -108,8 +108,8 @@ async def republish(settings: Settings, *, dry_run: bool = False) -> list[Republ
         await _without_workers(sessions)
         if behind == list(services):
             await _empty(settings.kafka)
-        if behind and not dry_run:
-            await ensure_topics(settings.kafka, SERVICES)
+        if behind:
+            await ensure_topics(settings.kafka, SERVICES, dry_run=dry_run)
         if not behind:
             return [Republished(name, belongs=True) for name in services]
         outboxes = {name: _Outbox(services[name], services, session) for name, session in sessions.items()}

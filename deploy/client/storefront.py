@@ -138,13 +138,20 @@ class Storefront:
                 return Published(id, topic, record.partition, record.offset, record.timestamp)
             except (KafkaError, TimeoutError) as trouble:
                 if attempt == TRIES or isinstance(trouble, REFUSED):
-                    raise KafkaUnreachable(
-                        f"Kafka did not take a record for {topic}: {type(trouble).__name__}"
-                    ) from trouble
+                    raise KafkaUnreachable(_not_taken(self._settings, topic, trouble)) from trouble
                 await asyncio.sleep(PAUSE * attempt)
                 with contextlib.suppress(KafkaUnreachable):  # not back yet: the old one tries on
                     await self._renew(producer)
         raise AssertionError("unreachable")
+
+
+def _not_taken(settings: KafkaSettings, topic: str, trouble: Exception) -> str:
+    if isinstance(trouble, TopicAuthorizationFailedError):
+        user = settings.sasl_username or "this client"
+        return f"{user} may not write to {topic}: grant write and describe on it, and idempotent write, in Kafka."
+    if isinstance(trouble, UnknownTopicOrPartitionError):
+        return f"There is no topic {topic}, or this client may not see it (describe): do the services run?"
+    return f"Kafka did not take a record for {topic}: {type(trouble).__name__}"
 
 
 @dataclass(frozen=True, slots=True)

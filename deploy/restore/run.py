@@ -20,13 +20,14 @@ from deploy.restore.own_facts import latest_epoch, read_own_facts
 from services.declared import declared
 from services.registry import factory_of
 from shared.errors import ReportedError
-from shared.settings import Settings
+from shared.settings import Settings, name_of
 from shared.shell.batch.own_log import OwnLog
 from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.source import SESSION_SECONDS
 from shared.shell.operations.recall import recalled_kinds
 from shared.shell.postgres.connections import Connections
 from shared.shell.postgres.engine import create_engine
+from shared.shell.postgres.generation import NoTables
 from shared.shell.postgres.identity import identity
 from shared.shell.postgres.refusals import checked
 from shared.shell.service.registry import HandlerRegistry
@@ -45,6 +46,19 @@ class NoPoint(ReportedError):
     """The database does not say what it was restored to."""
 
     exit_code = 2
+
+
+class NotRestored(ReportedError):
+    """There is nothing in the database."""
+
+    exit_code = 5
+
+    def __init__(self, service: str) -> None:
+        super().__init__(
+            f"{name_of((service, 'database_url'))}: this database has no tables. Restore the backup of {service} into "
+            "it (“Restore one database” in docs/operations.md), then repeat this; `orderbus migrate` would make an "
+            "empty one."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,8 @@ async def _usable(settings: Settings, service: str, url: str) -> None:
         await checked(service, url, engine)
         known = await identity(Connections(engine).fetch)
         known.check_cluster(service, await cluster_id(settings.kafka))
+    except NoTables:
+        raise NotRestored(service) from None
     finally:
         await engine.dispose()
 
@@ -124,7 +140,10 @@ async def _begin(
     if to is not None and to > datetime.now(UTC):
         raise NoPoint(f"{to:%Y-%m-%d %H:%M:%S} UTC is in the future: name the restored point.")
     if to is None and last is None:
-        raise NoPoint(f"The database of {registry.name} has handled nothing: name the restored point with --to.")
+        raise NoPoint(
+            f"The database of {registry.name} has handled nothing: is the backup restored? If it is of "
+            f"a time before the first order, name that time with --to."
+        )
     if last is not None and (to is None or last < to):
         say(f"The last change in the database of {registry.name} is of {last:%Y-%m-%d %H:%M:%S} UTC.")
         to = last

@@ -226,6 +226,14 @@ class TestTheServerRefuses:
         (tmp_path / "pass").chmod(0o600)
         await reached("notifications", url)
 
+    async def test_the_environment_changes_nothing_about_tls(
+        self, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        url = await new_database()
+        monkeypatch.setenv("PGSSLMODE", "require")  # which this server does not offer
+        await (await connect(url)).close()
+        await asyncio.to_thread(migrate, "notifications", url)
+
     async def test_a_database_that_is_not_there(self, server: Server) -> None:
         text = await refused(server.url("nothing"))
         assert "there is no database nothing" in text and "create database" in text

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiokafka.admin import NewTopic
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from deploy.client.storefront import KafkaUnreachable, Storefront
 from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
+from shared.contracts.storefront import CHECKOUTS, CheckoutOpened
+from shared.settings import KafkaSettings
 from tests.integration.test_relay_on_kafka import Place, place, until
 
 __all__ = ["place"]
@@ -63,3 +67,11 @@ async def test_it_holds_up_itself_only(place: Place, visible: bool) -> None:
         await until(lambda: place.value("select count(*) = 0 from outbox"))
     assert list(dict.fromkeys((await place.bodies(forbidden))["a"])) == [b"1", b"2"]
     assert list(dict.fromkeys((await place.bodies(fine))["a"])) == [b"%d" % n for n in range(101)]
+
+
+async def test_publishing_without_permission_says_which_is_missing(place: Place, kafka_servers: str) -> None:
+    await place.admin.create_topics([NewTopic(CHECKOUTS.name, 1, 1)])
+    await permit(place, CHECKOUTS.name, READ, ALLOW)  # with one permission granted, all others are denied
+    async with Storefront(KafkaSettings(bootstrap_servers=kafka_servers)) as shop:
+        with pytest.raises(KafkaUnreachable, match=f"may not write to {CHECKOUTS.name}: grant write"):
+            await shop.publish(CheckoutOpened(store="s", currency="EUR"), "o-1")

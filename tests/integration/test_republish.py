@@ -21,10 +21,11 @@ from services.registry import SERVICES
 from shared.contracts import checkout
 from shared.contracts.envelope import Envelope, attributes
 from shared.core import Topic, derived_id, hashed_id
-from shared.settings import PREFIX, Settings
+from shared.settings import PREFIX, KafkaSettings, Settings
 from shared.shell.inbound.message import identity_of
 from shared.shell.kafka.cluster import cluster_id
 from shared.shell.kafka.topics import ensure_topics
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import Reach
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
@@ -129,7 +130,12 @@ async def test_what_a_reader_has_not_handled_is_sent_again_in_order(rig: Rig) ->
         headers("order-1", 4),
     )
 
+    servers = rig.settings.kafka.bootstrap_servers
+    crowded = KafkaSettings(bootstrap_servers=servers, replication=3)  # which one broker refuses
+    with pytest.raises(BusUnavailable, match=r"cannot be created: InvalidReplicationFactor"):
+        await republish(rig.settings.model_copy(update={"kafka": crowded}), dry_run=True)
     looked = await republish(rig.settings, dry_run=True)
+    assert len(await ensure_topics(rig.settings.kafka, SERVICES, dry_run=True)) == 15, "none was created"
     assert (of(looked, "checkout").facts, await rig.outbox()) == (2, [("order-1", 4)])
 
     done = await republish(rig.settings)

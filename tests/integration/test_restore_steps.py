@@ -127,7 +127,7 @@ async def test_a_point_in_the_future_is_refused(step: Step, database: RestoredDa
 
 
 async def test_a_database_that_has_handled_nothing_needs_a_point(step: Step, database: RestoredDatabase) -> None:
-    with pytest.raises(NoPoint, match="name the restored point with --to"):
+    with pytest.raises(NoPoint, match="name that time with --to"):
         await step.begins(None)
     assert await database.begun() is None
 

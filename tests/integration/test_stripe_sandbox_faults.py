@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -244,13 +245,28 @@ async def test_a_half_written_last_request_is_forgotten(tmp_path: Path) -> None:
 
 
 async def start(folder: Path, receiver: Receiver) -> tuple[asyncio.subprocess.Process, str]:
-    arguments = ["--data", str(folder), "--webhook-url", receiver.url, "--webhook-secret", "whsec_of_the_tests"]
+    arguments = ["--data", str(folder), "--webhook-url", receiver.url]
+    secrets = {"STRIPE_SANDBOX_CONTROL_TOKEN": CONTROL, "STRIPE_SANDBOX_WEBHOOK_SECRET": "whsec_of_the_tests"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "deploy.sandboxes.stripe", *arguments, "--control-token", CONTROL),
+        *(sys.executable, "-m", "deploy.sandboxes.stripe", *arguments),
+        env=os.environ | secrets,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     return process, orjson.loads(await process.stdout.readline())["url"]
+
+
+async def test_no_secret_can_be_given_where_the_list_of_processes_shows_it(tmp_path: Path) -> None:
+    for option in ("--control-token", "--webhook-secret", "--api-key"):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "deploy.sandboxes.stripe", "--data", str(tmp_path), option, "a-secret"),
+            env=os.environ | {"STRIPE_SANDBOX_CONTROL_TOKEN": CONTROL},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            _, said = await process.communicate()
+        assert process.returncode == 2 and b"unrecognized arguments" in said
 
 
 async def test_a_kill_loses_nothing_that_was_answered(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
-"""`python -m deploy.sandboxes.stripe --data DIR --control-token T [--port P] [--webhook-url URL …]`.
+"""`STRIPE_SANDBOX_CONTROL_TOKEN=… python -m deploy.sandboxes.stripe --data DIR [--port P] [--webhook-url URL]`.
 
+Secrets come from the environment, so that they are not seen in the list of processes: the token of the control API, the
+only API key that is accepted (`STRIPE_SANDBOX_API_KEY`; default: any) and that which signs events
+(`STRIPE_SANDBOX_WEBHOOK_SECRET`).
 Prints one line of JSON, `{"ready": true, "url": "http://127.0.0.1:12111"}`, when it answers; ends on SIGTERM.
 """
 
@@ -21,7 +24,6 @@ from shared.shell.event_loop import run
 
 
 def _arguments() -> argparse.Namespace:
-    """Secrets may come from the environment, so that they are not seen in the list of processes."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.sandboxes.stripe",
         description="Stripe's API on the loopback interface. Prints a line of JSON when it is ready.",
@@ -30,14 +32,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
     parser.add_argument("--data", type=Path, required=True, help="folder for what it remembers")
     parser.add_argument("--webhook-url", help="where events are posted (default: nowhere)")
-    parser.add_argument("--webhook-secret", default=os.environ.get("STRIPE_SANDBOX_WEBHOOK_SECRET", ""))
-    parser.add_argument("--control-token", default=os.environ.get("STRIPE_SANDBOX_CONTROL_TOKEN", ""))
-    parser.add_argument("--api-key", default=os.environ.get("STRIPE_SANDBOX_API_KEY"), help="the only key it accepts")
     given = parser.parse_args()
+    given.webhook_secret = os.environ.get("STRIPE_SANDBOX_WEBHOOK_SECRET", "")
+    given.control_token = os.environ.get("STRIPE_SANDBOX_CONTROL_TOKEN", "")
+    given.api_key = os.environ.get("STRIPE_SANDBOX_API_KEY")
     if not given.control_token:
-        parser.error("--control-token (or STRIPE_SANDBOX_CONTROL_TOKEN) is missing")
+        parser.error("set STRIPE_SANDBOX_CONTROL_TOKEN in the environment")
     if given.webhook_url and not given.webhook_secret:
-        parser.error("--webhook-secret (or STRIPE_SANDBOX_WEBHOOK_SECRET) is missing")
+        parser.error("--webhook-url needs STRIPE_SANDBOX_WEBHOOK_SECRET in the environment")
     return given
 
 

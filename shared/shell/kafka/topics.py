@@ -45,11 +45,13 @@ async def ensure_topics(
     allowed: Callable[[], Awaitable[None]] = _always,
     *,
     create: bool = True,
+    dry_run: bool = False,
 ) -> list[str]:
     """Create the topics that are missing; returns their names. Those that exist are left as they are. `allowed` is
-    called before, and raises where nothing may be created. Without `create`, missing topics are waited for. Raises
-    BusUnavailable; KafkaRefused; WrongTopics where one has another number of partitions than it would be created with,
-    or a retention with which records are lost or handled twice."""
+    called before, and raises where nothing may be created. Without `create`, missing topics are waited for. In a
+    `dry_run` the brokers only say whether they would create them. Raises BusUnavailable; KafkaRefused; WrongTopics
+    where one has another number of partitions than it would be created with, or a retention with which records are
+    lost or handled twice."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
@@ -68,7 +70,7 @@ async def ensure_topics(
         if missing and not create:
             raise BusUnavailable(f"topic {missing[0].name} does not exist yet: the services' workers create it")
         if missing:
-            response = await admin.create_topics(missing, timeout_ms=20_000)
+            response = await admin.create_topics(missing, timeout_ms=20_000, validate_only=dry_run)
             for name, code, *_ in response.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:
                     raise BusUnavailable(f"topic {name} cannot be created: {for_code(code).__name__}{_rights(code)}")

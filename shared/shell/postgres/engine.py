@@ -4,7 +4,7 @@ those of the command line."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 import sqlalchemy as sa
@@ -33,11 +33,13 @@ async def connect(
     url: str, settings: Mapping[str, str] | None = None, timeout: float = CONNECT_SECONDS
 ) -> asyncpg.Connection:
     """A new connection. The URL's parameters are those of `shared/postgres_url.py`; without `sslmode`, TLS is used
-    where the server offers it. Raises ValueError for a URL that cannot be read, and what the driver raises."""
-    driver_url = PostgresUrl.parse(url).driver_url()
+    where the server offers it, whatever PGSSLMODE says. Raises ValueError for a URL that cannot be read, and what the
+    driver raises."""
+    parsed = PostgresUrl.parse(url)
+    mode: Literal["prefer"] | None = None if "sslmode" in parsed.parameters else "prefer"
     given = dict(settings or {})
     at_once = {_NAME: given.pop(_NAME)} if _NAME in given else {}
-    connection = await asyncpg.connect(driver_url, timeout=timeout, server_settings=at_once)
+    connection = await asyncpg.connect(parsed.driver_url(), timeout=timeout, server_settings=at_once, ssl=mode)
     try:
         if given:
             await connection.execute("; ".join(f"set {name} to '{value}'" for name, value in given.items()))
