@@ -94,12 +94,17 @@ def parse_decimal(text: str, currency: str) -> int:
     return int(minor)
 
 
-def allocate(amount: int, weights: Sequence[int]) -> list[int]:
+def allocate(amount: int, weights: Sequence[int], step: int = 1) -> list[int]:
     """Split `amount` minor units in proportion to `weights`, so that the parts sum exactly to the whole.
 
-    Largest remainder method: no part is more than one minor unit from its exact share, equal remainders go to the
-    earlier part. With all weights zero the split is even. Raises ValueError for no weights or a negative one.
+    Largest remainder method: no part is `step` or more from its exact share, equal remainders go to the earlier part.
+    Every part is a multiple of `step` if the amount is; an odd rest goes to the largest part. With all weights zero the
+    split is even. Raises ValueError for no weights or a negative one.
     """
+    if step > 1:
+        parts = [part * step for part in allocate(abs(amount) // step, weights)]
+        parts[parts.index(max(parts))] += abs(amount) % step
+        return parts if amount >= 0 else [-part for part in parts]
     if not weights or min(weights) < 0:
         raise ValueError("allocation needs at least one weight, none of them negative")
     shares = list(weights) if any(weights) else [1] * len(weights)

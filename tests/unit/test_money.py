@@ -45,6 +45,24 @@ def test_a_refund_mirrors_its_capture(amount: int, shares: list[int]) -> None:
     assert allocate(-amount, shares) == [-part for part in allocate(amount, shares)]
 
 
+@given(st.integers(-(10**15), 10**15), weights.filter(any), st.sampled_from([10, 100]))
+def test_parts_in_steps_sum_exactly_and_are_less_than_a_step_from_their_shares(
+    steps: int, shares: list[int], step: int
+) -> None:
+    parts, total = allocate(steps * step, shares, step), sum(shares)
+    assert sum(parts) == steps * step
+    assert not any(part % step for part in parts)
+    for part, share in zip(parts, shares, strict=True):
+        assert abs(part * total - steps * step * share) < step * total
+
+
+@given(amounts, weights)
+def test_parts_of_an_amount_that_is_off_the_step_sum_exactly_too(amount: int, shares: list[int]) -> None:
+    parts = allocate(amount, shares, 10)
+    assert sum(parts) == amount
+    assert sum(part % 10 != 0 for part in parts) <= 1
+
+
 def test_a_split_by_hand() -> None:
     assert allocate(100, [1, 1, 1]) == [34, 33, 33]
     assert allocate(5380, [3000, 1900]) == [3294, 2086]

@@ -1,6 +1,8 @@
 """Stripe's rules about amounts: which currencies, how small, how large, how a message writes them.
 
-Sources: https://docs.stripe.com/currencies (minimum amounts, zero- and three-decimal currencies).
+Sources: https://docs.stripe.com/currencies (minimum amounts, zero- and three-decimal currencies, special cases, maximum
+amounts), https://docs.stripe.com/api/payment_intents/create (eight digits), and the error of fractional ISK:
+https://support.stripe.com/questions/deprecation-of-fractional-isk-charges-and-refunds.
 """
 
 from __future__ import annotations
@@ -8,22 +10,26 @@ from __future__ import annotations
 from deploy.sandboxes.stripe.errors import invalid
 from deploy.sandboxes.stripe.form import Form
 
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf ugx vnd vuv xaf xof xpf".split())
+ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())
 THREE_DECIMAL = frozenset("bhd jod kwd omr tnd".split())
 _TWO_DECIMAL = frozenset(
     "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop crc "
     "cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr isk jmd kes kgs khr "
     "kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd pab pen pgk "
-    "php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah uyu uzs "
-    "wst xcd yer zar zmw".split()
+    "php pkr pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs top try ttd twd tzs uah ugx uyu "
+    "uzs wst xcd yer zar zmw".split()
 )
 CURRENCIES = ZERO_DECIMAL | THREE_DECIMAL | _TWO_DECIMAL
 MINIMUM = {
-    **dict.fromkeys(["usd", "aud", "brl", "cad", "chf", "eur", "inr", "nzd", "sgd"], 50),
-    **{"aed": 200, "bgn": 100, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "jpy": 50, "mxn": 1000},
+    **dict.fromkeys(["usd", "ars", "aud", "brl", "cad", "chf", "cop", "eur", "idr", "ils", "inr"], 50),
+    **dict.fromkeys(["nzd", "php", "rub", "sgd", "zar"], 50),
+    **{"aed": 200, "czk": 1500, "dkk": 250, "gbp": 30, "hkd": 400, "huf": 17500, "jpy": 50, "krw": 50, "mxn": 1000},
     **{"myr": 200, "nok": 300, "pln": 200, "ron": 200, "sek": 300, "thb": 1000},
 }
-MAXIMUM = 99_999_999
+MAXIMUM = {"idr": 999_999_999_999, "cop": 9_999_999_999, "inr": 999_999_999}
+EIGHT_DIGITS = 99_999_999
+NO_FRACTIONS = frozenset({"isk", "ugx"})
+"""Written with two decimals, which are always 00."""
 
 
 def text(amount: int, currency: str) -> str:
@@ -54,11 +60,22 @@ def read_amount(form: Form, currency: str) -> int:
 
 
 def check(amount: int, currency: str) -> None:
-    least = MINIMUM.get(currency, 1)
+    least, most = MINIMUM.get(currency, 1), MAXIMUM.get(currency, EIGHT_DIGITS)
     if amount < least:
         raise invalid(f"Amount must be at least {text(least, currency)} {currency}", "amount", "amount_too_small")
-    if amount > MAXIMUM:
-        raise invalid(f"Amount must be no more than {text(MAXIMUM, currency)}", "amount", "amount_too_large")
+    if amount > most:
+        raise invalid(f"Amount must be no more than {text(most, currency)}", "amount", "amount_too_large")
+    check_step(amount, currency)
+
+
+def check_step(amount: int, currency: str) -> None:
+    """Of charges and refunds."""
+    if currency in NO_FRACTIONS and amount % 100:
+        message = (
+            f"Invalid amount. Currency {currency.upper()} has become effectively zero-decimal and charged amounts must "
+            "be evenly divisible by 100. See https://stripe.com/docs/currencies#special-cases for more information."
+        )
+        raise invalid(message, "amount", "invalid_charge_amount_no_decimal_compatible")
     if currency in THREE_DECIMAL and amount % 10:
         raise invalid("Amounts in three-decimal currencies must be evenly divisible by 10.", "amount")
 

@@ -28,6 +28,7 @@ def create(tx: Transaction, form: Form) -> Refund:
     if amount > left:
         wanted, rest = money.text(amount, charge.currency), money.text(left, charge.currency)
         raise refused(f"Refund amount ({wanted}) is greater than unrefunded amount on charge ({rest})", None, "amount")
+    money.check_step(amount, charge.currency)
     identifier = tx.new_id(Refund)
     refund = Refund(
         identifier, tx.now, charge.id, charge.intent, amount, charge.currency, charge.payment_method, charge.customer

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.contracts.checkout import ConfigureStore
+from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable
 from shared.contracts.values import StoreCard, order_page
 from shared.core import Context, Core, Decision, Problem, Refused
 
@@ -61,6 +62,11 @@ def _problems(command: ConfigureStore, key: str) -> list[Problem]:
     problems = []
     if not ID.fullmatch(key):
         problems.append(Problem(field="", code="bad_store_id", text="The key is not a valid store id."))
+    problems += [
+        not_chargeable(f"currencies.{index}", currency)
+        for index, currency in enumerate(command.currencies)
+        if currency not in CHARGES[DEFAULT]
+    ]
     if len(order_page(command.order_url, "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."
         problems.append(Problem(field="order_url", code="too_long", text=text))

@@ -8,6 +8,7 @@ from services.checkout.domain.order import Line
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
+from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable, step_of
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, OrderItem
 from shared.core import Problem, Refused
@@ -36,6 +37,7 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
         *_currency(message.currency, store),
         *_items(message, skus),
         *_sums(message),
+        *_charge(message),
         *payment_problems(message.payment, required=message.purchased > 0),
     ]
 
@@ -43,7 +45,7 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
 def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
     """The lines of a valid checkout; the purchased amount is split among them to the last minor unit."""
     totals = [item.quantity * item.unit_price for item in message.items]
-    shares = allocate(message.purchased, totals)
+    shares = allocate(message.purchased, totals, step_of(DEFAULT, message.currency))
     return tuple(
         Line(_order_item(str(index), item, skus[item.sku], share))
         for index, (item, share) in enumerate(zip(message.items, shares, strict=True), start=1)
@@ -150,6 +152,17 @@ def _sums(message: CheckoutSubmitted) -> Iterator[Problem]:
         yield Problem(field="discounts", code="discount_too_large", text="The discounts exceed the total.")
     else:
         yield from _sum("purchased", message.purchased, message.total - discount, "total - discounts")
+
+
+def _charge(message: CheckoutSubmitted) -> Iterator[Problem]:
+    """What no card of this currency could pay is no matter of the card."""
+    if message.purchased == 0:
+        return
+    limits = CHARGES[DEFAULT].get(message.currency)
+    if limits is None:
+        yield not_chargeable("currency", message.currency)
+    else:
+        yield from limits.problems("purchased", message.purchased, message.currency)
 
 
 def _sum(field: str, given: int, expected: int, rule: str) -> Iterator[Problem]:

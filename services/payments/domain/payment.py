@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.payments.domain.operations import ChargeCard
+from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
 from shared.core.fast_dataclasses import replace
@@ -131,6 +132,11 @@ class Payment:
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
+
+    @property
+    def step(self) -> int:
+        """Refunds, and the parts of items in them, are multiples of it."""
+        return step_of(self.provider, self.currency)
 
     @property
     def authorised(self) -> int:

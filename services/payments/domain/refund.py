@@ -48,6 +48,8 @@ def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused
     can = CAPABILITIES[payment.provider]
     if amount == 0:
         return Refused("nothing_to_refund", "Specify an amount above zero.")
+    if amount % payment.step and amount != payment.refundable:
+        return Refused("amount_off_step", f"Refunds in {payment.currency} are {_multiples(payment)}.")
     if amount > payment.refundable:
         return Refused("too_much", f"At most {Money(payment.refundable, payment.currency)} can still be refunded.")
     if not (can.full_refunds if amount == paid.captured else can.partial_refunds):
@@ -85,7 +87,14 @@ def _line_problem(payment: Payment, line: RefundLine, remaining: dict[str, int])
         most = Money(remaining[line.item], payment.currency)
         text = f"At most {most} can still be refunded for item {line.item}."
         return Problem(field="", code="too_much_for_item", text=text)
+    if line.amount is not None and line.amount % payment.step:
+        text = f"Refunds of item {line.item} are {_multiples(payment)}."
+        return Problem(field="", code="amount_off_step", text=text)
     return None
+
+
+def _multiples(payment: Payment) -> str:
+    return f"multiples of {Money(payment.step, payment.currency)}"
 
 
 def _shares_of_all(payment: Payment) -> tuple[Share, ...]:
@@ -93,7 +102,7 @@ def _shares_of_all(payment: Payment) -> tuple[Share, ...]:
     items = [share for share in payment.refundable_shares() if share.amount]
     if sum(share.amount for share in items) <= payment.refundable:
         return tuple(items)
-    parts = allocate(payment.refundable, [share.amount for share in items])
+    parts = allocate(payment.refundable, [share.amount for share in items], payment.step)
     return tuple(Share(share.item, part) for share, part in zip(items, parts, strict=True) if part)
 
 

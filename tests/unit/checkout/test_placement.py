@@ -9,6 +9,8 @@ import pytest
 
 from services.checkout.domain.numbers import order_number
 from services.checkout.domain.order import SubmissionOverdue
+from services.checkout.domain.sku import Sku
+from services.checkout.domain.submission import lines
 from shared.contracts.checkout import CancelOrder, OrderCreated, OrderExpired, OrderPaymentRequested, OrderPlaced
 from shared.contracts.storefront import (
     CheckoutAbandoned,
@@ -49,6 +51,49 @@ def test_a_submission_places_the_order_and_waits_for_its_stock() -> None:
     assert order.state.status is OrderStatus.PENDING_PAYMENT
     assert [name for _, name in order.pending] == ["PaymentOverdue"]
     assert not order.all.of(OrderPaymentRequested)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount", "code", "limit"),
+    [
+        ("EUR", 30, "amount_too_small", "0.50 EUR"),
+        ("EUR", 120_000_000, "amount_too_large", "999999.99 EUR"),
+        ("ISK", 1_000_000, "amount_too_large", "999999 ISK"),
+        ("KWD", 3333, "amount_off_step", "0.010 KWD"),
+        ("MGA", 50_050, "amount_off_step", "1.00 MGA"),
+        ("JPY", 49, "amount_too_small", "50 JPY"),
+    ],
+)
+def test_an_amount_that_cannot_be_charged_is_a_problem_of_the_amount(
+    currency: str, amount: int, code: str, limit: str
+) -> None:
+    """And no declined card."""
+    order = OrderScenario()
+    refused = order.refuses(submission(currency=currency, subtotal=amount, total=amount, purchased=amount))
+    (problem,) = (problem for problem in refused.problems if problem.field == "purchased")
+    assert (problem.code, limit in problem.text) == (code, True)
+    assert order.facts == []
+
+
+def test_a_currency_that_cannot_be_charged_is_a_problem_of_the_currency() -> None:
+    refused = OrderScenario().refuses(submission(currency="IQD", subtotal=5000, total=5000, purchased=5000))
+    assert ("currency", "currency_not_chargeable") in codes(refused)
+
+
+def test_what_is_free_is_not_charged() -> None:
+    refused = OrderScenario().refuses(submission(currency="IQD", subtotal=0, total=0, purchased=0))
+    assert ("currency", "currency_not_chargeable") not in codes(refused)
+    assert OrderScenario(submission("gift", payment=PaymentChoice())).facts
+
+
+def test_the_shares_of_items_are_multiples_of_the_providers_step() -> None:
+    dinars = [Sku("s-1", name, name, {"KWD": 3340}) for name in ("a", "b", "c")]
+    message = submission(currency="KWD", purchased=10_010).model_copy(
+        update={"items": tuple(line(name, unit_price=3340) for name in ("a", "b", "c"))}
+    )
+    shares = [made.item.purchased for made in lines(message, dict(zip("abc", dinars, strict=True)))]
+    assert sum(shares) == 10_010
+    assert not any(share % 10 for share in shares)
 
 
 def test_a_submission_whose_opening_was_lost_makes_the_order_as_well() -> None:
@@ -124,6 +169,7 @@ def test_every_problem_is_listed_at_once() -> None:
         ("items.0.sku", "no_price"),
         ("items.1.sku", "unknown_sku"),
         ("purchased", "wrong_sum"),
+        ("purchased", "amount_too_small"),
         ("payment", "payment_missing"),
     }
     assert all(problem.text in refused.text for problem in refused.problems)
@@ -142,7 +188,8 @@ def test_two_lines_may_have_the_same_sku() -> None:
 
 
 def test_an_order_of_the_largest_amount_is_placed() -> None:
-    assert OrderScenario(submission("gold", tax=2**62 - 1)).state.total == 2**63 - 1
+    order = OrderScenario(submission("gold", tax=2**62 - 1, discount=2**63 - 1 - 99_999_999)).state
+    assert (order.total, order.purchased) == (2**63 - 1, 99_999_999)
 
 
 def test_what_was_known_at_the_opening_is_kept_unless_the_submission_says_otherwise() -> None:

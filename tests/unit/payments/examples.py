@@ -45,18 +45,18 @@ def item(id: str, price: int) -> OrderItem:
 
 def requested(attempt: int = 1, items: tuple[OrderItem, ...] | None = None, **more: Any) -> OrderPaymentRequested:
     items = items or (item("1", 3000), item("2", 2000))
-    return OrderPaymentRequested(
-        attempt=attempt,
-        number="ORD-ABCDEFGHIJ",
-        store="s-1",
-        amount=sum(i.purchased for i in items),
-        currency="USD",
-        items=items,
-        customer_email="ann@example.com",
-        return_url="https://shop.example/orders/o-1",
-        payment_method=f"pm_{attempt}",
-        **more,
-    )
+    fields: dict[str, Any] = {
+        "attempt": attempt,
+        "number": "ORD-ABCDEFGHIJ",
+        "store": "s-1",
+        "amount": sum(i.purchased for i in items),
+        "currency": "USD",
+        "items": items,
+        "customer_email": "ann@example.com",
+        "return_url": "https://shop.example/orders/o-1",
+        "payment_method": f"pm_{attempt}",
+    }
+    return OrderPaymentRequested(**(fields | more))
 
 
 def reported(status: ChargeStatus, reference: str = "pi_1", amount: int = 0) -> ChargeReported:

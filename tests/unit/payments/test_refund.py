@@ -114,6 +114,30 @@ def test_the_refundable_amount_is_given_in_decimals_of_the_currency() -> None:
     assert payment.refuses(RefundPayment(amount=2000)).text == "At most 19.99 USD can still be refunded."
 
 
+def paid_in_dinars(*prices: int) -> PaymentScenario:
+    items = tuple(item(str(number), price) for number, price in enumerate(prices, start=1))
+    return PaymentScenario(requested(items=items, currency="KWD")).pay()
+
+
+@pytest.mark.parametrize(
+    "command", [RefundPayment(amount=1005), RefundPayment(items=(line("1", 1005),)), RefundPayment(amount=1)]
+)
+def test_refunds_respect_the_providers_step(command: RefundPayment) -> None:
+    payment = paid_in_dinars(3340, 3330)
+    refused = payment.refuses(command)
+    assert refused.code == "amount_off_step"
+    assert "multiples of 0.010 KWD" in refused.text
+
+
+def test_what_is_left_of_each_item_is_a_multiple_of_the_providers_step() -> None:
+    payment = paid_in_dinars(3340, 3330, 3340)
+    payment.hear(RefundPayment(amount=1010)).make_refund()
+    payment.hear(RefundPayment()).make_refund()
+    parts = [it.amount for it in refunded_event(payment).items]
+    assert sum(parts) == 9000
+    assert all(part % 10 == 0 for part in parts)
+
+
 def test_an_unpaid_order_has_nothing_to_refund() -> None:
     assert refused(PaymentScenario()) == "not_paid"
     assert refused(PaymentScenario(requested())) == "not_paid"

@@ -34,7 +34,9 @@ INTENT: dict[str, Any] = {
     "object": "payment_intent",
     "id": "pi_1",
     "status": "succeeded",
+    "amount": 5000,
     "amount_received": 5000,
+    "currency": "usd",
     "metadata": {"order": "o-1", "attempt": "2", "store": "s-1"},
 }
 
@@ -116,6 +118,7 @@ async def test_a_charge_event_brings_the_card() -> None:
         "payment_intent": "pi_1",
         "captured": True,
         "amount_captured": 5000,
+        "currency": "usd",
         "metadata": INTENT["metadata"],
         "payment_method_details": {"card": {"brand": "visa", "last4": "4242", "exp_month": 1, "exp_year": 2031}},
     }

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import stripe
 
-from services.payments.gateways.stripe.objects import Json
+from services.payments.gateways.stripe.objects import Json, is_of_another
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
@@ -95,7 +95,8 @@ class StripeApi:
         best: Json | None = None
         async for intent in self.every(INTENTS, {"created": {"gte": int(since)}}):
             metadata = intent.get("metadata") or {}
-            if (metadata.get("order"), metadata.get("attempt")) != (order, str(attempt)):
+            named = (metadata.get("order"), metadata.get("attempt")) == (order, str(attempt))
+            if not named or is_of_another(intent, order):
                 continue
             if best is None or intent["status"] == "succeeded":
                 best = intent

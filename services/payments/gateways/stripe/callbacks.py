@@ -18,6 +18,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported
+from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.objects import Json, charge_card, charge_result, refund_result
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import has_nul, read_key
@@ -203,6 +204,6 @@ def _report(type: str, thing: Json, metadata: Json) -> Report | None:
     if type in INTENT_EVENTS:
         return ChargeReported(int(attempt), charge_result(thing))
     if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
-        intent, amount = str(thing["payment_intent"]), int(thing["amount_captured"])
+        intent, amount = str(thing["payment_intent"]), from_stripe(thing["amount_captured"], thing["currency"])
         return ChargeReported(int(attempt), ChargeResult(intent, "succeeded", amount, card=charge_card(thing)))
     return None

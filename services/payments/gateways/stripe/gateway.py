@@ -34,6 +34,7 @@ from services.payments.domain.operations import (
 )
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe.api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
+from services.payments.gateways.stripe.currencies import to_stripe
 from services.payments.gateways.stripe.errors import (
     charge_refused_for,
     code_of,
@@ -135,6 +136,8 @@ class StripeGateway(StripeApi):
         if not (charge.payment_method or charge.token):
             text = "The order has no payment method."
             return ChargeCard.Failed("no_payment_method", text, reason=DeclineReason.METHOD_UNUSABLE)
+        if wrong := _not_in_units(charge):
+            return ChargeCard.Failed("amount_off_step", wrong, reason=DeclineReason.NOT_CHARGEABLE)
         late = charge.until is not None and self._now() > charge.until.timestamp()
         if late or self._now() - self._since(charge.since) > KEY_LIFETIME.total_seconds():
             found = await _looked_up(lambda: self._charge_on_record(charge))
@@ -195,6 +198,8 @@ class StripeGateway(StripeApi):
         return CancelCharge.Failed("unexpected_state", text)
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
+        if wrong := _not_in_units(refund):
+            return RefundCharge.Failed("amount_off_step", wrong)
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
             return RefundCharge.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
         if self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds():
@@ -291,9 +296,18 @@ def _still_unknown(error: stripe.StripeError) -> Unknown:
     return Unknown(f"{code_of(error)}: {words_of(error)}")
 
 
+def _not_in_units(it: ChargeCard | RefundCharge) -> str:
+    """Why Stripe cannot be told this amount."""
+    try:
+        to_stripe(it.amount, it.currency)
+    except ValueError as wrong:
+        return str(wrong)
+    return ""
+
+
 def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams:
     params: PaymentIntentCreateParams = {
-        "amount": charge.amount,
+        "amount": to_stripe(charge.amount, charge.currency),
         "currency": charge.currency.lower(),
         "confirm": True,
         "payment_method": method,
@@ -322,7 +336,7 @@ def _descriptor(text: str) -> str:
 def _refund_params(refund: RefundCharge) -> RefundCreateParams:
     params: RefundCreateParams = {
         "payment_intent": refund.charge,
-        "amount": refund.amount,
+        "amount": to_stripe(refund.amount, refund.currency),
         "metadata": {"order": refund.order, "refund": refund.refund, "store": refund.store},
     }
     if refund.reason in STRIPE_REASONS:

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import ChargeResult, RefundResult
+from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.errors import decline_reason
 from shared.contracts.values import Card
 
@@ -19,7 +20,8 @@ def charge_result(intent: Json) -> ChargeResult:
     id, card = intent["id"], _card_in(intent.get("payment_method"))
     match intent["status"]:
         case "succeeded":
-            return ChargeResult(id, "succeeded", intent["amount_received"], card=card)
+            received = from_stripe(intent["amount_received"], intent["currency"])
+            return ChargeResult(id, "succeeded", received, card=card)
         case "requires_action":
             return ChargeResult(id, "requires_action", url=_action_url(intent), card=card)
         case "canceled":
@@ -34,7 +36,12 @@ def charge_result(intent: Json) -> ChargeResult:
 
 
 def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
-    """Whether it was charged for something else. An intent that does not say may have been charged manually."""
+    """Whether it was charged for something else, as amounts are that we cannot have asked for. An intent that does not
+    say may have been charged manually."""
+    try:
+        from_stripe(intent["amount"], intent["currency"])
+    except ValueError:
+        return True
     metadata = intent.get("metadata") or {}
     others_attempt = attempt is not None and metadata.get("attempt") not in (None, "", str(attempt))
     return others_attempt or metadata.get("order") not in (None, "", order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ import stripe
 
 from services.payments.gateways.provider import ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, REFUNDS, StripeApi
+from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.objects import Json
 
 
@@ -46,4 +48,7 @@ def _refund(refund: Json) -> ProviderMovement:
 def _movement(thing: Json, amount: int, named_by: str) -> ProviderMovement:
     metadata = thing.get("metadata") or {}
     names = {name: str(metadata.get(name, "")) for name in ("order", named_by)}
-    return ProviderMovement(thing["id"], amount, thing["currency"].upper(), **names)
+    currency = str(thing["currency"]).upper()
+    with suppress(ValueError):  # a currency of former times, or a part of a unit: not ours, with Stripe's number
+        amount = from_stripe(amount, currency)
+    return ProviderMovement(thing["id"], amount, currency, **names)
