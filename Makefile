@@ -20,7 +20,7 @@ demo: $(VENV)/.ready ## start everything and simulate a shop's day
 	@$(BIN)/orderbus demo $(ARGS)
 
 test: $(VENV)/.ready ## run all tests
-	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/python -m tests)
 
 unit: $(VENV)/.installed ## run the unit tests only
 	@$(BIN)/pytest tests/unit $(ARGS)
@@ -30,7 +30,7 @@ check: $(VENV)/.ready ## check everything: format, lint, types, generated files,
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m deploy.documents --check
-	$(if $(TESTED),,$(BIN)/pytest $(ARGS))
+	$(if $(TESTED),,$(if $(ARGS),$(BIN)/pytest $(ARGS),$(BIN)/python -m tests))
 
 bench: $(VENV)/.ready ## measure the speed of this machine
 	@$(BIN)/orderbus bench $(ARGS)

@@ -1,0 +1,37 @@
+"""All tests, as `make test` runs them: those that need no servers beside those that do. A machine's cores have little to do
+while tests wait for servers. `pytest` alone runs all of them one after the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ALONE = ("unit", "contracts", "simulation")
+WITH_SERVERS = ("integration", "e2e", "faults", "fuzz")
+
+
+def pytest(folders: tuple[str, ...]) -> list[str]:
+    return [str(Path(sys.executable).parent / "pytest"), *(f"tests/{folder}" for folder in folders)]
+
+
+def main() -> int:
+    """The exit code: 0 if all passed. The output of both, one after the other."""
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen(pytest(ALONE), stdout=output, stderr=subprocess.STDOUT) as alone:  # noqa: S603
+            try:
+                code = subprocess.run(pytest(WITH_SERVERS), check=False).returncode  # noqa: S603
+                alone.wait()
+            except KeyboardInterrupt:
+                alone.wait()
+                code = 2
+        output.seek(0)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(output.read())
+        sys.stdout.flush()
+    return code or alone.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
