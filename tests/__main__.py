@@ -1,5 +1,5 @@
-"""All tests, as `make test` runs them: those that need no servers beside those that do. A machine's cores have little to do
-while tests wait for servers. `pytest` alone runs all of them one after the other."""
+"""All tests, as `make test` runs them: those that need no servers beside those that do, which wait a lot. `pytest` alone
+runs all of them one after the other."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def pytest(folders: tuple[str, ...]) -> list[str]:
 def main() -> int:
     """The exit code: 0 if all passed. The output of both, one after the other."""
     with tempfile.TemporaryFile() as output:
-        with subprocess.Popen(pytest(ALONE), stdout=output, stderr=subprocess.STDOUT) as alone:  # noqa: S603
+        with subprocess.Popen(pytest(ALONE), stdout=output, stderr=subprocess.STDOUT) as alone:
             try:
-                code = subprocess.run(pytest(WITH_SERVERS), check=False).returncode  # noqa: S603
+                code = subprocess.run(pytest(WITH_SERVERS), check=False).returncode
                 alone.wait()
             except KeyboardInterrupt:
                 alone.wait()
