@@ -209,7 +209,7 @@ async def test_commands_are_accepted_once_or_refused(running: Running) -> None:
 
 
 async def test_a_refused_checkout_is_published_on_the_topic(running: Running) -> None:
-    await running.receives("o-1", submission(purchased=1))
+    await running.receives("o-1", submission(purchased=999))
 
     assert (await running.ask("GET", "/orders/o-1"))[0] == 404
     for _ in range(100):
