@@ -1,4 +1,4 @@
-"""All tests, as `make test` runs them: those that need no servers beside those that do. `pytest` alone runs all of them
+"""All tests, as `make test` runs them: those that need no servers along with those that do. `pytest` alone runs all of them
 one after the other."""
 
 from __future__ import annotations
