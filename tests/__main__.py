@@ -1,5 +1,5 @@
-"""All tests, as `make test` runs them: those that need no servers along with those that do. `pytest` alone runs all of them
-one after the other."""
+"""All tests, as `make test` runs them: those that need no servers along with those that do. `pytest` alone runs
+them one after the other."""
 
 from __future__ import annotations
 
