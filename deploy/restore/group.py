@@ -54,11 +54,10 @@ async def set_back(
         found = await consumer.offsets_for_times(dict.fromkeys(places, int(at.timestamp() * 1000)))
         first, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         offsets = {place: found[place].offset if found[place] else ends[place] for place in places}
-        if handled:
-            offsets = {
-                place: max(first[place], min(offset, _handled_of(place, handled, ends)))
-                for place, offset in offsets.items()
-            }
+        offsets = {
+            place: max(first[place], min(offset, _handled_of(place, handled, ends)))
+            for place, offset in offsets.items()
+        }
         await _commit(consumer, offsets)
         cut = {place.topic for place in places if first[place] and offsets[place] <= first[place] < ends[place]}
         return SetBack([(place.topic, place.partition, at) for place, at in offsets.items()], sorted(cut))

@@ -181,12 +181,21 @@ async def test_positions_never_go_back(url: str, store: PostgresStore) -> None:
     await database.close()
 
 
-@pytest.mark.parametrize("committed", [{}, PLACES, {("orders.events.v1", 0): 6}, {("orders.events.v1", 2): 9}])
+@pytest.mark.parametrize("committed", [{}, PLACES, {("orders.events.v1", 0): 6}, {("orders.events.v1", 2): 0}])
 async def test_a_database_that_knows_what_kafka_knows_was_not_restored(
     store: PostgresStore, committed: dict[tuple[str, int], int]
 ) -> None:
     await store.keep_positions(PLACES)
     await check_caught_up(store.fetch, "checkout", committed)
+
+
+@pytest.mark.parametrize("known", [{}, PLACES])
+async def test_a_backup_from_before_the_first_record_of_a_partition_was_restored(
+    store: PostgresStore, known: dict[tuple[str, int], int]
+) -> None:
+    await store.keep_positions(known)
+    with pytest.raises(NotCaughtUp, match=r"orders.events.v1/2, .* before 0.* before 9"):
+        await check_caught_up(store.fetch, "checkout", {("orders.events.v1", 2): 9})
 
 
 async def test_workers_do_not_start_on_a_restored_database_that_has_not_caught_up(

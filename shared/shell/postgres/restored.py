@@ -24,8 +24,9 @@ async def check_caught_up(read: Read, service: str, committed: Mapping[tuple[str
     has come, so a database that knows less was restored. Raises NotCaughtUp."""
     for (to,) in await read(UNFINISHED_RESTORE, {}):
         raise NotCaughtUp(service, f"The restore of {service}'s database to {to:%Y-%m-%d %H:%M:%S} UTC was broken off.")
-    for topic, partition, handled in await read(POSITIONS, {}):
-        if (read_on := committed.get((topic, partition), 0)) > handled:
+    positions = {(topic, partition): handled for topic, partition, handled in await read(POSITIONS, {})}
+    for (topic, partition), read_on in sorted(committed.items()):
+        if read_on > (handled := positions.get((topic, partition), 0)):
             raise NotCaughtUp(
                 service,
                 f"{service}'s database was restored: of {topic}/{partition}, it has handled the records before "
