@@ -13,7 +13,7 @@ import gc
 import sqlite3
 import traceback
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
@@ -22,7 +22,6 @@ from pathlib import Path
 import asyncpg
 import sqlalchemy as sa
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from deploy.check import facts
 from deploy.check.book import Book, ForeignFile
@@ -46,8 +45,7 @@ from shared.errors import ReportedError
 from shared.invariants.facts import Evidence
 from shared.invariants.rules import violations
 from shared.settings import KafkaSettings, Settings
-from shared.shell.kafka.cluster import cluster_id
-from shared.shell.kafka.source import connection
+from shared.shell.kafka.cluster import cluster_id, committed
 from shared.shell.ports.attention import Attention
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
@@ -372,23 +370,6 @@ async def _rest(services: Iterable[Database], timeout: float) -> None:
         await asyncio.sleep(0.25)
 
 
-async def positions_of(settings: KafkaSettings, services: Iterable[str]) -> Positions:
+async def positions_of(settings: KafkaSettings, services: Mapping[str, Database]) -> Positions:
     """How far each service has read; nothing of a service whose consumer group Kafka does not know."""
-    async with _admin(settings) as admin:
-        found = {}
-        for name in services:
-            offsets = await admin.list_consumer_group_offsets(name)
-            found[name] = {
-                (place.topic, place.partition): one.offset for place, one in offsets.items() if one.offset >= 0
-            }
-    return found
-
-
-@asynccontextmanager
-async def _admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection(settings))
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()
+    return {name: await committed(settings, name, database.registry.topics) for name, database in services.items()}

@@ -211,7 +211,8 @@ async def _prepared(
     async def kafka() -> None:
         await ensure_topics(settings.kafka, [name], allowed)
         if not catching_up:
-            await check_caught_up(Connections(engine).fetch, name, await committed(settings.kafka, name))
+            read_on = await committed(settings.kafka, name, shell.registry.topics)
+            await check_caught_up(Connections(engine).fetch, name, read_on)
 
     async def database() -> None:
         own = settings.service(name)

@@ -116,7 +116,10 @@ class SmtpEmails:
             if limit.expired() and connection is not None:
                 return Retry("The mail server is too slow: it did not accept the recipient in time.")
             return self._unreachable(error)
-        return answer or Retry("The connection to the mail server broke before the email was sent.")
+        if answer is None:
+            return Retry("The connection to the mail server broke before the email was sent.")
+        self._failed_at = -FORGOTTEN  # it is there, also where it limits the number of connections
+        return answer
 
     async def _converse(
         self, connection: Connection, operation: SendEmail, message: bytes, limit: asyncio.Timeout
