@@ -370,6 +370,6 @@ async def _rest(services: Iterable[Database], timeout: float) -> None:
         await asyncio.sleep(0.25)
 
 
-async def positions_of(settings: KafkaSettings, services: Mapping[str, Database]) -> Positions:
+async def positions_of(settings: KafkaSettings, services: Iterable[str]) -> Positions:
     """How far each service has read; nothing of a service whose consumer group Kafka does not know."""
-    return {name: await committed(settings, name, database.registry.topics) for name, database in services.items()}
+    return {name: await committed(settings, name) for name in services}

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.check.topics import places_of
 from shared.settings import KafkaSettings
+from shared.shell.kafka.cluster import members
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
@@ -33,8 +34,7 @@ async def members_of(settings: KafkaSettings, group: str) -> list[str]:
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
-        (answer,) = await admin.describe_consumer_groups([group])
-        return sorted(name for _, _, _, _, _, members, *_ in answer.groups for _, name, *_ in members)
+        return await members(admin, group)
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
     finally:

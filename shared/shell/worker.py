@@ -211,7 +211,7 @@ async def _prepared(
     async def kafka() -> None:
         await ensure_topics(settings.kafka, [name], allowed)
         if not catching_up:
-            read_on = await committed(settings.kafka, name, shell.registry.topics)
+            read_on = await committed(settings.kafka, name)
             await check_caught_up(Connections(engine).fetch, name, read_on)
 
     async def database() -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoError, for_code
 
 from shared.settings import KafkaSettings
 from shared.shell.kafka.refusals import refusal
-from shared.shell.kafka.source import close_client, connection, new_consumer
+from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.ports.bus import BusUnavailable
 
 ASK_SECONDS = 20.0
+_NO_SUCH_GROUP = 69
 
 
 async def cluster_id(settings: KafkaSettings) -> str:
@@ -25,29 +25,25 @@ async def cluster_id(settings: KafkaSettings) -> str:
         return str((await admin.describe_cluster())["cluster_id"])
 
 
-async def committed(settings: KafkaSettings, group: str, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+async def committed(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
     """By topic and partition, the next offset that a group reads; only of partitions that it has read. Raises
-    KafkaRefused; BusUnavailable where waiting may help.
-
-    By a consumer that joins no group: it waits for a coordinator that is still loading its groups. aiokafka's admin
-    client was seen to take that answer for a group without offsets."""
+    KafkaRefused; BusUnavailable where waiting may help."""
     async with _asking(settings) as admin:
-        described = await admin.describe_topics(sorted(topics))
-    places = [
-        TopicPartition(topic["topic"], partition["partition"])
-        for topic in described
-        for partition in topic["partitions"]
-    ]
-    consumer = new_consumer(settings, group_id=group)
-    try:
-        async with asyncio.timeout(ASK_SECONDS):
-            await consumer.start()
-            found = {(place.topic, place.partition): await consumer.committed(place) for place in places}
-            return {place: offset for place, offset in found.items() if offset is not None}
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise BusUnavailable(f"kafka at {settings.bootstrap_servers}: {type(error).__name__}") from error
-    finally:
-        await close_client(consumer)
+        await members(admin, group)  # a coordinator that still loads its groups says that it knows no offsets
+        offsets = await admin.list_consumer_group_offsets(group)
+    return {(place.topic, place.partition): found.offset for place, found in offsets.items() if found.offset >= 0}
+
+
+async def members(admin: AIOKafkaAdminClient, group: str) -> list[str]:
+    """The names of all members, those that died within the last seconds too. Raises KafkaError, also while the group's
+    coordinator is still loading its groups."""
+    (answer,) = await admin.describe_consumer_groups([group])
+    names = []
+    for error, _, _, _, _, joined, *_ in answer.groups:
+        if error not in (NoError.errno, _NO_SUCH_GROUP):
+            raise for_code(error)
+        names += [name for _, name, *_ in joined]
+    return sorted(names)
 
 
 @asynccontextmanager

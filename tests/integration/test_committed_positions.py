@@ -1,0 +1,60 @@
+"""How far a group has read, asked while Kafka comes back: its coordinator answers before it has loaded its groups."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from aiokafka import TopicPartition
+
+from deploy.devstack.children import Children
+from deploy.devstack.kafka import Kafka
+from deploy.devstack.ports import choose
+from shared.contracts.checkout import ORDERS
+from shared.settings import KafkaSettings
+from shared.shell.kafka.cluster import committed
+from shared.shell.kafka.source import close_client, new_consumer
+from shared.shell.kafka.topics import ensure_topics
+from shared.shell.ports.bus import BusUnavailable
+
+LOOKS = 20
+GROUPS = 50
+"""Loading more takes longer."""
+
+
+async def commit(settings: KafkaSettings, group: str) -> dict[tuple[str, int], int]:
+    consumer = new_consumer(settings, group_id=group)
+    await consumer.start()
+    places = [place for place in _places() if place.partition % 2]
+    consumer.assign(places)
+    await consumer.commit(dict.fromkeys(places, 7))
+    await close_client(consumer)
+    return {(place.topic, place.partition): 7 for place in places}
+
+
+def _places() -> list[TopicPartition]:
+    return [TopicPartition(ORDERS.name, partition) for partition in range(4)]
+
+
+async def test_positions_are_right_or_not_known_while_kafka_comes_back(tmp_path: Path) -> None:
+    async with Children() as children:
+        broker = Kafka(tmp_path / "kafka", tmp_path, choose(("kafka", "kafka_controller")), children)
+        await broker.start()
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, partitions=4)
+        await ensure_topics(settings, ["checkout"])
+        for number in range(GROUPS):
+            expected = await commit(settings, f"group-{number}")
+        assert await committed(settings, "group-0") == expected
+        assert await committed(settings, "another") == {}
+
+        assert broker.child
+        broker.child.kill()
+        coming, found = asyncio.create_task(broker.start()), list[dict[tuple[str, int], int]]()
+        while len(found) < LOOKS:
+            try:
+                found.append(await committed(settings, "group-0"))
+            except BusUnavailable:
+                await asyncio.sleep(0.01)
+        await coming
+        assert found == [expected] * LOOKS
+        await broker.stop()
