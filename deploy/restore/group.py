@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.check.topics import places_of
 from shared.settings import KafkaSettings
-from shared.shell.kafka.cluster import members
+from shared.shell.kafka.membership import described
 from shared.shell.kafka.source import close_client, connection, new_consumer
 from shared.shell.ports.bus import BusUnavailable
 
@@ -30,11 +30,12 @@ class SetBack:
 
 
 async def members_of(settings: KafkaSettings, group: str) -> list[str]:
-    """The names of all members, those that died within the last seconds too. Raises BusUnavailable."""
+    """The names of all members, those that died within the last seconds too. Raises BusUnavailable, KafkaRefused."""
     admin = AIOKafkaAdminClient(**connection(settings))
     try:
         await admin.start()
-        return await members(admin, group)
+        found = await described(admin, group)
+        return sorted(name for _, _, _, _, _, members, *_ in found for _, name, *_ in members)
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"group {group} cannot be read: {type(error).__name__}") from error
     finally:

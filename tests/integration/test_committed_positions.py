@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from deploy.devstack.children import Children
 from deploy.devstack.kafka import Kafka
@@ -13,7 +17,9 @@ from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
 from shared.settings import KafkaSettings
 from shared.shell.kafka.cluster import committed
+from shared.shell.kafka.membership import described
 from shared.shell.kafka.source import close_client, new_consumer
+from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.kafka.topics import ensure_topics
 from shared.shell.ports.bus import BusUnavailable
 
@@ -58,3 +64,16 @@ async def test_positions_are_right_or_not_known_while_kafka_comes_back(tmp_path:
         await coming
         assert found == [expected] * LOOKS
         await broker.stop()
+
+
+class Forbidding:
+    """Kafka's answer to who may not describe the group."""
+
+    async def describe_consumer_groups(self, groups: list[str], coordinator: int | None) -> list[Any]:
+        return [SimpleNamespace(groups=[(GroupAuthorizationFailedError.errno, *groups, "", "", "", [])])]
+
+
+async def test_who_may_not_read_the_group_is_told_so_instead_of_waiting() -> None:
+    admin: Any = Forbidding()
+    with pytest.raises(KafkaRefused, match="may not read the group checkout: grant read and describe"):
+        await described(admin, "checkout")

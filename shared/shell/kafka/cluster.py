@@ -7,16 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, NoError, for_code
+from aiokafka.errors import KafkaError
 
 from shared.settings import KafkaSettings
+from shared.shell.kafka.membership import described
 from shared.shell.kafka.refusals import refusal
 from shared.shell.kafka.source import connection
 from shared.shell.kafka.tls import KafkaRefused
 from shared.shell.ports.bus import BusUnavailable
 
 ASK_SECONDS = 20.0
-_NO_SUCH_GROUP = 69
 
 
 async def cluster_id(settings: KafkaSettings) -> str:
@@ -29,21 +29,9 @@ async def committed(settings: KafkaSettings, group: str) -> dict[tuple[str, int]
     """By topic and partition, the next offset that a group reads; only of partitions that it has read. Raises
     KafkaRefused; BusUnavailable where waiting may help."""
     async with _asking(settings) as admin:
-        await members(admin, group)  # a coordinator that still loads its groups says that it knows no offsets
+        await described(admin, group)  # a coordinator that still loads its groups says that it knows no offsets
         offsets = await admin.list_consumer_group_offsets(group)
     return {(place.topic, place.partition): found.offset for place, found in offsets.items() if found.offset >= 0}
-
-
-async def members(admin: AIOKafkaAdminClient, group: str) -> list[str]:
-    """The names of all members, those that died within the last seconds too. Raises KafkaError, also while the group's
-    coordinator is still loading its groups."""
-    (answer,) = await admin.describe_consumer_groups([group])
-    names = []
-    for error, _, _, _, _, joined, *_ in answer.groups:
-        if error not in (NoError.errno, _NO_SUCH_GROUP):
-            raise for_code(error)
-        names += [name for _, name, *_ in joined]
-    return sorted(names)
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -39,7 +40,7 @@ async def end_other_membership(admin: AIOKafkaAdminClient, group: str, member: s
                 while not await _ended(admin, group, member, set(topics)):
                     await asyncio.sleep(0.2)
     except GroupAuthorizationFailedError:
-        raise KafkaRefused(f"This user may not read the group {group}: grant read and describe on it.") from None
+        raise _may_not_read(group) from None
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"membership in {group} cannot be read: {type(error).__name__}") from error
     finally:
@@ -90,15 +91,29 @@ async def _ended(admin: AIOKafkaAdminClient, group: str, member: str, topics: se
 async def _members(admin: AIOKafkaAdminClient, coordinator: int, group: str) -> list[_Member]:
     """All of the group, once it has shared its partitions out. Until then nothing is known of them, and each that joins
     is asked for its topics."""
-    (answer,) = await admin.describe_consumer_groups([group], coordinator)
-    for code, *_ in answer.groups:
-        _raise_for(code)
     return [
         _Member(id, name, set(ConsumerProtocol.METADATA.decode(metadata).subscription), _partitions(assignment))
-        for _, _, state, _, _, members, *_ in answer.groups
+        for _, _, state, _, _, members, *_ in await described(admin, group, coordinator)
         for id, name, _, metadata, assignment in members
         if state == STABLE and metadata
     ]
+
+
+async def described(admin: AIOKafkaAdminClient, group: str, coordinator: int | None = None) -> Sequence[Sequence[Any]]:
+    """The group, with the fields of Kafka's answer. Raises KafkaError, also while its coordinator is still loading its
+    groups; KafkaRefused."""
+    try:
+        (answer,) = await admin.describe_consumer_groups([group], coordinator)
+        for code, *_ in answer.groups:
+            _raise_for(code)
+    except GroupAuthorizationFailedError:
+        raise _may_not_read(group) from None
+    groups: Sequence[Sequence[Any]] = answer.groups
+    return groups
+
+
+def _may_not_read(group: str) -> KafkaRefused:
+    return KafkaRefused(f"This user may not read the group {group}: grant read and describe on it.")
 
 
 def _partitions(assignment: bytes) -> set[TopicPartition]:
