@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from deploy.check.reclaim import Reclaimed, reclaim
 from deploy.restore.database import MARGIN, Restored, RestoredDatabase
@@ -82,9 +83,10 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
     await _usable(settings, service, url)
     database = await RestoredDatabase.open(url)
     try:
-        await _no_workers(service, lambda: members_of(settings.kafka, service), database.relays)
+        no_workers = partial(_no_workers, service, partial(members_of, settings.kafka, service), database.relays)
+        await no_workers()
         restored = await _begin(settings, registry, database, to, say)
-        await _no_workers(service, lambda: members_of(settings.kafka, service), database.relays)  # none may start now
+        await no_workers()  # from here on, none may start
         handled = await database.positions()
         group = await set_back(settings.kafka, service, registry.topics, restored.read_from, handled)
         await database.read_from(group.positions)

@@ -43,7 +43,7 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
 
 
 def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
-    """The lines of a valid checkout; the purchased amount is split among them to the last minor unit."""
+    """The lines of a valid checkout; the purchased amount is split among them, to the provider's step."""
     totals = [item.quantity * item.unit_price for item in message.items]
     shares = allocate(message.purchased, totals, step_of(DEFAULT, message.currency))
     return tuple(

@@ -27,8 +27,5 @@ class ChargeLimits:
             text = f"At most {Money(self.most, currency)} can be charged at once."
             yield Problem(field=field, code="amount_too_large", text=text)
         if amount % self.step:
-            yield self.off_step(field, currency)
-
-    def off_step(self, field: str, currency: str) -> Problem:
-        text = f"Amounts in {currency} must be a multiple of {Money(self.step, currency)}."
-        return Problem(field=field, code="amount_off_step", text=text)
+            text = f"Amounts in {currency} must be a multiple of {Money(self.step, currency)}."
+            yield Problem(field=field, code="amount_off_step", text=text)

@@ -22,17 +22,10 @@ _SUPPORTED = frozenset(
 )
 _MINIMUM = {
     **dict.fromkeys("USD ARS AUD BRL CAD CHF COP EUR IDR ILS INR NZD PHP RUB SGD ZAR".split(), "0.50"),
-    **{"AED": "2.00", "CZK": "15.00", "DKK": "2.50", "GBP": "0.30", "HKD": "4.00", "HUF": "175.00", "JPY": "50"},
-    **{
-        "KRW": "50",
-        "MXN": "10",
-        "MYR": "2.00",
-        "NOK": "3.00",
-        "PLN": "2.00",
-        "RON": "2.00",
-        "SEK": "3.00",
-        "THB": "10",
-    },
+    **dict.fromkeys("AED MYR PLN RON".split(), "2.00"),
+    **dict.fromkeys("NOK SEK".split(), "3.00"),
+    **{"CZK": "15.00", "DKK": "2.50", "GBP": "0.30", "HKD": "4.00", "HUF": "175.00"},
+    **{"JPY": "50", "KRW": "50", "MXN": "10", "THB": "10"},
 }
 """In major units, as the page has it."""
 _MAXIMUM = {"IDR": "9999999999.99", "COP": "99999999.99", "INR": "9999999.99"}
