@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 
-from deploy.devstack.children import Children
+from deploy.devstack.children import Child, Children
 from deploy.devstack.kafka import Kafka
 from deploy.devstack.ports import choose
 from shared.contracts.checkout import ORDERS
@@ -30,6 +30,17 @@ async def broker(tmp_path: Path) -> AsyncIterator[Kafka]:
         yield broker
         assert broker.child
         broker.child.kill()
+
+
+async def freeze(child: Child) -> None:
+    """Its threads stop one after the other, and the last may still answer something."""
+    child.kill(signal.SIGSTOP)
+    while not _stopped(child.pid):
+        await asyncio.sleep(0.001)
+
+
+def _stopped(pid: int) -> bool:
+    return all("\nState:\tT" in (thread / "status").read_text() for thread in Path(f"/proc/{pid}/task").iterdir())
 
 
 async def publish(settings: KafkaSettings, *bodies: bytes) -> None:
@@ -67,7 +78,7 @@ async def test_a_member_that_lost_its_group_joins_it_again(broker: Kafka, monkey
     source, settings, came = await member(broker)
 
     assert broker.child
-    broker.child.kill(signal.SIGSTOP)
+    await freeze(broker.child)
     for _ in range(3):
         with pytest.raises(BusUnavailable):
             await source.commit(came)
