@@ -43,6 +43,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderPaid,
                 checkout.OrderPaymentDeclined,
                 checkout.OrderPaymentActionRequired,
+                checkout.OrderStrayCharge,
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
                 checkout.OrderDeliveryResumed,

@@ -42,6 +42,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentCaptured,
                 payments.PaymentDeclined,
                 payments.PaymentUnresolved,
+                payments.PaymentStrayCharge,
                 payments.PaymentSettled,
                 payments.PaymentSettlementContradicted,
                 payments.PaymentCancelled,

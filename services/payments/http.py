@@ -12,8 +12,8 @@ from aiohttp import web
 from pydantic import Field
 
 from services.payments.domain.payment import Payment
-from services.payments.gateways.provider import Provider
-from services.payments.storage import ledger_entries, payments
+from services.payments.gateways.provider import OrderOf, Provider
+from services.payments.storage import attempts, ledger_entries, payments
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
@@ -83,7 +83,7 @@ def routes(providers: Iterable[Provider]) -> Routes:
         store_of = store_column(api.engine, payments)
         add_commands(application, api, COMMANDS, store_of)
         for provider in providers:
-            provider.add_callbacks(application, api)
+            provider.add_callbacks(application, api, order_of(api, provider.name))
         add_route(
             application, "GET", "/orders/{key}/payment", one_payment(api), "payment.read", found_by(store_of), PAYMENT
         )
@@ -91,6 +91,20 @@ def routes(providers: Iterable[Provider]) -> Routes:
         add_route(application, "GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY, LEDGER)
 
     return add
+
+
+def order_of(api: HttpApi, provider: str) -> OrderOf:
+    """By the history of attempts."""
+    attempt = attempts.c
+
+    async def find(reference: str) -> str:
+        statement = sa.select(attempt.key).where(
+            attempt.reference == reference, attempt.reference != "", attempt.provider == provider
+        )
+        async with api.engine.connect() as connection:
+            return (await connection.execute(statement.limit(1))).scalar_one_or_none() or ""
+
+    return find
 
 
 def one_payment(api: HttpApi) -> RequestHandler:
@@ -125,7 +139,9 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
         "items": [{"item": share.item, "refundable": share.amount} for share in payment.refundable_shares()],
         "attempts": [
             {
-                "attempt": attempt.number,
+                "attempt": attempt.extra_of or attempt.number,
+                "provider": payment.provider_of(attempt),
+                "method": attempt.method,
                 "status": attempt.status,
                 "amount": attempt.amount,
                 "reference": attempt.reference,
@@ -137,6 +153,11 @@ def payment_view(key: str, payment: Payment) -> dict[str, Any]:
                 "at": attempt.at,
             }
             for attempt in payment.attempts
+        ],
+        "stray_charges": [
+            {"reference": one.reference, "amount": one.amount, "currency": one.currency, "at": one.at}
+            for one in payment.strays
+            if not one.ours
         ],
         "refunds": [
             {

@@ -94,7 +94,7 @@ refunds = _record_table(
 
 def payment_columns(payment: Payment) -> Mapping[str, Any]:
     """What SQL searches or guards."""
-    known = payment.paying_attempt or (payment.attempts[-1] if payment.attempts else None)
+    known = payment.paying_attempt or next(reversed(payment.requested_attempts), None)
     return {
         "number": payment.number,
         "store": payment.store,

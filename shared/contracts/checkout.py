@@ -150,6 +150,19 @@ class OrderPaymentRequested(Event, type="order.payment_requested", topic=ORDERS)
     """When this attempt was requested. It cannot have been charged earlier."""
     until: AwareDatetime | None = None
     """Deadline for payment. Nothing is charged after it."""
+    provider: Short | None = None
+    """Without one: `stripe`."""
+    method: Short | None = None
+    """`card`, …; without one: the provider's usual one."""
+
+
+class OrderStrayCharge(Event, type="order.stray_charge", topic=ORDERS):
+    """The payment provider has a charge that names this order and that orderbus did not make. Staff decide."""
+
+    amount: Amount
+    currency: Currency
+    transaction: Short
+    """The provider's id: `pi_…`."""
 
 
 class OrderPaymentActionRequired(Event, type="order.payment_action_required", topic=ORDERS):

@@ -89,6 +89,8 @@ class PaymentCaptured(Event, type="payment.captured", topic=EVENTS):
     """The provider's id: `pi_…`."""
     card: Card | None = None
     captured_at: AwareDatetime
+    method: Short | None = None
+    """`card`, …"""
 
 
 class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):
@@ -105,6 +107,9 @@ class PaymentDeclined(Event, type="payment.declined", topic=EVENTS):
     not_supported, not_confirmed, try_again, payment_method_unusable, not_chargeable, not_charged."""
     detail: Text | None = None
     """For staff: the provider's message. Never shown to customers."""
+    provider: Short | None = None
+    method: Short | None = None
+    """`card`, …"""
 
 
 class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
@@ -113,6 +118,18 @@ class PaymentUnresolved(Event, type="payment.unresolved", topic=EVENTS):
     attempt: Count
     text: Text
     """For staff."""
+
+
+class PaymentStrayCharge(Event, type="payment.stray_charge", topic=EVENTS):
+    """The provider has a charge that names this order and that orderbus did not make. It pays nothing, and is not
+    refunded automatically. Published once for each."""
+
+    attempt: Count
+    """As the charge names it."""
+    amount: Amount
+    currency: Currency
+    transaction: Short
+    """The provider's id: `pi_…`."""
 
 
 class PaymentSettled(Event, type="payment.settled", topic=EVENTS):

@@ -6,7 +6,13 @@ from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import card_name, entry, money
-from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
+from shared.contracts.checkout import (
+    OrderPaid,
+    OrderPaymentActionRequired,
+    OrderPaymentDeclined,
+    OrderPaymentRequested,
+    OrderStrayCharge,
+)
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -14,6 +20,7 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentSettled,
     PaymentSettlementContradicted,
+    PaymentStrayCharge,
     PaymentUnresolved,
 )
 from shared.contracts.storefront import CheckoutPaymentRetried
@@ -155,6 +162,16 @@ def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decis
         change.set(charge=ChargeState.UNRESOLVED, pay_url=None)
     text = f"Outcome of payment attempt {fact.attempt} unknown: checking with the provider."
     change.note(fact.type, text, attempt=fact.attempt, provider=fact.text)
+    return change.decision()
+
+
+@orders.on(PaymentStrayCharge)
+def stray_charge(order: Order, fact: PaymentStrayCharge, context: Context) -> Decision[Order]:
+    """It pays nothing."""
+    change = OrderChange(order, context)
+    text = f"A charge of {money(fact.amount, fact.currency)} names this order, but was not made by orderbus."
+    change.note(fact.type, text, attempt=fact.attempt, transaction=fact.transaction)
+    change.publish(OrderStrayCharge(amount=fact.amount, currency=fact.currency, transaction=fact.transaction))
     return change.decision()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import Audience, SendEmail
-from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded
+from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded, OrderStrayCharge
 from shared.contracts.text import greeted, without_links
 from shared.contracts.values import order_page
 from shared.core import Context
@@ -28,6 +28,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "expired": ("expiry",),
     "refunded": ("refund",),
     "refund_failed": ("refund_failure",),
+    "stray_charge": ("stray_charge",),
 }
 """Emails by kind of fact."""
 
@@ -97,6 +98,11 @@ def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -
 def refund_failure(log: NotificationLog, amount: int, text: str) -> EmailDraft:
     data = {"amount": money(log, amount), "reason": text}
     return EmailDraft("refund_failure", f"Refund failed: order {log.number}, {data['amount']}", "staff", data)
+
+
+def stray_charge(log: NotificationLog, event: OrderStrayCharge) -> EmailDraft:
+    data = {"amount": str(Money(event.amount, event.currency)), "transaction": event.transaction}
+    return EmailDraft("stray_charge", f"A strange charge names order {log.number}: {data['amount']}", "staff", data)
 
 
 def order_failed(log: NotificationLog, reason: str) -> EmailDraft:

@@ -26,6 +26,7 @@ from shared.contracts.checkout import (
     OrderPlaced,
     OrderRefunded,
     OrderRefundFailed,
+    OrderStrayCharge,
 )
 from shared.core import Context, Decision, Ref
 
@@ -191,4 +192,14 @@ def refund_failed(log: NotificationLog, event: OrderRefundFailed, context: Conte
         change.send_emails(email_draft.refund_failure(log, event.amount, event.text))
         title = f"Refund failed: order {log.number}, {money(log, event.amount)}"
         change.notify_staff("refund_failure", title, event.text)
+    return change.decision()
+
+
+@notification_logs.on(OrderStrayCharge)
+def stray_charge(log: NotificationLog, event: OrderStrayCharge, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("stray_charge", event.transaction):
+        email = email_draft.stray_charge(log, event)
+        change.send_emails(email)
+        change.notify_staff("stray_charge", email.subject, f"{event.transaction}: see the provider's dashboard.")
     return change.decision()

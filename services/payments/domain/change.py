@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.payments.domain.ledger import AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
-from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue
+from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.core import Change, TimerMessage
 from shared.core.fast_dataclasses import replace
@@ -39,16 +39,30 @@ class PaymentChange(Change[Payment]):
             self.record(self._refund_record(after))
         return after
 
-    def enter_movement(self, kind: Kind, amount: int, reference: str) -> None:
-        """Enter a movement of money into the ledger."""
+    def enter_movement(self, kind: Kind, amount: int, reference: str, attempt: int) -> None:
+        """Enter a movement of money into the ledger: of the attempt with this number, or of a refund of it."""
         payment = self.state
-        movement = LedgerMovement(kind, amount, payment.currency, payment.provider, reference, payment.store)
+        provider = payment.provider_of(payment.attempt(attempt))
+        movement = LedgerMovement(kind, amount, payment.currency, provider, reference, payment.store)
         self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
 
     def check_charge(self, attempt: ChargeAttempt, reference: str, tries: int = 1) -> None:
         """Check with the provider by its reference, or, where that is empty, by order and attempt."""
-        provider, order = self.state.provider, self.context.key
-        self.request(FindCharge(provider, order, attempt.number, reference, attempt.at, tries))
+        payment, order = self.state, self.context.key
+        self.request(
+            FindCharge(
+                provider=payment.provider_of(attempt),
+                order=order,
+                attempt=attempt.number,
+                reference=reference,
+                since=attempt.at,
+                tries=tries,
+                amount=attempt.amount,
+                currency=payment.currency,
+                store=payment.store,
+                key=charge_key(order, attempt.number) if attempt.provider else "",
+            )
+        )
 
     def check_charge_later(self, attempt: int, tries: int) -> None:
         self._check_later(ChargeCheckDue(attempt, tries), f"check_charge_{attempt}", tries)
@@ -56,7 +70,9 @@ class PaymentChange(Change[Payment]):
     def check_refund(self, refund: Refund, tries: int = 1) -> None:
         attempt = self.state.attempt(refund.attempt)
         if attempt is not None:
-            self.request(FindRefund(self.state.provider, self.context.key, refund.id, attempt.reference, tries))
+            self.request(
+                FindRefund(self.state.provider_of(attempt), self.context.key, refund.id, attempt.reference, tries)
+            )
 
     def check_refund_later(self, refund: Refund, tries: int) -> None:
         self._check_later(RefundCheckDue(refund.id, tries), f"check_refund_{refund.id}", tries)
@@ -72,7 +88,7 @@ class PaymentChange(Change[Payment]):
             status=attempt.status.value,
             amount=attempt.amount,
             currency=self.state.currency,
-            provider=self.state.provider,
+            provider=self.state.provider_of(attempt),
             reference=attempt.reference,
             card_brand=attempt.card.brand if attempt.card else "",
             card_last4=attempt.card.last4 if attempt.card else "",
@@ -90,7 +106,7 @@ class PaymentChange(Change[Payment]):
             status=refund.status.value,
             amount=refund.amount,
             currency=self.state.currency,
-            provider=self.state.provider,
+            provider=self.state.provider_of(self.state.attempt(refund.attempt)),
             reference=refund.reference,
             reason=refund.reason,
             note=refund.note,

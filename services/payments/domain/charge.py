@@ -21,7 +21,7 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     known = payment or Payment(
         number=request.number,
         store=request.store,
-        provider=DEFAULT,
+        provider=request.provider or DEFAULT,
         currency=request.currency,
         items=tuple(Share(item.item, item.purchased) for item in request.items),
     )
@@ -54,12 +54,12 @@ def order_closed(payment: Payment, closed: OrderCancelled | OrderExpired, contex
 
 def _latest(payment: Payment) -> int:
     waiting = payment.waiting.attempt if payment.waiting else 0
-    return max([waiting, *(attempt.number for attempt in payment.attempts)])
+    return max([waiting, *(attempt.number for attempt in payment.requested_attempts)])
 
 
 def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
     return ChargeCard(
-        provider=payment.provider,
+        provider=request.provider or payment.provider,
         order=context.key,
         store=request.store,
         number=request.number,
@@ -69,6 +69,7 @@ def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) 
         return_url=request.return_url,
         payment_method=request.payment_method or "",
         token=request.token or "",
+        method=request.method or "",
         descriptor=request.statement_descriptor or "",
         since=request.requested_at or context.at,
         until=request.until,
@@ -82,7 +83,8 @@ def advance(change: PaymentChange) -> None:
         for attempt in payment.attempts:
             if attempt.status is AttemptStatus.ACTION_REQUIRED:
                 change.update_attempt(attempt, status=AttemptStatus.CANCELLING)
-                change.request(CancelCharge(payment.provider, order, attempt.number, attempt.reference))
+                provider = payment.provider_of(attempt)
+                change.request(CancelCharge(provider, order, attempt.number, attempt.reference))
     waiting = payment.waiting
     if waiting is None:
         return
@@ -91,5 +93,13 @@ def advance(change: PaymentChange) -> None:
         change.publish(PaymentCancelled(attempt=waiting.attempt))
     elif change.state.open_attempt is None:
         change.set(waiting=None)
-        change.update_attempt(ChargeAttempt(waiting.attempt, waiting.amount, waiting.since or change.context.at))
+        change.update_attempt(
+            ChargeAttempt(
+                number=waiting.attempt,
+                amount=waiting.amount,
+                at=waiting.since or change.context.at,
+                provider=waiting.provider,
+                method=waiting.method,
+            )
+        )
         change.request(waiting)

@@ -5,13 +5,16 @@ An answer and a callback report the same result in two ways, in either order; bo
 
 from __future__ import annotations
 
+import re
+
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
-from services.payments.domain.declines import customer_text
+from services.payments.domain.declines import DeclineReason, customer_text
 from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, RefundStatus, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
 from services.payments.domain.refund_result import fail_pending_refunds
+from services.payments.domain.whose import capture_extra, forget_stray, is_ours, record_stray
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
@@ -22,6 +25,10 @@ from shared.contracts.payments import (
 )
 from shared.core import Context, Decision, FailedOutcome, UnresolvedOutcome
 from shared.core.money import Money
+
+UNSUPPORTED = "unsupported_method"
+NO_PAGE = "The payment waits for a confirmation by the customer that has no page to go to. It was cancelled."
+_URL = re.compile(r"https?://\S{1,1990}")
 
 
 @payments.answers(ChargeCard.Done)
@@ -70,7 +77,20 @@ def charge_not_cancelled(
 
 @payments.on(ChargeReported)
 def charge_reported(payment: Payment, report: ChargeReported, context: Context) -> Decision[Payment]:
-    return apply_charge_result(payment, report.attempt, report.result, context)
+    return apply_charge_report(payment, report, context)
+
+
+def apply_charge_report(payment: Payment, report: ChargeReported, context: Context) -> Decision[Payment]:
+    """Only a charge that we made counts for the attempt that it names."""
+    result = report.result
+    by_reference = (attempt.number for attempt in payment.requested_attempts if attempt.reference == result.reference)
+    number = next(by_reference, report.attempt)
+    ours = is_ours(payment, context.key, number, result)
+    if ours and payment.attempt(number):
+        return apply_charge_result(payment, number, result, context)
+    change = PaymentChange(payment, context)
+    record_stray(change, number, result, ours=ours)
+    return change.decision()
 
 
 def _unresolved(
@@ -112,6 +132,12 @@ def apply_charge_result(
                 change.check_charge_later(number, next_check)
         case "failed" if attempt.is_open and attempt.status is not AttemptStatus.CANCELLING:
             _declined(change, attempt, result)
+        case "cancelled" if attempt.is_open and attempt.code == UNSUPPORTED:
+            unusable = DeclineReason.METHOD_UNUSABLE
+            text = attempt.text
+            _declined(
+                change, attempt, ChargeResult(result.reference, "failed", code=UNSUPPORTED, text=text, reason=unusable)
+            )
         case "cancelled" if attempt.is_open:
             change.update_attempt(attempt, status=AttemptStatus.CANCELLED, reference=result.reference)
             change.publish(PaymentCancelled(attempt=number))
@@ -143,7 +169,7 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
             or any(refund.reference for refund in change.state.refunds_of(attempt))  # so it was captured
         ):
             return attempt
-        change.enter_movement("correction", -attempt.captured, attempt.reference)
+        change.enter_movement("correction", -attempt.captured, attempt.reference, attempt.number)
     elif result.status != "succeeded":
         return attempt
     text = f"Settled as {settled} by {attempt.settled_by}, but the provider reports {result.reference} as "
@@ -164,10 +190,14 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
 
 
 def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
+    amount = result.amount or attempt.amount
     if attempt.status is AttemptStatus.CAPTURED:
+        if result.reference != attempt.reference:
+            capture_extra(change, attempt.number, result.reference, amount)
+            return
         change.update_attempt(attempt, card=attempt.card or result.card)
         return
-    amount = result.amount or attempt.amount
+    forget_stray(change, result.reference)
     attempt = change.update_attempt(
         attempt,
         status=AttemptStatus.CAPTURED,
@@ -179,7 +209,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         code="",
         text="",
     )
-    change.enter_movement("capture", amount, result.reference)
+    change.enter_movement("capture", amount, result.reference, attempt.number)
     if attempt.surplus:
         if all(refund.status is RefundStatus.FAILED for refund in change.state.refunds_of(attempt)):
             refund_surplus(change, attempt)
@@ -189,7 +219,8 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
             attempt=attempt.number,
             amount=amount,
             currency=change.state.currency,
-            provider=change.state.provider,
+            provider=change.state.provider_of(attempt),
+            method=attempt.method or None,
             transaction=result.reference,
             card=attempt.card,
             captured_at=change.context.at,
@@ -201,9 +232,17 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
 
 def _action_required(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
     card = result.card or attempt.card
-    change.update_attempt(attempt, status=AttemptStatus.ACTION_REQUIRED, reference=result.reference, card=card)
-    if not change.state.supersedes_open_attempt:
+    attempt = change.update_attempt(
+        attempt, status=AttemptStatus.ACTION_REQUIRED, reference=result.reference, card=card
+    )
+    if change.state.supersedes_open_attempt:
+        return
+    if _URL.fullmatch(result.url):
         change.publish(PaymentActionRequired(attempt=attempt.number, url=result.url))
+        return
+    change.update_attempt(attempt, status=AttemptStatus.CANCELLING, code=UNSUPPORTED, text=NO_PAGE)
+    provider = change.state.provider_of(attempt)
+    change.request(CancelCharge(provider, change.context.key, attempt.number, attempt.reference))
 
 
 def _declined(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResult) -> None:
@@ -223,5 +262,7 @@ def _declined(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
             card=attempt.card,
             reason=result.reason.value,
             detail=result.text or None,
+            provider=change.state.provider_of(attempt),
+            method=attempt.method or None,
         )
     )

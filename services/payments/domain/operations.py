@@ -20,6 +20,11 @@ NOT_MADE = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
 
+def charge_key(order: str, attempt: int) -> str:
+    """The key under which an attempt is charged, at most once."""
+    return f"{order}.attempt.{attempt}"
+
+
 class ChargeResult(Struct):
     """How a charge stands with the provider. Amounts in minor units."""
 
@@ -36,6 +41,12 @@ class ChargeResult(Struct):
     """The provider's words, for staff."""
     reason: DeclineReason = DeclineReason.CARD_DECLINED
     """For the customer, when it failed."""
+    requested: int = 0
+    """What was to be charged. It, `currency`, `store` and `key` say whose charge it is; older builds leave them out."""
+    currency: str = ""
+    store: str = ""
+    key: str = ""
+    """Our idempotency key, as the charge's metadata has it; empty where it has none."""
 
 
 class RefundResult(Struct):
@@ -47,6 +58,10 @@ class RefundResult(Struct):
     """`pending`: the provider reports later."""
     code: str = ""
     """Why, when it failed."""
+    charge: str = ""
+    """The provider's id of the charge; with `amount` and `currency` left out by an older build."""
+    amount: int = 0
+    currency: str = ""
 
 
 class ProviderOperation(Operation, safe_to_repeat=True, give_up_after=None):
@@ -81,9 +96,11 @@ class ChargeCard(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=300
     """When the attempt was requested: nothing was charged for it earlier."""
     until: datetime | None = None
     """When the order's time to pay is over."""
+    method: str = ""
+    """`card`, …; empty for the provider's usual one."""
 
     def idempotency_key(self, id: UUID) -> str:
-        return f"{self.order}.attempt.{self.attempt}"
+        return charge_key(self.order, self.attempt)
 
     def deadline(self, wanted: datetime) -> datetime:
         return self.until or wanted + DEFAULT_TIME_TO_PAY
@@ -160,6 +177,12 @@ class FindCharge(ProviderOperation):
     """When the attempt was requested."""
     tries: int = 1
     """How often it was checked, this time included."""
+    amount: int = 0
+    """With `currency`, `store` and `key`: what tells it from others' charges; an older build left them out."""
+    currency: str = ""
+    store: str = ""
+    key: str = ""
+    """Empty for one that an older build requested."""
 
     def about(self) -> str:
         return str(self.attempt)
@@ -219,3 +242,13 @@ class RefundReported(Report):
 
     refund: str
     result: RefundResult
+
+
+class SurplusDue(TimerMessage):
+    """A charge that we made, whose attempt was not known: refund it unless it is the attempt's by now."""
+
+    reference: str
+    tries: int = 1
+
+    def about(self) -> str:
+        return self.reference

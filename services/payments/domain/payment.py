@@ -54,6 +54,12 @@ class ChargeAttempt:
     """Captured though another attempt had already paid the order: all of it is refunded."""
     settled_by: str = ""
     """Who settled it manually. What the provider reports later takes precedence."""
+    provider: str = ""
+    """Empty for one of an older build: the payment's."""
+    method: str = ""
+    """`card`, …"""
+    extra_of: int = 0
+    """Captured besides the charge of the attempt with this number, under our key: all of it is refunded."""
 
     @property
     def is_open(self) -> bool:
@@ -68,6 +74,24 @@ class ChargeAttempt:
     def needs_check(self) -> bool:
         """Its outcome is unknown, or the provider is still processing it."""
         return self.status is AttemptStatus.UNRESOLVED or (self.is_charging and bool(self.reference))
+
+
+FIRST_EXTRA = 1_000_000
+"""The number of the first attempt that is `extra_of` another; checkout counts its own from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrayCharge:
+    """A captured charge that names this order, but is not known to be one of its attempts. Amount in minor units."""
+
+    reference: str
+    attempt: int
+    """As the charge names it."""
+    amount: int
+    currency: str
+    at: datetime
+    ours: bool = False
+    """It has the key of an attempt that does not exist: it is refunded if none appears. Others' are not."""
 
 
 class RefundStatus(StrEnum):
@@ -132,6 +156,7 @@ class Payment:
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
+    strays: tuple[StrayCharge, ...] = ()
 
     @property
     def step(self) -> int:
@@ -212,6 +237,14 @@ class Payment:
         """What has been refunded for each item."""
         done = [share for r in self.order_refunds() if r.status is RefundStatus.DONE for share in r.shares]
         return {i.item: sum(share.amount for share in done if share.item == i.item) for i in self.items}
+
+    @property
+    def requested_attempts(self) -> tuple[ChargeAttempt, ...]:
+        """Those that checkout requested."""
+        return tuple(attempt for attempt in self.attempts if not attempt.extra_of)
+
+    def provider_of(self, attempt: ChargeAttempt | None) -> str:
+        return (attempt.provider if attempt else "") or self.provider
 
     def attempt(self, number: int) -> ChargeAttempt | None:
         return next((attempt for attempt in self.attempts if attempt.number == number), None)

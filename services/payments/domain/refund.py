@@ -45,7 +45,8 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
 
 
 def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused | None:
-    can = CAPABILITIES[payment.provider]
+    provider = payment.provider_of(paid)
+    can = CAPABILITIES[provider]
     if amount == 0:
         return Refused("nothing_to_refund", "Specify an amount above zero.")
     if amount % payment.step and amount != payment.refundable:
@@ -54,7 +55,7 @@ def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused
         return Refused("too_much", f"At most {Money(payment.refundable, payment.currency)} can still be refunded.")
     if not (can.full_refunds if amount == paid.captured else can.partial_refunds):
         where = f" Make it at {can.dashboard}." if can.dashboard else ""
-        return Refused("provider_cannot", f"The API of {payment.provider} cannot make this refund.{where}")
+        return Refused("provider_cannot", f"The API of {provider} cannot make this refund.{where}")
     return None
 
 
@@ -151,7 +152,7 @@ def _refund(
     change.update_refund(refund)
     change.request(
         RefundCharge(
-            provider=payment.provider,
+            provider=payment.provider_of(attempt),
             order=change.context.key,
             store=payment.store,
             refund=refund.id,

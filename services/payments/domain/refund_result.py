@@ -86,7 +86,7 @@ def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
         change.update_refund(refund, status=RefundStatus.PENDING, reference=result.reference)
     else:
         if refund.status is RefundStatus.DONE:
-            change.enter_movement("refund_returned", refund.amount, result.reference)
+            change.enter_movement("refund_returned", refund.amount, result.reference, refund.attempt)
         text = RETURNED if result.reference else NEVER_MADE
         _failed(change, refund, result.code or "failed", text, result.reference)
 
@@ -142,8 +142,8 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
     text = f"{settled}, but the provider reports {result.reference} as {result.status}."
     change.publish(PaymentSettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
     if refund.status is RefundStatus.DONE and result.reference != refund.reference:
-        change.enter_movement("correction", refund.amount, refund.reference)
-        change.enter_movement("refund", -refund.amount, result.reference)
+        change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
+        change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     return change.update_refund(refund, reference=result.reference if refund.reference else "", settled_by="")
 
 
@@ -153,13 +153,13 @@ def _done(change: PaymentChange, refund: Refund, reference: str) -> None:
     refund = change.update_refund(
         refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text=""
     )
-    change.enter_movement("refund", -refund.amount, reference)
+    change.enter_movement("refund", -refund.amount, reference, refund.attempt)
     payment = change.state
     if payment.paying_attempt is None or refund.attempt != payment.paying_attempt.number:
         change.publish(
             PaymentSurplusRefunded(
                 refund=refund.id,
-                attempt=refund.attempt,
+                attempt=_told_as(payment, refund),
                 amount=refund.amount,
                 currency=payment.currency,
                 transaction=reference,
@@ -178,6 +178,12 @@ def _done(change: PaymentChange, refund: Refund, reference: str) -> None:
             transaction=reference,
         )
     )
+
+
+def _told_as(payment: Payment, refund: Refund) -> int:
+    """The attempt that checkout knows."""
+    attempt = payment.attempt(refund.attempt)
+    return attempt.extra_of or attempt.number if attempt else refund.attempt
 
 
 def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from services.payments.domain.charge_result import apply_charge_result
+from services.payments.domain.charge_result import apply_charge_report
 from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.domain.payment import Payment, payments
 from services.payments.domain.refund_result import apply_refund_result
@@ -24,7 +24,7 @@ def reported(payment: Payment, fact: PaymentReported, context: Context) -> Decis
     body = json.dumps(fact.body)
     if fact.report == ChargeReported.__qualname__:
         charge: ChargeReported = codec.load(ChargeReported, body)
-        return apply_charge_result(payment, charge.attempt, charge.result, context)
+        return apply_charge_report(payment, charge, context)
     if fact.report == RefundReported.__qualname__:
         refund: RefundReported = codec.load(RefundReported, body)
         return apply_refund_result(payment, refund.refund, refund.result, context)

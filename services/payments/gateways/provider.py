@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
@@ -16,6 +16,9 @@ from shared.errors import ReportedError
 from shared.shell.ports.gateway import Gateway
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.reservations import Reservations
+
+OrderOf = Callable[[str], Awaitable[str]]
+"""The order with an attempt of this reference of the provider's; empty if there is none."""
 
 
 class ProviderError(ReportedError):
@@ -60,7 +63,7 @@ class Provider(ABC):
         """`reservations`: of calls, by all workers together. `now` gives Unix seconds."""
 
     @abstractmethod
-    def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
+    def add_callbacks(self, application: web.Application, api: HttpApi, order_of: OrderOf) -> None:
         """Add the routes of its callbacks, which submit `ChargeReported` and `RefundReported`."""
 
     @abstractmethod

@@ -65,6 +65,7 @@ EXAMPLES: tuple[Message, ...] = (
     payments.PaymentRefundFailed(
         refund=REFUND, amount=2086, code="expired_or_canceled_card", text="The card is no longer valid."
     ),
+    payments.PaymentStrayCharge(attempt=1, amount=50, currency="GBP", transaction="pi_3QzXBr2eZvKYlo2C1pXyZ9aB"),
     payments.PaymentSurplusRefunded(
         refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
     ),

@@ -22,6 +22,7 @@ from shared.contracts.checkout import (
     OrderPaymentDeclined,
     OrderRefunded,
     OrderRefundFailed,
+    OrderStrayCharge,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
@@ -251,3 +252,12 @@ def test_texts_for_staff_reach_no_customer() -> None:
     said = "answers 403"  # the bare number may occur in an id
     assert not [one for one in shown if said in str(one) or said in str(getattr(one, "data", ""))]
     assert said in str(order.feed(STAFF)), "staff read it"
+
+
+def test_staff_are_told_once_of_each_stray_charge() -> None:
+    order = paid_order()
+    stray = OrderStrayCharge(amount=50, currency="EUR", transaction="pi_x")
+    order.hear(stray).hear(stray).hear(OrderStrayCharge(amount=50, currency="EUR", transaction="pi_y"))
+    assert templates(order)[2:] == ["stray_charge", "stray_charge"]
+    assert order.emails[2].to == "staff@northwind.example"
+    assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "stray_charge", "stray_charge"]

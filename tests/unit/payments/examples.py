@@ -59,11 +59,12 @@ def requested(attempt: int = 1, items: tuple[OrderItem, ...] | None = None, **mo
     return OrderPaymentRequested(**(fields | more))
 
 
-def reported(status: ChargeStatus, reference: str = "pi_1", amount: int = 0) -> ChargeReported:
+def reported(status: ChargeStatus, reference: str = "pi_1", amount: int = 0, **more: Any) -> ChargeReported:
     """The provider's callback about the first attempt."""
     captured = amount or (5000 if status == "succeeded" else 0)
     code, text = ("card_declined", "No.") if status == "failed" else ("", "")
-    return ChargeReported(1, ChargeResult(reference, status, captured, code=code, text=text))
+    named: dict[str, Any] = {"requested": 5000, "currency": "USD", "store": "s-1", "key": "o-1.attempt.1"} | more
+    return ChargeReported(1, ChargeResult(reference, status, captured, code=code, text=text, **named))
 
 
 def refund_reported(refund: str, status: RefundProgress, reference: str = "re_1", code: str = "") -> RefundReported:

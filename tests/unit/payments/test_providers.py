@@ -31,10 +31,14 @@ def test_every_provider_has_its_capabilities() -> None:
     assert DEFAULT in CAPABILITIES
 
 
+async def no_order(reference: str) -> str:
+    return ""
+
+
 def test_every_provider_takes_callbacks_under_its_name() -> None:
     for provider in providers_of(example_settings(PaymentsSettings)):
         application = web.Application()
-        provider.add_callbacks(application, Api())
+        provider.add_callbacks(application, Api(), no_order)
         paths = [resource.canonical for resource in application.router.resources()]
         assert paths and all(path.startswith(f"/{provider.name}/") for path in paths)
 

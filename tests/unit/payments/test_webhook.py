@@ -37,8 +37,33 @@ INTENT: dict[str, Any] = {
     "amount": 5000,
     "amount_received": 5000,
     "currency": "usd",
-    "metadata": {"order": "o-1", "attempt": "2", "store": "s-1"},
+    "metadata": {"order": "o-1", "attempt": "2", "store": "s-1", "key": "o-1.attempt.2"},
 }
+
+
+@dataclass
+class Attempts:
+    """The database's history of attempts: orders by reference."""
+
+    orders: dict[str, str]
+
+    def connect(self) -> Any:
+        return self
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+    async def execute(self, statement: Any) -> Any:
+        return self._Found(self.orders.get(statement.compile().params["reference_1"]))
+
+    @dataclass
+    class _Found:
+        order: str | None
+
+        def scalar_one_or_none(self) -> str | None:
+            return self.order
 
 
 @dataclass
@@ -46,8 +71,8 @@ class Api:
     """The shell's HTTP API, as far as a callback sees it."""
 
     submitted: list[tuple[object, str, str, str, str]] = field(default_factory=list)
-    engine: Any = None
-    """A callback reads nothing."""
+    engine: Any = field(default_factory=lambda: Attempts({"pi_9": "o-9"}))
+    """A callback reads nothing but whose reference it is."""
 
     async def submit(
         self,
@@ -99,7 +124,8 @@ async def post_each(
 async def test_a_signed_event_becomes_a_report() -> None:
     api = Api()
     assert await post(api, event(INTENT)) == 200
-    report = ChargeReported(2, ChargeResult("pi_1", "succeeded", 5000))
+    whose: dict[str, Any] = {"requested": 5000, "currency": "USD", "store": "s-1", "key": "o-1.attempt.2"}
+    report = ChargeReported(2, ChargeResult("pi_1", "succeeded", 5000, **whose))
     assert api.submitted == [(report, "o-1", "evt_1", "provider:stripe", "s-1")]
 
 
@@ -117,6 +143,7 @@ async def test_a_charge_event_brings_the_card() -> None:
         "id": "ch_1",
         "payment_intent": "pi_1",
         "captured": True,
+        "amount": 5000,
         "amount_captured": 5000,
         "currency": "usd",
         "metadata": INTENT["metadata"],
@@ -143,8 +170,8 @@ async def test_an_event_without_a_valid_signature_is_refused(secret: str, age: i
     [
         event(INTENT, "customer.created"),
         event(INTENT | {"metadata": {}}),
-        event(INTENT | {"metadata": {"order": "o-1"}}),
         event(INTENT | {"metadata": {"order": "not an id", "attempt": "1"}}),
+        event({"id": "re_1", "status": "succeeded", "metadata": {}}, "refund.created"),
         event(INTENT | {"metadata": {"order": "o-1", "attempt": "one"}}),
     ],
 )
@@ -152,6 +179,17 @@ async def test_events_about_other_things_are_accepted_and_ignored(body: bytes) -
     api = Api()
     assert await post(api, body) == 200
     assert api.submitted == []
+
+
+async def test_events_without_our_metadata_are_found_by_the_charges_reference() -> None:
+    api = Api()
+    assert await post(api, event(INTENT | {"id": "pi_9", "metadata": {}})) == 200
+    refund = {"id": "re_9", "status": "succeeded", "payment_intent": "pi_9", "amount": 100, "currency": "usd"}
+    assert await post(api, event(refund, "refund.created")) == 200
+    charged, refunded = (submitted[0] for submitted in api.submitted)
+    assert isinstance(charged, ChargeReported) and charged.attempt == 0
+    assert refunded == RefundReported("", RefundResult("re_9", charge="pi_9", amount=100, currency="USD"))
+    assert [submitted[1] for submitted in api.submitted] == ["o-9", "o-9"]
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff\xfe", b'{"id": 1, "type": 2}', b""])

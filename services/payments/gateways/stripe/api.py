@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import stripe
 
-from services.payments.gateways.stripe.objects import Json, is_of_another
+from services.payments.gateways.stripe.objects import Json, NamedCharge, is_named
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
@@ -89,14 +89,12 @@ class StripeApi:
     async def intent(self, id: str) -> Json:
         return await self.call("get", INTENTS + "/{}", {"expand": ["payment_method"]}, of=id)
 
-    async def intent_of(self, order: str, attempt: int, since: float) -> Json | None:
+    async def intent_of(self, charge: NamedCharge, since: float) -> Json | None:
         """An attempt's intent, from the list of all made since a time (Unix seconds); unlike a search, it never lags
         behind. One that succeeded takes precedence."""
         best: Json | None = None
         async for intent in self.every(INTENTS, {"created": {"gte": int(since)}}):
-            metadata = intent.get("metadata") or {}
-            named = (metadata.get("order"), metadata.get("attempt")) == (order, str(attempt))
-            if not named or is_of_another(intent, order):
+            if not is_named(intent, charge):
                 continue
             if best is None or intent["status"] == "succeeded":
                 best = intent

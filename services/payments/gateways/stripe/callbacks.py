@@ -17,9 +17,9 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel
 
-from services.payments.domain.operations import ChargeReported, ChargeResult, RefundReported
-from services.payments.gateways.stripe.currencies import from_stripe
-from services.payments.gateways.stripe.objects import Json, charge_card, charge_result, refund_result
+from services.payments.domain.operations import ChargeReported, RefundReported
+from services.payments.gateways.provider import OrderOf
+from services.payments.gateways.stripe.objects import Json, captured_charge, charge_result, refund_result
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.contracts.envelope import has_nul, read_key
 from shared.core import Report, codec
@@ -80,7 +80,7 @@ class OddEvent(Exception):
         self.id = id
 
 
-def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
+def callbacks(settings: StripeSettings, api: HttpApi, order_of: OrderOf) -> RequestHandler:
     """Takes signed events. Stripe never sends an event again after a 2xx, so it is answered only after the commit.
 
     An event that cannot be read is refused once, so that Stripe's dashboard shows it; its repetitions are ignored."""
@@ -103,10 +103,11 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
             log.warning("event of an unknown shape", id=odd.id[:80])
             text = "The event does not have the shape that Stripe documents for its type."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
-        if found is None:
+        order = "" if found is None else found.order or await order_of(found.reference)
+        if found is None or not order:
             return json_response(Received(ignored=True))
         await api.submit(
-            *(found.report, found.order),
+            *(found.report, order),
             identity=found.id,
             actor="provider:stripe",
             store=found.store,
@@ -119,13 +120,15 @@ def callbacks(settings: StripeSettings, api: HttpApi) -> RequestHandler:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An event of Stripe's about one of our orders."""
+    """An event of Stripe's that may be about one of our orders."""
 
     id: str
     order: str
+    """As its metadata says; empty: the one with the charge `reference`."""
     store: str
     report: Report
     created: datetime
+    reference: str = ""
 
 
 def check_header(signature: str, tolerance: int) -> None:
@@ -175,19 +178,37 @@ def _check(report: Report) -> None:
     if codec.load(type(report), written) != report:
         raise ValueError("a field of another type")
     if isinstance(report, ChargeReported):
-        amount, url = report.result.amount, report.result.url
-        if type(amount) is not int or not 0 <= amount <= MAX_AMOUNT or (url and not _URL.fullmatch(url)):
-            raise ValueError("an amount or URL out of range")
+        _check_amounts(report.result.amount, report.result.requested)
+        url = report.result.url
+        if url and not _URL.fullmatch(url):
+            raise ValueError("no URL")
+    if isinstance(report, RefundReported):
+        _check_amounts(report.result.amount)
+
+
+def _check_amounts(*amounts: int) -> None:
+    if any(type(amount) is not int or not 0 <= amount <= MAX_AMOUNT for amount in amounts):
+        raise ValueError("an amount out of range")
 
 
 def _callback(event: Json) -> Callback | None:
     thing = (event.get("data") or {}).get("object") or {}
     metadata = thing.get("metadata") or {}
     order, wrong = read_key(str(metadata.get("order", "")).encode())
-    report = None if wrong else _report(event["type"], thing, metadata)
+    report = _report(event["type"], thing, metadata)
     if report is None:
         return None
-    return Callback(event["id"], order, str(metadata.get("store", "")), report, created(event))
+    reference = reference_of(report)
+    if wrong and not reference:
+        return None
+    return Callback(
+        event["id"], "" if wrong else order, str(metadata.get("store", "")), report, created(event), reference
+    )
+
+
+def reference_of(report: ChargeReported | RefundReported) -> str:
+    """Of the charge; empty where the report of a refund names none."""
+    return report.result.reference if isinstance(report, ChargeReported) else report.result.charge
 
 
 def created(event: Json) -> datetime:
@@ -195,15 +216,14 @@ def created(event: Json) -> datetime:
     return datetime.fromtimestamp(event["created"], UTC)
 
 
-def _report(type: str, thing: Json, metadata: Json) -> Report | None:
-    if type in REFUND_EVENTS and metadata.get("refund"):
-        return RefundReported(str(metadata["refund"]), refund_result(thing))
-    attempt = str(metadata.get("attempt", ""))
+def _report(type: str, thing: Json, metadata: Json) -> ChargeReported | RefundReported | None:
+    if type in REFUND_EVENTS:
+        return RefundReported(str(metadata.get("refund", "")), refund_result(thing))
+    attempt = str(metadata.get("attempt") or "0")
     if not (attempt.isascii() and attempt.isdigit() and len(attempt) < 9):
         return None
     if type in INTENT_EVENTS:
         return ChargeReported(int(attempt), charge_result(thing))
     if type == "charge.succeeded" and thing.get("captured") and thing.get("payment_intent"):
-        intent, amount = str(thing["payment_intent"]), from_stripe(thing["amount_captured"], thing["currency"])
-        return ChargeReported(int(attempt), ChargeResult(intent, "succeeded", amount, card=charge_card(thing)))
+        return ChargeReported(int(attempt), captured_charge(thing))
     return None

@@ -31,6 +31,7 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
     RefundResult,
+    charge_key,
 )
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe.api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
@@ -44,7 +45,14 @@ from services.payments.gateways.stripe.errors import (
     not_an_outcome,
     words_of,
 )
-from services.payments.gateways.stripe.objects import Json, charge_result, decline, is_of_another, refund_result
+from services.payments.gateways.stripe.objects import (
+    Json,
+    NamedCharge,
+    charge_result,
+    decline,
+    is_of_another,
+    refund_result,
+)
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.core.ids import time_of
@@ -147,10 +155,11 @@ class StripeGateway(StripeApi):
                 return NotTried("The order's payment deadline has passed.")
 
         async def create(key: str) -> Json:
-            return await self.call("post", INTENTS, _charge_params(charge, method), key=key)
+            return await self.call("post", INTENTS, params, key=key)
 
         try:
             method = charge.payment_method or await self._method_of(charge.token, key)
+            params = _charge_params(charge, method)
             made = await self._with_keys(create, key, lambda: self._intent_of(charge))
         except stripe.CardError as declined:
             return _declined(declined)
@@ -222,7 +231,7 @@ class StripeGateway(StripeApi):
             if is_of_another(intent, find.order, find.attempt):
                 return FindCharge.Failed("not_ours", f"{find.reference} belongs to another order or attempt at Stripe.")
         else:
-            intent = await self.intent_of(find.order, find.attempt, self._since(find.since) - CLOCKS_DIFFER)
+            intent = await self.intent_of(_named(find, find.key), self._since(find.since) - CLOCKS_DIFFER)
         if intent is None:
             text = "Stripe has no such payment."
             reason = DeclineReason.NOT_CHARGED
@@ -242,7 +251,8 @@ class StripeGateway(StripeApi):
         return RefundCharge.Done(refund_result(found)) if found else NotDone()
 
     async def _intent_of(self, charge: ChargeCard) -> Json | None:
-        return await self.intent_of(charge.order, charge.attempt, self._since(charge.since) - CLOCKS_DIFFER)
+        named = _named(charge, charge_key(charge.order, charge.attempt))
+        return await self.intent_of(named, self._since(charge.since) - CLOCKS_DIFFER)
 
     def _since(self, since: datetime | None) -> float:
         """Unix seconds. If it is unknown when something was requested: as long ago as an order can wait."""
@@ -305,6 +315,10 @@ def _not_in_units(it: ChargeCard | RefundCharge) -> str:
     return ""
 
 
+def _named(it: ChargeCard | FindCharge, key: str) -> NamedCharge:
+    return NamedCharge(it.order, it.attempt, it.amount, it.currency, it.store, key)
+
+
 def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams:
     params: PaymentIntentCreateParams = {
         "amount": to_stripe(charge.amount, charge.currency),
@@ -318,6 +332,7 @@ def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams
             "number": charge.number,
             "attempt": str(charge.attempt),
             "store": charge.store,
+            "key": charge_key(charge.order, charge.attempt),
         },
         "expand": ["payment_method"],
     }

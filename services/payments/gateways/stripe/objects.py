@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from services.payments.domain.declines import DeclineReason
@@ -10,13 +11,26 @@ from services.payments.domain.operations import ChargeResult, RefundResult
 from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.errors import decline_reason
 from shared.contracts.values import Card
+from shared.core.fast_dataclasses import replace
 
 Json = Mapping[str, Any]
 NO_WORDS = "The card could not be charged."
 
 
 def charge_result(intent: Json) -> ChargeResult:
-    """Source: https://docs.stripe.com/payments/paymentintents/lifecycle."""
+    """Source: https://docs.stripe.com/payments/paymentintents/lifecycle. Raises ValueError for an amount or currency
+    that we cannot have asked for."""
+    currency, metadata = str(intent["currency"]).upper(), intent.get("metadata") or {}
+    return replace(
+        _charge_status(intent),
+        requested=from_stripe(intent["amount"], currency),
+        currency=currency,
+        store=str(metadata.get("store", "")),
+        key=str(metadata.get("key", "")),
+    )
+
+
+def _charge_status(intent: Json) -> ChargeResult:
     id, card = intent["id"], _card_in(intent.get("payment_method"))
     match intent["status"]:
         case "succeeded":
@@ -33,6 +47,32 @@ def charge_result(intent: Json) -> ChargeResult:
             code, text, declined = decline(error)
             return ChargeResult(id, "failed", card=declined or card, code=code, text=text, reason=decline_reason(code))
     return ChargeResult(id, "processing", card=card)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCharge:
+    """What we wrote into a charge. Amount in minor units. An older build's look-up names order and attempt only."""
+
+    order: str
+    attempt: int
+    amount: int = 0
+    currency: str = ""
+    store: str = ""
+    key: str = ""
+
+
+def is_named(intent: Json, charge: NamedCharge) -> bool:
+    """Whether we made it for this attempt: anyone who uses the account can copy our metadata."""
+    metadata = intent.get("metadata") or {}
+    named = (metadata.get("order"), metadata.get("attempt")) == (charge.order, str(charge.attempt))
+    if not named or is_of_another(intent, charge.order):
+        return False
+    if not charge.currency:
+        return True
+    keyed_otherwise = charge.key and metadata.get("key", "") not in ("", charge.key)  # an older build writes none
+    amount, currency = from_stripe(intent["amount"], intent["currency"]), str(intent["currency"]).upper()
+    agrees = (amount, currency, metadata.get("store", "")) == (charge.amount, charge.currency, charge.store)
+    return agrees and not keyed_otherwise
 
 
 def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
@@ -71,12 +111,33 @@ def _card_in(method: Any) -> Card | None:
     )
 
 
-def charge_card(charge: Json) -> Card | None:
-    return _card_in(charge.get("payment_method_details"))
+def captured_charge(charge: Json) -> ChargeResult:
+    """A charge that was captured (https://docs.stripe.com/api/charges/object), by its intent."""
+    metadata, currency = charge.get("metadata") or {}, str(charge["currency"]).upper()
+    return ChargeResult(
+        str(charge["payment_intent"]),
+        "succeeded",
+        from_stripe(charge["amount_captured"], currency),
+        card=_card_in(charge.get("payment_method_details")),
+        requested=from_stripe(charge["amount"], currency),
+        currency=currency,
+        store=str(metadata.get("store", "")),
+        key=str(metadata.get("key", "")),
+    )
 
 
 def refund_result(refund: Json) -> RefundResult:
-    """Source: https://docs.stripe.com/api/refunds/object."""
+    """Source: https://docs.stripe.com/api/refunds/object. Raises ValueError for an amount or currency that we cannot
+    have asked for."""
+    result = _refund_status(refund)
+    currency = str(refund.get("currency") or "").upper()
+    if not currency:
+        return result
+    amount = from_stripe(refund["amount"], currency)
+    return replace(result, charge=str(refund.get("payment_intent") or ""), amount=amount, currency=currency)
+
+
+def _refund_status(refund: Json) -> RefundResult:
     match refund.get("status"):
         case "succeeded":
             return RefundResult(refund["id"])

@@ -10,7 +10,7 @@ import aiohttp
 import stripe
 from aiohttp import web
 
-from services.payments.gateways.provider import Provider, ProviderError, ProviderMovement
+from services.payments.gateways.provider import OrderOf, Provider, ProviderError, ProviderMovement
 from services.payments.gateways.stripe.api import INTENTS, StripeApi
 from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH, callbacks
 from services.payments.gateways.stripe.gateway import StripeGateway
@@ -33,8 +33,8 @@ class Stripe(Provider):
         limiter = RateLimiter(reservations, self.settings.requests_per_second)
         return StripeGateway(self.settings, limiter=limiter, now=now)
 
-    def add_callbacks(self, application: web.Application, api: HttpApi) -> None:
-        add_public(application, "POST", CALLBACK_PATH, callbacks(self.settings, api), CALLBACK)
+    def add_callbacks(self, application: web.Application, api: HttpApi, order_of: OrderOf) -> None:
+        add_public(application, "POST", CALLBACK_PATH, callbacks(self.settings, api, order_of), CALLBACK)
 
     async def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:
         async with self._reading() as stripe_api:
