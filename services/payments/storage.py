@@ -28,6 +28,7 @@ payments = state_table(
     sa.Column("refunded", sa.BigInteger),
     sa.Column("pending", sa.BigInteger),
     sa.Column("unresolved", sa.Boolean),
+    sa.Column("owed", sa.BigInteger),
 )
 
 
@@ -106,6 +107,7 @@ def payment_columns(payment: Payment) -> Mapping[str, Any]:
         "captured": payment.captured,
         "refunded": payment.refunded,
         "pending": payment.pending,
+        "owed": payment.owed,
         "unresolved": payment.unresolved,
     }
 

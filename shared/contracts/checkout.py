@@ -262,6 +262,8 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     items: tuple[Id, ...] = ()
     """Items that are now fully refunded; access to them is revoked."""
     reason: Short = ""
+    recorded: bool = False
+    """True if the provider moved no money: the customer gets it in another way."""
 
 
 class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
@@ -274,6 +276,8 @@ class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
     """Sum of all refunds that are in effect."""
     code: Short
     text: Text
+    returned: bool = False
+    """True if it was made, and the bank sent the money back: the store has it again."""
 
 
 class OrderStatusRecord(Event, type="order.status", topic=STATUS):

@@ -39,6 +39,12 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     reason: Line = "requested_by_customer"
     """One of requested_by_customer, duplicate, fraudulent, not_as_described, other."""
     note: FreeText = ""
+    attempt: Count | None = None
+    """Whose charge to refund. Without it: the attempt that paid the order."""
+    refund_payment: bool = True
+    """False: the refund is only recorded. The customer gets the money in another way, as `note` says."""
+    reference: Line = ""
+    """Of the way in which the customer gets the money, where the refund is only recorded."""
 
 
 class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
@@ -180,18 +186,25 @@ class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
     items: tuple[RefundedLine, ...] = ()
     """Empty for a partial refund that names no items."""
     reason: Short = ""
+    """As it was requested; `order_cancelled`, `order_expired` or `duplicate` for what payments refunds by itself;
+    `made_at_provider` for one made in the provider's dashboard."""
     transaction: Short = ""
     """The provider's id: `re_…`."""
+    recorded: bool = False
+    """True if the provider moved no money: the customer gets it in another way."""
 
 
 class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
-    """The provider did not make the refund. It needs attention."""
+    """The provider did not make the refund, or the bank sent it back. What the store owes is tried again; of that, only
+    the first failure is published."""
 
     refund: Id
     amount: Amount
     code: Short
     text: Text
     """For staff."""
+    returned: bool = False
+    """True if it was made, and the bank sent the money back."""
 
 
 class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENTS):
@@ -203,6 +216,8 @@ class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENT
     currency: Currency
     transaction: Short = ""
     """The provider's id: `re_…`."""
+    recorded: bool = False
+    """True if the provider moved no money: the customer gets it in another way."""
 
 
 class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):

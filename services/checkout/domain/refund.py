@@ -18,7 +18,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
     change = OrderChange(order, context)
     change.note(
         fact.type,
-        f"{money(fact.amount, fact.currency)} refunded.",
+        f"{money(fact.amount, fact.currency)} refunded{_how(fact.reason, recorded=fact.recorded)}.",
         refund=fact.refund,
         transaction=fact.transaction,
         reason=fact.reason,
@@ -39,12 +39,19 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
             whole=whole,
             items=tuple(line.item.item for line in order.lines) if whole else of_items,
             reason=fact.reason,
+            recorded=fact.recorded,
         )
     )
     if whole and order.may_become(OrderStatus.REFUNDED):
         change.move_to(OrderStatus.REFUNDED, "Fully refunded.")
         return change.decision()
     return advance(change)
+
+
+def _how(reason: str, *, recorded: bool) -> str:
+    if recorded:
+        return " in another way than by the payment provider"
+    return " in the payment provider's dashboard" if reason == "made_at_provider" else ""
 
 
 def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool) -> None:
@@ -73,7 +80,8 @@ def _with_refund(line: Line, part: RefundedLine | None, *, whole: bool) -> Line:
 
 @orders.on(PaymentSurplusRefunded)
 def surplus_refunded(order: Order, fact: PaymentSurplusRefunded, context: Context) -> Decision[Order]:
-    text = f"A duplicate charge of {money(fact.amount, fact.currency)} was refunded."
+    how = _how("", recorded=fact.recorded)
+    text = f"A duplicate charge of {money(fact.amount, fact.currency)} was refunded{how}."
     note = entry(context, fact.type, text, refund=fact.refund, attempt=fact.attempt, transaction=fact.transaction)
     return Decision(order, records=[note])
 
@@ -82,7 +90,8 @@ def surplus_refunded(order: Order, fact: PaymentSurplusRefunded, context: Contex
 def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> Decision[Order]:
     """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
     end, revoked access) stays for staff to decide; the sums are corrected."""
-    change, text = OrderChange(order, context), f"A refund of {money(fact.amount, order.currency)} failed"
+    what = "was sent back by the bank" if fact.returned else "failed"
+    change, text = OrderChange(order, context), f"A refund of {money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)
@@ -95,6 +104,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
             refunded=change.state.refunded,
             code=fact.code,
             text=fact.text,
+            returned=fact.returned,
         )
     )
     change.note(fact.type, f"{text}: {fact.text}", refund=fact.refund, code=fact.code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.payments.domain.ledger import AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
+from services.payments.domain.ledger import PROVIDER_BALANCE, AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.core import Change, TimerMessage
@@ -39,11 +39,13 @@ class PaymentChange(Change[Payment]):
             self.record(self._refund_record(after))
         return after
 
-    def enter_movement(self, kind: Kind, amount: int, reference: str, attempt: int) -> None:
+    def enter_movement(
+        self, kind: Kind, amount: int, reference: str, attempt: int, account: str = PROVIDER_BALANCE
+    ) -> None:
         """Enter a movement of money into the ledger: of the attempt with this number, or of a refund of it."""
         payment = self.state
         provider = payment.provider_of(payment.attempt(attempt))
-        movement = LedgerMovement(kind, amount, payment.currency, provider, reference, payment.store)
+        movement = LedgerMovement(kind, amount, payment.currency, provider, reference, payment.store, account)
         self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
 
     def check_charge(self, attempt: ChargeAttempt, reference: str, tries: int = 1) -> None:

@@ -1,7 +1,8 @@
 """The ledger: every movement of money as entries that sum to zero per transaction and currency.
 
 A debit is positive, a credit negative. A capture debits what the provider owes us and credits sales; a refund is the
-reverse; a refund that the bank returned is a capture again, by another name. A manual settlement that the provider
+reverse; a refund that the bank returned is a capture again, by another name. A refund that is only recorded leaves the
+provider's balance alone. A manual settlement that the provider
 contradicts is undone by a correction.
 """
 
@@ -17,6 +18,8 @@ from shared.core import Record
 
 Kind = Literal["capture", "refund", "refund_returned", "correction"]
 PROVIDER_BALANCE = "provider_balance"
+PAID_ELSEWHERE = "paid_elsewhere"
+"""What was refunded in another way than by the provider."""
 SALES = "sales"
 
 
@@ -85,6 +88,7 @@ class LedgerMovement:
     provider: str
     reference: str
     store: str
+    account: str = PROVIDER_BALANCE
 
 
 def entries(movement: LedgerMovement, key: str, at: datetime, new_id: Callable[[], UUID]) -> list[LedgerEntry]:
@@ -104,5 +108,5 @@ def entries(movement: LedgerMovement, key: str, at: datetime, new_id: Callable[[
             store=movement.store,
             at=at,
         )
-        for account, amount in ((PROVIDER_BALANCE, movement.amount), (SALES, -movement.amount))
+        for account, amount in ((movement.account, movement.amount), (SALES, -movement.amount))
     ]

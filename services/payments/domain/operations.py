@@ -154,12 +154,14 @@ class RefundCharge(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=8
     reason: str = ""
     unconfirmed: bool = False
     """Staff named the charge: it may be another order's, whose money stays."""
+    tries: int = 1
+    """Counts what the provider refused: each has a key of its own, or it would answer as it did before."""
 
     def about(self) -> str:
         return self.refund
 
     def idempotency_key(self, id: UUID) -> str:
-        return f"refund.{self.refund}"
+        return f"refund.{self.refund}" if self.tries == 1 else f"refund.{self.refund}.try.{self.tries}"
 
     class Done(Outcome):
         result: RefundResult
@@ -228,6 +230,15 @@ class ChargeCheckDue(TimerMessage):
 
     def about(self) -> str:
         return str(self.attempt)
+
+
+class RefundDue(TimerMessage):
+    """A refund that the store owes was refused: ask the provider again."""
+
+    refund: str
+
+    def about(self) -> str:
+        return self.refund
 
 
 class ChargeReported(Report):

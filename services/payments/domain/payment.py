@@ -127,6 +127,10 @@ class Refund:
     text: str = ""
     settled_by: str = ""
     """Who settled it manually."""
+    recorded: bool = False
+    """Made in another way than by the provider, as `note` says."""
+    tries: int = 1
+    """How often the provider was asked to make it, each time under a key of its own."""
 
     @property
     def is_pending(self) -> bool:
@@ -202,8 +206,21 @@ class Payment:
     @property
     def refundable(self) -> int:
         """captured − refunded − pending, of the paid attempt."""
-        captured = self.paying_attempt.captured if self.paying_attempt else 0
-        return captured - sum(r.amount for r in self.order_refunds() if r.status is not RefundStatus.FAILED)
+        return self.refundable_of(self.paying_attempt) if self.paying_attempt else 0
+
+    def refundable_of(self, attempt: ChargeAttempt) -> int:
+        """captured − refunded − pending, of this attempt."""
+        return attempt.captured - sum(r.amount for r in self.refunds_of(attempt) if r.status is not RefundStatus.FAILED)
+
+    def must_be_refunded(self, attempt: ChargeAttempt) -> bool:
+        """All that was captured is the customer's: a surplus, or the order came to nothing."""
+        return bool(attempt.captured) and (attempt.surplus or bool(self.closed_as))
+
+    @property
+    def owed(self) -> int:
+        """What the customer is to get and has not got: what must be refunded, and refunds in progress."""
+        left = sum(self.refundable_of(attempt) for attempt in self.attempts if self.must_be_refunded(attempt))
+        return left + self.pending
 
     @property
     def unresolved(self) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import get_args
 
 from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
-from services.payments.domain.operations import RefundCharge
-from services.payments.domain.payment import ChargeAttempt, Payment, Refund, Share, payments
+from services.payments.domain.operations import RefundCharge, RefundDue
+from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
+from services.payments.domain.refund_made import made, waits_to_be_tried_again
 from shared.contracts.payments import RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
+from shared.core.fast_dataclasses import replace
 from shared.core.money import Money, allocate
 
 REASONS: tuple[str, ...] = get_args(RefundReason)
@@ -19,42 +22,79 @@ REASONS: tuple[str, ...] = get_args(RefundReason)
 
 @payments.begins(RefundPayment)
 def refund_requested(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
-    if payment is None or payment.paying_attempt is None:
+    attempt = _attempt_of(payment, command)
+    if payment is None or attempt is None:
         return Refused("not_paid", "There is no captured payment to refund.")
-    if command.reason not in REASONS:
-        return Refused(
-            "unknown_reason", f"The `reason` of a refund is one of {', '.join(REASONS)}; the rest is its `note`."
-        )
-    if payment.refundable == 0:
+    id = str(context.named_id("refund"))
+    if payment.refund(id):
+        return Decision(payment)  # reported by the provider already, as after a restore
+    planned = plan(payment, attempt, command)
+    if isinstance(planned, Refused):
+        return planned
+    amount, shares = planned
+    change = PaymentChange(payment, context)
+    refund = Refund(id, attempt.number, amount, context.at, shares=shares, reason=command.reason, note=command.note)
+    if command.refund_payment:
+        _request(change, refund)
+    else:
+        refund = change.update_refund(refund, recorded=True, settled_by=context.actor)
+        made(change, refund, command.reference)
+    return change.decision()
+
+
+def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tuple[int, tuple[Share, ...]] | Refused:
+    """How much would be refunded, and how much of it for which item."""
+    problems = list(_wrong_words(payment, attempt, command))
+    if problems:
+        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
+    left = payment.refundable_of(attempt)
+    if left == 0:
         return Refused("already_refunded", "The payment is fully refunded, or its refunds are in progress.")
     shares: tuple[Share, ...] = ()
-    amount = payment.refundable if command.amount is None else command.amount
+    amount = left if command.amount is None else command.amount
     if command.items:
         requested = _requested_shares(payment, command)
         if isinstance(requested, Refused):
             return requested
         shares, amount = requested, sum(share.amount for share in requested)
-    if refused := _not_possible(payment, payment.paying_attempt, amount):
-        return refused
-    if amount == payment.refundable and not command.items:
-        shares = _shares_of_all(payment)
-    change = PaymentChange(payment, context)
-    id = str(context.named_id("refund"))
-    _refund(change, payment.paying_attempt, amount, shares, command.reason, command.note, id)
-    return change.decision()
+    elif attempt is payment.paying_attempt and amount == left:
+        shares = shares_of_all(payment)
+    return _not_possible(payment, attempt, amount, recorded=not command.refund_payment) or (amount, shares)
 
 
-def _not_possible(payment: Payment, paid: ChargeAttempt, amount: int) -> Refused | None:
-    provider = payment.provider_of(paid)
+def _attempt_of(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
+    if payment is None:
+        return None
+    attempt = payment.paying_attempt if command.attempt is None else payment.attempt(command.attempt)
+    return attempt if attempt and attempt.captured else None
+
+
+def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> Iterator[Problem]:
+    if command.reason not in REASONS:
+        text = f"The `reason` of a refund is one of {', '.join(REASONS)}; the rest is its `note`."
+        yield Problem(field="reason", code="unknown_reason", text=text)
+    if command.items and attempt is not payment.paying_attempt:
+        text = f"Attempt {attempt.number} did not pay for the items: refund it in whole, or an `amount` of it."
+        yield Problem(field="items", code="no_items", text=text)
+    if not command.refund_payment and not command.note:
+        text = "Say in `note` how the customer gets the money: no money moves at the provider."
+        yield Problem(field="note", code="missing_note", text=text)
+    if command.refund_payment and command.reference:
+        text = "Leave out `reference`: the provider gives it. It is for refunds that are only recorded."
+        yield Problem(field="reference", code="no_reference", text=text)
+
+
+def _not_possible(payment: Payment, attempt: ChargeAttempt, amount: int, *, recorded: bool) -> Refused | None:
+    left, provider = payment.refundable_of(attempt), payment.provider_of(attempt)
     can = CAPABILITIES[provider]
     if amount == 0:
         return Refused("nothing_to_refund", "Specify an amount above zero.")
-    if amount % payment.step and amount != payment.refundable:
+    if amount % payment.step and amount != left:
         return Refused("amount_off_step", f"Refunds in {payment.currency} are {_multiples(payment)}.")
-    if amount > payment.refundable:
-        return Refused("too_much", f"At most {Money(payment.refundable, payment.currency)} can still be refunded.")
-    if not (can.full_refunds if amount == paid.captured else can.partial_refunds):
-        where = f" Make it at {can.dashboard}." if can.dashboard else ""
+    if amount > left:
+        return Refused("too_much", f"At most {Money(left, payment.currency)} can still be refunded.")
+    if not recorded and not (can.full_refunds if amount == attempt.captured else can.partial_refunds):
+        where = f" Make it at {can.dashboard}, then record it." if can.dashboard else ""
         return Refused("provider_cannot", f"The API of {provider} cannot make this refund.{where}")
     return None
 
@@ -98,7 +138,7 @@ def _multiples(payment: Payment) -> str:
     return f"multiples of {Money(payment.step, payment.currency)}"
 
 
-def _shares_of_all(payment: Payment) -> tuple[Share, ...]:
+def shares_of_all(payment: Payment) -> tuple[Share, ...]:
     """Everything that is refundable, by item; earlier refunds for no item in particular reduce all in proportion."""
     items = [share for share in payment.refundable_shares() if share.amount]
     if sum(share.amount for share in items) <= payment.refundable:
@@ -115,12 +155,35 @@ def refund_rest(change: PaymentChange) -> None:
     payment = change.state
     if payment.paying_attempt and payment.refundable:
         reason = f"order_{payment.closed_as}"
-        _refund(change, payment.paying_attempt, payment.refundable, _shares_of_all(payment), reason, "")
+        _refund(change, payment.paying_attempt, payment.refundable, shares_of_all(payment), reason, "")
 
 
 def refund_surplus(change: PaymentChange, attempt: ChargeAttempt) -> None:
     """Refund the whole of a second capture for the same order."""
     _refund(change, attempt, attempt.captured, (), "duplicate", "A second charge for the same order.")
+
+
+@payments.on(RefundDue)
+def refund_due(payment: Payment, due: RefundDue, context: Context) -> Decision[Payment]:
+    """Unless staff have refunded it in another way meanwhile."""
+    refund = payment.refund(due.refund)
+    attempt = payment.attempt(refund.attempt) if refund else None
+    if refund is None or attempt is None or not waits_to_be_tried_again(payment, refund):
+        return Decision(payment)
+    change, left = PaymentChange(payment, context), payment.refundable_of(attempt)
+    if left < refund.amount:
+        _refund(change, attempt, left, (), refund.reason, "The rest of a refund that was refused.")
+    else:
+        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1, code="", text=""))
+    return change.decision()
+
+
+def _refund(
+    change: PaymentChange, attempt: ChargeAttempt, amount: int, shares: tuple[Share, ...], reason: str, note: str
+) -> None:
+    id = _automatic_id(change, attempt, reason)
+    if change.state.refund(id) is None:  # else reported by the provider already, as after a restore
+        _request(change, Refund(id, attempt.number, amount, change.context.at, shares=shares, reason=reason, note=note))
 
 
 def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) -> str:
@@ -130,25 +193,8 @@ def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) ->
     return str(hashed_id("refund", change.context.key, str(attempt.number), attempt.reference, reason, str(before)))
 
 
-def _refund(
-    change: PaymentChange,
-    attempt: ChargeAttempt,
-    amount: int,
-    shares: tuple[Share, ...],
-    reason: str,
-    note: str,
-    id: str = "",
-) -> None:
-    payment = change.state
-    refund = Refund(
-        id=id or _automatic_id(change, attempt, reason),
-        attempt=attempt.number,
-        amount=amount,
-        at=change.context.at,
-        shares=shares,
-        reason=reason,
-        note=note,
-    )
+def _request(change: PaymentChange, refund: Refund) -> None:
+    payment, attempt = change.state, change.state.attempt(refund.attempt)
     change.update_refund(refund)
     change.request(
         RefundCharge(
@@ -156,10 +202,11 @@ def _refund(
             order=change.context.key,
             store=payment.store,
             refund=refund.id,
-            charge=attempt.reference,
-            amount=amount,
+            charge=attempt.reference if attempt else "",
+            amount=refund.amount,
             currency=payment.currency,
-            reason=reason,
-            unconfirmed=bool(attempt.settled_by),
+            reason=refund.reason,
+            unconfirmed=bool(attempt and attempt.settled_by),
+            tries=refund.tries,
         )
     )

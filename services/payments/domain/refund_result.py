@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundReported, RefundResult
-from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
-from shared.contracts.payments import (
-    PaymentRefunded,
-    PaymentRefundFailed,
-    PaymentSettlementContradicted,
-    PaymentSurplusRefunded,
-    PaymentUnresolved,
-    RefundedLine,
-)
-from shared.core import Context, Decision
+from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
+from services.payments.domain.refund import shares_of_all
+from services.payments.domain.refund_made import failed, made
+from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved
+from shared.core import Context, Decision, hashed_id
+from shared.core.money import Money
 
 RETURNED = "The bank returned the refund. Refund the customer another way."
 NEVER_MADE = "The provider has no such refund. Request it again."
+MADE_AT_PROVIDER = "made_at_provider"
 
 
 @payments.answers(RefundCharge.Done)
@@ -31,10 +28,10 @@ def refund_failed(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Failed, context: Context
 ) -> Decision[Payment]:
     refund = payment.refund(operation.refund)
-    if refund is None or not refund.is_pending or refund.reference:
+    if refund is None or not refund.is_pending or refund.reference or operation.tries != refund.tries:
         return Decision(payment)  # a callback came first
     change = PaymentChange(payment, context)
-    _failed(change, refund, outcome.code, outcome.text)
+    failed(change, refund, outcome.code, outcome.text)
     return change.decision()
 
 
@@ -54,7 +51,48 @@ def refund_unresolved(
 
 @payments.on(RefundReported)
 def refund_reported(payment: Payment, report: RefundReported, context: Context) -> Decision[Payment]:
-    return apply_refund_result(payment, report.refund, report.result, context)
+    return apply_refund_report(payment, report, context)
+
+
+def apply_refund_report(payment: Payment, report: RefundReported, context: Context) -> Decision[Payment]:
+    """Of one that we requested, by its id; of one made in the provider's dashboard, by its reference."""
+    result = report.result
+    by_reference = (refund.id for refund in payment.refunds if refund.reference == result.reference)
+    id = report.refund if payment.refund(report.refund) else next(by_reference, "")
+    if id:
+        return apply_refund_result(payment, id, result, context)
+    attempt = next((it for it in payment.attempts if it.reference and it.reference == result.charge), None)
+    if attempt is None or result.status == "failed" or result.currency != payment.currency or not result.amount:
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    _made_at_provider(change, attempt, report)
+    return change.decision()
+
+
+def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, report: RefundReported) -> None:
+    """Enter a refund that we did not request, as far as the provider has not made ours of the same money."""
+    result, context, payment = report.result, change.context, change.state
+    left, ours = payment.refundable_of(attempt), list[Refund]()
+    for refund in reversed([*payment.refunds_of(attempt)]):
+        if result.amount > left and refund.is_pending and not refund.reference:
+            ours.append(refund)
+            left += refund.amount
+    if result.amount > left:
+        text = f"The provider made {result.reference} of {Money(result.amount, payment.currency)}, more than is left."
+        change.publish(PaymentUnresolved(attempt=attempt.extra_of or attempt.number, text=text))
+        return
+    for refund in ours:
+        failed(change, refund, MADE_AT_PROVIDER, f"{result.reference} was made at the provider before.")
+    whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)
+    refund = Refund(
+        id=report.refund or str(hashed_id("refund", context.key, result.reference)),
+        attempt=attempt.number,
+        amount=result.amount,
+        at=context.at,
+        shares=shares_of_all(change.state) if whole else (),
+        reason=MADE_AT_PROVIDER,
+    )
+    _enter(change, change.update_refund(refund), result)
 
 
 def apply_refund_result(
@@ -81,23 +119,24 @@ def apply_refund_result(
 def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     if result.status == "succeeded":
         if refund.status is not RefundStatus.DONE:
-            _done(change, refund, result.reference)
+            made(change, refund, result.reference)
     elif result.status == "pending":
         change.update_refund(refund, status=RefundStatus.PENDING, reference=result.reference)
     else:
-        if refund.status is RefundStatus.DONE:
+        returned = refund.status is RefundStatus.DONE
+        if returned:
             change.enter_movement("refund_returned", refund.amount, result.reference, refund.attempt)
         text = RETURNED if result.reference else NEVER_MADE
-        _failed(change, refund, result.code or "failed", text, result.reference)
+        failed(change, refund, result.code or "failed", text, result.reference, returned=returned)
 
 
 def settle_refund(change: PaymentChange, refund: Refund, reference: str, text: str) -> None:
     """Staff settle an unresolved refund: made as `reference`, or (empty) not made."""
     refund = change.update_refund(refund, settled_by=change.context.actor)
     if reference:
-        _done(change, refund, reference)
+        made(change, refund, reference)
     else:
-        _failed(change, refund, "not_refunded", text)
+        failed(change, refund, "not_refunded", text)
 
 
 def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
@@ -105,7 +144,7 @@ def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
     text = f"It was requested of {attempt.reference}, which did not pay this order. Request it again."
     for refund in change.state.refunds_of(attempt):
         if refund.is_pending and not refund.reference:
-            _failed(change, refund, "other_payment", text)
+            failed(change, refund, "other_payment", text)
 
 
 def _is_known(refund: Refund, result: RefundResult) -> bool:
@@ -124,13 +163,10 @@ def _is_known(refund: Refund, result: RefundResult) -> bool:
 def _available(payment: Payment, refund: Refund) -> int:
     """How much can be entered for a refund. The amount of one that was thought failed may be reserved again: then a
     later one will turn out failed, and until it has, this one is checked again."""
-    if (
-        refund.status is not RefundStatus.FAILED
-        or payment.paying_attempt is None
-        or refund.attempt != payment.paying_attempt.number
-    ):
+    attempt = payment.attempt(refund.attempt)
+    if refund.status is not RefundStatus.FAILED or attempt is None:
         return refund.amount
-    return payment.refundable
+    return payment.refundable_of(attempt)
 
 
 def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult) -> Refund:
@@ -145,72 +181,3 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
         change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     return change.update_refund(refund, reference=result.reference if refund.reference else "", settled_by="")
-
-
-def _done(change: PaymentChange, refund: Refund, reference: str) -> None:
-    before = change.state
-    shares = _shares_that_fit(before, refund)
-    refund = change.update_refund(
-        refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text=""
-    )
-    change.enter_movement("refund", -refund.amount, reference, refund.attempt)
-    payment = change.state
-    if payment.paying_attempt is None or refund.attempt != payment.paying_attempt.number:
-        change.publish(
-            PaymentSurplusRefunded(
-                refund=refund.id,
-                attempt=_told_as(payment, refund),
-                amount=refund.amount,
-                currency=payment.currency,
-                transaction=reference,
-            )
-        )
-        return
-    change.publish(
-        PaymentRefunded(
-            refund=refund.id,
-            amount=refund.amount,
-            currency=payment.currency,
-            captured=payment.paying_attempt.captured,
-            refunded=payment.order_refunded,
-            items=_lines(before, payment, refund),
-            reason=refund.reason,
-            transaction=reference,
-        )
-    )
-
-
-def _told_as(payment: Payment, refund: Refund) -> int:
-    """The attempt that checkout knows."""
-    attempt = payment.attempt(refund.attempt)
-    return attempt.extra_of or attempt.number if attempt else refund.attempt
-
-
-def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
-    """One that was thought failed may be for items that were refunded again since: then it is for none of them."""
-    remaining = {share.item: share.amount for share in payment.refundable_shares()}
-    late = refund.status is RefundStatus.FAILED
-    return () if late and any(share.amount > remaining[share.item] for share in refund.shares) else refund.shares
-
-
-def _failed(change: PaymentChange, refund: Refund, code: str, text: str, reference: str = "") -> None:
-    change.update_refund(refund, status=RefundStatus.FAILED, code=code, text=text, reference=reference)
-    change.publish(PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text))
-
-
-def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
-    """The items of this refund, and those that became wholly refunded by it."""
-    was, now = _whole_items(before), _whole_items(after)
-    amounts = {share.item: share.amount for share in refund.shares}
-    return tuple(
-        RefundedLine(item=item.item, amount=amounts.get(item.item, 0), whole=item.item in now)
-        for item in after.items
-        if item.item in amounts or item.item in now - was
-    )
-
-
-def _whole_items(payment: Payment) -> set[str]:
-    if payment.paying_attempt and payment.order_refunded >= payment.paying_attempt.captured:
-        return {item.item for item in payment.items}
-    refunded = payment.refunded_shares()
-    return {item.item for item in payment.items if 0 < item.amount <= refunded[item.item]}

@@ -10,7 +10,7 @@ import json
 from services.payments.domain.charge_result import apply_charge_report
 from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.domain.payment import Payment, payments
-from services.payments.domain.refund_result import apply_refund_result
+from services.payments.domain.refund_result import apply_refund_report
 from shared.contracts.payments import PaymentReported
 from shared.core import Context, Decision, Report, codec
 
@@ -27,5 +27,5 @@ def reported(payment: Payment, fact: PaymentReported, context: Context) -> Decis
         return apply_charge_report(payment, charge, context)
     if fact.report == RefundReported.__qualname__:
         refund: RefundReported = codec.load(RefundReported, body)
-        return apply_refund_result(payment, refund.refund, refund.result, context)
+        return apply_refund_report(payment, refund, context)
     raise LookupError(f"{fact.report} is not known to this build")

@@ -20,7 +20,8 @@ def is_ours(payment: Payment, order: str, number: int, result: ChargeResult) -> 
     attempt = payment.attempt(number)
     if not result.currency:
         return attempt is not None  # an older build's report
-    if result.currency != payment.currency or (attempt and result.requested != attempt.amount):
+    amount = attempt.amount if attempt else sum(item.amount for item in payment.items)
+    if (result.requested, result.currency) != (amount, payment.currency):
         return False
     if attempt and result.reference == attempt.reference:
         return result.store in ("", payment.store)  # staff may have named one that was made by hand

@@ -211,7 +211,8 @@ class StripeGateway(StripeApi):
             return RefundCharge.Failed("amount_off_step", wrong)
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
             return RefundCharge.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
-        if self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds():
+        too_old = self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds()
+        if too_old or refund.tries > 1:  # an earlier try may have been made after all
             found = await _looked_up(lambda: self._refund_on_record(refund))
             if not isinstance(found, NotDone):
                 return found

@@ -1,0 +1,105 @@
+"""What follows from a refund that was made, or was not: ledger, facts, and the next try of what is owed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.payments.domain.change import LONGEST_WAIT, PaymentChange
+from services.payments.domain.ledger import PAID_ELSEWHERE, PROVIDER_BALANCE
+from services.payments.domain.operations import RefundDue
+from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
+from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+
+FIRST_WAIT = timedelta(hours=1)
+"""After a refusal, doubled each time, up to a day."""
+
+
+def made(change: PaymentChange, refund: Refund, reference: str) -> None:
+    """Enter a refund that was made, by the provider or, `recorded`, in another way."""
+    before = change.state
+    shares = _shares_that_fit(before, refund)
+    refund = change.update_refund(
+        refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text=""
+    )
+    account = PAID_ELSEWHERE if refund.recorded else PROVIDER_BALANCE
+    change.enter_movement("refund", -refund.amount, reference, refund.attempt, account)
+    payment = change.state
+    if payment.paying_attempt is None or refund.attempt != payment.paying_attempt.number:
+        change.publish(
+            PaymentSurplusRefunded(
+                refund=refund.id,
+                attempt=_told_as(payment, refund),
+                amount=refund.amount,
+                currency=payment.currency,
+                transaction=reference,
+                recorded=refund.recorded,
+            )
+        )
+        return
+    change.publish(
+        PaymentRefunded(
+            refund=refund.id,
+            amount=refund.amount,
+            currency=payment.currency,
+            captured=payment.paying_attempt.captured,
+            refunded=payment.order_refunded,
+            items=_lines(before, payment, refund),
+            reason=refund.reason,
+            transaction=reference,
+            recorded=refund.recorded,
+        )
+    )
+
+
+def _told_as(payment: Payment, refund: Refund) -> int:
+    """The attempt that checkout knows."""
+    attempt = payment.attempt(refund.attempt)
+    return attempt.extra_of or attempt.number if attempt else refund.attempt
+
+
+def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
+    """One that was thought failed may be for items that were refunded again since: then it is for none of them."""
+    remaining = {share.item: share.amount for share in payment.refundable_shares()}
+    late = refund.status is RefundStatus.FAILED
+    return () if late and any(share.amount > remaining[share.item] for share in refund.shares) else refund.shares
+
+
+def failed(
+    change: PaymentChange, refund: Refund, code: str, text: str, reference: str = "", *, returned: bool = False
+) -> None:
+    """Enter a refund that was not made, or, `returned`, was made and sent back by the bank. What is owed is tried again
+    after hours, later daily; staff are told of the first time only."""
+    refund = change.update_refund(refund, status=RefundStatus.FAILED, code=code, text=text, reference=reference)
+    if refund.tries == 1 or reference:
+        change.publish(
+            PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text, returned=returned)
+        )
+    if waits_to_be_tried_again(change.state, refund):
+        wait = min(FIRST_WAIT * 2 ** min(refund.tries - 1, 16), LONGEST_WAIT)
+        change.timer(change.context.at + wait, RefundDue(refund.id), f"refund_{refund.id}")
+
+
+def waits_to_be_tried_again(payment: Payment, refund: Refund) -> bool:
+    """What the bank sent back waits for staff: it would come back again."""
+    attempt = payment.attempt(refund.attempt)
+    if attempt is None or refund.status is not RefundStatus.FAILED or refund.reference:
+        return False
+    return payment.must_be_refunded(attempt) and payment.refundable_of(attempt) > 0
+
+
+def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
+    """The items of this refund, and those that became wholly refunded by it."""
+    was, now = _whole_items(before), _whole_items(after)
+    amounts = {share.item: share.amount for share in refund.shares}
+    return tuple(
+        RefundedLine(item=item.item, amount=amounts.get(item.item, 0), whole=item.item in now)
+        for item in after.items
+        if item.item in amounts or item.item in now - was
+    )
+
+
+def _whole_items(payment: Payment) -> set[str]:
+    if payment.paying_attempt and payment.order_refunded >= payment.paying_attempt.captured:
+        return {item.item for item in payment.items}
+    refunded = payment.refunded_shares()
+    return {item.item for item in payment.items if 0 < item.amount <= refunded[item.item]}
