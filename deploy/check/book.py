@@ -21,7 +21,7 @@ from services.payments.gateways.provider import ProviderMovement
 
 APPLICATION = 0x6F726362
 """SQLite's `application_id` of a checkpoint."""
-VERSION = 3
+VERSION = 4
 """Of the tables: a book of another version is begun again."""
 FIRST_VERSION = {"meta", "places", "numbers", "movements", "unhandled", "again", "holds"}
 """The tables of the version without an `application_id`."""
@@ -34,7 +34,7 @@ _KEPT = (
     """create table numbers (key text, source text, first integer, partition integer, ids blob, odd blob,
         primary key (key, source)) without rowid""",
     """create table movements (reference text primary key, key text, amount integer, currency text, attempt text,
-        refund text) without rowid""",
+        refund text, charge text) without rowid""",
     "create index movements_key on movements (key)",
     """create table unhandled (service text, identity text, key text, type text, id text, at text, topic text,
         partition integer, place integer, primary key (service, identity)) without rowid""",
@@ -208,12 +208,17 @@ class Book:
 
     def add_movements(self, moved: Iterable[ProviderMovement]) -> None:
         """What a provider has of a reference replaces what it had before."""
-        rows = [(m.reference, m.order, m.amount, m.currency, m.attempt, m.refund) for m in moved]
-        self._file.executemany("insert or replace into movements values (?, ?, ?, ?, ?, ?)", rows)
+        rows = [(m.reference, m.order, m.amount, m.currency, m.attempt, m.refund, m.charge) for m in moved]
+        self._file.executemany("insert or replace into movements values (?, ?, ?, ?, ?, ?, ?)", rows)
         self.add_due(row[1] for row in rows)
 
     def nameless(self) -> list[str]:
-        """References of movements that name no order."""
+        """References of movements that name no order; a refund that names none has its charge's."""
+        self._file.execute(
+            """update movements set key = coalesce(
+                (select key from movements charges where charges.reference = movements.charge), ''
+            ) where key = '' and charge <> ''"""
+        )
         return [row[0] for row in self._file.execute("select reference from movements where key = ''")]
 
     def name(self, orders: Mapping[str, str]) -> None:
@@ -221,6 +226,19 @@ class Book:
         rows = [(order, reference) for reference, order in orders.items()]
         self._file.executemany("update movements set key = ? where reference = ?", rows)
         self.add_due(orders.values())
+
+    def sums_of_charges(self, references: Iterable[str]) -> dict[str, int]:
+        """What the provider has of these charges and their refunds, by currency; keys in motion are left out."""
+        sums: dict[str, int] = {}
+        for reference in references:
+            rows = self._file.execute(
+                """select currency, sum(amount) from movements where (reference = ? or charge = ?)
+                and key not in (select key from again) group by currency""",
+                (reference, reference),
+            )
+            for currency, amount in rows:
+                sums[currency] = sums.get(currency, 0) + amount
+        return sums
 
     def set_holds(self, keys: Iterable[str], holds: Iterable[tuple[str, str, int, int]]) -> None:
         """What these orders hold of stock: key, stock, units reserved, units taken. Replaces what they held before."""
@@ -310,8 +328,8 @@ class Book:
         for some in pieces(keys, AT_ONCE):
             for key, source, *dumped in self._in("select * from numbers", some):
                 numbers[key][source] = Numbers.load(*dumped)
-            for reference, key, amount, currency, attempt, refund in self._in("select * from movements", some):
-                movements[key].append(ProviderMovement(reference, amount, currency, key, attempt, refund))
+            for reference, key, amount, currency, *of in self._in("select * from movements", some):
+                movements[key].append(ProviderMovement(reference, amount, currency, key, *of))
             for one in map(Missing._make, self._in("select * from unhandled", some)):
                 missing[one.key].append(one)
             told.update(self._in("select key, body from told", some))

@@ -7,7 +7,7 @@ world at once. Both add what they read to `Findings`.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -44,8 +44,8 @@ class Findings:
         self.services = services
         self.ledger: list[LedgerEntry] = []
         self.provider: list[Movement] = []
-        self.effects: Counter[str] = Counter()
-        """How often the provider did something."""
+        self._effects: list[tuple[str, str]] = []
+        """What the provider did, with its id of the charge or refund."""
         self.under_way: defaultdict[str, set[Task]] = defaultdict(set)
         """Operations and timers by key."""
         self.busy: set[str] = set()
@@ -109,13 +109,15 @@ class Findings:
         """Money that the provider took."""
         self.provider.append(Movement(reference, amount, currency, order))
         if order and attempt:
-            self.effects[f"the charge of order {order}, attempt {attempt},"] += 1
+            self._effects.append((f"the charge of order {order}, attempt {attempt},", reference))
 
-    def refund(self, reference: str, amount: int, currency: str, order: str, refund: str) -> None:
+    def refund(
+        self, reference: str, amount: int, currency: str, order: str, refund: str = "", charge: str = ""
+    ) -> None:
         """Money that the provider returned."""
-        self.provider.append(Movement(reference, -amount, currency, order))
+        self.provider.append(Movement(reference, -amount, currency, order, charge))
         if refund:
-            self.effects[f"refund {refund} of order {order}"] += 1
+            self._effects.append((f"refund {refund} of order {order}", reference))
 
     def record(self, seen: Seen) -> None:
         """A record of a topic, in the topic's order."""
@@ -155,6 +157,9 @@ class Findings:
         """What can be asked key by key."""
         orders, logs = self.of(Order), self.of(NotificationLog)
         order_facts = self._each(Order, facts.order_facts)
+        payments = self.of(Payment).values()
+        strays = {stray.reference for payment in payments for stray in payment.strays if not stray.ours}
+        extras = {attempt.reference for payment in payments for attempt in payment.attempts if attempt.extra_of}
         return Evidence(
             at=self.at,
             orders=order_facts,
@@ -163,9 +168,10 @@ class Findings:
             ledger=[
                 Movement(e.reference, e.amount, e.currency, e.key) for e in self.ledger if e.account == PROVIDER_BALANCE
             ],
-            provider=self.provider,
+            provider=[one for one in self.provider if strays.isdisjoint((one.reference, one.charge))],
             totals={},
-            effects=self.effects,
+            strays=list(self._strays(strays)),
+            effects=Counter(what for what, reference in self._effects if reference not in strays | extras),
             streams=list(self._streams()),
             status={key: _as_known(told, order_facts.get(key)) for key, told in self._status.items()},
             untold=frozenset(key for key, order in orders.items() if self._may_be_untold(order)),
@@ -179,6 +185,13 @@ class Findings:
             busy=frozenset(self.busy),
             parked={key: frozenset(services) for key, services in self.parked.items()},
         )
+
+    def _strays(self, references: Set[str]) -> Iterator[Movement]:
+        """As the provider has them, without what was refunded."""
+        for reference in sorted(references):
+            found = [one for one in self.provider if reference in (one.reference, one.charge)]
+            if left := sum(one.amount for one in found):
+                yield Movement(reference, left, found[0].currency, found[0].order)
 
     def broken(self, *, at_rest: bool = False) -> Iterator[BrokenRule]:
         """The services' own rules that rows break. `at_rest`: no work is in progress anywhere, so all must hold."""

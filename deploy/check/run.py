@@ -12,6 +12,7 @@ import ctypes
 import gc
 import sqlite3
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -326,7 +327,12 @@ class Check:
         for keys in self._book.again():
             for currency, amount in await payments.fetch(statement, keys):
                 ours[currency] -= amount
-        theirs = self._book.sums()
+        theirs = Counter(self._book.sums())
+        stray = "select s->>'reference' as reference from payments, jsonb_array_elements(data->'strays') s"
+        strays = await payments.fetch(
+            f"{stray} where jsonb_path_exists(data, '$.strays[0]') and not (s->>'ours')::bool"
+        )
+        theirs.subtract(self._book.sums_of_charges(row["reference"] for row in strays))
         return {currency: (ours.get(currency, 0), theirs.get(currency, 0)) for currency in {*ours, *theirs}}
 
     async def _attention(self) -> tuple[list[tuple[str, Attention]], list[str]]:

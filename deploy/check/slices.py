@@ -210,7 +210,8 @@ def add_movement(found: Findings, moved: ProviderMovement, *, instead: bool = Fa
     if moved.amount > 0:
         found.charge(moved.reference, moved.amount, moved.currency, moved.order, "" if instead else moved.attempt)
     elif moved.amount < 0:
-        found.refund(moved.reference, -moved.amount, moved.currency, moved.order, "" if instead else moved.refund)
+        refund = "" if instead else moved.refund
+        found.refund(moved.reference, -moved.amount, moved.currency, moved.order, refund, moved.charge)
 
 
 def unlike_references(found: Findings) -> set[str]:

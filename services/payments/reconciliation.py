@@ -6,7 +6,7 @@ Run it when nothing is in flight, or with `before` set to a time whose callbacks
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -14,7 +14,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.domain.ledger import PROVIDER_BALANCE
+from services.payments.domain.ledger import PROVIDER_BALANCE, SALES
 from services.payments.gateways.provider import ProviderMovement
 from services.payments.storage import ledger_entries, payments
 
@@ -58,7 +58,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
     )
     sums = (
         sa.select(entry.key, sa.func.sum(entry.amount).label("amount"))
-        .where(entry.account == PROVIDER_BALANCE)
+        .where(entry.account != SALES)
         .group_by(entry.key)
         .subquery()
     )
@@ -91,7 +91,8 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
 
 def compare(ours: Iterable[ProviderMovement], theirs: Iterable[ProviderMovement]) -> list[Difference]:
     """Every movement that only one side has, or that differs; orders charged twice; balances per currency."""
-    here, there = _by_reference(ours), _by_reference(theirs)
+    here = _by_reference(ours)
+    there = _without_refunded_strays(_by_reference(theirs), here)
     found = [
         Difference("unknown_to_us", theirs.order, reference, f"The provider has {_words(theirs)}, the ledger does not.")
         for reference, theirs in there.items()
@@ -110,6 +111,18 @@ def compare(ours: Iterable[ProviderMovement], theirs: Iterable[ProviderMovement]
 
 def _by_reference(movements: Iterable[ProviderMovement]) -> Mapping[str, ProviderMovement]:
     return {movement.reference: movement for movement in movements}
+
+
+def _without_refunded_strays(
+    theirs: Mapping[str, ProviderMovement], known: Collection[str]
+) -> Mapping[str, ProviderMovement]:
+    """Without charges that orderbus did not make and that were refunded in whole since, not by it either."""
+    others = {reference: movement for reference, movement in theirs.items() if reference not in known}
+    left: Counter[str] = Counter()
+    for reference, movement in others.items():
+        left[movement.charge or reference] += movement.amount
+    gone = {reference for reference, amount in left.items() if amount == 0 and reference in others}
+    return {it: movement for it, movement in theirs.items() if it not in gone and movement.charge not in gone}
 
 
 def _words(movement: ProviderMovement) -> str:

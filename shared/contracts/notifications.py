@@ -17,7 +17,9 @@ EVENTS = Topic(
     "notifications.events.v1", owner="notifications", description="Facts about emails and webhook deliveries."
 )
 
-WebhookEvent = Literal["order.received", "order.refunded", "order.created", "order.updated", "order.completed"]
+WebhookEvent = Literal[
+    "order.received", "order.refunded", "order.refund_failed", "order.created", "order.updated", "order.completed"
+]
 
 
 class RegisterWebhook(Command, type="webhook.register", topic=COMMANDS):

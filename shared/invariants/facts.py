@@ -55,7 +55,7 @@ class PaymentFacts:
     """Captured by a second charge: not the order's, and refunded."""
     surplus_refunded: int = 0
     ledger: int = 0
-    """The sum of its entries in the provider's account."""
+    """The sum of its entries in the accounts that hold money."""
     unbalanced: tuple[str, ...] = ()
     """Ledger transactions whose entries do not sum to zero."""
     unresolved: bool = False
@@ -70,6 +70,8 @@ class Movement:
     amount: int
     currency: str
     order: str = ""
+    charge: str = ""
+    """Of the provider's refunds: the charge's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class Evidence:
     provider: Sequence[Movement] = ()
     totals: Mapping[str, tuple[int, int]] | None = None
     """What the ledger and the provider hold in all, by currency; None: the sums of `ledger` and `provider`."""
+    strays: Sequence[Movement] = ()
+    """Charges that name an order and that orderbus did not make, as far as they are not refunded."""
     effects: Mapping[str, int] = field(default_factory=dict)
     """How often the provider did something, by what it was asked for: `<order> attempt 1`, `refund <id>`."""
     streams: Sequence[StreamFacts] = ()

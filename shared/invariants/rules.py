@@ -26,6 +26,9 @@ def ledger_matches_provider(evidence: Evidence) -> Iterator[str]:
         if evidence.moving(order, "payments") or _amount(mine) == _amount(other):
             continue
         yield f"order {order or 'unknown'}: the provider has {_words(other)} as {reference}, the ledger {_words(mine)}"
+    for stray in evidence.strays:
+        who = f"order {stray.order}: {_words(stray)} as {stray.reference} were not charged by orderbus"
+        yield f"{who}: a stray charge, see the provider's dashboard"
     for currency, (held, has) in sorted(_totals(evidence).items()):
         if held != has:
             yield f"{currency}: the ledger holds {held}, the provider {has}"

@@ -28,6 +28,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "expired": ("expiry",),
     "refunded": ("refund",),
     "refund_failed": ("refund_failure",),
+    "refund_returned": ("refund_failure", "refund_returned"),
     "stray_charge": ("stray_charge",),
 }
 """Emails by kind of fact."""
@@ -75,6 +76,7 @@ def refund(log: NotificationLog, message: OrderRefunded) -> EmailDraft:
         "amount": money(log, message.amount),
         "refunded": money(log, message.refunded),
         "whole": message.whole,
+        "recorded": message.recorded,
     }
     return EmailDraft("refund", f"A refund for order {log.number}: {data['amount']}", data=data)
 
@@ -95,8 +97,13 @@ def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -
     return EmailDraft("delivery_failure", f"Delivery failed: order {log.number}, {product}", "staff", data)
 
 
-def refund_failure(log: NotificationLog, amount: int, text: str) -> EmailDraft:
-    data = {"amount": money(log, amount), "reason": text}
+def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:
+    data = {"amount": money(log, amount)}
+    return EmailDraft("refund_returned", f"Your refund for order {log.number} was sent back by the bank", data=data)
+
+
+def refund_failure(log: NotificationLog, amount: int, text: str, *, returned: bool = False) -> EmailDraft:
+    data = {"amount": money(log, amount), "reason": text, "returned": returned}
     return EmailDraft("refund_failure", f"Refund failed: order {log.number}, {data['amount']}", "staff", data)
 
 

@@ -185,13 +185,17 @@ def refunded(log: NotificationLog, event: OrderRefunded, context: Context) -> De
     return change.decision()
 
 
-@notification_logs.on(OrderRefundFailed)
+@notification_logs.on(OrderRefundFailed, reads=endpoints_of)
 def refund_failed(log: NotificationLog, event: OrderRefundFailed, context: Context) -> Decision[NotificationLog]:
-    change = NotificationChange(log, context)
-    if change.add_fact("refund_failed", each_time=True):
-        change.send_emails(email_draft.refund_failure(log, event.amount, event.text))
-        title = f"Refund failed: order {log.number}, {money(log, event.amount)}"
+    """The customer is told of one that the bank sent back, since of any other nothing was said before."""
+    change, amount = NotificationChange(log, context), money(log, event.amount)
+    if change.add_fact("refund_returned" if event.returned else "refund_failed", each_time=True):
+        change.send_emails(email_draft.refund_failure(log, event.amount, event.text, returned=event.returned))
+        title = f"Refund {'sent back' if event.returned else 'failed'}: order {log.number}, {amount}"
         change.notify_staff("refund_failure", title, event.text)
+        if event.returned:
+            change.send_emails(email_draft.refund_returned(log, event.amount))
+            change.notify_customer("refund_returned", f"Your refund of {amount} was sent back by the bank")
     return change.decision()
 
 

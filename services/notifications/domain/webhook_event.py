@@ -20,6 +20,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "failed": ("order.updated",),
     "resumed": ("order.updated",),
     "refunded": ("order.refunded", "order.updated"),
+    "refund_failed": ("order.refund_failed",),
+    "refund_returned": ("order.refund_failed",),
 }
 """Events by kind of fact. `order.updated` is every change of the order's status."""
 

@@ -38,6 +38,8 @@ class ProviderMovement:
     """Of a capture: our attempt; empty where orderbus did not request it."""
     refund: str = ""
     """Of a refund: our refund; empty where orderbus did not request it."""
+    charge: str = ""
+    """Of a refund: the provider's id of the charge."""
 
 
 class ProviderGateway(Gateway, Protocol):

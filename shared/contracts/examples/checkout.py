@@ -135,6 +135,7 @@ EXAMPLES: tuple[Message, ...] = (
         refunded=0,
         code="expired_or_canceled_card",
         text="The bank returned the refund. Refund the customer in another way.",
+        returned=True,
     ),
     checkout.OrderStrayCharge(amount=50, currency="GBP", transaction="pi_3QzXBr2eZvKYlo2C1pXyZ9aB"),
     checkout.OrderStatusRecord(

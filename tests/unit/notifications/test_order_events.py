@@ -187,6 +187,17 @@ def test_staff_are_notified_of_each_failed_refund() -> None:
     assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "refund_failure", "refund_failure"]
 
 
+def test_customer_and_staff_are_told_of_a_refund_that_the_bank_sent_back() -> None:
+    order = paid_order()
+    failed = OrderRefundFailed(refund="r-1", amount=990, currency="EUR", refunded=0, code="x", text="Returned.")
+    order.hear(failed.model_copy(update={"returned": True}))
+
+    to_staff, to_customer = order.emails[2:]
+    assert (to_staff.template, to_staff.data["returned"]) == ("refund_failure", True)
+    assert (to_customer.template, to_customer.audience) == ("refund_returned", "customer")
+    assert order.feed(CUSTOMER)[-1].kind == "refund_returned"
+
+
 def test_a_sent_email_is_published_without_its_text() -> None:
     order = paid_order()
     confirmation = order.emails[0]

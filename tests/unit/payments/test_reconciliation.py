@@ -44,3 +44,11 @@ def test_an_order_charged_twice_is_named_until_one_charge_is_refunded() -> None:
 def test_balances_are_by_currency() -> None:
     yen = ProviderMovement("pi_3", 900, "JPY", "o-2")
     assert problems([PAID, yen], [PAID]) == [("unknown_to_provider", "pi_3"), ("balance", "JPY")]
+
+
+def test_a_strange_charge_is_named_until_it_is_refunded_in_the_dashboard() -> None:
+    stray = ProviderMovement("pi_x", 50, "USD", "o-1")
+    assert problems([PAID], [PAID, stray]) == [("unknown_to_us", "pi_x"), ("charged_twice", ""), ("balance", "USD")]
+    part = ProviderMovement("re_x", -20, "USD", charge="pi_x")
+    assert ("unknown_to_us", "pi_x") in problems([PAID], [PAID, stray, part])
+    assert problems([PAID], [PAID, stray, part, ProviderMovement("re_y", -30, "USD", charge="pi_x")]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +43,8 @@ def _charge(intent: Json) -> ProviderMovement:
 
 
 def _refund(refund: Json) -> ProviderMovement:
-    return _movement(refund, -refund["amount"] if refund["status"] == "succeeded" else 0, "refund")
+    movement = _movement(refund, -refund["amount"] if refund["status"] == "succeeded" else 0, "refund")
+    return replace(movement, charge=str(refund.get("payment_intent") or ""))
 
 
 def _movement(thing: Json, amount: int, named_by: str) -> ProviderMovement:
