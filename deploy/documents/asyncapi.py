@@ -20,7 +20,14 @@ Json = dict[str, Any]
 VERSION = "1.0.0"
 """The document's version: minor for a new message, major for a new version of a topic."""
 STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
-    "staff": (checkout.STATUS, checkout.ORDERS, payments.EVENTS, fulfillment.EVENTS, notifications.EVENTS)
+    "staff": (
+        checkout.STATUS,
+        checkout.ORDERS,
+        payments.STATUS,
+        payments.EVENTS,
+        fulfillment.EVENTS,
+        notifications.EVENTS,
+    )
 }
 """What participants outside the services read."""
 COMMANDERS: Mapping[Topic, str] = {storefront.CHECKOUTS: "storefront"} | {

@@ -13,6 +13,7 @@ from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
+from services.payments.domain.status_record import status_record
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -51,6 +52,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentSurplusRefunded,
             ],
             payments.CALLBACKS: [payments.PaymentReported],
+            payments.STATUS: [payments.PaymentStatusRecord],
         },
         refusal=payments.PaymentsRefused,
         kept=as_message,
@@ -61,6 +63,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
+        status_records={Payment: status_record},
         routes=routes(providers),
         resources=[gateway.close for gateway in gateways.values()],
     )

@@ -11,6 +11,7 @@ TOPICS = (
     payments.COMMANDS,
     payments.EVENTS,
     payments.CALLBACKS,
+    payments.STATUS,
     fulfillment.COMMANDS,
     fulfillment.EVENTS,
     notifications.COMMANDS,

@@ -6,7 +6,22 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import Amount, Card, Count, Currency, FreeText, Given, Id, Line, Short, Text, Url, Value
+from shared.contracts.values import (
+    Amount,
+    Card,
+    Count,
+    Currency,
+    FreeText,
+    Given,
+    Id,
+    Line,
+    PaymentStatus,
+    Revision,
+    Short,
+    Text,
+    Url,
+    Value,
+)
 from shared.core import Command, Event, Refusal, Topic
 
 COMMANDS = Topic("payments.commands.v1", owner="payments", description="Requests for refunds, and manual settlement.")
@@ -15,6 +30,12 @@ CALLBACKS = Topic(
     "payments.callbacks.v1",
     owner="payments",
     description="What providers reported in callbacks. Payments itself reads it, in case its database is restored.",
+)
+STATUS = Topic(
+    "payments.status.v1",
+    owner="payments",
+    compacted=True,
+    description="The latest complete state of every order's payment, for staff tools.",
 )
 
 
@@ -222,3 +243,88 @@ class PaymentSurplusRefunded(Event, type="payment.surplus_refunded", topic=EVENT
 
 class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
     """A command to payments was refused and changed nothing."""
+
+
+# Status
+
+
+class AttemptState(Value):
+    """One attempt to charge. Amounts in minor units."""
+
+    attempt: Count
+    """As checkout counts them; an extra capture of one has the same number."""
+    status: Short
+    """One of charging, action_required, cancelling, captured, declined, cancelled, unresolved."""
+    provider: Short
+    method: Short | None = None
+    reference: Short | None = None
+    """The provider's id: `pi_…`."""
+    amount: Amount
+    captured: Amount = 0
+    card: Card | None = None
+    code: Short | None = None
+    """For staff: why it was declined."""
+    surplus: bool = False
+    """Captured besides what paid the order: all of it is owed to the customer."""
+    owed: Amount = 0
+    """What the customer is to get of it and has not got, refunds in progress left out."""
+    at: AwareDatetime
+
+
+class RefundState(Value):
+    """One refund. Amount in minor units."""
+
+    refund: Id
+    attempt: Count
+    status: Short
+    """One of pending, done, failed, unresolved."""
+    amount: Amount
+    reference: Short | None = None
+    """The provider's id: `re_…`."""
+    reason: Short = ""
+    recorded: bool = False
+    """The provider moved no money: the customer gets it in another way."""
+    code: Short | None = None
+    """For staff: why it failed."""
+    at: AwareDatetime
+
+
+class StrayChargeState(Value):
+    """A charge that names the order and that orderbus did not make."""
+
+    reference: Short
+    amount: Amount
+    currency: Currency
+    at: AwareDatetime
+
+
+class ItemLeft(Value):
+    item: Id
+    refundable: Amount
+    """What can still be refunded for it."""
+
+
+class PaymentStatusRecord(Event, type="payment.status", topic=STATUS):
+    """The complete current state of one order's payment, from the outcome of its first attempt on. Later records of the
+    same key replace earlier ones. Amounts in minor units."""
+
+    number: Short
+    store: Id
+    status: PaymentStatus
+    revision: Revision
+    """Increases with every record; in leaps when payments' database was restored to an earlier point."""
+    updated_at: AwareDatetime
+    currency: Currency
+    captured: Amount = 0
+    refunded: Amount = 0
+    pending: Amount = 0
+    """Refunds in progress."""
+    refundable: Amount = 0
+    owed: Amount = 0
+    """What the customer is to get and has not got, refunds in progress included."""
+    unresolved: bool = False
+    """The outcome of a charge or refund is unknown."""
+    attempts: tuple[AttemptState, ...] = ()
+    refunds: tuple[RefundState, ...] = ()
+    stray_charges: tuple[StrayChargeState, ...] = ()
+    items: tuple[ItemLeft, ...] = ()

@@ -8,7 +8,8 @@ from typing import Any
 from services.payments.domain.ledger import PROVIDER_BALANCE, AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
-from shared.core import Change, TimerMessage
+from services.payments.domain.status_record import is_told, status_record
+from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
 
 FIRST_CHECK = timedelta(minutes=10)
@@ -17,7 +18,14 @@ LONGEST_WAIT = timedelta(days=1)
 
 
 class PaymentChange(Change[Payment]):
-    """Keeps the history of attempts and refunds, and the ledger."""
+    """Keeps the history of attempts and refunds, and the ledger. A change that is told has the status record as its
+    last event."""
+
+    def decision(self) -> Decision[Payment]:
+        if self.changed and is_told(self.state):
+            self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
+            self.publish(status_record(self.state))
+        return super().decision()
 
     def update_attempt(self, attempt: ChargeAttempt, **changes: Any) -> ChargeAttempt:
         """Keep an attempt as changed; a change of its status becomes history."""

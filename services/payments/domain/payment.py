@@ -161,6 +161,9 @@ class Payment:
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
     strays: tuple[StrayCharge, ...] = ()
+    revision: int = 0
+    """Of its latest status record."""
+    updated_at: datetime | None = None
 
     @property
     def step(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.contracts import payments
-from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, PAID, REFUND
+from shared.contracts.examples.order import BANK_URL, CARD, COMMAND, NUMBER, PAID, REFUND, STORE
+from shared.contracts.values import PaymentStatus
 from shared.core import Message, Problem
 
 EXAMPLES: tuple[Message, ...] = (
@@ -68,6 +69,45 @@ EXAMPLES: tuple[Message, ...] = (
     payments.PaymentStrayCharge(attempt=1, amount=50, currency="GBP", transaction="pi_3QzXBr2eZvKYlo2C1pXyZ9aB"),
     payments.PaymentSurplusRefunded(
         refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
+    ),
+    payments.PaymentStatusRecord(
+        number=NUMBER,
+        store=STORE,
+        status=PaymentStatus.PARTIALLY_REFUNDED,
+        revision=4,
+        updated_at=PAID,
+        currency="GBP",
+        captured=5380,
+        refunded=2086,
+        refundable=3294,
+        attempts=(
+            payments.AttemptState(
+                attempt=1,
+                status="captured",
+                provider="stripe",
+                method="card",
+                reference="pi_3QzXBr2eZvKYlo2C1pXyZ9aB",
+                amount=5380,
+                captured=5380,
+                card=CARD,
+                at=PAID,
+            ),
+        ),
+        refunds=(
+            payments.RefundState(
+                refund=REFUND,
+                attempt=1,
+                status="done",
+                amount=2086,
+                reference="re_3QzXBr2eZvKYlo2C0aB1cD2e",
+                reason="requested_by_customer",
+                at=PAID,
+            ),
+        ),
+        stray_charges=(
+            payments.StrayChargeState(reference="pi_3QzXBr2eZvKYlo2C9qRsT0uV", amount=50, currency="GBP", at=PAID),
+        ),
+        items=(payments.ItemLeft(item="1", refundable=3294),),
     ),
     payments.PaymentsRefused(
         command="payment.refund",

@@ -26,6 +26,7 @@ from services.payments.domain.operations import (
 )
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentRequested
+from shared.contracts.payments import PaymentStatusRecord
 from shared.contracts.values import Card, OrderItem
 from shared.core import Event, Scenario
 from shared.core.checks import Step
@@ -121,6 +122,15 @@ class PaymentScenario(Scenario[Payment]):
 
     def find_charge(self, status: ChargeStatus, reference: str = "pi_1", **more: Any) -> Self:
         return self.answer(FindCharge, FindCharge.Done(ChargeResult(reference, status, **more)))
+
+    @property
+    def published(self) -> list[Event]:
+        """Without status records."""
+        return [event for event in super().published if not isinstance(event, PaymentStatusRecord)]
+
+    def told(self) -> PaymentStatusRecord:
+        """The latest status record."""
+        return self.all.of(PaymentStatusRecord)[-1]
 
     def types(self) -> list[type[Event]]:
         return [type(event) for event in self.published]

@@ -1,0 +1,70 @@
+"""The payment's record on `payments.status.v1`: whole, as it is now, for any staff tool."""
+
+from __future__ import annotations
+
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
+from shared.contracts.payments import AttemptState, ItemLeft, PaymentStatusRecord, RefundState, StrayChargeState
+
+
+def is_told(payment: Payment) -> bool:
+    """A first attempt is over within a second, as a rule: it is told with its outcome."""
+    first = payment.attempts[0] if len(payment.attempts) == 1 else None
+    return bool(payment.attempts) and (first is None or first.status is not AttemptStatus.CHARGING)
+
+
+def status_record(payment: Payment) -> PaymentStatusRecord:
+    assert payment.updated_at is not None
+    return PaymentStatusRecord(
+        number=payment.number,
+        store=payment.store,
+        status=payment.status,
+        revision=payment.revision,
+        updated_at=payment.updated_at,
+        currency=payment.currency,
+        captured=payment.captured,
+        refunded=payment.refunded,
+        pending=payment.pending,
+        refundable=payment.refundable,
+        owed=payment.owed,
+        unresolved=payment.unresolved,
+        attempts=tuple(_attempt(payment, attempt) for attempt in payment.attempts),
+        refunds=tuple(_refund(payment, refund) for refund in payment.refunds),
+        stray_charges=tuple(
+            StrayChargeState(reference=it.reference, amount=it.amount, currency=it.currency, at=it.at)
+            for it in payment.strays
+            if not it.ours
+        ),
+        items=tuple(ItemLeft(item=share.item, refundable=share.amount) for share in payment.refundable_shares()),
+    )
+
+
+def _attempt(payment: Payment, attempt: ChargeAttempt) -> AttemptState:
+    return AttemptState(
+        attempt=attempt.extra_of or attempt.number,
+        status=attempt.status.value,
+        provider=payment.provider_of(attempt),
+        method=attempt.method or None,
+        reference=attempt.reference or None,
+        amount=attempt.amount,
+        captured=attempt.captured,
+        card=attempt.card,
+        code=attempt.code or None,
+        surplus=attempt.surplus,
+        owed=payment.refundable_of(attempt) if payment.must_be_refunded(attempt) else 0,
+        at=attempt.at,
+    )
+
+
+def _refund(payment: Payment, refund: Refund) -> RefundState:
+    attempt = payment.attempt(refund.attempt)
+    return RefundState(
+        refund=refund.id,
+        attempt=(attempt.extra_of if attempt else 0) or refund.attempt,
+        status=refund.status.value,
+        amount=refund.amount,
+        reference=refund.reference or None,
+        reason=refund.reason,
+        recorded=refund.recorded,
+        code=refund.code or None,
+        at=refund.at,
+    )
