@@ -62,6 +62,7 @@ checkouts = st.one_of(
     st.just(OPENED),
     st.just(submission()),
     st.just(submission(discount=3500)),
+    st.just(submission("course", delivery=2500, tax=10)),
     st.just(submission("gift", payment=PaymentChoice())),
     st.just(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))),
     st.just(CheckoutAbandoned()),
@@ -106,6 +107,7 @@ PRELUDES: Sequence[Sequence[object]] = (
     (OPENED, submission(), StockReserved()),
     (submission(), StockReserved(), captured(3500)),
     (submission("gift", payment=PaymentChoice()), StockReserved()),
+    (submission("course", delivery=2500), StockReserved(), captured(3500)),
 )
 
 
