@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.checkout.domain.order import ChargeState, Order
+from services.checkout.domain.order import ChargeState, Line, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
+from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
 from shared.core import NO_WORK, Work
@@ -30,6 +31,7 @@ def _rules(order: Order) -> dict[str, bool]:
         "the lines' parts sum to what is purchased": order.purchased == sum(line.item.purchased for line in lines),
         "the lines' taxes sum to the tax": _sum_to(order.tax, [line.item.tax for line in lines]),
         "the lines' discounts sum to the discount": _sum_to(order.discount, [line.item.discount for line in lines]),
+        "each line is worth its own tax and discount": all(_is_worth_its_sums(line, order) for line in lines),
         "no line is refunded beyond its part": all(0 <= x.refunded <= x.item.purchased for x in lines),
         "the refunds sum to what is refunded": order.refunded == sum(refund.amount for refund in order.refunds),
         "an order is placed once submitted": (order.placed_at is not None) == bool(lines),
@@ -47,6 +49,15 @@ def _sum_to(whole: int, parts: Sequence[int | None]) -> bool:
     """Orders placed by earlier versions have no parts."""
     known = [part for part in parts if part is not None]
     return len(known) < len(parts) or sum(known) == whole
+
+
+def _is_worth_its_sums(line: Line, order: Order) -> bool:
+    """Up to the provider's step."""
+    item = line.item
+    if item.tax is None or item.discount is None:
+        return True
+    worth = item.line_total - item.discount + (0 if order.prices_include_tax else item.tax)
+    return abs(item.purchased - worth) < step_of(DEFAULT, order.currency)
 
 
 def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:

@@ -209,3 +209,16 @@ def test_a_damaged_order_is_named() -> None:
     order = OrderScenario(submission()).state
     assert broken(replace(order, paid=9999)) == ["refunded ≤ paid ≤ purchased ≤ total"]
     assert broken(replace(order, deadline=None)) == ["an order that waits for payment has an end"]
+
+
+def test_lines_whose_sums_are_damaged_are_named() -> None:
+    order = OrderScenario(submission(tax=350, discount=70)).state
+    first, second = order.lines
+
+    def with_items(**changes: int | None) -> Order:
+        return replace(order, lines=(replace(first, item=first.item.model_copy(update=changes)), second))
+
+    own, taxes = "each line is worth its own tax and discount", "the lines' taxes sum to the tax"
+    assert broken(with_items(tax=99)) == [taxes, own]
+    assert broken(with_items(discount=21)) == ["the lines' discounts sum to the discount", own]
+    assert broken(with_items(tax=None, discount=None)) == [], "placed by an earlier version"
