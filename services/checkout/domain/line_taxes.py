@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import combinations
 
 from shared.contracts.values import TaxLine
@@ -12,8 +13,15 @@ from shared.core.money import allocate
 
 MOST_ARTICLES = 8
 """With more, and no word of the lines about their taxes, the tax is split in proportion."""
-PER_CENT = 100 * 10_000
-"""A rate has four decimals at most."""
+RATE_DECIMALS = 4
+"""At most."""
+WHOLE = 100 * 10**RATE_DECIMALS
+
+
+@lru_cache(maxsize=1000)
+def per_million(rate: str) -> int:
+    """`"19.5"` as 195,000."""
+    return int(Decimal(rate).scaleb(RATE_DECIMALS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,7 @@ class CheckoutLine:
 
     @property
     def is_exempt(self) -> bool:
-        return self.tax == 0 or (self.tax is None and self.rate is not None and not Decimal(self.rate))
+        return self.tax == 0 or (self.tax is None and self.rate is not None and not per_million(self.rate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +59,13 @@ class RateTax:
     """Where the first of them stands in the message."""
 
     def matches(self, line: CheckoutLine) -> bool:
-        same_rate = line.rate is None or Decimal(line.rate) == Decimal(self.rate)
+        same_rate = line.rate is None or per_million(line.rate) == per_million(self.rate)
         return same_rate and line.country in (None, self.country)
 
     def fits(self, base: int, lines: int, *, included: bool) -> bool:
         """Whether it can be the tax on so many lines of this sum, each rounded up or down."""
-        rate = int(Decimal(self.rate) * 10_000)
-        whole = PER_CENT + rate if included else PER_CENT
+        rate = per_million(self.rate)
+        whole = WHOLE + rate if included else WHOLE
         return abs(base * rate - self.amount * whole) < lines * whole and not (included and self.amount > base)
 
     def __str__(self) -> str:
@@ -74,9 +82,9 @@ class LineTax:
 
 
 def rate_taxes(taxes: Sequence[TaxLine]) -> list[RateTax]:
-    found: dict[tuple[Decimal, str], RateTax] = {}
+    found: dict[tuple[int, str], RateTax] = {}
     for index, tax in enumerate(taxes):
-        key = Decimal(tax.rate), tax.country
+        key = per_million(tax.rate), tax.country
         known = found.get(key) or RateTax(tax.rate, tax.country, 0, f"taxes.{index}.amount")
         found[key] = RateTax(known.rate, known.country, known.amount + tax.amount, known.field)
     return list(found.values())
