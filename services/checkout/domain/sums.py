@@ -123,9 +123,9 @@ def _line_tax_problems(line: CheckoutLine, rates: Sequence[RateTax], *, mixed: b
     if line.is_exempt:
         return
     if not matching:
-        named = " ".join((f"{line.rate} %" if line.rate else "a tax", f"in {line.country}" if line.country else ""))
-        text = f"The tax lines do not have {named.strip()}."
-        yield Problem(field=f"{line.field}.tax_rate", code="unknown_tax", text=text)
+        named = (f" of {line.rate} %" if line.rate else "") + (f" in {line.country}" if line.country else "")
+        name = "tax_rate" if line.rate else "tax"
+        yield Problem(field=f"{line.field}.{name}", code="unknown_tax", text=f"There is no tax line{named}.")
     elif len(matching) > 1 and line.rate is not None:
         text = f"Several tax lines have {line.rate} %. Specify the country."
         yield Problem(field=f"{line.field}.tax_country", code="tax_country_missing", text=text)

@@ -212,7 +212,12 @@ WRONG: list[tuple[str, CheckoutSubmitted, dict[str, str]]] = [
     (
         "a rate that is not there",
         basket(item("book", tax=70, tax_rate="7"), item("game", tax_rate="20", tax_country="FR"), taxes=(BOOKS,)),
-        {"items.1.tax_rate": "The tax lines do not have 20 % in FR."},
+        {"items.1.tax_rate": "There is no tax line of 20 % in FR."},
+    ),
+    (
+        "a tax without any tax line",
+        basket(item("book", tax=70)),
+        {"items.0.tax": "There is no tax line."},
     ),
     (
         "a rate of two countries",
