@@ -22,7 +22,7 @@ def checkouts(draw: st.DrawFn) -> CheckoutSubmitted:
     step, included = step_of(DEFAULT, currency), draw(st.booleans())
     amounts = st.integers(0, 10**9) | st.integers(0, 30)
     rates = draw(st.lists(st.sampled_from(["0", "5.5", "7", "7.00", "19", "100"]), min_size=1, max_size=4))
-    own_tax, own_discount = draw(st.sampled_from(["amount", "rate", "both", "none"])), draw(st.booleans())
+    own_tax, own_discount = draw(st.sampled_from(["amount", "rate", "both", "some", "none"])), draw(st.booleans())
     taxes: dict[str, int] = {}
     fields: list[dict[str, Any]] = []
     gross = 0
@@ -34,8 +34,9 @@ def checkouts(draw: st.DrawFn) -> CheckoutSubmitted:
         discount = draw(st.integers(0, amount)) if own_discount else None
         taxes[rate] = taxes.get(rate, 0) + tax
         gross += amount if included else amount + tax
-        says: dict[str, Any] = {"tax": tax if own_tax in ("amount", "both") else None, "discount": discount}
-        says |= {"tax_rate": rate, "tax_country": "DE"} if own_tax in ("rate", "both") else {}
+        states = own_tax in ("amount", "both") or (own_tax == "some" and draw(st.booleans()))
+        says: dict[str, Any] = {"tax": tax if states else None, "discount": discount}
+        says |= {"tax_rate": rate, "tax_country": "DE"} if own_tax in ("rate", "both", "some") else {}
         fields.append({"amount": amount, "name": f"line {number}", **says})
     discount = sum(field["discount"] or 0 for field in fields) if own_discount else draw(st.integers(0, gross))
     charges = draw(st.integers(0, len(fields) - 1))

@@ -40,6 +40,10 @@ class TestEachLineByItsOwnTax:
         books = [item(f"book-{n}", tax_rate="7") for n in range(3)]
         assert worth(basket(*books, item("game", tax_rate="19"), taxes=taxes)) == [1071, 1070, 1070, 1190]
 
+    def test_a_line_without_an_amount_has_what_the_others_leave(self) -> None:
+        taxes = (BOOKS.model_copy(update={"amount": 139}),)
+        assert worth(basket(item("book", tax_rate="7", tax=70), item("map", tax_rate="7"), taxes=taxes)) == [1070, 1069]
+
     def test_an_amount_is_enough_where_the_line_has_several_taxes(self) -> None:
         taxes = (
             TaxLine(rate="5", country="CA", amount=100, name="GST"),
@@ -124,6 +128,14 @@ class TestEarlierSubmissions:
 
     def test_a_line_may_be_exempt(self) -> None:
         assert worth(basket(item("stamp", 500), item("game"), taxes=(GOODS,))) == [500, 1190]
+
+    @pytest.mark.parametrize(
+        ("tax", "parts"), [(190, [500, 1193]), (191, [500, 1194]), (189, [563, 1129]), (192, [564, 1131])]
+    )
+    def test_a_line_may_be_rounded_up_or_down_and_no_further(self, tax: int, parts: list[int]) -> None:
+        """19 % of 10.03 is 1.9057."""
+        taxes = (GOODS.model_copy(update={"amount": tax}),)
+        assert worth(basket(item("stamp", 500), item("game", 1003), taxes=taxes)) == parts
 
     def test_a_tax_may_be_on_all_lines_and_another_on_some(self) -> None:
         taxes = (TaxLine(rate="5", country="CA", amount=150), TaxLine(rate="7", country="CA", amount=140))
