@@ -43,8 +43,8 @@ def _head(order: Body) -> list[str]:
     if customer:
         head.append(f"  customer  {customer['name']} <{customer['email']}>")
         head.append(
-            f"  amounts   total {money(order['total'], currency)}, charged {money(order['purchased'], currency)}, "
-            f"refunded {money(order['refunded'], currency)}"
+            f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
+            f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
         )
     if order.get("message"):
         head.append(f"  message   {order['message']}")

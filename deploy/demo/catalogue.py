@@ -30,6 +30,16 @@ class Product:
     """Units at the start; None if the stock is not tracked."""
     codes: int = 0
     """Redemption codes in its pool from the start."""
+    reduced: bool = False
+    """Taxed at the reduced rate."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a parcel costs the customer."""
+
+    name: str
+    prices: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class Catalogue:
 
     stores: Mapping[str, Mapping[str, Any]]
     products: Mapping[str, Product]
+    delivery: Delivery
 
     @property
     def main(self) -> str:
@@ -56,7 +67,8 @@ def load(outside_url: str, codes: int | None = None) -> Catalogue:
     products = {entry["sku"]: Product(**entry) for entry in read["product"]}
     if codes is not None:
         products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
-    return Catalogue({store.pop("id"): store for store in (dict(main), dict(fair))}, products)
+    stores = {store.pop("id"): store for store in (dict(main), dict(fair))}
+    return Catalogue(stores, products, Delivery(**read["delivery"]))
 
 
 async def open_shop(

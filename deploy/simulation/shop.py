@@ -32,6 +32,7 @@ from shared.contracts.storefront import (
     CheckoutOpened,
     CheckoutPaymentRetried,
     CheckoutSubmitted,
+    DeliveryCharge,
     PaymentChoice,
     SubmittedItem,
 )
@@ -51,6 +52,7 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
 }
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
+PARCEL = DeliveryCharge(name="Parcel", amount=490)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
 
 
@@ -176,11 +178,13 @@ class Shop:
         if "odd" in skus and rng.random() < 0.7:
             skus = ["file"]
         items = tuple(SubmittedItem(sku=sku, quantity=rng.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
-        total = sum(item.quantity * item.unit_price for item in items)
+        deliveries = (PARCEL,) if "mug" in skus else ()
+        total = sum(item.quantity * item.unit_price for item in items) + sum(charge.amount for charge in deliveries)
         return CheckoutSubmitted(
             store=STORE,
             customer=Customer(name="A. Buyer", email="buyer@mail.example"),
             items=items,
+            deliveries=deliveries,
             currency=CURRENCY,
             subtotal=total + wrong,
             tax=0,

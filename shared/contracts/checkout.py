@@ -105,7 +105,8 @@ class OrderCreated(Event, type="order.created", topic=ORDERS):
 
 
 class OrderPlaced(Event, type="order.placed", topic=ORDERS):
-    """The order was submitted and is valid. Carries everything that other services need; fulfillment reserves stock."""
+    """The order was submitted and is valid. Carries everything that other services need; fulfillment reserves stock.
+    Delivery charges are among the items."""
 
     number: Short
     store: StoreCard
@@ -119,6 +120,8 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     """Before discounts."""
     purchased: Amount
     """After discounts: the amount to charge."""
+    prices_include_tax: bool = False
+    """The total is the subtotal, which includes the tax; otherwise it is subtotal + tax."""
     discounts: tuple[Discount, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     billing: Address | None = None
@@ -299,6 +302,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     tax: Amount = 0
     total: Amount = 0
     purchased: Amount = 0
+    prices_include_tax: bool = False
+    """The total is the subtotal, which includes the tax; otherwise it is subtotal + tax."""
     refunded: Amount = 0
     items: tuple[StatusItem, ...] = ()
     pay_url: Url | None = None

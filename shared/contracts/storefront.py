@@ -22,6 +22,7 @@ from shared.contracts.values import (
     Line,
     Locale,
     Moment,
+    Rate,
     TaxLine,
     Text,
     Url,
@@ -53,7 +54,22 @@ class CheckoutOpened(Command, type="checkout.opened", topic=CHECKOUTS):
     origin: Source = Source()
 
 
-class SubmittedItem(Given):
+class PricedLine(Given):
+    """A line of a checkout, with its own discount and tax. As soon as one line has a discount, the lines' discounts
+    must sum to `discounts`; as soon as one has a tax or a rate, the lines' taxes must sum to `taxes`. A line that says
+    nothing then has none."""
+
+    discount: Amount | None = None
+    """This line's part of `discounts`."""
+    tax: Amount | None = None
+    """This line's part of `taxes`. Missing, with a rate: its share of that rate's tax, in proportion to the amounts."""
+    tax_rate: Rate | None = None
+    """Per cent as a decimal string: that of one of the `taxes`, unless the line has no tax. Missing: several taxes."""
+    tax_country: Country | None = None
+    """Required if `taxes` have the rate for several countries."""
+
+
+class SubmittedItem(PricedLine):
     """One line as shown to the customer. Prices are checked against the SKU."""
 
     sku: Id
@@ -61,6 +77,18 @@ class SubmittedItem(Given):
     unit_price: Amount
     kind: ItemKind = "product"
     custom_fields: dict[Line, FreeText] = Field(default_factory=dict, max_length=50)
+
+
+class DeliveryCharge(PricedLine):
+    """What the customer pays for the delivery. It becomes a line of the order, after the products: an item of kind
+    `delivery`, of which nothing is delivered, and which can be refunded like a product."""
+
+    name: Line
+    """As shown to the customer: `Standard delivery`."""
+    amount: Amount
+    """Before discounts, and before tax unless prices include it. It counts towards the subtotal."""
+    method: Id = "delivery"
+    """The storefront's own name for the method: the item's `sku`. It need not be defined."""
 
 
 class PaymentChoice(Given):
@@ -80,14 +108,17 @@ class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):
     items: tuple[SubmittedItem, ...] = Field(max_length=200)
     currency: Currency
     subtotal: Amount
-    """Sum of quantity × unit price."""
+    """Sum of quantity × unit price, and of the delivery charges."""
     tax: Amount
     """Sum of the tax lines."""
     total: Amount
-    """subtotal + tax: before discounts."""
+    """subtotal + tax, or the subtotal if prices include tax: before discounts."""
     purchased: Amount
     """total - discounts: the amount to charge."""
     payment: PaymentChoice = PaymentChoice()
+    prices_include_tax: bool = False
+    """Whether prices and delivery charges include the tax, which is then a part of the subtotal."""
+    deliveries: tuple[DeliveryCharge, ...] = Field(default=(), max_length=20)
     discounts: tuple[Discount, ...] = Field(default=(), max_length=20)
     taxes: tuple[TaxLine, ...] = Field(default=(), max_length=50)
     billing: Address | None = None

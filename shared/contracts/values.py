@@ -53,6 +53,8 @@ FreeText = Annotated[Text, AfterValidator(lines)]
 """What they write on one or more lines. No other control characters than line breaks and tabs."""
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_written_out), AfterValidator(_storable)]
 """A time with its offset (RFC 3339)."""
+Rate = Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,4})?$")]
+"""Per cent as a decimal string."""
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$", max_length=2000)]
 CallableUrl = Annotated[Url, AfterValidator(callable_url)]
 """A URL that we are asked to call: it has a valid host and port, and no link-local address or the like."""
@@ -121,16 +123,19 @@ class FulfilmentStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """The delivery status of one item. `waiting`: for a parcel, a redemption code or staff."""
+    """The delivery status of one item. `waiting`: for a parcel, a redemption code or staff. `not_needed`: it is a
+    delivery charge."""
 
     PENDING = "pending"
     WAITING = "waiting"
     DELIVERED = "delivered"
     FAILED = "failed"
     REVOKED = "revoked"
+    NOT_NEEDED = "not_needed"
 
 
 ItemKind = Literal["product", "order_bump", "pre_upsell"]
+LineKind = Literal["product", "order_bump", "pre_upsell", "delivery"]
 
 
 class Customer(Given):
@@ -159,7 +164,7 @@ class Address(Given):
 
 
 class Discount(Given):
-    """A discount on the whole order."""
+    """A discount. The items' own `discount` says which of them it is for; otherwise it is on the whole order."""
 
     code: Line
     amount: Amount
@@ -168,7 +173,7 @@ class Discount(Given):
 class TaxLine(Given):
     """One tax, with its rate and country."""
 
-    rate: Annotated[str, StringConstraints(pattern=r"^\d{1,3}(\.\d{1,4})?$")]
+    rate: Rate
     """Per cent as a decimal string."""
     country: Country
     amount: Amount
@@ -185,22 +190,37 @@ class Card(Value):
 
 
 class OrderItem(Value):
-    """One line of an order, as placed."""
+    """One line of an order, as placed: a product, or a delivery charge, which has an amount and a tax, but no stock and
+    nothing to deliver."""
 
     item: Id
     """The line's id within the order: `1`, `2`, …"""
     sku: Id
+    """Of a delivery charge: its method."""
     product: Short
+    """Of a delivery charge: its name."""
     quantity: Count
     unit_price: Amount
     line_total: Amount
-    """quantity × unit price, before discounts and tax."""
+    """quantity × unit price, before discounts, and before tax unless prices include it."""
     purchased: Amount
     """This line's exact share of the order's purchased amount; at most this can be refunded for it."""
-    kind: ItemKind = "product"
+    discount: Amount | None = None
+    """This line's part of the order's discounts. Missing in orders placed by earlier versions, as is `tax`."""
+    tax: Amount | None = None
+    """This line's part of the order's tax. line_total + tax (unless prices include it) - discount is `purchased`, up to
+    the step in which the provider charges the currency."""
+    tax_rate: Rate | None = None
+    """Per cent as a decimal string, where the line has one rate and it is known."""
+    tax_country: Country | None = None
+    kind: LineKind = "product"
     shippable: bool = False
     thumbnail: Url | None = None
     custom_fields: dict[Short, Text] = Field(default_factory=dict)
+
+    @property
+    def is_delivery_charge(self) -> bool:
+        return self.kind == "delivery"
 
 
 class Instructions(Value):

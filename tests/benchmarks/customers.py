@@ -177,7 +177,7 @@ class Customers:
         skus = [(sku, 1) for sku in rng.sample(DIGITAL, k=rng.choice((1, 1, 2, 2, 3)))]
         customer = person("Ada Lovelace", f"{number}-{key[-6:]}")
         store = self._catalogue.main
-        opened = CheckoutOpened(store=store, currency=COUNTRIES[country][0], country=country)
+        opened = CheckoutOpened(store=store, currency=COUNTRIES[country].currency, country=country)
         return key, opened, checkout(self._catalogue, store, customer, skus, country=country)
 
     async def _send(self, key: str, message: Command) -> asyncio.Future[object]:

@@ -176,7 +176,7 @@ class Customer:
 
     async def opens(self) -> Order:
         order = self.world.shop.order(self.store)
-        await order.opens(COUNTRIES[self.country][0], self.country)
+        await order.opens(COUNTRIES[self.country].currency, self.country)
         return order
 
     def checkout(self, *skus: str | tuple[str, int], card: str = GOOD_CARD) -> CheckoutSubmitted:
@@ -210,8 +210,8 @@ def is_bank_page(url: object) -> bool:
 
 
 def delivery_states(order: Order) -> list[str]:
-    """Of every item, as the status topic shows them."""
-    return [item["delivery"] for item in order.latest.get("items") or ()]
+    """Of every product, as the status topic shows them."""
+    return [item["delivery"] for item in order.latest.get("items") or () if item["kind"] != "delivery"]
 
 
 def link_in(text: str, part: str) -> str:

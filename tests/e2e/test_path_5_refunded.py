@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from deploy.client.http import Problem
-from tests.e2e.conversation import World, eventually, link_in
+from tests.e2e.conversation import World, delivery_states, eventually, link_in
 
 
 async def test_a_whole_refund_ends_all_access(world: World) -> None:
@@ -52,6 +52,26 @@ async def test_a_refunded_item_is_revoked_and_the_others_stay(world: World) -> N
     assert part["items"][0]["delivery"] == "delivered"
     assert part["items"][1]["refunded"] == part["items"][1]["purchased"] == part["refunded"]
     assert await customer.courses() == []
+
+
+async def test_a_delivery_charge_is_refunded_like_a_product(world: World) -> None:
+    customer = world.customer("Jim Gray")
+    order = await customer.buys("atlas", "print")
+    await order.shows(lambda it: delivery_states(it) == ["delivered", "waiting"], "a parcel to send")
+    await world.ships(order, tracking="JD0146000032")
+    done = await order.becomes("completed")
+    assert [(item["purchased"], item["kind"]) for item in done["items"]] == [
+        (2033, "product"),
+        (4998, "product"),
+        (583, "delivery"),
+    ]
+    assert "Standard delivery" in (await customer.gets_mail("Your order"))["text"]
+
+    await world.refunds(order, items=[{"item": "3"}])
+    part = await order.shows(lambda it: it.latest["payment_status"] == "partially_refunded", "the refund")
+    assert (part["status"], part["refunded"]) == ("completed", 583)
+    assert [item["delivery"] for item in part["items"]] == ["delivered", "delivered", "not_needed"]
+    await world.is_refused(world.refunds(order, items=[{"item": "3"}]), "already_refunded")
 
 
 async def test_of_two_refunds_at_once_one_is_refused(world: World) -> None:

@@ -165,7 +165,7 @@ def offer(outside_url: str) -> Catalogue:
     products = dict(shipped.products)
     products[SCARCE] = Product(SCARCE, "A rare code", {"EUR": 900}, {"kind": "code", "pool": SCARCE})
     passing = {name: {**store, "grace": grace} for name, grace in GRACE.items()}
-    return Catalogue({"lasting": store, **passing}, products)
+    return Catalogue({"lasting": store, **passing}, products, shipped.delivery)
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:

@@ -330,10 +330,8 @@ async def test_a_refund_of_unknown_outcome_is_made_once(
     found = await gateway.find(request, key)
     again = await gateway.perform(request, key) if isinstance(found, NotDone) else found
     assert isinstance(again, RefundCharge.Done)
-    refunds = [movement for movement in [one async for one in stripe_movements(gateway)] if movement.amount < 0]
-    assert [replace(refund, charge="") for refund in refunds] == [
-        ProviderMovement(again.result.reference, -1999, "USD", "o-1", refund="r-1")
-    ]
+    (made,) = [movement for movement in [one async for one in stripe_movements(gateway)] if movement.amount < 0]
+    assert (made.reference, made.amount, made.refund) == (again.result.reference, -1999, "r-1")
 
 
 async def test_checking_an_unknown_charge_and_refund(gateway: StripeGateway) -> None:

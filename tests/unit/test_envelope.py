@@ -214,7 +214,7 @@ def submitted(**changes: Any) -> bytes:
 
 
 def with_number(number: str) -> bytes:
-    return SUBMITTED.replace(b'"subtotal":4900', b'"subtotal":' + number.encode())
+    return SUBMITTED.replace(b'"subtotal":5400', b'"subtotal":' + number.encode())
 
 
 GARBAGE = {

@@ -144,11 +144,19 @@ def _demanded(lines: Sequence[Line]) -> tuple[OrderStatus, str | None]:
     failed = next((line for line in lines if line.has_failed), None)
     if failed:
         return OrderStatus.FAILED, f"{failed.item.product}: {failed.trouble}"[:2000]
-    arrived = any(line.delivery is DeliveryStatus.DELIVERED for line in lines)
-    if arrived and all(line.is_finished for line in lines):
+    if all(line.is_finished for line in lines) and _is_something_kept(lines):
         return OrderStatus.COMPLETED, None
     waits = next((line for line in lines if line.delivery is DeliveryStatus.WAITING and not line.refunded_whole), None)
     return OrderStatus.PROCESSING, f"{waits.item.product}: {waits.trouble}"[:2000] if waits else None
+
+
+def _is_something_kept(lines: Sequence[Line]) -> bool:
+    """Something was delivered; or every product was refunded, but not the charge for its delivery."""
+    if any(line.delivery is DeliveryStatus.DELIVERED for line in lines):
+        return True
+    charges = [line for line in lines if line.item.is_delivery_charge]
+    products = [line for line in lines if not line.item.is_delivery_charge]
+    return all(line.refunded_whole for line in products) and not all(line.refunded_whole for line in charges)
 
 
 def _hand_over(change: OrderChange) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from services.checkout.domain.order import ChargeState, Order
+from collections.abc import Sequence
+
+from services.checkout.domain.order import ChargeState, Line, Order
 from services.checkout.domain.status import CLOSED, DELIVERABLE
+from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.values import UNPAID, VOID, DeliveryStatus, PaymentStatus
 from shared.contracts.values import OrderStatus as S
 from shared.core import NO_WORK, Work
@@ -20,11 +23,15 @@ def _rules(order: Order) -> dict[str, bool]:
     status, lines = order.status, order.lines
     return {
         "refunded ≤ paid ≤ purchased ≤ total": 0 <= order.refunded <= order.paid <= order.purchased <= order.total,
-        "total = subtotal + tax": order.total == order.subtotal + order.tax,
+        "total = subtotal + tax, unless included": order.total
+        == order.subtotal + (0 if order.prices_include_tax else order.tax),
         "purchased = total - discounts": order.purchased == order.total - sum(d.amount for d in order.discounts),
         "the taxes sum to the tax": order.tax == sum(tax.amount for tax in order.taxes),
         "the lines sum to the subtotal": order.subtotal == sum(line.item.line_total for line in lines),
         "the lines' parts sum to what is purchased": order.purchased == sum(line.item.purchased for line in lines),
+        "the lines' taxes sum to the tax": _sum_to(order.tax, [line.item.tax for line in lines]),
+        "the lines' discounts sum to the discount": _sum_to(order.discount, [line.item.discount for line in lines]),
+        "each line is worth its own tax and discount": all(_is_worth_its_sums(line, order) for line in lines),
         "no line is refunded beyond its part": all(0 <= x.refunded <= x.item.purchased for x in lines),
         "the refunds sum to what is refunded": order.refunded == sum(refund.amount for refund in order.refunds),
         "an order is placed once submitted": (order.placed_at is not None) == bool(lines),
@@ -36,6 +43,21 @@ def _rules(order: Order) -> dict[str, bool]:
         "a closed order keeps no way to pay": status not in CLOSED or (order.choice is None and order.pay_url is None),
         "a closed order keeps no instructions": status not in CLOSED or not any(line.instructions for line in lines),
     }
+
+
+def _sum_to(whole: int, parts: Sequence[int | None]) -> bool:
+    """Orders placed by earlier versions have no parts."""
+    known = [part for part in parts if part is not None]
+    return len(known) < len(parts) or sum(known) == whole
+
+
+def _is_worth_its_sums(line: Line, order: Order) -> bool:
+    """Up to the provider's step."""
+    item = line.item
+    if item.tax is None or item.discount is None:
+        return True
+    worth = item.line_total - item.discount + (0 if order.prices_include_tax else item.tax)
+    return abs(item.purchased - worth) < step_of(DEFAULT, order.currency)
 
 
 def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:

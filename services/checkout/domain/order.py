@@ -54,6 +54,9 @@ class ChargeState(StrEnum):
     """It is unknown whether the customer was charged: no other charge until that is known, or settled."""
 
 
+FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One item of the order, its delivery and its refunds."""
@@ -70,7 +73,7 @@ class Line:
     @property
     def is_finished(self) -> bool:
         """Nothing is left to deliver."""
-        return self.refunded_whole or self.delivery in (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED)
+        return self.refunded_whole or self.delivery in FINISHED
 
     @property
     def has_failed(self) -> bool:
@@ -89,7 +92,8 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax."""
+    """Amounts in minor units of `currency`. Invariant: refunded ≤ paid ≤ purchased ≤ total = subtotal + tax, or the
+    subtotal if prices include tax."""
 
     number: str
     store: StoreCard
@@ -108,6 +112,7 @@ class Order:
     tax: int = 0
     total: int = 0
     purchased: int = 0
+    prices_include_tax: bool = False
     paid: int = 0
     refunded: int = 0
     refunds: tuple[Refund, ...] = ()
@@ -199,9 +204,10 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
 
 
 def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> FulfilmentStatus:
-    """The whole, from the deliveries of the items. `deliverable`: the order is paid and not closed."""
-    states = [line.delivery for line in lines]
-    kept = [line for line in lines if not line.refunded_whole and line.delivery is not DeliveryStatus.REVOKED]
+    """The whole, from the deliveries of the products. `deliverable`: the order is paid and not closed."""
+    products = [line for line in lines if not line.item.is_delivery_charge]
+    states = [line.delivery for line in products]
+    kept = [line for line in products if not line.refunded_whole and line.delivery is not DeliveryStatus.REVOKED]
     if states and all(state is DeliveryStatus.REVOKED for state in states):
         return FulfilmentStatus.REVOKED
     if deliverable and any(line.has_failed for line in kept):

@@ -126,6 +126,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         tax=checkout.tax,
         total=checkout.total,
         purchased=checkout.purchased,
+        prices_include_tax=checkout.prices_include_tax,
         discounts=checkout.discounts,
         taxes=checkout.taxes,
         billing=checkout.billing,
@@ -142,7 +143,9 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
     change.timer(until, PaymentOverdue())
-    text = f"Placed: {counted(len(placed.lines), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
+    text = (
+        f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
+    )
     amounts = {"total": placed.total, "purchased": placed.purchased}
     change.note("order.placed", text, number=placed.number, **amounts, until=until, client_ip=placed.origin.client_ip)
 
@@ -159,6 +162,7 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         tax=order.tax,
         total=order.total,
         purchased=order.purchased,
+        prices_include_tax=order.prices_include_tax,
         discounts=order.discounts,
         taxes=order.taxes,
         billing=order.billing,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from services.checkout.domain import sums
 from services.checkout.domain.order import Line
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
-from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable, step_of
-from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
-from shared.contracts.values import Address, OrderItem
+from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
+from shared.contracts.values import Address, DeliveryStatus, OrderItem
 from shared.core import Problem, Refused
-from shared.core.money import MAX_AMOUNT, allocate, decimal_string
+from shared.core.money import MAX_AMOUNT, decimal_string
 
 MOST_UNITS = 10**9
 LARGEST_CHECKOUT = 300_000
@@ -36,19 +37,24 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
         *_sign_in(message, store),
         *_currency(message.currency, store),
         *_items(message, skus),
-        *_sums(message),
+        *_deliveries(message),
+        *sums.problems(message),
         *_charge(message),
         *payment_problems(message.payment, required=message.purchased > 0),
     ]
 
 
 def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
-    """The lines of a valid checkout; the purchased amount is split among them, to the provider's step."""
-    totals = [item.quantity * item.unit_price for item in message.items]
-    shares = allocate(message.purchased, totals, step_of(DEFAULT, message.currency))
-    return tuple(
-        Line(_order_item(str(index), item, skus[item.sku], share))
-        for index, (item, share) in enumerate(zip(message.items, shares, strict=True), start=1)
+    """The lines of a valid checkout: its items, then its delivery charges."""
+    own, items = sums.line_sums(message), len(message.items)
+    products = enumerate(zip(message.items, own[:items], strict=True), start=1)
+    charges = enumerate(zip(message.deliveries, own[items:], strict=True), start=items + 1)
+    return (
+        *(Line(_order_item(str(number), item, skus[item.sku], part)) for number, (item, part) in products),
+        *(
+            Line(_charge_item(str(number), charge, part), delivery=DeliveryStatus.NOT_NEEDED)
+            for number, (charge, part) in charges
+        ),
     )
 
 
@@ -61,19 +67,40 @@ def payment_problems(payment: PaymentChoice, *, required: bool) -> Iterator[Prob
         yield Problem(field="payment", code="payment_missing", text="A payment method or a card token is required.")
 
 
-def _order_item(line: str, item: SubmittedItem, sku: Sku, purchased: int) -> OrderItem:
+def _order_item(line: str, item: SubmittedItem, sku: Sku, own: sums.LineSums) -> OrderItem:
     return OrderItem(
         item=line,
         sku=item.sku,
         product=sku.product,
         quantity=item.quantity,
         unit_price=item.unit_price,
-        line_total=item.quantity * item.unit_price,
-        purchased=purchased,
+        line_total=own.amount,
+        purchased=own.purchased,
+        discount=own.discount,
+        tax=own.tax.amount,
+        tax_rate=own.tax.rate,
+        tax_country=own.tax.country,
         kind=item.kind,
         shippable=sku.shippable,
         thumbnail=sku.thumbnail,
         custom_fields=item.custom_fields,
+    )
+
+
+def _charge_item(line: str, delivery: DeliveryCharge, own: sums.LineSums) -> OrderItem:
+    return OrderItem(
+        item=line,
+        sku=delivery.method,
+        product=delivery.name,
+        quantity=1,
+        unit_price=own.amount,
+        line_total=own.amount,
+        purchased=own.purchased,
+        discount=own.discount,
+        tax=own.tax.amount,
+        tax_rate=own.tax.rate,
+        tax_country=own.tax.country,
+        kind="delivery",
     )
 
 
@@ -128,6 +155,12 @@ def _item(where: str, item: SubmittedItem, currency: str, sku: Sku | None) -> It
         yield from _price(where, item, currency, sku)
 
 
+def _deliveries(message: CheckoutSubmitted) -> Iterator[Problem]:
+    for index, delivery in enumerate(message.deliveries):
+        if not delivery.name.strip():
+            yield Problem(field=f"deliveries.{index}.name", code="name_missing", text="Must not be empty.")
+
+
 def _price(where: str, item: SubmittedItem, currency: str, sku: Sku) -> Iterator[Problem]:
     price = sku.prices.get(currency)
     if price is None:
@@ -136,22 +169,6 @@ def _price(where: str, item: SubmittedItem, currency: str, sku: Sku) -> Iterator
     elif price != item.unit_price:
         text = f"{sku.product} costs {decimal_string(price, currency)} {currency}."
         yield Problem(field=f"{where}.unit_price", code="wrong_price", text=text)
-
-
-def _sums(message: CheckoutSubmitted) -> Iterator[Problem]:
-    discount = sum(reduction.amount for reduction in message.discounts)
-    total = message.subtotal + message.tax
-    if total > MAX_AMOUNT:
-        yield Problem(field="total", code="amount_too_large", text=f"The total exceeds {MAX_AMOUNT} minor units.")
-        return
-    subtotal = sum(item.quantity * item.unit_price for item in message.items)
-    yield from _sum("subtotal", message.subtotal, subtotal, "the sum of quantity × unit price")
-    yield from _sum("tax", message.tax, sum(tax.amount for tax in message.taxes), "the sum of the tax lines")
-    yield from _sum("total", message.total, total, "subtotal + tax")
-    if discount > message.total:
-        yield Problem(field="discounts", code="discount_too_large", text="The discounts exceed the total.")
-    else:
-        yield from _sum("purchased", message.purchased, message.total - discount, "total - discounts")
 
 
 def _charge(message: CheckoutSubmitted) -> Iterator[Problem]:
@@ -163,8 +180,3 @@ def _charge(message: CheckoutSubmitted) -> Iterator[Problem]:
         yield not_chargeable("currency", message.currency)
     else:
         yield from limits.problems("purchased", message.purchased, message.currency)
-
-
-def _sum(field: str, given: int, expected: int, rule: str) -> Iterator[Problem]:
-    if given != expected:
-        yield Problem(field=field, code="wrong_sum", text=f"Is {given}, but {rule} is {expected}.")

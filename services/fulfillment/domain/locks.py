@@ -8,18 +8,24 @@ from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPlaced
+from shared.contracts.values import OrderItem
 from shared.core import Ref
 
 RECONFIGURABLE = (ItemStatus.FAILED, ItemStatus.WAITING_CODE, ItemStatus.IN_PROGRESS)
 """Items that staff can have delivered again, as the product says by then."""
 
 
+def ordered_lines(order: OrderPlaced) -> list[OrderItem]:
+    """What is to be delivered: not the charge for its delivery."""
+    return [line for line in order.items if not line.is_delivery_charge]
+
+
 def ordered_stock(order: OrderPlaced, key: str, delivery: Delivery | None) -> list[Ref[Stock]]:
-    return [Ref(Stock, row_key(order.store.id, line.sku)) for line in order.items]
+    return [Ref(Stock, row_key(order.store.id, line.sku)) for line in ordered_lines(order)]
 
 
 def ordered_products(order: OrderPlaced, key: str, delivery: Delivery | None) -> list[Ref[Product]]:
-    return [Ref(Product, row_key(order.store.id, line.sku)) for line in order.items]
+    return [Ref(Product, row_key(order.store.id, line.sku)) for line in ordered_lines(order)]
 
 
 def held_stock(message: object, key: str, delivery: Delivery) -> list[Ref[Stock]]:

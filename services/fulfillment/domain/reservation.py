@@ -7,7 +7,7 @@ from collections import Counter
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Delivery, Item, Stage, deliveries
 from services.fulfillment.domain.keys import row_key
-from services.fulfillment.domain.locks import ordered_products, ordered_stock
+from services.fulfillment.domain.locks import ordered_lines, ordered_products, ordered_stock
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPlaced
@@ -20,9 +20,9 @@ from shared.core import Context, Decision
 def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) -> Decision[Delivery]:
     if delivery is not None:  # placed already, or cancelled before it was placed
         return Decision(delivery)
-    store = message.store.id
-    products = {item.sku: context.row(Product, row_key(store, item.sku)) for item in message.items}
-    items = tuple(_item(line, products[line.sku]) for line in message.items)
+    store, lines = message.store.id, ordered_lines(message)
+    products = {line.sku: context.row(Product, row_key(store, line.sku)) for line in lines}
+    items = tuple(_item(line, products[line.sku]) for line in lines)
     tracked = {sku for sku, product in products.items() if product and product.track_stock}
     missing = _missing(store, items, tracked, context)
     if missing:

@@ -144,7 +144,8 @@ def addressed(draft: EmailDraft, log: NotificationLog, fact: str, context: Conte
 
 def totals(log: NotificationLog) -> dict[str, Any]:
     """The order's lines and sums for people. Sums that are zero are left out."""
-    sums = [("Subtotal", log.subtotal), ("Tax", log.tax), ("Discount", -log.discount)]
+    included, added = (log.tax, 0) if log.prices_include_tax else (0, log.tax)
+    sums = [("Subtotal", log.subtotal), ("Tax", added), ("Discount", -log.discount)]
     return {
         "lines": [
             {"product": line.product, "quantity": line.quantity, "amount": money(log, line.line_total)}
@@ -152,6 +153,7 @@ def totals(log: NotificationLog) -> dict[str, Any]:
         ],
         "sums": [{"name": name, "amount": money(log, amount)} for name, amount in sums if amount],
         "amount": money(log, log.purchased),
+        "included_tax": money(log, included) if included else "",
     }
 
 

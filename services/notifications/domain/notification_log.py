@@ -17,12 +17,13 @@ WebhookDeliveryState = Literal["pending", "delivered", "exhausted", "paused", "r
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the order. Amounts in minor units of the log's currency."""
+    """One line of the order: a product or a delivery charge. Amounts in minor units of the log's currency."""
 
     product: str
     quantity: int
     unit_price: int
     line_total: int
+    is_delivery_charge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class NotificationLog:
     total: int
     purchased: int
     """What is charged."""
+    prices_include_tax: bool = False
     locale: str | None = None
     paid: bool = False
     failed: bool = False

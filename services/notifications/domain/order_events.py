@@ -28,6 +28,7 @@ from shared.contracts.checkout import (
     OrderRefundFailed,
     OrderStrayCharge,
 )
+from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
 
 
@@ -43,19 +44,24 @@ def placed(log: NotificationLog | None, event: OrderPlaced, context: Context) ->
         number=event.number,
         store=event.store,
         customer=Customer(event.customer.name, event.customer.email, event.customer.id),
-        lines=tuple(Line(i.product, i.quantity, i.unit_price, i.line_total) for i in event.items),
+        lines=tuple(map(_line, event.items)),
         currency=event.currency,
         subtotal=event.subtotal,
         discount=event.discount,
         tax=event.tax,
         total=event.total,
         purchased=event.purchased,
+        prices_include_tax=event.prices_include_tax,
         locale=event.locale,
     )
     change = NotificationChange(log, context)
     change.add_fact("placed")
     change.notify_customer("order_placed", f"Order {log.number} received", "We are waiting for your payment.")
     return change.decision()
+
+
+def _line(item: OrderItem) -> Line:
+    return Line(item.product, item.quantity, item.unit_price, item.line_total, item.is_delivery_charge)
 
 
 @notification_logs.on(OrderPaid, reads=endpoints_of)

@@ -40,7 +40,8 @@ def payload(log: NotificationLog, event: str, at: datetime) -> str:
 
 
 def data(log: NotificationLog) -> dict[str, Any]:
-    """The order as receivers see it: amounts are decimal strings; `total` is what is charged, `price` per unit."""
+    """The order as receivers see it: amounts are decimal strings; `total` is what is charged, `price` per unit. The
+    items are products only."""
     return {
         "order_number": log.number,
         "customer_email": log.customer.email,
@@ -53,5 +54,6 @@ def data(log: NotificationLog) -> dict[str, Any]:
                 "price": decimal_string(line.unit_price, log.currency),
             }
             for line in log.lines
+            if not line.is_delivery_charge
         ],
     }

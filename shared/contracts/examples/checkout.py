@@ -28,6 +28,7 @@ from shared.contracts.examples.order import (
     STORE,
     STORE_CARD,
     TAX,
+    TRACKED,
 )
 from shared.contracts.values import DeliveryStatus, FulfilmentStatus, OrderStatus, PaymentStatus
 from shared.core import Message, Problem
@@ -60,9 +61,9 @@ EXAMPLES: tuple[Message, ...] = (
         customer=CUSTOMER,
         items=ITEMS,
         currency="GBP",
-        subtotal=4900,
+        subtotal=5400,
         discount=500,
-        tax=980,
+        tax=480,
         total=5880,
         purchased=5380,
         discounts=(DISCOUNT,),
@@ -149,15 +150,16 @@ EXAMPLES: tuple[Message, ...] = (
         created_at=OPENED,
         updated_at=PAID + timedelta(hours=1),
         customer=CUSTOMER,
-        subtotal=4900,
+        subtotal=5400,
         discount=500,
-        tax=980,
+        tax=480,
         total=5880,
         purchased=5380,
         refunded=2086,
         items=(
             checkout.StatusItem.model_validate(ATLAS | {"delivery": DeliveryStatus.WAITING}),
             checkout.StatusItem.model_validate(MAPS | {"delivery": DeliveryStatus.REVOKED, "refunded": 2086}),
+            checkout.StatusItem.model_validate(TRACKED | {"delivery": DeliveryStatus.NOT_NEEDED}),
         ),
         message="Field Atlas: waiting for a parcel.",
         placed_at=PLACED,

@@ -1,4 +1,5 @@
-"""The order that all examples are about: two copies of an atlas and a download, bought in a bookshop."""
+"""The order that all examples are about, bought in a bookshop: two copies of an atlas, which are not taxed, a download,
+and the charge for the parcel."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ ADDRESS = Address(
 )
 CARD = Card(brand="visa", last4="4242", exp_month=12, exp_year=2031)
 DISCOUNT = Discount(code="SPRING", amount=500)
-TAX = TaxLine(rate="20", country="GB", amount=980)
+TAX = TaxLine(rate="20", country="GB", amount=480)
 STORE_CARD = StoreCard(
     id=STORE,
     name="Northwind Books",
@@ -44,7 +45,11 @@ ATLAS = {
     "quantity": 2,
     "unit_price": 1500,
     "line_total": 3000,
-    "purchased": 3294,
+    "purchased": 2694,
+    "discount": 306,
+    "tax": 0,
+    "tax_rate": "0",
+    "tax_country": "GB",
     "shippable": True,
     "thumbnail": "https://northwind.example/atlas.jpg",
 }
@@ -56,10 +61,28 @@ MAPS = {
     "unit_price": 1900,
     "line_total": 1900,
     "purchased": 2086,
+    "discount": 194,
+    "tax": 380,
+    "tax_rate": "20",
+    "tax_country": "GB",
     "kind": "order_bump",
     "custom_fields": {"dedication": "For Charles"},
 }
-ITEMS = (OrderItem.model_validate(ATLAS), OrderItem.model_validate(MAPS))
+TRACKED = {
+    "item": "3",
+    "sku": "tracked-48",
+    "product": "Royal Mail Tracked 48",
+    "quantity": 1,
+    "unit_price": 500,
+    "line_total": 500,
+    "purchased": 600,
+    "discount": 0,
+    "tax": 100,
+    "tax_rate": "20",
+    "tax_country": "GB",
+    "kind": "delivery",
+}
+ITEMS = tuple(OrderItem.model_validate(line) for line in (ATLAS, MAPS, TRACKED))
 LINK = Instructions(
     kind="download",
     link="https://downloads.northwind.example/d/eyJvIjoi",

@@ -21,18 +21,29 @@ EXAMPLES: tuple[Message, ...] = (
         store=STORE,
         customer=CUSTOMER,
         items=(
-            storefront.SubmittedItem(sku="atlas", quantity=2, unit_price=1500),
+            storefront.SubmittedItem(
+                sku="atlas", quantity=2, unit_price=1500, discount=306, tax_rate="0", tax_country="GB"
+            ),
             storefront.SubmittedItem(
                 sku="maps",
                 quantity=1,
                 unit_price=1900,
+                discount=194,
+                tax=380,
+                tax_rate="20",
+                tax_country="GB",
                 kind="order_bump",
                 custom_fields={"dedication": "For Charles"},
             ),
         ),
+        deliveries=(
+            storefront.DeliveryCharge(
+                name="Royal Mail Tracked 48", amount=500, method="tracked-48", tax=100, tax_rate="20", tax_country="GB"
+            ),
+        ),
         currency="GBP",
-        subtotal=4900,
-        tax=980,
+        subtotal=5400,
+        tax=480,
         total=5880,
         purchased=5380,
         payment=storefront.PaymentChoice(payment_method="pm_card_visa"),

@@ -98,13 +98,16 @@ def problems_of(
     discount = sum(reduction.amount for reduction in message.discounts)
     if message.subtotal != sum(item.quantity * item.unit_price for item in message.items):
         problems.append(Problem(field="subtotal", code="wrong_sum", text="Not the sum of the lines."))
-    if message.total != message.subtotal + message.tax or message.purchased != message.total - discount:
+    added = 0 if message.prices_include_tax else message.tax
+    if message.total != message.subtotal + added or message.purchased != message.total - discount:
         problems.append(Problem(field="total", code="wrong_sum", text="Not the sum of its parts."))
     return problems
 
 
 def place(order: Order, message: CheckoutSubmitted, skus: dict[str, Sku], at: datetime) -> None:
-    shares = allocate(message.purchased, [item.quantity * item.unit_price for item in message.items])
+    included = message.prices_include_tax
+    worth = [item.quantity * item.unit_price + (0 if included else item.tax or 0) for item in message.items]
+    shares = allocate(message.purchased, worth)
     order.status = OrderStatus.PENDING_PAYMENT
     order.customer = message.customer.model_dump(mode="json")
     order.email = message.customer.email.lower()

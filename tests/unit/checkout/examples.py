@@ -15,7 +15,7 @@ from shared.contracts.checkout import ConfigureStore, DefineSku, OrderStatusReco
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, StockReserved
 from shared.contracts.payments import PaymentCaptured, PaymentRefunded
-from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, PaymentChoice, SubmittedItem
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, Card, Customer, Instructions, OrderStatus, TaxLine
 from shared.core import Event, Scenario, Step
 
@@ -105,14 +105,15 @@ def check_step(step: Step) -> None:
 OPENED = CheckoutOpened(store="northwind", currency="USD", country="DE")
 
 
-def submission(*skus: str, tax: int = 0, discount: int = 0, **changes: Any) -> CheckoutSubmitted:
+def submission(*skus: str, tax: int = 0, discount: int = 0, delivery: int = 0, **changes: Any) -> CheckoutSubmitted:
     """A valid checkout of one unit each; `changes` make it invalid."""
     names = skus or ("course", "game")
-    subtotal = sum(PRICES.get(name, 0) for name in names)
+    subtotal = sum(PRICES.get(name, 0) for name in names) + delivery
     fields: dict[str, Any] = {
         "store": "northwind",
         "customer": ADA,
         "items": tuple(SubmittedItem(sku=name, quantity=1, unit_price=PRICES.get(name, 0)) for name in names),
+        "deliveries": (DeliveryCharge(name="Express delivery", amount=delivery),) if delivery else (),
         "currency": "USD",
         "subtotal": subtotal,
         "tax": tax,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.checkout.domain.invariants import broken
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue
+from services.checkout.domain.status_record import status_record
 from shared.contracts.checkout import (
     CancelOrder,
     CompleteOrder,
@@ -44,7 +46,7 @@ from shared.contracts.payments import (
 )
 from shared.contracts.storefront import CheckoutAbandoned, CheckoutPaymentRetried, PaymentChoice
 from shared.contracts.values import Instructions, OrderStatus
-from shared.core import Task, Work
+from shared.core import Task, Work, codec
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, refunded, submission
 
 amounts = st.sampled_from([0, 1, 1000, 2500, 3500, 7000])
@@ -62,6 +64,7 @@ checkouts = st.one_of(
     st.just(OPENED),
     st.just(submission()),
     st.just(submission(discount=3500)),
+    st.just(submission("course", delivery=2500, tax=10)),
     st.just(submission("gift", payment=PaymentChoice())),
     st.just(CheckoutPaymentRetried(payment=PaymentChoice(token="tok_visa"))),
     st.just(CheckoutAbandoned()),
@@ -106,6 +109,7 @@ PRELUDES: Sequence[Sequence[object]] = (
     (OPENED, submission(), StockReserved()),
     (submission(), StockReserved(), captured(3500)),
     (submission("gift", payment=PaymentChoice()), StockReserved()),
+    (submission("course", delivery=2500), StockReserved(), captured(3500)),
 )
 
 
@@ -207,3 +211,29 @@ def test_a_damaged_order_is_named() -> None:
     order = OrderScenario(submission()).state
     assert broken(replace(order, paid=9999)) == ["refunded ≤ paid ≤ purchased ≤ total"]
     assert broken(replace(order, deadline=None)) == ["an order that waits for payment has an end"]
+
+
+def test_lines_whose_sums_are_damaged_are_named() -> None:
+    order = OrderScenario(submission(tax=350, discount=70)).state
+    first, second = order.lines
+
+    def with_items(**changes: int | None) -> Order:
+        return replace(order, lines=(replace(first, item=first.item.model_copy(update=changes)), second))
+
+    own, taxes = "each line is worth its own tax and discount", "the lines' taxes sum to the tax"
+    assert broken(with_items(tax=99)) == [taxes, own]
+    assert broken(with_items(discount=21)) == ["the lines' discounts sum to the discount", own]
+    assert broken(with_items(tax=None, discount=None)) == [], "placed by an earlier version"
+
+
+def test_an_order_that_an_earlier_version_placed_is_read_and_goes_on() -> None:
+    order = OrderScenario(submission(tax=350, discount=70))
+    stored = json.loads(codec.dump(order.state))
+    del stored["prices_include_tax"]
+    for line in stored["lines"]:
+        for name in ("discount", "tax", "tax_rate", "tax_country"):
+            line["item"].pop(name, None)
+
+    read = codec.load(Order, json.dumps(stored))
+    assert broken(read) == []
+    assert [item.purchased for item in status_record(read).items] == [1080, 2700]

@@ -59,6 +59,11 @@ def line(item: str, sku: str, quantity: int = 1, *, shippable: bool = False) -> 
     )
 
 
+def delivery_charge(item: str, method: str = "poster") -> OrderItem:
+    """Its method may be called like a SKU."""
+    return line(item, method).model_copy(update={"kind": "delivery"})
+
+
 def placed(*items: OrderItem) -> OrderPlaced:
     return OrderPlaced(
         number="ORD-ABCDEFGHJK",

@@ -6,9 +6,17 @@ from services.fulfillment.domain.delivery import Delivery, ItemStatus, Stage
 from services.fulfillment.domain.operations import SignDownload
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled, OrderExpired
-from shared.contracts.fulfillment import ReceiveStock, Shipment, ShipOrder, StockRefused, StockReleased, StockReserved
+from shared.contracts.fulfillment import (
+    ItemDelivered,
+    ReceiveStock,
+    Shipment,
+    ShipOrder,
+    StockRefused,
+    StockReleased,
+    StockReserved,
+)
 from shared.contracts.values import OrderStatus
-from tests.unit.fulfillment.examples import PAID, Shop, line, placed, refund
+from tests.unit.fulfillment.examples import PAID, Shop, delivery_charge, line, placed, refund
 
 EXPIRED = OrderExpired(was=OrderStatus.PENDING_PAYMENT)
 
@@ -25,6 +33,18 @@ def test_a_placed_order_reserves_its_stock_and_a_paid_one_takes_it() -> None:
 
 def test_stock_is_reserved_also_when_nothing_is_tracked() -> None:
     assert Shop().hear(placed(line("1", "ebook"), line("2", "unknown"))).published == [StockReserved()]
+
+
+def test_a_delivery_charge_needs_no_stock_and_is_not_delivered() -> None:
+    shop = Shop(poster=1).hear(placed(line("1", "poster"), delivery_charge("2")))
+
+    assert shop.published == [StockReserved()]
+    assert shop.stock("poster").reserved == 1
+    assert [item.id for item in shop.state.items] == ["1"]
+    shop.hear(PAID).hear(ShipOrder(carrier="Post", tracking="T"))
+    assert [type(event) for event in shop.published] == [ItemDelivered]
+    assert shop.hear(refund("2")).published == []
+    assert shop.stock("poster") == Stock(on_hand=0, reserved=0, received=1)
 
 
 def test_the_last_unit_goes_to_one_of_two_orders() -> None:

@@ -33,15 +33,27 @@ STAFF = "northwind~staff"
 PAID = OrderPaid(amount=2700, currency="EUR")
 
 
+ATLAS = OrderItem(
+    item="1", sku="atlas", product="Field Atlas", quantity=2, unit_price=1500, line_total=3000, purchased=2700
+)
+DELIVERY = OrderItem(
+    item="2",
+    sku="express",
+    product="Express delivery",
+    quantity=1,
+    unit_price=490,
+    line_total=490,
+    purchased=490,
+    kind="delivery",
+)
+
+
 def placed(**changes: object) -> OrderPlaced:
-    item = OrderItem(
-        item="1", sku="atlas", product="Field Atlas", quantity=2, unit_price=1500, line_total=3000, purchased=2700
-    )
     order = OrderPlaced(
         number="ORD-ABCDEFGH12",
         store=STORE,
         customer=Customer(name="Ada Lovelace", email="ada@example.com"),
-        items=(item,),
+        items=(ATLAS,),
         currency="EUR",
         subtotal=3000,
         discount=300,

@@ -26,7 +26,17 @@ from shared.contracts.checkout import (
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
-from tests.unit.notifications.examples import CUSTOMER, PAID, STAFF, OrderScenario, paid_order, placed, placed_order
+from tests.unit.notifications.examples import (
+    ATLAS,
+    CUSTOMER,
+    DELIVERY,
+    PAID,
+    STAFF,
+    OrderScenario,
+    paid_order,
+    placed,
+    placed_order,
+)
 
 UNTIL = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 
@@ -58,6 +68,20 @@ def test_a_paid_order_is_confirmed_to_the_customer_and_announced_to_staff() -> N
     assert confirmation.data["order_url"] == "https://northwind.example/orders/o-1"
     assert (alert.to, alert.reply_to, alert.audience) == ("staff@northwind.example", "ada@example.com", "staff")
     assert alert.subject == "New order ORD-ABCDEFGH12: 27.00 EUR"
+
+
+def test_a_confirmation_has_the_delivery_charge_and_says_what_tax_is_included() -> None:
+    taxed = placed(items=(ATLAS, DELIVERY), subtotal=3490, tax=557, total=3490, discount=0, purchased=3490)
+    exclusive, included = OrderScenario().hear(taxed), OrderScenario()
+    included.hear(taxed.model_copy(update={"prices_include_tax": True}))
+
+    data = exclusive.hear(PAID).emails[0].data
+    assert [line["product"] for line in data["lines"]] == ["Field Atlas", "Express delivery"]
+    assert [sum["name"] for sum in data["sums"]] == ["Subtotal", "Tax"]
+    assert data["included_tax"] == ""
+    data = included.hear(PAID).emails[0].data
+    assert [sum["name"] for sum in data["sums"]] == ["Subtotal"]
+    assert data["included_tax"] == "5.57 EUR"
 
 
 def test_a_repeated_event_brings_nothing() -> None:

@@ -27,6 +27,8 @@ from shared.contracts.notifications import (
 from shared.contracts.values import OrderStatus
 from shared.core import Sent
 from tests.unit.notifications.examples import (
+    ATLAS,
+    DELIVERY,
     PAID,
     STAFF,
     STORE,
@@ -68,6 +70,12 @@ def test_the_payload_is_as_documented() -> None:
             "items": [{"product_name": "Field Atlas", "quantity": 2, "price": "15.00"}],
         },
     }
+
+
+def test_webhooks_list_the_products_only() -> None:
+    order = OrderScenario(webhook()).hear(placed(items=(ATLAS, DELIVERY)))
+    items = json.loads(order.posts()[0].payload)["data"]["items"]
+    assert [item["product_name"] for item in items] == ["Field Atlas"]
 
 
 @pytest.mark.parametrize(("currency", "total", "price"), [("JPY", "2700", "1500"), ("KWD", "2.700", "1.500")])

@@ -59,6 +59,14 @@ def test_one_item_in_full_and_another_in_part() -> None:
     assert refunded_lines(payment) == [("2", 1500, True)]
 
 
+def test_a_delivery_charge_is_refunded_like_a_product() -> None:
+    delivery = item("2", 490).model_copy(update={"kind": "delivery"})
+    payment = PaymentScenario(requested(items=(item("1", 3000), delivery))).pay()
+    payment.hear(RefundPayment(items=(line("2"),))).make_refund()
+    assert refunded_lines(payment) == [("2", 490, True)]
+    assert refused(payment, items=(line("2", 1),)) == "already_refunded"
+
+
 def test_an_amount_belongs_to_no_item_until_all_is_refunded() -> None:
     payment = refunding(1000).make_refund()
     assert refunded_event(payment).items == ()

@@ -1,0 +1,104 @@
+"""Whatever is bought in whatever currency: parts sum exactly to the whole, and each line has its own tax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from shared.contracts.providers import DEFAULT, step_of
+from shared.contracts.storefront import CheckoutSubmitted, DeliveryCharge
+from shared.contracts.values import TaxLine
+from shared.core.money import CURRENCIES, allocate
+from tests.unit.checkout.baskets import basket, item, placed, wrong
+
+
+@st.composite
+def checkouts(draw: st.DrawFn) -> CheckoutSubmitted:
+    """Checkouts whose sums are right, in any currency; their lines say their discounts and taxes, or do not."""
+    currency = draw(st.sampled_from(["JPY", "USD", "KWD", "MGA"]) | st.sampled_from(sorted(CURRENCIES)))
+    step, included = step_of(DEFAULT, currency), draw(st.booleans())
+    amounts = st.integers(0, 10**9) | st.integers(0, 30)
+    rates = draw(st.lists(st.sampled_from(["0", "5.5", "7", "7.00", "19", "100"]), min_size=1, max_size=4))
+    own_tax, own_discount = draw(st.sampled_from(["amount", "rate", "both", "some", "none"])), draw(st.booleans())
+    taxes: dict[str, int] = {}
+    fields: list[dict[str, Any]] = []
+    gross = 0
+    for number in range(draw(st.integers(1, 12))):
+        amount, rate = draw(amounts), f"{float(draw(st.sampled_from(rates))):g}"
+        base = float(rate)
+        tax = draw(st.integers(0, amount)) if included else int(amount * base) // 100 + draw(st.integers(0, 1))
+        tax = tax if base else 0
+        discount = draw(st.integers(0, amount)) if own_discount else None
+        taxes[rate] = taxes.get(rate, 0) + tax
+        gross += amount if included else amount + tax
+        states = own_tax in ("amount", "both") or (own_tax == "some" and draw(st.booleans()))
+        says: dict[str, Any] = {"tax": tax if states else None, "discount": discount}
+        says |= {"tax_rate": rate, "tax_country": "DE"} if own_tax in ("rate", "both", "some") else {}
+        fields.append({"amount": amount, "name": f"line {number}", **says})
+    discount = sum(field["discount"] or 0 for field in fields) if own_discount else draw(st.integers(0, gross))
+    charges = draw(st.integers(0, len(fields) - 1))
+    message = basket(
+        *(item(f"sku-{n}", field["amount"], **_own(field)) for n, field in enumerate(fields[charges:])),
+        deliveries=[DeliveryCharge(**field) for field in fields[:charges]],
+        taxes=[TaxLine(rate=rate, country="DE", amount=amount) for rate, amount in taxes.items()],
+        discount=discount,
+        included=included,
+        currency=currency,
+    )
+    assume(message.purchased % step == 0)
+    return message
+
+
+def _own(field: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in field.items() if name not in ("amount", "name")}
+
+
+@settings(max_examples=300, deadline=None)
+@given(checkouts())
+def test_the_parts_sum_exactly_to_the_whole_and_none_is_negative(message: CheckoutSubmitted) -> None:
+    found, step = placed(message), step_of(DEFAULT, message.currency)
+    assert sum(line.line_total for line in found) == message.subtotal
+    assert sum(line.tax or 0 for line in found) == message.tax
+    assert sum(line.discount or 0 for line in found) == message.total - message.purchased
+    assert sum(line.purchased for line in found) == message.purchased
+    assert all(min(line.purchased, line.tax or 0, line.discount or 0) >= 0 for line in found)
+    assert not any(line.purchased % step for line in found)
+    for line in found:
+        own = line.line_total - (line.discount or 0) + (0 if message.prices_include_tax else line.tax or 0)
+        assert abs(line.purchased - own) < step, "worth its own tax and discount"
+
+
+@settings(max_examples=200, deadline=None)
+@given(checkouts())
+def test_a_lines_own_tax_and_discount_are_kept(message: CheckoutSubmitted) -> None:
+    for given_line, line in zip((*message.items, *message.deliveries), placed(message), strict=True):
+        assert given_line.tax in (None, line.tax)
+        assert given_line.discount in (None, line.discount)
+        assert given_line.tax_rate in (None, line.tax_rate)
+
+
+@settings(max_examples=100, deadline=None)
+@given(checkouts(), st.sampled_from(["subtotal", "tax", "total", "purchased"]), st.sampled_from([-1, 1, 10**6]))
+def test_a_sum_that_is_wrong_is_named_alone(message: CheckoutSubmitted, name: str, by: int) -> None:
+    assert wrong(message.model_copy(update={name: getattr(message, name) + by})).keys() == {name}
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(1, 10**8), min_size=1, max_size=6), st.sets(st.integers(0, 5)), st.booleans())
+def test_where_rates_and_amounts_tell_it_the_guess_is_right(
+    amounts: Sequence[int], reduced: set[int], included: bool
+) -> None:
+    """Or the tax is split in proportion to the amounts."""
+    rates = [7 if index in reduced else 19 for index in range(len(amounts))]
+    own = [amount * rate // (100 + rate if included else 100) for amount, rate in zip(amounts, rates, strict=True)]
+    taxes = [
+        TaxLine(rate=str(rate), country="DE", amount=sum(tax for tax, of in zip(own, rates, strict=True) if of == rate))
+        for rate in dict.fromkeys(rates)
+    ]
+    items = [item(f"sku-{index}", amount) for index, amount in enumerate(amounts)]
+    found = [line.tax or 0 for line in placed(basket(*items, taxes=taxes, included=included))]
+    near = all(abs(tax - right) <= len(amounts) for tax, right in zip(found, own, strict=True))
+    assert near or found == allocate(sum(own), amounts)
