@@ -52,6 +52,7 @@ PathParameters = Mapping[str, str]
 Outcome = Record | Tree
 Rule = Callable[[Transaction, Form, PathParameters], Outcome]
 LOG = logging.getLogger("stripe_sandbox")
+REFUNDS = "/v1/refunds"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -75,7 +76,8 @@ class Api:
         return [*writing, *reading, unknown]
 
     def transaction(self, base: str = "", request_id: str | None = None, key: str | None = None) -> Transaction:
-        return Transaction(self._store.books, self._store.clock.now(), base, request_id, key)
+        clock = self._store.clock
+        return Transaction(self._store.books, clock.now(), base, request_id, key, clock.exact())
 
     def commit(self, tx: Transaction, claim: Claim | None = None, answer: Reply | None = None) -> None:
         self._webhooks.announce(self._store.commit(tx, claim, answer))
@@ -127,6 +129,8 @@ class Api:
         try:
             await _strike_before(struck)
             if kept is None:
+                if path == REFUNDS:
+                    tx.course = self._faults.for_refund(lambda: self._metadata(params, {}))
                 answer = self._run(tx, partial(rule, tx, Form(params), request.match_info), Form(params), claim, struck)
             else:
                 answer = self._store.kept_answer(kept)
@@ -305,7 +309,7 @@ WRITING: dict[str, Rule] = {
     "/v1/payment_intents/{id}/confirm": lambda tx, form, names: intents.confirm(tx, names["id"], form),
     "/v1/payment_intents/{id}/capture": lambda tx, form, names: intents.capture(tx, names["id"], form),
     "/v1/payment_intents/{id}/cancel": lambda tx, form, names: intents.cancel(tx, names["id"], form),
-    "/v1/refunds": lambda tx, form, names: refunds.create(tx, form),
+    REFUNDS: lambda tx, form, names: refunds.create(tx, form),
     "/v1/refunds/{id}": lambda tx, form, names: refunds.update(tx, names["id"], form),
     "/v1/setup_intents": lambda tx, form, names: setups.create(tx, form),
     "/v1/setup_intents/{id}/confirm": lambda tx, form, names: setups.confirm(tx, names["id"], form),

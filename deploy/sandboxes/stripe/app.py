@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from deploy.sandboxes.stripe.api import Api
-from deploy.sandboxes.stripe.control import Control, expire_authorisations
+from deploy.sandboxes.stripe.control import Control
 from deploy.sandboxes.stripe.faults import Faults
+from deploy.sandboxes.stripe.later import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.pages import Pages
 from deploy.sandboxes.stripe.store import Store
 from deploy.sandboxes.stripe.webhooks import SUBSCRIBED, Endpoint, Webhooks
@@ -21,6 +22,7 @@ from deploy.sandboxes.stripe.webhooks import SUBSCRIBED, Endpoint, Webhooks
 LOG = logging.getLogger("stripe_sandbox")
 LARGEST_BODY = 1024 * 1024
 EXPIRY_SECONDS = 60
+SETTLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +55,13 @@ def create_app(settings: Settings) -> web.Application:
 
     async def lifespan(_: web.Application) -> AsyncIterator[None]:
         await webhooks.start()
-        expiry = asyncio.create_task(_expire_for_ever(api, store))
+        acts = ((expire_authorisations, EXPIRY_SECONDS), (settle_refunds, SETTLE_SECONDS))
+        tasks = [asyncio.create_task(_for_ever(act, seconds, api, store)) for act, seconds in acts]
         yield
-        expiry.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await expiry
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await webhooks.stop()
         store.close()
 
@@ -71,10 +75,10 @@ async def _health(_: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def _expire_for_ever(api: Api, store: Store) -> None:
+async def _for_ever(act: Callable[[Api, Store], int], seconds: float, api: Api, store: Store) -> None:
     while True:
         try:
-            expire_authorisations(api, store)
+            act(api, store)
         except OSError as full:
             LOG.error("the journal cannot be written: %s", full)
-        await asyncio.sleep(EXPIRY_SECONDS)
+        await asyncio.sleep(seconds)

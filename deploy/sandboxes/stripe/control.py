@@ -10,12 +10,14 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from deploy.sandboxes.stripe import intents
+from deploy.sandboxes.stripe import intents, refunds
 from deploy.sandboxes.stripe.api import Api
 from deploy.sandboxes.stripe.books import Books
+from deploy.sandboxes.stripe.cards import AT_ONCE
 from deploy.sandboxes.stripe.errors import StripeError
 from deploy.sandboxes.stripe.faults import BadFaultError, Faults
 from deploy.sandboxes.stripe.form import Form
+from deploy.sandboxes.stripe.later import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund, Tree
 from deploy.sandboxes.stripe.store import Store
 from deploy.sandboxes.stripe.webhooks import Webhooks
@@ -46,6 +48,8 @@ class Control:
             web.post("/_control/clock", self._guarded(self._advance)),
             web.get("/_control/clock", self._guarded(self._now)),
             web.post("/_control/charges", self._guarded(self._add_charge)),
+            web.post("/_control/refunds", self._guarded(self._add_refund)),
+            web.post("/_control/refunds/{id}", self._guarded(self._change_refund)),
             web.get("/_control/books", self._guarded(self._books)),
         ]
 
@@ -97,7 +101,8 @@ class Control:
         if not isinstance(seconds, int) or seconds < 0:
             raise BadFaultError("advance_seconds must be a whole number, 0 or more: the clock never goes back")
         self._store.advance(seconds)
-        return {"now": self._store.clock.now(), "expired": expire_authorisations(self._api, self._store)}
+        expired, settled = expire_authorisations(self._api, self._store), settle_refunds(self._api, self._store)
+        return {"now": self._store.clock.now(), "expired": expired, "settled": settled}
 
     def _add_charge(self, request: web.Request, body: Json) -> object:
         """A charge that orderbus did not make: what a check has to find."""
@@ -110,25 +115,36 @@ class Control:
         self._api.commit(tx)
         return {"id": intent.id, "charge": intent.latest_charge, "status": intent.status}
 
+    def _add_refund(self, request: web.Request, body: Json) -> object:
+        """A refund of the dashboard: `payment_intent` or `charge`, `amount`, `reason`. It does not say whose it is."""
+        form = Form({key: str(value) for key, value in body.items()})
+        tx = self._api.transaction()
+        about = tx.get(PaymentIntent, form.text("payment_intent") or "") or tx.get(Charge, form.text("charge") or "")
+        tx.course = self._faults.for_refund(lambda: about.metadata if about else {})
+        refund = refunds.create(tx, form)
+        self._api.commit(tx)
+        return _refund_entry(refund)
+
+    def _change_refund(self, request: web.Request, body: Json) -> object:
+        """A refund succeeds or is returned by the bank now: `{"status": "failed", "failure_reason": …}`."""
+        tx = self._api.transaction()
+        refund = tx.find(Refund, request.match_info["id"])
+        match body:
+            case {"status": "succeeded"}:
+                refund = refunds.succeed(tx, refund)
+            case {"status": "failed"}:
+                refund = refunds.bounce(tx, refund, str(body.get("failure_reason", AT_ONCE.reason)))
+            case _:
+                raise BadFaultError("status must be succeeded or failed")
+        self._api.commit(tx)
+        return _refund_entry(refund)
+
     def _books(self, request: web.Request, body: Json) -> object:
         """Every payment intent; `?key=value` narrows by metadata."""
         wanted = dict(request.query).items()
         books = self._store.books
         entries = [_entry(books, it) for it in books.all(PaymentIntent) if wanted <= it.metadata.items()]
         return {"payment_intents": entries, "totals": _totals(entries)}
-
-
-def expire_authorisations(api: Api, store: Store) -> int:
-    """Cancels what was authorised seven days ago and never captured; returns how many."""
-    tx = api.transaction()
-    for identifier in sorted(store.books.authorised):
-        intent = tx.find(PaymentIntent, identifier)
-        charge = tx.find(Charge, intent.latest_charge or "")
-        if charge.capture_before is not None and charge.capture_before <= tx.now:
-            intents.expire(tx, intent)
-    expired = sum(isinstance(record, PaymentIntent) for record in tx.puts.values())
-    api.commit(tx)
-    return expired
 
 
 def _entry(books: Books, it: PaymentIntent) -> Tree:
@@ -143,6 +159,7 @@ def _entry(books: Books, it: PaymentIntent) -> Tree:
         "authorised": it.amount_capturable,
         "captured": sum(charge.amount_captured for charge in charges),
         "refunded": sum(refund.amount for refund in refunds if refund.status == "succeeded"),
+        "pending": sum(refund.amount for refund in refunds if refund.status == "pending"),
         "effects": {
             "charges": sum(charge.captured for charge in charges),
             "authorisations": sum(charge.status == "succeeded" for charge in charges),

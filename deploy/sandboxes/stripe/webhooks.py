@@ -36,6 +36,7 @@ SUBSCRIBED = frozenset(
         "setup_intent.succeeded",
         "setup_intent.setup_failed",
         "charge.refunded",
+        "charge.refund.updated",
         "charge.expired",
         "refund.created",
         "refund.updated",
