@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from deploy.sandboxes.stripe import intents, refunds
-from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe.accounts import Account
 from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund
-from deploy.sandboxes.stripe.store import Store
 
 
-def expire_authorisations(api: Api, store: Store) -> int:
+def expire_authorisations(account: Account) -> int:
     """Cancels what was authorised seven days ago and never captured; returns how many."""
-    tx = api.transaction()
-    for identifier in sorted(store.books.authorised):
+    tx = account.transaction()
+    for identifier in sorted(account.store.books.authorised):
         intent = tx.find(PaymentIntent, identifier)
         charge = tx.find(Charge, intent.latest_charge or "")
         if charge.capture_before is not None and charge.capture_before <= tx.now:
             intents.expire(tx, intent)
     expired = sum(isinstance(record, PaymentIntent) for record in tx.puts.values())
-    api.commit(tx)
+    account.commit(tx)
     return expired
 
 
-def settle_refunds(api: Api, store: Store) -> int:
+def settle_refunds(account: Account) -> int:
     """Changes the status of refunds whose time has come; returns of how many."""
-    if not store.books.unsettled:
+    if not account.store.books.unsettled:
         return 0
-    tx = api.transaction()
-    for identifier in sorted(store.books.unsettled):
+    tx = account.transaction()
+    for identifier in sorted(account.store.books.unsettled):
         refunds.go_on(tx, tx.find(Refund, identifier), tx.exact)
     settled = sum(isinstance(record, Refund) for record in tx.puts.values())
-    api.commit(tx)
+    account.commit(tx)
     return settled
