@@ -79,6 +79,13 @@ class StripeSandbox(Http):
         query = "&".join(f"{name}={quote(value)}" for name, value in metadata.items())
         return mapping(await self.request(self._place, "GET", f"{self._root}/books" + (f"?{query}" if query else "")))
 
+    async def pause_account(self, **refusal: object) -> None:
+        """Stripe makes no charges for the account; `status`, `code`, `message`, `saved` say how it refuses them."""
+        await self.request(self._place, "POST", f"{self._root}/account", {"charges_enabled": False} | refusal)
+
+    async def resume_account(self) -> None:
+        await self.request(self._place, "POST", f"{self._root}/account", {"charges_enabled": True})
+
     async def charge(self, amount: int, currency: str, **metadata: str) -> str:
         """Take money that orderbus did not ask for, in Stripe's minor units. Returns the payment intent's id."""
         charge = {"amount": amount, "currency": currency, "metadata": metadata}

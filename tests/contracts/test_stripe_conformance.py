@@ -122,6 +122,16 @@ async def test_errors_fit(call: Caller, shop: Sandbox) -> None:
         await call.pay(status=status)
 
 
+async def test_a_paused_account_and_its_refusal_fit(call: Caller, shop: Sandbox) -> None:
+    assert (await call.get("/v1/account"))["charges_enabled"] is True
+    for fields in ({}, {"status": 400, "code": None}, {"status": 403, "code": "account_invalid"}):
+        await shop.control("POST", "account", charges_enabled=False, **fields)
+        await call.pay(status=int(str(fields.get("status", 402))))
+        assert (await call.get("/v1/account"))["charges_enabled"] is False
+    await shop.control("POST", "account", charges_enabled=True)
+    await call.pay()
+
+
 async def test_charges_refunds_and_movements_of_money_fit(call: Caller, shop: Sandbox) -> None:
     expand = {"expand[0]": "latest_charge.balance_transaction", "expand[1]": "payment_method"}
     paid = await call.pay(form={**expand, "metadata[order]": "ORD-1"})

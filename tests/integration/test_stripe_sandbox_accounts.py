@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import stripe
 
+from deploy.client.http import Problem
 from deploy.sandboxes.client import StripeSandbox
 
 from .stripe_sandbox_rig import CONTROL, SECRET, Receiver, Sandbox, receiving, sandbox, sdk
@@ -109,9 +110,64 @@ async def test_the_python_client_works_for_one_account(shop: Sandbox) -> None:
         await berlin.settle_refund(refund)
         await berlin.settle_refund(refund, bounced=True)
         (failed,) = (await berlin.books())["payment_intents"]
+        await berlin.pause_account()
+        with pytest.raises(Problem):
+            await berlin.charge(5000, "eur")
+        await bank.charge(5000, "usd")
+        await berlin.resume_account()
+        await berlin.charge(5000, "eur")
 
         assert [it["status"] for it in (*waiting["refunds"], *failed["refunds"])] == ["pending", "failed"]
-        assert (await bank.books())["payment_intents"] == []
+        assert len((await bank.books())["payment_intents"]) == 1
+
+
+PAUSED = {"charges_enabled": False}
+
+
+async def test_a_paused_account_makes_no_charge_and_still_refunds(shop: Sandbox) -> None:
+    paid, held = await shop.pay(), await shop.pay("pm_card_visa", capture_method="manual")
+    await shop.control("POST", "account", **PAUSED)
+
+    with pytest.raises(stripe.StripeError, match="cannot currently make live charges") as caught:
+        await shop.pay(key="pay-1")
+
+    assert caught.value.http_status == 402
+    assert caught.value.error is not None
+    assert (caught.value.error.code, caught.value.error.type) == ("testmode_charges_only", "invalid_request_error")
+    assert (await shop.client.v1.refunds.create_async({"payment_intent": paid.id})).status == "succeeded"
+    assert (await shop.client.v1.payment_intents.capture_async(held.id)).status == "succeeded"
+    opened = await shop.client.v1.payment_intents.create_async({"amount": 1000, "currency": "usd"})
+    assert opened.status == "requires_payment_method"
+    assert (await shop.client.v1.accounts.retrieve_current_async()).charges_enabled is False
+    assert len(await charged(shop)) == 3
+    await shop.control("POST", "account", charges_enabled=True)
+    with pytest.raises(stripe.StripeError, match="cannot currently make live charges"):
+        await shop.pay(key="pay-1")
+    assert (await shop.pay(key="pay-2")).status == "succeeded"
+
+
+async def test_a_paused_account_may_forget_what_it_refused(shop: Sandbox) -> None:
+    await shop.control("POST", "account", **PAUSED, status=403, code="account_invalid", saved=False)
+    with pytest.raises(stripe.PermissionError):
+        await shop.pay(key="pay-1")
+
+    await shop.control("POST", "account", charges_enabled=True)
+
+    assert (await shop.pay(key="pay-1")).status == "succeeded"
+
+
+async def test_only_the_paused_account_is_paused(shop: Sandbox) -> None:
+    await open_berlin(shop, shop.receiver)
+    await shop.control("POST", "accounts/berlin/account", **PAUSED)
+
+    assert (await shop.pay()).status == "succeeded"
+
+
+@pytest.mark.parametrize("wrong", [{}, {"charges_enabled": "no"}, {**PAUSED, "status": "x"}, {**PAUSED, "colour": 1}])
+async def test_a_pause_without_sense_is_refused(shop: Sandbox, wrong: dict[str, object]) -> None:
+    headers = {"Authorization": f"Bearer {CONTROL}"}
+    async with shop.http.post(f"{shop.url}/_control/account", json=wrong, headers=headers) as answer:
+        assert answer.status == 400
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import orjson
 from deploy.sandboxes.stripe.books import Transaction
 from deploy.sandboxes.stripe.errors import unauthorised
 from deploy.sandboxes.stripe.faults import Faults
+from deploy.sandboxes.stripe.restriction import ChargesRefused
 from deploy.sandboxes.stripe.store import Claim, Reply, Store
 from deploy.sandboxes.stripe.webhooks import Endpoint, Webhooks
 
@@ -44,10 +45,13 @@ class Account:
         self.store = Store(folder, endpoint.subscribed if endpoint else frozenset())
         self.faults = Faults()
         self.webhooks = Webhooks(self.store, self.faults, endpoint)
+        self.charges_refused: ChargesRefused | None = None
+        """Set while Stripe has paused the account. Not kept across a restart."""
 
     def transaction(self, base: str = "", request_id: str | None = None, key: str | None = None) -> Transaction:
-        clock = self.store.clock
-        return Transaction(self.store.books, clock.now(), base, request_id, key, clock.exact())
+        clock, refused = self.store.clock, self.charges_refused
+        refusal = refused.error if refused else None
+        return Transaction(self.store.books, clock.now(), base, request_id, key, clock.exact(), refusal)
 
     def commit(self, tx: Transaction, claim: Claim | None = None, answer: Reply | None = None) -> None:
         self.webhooks.announce(self.store.commit(tx, claim, answer))

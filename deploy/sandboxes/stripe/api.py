@@ -45,6 +45,7 @@ from deploy.sandboxes.stripe.objects import (
     Tree,
 )
 from deploy.sandboxes.stripe.rendering import API_VERSION, render
+from deploy.sandboxes.stripe.restriction import account_tree
 from deploy.sandboxes.stripe.store import Claim, Reply, Store
 
 PathParameters = Mapping[str, str]
@@ -180,9 +181,15 @@ def _reading() -> dict[str, RuleOf]:
     lists = {f"/v1/{collection}": _list(collection) for collection in LISTED}
     rules = {"/v1/payment_intents/search": _search, **single, **lists, "/v1/balance": _balance}
     return {path: _always(rule) for path, rule in rules.items()} | {
+        "/v1/account": lambda account: partial(_account, account),
         "/v1/events": lambda account: partial(_events, account.store),
         "/v1/events/{id}": lambda account: partial(_event, account.store),
     }
+
+
+def _account(account: Account, tx: Transaction, form: Form, names: PathParameters) -> Tree:
+    form.only(("expand",))
+    return account_tree(account.id, tx.now, account.charges_refused)
 
 
 def _event_tree(store: Store, event: Event) -> Tree:

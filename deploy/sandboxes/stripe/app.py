@@ -14,7 +14,7 @@ from aiohttp import web
 from deploy.sandboxes.stripe.accounts import Account, Accounts, AccountSettings
 from deploy.sandboxes.stripe.api import Api
 from deploy.sandboxes.stripe.control import Control
-from deploy.sandboxes.stripe.later import expire_authorisations, settle_refunds
+from deploy.sandboxes.stripe.expiry import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.pages import Pages
 from deploy.sandboxes.stripe.webhooks import SUBSCRIBED, Endpoint
 

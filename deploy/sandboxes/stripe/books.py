@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import orjson
 
 from deploy.sandboxes.stripe.cards import RefundCourse
-from deploy.sandboxes.stripe.errors import missing
+from deploy.sandboxes.stripe.errors import StripeError, missing
 from deploy.sandboxes.stripe.journal import Place
 from deploy.sandboxes.stripe.objects import (
     KINDS,
@@ -105,7 +105,8 @@ class Books:
 @dataclass(slots=True)
 class Transaction:
     """One request's work. `base` is the sandbox's address as its caller knows it (for pages), `exact` the time with its
-    fraction, `course` how refunds go on that are made here, where it is not for the card to say."""
+    fraction, `refusal` why the account can make no charge, `course` how refunds go on that are made here, where it is
+    not for the card to say."""
 
     books: Books
     now: int
@@ -113,6 +114,7 @@ class Transaction:
     request_id: str | None = None
     key: str | None = None
     exact: float = 0.0
+    refusal: StripeError | None = None
     course: RefundCourse | None = None
     puts: dict[str, Record] = field(default_factory=dict)
     events: list[tuple[str, str, bytes]] = field(default_factory=list)

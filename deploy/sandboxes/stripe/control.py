@@ -16,10 +16,11 @@ from deploy.sandboxes.stripe.accounts import DEFAULT, Account, Accounts, Account
 from deploy.sandboxes.stripe.books import Books
 from deploy.sandboxes.stripe.cards import AT_ONCE
 from deploy.sandboxes.stripe.errors import StripeError
+from deploy.sandboxes.stripe.expiry import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.faults import BadFaultError
 from deploy.sandboxes.stripe.form import Form
-from deploy.sandboxes.stripe.later import expire_authorisations, settle_refunds
 from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund, Tree
+from deploy.sandboxes.stripe.restriction import restriction_in
 
 Json = dict[str, Any]
 Act = Callable[[Account, web.Request, Json], object]
@@ -40,6 +41,7 @@ class Control:
             ("GET", "faults", _list_faults),
             ("DELETE", "faults", _remove_faults),
             ("DELETE", "faults/{id}", _remove_faults),
+            ("POST", "account", _restrict),
             ("POST", "webhooks/hold", _hold),
             ("POST", "webhooks/release", _release),
             ("GET", "webhooks", _webhook_state),
@@ -101,6 +103,12 @@ def _list_faults(account: Account, request: web.Request, body: Json) -> object:
 def _remove_faults(account: Account, request: web.Request, body: Json) -> object:
     account.faults.remove(request.match_info.get("id"))
     return {"faults": account.faults.as_json()}
+
+
+def _restrict(account: Account, request: web.Request, body: Json) -> object:
+    """Stripe pauses the account, or lets it make charges again."""
+    account.charges_refused = restriction_in(body)
+    return {"charges_enabled": account.charges_refused is None}
 
 
 def _hold(account: Account, request: web.Request, body: Json) -> object:
