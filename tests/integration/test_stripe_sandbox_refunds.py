@@ -109,6 +109,7 @@ async def test_a_fault_lets_one_orders_refunds_wait_and_then_fail(shop: Sandbox)
 
 async def test_a_refund_changes_without_the_clock_being_moved(shop: Sandbox) -> None:
     await shop.control("POST", "faults", kind="refund_pending", milliseconds=50)
+    await shop.client.v1.refunds.list_async({})
     await refund(shop, await shop.pay())
 
     await shop.receiver.until(lambda: ("refund.updated", "succeeded") in changes(shop.receiver))

@@ -121,7 +121,7 @@ class Api:
         try:
             await _strike_before(struck)
             if kept is None:
-                if path == REFUNDS:
+                if (request.method, path) == ("POST", REFUNDS):
                     tx.course = account.faults.for_refund(partial(_metadata, account, params, request.match_info))
                 act = partial(rule_of(account), tx, form, request.match_info)
                 answer = _run(account, tx, act, form, claim, struck)
