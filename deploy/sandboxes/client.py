@@ -62,21 +62,45 @@ class OutsideWorld(Http):
 
 
 class StripeSandbox(Http):
-    """The control side of the embedded Stripe sandbox."""
+    """The control side of the embedded Stripe sandbox, for one of its accounts."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, account: str = "default") -> None:
         super().__init__()
         self._place = Place("the Stripe sandbox", url, token)
+        self._root = f"/_control/accounts/{account}"
+
+    async def add_account(self, name: str, api_key: str, webhook_url: str = "", webhook_secret: str = "") -> None:
+        """An account of its own, for a client or a provider with that key."""
+        account = {"name": name, "api_key": api_key, "webhook_url": webhook_url, "webhook_secret": webhook_secret}
+        await self.request(self._place, "POST", "/_control/accounts", account)
 
     async def books(self, **metadata: str) -> dict[str, Any]:
         """Every payment intent and the totals; narrowed by metadata."""
         query = "&".join(f"{name}={quote(value)}" for name, value in metadata.items())
-        return mapping(await self.request(self._place, "GET", "/_control/books" + (f"?{query}" if query else "")))
+        return mapping(await self.request(self._place, "GET", f"{self._root}/books" + (f"?{query}" if query else "")))
 
-    async def charge(self, amount: int, currency: str, **metadata: str) -> None:
-        """Take money that orderbus did not ask for; minor units."""
+    async def pause_account(self, **refusal: object) -> None:
+        """Stripe makes no charges for the account; `status`, `code`, `message`, `saved` say how it refuses them."""
+        await self.request(self._place, "POST", f"{self._root}/account", {"charges_enabled": False} | refusal)
+
+    async def resume_account(self) -> None:
+        await self.request(self._place, "POST", f"{self._root}/account", {"charges_enabled": True})
+
+    async def charge(self, amount: int, currency: str, **metadata: str) -> str:
+        """Take money that orderbus did not ask for, in Stripe's minor units. Returns the payment intent's id."""
         charge = {"amount": amount, "currency": currency, "metadata": metadata}
-        await self.request(self._place, "POST", "/_control/charges", charge)
+        return str(mapping(await self.request(self._place, "POST", f"{self._root}/charges", charge))["id"])
+
+    async def refund(self, intent: str, amount: int | None = None) -> str:
+        """Refund a payment in Stripe's dashboard: no metadata says whose it is. Minor units; None: all that is left.
+        Returns the refund's id."""
+        refund = {"payment_intent": intent} | ({} if amount is None else {"amount": amount})
+        return str(mapping(await self.request(self._place, "POST", f"{self._root}/refunds", refund))["id"])
+
+    async def settle_refund(self, refund: str, *, bounced: bool = False) -> None:
+        """A pending refund has succeeded now, or the bank returns a refund."""
+        status = "failed" if bounced else "succeeded"
+        await self.request(self._place, "POST", f"{self._root}/refunds/{refund}", {"status": status})
 
     async def authenticate(self, page: str, *, passed: bool) -> None:
         """Press the button on the bank's 3-D Secure page, as the customer."""
@@ -87,14 +111,14 @@ class StripeSandbox(Http):
                 raise Problem(Place("the bank's page", page, ""), response.status, {})
 
     async def inject(self, fault: Mapping[str, object]) -> None:
-        await self.request(self._place, "POST", "/_control/faults", dict(fault))
+        await self.request(self._place, "POST", f"{self._root}/faults", dict(fault))
 
     async def clear_fault(self) -> None:
         """No more faults."""
-        await self.request(self._place, "DELETE", "/_control/faults")
+        await self.request(self._place, "DELETE", f"{self._root}/faults")
 
     async def hold_webhooks(self) -> None:
-        await self.request(self._place, "POST", "/_control/webhooks/hold")
+        await self.request(self._place, "POST", f"{self._root}/webhooks/hold")
 
     async def release_webhooks(self, order: str = "kept") -> None:
-        await self.request(self._place, "POST", "/_control/webhooks/release", {"order": order})
+        await self.request(self._place, "POST", f"{self._root}/webhooks/release", {"order": order})

@@ -131,6 +131,8 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     kept: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
     for intent in trial.world.stripe.intents.values():
+        if intent.stray:
+            continue
         kept[intent.order] += intent.captured - intent.refunded
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
@@ -140,6 +142,19 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     for (key, number), times in attempts.items():
         if times > 1:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
+
+
+def stray_charges_left_alone(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """What orderbus did not charge pays no order, and is not refunded."""
+    stray = {intent.id: intent for intent in trial.world.stripe.intents.values() if intent.stray}
+    for intent in stray.values():
+        if intent.refunds:
+            yield "stray_charges_left_alone", intent.order, f"{intent.id} was refunded, which orderbus did not charge"
+    for key, payment in found.of(Payment).items():
+        for attempt in payment.attempts:
+            if attempt.reference in stray:
+                text = f"attempt {attempt.number} is {attempt.status} with {attempt.reference}, which is another charge"
+                yield "stray_charges_left_alone", key, text
 
 
 def access_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
@@ -181,8 +196,9 @@ def mails_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
 def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
-    charged = {(i.order, str(i.attempt)): i.id for i in trial.world.stripe.intents.values() if i.captured}
-    refunded = {made.refund: made.id for i in trial.world.stripe.intents.values() for made in i.refunds if made.lasts}
+    ours = [intent for intent in trial.world.stripe.intents.values() if not intent.stray]
+    charged = {(i.order, str(i.attempt)): i.id for i in ours if i.captured}
+    refunded = {made.refund: made.id for i in ours for made in i.refunds if made.lasts}
     for record, envelope in trial.world.read:
         type, key = envelope.type, envelope.subject
         if type in (PaymentDeclined.type, PaymentCancelled.type):
@@ -293,6 +309,7 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
+    stray_charges_left_alone,
     access_as_recorded,
     codes_given_once,
     mails_as_recorded,

@@ -46,7 +46,7 @@ def _rows(world: World, name: str, found: Findings) -> None:
 
 def _provider(world: World, found: Findings) -> None:
     for intent in world.stripe.intents.values():
-        if intent.captured:
+        if intent.captured and not intent.stray:
             found.charge(intent.id, intent.captured, intent.currency, intent.order, str(intent.attempt))
         for made in intent.refunds:
             if made.status == "succeeded":

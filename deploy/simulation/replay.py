@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from deploy.simulation.rest import at_rest, look
+from deploy.simulation.workers import POLL
 from deploy.simulation.world import World
+
+KEPT = 5 * POLL
+"""Seconds after which every worker has written how far it has read: each does so every four polls."""
 
 
 async def replay(world: World) -> list[str]:
     """Read every record once more, from the very beginning, after the last fault. What that changed: nothing, if all is
     well."""
+    await asyncio.sleep(KEPT)
     before = _everything(world)
     world.history.add("world", "", "every record is read again")
     for group in world.bus.groups.values():

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
+from deploy.simulation.outage import Outage
 from deploy.simulation.outside import Outside, Reply
 from deploy.simulation.tasks import unowned
 from services.payments.domain.operations import (
@@ -32,7 +33,11 @@ from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Re
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
 """Posts a callback to payments: event id, order, store, report. False when payments did not take it."""
+CHARGES = "stripe: charges"
+"""The name in `FaultProfile.outages` of an account that makes no charges."""
 TOO_EARLY = "too early to say: the request may still be on its way"
+WELL = ("", "lost_after", "hangs_after", "slow")
+"""What is wrong with calls that Stripe gets."""
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 
 
@@ -40,6 +45,7 @@ VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
 class MadeRefund:
     id: str
     refund: str
+    """Empty for one made in the dashboard."""
     amount: int
     status: RefundProgress
 
@@ -63,6 +69,8 @@ class Intent:
     status: ChargeStatus
     code: str = ""
     refunds: list[MadeRefund] = field(default_factory=list)
+    stray: bool = False
+    """Not made by orderbus, whatever its metadata say."""
 
     @property
     def captured(self) -> int:
@@ -114,6 +122,8 @@ class Stripe(Outside):
         """How often each key had an effect."""
         self.callbacks = 0
         """Events that are still to be delivered."""
+        self.watchers: list[Callable[[Intent, MadeRefund | None], None]] = []
+        """Are told of each new status of a payment or a refund."""
         self._deliver = deliver
         self._answers: dict[str, Remembered] = {}
         self._keys: dict[tuple[str, int | str], str] = {}
@@ -128,6 +138,20 @@ class Stripe(Outside):
             case RefundCharge():
                 self._keys[operation.order, operation.refund] = key
         return await super().perform(operation, key)
+
+    async def _not_done(
+        self, operation: Any, key: str, call: object, trouble: str, outage: Outage | None
+    ) -> Reply | None:
+        paused = self.profile.outages.get(CHARGES)
+        if (
+            paused
+            and isinstance(operation, ChargeCard)
+            and not outage
+            and trouble in WELL
+            and not self._answers.get(key)
+        ):
+            return OperatorFault(paused.text)
+        return await super()._not_done(operation, key, call, trouble, outage)
 
     def do(self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindRefund, key: str) -> Reply:
         match operation:
@@ -180,7 +204,7 @@ class Stripe(Outside):
         return None
 
     def _intent(self, order: str, attempt: int) -> Intent | None:
-        found = [i for i in self.intents.values() if i.order == order and i.attempt == attempt]
+        found = [i for i in self.intents.values() if (i.order, i.attempt, i.stray) == (order, attempt, False)]
         return next(iter(found), None)
 
     def _remembered(self, key: str) -> Remembered | None:
@@ -273,14 +297,16 @@ class Stripe(Outside):
         if self.profile.happens(self.profile.level.raises):
             return RefundCharge.Failed("insufficient_balance", "the store's balance is too low")
         pending = self.profile.happens(self.profile.level.webhook_late)
-        number = sum(len(one.refunds) for one in self.intents.values()) + 1
-        made = MadeRefund(f"re_{number}", wanted.refund, wanted.amount, "pending" if pending else "succeeded")
+        made = MadeRefund(self.next_refund(), wanted.refund, wanted.amount, "pending" if pending else "succeeded")
         intent.refunds.append(made)
         self._tell_refund(intent, made)
         if pending:
             status: RefundProgress = "succeeded" if self.rng.random() < 0.8 else "failed"
             self._later(lambda: self._settle_refund(intent, made, status))
         return RefundCharge.Done(made.result)
+
+    def next_refund(self) -> str:
+        return f"re_{sum(len(one.refunds) for one in self.intents.values()) + 1}"
 
     def _settle_refund(self, intent: Intent, made: MadeRefund, status: RefundProgress) -> None:
         made.status = status
@@ -297,13 +323,26 @@ class Stripe(Outside):
 
     # Callbacks
 
+    def notify(self, intent: Intent, made: MadeRefund | None = None) -> None:
+        """What was done without orderbus."""
+        if made:
+            self._tell_refund(intent, made)
+        else:
+            self._tell_intent(intent)
+
     def _tell_intent(self, intent: Intent) -> None:
+        for watcher in self.watchers:
+            watcher(intent, None)
         if intent.status == "processing":
             return
         self._tell(intent, ChargeReported(intent.attempt, intent.result))
 
     def _tell_refund(self, intent: Intent, made: MadeRefund) -> None:
-        self._tell(intent, RefundReported(made.refund, made.result))
+        """The gateway has no report of a refund that orderbus did not make: its event is ignored."""
+        for watcher in self.watchers:
+            watcher(intent, made)
+        if made.refund:
+            self._tell(intent, RefundReported(made.refund, made.result))
 
     def _tell(self, intent: Intent, report: Report) -> None:
         self._events += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from deploy.simulation.dashboard import Dashboard
 from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.newer import Newer
 from deploy.simulation.outages import Outages
@@ -30,6 +31,7 @@ class Trial:
         self.newer = Newer(world)
         outages = Outages(world, self.staff.resume_all)
         self.nemesis = Nemesis(world, [*outages.strikes, *self.poison.strikes, *self.newer.strikes])
+        self.dashboard = Dashboard(world, self.staff.resume_all)
         self.shop = Shop(world)
         self.replayed: list[str] = []
         """What a replay of every record changed."""
@@ -51,5 +53,6 @@ class Trial:
         await self.shop.open_store()
         strikes = int(self.world.profile.level.from_outside * self.world.orders)
         faults = self.nemesis.run(strikes, over=STRIKES_OVER)
-        await asyncio.gather(faults, self.restore.run(), *self.shop.orders())
+        dashboard = self.dashboard.run(over=STRIKES_OVER)
+        await asyncio.gather(faults, dashboard, self.restore.run(), *self.shop.orders())
         await self.shop.tidy_up()

@@ -122,7 +122,17 @@ async def test_errors_fit(call: Caller, shop: Sandbox) -> None:
         await call.pay(status=status)
 
 
-async def test_charges_refunds_and_movements_of_money_fit(call: Caller) -> None:
+async def test_a_paused_account_and_its_refusal_fit(call: Caller, shop: Sandbox) -> None:
+    assert (await call.get("/v1/account"))["charges_enabled"] is True
+    for fields in ({}, {"status": 400, "code": None}, {"status": 403, "code": "account_invalid"}):
+        await shop.control("POST", "account", charges_enabled=False, **fields)
+        await call.pay(status=int(str(fields.get("status", 402))))
+        assert (await call.get("/v1/account"))["charges_enabled"] is False
+    await shop.control("POST", "account", charges_enabled=True)
+    await call.pay()
+
+
+async def test_charges_refunds_and_movements_of_money_fit(call: Caller, shop: Sandbox) -> None:
     expand = {"expand[0]": "latest_charge.balance_transaction", "expand[1]": "payment_method"}
     paid = await call.pay(form={**expand, "metadata[order]": "ORD-1"})
     charge = paid["latest_charge"]["id"]
@@ -135,7 +145,14 @@ async def test_charges_refunds_and_movements_of_money_fit(call: Caller) -> None:
     assert movement["amount"] == -300
     bounced = await call.pay("pm_card_refundFail")
     failed = await call.post("/v1/refunds", form={"payment_intent": bounced["id"]})
+    paid = await call.pay("pm_card_pendingRefund")
+    pending = await call.post("/v1/refunds", form={"payment_intent": paid["id"]})
+    assert pending["status"] == "pending"
+    await shop.control("POST", "clock", advance_seconds=2)
     assert (await call.get("/v1/refunds/{refund}", failed["id"]))["status"] == "failed"
+    assert (await call.get("/v1/refunds/{refund}", pending["id"]))["status"] == "succeeded"
+    movement = await call.get("/v1/balance_transactions/{id}", failed["balance_transaction"])
+    assert movement["amount"] == -1000
 
 
 async def test_what_surrounds_a_payment_fits(call: Caller) -> None:
@@ -169,10 +186,15 @@ async def test_events_fit_and_so_does_the_object_in_each(call: Caller, shop: San
     await call.post(f"{INTENT}/capture", paid["id"])
     await call.post("/v1/refunds", form={"payment_intent": paid["id"]})
     await call.pay("pm_card_authenticationRequired")
+    bounced = await call.pay("pm_card_refundFail")
+    await call.post("/v1/refunds", form={"payment_intent": bounced["id"]})
+    await shop.control("POST", "clock", advance_seconds=2)
 
     events = (await call.get("/v1/events", form={"limit": "100"}))["data"]
 
-    assert len({event["type"] for event in events}) >= 8
+    types = {event["type"] for event in events}
+    assert len(types) >= 8
+    assert {"refund.failed", "refund.updated", "charge.refund.updated"} <= types
     for told in events:
         thing = told["data"]["object"]
         assert description.problems(thing, {"$ref": f"#/components/schemas/{thing['object']}"}) == []

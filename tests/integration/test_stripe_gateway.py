@@ -368,6 +368,7 @@ async def test_callbacks_report_what_the_answers_said(gateway: StripeGateway, st
 async def test_a_refund_that_bounces_is_reported(gateway: StripeGateway, stripe_sandbox: Sandbox) -> None:
     done = await paid(gateway, charge("pm_card_refundFail"))
     await gateway.perform(refund_of(done), key_of())
+    await stripe_sandbox.control("POST", "clock", advance_seconds=2)
     await stripe_sandbox.settled()
     reports = [found.report for event in stripe_sandbox.receiver.events if (found := callback(event.to_dict()))]
     failed = [report for report in reports if isinstance(report, RefundReported) and report.result.status == "failed"]

@@ -203,16 +203,6 @@ async def test_every_movement_of_money_is_a_balance_transaction(shop: Sandbox) -
     ]
 
 
-async def test_a_refund_that_the_bank_sends_back_fails_later(shop: Sandbox) -> None:
-    intent = await shop.pay("pm_card_refundFail")
-
-    refund = await shop.client.v1.refunds.create_async({"payment_intent": intent.id})
-
-    assert refund.status == "succeeded"
-    failed = await shop.client.v1.refunds.retrieve_async(refund.id)
-    assert (failed.status, failed.failure_reason) == ("failed", "expired_or_canceled_card")
-
-
 async def test_a_card_kept_by_a_setup_intent_pays_later_without_its_owner(shop: Sandbox) -> None:
     customer = await shop.client.v1.customers.create_async({"email": "ada@example.com", "name": "Ada"})
     setup = await shop.client.v1.setup_intents.create_async(

@@ -13,14 +13,17 @@ from deploy.sandboxes.stripe.errors import CardDeclined, StripeError
 from deploy.sandboxes.stripe.form import Form, decode
 from deploy.sandboxes.stripe.objects import BalanceTransaction, Charge, PaymentIntent, Refund
 
-CARDS = ["pm_card_visa", "pm_card_refundFail", "pm_card_chargeDeclined", "pm_card_threeDSecure2Required"]
+CARDS = [
+    *("pm_card_visa", "pm_card_refundFail", "pm_card_pendingRefund"),
+    *("pm_card_chargeDeclined", "pm_card_threeDSecure2Required"),
+]
 amounts = some.integers(min_value=-5, max_value=1500)
 steps = some.one_of(
     some.tuples(some.just("confirm"), some.sampled_from(CARDS)),
     some.tuples(some.just("authenticate"), some.booleans()),
     some.tuples(some.just("capture"), amounts),
     some.tuples(some.just("refund"), amounts),
-    some.tuples(some.sampled_from(["cancel", "expire", "refund everything"]), some.none()),
+    some.tuples(some.sampled_from(["cancel", "expire", "refund everything", "wait"]), some.none()),
 )
 
 
@@ -40,6 +43,9 @@ def ask(books: Books, what: str, argument: object, now: int) -> None:
                 refunds.create(tx, Form({"payment_intent": intent.id, "amount": str(argument)}))
             case "refund everything":
                 refunds.create(tx, Form({"payment_intent": intent.id}))
+            case "wait":
+                for identifier in sorted(books.unsettled):
+                    refunds.go_on(tx, tx.find(Refund, identifier), now + 10.0)
             case "cancel":
                 intents.cancel(tx, intent.id, Form({}))
             case "expire" if intent.status == "requires_capture":
@@ -70,6 +76,8 @@ def test_refunded_never_exceeds_captured_nor_captured_what_was_authorised(
         charges = list(books.all(Charge))
         captured = sum(charge.amount_captured for charge in charges)
         refunded = sum(refund.amount for refund in books.all(Refund) if refund.status == "succeeded")
+        refunded += sum(refund.amount for refund in books.all(Refund) if refund.status == "pending")
+        assert refunded == sum(charge.amount_refunded for charge in charges)
         assert 0 <= refunded <= captured <= intent.amount
         assert captured == intent.amount_received
         assert sum(charge.status == "succeeded" for charge in charges) <= 1

@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from deploy.sandboxes.stripe import intents, methods, refunds, setups
+from deploy.sandboxes.stripe.accounts import Account, Accounts
 from deploy.sandboxes.stripe.books import Event, Transaction
 from deploy.sandboxes.stripe.errors import (
     CardDeclined,
@@ -24,10 +25,9 @@ from deploy.sandboxes.stripe.errors import (
     key_expired,
     missing,
     rate_limited,
-    unauthorised,
     unknown_route,
 )
-from deploy.sandboxes.stripe.faults import Fault, Faults
+from deploy.sandboxes.stripe.faults import Fault
 from deploy.sandboxes.stripe.form import Form, decode
 from deploy.sandboxes.stripe.idempotency import fingerprint_of
 from deploy.sandboxes.stripe.listing import LISTED, PAGING, as_list, expand, limit_of, list_of, page_of, search_of
@@ -45,13 +45,15 @@ from deploy.sandboxes.stripe.objects import (
     Tree,
 )
 from deploy.sandboxes.stripe.rendering import API_VERSION, render
+from deploy.sandboxes.stripe.restriction import account_tree
 from deploy.sandboxes.stripe.store import Claim, Reply, Store
-from deploy.sandboxes.stripe.webhooks import Webhooks
 
 PathParameters = Mapping[str, str]
 Outcome = Record | Tree
 Rule = Callable[[Transaction, Form, PathParameters], Outcome]
+RuleOf = Callable[[Account], Rule]
 LOG = logging.getLogger("stripe_sandbox")
+REFUNDS = "/v1/refunds"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -60,27 +62,18 @@ class ConnectionCutError(Exception):
 
 
 class Api:
-    """Everything under /v1."""
+    """Everything under /v1, in the account of the request's key."""
 
-    def __init__(self, store: Store, webhooks: Webhooks, faults: Faults, api_key: str | None) -> None:
-        self._store = store
-        self._webhooks = webhooks
-        self._faults = faults
-        self._api_key = api_key
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        writing = [web.post(path, self._endpoint(rule)) for path, rule in WRITING.items()]
-        reading = [web.get(path, self._endpoint(rule), allow_head=False) for path, rule in self._reading().items()]
+        writing = [web.post(path, self._endpoint(_always(rule))) for path, rule in WRITING.items()]
+        reading = [web.get(path, self._endpoint(rule), allow_head=False) for path, rule in _reading().items()]
         unknown = web.route("*", "/v1/{rest:.*}", self._endpoint(None))
         return [*writing, *reading, unknown]
 
-    def transaction(self, base: str = "", request_id: str | None = None, key: str | None = None) -> Transaction:
-        return Transaction(self._store.books, self._store.clock.now(), base, request_id, key)
-
-    def commit(self, tx: Transaction, claim: Claim | None = None, answer: Reply | None = None) -> None:
-        self._webhooks.announce(self._store.commit(tx, claim, answer))
-
-    def _endpoint(self, rule: Rule | None) -> Handler:
+    def _endpoint(self, rule: RuleOf | None) -> Handler:
         async def serve(request: web.Request) -> web.Response:
             request_id = "req_" + secrets.token_hex(7)
             headers = {
@@ -110,106 +103,122 @@ class Api:
         return serve
 
     async def _answer(
-        self, request: web.Request, rule: Rule | None, request_id: str, key: str | None, headers: dict[str, str]
+        self, request: web.Request, rule_of: RuleOf | None, request_id: str, key: str | None, headers: dict[str, str]
     ) -> Reply:
-        self._authenticate(request)
-        if rule is None:
+        account = self._accounts.of_key(_given_key(request))
+        if rule_of is None:
             raise unknown_route(request.method, request.path)
         params = await _params(request)
-        path = request.path
+        path, form, store = request.path, Form(params), account.store
         claim = Claim(key, fingerprint_of(params), path) if key else None
         struck: list[Fault] = []
-        if self._faults.active:
-            struck = self._faults.for_request(request.method, path, lambda: self._metadata(params, request.match_info))
-        _refuse_key(struck, request)
-        kept = self._store.keys.begin(claim.key, claim.fingerprint, path, self._store.clock.now()) if claim else None
-        tx = self.transaction(f"{request.scheme}://{request.host}", request_id, key)
+        if account.faults.active:
+            metadata = partial(_metadata, account, params, request.match_info)
+            struck = account.faults.for_request(request.method, path, metadata)
+        _refuse_key(struck, request, account)
+        kept = store.keys.begin(claim.key, claim.fingerprint, path, store.clock.now()) if claim else None
+        tx = account.transaction(f"{request.scheme}://{request.host}", request_id, key)
         try:
             await _strike_before(struck)
             if kept is None:
-                answer = self._run(tx, partial(rule, tx, Form(params), request.match_info), Form(params), claim, struck)
+                if (request.method, path) == ("POST", REFUNDS):
+                    tx.course = account.faults.for_refund(partial(_metadata, account, params, request.match_info))
+                act = partial(rule_of(account), tx, form, request.match_info)
+                answer = _run(account, tx, act, form, claim, struck)
             else:
-                answer = self._store.kept_answer(kept)
+                answer = store.kept_answer(kept)
                 headers |= {"Idempotent-Replayed": "true", "Original-Request": answer.request_id}
         finally:
             if claim is not None and kept is None:
-                self._store.keys.end(claim.key)
+                store.keys.end(claim.key)
         if any(fault.kind == "close_after" for fault in struck):
             raise ConnectionCutError
         return answer
 
-    def _run(
-        self, tx: Transaction, act: Callable[[], Outcome], form: Form, claim: Claim | None, struck: list[Fault]
-    ) -> Reply:
-        """The effect, its events and its answer go into the journal in one write, or none of them does."""
-        request_id = tx.request_id or ""
-        try:
-            if any(fault.kind == "error" for fault in struck):
-                raise broken(saved=True)
-            answer = Reply(200, _body(tx, act(), form), request_id)
-        except StripeError as error:
-            if not error.saved:
-                raise
-            answer = Reply(error.status, error.body(request_id), request_id)
-            if not isinstance(error, CardDeclined):
-                tx = self.transaction()
-        if any(fault.kind == "error_after" for fault in struck):
-            answer = Reply(500, broken(saved=True).body(request_id), request_id)
-        self.commit(tx, claim, answer)
-        return answer
 
-    def _authenticate(self, request: web.Request) -> None:
-        given = _given_key(request)
-        allowed = given.startswith(("sk_test_", "rk_test_")) if self._api_key is None else given == self._api_key
-        if not allowed:
-            raise unauthorised(given)
-
-    def _metadata(self, params: dict[str, object], names: PathParameters) -> dict[str, str]:
-        """The metadata that a fault is matched with: the request's own, on top of that of the intent it is about."""
-        tx = self.transaction()
-        identifier = names.get("id") or str(params.get("payment_intent") or params.get("charge") or "")
-        about: Any = tx.get(PaymentIntent, identifier) or tx.get(Charge, identifier) or tx.get(Refund, identifier)
-        own = params.get("metadata")
-        inherited = dict(about.metadata) if about is not None else {}
-        return inherited | ({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
-
-    def _reading(self) -> dict[str, Rule]:
-        single = {f"/v1/{path}/{{id}}": _retrieve(kind) for path, kind in RETRIEVED.items()}
-        lists = {f"/v1/{collection}": _list(collection) for collection in LISTED}
-        return {
-            "/v1/payment_intents/search": _search,
-            **single,
-            **lists,
-            "/v1/events": self._events,
-            "/v1/events/{id}": self._event,
-            "/v1/balance": _balance,
-        }
-
-    def _event_tree(self, event: Event) -> Tree:
-        tree: Tree = orjson.loads(self._store.event_text(event))
-        tree["pending_webhooks"] = int(event.id in self._store.undelivered)
-        return tree
-
-    def _event(self, tx: Transaction, form: Form, names: PathParameters) -> Tree:
-        event = self._store.books.shelves[Event].by_id.get(names["id"])
-        if event is None:
-            raise missing("event", names["id"])
-        return self._event_tree(event)
-
-    def _events(self, tx: Transaction, form: Form, names: PathParameters) -> Tree:
-        form.only((*PAGING, "type", "types"))
-        types = form.list_of("types") or ((form.required("type"),) if "type" in form else ())
-        events, more = page_of(self._store.books.shelves[Event], form, lambda it: not types or it.type in types)
-        return as_list("/v1/events", map(self._event_tree, events), more=more)
+def _run(
+    account: Account,
+    tx: Transaction,
+    act: Callable[[], Outcome],
+    form: Form,
+    claim: Claim | None,
+    struck: list[Fault],
+) -> Reply:
+    """The effect, its events and its answer go into the journal in one write, or none of them does."""
+    request_id = tx.request_id or ""
+    try:
+        if any(fault.kind == "error" for fault in struck):
+            raise broken(saved=True)
+        answer = Reply(200, _body(tx, act(), form), request_id)
+    except StripeError as error:
+        if not error.saved:
+            raise
+        answer = Reply(error.status, error.body(request_id), request_id)
+        if not isinstance(error, CardDeclined):
+            tx = account.transaction()
+    if any(fault.kind == "error_after" for fault in struck):
+        answer = Reply(500, broken(saved=True).body(request_id), request_id)
+    account.commit(tx, claim, answer)
+    return answer
 
 
-def _refuse_key(struck: list[Fault], request: web.Request) -> None:
+def _metadata(account: Account, params: dict[str, object], names: PathParameters) -> dict[str, str]:
+    """The metadata that a fault is matched with: the request's own, on top of that of the intent it is about."""
+    tx = account.transaction()
+    identifier = names.get("id") or str(params.get("payment_intent") or params.get("charge") or "")
+    about: Any = tx.get(PaymentIntent, identifier) or tx.get(Charge, identifier) or tx.get(Refund, identifier)
+    own = params.get("metadata")
+    inherited = dict(about.metadata) if about is not None else {}
+    return inherited | ({key: str(value) for key, value in own.items()} if isinstance(own, dict) else {})
+
+
+def _always(rule: Rule) -> RuleOf:
+    return lambda account: rule
+
+
+def _reading() -> dict[str, RuleOf]:
+    single = {f"/v1/{path}/{{id}}": _retrieve(kind) for path, kind in RETRIEVED.items()}
+    lists = {f"/v1/{collection}": _list(collection) for collection in LISTED}
+    rules = {"/v1/payment_intents/search": _search, **single, **lists, "/v1/balance": _balance}
+    return {path: _always(rule) for path, rule in rules.items()} | {
+        "/v1/account": lambda account: partial(_account, account),
+        "/v1/events": lambda account: partial(_events, account.store),
+        "/v1/events/{id}": lambda account: partial(_event, account.store),
+    }
+
+
+def _account(account: Account, tx: Transaction, form: Form, names: PathParameters) -> Tree:
+    form.only(("expand",))
+    return account_tree(account.id, tx.now, account.charges_refused)
+
+
+def _event_tree(store: Store, event: Event) -> Tree:
+    tree: Tree = orjson.loads(store.event_text(event))
+    tree["pending_webhooks"] = int(event.id in store.undelivered)
+    return tree
+
+
+def _event(store: Store, tx: Transaction, form: Form, names: PathParameters) -> Tree:
+    event = tx.books.shelves[Event].by_id.get(names["id"])
+    if event is None:
+        raise missing("event", names["id"])
+    return _event_tree(store, event)
+
+
+def _events(store: Store, tx: Transaction, form: Form, names: PathParameters) -> Tree:
+    form.only((*PAGING, "type", "types"))
+    types = form.list_of("types") or ((form.required("type"),) if "type" in form else ())
+    events, more = page_of(tx.books.shelves[Event], form, lambda it: not types or it.type in types)
+    return as_list("/v1/events", (_event_tree(store, event) for event in events), more=more)
+
+
+def _refuse_key(struck: list[Fault], request: web.Request, account: Account) -> None:
     """A key that expired or lost a permission: answered before anything else is looked at, and never kept."""
     key = _given_key(request)
     if any(fault.kind == "expired_key" for fault in struck):
         raise key_expired(key)
     if any(fault.kind == "forbidden" for fault in struck):
-        raise forbidden(key, request.path)
+        raise forbidden(key, request.path, account.id)
 
 
 async def _strike_before(struck: list[Fault]) -> None:
@@ -305,7 +314,7 @@ WRITING: dict[str, Rule] = {
     "/v1/payment_intents/{id}/confirm": lambda tx, form, names: intents.confirm(tx, names["id"], form),
     "/v1/payment_intents/{id}/capture": lambda tx, form, names: intents.capture(tx, names["id"], form),
     "/v1/payment_intents/{id}/cancel": lambda tx, form, names: intents.cancel(tx, names["id"], form),
-    "/v1/refunds": lambda tx, form, names: refunds.create(tx, form),
+    REFUNDS: lambda tx, form, names: refunds.create(tx, form),
     "/v1/refunds/{id}": lambda tx, form, names: refunds.update(tx, names["id"], form),
     "/v1/setup_intents": lambda tx, form, names: setups.create(tx, form),
     "/v1/setup_intents/{id}/confirm": lambda tx, form, names: setups.confirm(tx, names["id"], form),

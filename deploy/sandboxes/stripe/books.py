@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import orjson
 
-from deploy.sandboxes.stripe.errors import missing
+from deploy.sandboxes.stripe.cards import RefundCourse
+from deploy.sandboxes.stripe.errors import StripeError, missing
 from deploy.sandboxes.stripe.journal import Place
 from deploy.sandboxes.stripe.objects import (
     KINDS,
@@ -73,6 +74,8 @@ class Books:
         self.shelves[Event] = Shelf()
         self.charges_of: dict[str, list[str]] = {}
         self.authorised: set[str] = set()
+        self.unsettled: set[str] = set()
+        """Refunds whose status will change by itself."""
         self.balance: dict[str, int] = {}
 
     def get(self, kind: type[R], identifier: str) -> R | None:
@@ -87,6 +90,9 @@ class Books:
                 (self.authorised.add if record.status == "requires_capture" else self.authorised.discard)(record.id)
             case Charge() if record.id not in self.shelves[Charge].by_id:
                 self.charges_of.setdefault(record.intent, []).append(record.id)
+            case Refund():
+                settled = record.succeeds_at is None and record.bounces_at is None
+                (self.unsettled.discard if settled else self.unsettled.add)(record.id)
             case BalanceTransaction():
                 self.balance[record.currency] = self.balance.get(record.currency, 0) + record.amount - record.fee
         self.shelves[type(record)].put(record)
@@ -98,13 +104,18 @@ class Books:
 
 @dataclass(slots=True)
 class Transaction:
-    """One request's work. `base` is the sandbox's address as its caller knows it (for pages)."""
+    """One request's work. `base` is the sandbox's address as its caller knows it (for pages), `exact` the time with its
+    fraction, `refusal` why the account can make no charge, `course` how refunds go on that are made here, where it is
+    not for the card to say."""
 
     books: Books
     now: int
     base: str = ""
     request_id: str | None = None
     key: str | None = None
+    exact: float = 0.0
+    refusal: StripeError | None = None
+    course: RefundCourse | None = None
     puts: dict[str, Record] = field(default_factory=dict)
     events: list[tuple[str, str, bytes]] = field(default_factory=list)
     _texts: dict[str, tuple[Record, bytes]] = field(default_factory=dict)

@@ -24,6 +24,22 @@ class Decline:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundCourse:
+    """How a refund goes on, in seconds from when it is made. `pending`: until it has succeeded (0: at once, None: until
+    it is told so). `bounces`: until the bank returns it (None: never)."""
+
+    pending: float | None = 0.0
+    bounces: float | None = None
+    reason: str = "expired_or_canceled_card"
+    """The `failure_reason` of one that the bank returns."""
+
+
+AT_ONCE = RefundCourse()
+LATER = 2.0
+"""Seconds: Stripe says "some time later" (https://docs.stripe.com/testing#refunds)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A card and how its issuer behaves."""
 
@@ -34,7 +50,7 @@ class Card:
     funding: str = "credit"
     decline: Decline | None = None
     authentication: Authentication = "never"
-    refund_fails: bool = False
+    refund: RefundCourse = AT_ONCE
 
     @property
     def last4(self) -> str:
@@ -122,7 +138,8 @@ _ALL = (
         decline=INSUFFICIENT_FUNDS,
         authentication="always",
     ),
-    Card("refundFail", "4000000000005126", refund_fails=True),
+    Card("pendingRefund", "4000000000007726", refund=RefundCourse(pending=LATER)),
+    Card("refundFail", "4000000000005126", refund=RefundCourse(bounces=LATER)),
 )
 
 CARDS = {card.name: card for card in _ALL}

@@ -5,60 +5,77 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from inspect import isawaitable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from deploy.sandboxes.stripe import intents
-from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe import intents, refunds
+from deploy.sandboxes.stripe.accounts import DEFAULT, Account, Accounts, AccountSettings
 from deploy.sandboxes.stripe.books import Books
+from deploy.sandboxes.stripe.cards import AT_ONCE
 from deploy.sandboxes.stripe.errors import StripeError
-from deploy.sandboxes.stripe.faults import BadFaultError, Faults
+from deploy.sandboxes.stripe.expiry import expire_authorisations, settle_refunds
+from deploy.sandboxes.stripe.faults import BadFaultError
 from deploy.sandboxes.stripe.form import Form
 from deploy.sandboxes.stripe.objects import Charge, PaymentIntent, Refund, Tree
-from deploy.sandboxes.stripe.store import Store
-from deploy.sandboxes.stripe.webhooks import Webhooks
+from deploy.sandboxes.stripe.restriction import restriction_in
 
 Json = dict[str, Any]
+Act = Callable[[Account, web.Request, Json], object]
 CHARGE_DEFAULTS = {"amount": 1000, "currency": "usd", "payment_method": "pm_card_visa"}
 
 
 class Control:
-    """Everything under /_control, behind a bearer token. Errors are problem+json."""
+    """Everything under /_control, behind a bearer token, for the default account; for another one under
+    /_control/accounts/{account}. Errors are problem+json."""
 
-    def __init__(self, api: Api, store: Store, webhooks: Webhooks, faults: Faults, token: str) -> None:
-        self._api = api
-        self._store = store
-        self._webhooks = webhooks
-        self._faults = faults
+    def __init__(self, accounts: Accounts, token: str) -> None:
+        self._accounts = accounts
         self._token = token
 
     def routes(self) -> list[web.RouteDef]:
+        shared = (
+            ("POST", "faults", _add_fault),
+            ("GET", "faults", _list_faults),
+            ("DELETE", "faults", _remove_faults),
+            ("DELETE", "faults/{id}", _remove_faults),
+            ("POST", "account", _restrict),
+            ("POST", "webhooks/hold", _hold),
+            ("POST", "webhooks/release", _release),
+            ("GET", "webhooks", _webhook_state),
+            ("POST", "clock", _advance),
+            ("GET", "clock", _now),
+            ("POST", "charges", _add_charge),
+            ("POST", "refunds", _add_refund),
+            ("POST", "refunds/{id}", _change_refund),
+            ("GET", "books", _books),
+        )
         return [
-            web.post("/_control/faults", self._guarded(self._add_fault)),
-            web.get("/_control/faults", self._guarded(self._list_faults)),
-            web.delete("/_control/faults", self._guarded(self._remove_faults)),
-            web.delete("/_control/faults/{id}", self._guarded(self._remove_faults)),
-            web.post("/_control/webhooks/hold", self._guarded(self._hold)),
-            web.post("/_control/webhooks/release", self._guarded(self._release)),
-            web.get("/_control/webhooks", self._guarded(self._webhook_state)),
-            web.post("/_control/clock", self._guarded(self._advance)),
-            web.get("/_control/clock", self._guarded(self._now)),
-            web.post("/_control/charges", self._guarded(self._add_charge)),
-            web.get("/_control/books", self._guarded(self._books)),
+            web.get("/_control/accounts", self._guarded(self._list_accounts)),
+            web.post("/_control/accounts", self._guarded(self._add_account)),
+            *(
+                web.route(method, f"{prefix}/{path}", self._guarded(act))
+                for prefix in ("/_control", "/_control/accounts/{account}")
+                for method, path, act in shared
+            ),
         ]
 
-    def _guarded(self, act: Callable[[web.Request, Json], object]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _guarded(self, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def serve(request: web.Request) -> web.Response:
             given = request.headers.get("Authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
                 return _problem(401, "Unauthorized", "Send the control token: Authorization: Bearer <token>.")
+            account = self._accounts.named(request.match_info.get("account", DEFAULT))
+            if account is None:
+                return _problem(404, "Not Found", "There is no such account: POST /_control/accounts adds one.")
             try:
                 body = orjson.loads(await request.read() or b"{}")
                 if not isinstance(body, dict):
                     raise BadFaultError("the body must be a JSON object")
-                return web.json_response(body=orjson.dumps(act(request, body)))
+                answer = act(account, request, body)
+                return web.json_response(body=orjson.dumps(await answer if isawaitable(answer) else answer))
             except (ValueError, TypeError) as wrong:
                 return _problem(400, "Bad Request", str(wrong))
             except StripeError as wrong:
@@ -66,69 +83,107 @@ class Control:
 
         return serve
 
-    def _add_fault(self, request: web.Request, body: Json) -> object:
-        return asdict(self._faults.add(body))
+    def _list_accounts(self, account: Account, request: web.Request, body: Json) -> object:
+        return {"accounts": [{"name": one.name, "id": one.id} for one in self._accounts]}
 
-    def _list_faults(self, request: web.Request, body: Json) -> object:
-        return {"faults": self._faults.as_json()}
-
-    def _remove_faults(self, request: web.Request, body: Json) -> object:
-        self._faults.remove(request.match_info.get("id"))
-        return {"faults": self._faults.as_json()}
-
-    def _hold(self, request: web.Request, body: Json) -> object:
-        self._webhooks.hold()
-        return {"held": True}
-
-    def _release(self, request: web.Request, body: Json) -> object:
-        order = body.get("order", "kept")
-        if order not in ("kept", "reversed", "shuffled"):
-            raise BadFaultError("order must be kept, reversed or shuffled")
-        return {"released": self._webhooks.release(order)}
-
-    def _webhook_state(self, request: web.Request, body: Json) -> object:
-        return {"undelivered": len(self._store.undelivered), "attempts": self._webhooks.attempts}
-
-    def _now(self, request: web.Request, body: Json) -> object:
-        return {"now": self._store.clock.now(), "ahead_seconds": self._store.clock.offset}
-
-    def _advance(self, request: web.Request, body: Json) -> object:
-        seconds = body.get("advance_seconds")
-        if not isinstance(seconds, int) or seconds < 0:
-            raise BadFaultError("advance_seconds must be a whole number, 0 or more: the clock never goes back")
-        self._store.advance(seconds)
-        return {"now": self._store.clock.now(), "expired": expire_authorisations(self._api, self._store)}
-
-    def _add_charge(self, request: web.Request, body: Json) -> object:
-        """A charge that orderbus did not make: what a check has to find."""
-        fields: Json = {**CHARGE_DEFAULTS, **body}
-        metadata = {str(key): str(value) for key, value in fields.pop("metadata", {}).items()}
-        form = Form({**{key: str(value) for key, value in fields.items()}, "metadata": metadata})
-        form.values |= {"confirm": "true", "off_session": "true"}
-        tx = self._api.transaction()
-        intent = intents.create(tx, form)
-        self._api.commit(tx)
-        return {"id": intent.id, "charge": intent.latest_charge, "status": intent.status}
-
-    def _books(self, request: web.Request, body: Json) -> object:
-        """Every payment intent; `?key=value` narrows by metadata."""
-        wanted = dict(request.query).items()
-        books = self._store.books
-        entries = [_entry(books, it) for it in books.all(PaymentIntent) if wanted <= it.metadata.items()]
-        return {"payment_intents": entries, "totals": _totals(entries)}
+    async def _add_account(self, account: Account, request: web.Request, body: Json) -> object:
+        name = str(body.pop("name", ""))
+        added = await self._accounts.add(name, AccountSettings(**{key: str(value) for key, value in body.items()}))
+        return {"name": added.name, "id": added.id}
 
 
-def expire_authorisations(api: Api, store: Store) -> int:
-    """Cancels what was authorised seven days ago and never captured; returns how many."""
-    tx = api.transaction()
-    for identifier in sorted(store.books.authorised):
-        intent = tx.find(PaymentIntent, identifier)
-        charge = tx.find(Charge, intent.latest_charge or "")
-        if charge.capture_before is not None and charge.capture_before <= tx.now:
-            intents.expire(tx, intent)
-    expired = sum(isinstance(record, PaymentIntent) for record in tx.puts.values())
-    api.commit(tx)
-    return expired
+def _add_fault(account: Account, request: web.Request, body: Json) -> object:
+    return asdict(account.faults.add(body))
+
+
+def _list_faults(account: Account, request: web.Request, body: Json) -> object:
+    return {"faults": account.faults.as_json()}
+
+
+def _remove_faults(account: Account, request: web.Request, body: Json) -> object:
+    account.faults.remove(request.match_info.get("id"))
+    return {"faults": account.faults.as_json()}
+
+
+def _restrict(account: Account, request: web.Request, body: Json) -> object:
+    """Stripe pauses the account, or lets it make charges again."""
+    account.charges_refused = restriction_in(body)
+    return {"charges_enabled": account.charges_refused is None}
+
+
+def _hold(account: Account, request: web.Request, body: Json) -> object:
+    account.webhooks.hold()
+    return {"held": True}
+
+
+def _release(account: Account, request: web.Request, body: Json) -> object:
+    order = body.get("order", "kept")
+    if order not in ("kept", "reversed", "shuffled"):
+        raise BadFaultError("order must be kept, reversed or shuffled")
+    return {"released": account.webhooks.release(order)}
+
+
+def _webhook_state(account: Account, request: web.Request, body: Json) -> object:
+    return {"undelivered": len(account.store.undelivered), "attempts": account.webhooks.attempts}
+
+
+def _now(account: Account, request: web.Request, body: Json) -> object:
+    return {"now": account.store.clock.now(), "ahead_seconds": account.store.clock.offset}
+
+
+def _advance(account: Account, request: web.Request, body: Json) -> object:
+    seconds = body.get("advance_seconds")
+    if not isinstance(seconds, int) or seconds < 0:
+        raise BadFaultError("advance_seconds must be a whole number, 0 or more: the clock never goes back")
+    account.store.advance(seconds)
+    expired, settled = expire_authorisations(account), settle_refunds(account)
+    return {"now": account.store.clock.now(), "expired": expired, "settled": settled}
+
+
+def _add_charge(account: Account, request: web.Request, body: Json) -> object:
+    """A charge that orderbus did not make: what a check has to find."""
+    fields: Json = {**CHARGE_DEFAULTS, **body}
+    metadata = {str(key): str(value) for key, value in fields.pop("metadata", {}).items()}
+    form = Form({**{key: str(value) for key, value in fields.items()}, "metadata": metadata})
+    form.values |= {"confirm": "true", "off_session": "true"}
+    tx = account.transaction()
+    intent = intents.create(tx, form)
+    account.commit(tx)
+    return {"id": intent.id, "charge": intent.latest_charge, "status": intent.status}
+
+
+def _add_refund(account: Account, request: web.Request, body: Json) -> object:
+    """A refund of the dashboard: `payment_intent` or `charge`, `amount`, `reason`. It does not say whose it is."""
+    form = Form({key: str(value) for key, value in body.items()})
+    tx = account.transaction()
+    about = tx.get(PaymentIntent, form.text("payment_intent") or "") or tx.get(Charge, form.text("charge") or "")
+    tx.course = account.faults.for_refund(lambda: about.metadata if about else {})
+    refund = refunds.create(tx, form)
+    account.commit(tx)
+    return _refund_entry(refund)
+
+
+def _change_refund(account: Account, request: web.Request, body: Json) -> object:
+    """A refund succeeds or is returned by the bank now: `{"status": "failed", "failure_reason": …}`."""
+    tx = account.transaction()
+    refund = tx.find(Refund, request.match_info["id"])
+    match body:
+        case {"status": "succeeded"}:
+            refund = refunds.succeed(tx, refund)
+        case {"status": "failed"}:
+            refund = refunds.bounce(tx, refund, str(body.get("failure_reason", AT_ONCE.reason)))
+        case _:
+            raise BadFaultError("status must be succeeded or failed")
+    account.commit(tx)
+    return _refund_entry(refund)
+
+
+def _books(account: Account, request: web.Request, body: Json) -> object:
+    """Every payment intent; `?key=value` narrows by metadata."""
+    wanted = dict(request.query).items()
+    books = account.store.books
+    entries = [_entry(books, it) for it in books.all(PaymentIntent) if wanted <= it.metadata.items()]
+    return {"payment_intents": entries, "totals": _totals(entries)}
 
 
 def _entry(books: Books, it: PaymentIntent) -> Tree:
@@ -143,6 +198,7 @@ def _entry(books: Books, it: PaymentIntent) -> Tree:
         "authorised": it.amount_capturable,
         "captured": sum(charge.amount_captured for charge in charges),
         "refunded": sum(refund.amount for refund in refunds if refund.status == "succeeded"),
+        "pending": sum(refund.amount for refund in refunds if refund.status == "pending"),
         "effects": {
             "charges": sum(charge.captured for charge in charges),
             "authorisations": sum(charge.status == "succeeded" for charge in charges),

@@ -83,12 +83,12 @@ def key_expired(key: str) -> StripeError:
     return StripeError(401, f"Expired API Key provided: {_masked(key)}", code="api_key_expired")
 
 
-def forbidden(key: str, path: str) -> StripeError:
+def forbidden(key: str, path: str, account: str) -> StripeError:
     """A restricted key without the permission. Stripe names the key's end and the account."""
     return StripeError(
         403,
         f"The provided key '{_masked(key)}' does not have the required permissions for this endpoint ({path}) on "
-        "account 'acct_sandbox'.",
+        f"account '{account}'.",
     )
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
+
+from deploy.sandboxes.stripe.cards import RefundCourse
 
 RequestFault = Literal[
     "delay", "close_before", "close_after", "rate_limit", "error", "error_after", "expired_key", "forbidden"
 ]
 WebhookFault = Literal["webhook_duplicate", "webhook_delay", "webhook_swap", "webhook_shuffle"]
+RefundFault = Literal["refund_pending", "refund_bounce"]
 REQUEST_FAULTS, WEBHOOK_FAULTS = get_args(RequestFault), get_args(WebhookFault)
+REFUND_FAULTS = get_args(RefundFault)
+KINDS = (*REQUEST_FAULTS, *WEBHOOK_FAULTS, *REFUND_FAULTS)
 Metadata = Callable[[], dict[str, str]]
 
 
@@ -38,6 +43,7 @@ class Fault:
     retry_after: float = 1.0
     copies: int = 2
     saved: bool = False
+    failure_reason: str = "expired_or_canceled_card"
     hits: int = 0
     set_at: float = field(default_factory=time.monotonic)
 
@@ -69,8 +75,8 @@ class Faults:
 
     def add(self, request: dict[str, Any]) -> Fault:
         match_ = request.pop("match", {})
-        if request.get("kind") not in (*REQUEST_FAULTS, *WEBHOOK_FAULTS):
-            raise BadFaultError(f"kind must be one of {', '.join((*REQUEST_FAULTS, *WEBHOOK_FAULTS))}")
+        if request.get("kind") not in KINDS:
+            raise BadFaultError(f"kind must be one of {', '.join(KINDS)}")
         for name in ("count", "seconds", "milliseconds", "copies", "probability", "retry_after"):
             if (
                 name in request
@@ -105,6 +111,19 @@ class Faults:
             if not taken and fault.strikes(self.rng):
                 struck.append(fault)
         return struck
+
+    def for_refund(self, metadata: Metadata) -> RefundCourse | None:
+        """How a refund goes on that is made now; None: as its card says."""
+        course: RefundCourse | None = None
+        for fault in self.active:
+            if fault.kind not in REFUND_FAULTS or not fault.concerns(metadata) or not fault.strikes(self.rng):
+                continue
+            course, after = course or RefundCourse(), fault.milliseconds / 1000
+            if fault.kind == "refund_pending":
+                course = replace(course, pending=after or None)
+            else:
+                course = replace(course, bounces=after, reason=fault.failure_reason)
+        return course
 
     def for_event(self, type_: str, metadata: Metadata) -> list[Fault]:
         return [

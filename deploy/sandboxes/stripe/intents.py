@@ -158,6 +158,8 @@ def _confirm(tx: Transaction, intent: PaymentIntent, form: Form) -> PaymentInten
         intent, return_url=return_url, last_error=None, three_d_secure=_three_d_secure(form) or intent.three_d_secure
     )
     method = tx.find(PaymentMethod, intent.payment_method or "", "payment_method")
+    if tx.refusal is not None:
+        raise tx.refusal
     if not must_authenticate(intent, method, off_session=off_session):
         return charge(tx, intent, method)
     if off_session or form.flag("error_on_requires_action"):

@@ -135,9 +135,14 @@ class Refund:
     currency: str
     payment_method: str
     customer: str | None = None
-    status: Literal["succeeded", "failed"] = "succeeded"
+    status: Literal["pending", "succeeded", "failed"] = "succeeded"
     reason: str | None = None
     failure_reason: str | None = None
+    succeeds_at: float | None = None
+    """When one that is pending will have succeeded; None: when it is told so."""
+    bounces_at: float | None = None
+    """When the bank will return it, for `bounces_for`."""
+    bounces_for: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     balance_transaction: str | None = None
     failure_balance_transaction: str | None = None

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from deploy.sandboxes.stripe import intents, setups
-from deploy.sandboxes.stripe.api import Api
+from deploy.sandboxes.stripe.accounts import Account, Accounts
 from deploy.sandboxes.stripe.books import Transaction
 from deploy.sandboxes.stripe.money import text
 from deploy.sandboxes.stripe.objects import PaymentIntent, SetupIntent
@@ -29,8 +29,8 @@ DONE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Done
 class Pages:
     """GET /3d_secure/{id}/{secret}, and a POST for each button. Only who has the secret gets in."""
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
         path = "/3d_secure/{id}/{secret}"
@@ -41,7 +41,7 @@ class Pages:
         ]
 
     async def _show(self, request: web.Request) -> web.Response:
-        it = _find(self._api.transaction(), request)
+        _, _, it = self._find(request)
         if it.status != "requires_action":
             return _leave(it)
         question = "Do you allow your card to be kept for later payments?"
@@ -57,23 +57,24 @@ class Pages:
         return self._finish(request, passed=False)
 
     def _finish(self, request: web.Request, *, passed: bool) -> web.Response:
-        tx = self._api.transaction()
-        it = _find(tx, request)
+        account, tx, it = self._find(request)
         if it.status == "requires_action":
             if isinstance(it, PaymentIntent):
                 it = intents.authenticate(tx, it, passed=passed)
             else:
                 it = setups.authenticate(tx, it, passed=passed)
-            self._api.commit(tx)
+            account.commit(tx)
         return _leave(it)
 
-
-def _find(tx: Transaction, request: web.Request) -> PaymentIntent | SetupIntent:
-    identifier, secret = request.match_info["id"], request.match_info["secret"]
-    it = tx.get(PaymentIntent, identifier) or tx.get(SetupIntent, identifier)
-    if it is None or not it.client_secret.endswith(secret) or len(secret) < 20:
+    def _find(self, request: web.Request) -> tuple[Account, Transaction, PaymentIntent | SetupIntent]:
+        """The page's address does not say of which account it is, but ids are unique."""
+        identifier, secret = request.match_info["id"], request.match_info["secret"]
+        for account in self._accounts:
+            tx = account.transaction()
+            it = tx.get(PaymentIntent, identifier) or tx.get(SetupIntent, identifier)
+            if it is not None and it.client_secret.endswith(secret) and len(secret) >= 20:
+                return account, tx, it
         raise web.HTTPNotFound(text="There is no such authentication.")
-    return it
 
 
 def _leave(it: PaymentIntent | SetupIntent) -> web.Response:

@@ -1,4 +1,8 @@
-"""Refunds: never more than was captured."""
+"""Refunds: never more than was captured.
+
+pending ─► succeeded ─► failed (the bank returned it)
+   └──────────────────────▲
+"""
 
 from __future__ import annotations
 
@@ -56,25 +60,64 @@ def _charge(tx: Transaction, form: Form) -> Charge:
 
 
 def _pay_back(tx: Transaction, charge: Charge, refund: Refund) -> Refund:
+    """What is returned is the refund as its maker sees it; what happens to it at once is told by events."""
+    course, made = tx.course or CARDS[charge.card].refund, max(tx.exact, tx.now)
     movement = _movement(tx, "refund", -refund.amount, refund)
-    refund = tx.put(replace(refund, balance_transaction=movement.id))
+    refund = replace(refund, balance_transaction=movement.id, bounces_for=course.reason)
+    if course.pending != 0:
+        refund = replace(refund, status="pending", succeeds_at=_after(made, course.pending))
+    refund = tx.put(replace(refund, bounces_at=_after(made, course.bounces)))
     refunded = charge.amount_refunded + refund.amount
     charge = tx.put(replace(charge, amount_refunded=refunded, refunds=(*charge.refunds, refund.id)))
     tx.emit("refund.created", refund)
     tx.emit("charge.refunded", charge)
-    if CARDS[charge.card].refund_fails:
-        _bounce(tx, charge, refund)
+    go_on(tx, refund, made)
     return refund
 
 
-def _bounce(tx: Transaction, charge: Charge, refund: Refund) -> None:
-    """The bank sends the money back: told by events, as it happens later at Stripe."""
+def _after(made: float, seconds: float | None) -> float | None:
+    return None if seconds is None else made + seconds
+
+
+def go_on(tx: Transaction, refund: Refund, at: float) -> None:
+    """What has happened to a refund by then without a request."""
+    if refund.succeeds_at is not None and refund.succeeds_at <= at:
+        refund = succeed(tx, refund)
+    if refund.bounces_at is not None and refund.bounces_at <= at:
+        bounce(tx, refund, refund.bounces_for)
+
+
+def succeed(tx: Transaction, refund: Refund) -> Refund:
+    _expect(refund, "succeed", "pending")
+    refund = tx.put(replace(refund, status="succeeded", succeeds_at=None))
+    _tell_changed(tx, refund)
+    return refund
+
+
+def bounce(tx: Transaction, refund: Refund, reason: str) -> Refund:
+    """The bank does not take the money, or returns it: it can be refunded again.
+
+    Source: https://docs.stripe.com/refunds#failed-refunds."""
+    _expect(refund, "fail", "pending", "succeeded")
     movement = _movement(tx, "refund_failure", refund.amount, refund)
-    failed = replace(refund, status="failed", failure_reason="expired_or_canceled_card")
+    failed = replace(refund, status="failed", failure_reason=reason, succeeds_at=None, bounces_at=None)
     failed = tx.put(replace(failed, failure_balance_transaction=movement.id))
+    charge = tx.find(Charge, refund.charge)
     tx.put(replace(charge, amount_refunded=charge.amount_refunded - refund.amount))
-    tx.emit("refund.updated", failed)
+    _tell_changed(tx, failed)
     tx.emit("refund.failed", failed)
+    return failed
+
+
+def _expect(refund: Refund, verb: str, *statuses: str) -> None:
+    if refund.status not in statuses:
+        raise refused(f"Refund {refund.id} cannot {verb}: its status is {refund.status}.")
+
+
+def _tell_changed(tx: Transaction, refund: Refund) -> None:
+    """Stripe sends the second for some payment methods, cards among them."""
+    tx.emit("refund.updated", refund)
+    tx.emit("charge.refund.updated", refund)
 
 
 def _movement(
@@ -88,5 +131,5 @@ def update(tx: Transaction, identifier: str, form: Form) -> Refund:
     form.only(("metadata", "expand"))
     refund = tx.find(Refund, identifier)
     refund = tx.put(replace(refund, metadata=form.metadata(refund.metadata)))
-    tx.emit("refund.updated", refund)
+    _tell_changed(tx, refund)
     return refund

@@ -243,6 +243,8 @@ def refund(it: Refund) -> Tree:
         "status": it.status,
         "transfer_reversal": None,
     }
+    if it.status == "pending":
+        rendered["pending_reason"] = "processing"
     if it.failure_reason:
         rendered["failure_reason"] = it.failure_reason
         rendered["failure_balance_transaction"] = it.failure_balance_transaction

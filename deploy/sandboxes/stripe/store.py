@@ -43,6 +43,9 @@ class Clock:
         self.offset = 0
         self._latest = 0
 
+    def exact(self) -> float:
+        return max(float(self._latest), time.time() + self.offset)
+
     def now(self) -> int:
         self._latest = max(self._latest, int(time.time()) + self.offset)
         return self._latest

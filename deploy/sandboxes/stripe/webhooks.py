@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import aiohttp
@@ -36,6 +36,7 @@ SUBSCRIBED = frozenset(
         "setup_intent.succeeded",
         "setup_intent.setup_failed",
         "charge.refunded",
+        "charge.refund.updated",
         "charge.expired",
         "refund.created",
         "refund.updated",
@@ -50,12 +51,17 @@ ANSWER_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where events go. `first_retry` and `last_retry`: the pause after a failed delivery doubles between them."""
+    """Where events go, and which. `first_retry` and `last_retry`: the pause after a failed delivery doubles between
+    them."""
 
-    url: str
-    secret: str
+    url: str = ""
+    secret: str = ""
     first_retry: float = 0.5
     last_retry: float = 30.0
+    subscribed: frozenset[str] = SUBSCRIBED
+
+    def at(self, url: str, secret: str) -> Endpoint:
+        return replace(self, url=url, secret=secret)
 
 
 def signature(payload: bytes, secret: str, at: int) -> str:
