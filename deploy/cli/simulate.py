@@ -10,7 +10,6 @@ import typer
 from deploy.cli import console
 from deploy.cli.errors import Failure, UsageError
 from deploy.cli.options import AsJson
-from deploy.simulation.fault_profile import NOT_YET
 from deploy.simulation.run import Result, Summary, simulate_many, smaller
 from deploy.simulation.run import simulate as simulate_one
 
@@ -32,9 +31,6 @@ def simulate(
     orders: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Orders per seed.")] = 20,
     faults: Annotated[Faults, typer.Option(help="How many faults to inject.")] = Faults.MANY,
     history: Annotated[bool, typer.Option("--history", help="Print every event instead of a summary.")] = False,
-    also: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Inject a fault that is switched off, too; repeatable.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run seeded orders with injected faults, in one process.
@@ -43,34 +39,24 @@ def simulate(
     checked at the end. Exit code 1 when one is violated.
     """
     first, last = _range(seeds)
-    extra = switched_on(also or [])
     if history:
         for seed in range(first, last + 1):
-            for line in simulate_one(seed, orders, faults, extra).lines():
+            for line in simulate_one(seed, orders, faults).lines():
                 print(line)
         return
 
     def show(result: Result) -> None:
-        less = smaller(result, orders, faults, extra)
+        less = smaller(result, orders, faults)
         _shown(less or result)
         print(f"  again: {result.command}" + (f"\n  smaller: {less.command}\n" if less else "\n"))
 
-    summary = simulate_many(first, last, orders, faults, None if as_json else show, extra)
+    summary = simulate_many(first, last, orders, faults, on_violation=None if as_json else show)
     if as_json:
         console.show_json(summary.document())
     else:
         _conclude(summary)
     if summary.violations:
         raise typer.Exit(Failure.exit_code)
-
-
-def switched_on(names: list[str]) -> frozenset[str]:
-    """Raises UsageError for a fault that there is not, or that happens anyway."""
-    for name in names:
-        if name not in NOT_YET:
-            known = ", ".join(sorted(NOT_YET)) or "none"
-            raise UsageError(f"--also takes a fault that is switched off ({known}), not {name!r}.")
-    return frozenset(names)
 
 
 def _range(seeds: str) -> tuple[int, int]:

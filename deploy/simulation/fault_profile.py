@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from deploy.simulation.history import History
@@ -128,22 +128,11 @@ LEVELS = {
 }
 
 
-NOT_YET: Mapping[str, str] = {
-    "stray_charge": "Its callback names order and attempt, so it is taken for the attempt's capture: the true one is "
-    "neither entered nor refunded, and a cancellation refunds the stray charge.",
-    "dashboard_refund": "Its event is ignored: the ledger counts money as held that the customer has.",
-}
-"""Faults that are switched off, for the product does not cope with them yet: what goes wrong. `orderbus simulate --also
-NAME` switches one on."""
-
-
 class FaultProfile:
     """Says, call by call, what goes wrong."""
 
-    def __init__(self, level: Level, rng: random.Random, history: History, also: Collection[str] = ()) -> None:
-        """`also`: which of the faults happen that are switched off."""
-        off = dict.fromkeys(NOT_YET.keys() - set(also), 0.0)
-        self.level, self.rng, self.history = replace(level, **off), rng, history
+    def __init__(self, level: Level, rng: random.Random, history: History) -> None:
+        self.level, self.rng, self.history = level, rng, history
         self.stores_down: set[str] = set()
         self.bus_down = False
         self.outages: dict[str, Outage] = {}

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -84,12 +84,12 @@ class Summary:
         }
 
 
-def simulate(seed: int, orders: int, level: str = "many", also: Collection[str] = ()) -> Result:
-    """One run from its seed: the same arguments give the same history. `also`: faults that are off otherwise."""
+def simulate(seed: int, orders: int, level: str = "many") -> Result:
+    """One run from its seed: the same arguments give the same history."""
     trials: list[Trial] = []
 
     async def live(loop: SeededLoop) -> None:
-        trials.append(Trial(World(loop, seed, orders, level, also)))
+        trials.append(Trial(World(loop, seed, orders, level)))
         await trials[0].run()
 
     found: list[tuple[str, str, str]] = []
@@ -108,20 +108,19 @@ def simulate(seed: int, orders: int, level: str = "many", also: Collection[str] 
         world.history.faults,
         world.history.digest(),
         world.loop.steps,
-        f"orderbus simulate --seeds {seed} --orders {orders} --faults {level}"
-        + "".join(f" --also {name}" for name in sorted(also)),
+        f"orderbus simulate --seeds {seed} --orders {orders} --faults {level}",
         world.history.lines,
     )
 
 
-def smaller(result: Result, orders: int, level: str, also: Collection[str] = ()) -> Result | None:
+def smaller(result: Result, orders: int, level: str) -> Result | None:
     """The same rule broken by the same seed with fewer orders or fewer faults, the smallest first; None: there is
     nothing smaller."""
     rules = {violation.rule for violation in result.violations}
     levels = list(LEVELS)[: list(LEVELS).index(level) + 1]
     for count in [count for count in (1, 2, 4, 8, 12) if count < orders]:
         for calmer in levels:
-            tried = simulate(result.seed, count, calmer, also)
+            tried = simulate(result.seed, count, calmer)
             if rules & {violation.rule for violation in tried.violations}:
                 return tried
     return None
@@ -160,7 +159,6 @@ def simulate_many(
     orders: int,
     level: str = "many",
     on_violation: Callable[[Result], None] | None = None,
-    also: Collection[str] = (),
 ) -> Summary:
     summary = Summary(f"{first}-{last}")
     simulate(first, 1, "none")  # what is only done once (imports, schemas) is no part of the rate
@@ -168,7 +166,7 @@ def simulate_many(
     gc.freeze()  # what is there now stays: the collector need not look at it after each seed
     began, began_cpu = time.perf_counter(), time.process_time()
     for seed in range(first, last + 1):
-        result = simulate(seed, orders, level, also)
+        result = simulate(seed, orders, level)
         summary.lives += result.lives
         summary.violations += result.violations
         summary.faults += result.faults

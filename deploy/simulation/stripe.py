@@ -27,6 +27,7 @@ from services.payments.domain.operations import (
     RefundProgress,
     RefundReported,
     RefundResult,
+    charge_key,
 )
 from shared.contracts.values import Card
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
@@ -52,10 +53,6 @@ class MadeRefund:
     @property
     def lasts(self) -> bool:
         return self.status == "succeeded"
-
-    @property
-    def result(self) -> RefundResult:
-        return RefundResult(self.id, self.status, "lost" if self.status == "failed" else "")
 
 
 @dataclass
@@ -83,7 +80,13 @@ class Intent:
     @property
     def result(self) -> ChargeResult:
         url = f"https://bank.example/{self.id}" if self.status == "requires_action" else ""
-        return ChargeResult(self.id, self.status, self.captured, url, VISA, self.code, self.code)
+        result = ChargeResult(self.id, self.status, self.captured, url, VISA, self.code, self.code)
+        key = charge_key(self.order, self.attempt)
+        return replace(result, requested=self.amount, currency=self.currency, store=self.store, key=key)
+
+    def result_of(self, made: MadeRefund) -> RefundResult:
+        code = "lost" if made.status == "failed" else ""
+        return RefundResult(made.id, made.status, code, self.id, made.amount, self.currency)
 
 
 CARDS: dict[str, ChargeStatus] = {
@@ -193,7 +196,7 @@ class Stripe(Outside):
         match operation:
             case RefundCharge():
                 made = self._made(operation.charge, operation.refund)
-                return RefundCharge.Done(made.result) if made else None
+                return RefundCharge.Done(self.intents[operation.charge].result_of(made)) if made else None
             case ChargeCard():
                 intent = self._intent(operation.order, operation.attempt)
                 if intent is None:
@@ -303,7 +306,7 @@ class Stripe(Outside):
         if pending:
             status: RefundProgress = "succeeded" if self.rng.random() < 0.8 else "failed"
             self._later(lambda: self._settle_refund(intent, made, status))
-        return RefundCharge.Done(made.result)
+        return RefundCharge.Done(intent.result_of(made))
 
     def next_refund(self) -> str:
         return f"re_{sum(len(one.refunds) for one in self.intents.values()) + 1}"
@@ -319,7 +322,8 @@ class Stripe(Outside):
         made = self._made(wanted.charge, wanted.refund)
         if made is None and self._asked(wanted.order, wanted.refund):
             return Unknown(TOO_EARLY)
-        return FindRefund.Done(made.result if made else RefundResult("", "failed", "not_refunded"))
+        found = self.intents[wanted.charge].result_of(made) if made else RefundResult("", "failed", "not_refunded")
+        return FindRefund.Done(found)
 
     # Callbacks
 
@@ -338,11 +342,9 @@ class Stripe(Outside):
         self._tell(intent, ChargeReported(intent.attempt, intent.result))
 
     def _tell_refund(self, intent: Intent, made: MadeRefund) -> None:
-        """The gateway has no report of a refund that orderbus did not make: its event is ignored."""
         for watcher in self.watchers:
             watcher(intent, made)
-        if made.refund:
-            self._tell(intent, RefundReported(made.refund, made.result))
+        self._tell(intent, RefundReported(made.refund, intent.result_of(made)))
 
     def _tell(self, intent: Intent, report: Report) -> None:
         self._events += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -66,11 +66,11 @@ def _text(value: bytes | None) -> str:
 
 
 class World:
-    def __init__(self, loop: SeededLoop, seed: int, orders: int, level: str, also: Collection[str] = ()) -> None:
+    def __init__(self, loop: SeededLoop, seed: int, orders: int, level: str) -> None:
         self.loop, self.seed, self.orders = loop, seed, orders
         self._offset = timedelta(0)
         self.history = History(self.now)
-        self.profile = FaultProfile(LEVELS[level], self.rng_of("faults"), self.history, also)
+        self.profile = FaultProfile(LEVELS[level], self.rng_of("faults"), self.history)
         self.bus = MemoryBus(self.now, self.rng_of("bus"))
         self.bus.on_append = self._seen
         self.statuses: dict[str, dict[str, Any]] = {}

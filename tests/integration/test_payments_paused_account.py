@@ -18,16 +18,13 @@ from tests.integration.test_stripe_gateway import charge, gateway_to, key_of
 
 __all__ = ["shop"]
 
-TAKEN_FOR_A_DECLINE = pytest.mark.xfail(
-    strict=True, reason="services/payments/gateways/stripe takes this refusal for a decline of the order"
-)
 REFUSALS = [
     pytest.param({"status": 400}, id="400"),
     pytest.param({"status": 403}, id="403"),
     pytest.param({"status": 403, "code": None}, id="403 without a code"),
     pytest.param({"status": 400, "code": "account_invalid"}, id="account_invalid"),
-    pytest.param({"status": 402}, id="402", marks=TAKEN_FOR_A_DECLINE),
-    pytest.param({"status": 400, "code": None}, id="400 without a code", marks=TAKEN_FOR_A_DECLINE),
+    pytest.param({"status": 402}, id="402"),
+    pytest.param({"status": 400, "code": None}, id="400 without a code"),
 ]
 
 

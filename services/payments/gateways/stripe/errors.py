@@ -29,7 +29,6 @@ from shared.core import OperatorFault, Retry, Unknown
 LONGEST_RETRY_AFTER = 600.0
 BASE_SETTING, KEY_SETTING = "ORDERBUS_STRIPE__API_BASE", "ORDERBUS_STRIPE__API_KEY"
 OPERATOR_CODES: Mapping[str, str] = {
-    "account_closed": "Stripe has closed the account of this API key.",
     "account_invalid": "Stripe does not accept the account of this API key.",
     "api_key_expired": f"Stripe's API key has expired: set a new one in {KEY_SETTING}.",
     "livemode_mismatch": f"A live object was asked for with a test key, or the reverse: check {KEY_SETTING}.",
@@ -46,7 +45,11 @@ BY_STATUS: Mapping[int, str] = {
     401: f"Stripe does not accept the API key: check {KEY_SETTING}.",
     403: "The API key may not do this: grant the permission in Stripe's dashboard.",
 }
-BAD_VERSION = "Invalid Stripe API version"
+BY_MESSAGE: Mapping[str, str] = {
+    "Invalid Stripe API version": "Stripe does not know the API version that orderbus asks for.",
+    "Your account cannot currently make": "Stripe's account may not make charges now: see Stripe's dashboard.",
+}
+"""Errors without a code, by how their message begins."""
 
 R = DeclineReason
 REASONS: Mapping[str, DeclineReason] = {
@@ -83,7 +86,8 @@ REASONS: Mapping[str, DeclineReason] = {
 }
 """What a customer reads of a decline. Lost, stolen and suspicious cards look like any other decline."""
 METHOD_PARAMS = ("payment_method", "card", "token", "source", "customer")
-METHOD_CODES = ("token_already_used", "token_in_use", "token_card_network_invalid")
+METHOD_CODES = ("token_already_used", "token_in_use", "token_card_network_invalid", "account_closed")
+"""`account_closed` is the customer's bank account."""
 
 
 def decline_reason(code: str) -> DeclineReason:
@@ -155,8 +159,8 @@ def _operator_fault(error: stripe.StripeError, status: int) -> str:
         return OPERATOR_CODES.get(code) or BY_STATUS[status]
     if status == HTTPStatus.NOT_FOUND and not code:
         return f"Stripe does not know this address: check {BASE_SETTING}."
-    bad_version = str(details.get("message") or "").startswith(BAD_VERSION)
-    return "Stripe does not know the API version that orderbus asks for." if bad_version else ""
+    message = str(details.get("message") or "")
+    return next((fault for begins, fault in BY_MESSAGE.items() if message.startswith(begins)), "")
 
 
 def charge_refused_for(error: stripe.StripeError) -> DeclineReason:

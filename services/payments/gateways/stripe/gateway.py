@@ -161,7 +161,9 @@ class StripeGateway(StripeApi):
             method = charge.payment_method or await self._method_of(charge.token, key)
             params = _charge_params(charge, method)
             made = await self._with_keys(create, key, lambda: self._intent_of(charge))
-        except stripe.CardError as declined:
+        except stripe.CardError as declined:  # the SDK makes one of every answer with 402
+            if not_an_outcome(declined):
+                raise
             return _declined(declined)
         return _charge_outcome(charge_result(made))
 
