@@ -1,0 +1,96 @@
+"""`GET /owed`: the payments of which something is owed to the customer, and what each part of it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from services.payments.domain.owed import obligations
+from services.payments.domain.payment import Payment
+from services.payments.storage import payments
+from services.payments.views import obligation_view
+from shared.shell.http.access import RequestHandler
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.problems import json_response
+from shared.shell.http.requests import Number, Words, query_in
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.tables import read_state
+
+MOST = 500
+
+
+def _place(given: object) -> object:
+    """Where a page ends: when the payment was changed, and its order."""
+    if not isinstance(given, str):
+        return given
+    at, _, key = given.partition(" ")
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC), key
+    except (ValueError, OverflowError):
+        raise ValueError("must be the `next` of an earlier page") from None
+
+
+class OwedQuery(Query):
+    store: Words | None = None
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    after: Annotated[tuple[datetime, Words] | None, BeforeValidator(_place), WithJsonSchema({"type": "string"})] = None
+    """The `next` of the previous page."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwedPage:
+    owed: list[Json]
+    """One that only a newer build can read has `newer`, and the sum."""
+    next: str | None
+    """The `after` of the next page; null on the last one."""
+
+
+OWED = Declaration(
+    "Payments of which something is owed to the customer, the longest unchanged first",
+    (DeclaredResponse(OwedPage),),
+    query=OwedQuery,
+)
+
+
+def owed_payments(api: HttpApi) -> RequestHandler:
+    table = payments.c
+    order = sa.tuple_(table.changed_at, table.key)
+    statement = (
+        sa.select(*(table[name] for name in ("key", "number", "store", "currency", "owed", "changed_at")))
+        .add_columns(sa.cast(table.data, sa.Text).label("data"))
+        # As a literal: the index of payments with something owed is used only where PostgreSQL sees the condition.
+        .where(table.owed > sa.literal(0, literal_execute=True), table.data.is_not(None))
+        .order_by(table.changed_at, table.key)
+    )
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        given = query_in(request, OwedQuery)
+        query = statement.limit(given.limit + 1)
+        if given.store:
+            query = query.where(table.store == given.store)
+        if given.after:
+            at, key = given.after
+            query = query.where(order > sa.tuple_(sa.literal(at), sa.literal(key)))
+        async with api.engine.connect() as connection:
+            rows = (await connection.execute(query)).all()
+        page = rows[: given.limit]
+        following = f"{page[-1].changed_at.isoformat()} {page[-1].key}" if len(rows) > given.limit else None
+        return json_response(OwedPage([_view(row) for row in page], following))
+
+    return show
+
+
+def _view(row: sa.Row[Any]) -> Json:
+    known: Json = {name: getattr(row, name) for name in ("number", "store", "currency", "owed")}
+    known = {"order": row.key, **known, "changed_at": row.changed_at}
+    try:
+        payment = read_state(Payment, row.data)
+    except WrittenByNewer:
+        return known | {"obligations": [], "newer": True}
+    return known | {"obligations": [obligation_view(part) for part in obligations(payment)]}
