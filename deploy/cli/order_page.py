@@ -109,9 +109,12 @@ def _refund(refund: Body, currency: str) -> str:
         what = "made at the provider, not by orderbus"
     else:
         what = refund["reason"]
+    text = refund["text"]
+    if text and refund.get("tries", 1) > 1 and status == "pending":
+        text = f"tried {counted(refund['tries'], 'time')}, last refused: {text}"
     return (
         f"  {clock(refund['at'])}  refund     {status:<14} {money(refund['amount'], currency):>14}  "
-        f"{what}  {refund['reference']}  {refund['text']}"
+        f"{what}  {refund['reference']}  {text}"
     ).rstrip()
 
 

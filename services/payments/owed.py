@@ -59,31 +59,34 @@ OWED = Declaration(
 
 
 def owed_payments(api: HttpApi) -> RequestHandler:
-    table = payments.c
-    order = sa.tuple_(table.changed_at, table.key)
-    statement = (
-        sa.select(*(table[name] for name in ("key", "number", "store", "currency", "owed", "changed_at")))
-        .add_columns(sa.cast(table.data, sa.Text).label("data"))
-        # As a literal: the index of payments with something owed is used only where PostgreSQL sees the condition.
-        .where(table.owed > sa.literal(0, literal_execute=True), table.data.is_not(None))
-        .order_by(table.changed_at, table.key)
-    )
-
     async def show(request: web.Request) -> web.StreamResponse:
         given = query_in(request, OwedQuery)
-        query = statement.limit(given.limit + 1)
-        if given.store:
-            query = query.where(table.store == given.store)
-        if given.after:
-            at, key = given.after
-            query = query.where(order > sa.tuple_(sa.literal(at), sa.literal(key)))
         async with api.engine.connect() as connection:
-            rows = (await connection.execute(query)).all()
+            rows = (await connection.execute(statement(given).limit(given.limit + 1))).all()
         page = rows[: given.limit]
         following = f"{page[-1].changed_at.isoformat()} {page[-1].key}" if len(rows) > given.limit else None
         return json_response(OwedPage([_view(row) for row in page], following))
 
     return show
+
+
+def statement(given: OwedQuery) -> sa.Select[Any]:
+    """What was changed while pages were read comes again, at the end."""
+    table = payments.c
+    columns = (table[name] for name in ("key", "number", "store", "currency", "owed", "changed_at"))
+    found = (
+        sa.select(*columns, sa.cast(table.data, sa.Text).label("data"))
+        # As a literal: the index of payments with something owed is used only where PostgreSQL sees the condition.
+        .where(table.owed > sa.literal(0, literal_execute=True), table.data.is_not(None))
+        .order_by(table.changed_at, table.key)
+    )
+    if given.store:
+        found = found.where(table.store == given.store)
+    if given.after:
+        at, key = given.after
+        place = sa.tuple_(table.changed_at, table.key)
+        found = found.where(place > sa.tuple_(sa.literal(at), sa.literal(key)))
+    return found
 
 
 def _view(row: sa.Row[Any]) -> Json:

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.attention import owed_refunds
+from services.payments.attention import OWED, owed_refunds
 from services.payments.domain.payment import Payment
 from services.payments.gauges import GAUGES
+from services.payments.owed import OwedQuery, statement
 from services.payments.storage import payment_columns, payments
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
@@ -30,10 +31,12 @@ from shared.shell.postgres.migration import migrate
 from shared.shell.postgres.store import read_gauges
 from tests.http_edges import BEARER, service_edge
 from tests.integration.conftest import NewDatabase
+from tests.integration.test_payments_service import rows_read
 from tests.unit.payments.examples import PaymentScenario, refund_reported, requested
 from tests.unit.payments.test_owed import surplus
 
 NOW = datetime.now(UTC)
+LITERALLY: Any = {"compile_kwargs": {"literal_binds": True}}
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -174,6 +177,21 @@ async def test_a_payment_is_listed_once_with_its_calls(served: Served) -> None:
         "ORD-o-1": "50.00 USD is not paid out yet: Disputed.",
         "o-2": "A refund is not paid out yet: no balance",
     }
+
+
+async def test_the_lists_read_little_more_than_they_show(served: Served) -> None:
+    """Of many payments, nearly all with nothing owed."""
+    await served.has("o-owed", cancelled().fail_refund(), 2 * DAY)
+    many = """insert into payments (key, version, sequence, number, store, currency, owed, pending, data, changed_at)
+        select 'o-' || n, 1, 1, 'ORD-' || n, 's-1', 'USD', 0, 0, '{}', now() from generate_series(1, 20000) n"""
+    async with served.engine.begin() as connection:
+        for prepared in (many, "analyze payments"):
+            await connection.execute(sa.text(prepared))
+        listed = str(statement(OwedQuery(store="s-1")).limit(100).compile(served.engine.sync_engine, **LITERALLY))
+        for text in (listed, f"{OWED} order by since limit 500"):
+            explain = sa.text(f"explain (analyze, format json) {text.replace(':', chr(92) + ':')}")
+            plan = (await connection.execute(explain)).scalar_one()[0]["Plan"]
+            assert rows_read(plan) <= 30, plan
 
 
 async def test_a_preview_says_what_the_refund_does_and_changes_nothing(served: Served) -> None:

@@ -176,7 +176,7 @@ def refund_due(payment: Payment, due: RefundDue, context: Context) -> Decision[P
     if left < refund.amount:
         _refund(change, attempt, left, (), refund.reason, "The rest of a refund that was refused.")
     else:
-        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1, code="", text=""))
+        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1))
     return change.decision()
 
 

@@ -50,6 +50,11 @@ def test_a_refund_in_the_dashboard_is_called_that() -> None:
     )
 
 
+def test_one_that_is_tried_again_says_why_it_was_refused() -> None:
+    again = refund(status="pending", tries=3, text="Disputed.")
+    assert "tried 3 times, last refused: Disputed." in page(refunds=[again])
+
+
 def test_a_second_charge_and_one_that_is_not_ours() -> None:
     stray = {"reference": "pi_x", "amount": 50, "currency": "USD", "at": AT}
     shown = page(attempts=[attempt(1), attempt(1_000_000, extra_of=1)], stray_charges=[stray])

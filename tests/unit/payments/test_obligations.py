@@ -45,7 +45,10 @@ def test_what_the_provider_refused_waits_for_its_next_try_and_says_why() -> None
     assert part.since == refund.at
     payment.let_go_off(f"refund_{refund.id}")
     assert shown(payment) == [(1, 5000, "sent", False)]
-    assert parts(payment)[0].tries == 2
+    (part,) = parts(payment)
+    assert (part.tries, part.text) == (2, "Disputed."), "the last refusal is still said"
+    payment.hear(refund_reported(refund.id, "pending"))
+    assert parts(payment)[0].text == ""
 
 
 def test_what_the_bank_has_yet_to_pay_is_pending_with_its_reference() -> None:
