@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
+from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import OrderOf, Provider
 from services.payments.owed import OWED, owed_payments
@@ -30,6 +31,7 @@ from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
 
 MOST = 500
+REFUND = RefundCharge.__name__
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
@@ -120,8 +122,10 @@ def one_payment(api: HttpApi) -> RequestHandler:
             data = (await connection.execute(statement)).scalar_one_or_none()
         if data is None:
             raise not_found("payment")
-        waits = [one.as_json() for one in await waiting(api.engine, key)]
-        return json_response(payment_view(key, read_state(Payment, data)) | {"waiting": waits})
+        waits = await waiting(api.engine, key)
+        obstacles = {str(one.operation.get("refund")): one.error or one.paused for one in waits if one.kind == REFUND}
+        view = payment_view(key, read_state(Payment, data), obstacles)
+        return json_response(view | {"waiting": [one.as_json() for one in waits]})
 
     return show
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import orjson
 import sqlalchemy as sa
 from aiohttp import web
 from pydantic import BeforeValidator, Field, WithJsonSchema
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.payments.domain.owed import obligations
+from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import Payment
 from services.payments.storage import payments
-from services.payments.views import obligation_view
+from services.payments.views import Obstacles, obligations_view
 from shared.shell.http.access import RequestHandler
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
 from shared.shell.http.problems import json_response
@@ -23,6 +26,11 @@ from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.postgres.tables import read_state
 
 MOST = 500
+_CALLS = sa.text("""
+    select o.payload, coalesce(nullif(o.error, ''), d.reason, '') as obstacle
+    from operations o left join destinations d on d.name = o.destination
+    where o.key = any(:keys) and o.kind = :kind
+""")
 
 
 def _place(given: object) -> object:
@@ -63,9 +71,10 @@ def owed_payments(api: HttpApi) -> RequestHandler:
         given = query_in(request, OwedQuery)
         async with api.engine.connect() as connection:
             rows = (await connection.execute(statement(given).limit(given.limit + 1))).all()
-        page = rows[: given.limit]
+            page = rows[: given.limit]
+            obstacles = await _obstacles(connection, [row.key for row in page])
         following = f"{page[-1].changed_at.isoformat()} {page[-1].key}" if len(rows) > given.limit else None
-        return json_response(OwedPage([_view(row) for row in page], following))
+        return json_response(OwedPage([_view(row, obstacles) for row in page], following))
 
     return show
 
@@ -89,11 +98,16 @@ def statement(given: OwedQuery) -> sa.Select[Any]:
     return found
 
 
-def _view(row: sa.Row[Any]) -> Json:
+async def _obstacles(connection: AsyncConnection, keys: Sequence[str]) -> Obstacles:
+    rows = (await connection.execute(_CALLS, {"keys": list(keys), "kind": RefundCharge.__name__})).all()
+    return {str(orjson.loads(row.payload)["refund"]): row.obstacle for row in rows}
+
+
+def _view(row: sa.Row[Any], obstacles: Obstacles) -> Json:
     known: Json = {name: getattr(row, name) for name in ("number", "store", "currency", "owed")}
     known = {"order": row.key, **known, "changed_at": row.changed_at}
     try:
         payment = read_state(Payment, row.data)
     except WrittenByNewer:
         return known | {"obligations": [], "newer": True}
-    return known | {"obligations": [obligation_view(part) for part in obligations(payment)]}
+    return known | {"obligations": obligations_view(payment, obstacles)}

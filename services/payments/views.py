@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.payments.domain.owed import Obligation, obligations
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund
 from shared.shell.http.declaration import Json
 
+Obstacles = Mapping[str, str]
+"""By refund: why the call that requests it of the provider waits."""
 
-def payment_view(key: str, payment: Payment) -> Json:
+
+def payment_view(key: str, payment: Payment, obstacles: Obstacles) -> Json:
     """Sums, what is owed, every attempt, every refund. Amounts in minor units."""
     return {
         "order": key,
@@ -22,7 +27,7 @@ def payment_view(key: str, payment: Payment) -> Json:
         "pending": payment.pending,
         "refundable": payment.refundable,
         "owed": payment.owed,
-        "obligations": [obligation_view(part) for part in obligations(payment)],
+        "obligations": obligations_view(payment, obstacles),
         "unresolved": payment.unresolved,
         "items": [{"item": share.item, "refundable": share.amount} for share in payment.refundable_shares()],
         "attempts": [_attempt(payment, attempt) for attempt in payment.attempts],
@@ -35,7 +40,12 @@ def payment_view(key: str, payment: Payment) -> Json:
     }
 
 
-def obligation_view(part: Obligation) -> Json:
+def obligations_view(payment: Payment, obstacles: Obstacles) -> list[Json]:
+    return [_obligation(part, obstacles) for part in obligations(payment)]
+
+
+def _obligation(part: Obligation, obstacles: Obstacles) -> Json:
+    """`text`: why it is not made. For staff."""
     return {
         "attempt": part.attempt,
         "amount": part.amount,
@@ -44,7 +54,7 @@ def obligation_view(part: Obligation) -> Json:
         "reference": part.reference,
         "tries": part.tries,
         "code": part.code,
-        "text": part.text,
+        "text": obstacles.get(part.refund) or part.text,
         "for_staff": part.for_staff,
         "since": part.since,
     }

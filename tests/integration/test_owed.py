@@ -66,6 +66,16 @@ class Served:
         async with self.http.post(path, json=body, headers=BEARER) as answer:
             return answer.status, orjson.loads(await answer.read())
 
+    async def waits(self, number: int, key: str, at: datetime, refund: str = "r-1") -> None:
+        """A call that requests a refund, for want of money in the provider's balance."""
+        call = """insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial,
+            attempts, lease, leased_by, in_doubt, abandoned, error, history) values (:id, :key, 'RefundCharge',
+            :payload, '', :at, :at, 'stripe', false, 3, 3, '', false, false, 'no balance', '[]')"""
+        payload = orjson.dumps({"refund": refund}).decode()
+        values = {"id": random_id(number, 1), "key": key, "payload": payload, "at": at}
+        async with self.engine.begin() as connection:
+            await connection.execute(sa.text(call), values)
+
     async def overdue(self) -> Sequence[Attention]:
         async with self.engine.connect() as connection:
             found = await owed_refunds(connection)
@@ -115,6 +125,17 @@ async def test_what_is_owed_is_listed_part_by_part_the_longest_unchanged_first(s
     assert (payment["owed"], payment["obligations"]) == (5000, [part])
 
 
+async def test_a_refund_whose_call_waits_says_why(served: Served) -> None:
+    payment = cancelled()
+    await served.has("o-1", payment)
+    await served.waits(1, "o-1", NOW, payment.refund().refund)
+    for parts in (
+        (await served.get("/owed"))["owed"][0]["obligations"],
+        (await served.get("/orders/o-1/payment"))["obligations"],
+    ):
+        assert [(part["state"], part["text"]) for part in parts] == [("sent", "no balance")]
+
+
 async def test_it_has_pages_and_stores(served: Served) -> None:
     for number in range(5):
         await served.has(f"o-{number}", cancelled().fail_refund(), changed=NOW - number * HOUR)
@@ -160,12 +181,8 @@ async def test_what_is_owed_for_a_day_waits_for_staff(
 
 async def test_a_payment_is_listed_once_with_its_calls(served: Served) -> None:
     await served.has("o-1", cancelled().fail_refund(), 2 * DAY)
-    call = """insert into operations (id, key, kind, payload, meta, due, requested_at, destination, serial, attempts,
-        lease, leased_by, in_doubt, abandoned, error, history) values
-        (:id, :key, 'RefundCharge', '', '', :at, :at, 'stripe', false, 3, 3, '', false, false, 'no balance', '[]')"""
-    async with served.engine.begin() as connection:
-        for number, key in enumerate(("o-1", "o-1", "o-2")):
-            await connection.execute(sa.text(call), {"id": random_id(number, 1), "key": key, "at": NOW - 3 * DAY})
+    for number, key in enumerate(("o-1", "o-1", "o-2")):
+        await served.waits(number, key, NOW - 3 * DAY)
 
     entries = await served.overdue()
 
