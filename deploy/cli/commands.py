@@ -46,6 +46,7 @@ UNDELIVERABLE = (
     Command("retry", "undeliverable:retry", "Send a record again, then those waiting behind it."),
     Command("drop", "undeliverable:drop", "Delete a record, then send those waiting behind it."),
 )
+PAYMENTS = (Command("owed", "payments:owed", "List what is owed to customers, and what it waits for."),)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -75,7 +76,7 @@ ORDERS = (
     Command("orders", "orders:orders", "List orders, newest first."),
     Command("order", "order:order", "Show one order: timeline, items, payments, emails."),
     Command("watch", "watch:watch", "Follow the status of all orders live."),
-    Command("refund", "order_changes:refund", "Refund an order: in full, an amount, or single items."),
+    Command("refund", "refund:refund", "Refund an order: in full, an amount, or single items."),
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
@@ -94,6 +95,7 @@ OPERATIONS = (
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
+    Group("payments", "List payments that wait for something.", PAYMENTS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

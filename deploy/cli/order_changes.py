@@ -1,4 +1,4 @@
-"""What staff do to an order: refund, cancel, ship, retry, complete."""
+"""What staff do to an order: cancel, ship, retry, complete; and how every such command is sent."""
 
 from __future__ import annotations
 
@@ -19,49 +19,12 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.outcome import Attempt, new_key
 from deploy.cli.target import api_client
 from deploy.client.http import ApiClient
-from shared.contracts.payments import RefundReason
 from shared.core.money import MAX_AMOUNT, exponent
 
 AMOUNT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,6})?")
 Body = Mapping[str, Any]
 BodyOf = Callable[[ApiClient, dict[str, Any]], Awaitable[Body]]
 """Makes a command's body of the order that it is about."""
-
-
-@on_event_loop
-async def refund(
-    number: Number,
-    amount: Annotated[
-        str | None,
-        typer.Option(
-            "--amount", metavar="AMOUNT", help="An amount such as 12.50. Default: all that is left to refund."
-        ),
-    ] = None,
-    items: Annotated[
-        list[str] | None,
-        typer.Option("--item", metavar="N", help="Number of an item to refund in full; may be repeated."),
-    ] = None,
-    reason: Annotated[RefundReason, typer.Option("--reason", help="Why, for the provider.")] = "requested_by_customer",
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="More about it, for the payment.")] = "",
-    idempotency_key: IdempotencyKey = "",
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Refund an order: in full, an amount, or single items."""
-    if amount is not None and items:
-        raise UsageError("Choose --amount or --item, not both: --item refunds items in full.")
-
-    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
-        request: dict[str, Any] = {"reason": reason} | ({"note": note} if note else {})
-        if amount is not None:
-            request["amount"] = minor_units(amount, order["currency"])
-        if items:
-            request["items"] = [{"item": item} for item in items]
-        return request
-
-    await submit(
-        OrderCommand("payments", "refund", number, "the refund was made", idempotency_key), body, data, as_json
-    )
 
 
 @on_event_loop

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.cli.console import clock, counted, day_and_clock, details, money
+from deploy.cli.obligations import what_next
 
 Body = Mapping[str, Any]
+MADE_AT_PROVIDER = "made_at_provider"
+"""The reason of a refund that was made in the provider's dashboard."""
 
 
 def show_order(order: Body) -> None:
@@ -73,22 +76,51 @@ def _payments(order: Body) -> list[str]:
     payment = order.get("payment")
     if not payment:
         return []
-    currency, found = payment["currency"], ["", "Payments"]
-    for attempt in payment["attempts"]:
-        card = attempt.get("card") or {}
-        name = f"{card['brand']} ending {card['last4']}" if card else ""
+    currency = payment["currency"]
+    found = ["", "Payments", *(_attempt(attempt, currency) for attempt in payment["attempts"])]
+    for stray in payment.get("stray_charges", ()):
         found.append(
-            f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
-            f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {attempt['text']}".rstrip()
+            f"  {clock(stray['at'])}  stray      {'not ours':<14} {money(stray['amount'], stray['currency']):>14}  "
+            f"{stray['reference']}  not made by orderbus: pays nothing, is not refunded by it"
         )
-    for refund in payment["refunds"]:
-        found.append(
-            f"  {clock(refund['at'])}  refund     {refund['status']:<14} {money(refund['amount'], currency):>14}  "
-            f"{refund['reason']}  {refund['reference']}  {refund['text']}".rstrip()
-        )
+    found += [_refund(refund, currency) for refund in payment["refunds"]]
+    found += [_owed(part, currency) for part in payment.get("obligations", ())]
     for call in payment.get("waiting", ()):
         found += [f"  {call['kind']}:", *waiting] if (waiting := _waiting({"waiting": call})) else []
     return found
+
+
+def _attempt(attempt: Body, currency: str) -> str:
+    card = attempt.get("card") or {}
+    name = f"{card['brand']} ending {card['last4']}" if card else ""
+    extra = attempt.get("extra_of")
+    why = f"charged again for attempt {extra}: all of it is refunded" if extra else attempt["text"]
+    return (
+        f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
+        f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {why}"
+    ).rstrip()
+
+
+def _refund(refund: Body, currency: str) -> str:
+    status = refund["status"]
+    if refund.get("recorded"):
+        what = f"recorded: {refund['note']}"
+    elif refund["reason"] == MADE_AT_PROVIDER:
+        what = "made at the provider, not by orderbus"
+    else:
+        what = refund["reason"]
+    text = refund["text"]
+    if text and refund.get("tries", 1) > 1 and status == "pending":
+        text = f"tried {counted(refund['tries'], 'time')}, last refused: {text}"
+    return (
+        f"  {clock(refund['at'])}  refund     {status:<14} {money(refund['amount'], currency):>14}  "
+        f"{what}  {refund['reference']}  {text}"
+    ).rstrip()
+
+
+def _owed(part: Body, currency: str) -> str:
+    amount = money(part["amount"], currency)
+    return f"  owed since {day_and_clock(part['since'])}: {amount} of attempt {part['attempt']}, {what_next(part)}"
 
 
 def _notifications(order: Body) -> list[str]:

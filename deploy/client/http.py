@@ -196,6 +196,10 @@ class ApiClient(Http):
         place = await self._place(service)
         return await self.request(place, "GET", path + ("?" + "&".join(pairs) if pairs else ""))
 
+    async def read(self, service: str, path: str, body: object) -> dict[str, Any]:
+        """What a question with a body is answered, which changes nothing. Raises ClientError."""
+        return mapping(await self.request(await self._place(service), "POST", path, body))
+
     async def _place(self, service: str) -> Place:
         """Where the service is. Raises WrongService unless it says so itself: until then, no token is sent there."""
         place = self.places[service]

@@ -6,23 +6,42 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.plurals import counted
+from shared.core.money import Money
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
-OWED = "1 day"
-"""As the alert OrderbusRefundsOwed has it."""
+OVERDUE, OVERDUE_AT_BANK = "1 day", "14 days"
+"""A refund that is not made, as the alert OrderbusRefundsOwed has it; one that the provider has accepted, which banks
+take up to ten business days for."""
 
 _UNRESOLVED = """
     select number, changed_at as since,
         jsonb_path_exists(data, '$.attempts[*] ? (@.status == "unresolved")') as charge
     from payments where unresolved
 """
-_OWED = f"""
-    select o.key, coalesce(p.number, o.key) as number, o.requested_at as since, o.attempts, o.error
-    from operations o left join payments p on p.key = o.key
-    where o.kind = 'RefundCharge' and o.requested_at < clock_timestamp() - interval '{OWED}'
+_BY_PAYMENTS = f"""
+    select p.key, coalesce(refund.since, p.changed_at) as since, refund.error
+    from payments p cross join lateral (
+        select min(r.at) as since, (array_agg(r.text order by r.at desc) filter (where r.text <> ''))[1] as error
+        from jsonb_to_recordset(p.data -> 'refunds') as r (status text, reference text, at timestamptz, text text)
+        where r.status = 'failed' and p.owed > p.pending or r.status = 'pending' and (
+            r.reference = '' or r.at < clock_timestamp() - interval '{OVERDUE_AT_BANK}'
+        )
+    ) refund
+    where p.owed > 0 and (refund.since is not null or p.owed > p.pending)
 """
+"""Of what is under way, those of unknown outcome are left out: they are unresolved."""
+_BY_CALLS = """
+    select key, requested_at as since, nullif(error, '') as error from operations where kind = 'RefundCharge'
+"""
+OWED = f"""
+    select coalesce(p.number, overdue.key) as number, min(overdue.since) as since, min(overdue.error) as error,
+        p.owed, p.currency
+    from ({_BY_PAYMENTS} union all {_BY_CALLS}) overdue left join payments p on p.key = overdue.key
+    where overdue.since < clock_timestamp() - interval '{OVERDUE}'
+    group by overdue.key, p.number, p.owed, p.currency
+"""
+"""A row per payment. Calls count, too: an older build wrote rows that do not say what is owed."""
 
 
 async def unresolved_payments(connection: AsyncConnection) -> list[Attention]:
@@ -37,12 +56,13 @@ def _unresolved(row: Any) -> Attention:
 
 
 async def owed_refunds(connection: AsyncConnection) -> list[Attention]:
-    return await oldest(connection, _OWED, _owed)
+    return await oldest(connection, OWED, _owed)
 
 
 def _owed(row: Any) -> Attention:
-    text = f"Not made after {counted(row.attempts, 'attempt')}: {row.error[:200]}"
-    return Attention("refund owed", row.number, row.since, text, f"orderbus waiting {row.key} --service payments")
+    what = f"{Money(row.owed, row.currency)} is" if row.owed and row.currency else "A refund is"
+    why = f": {row.error[:200]}" if row.error else ""
+    return Attention("refund owed", row.number, row.since, f"{what} not paid out yet{why}", "orderbus payments owed")
 
 
 ATTENTION = {"unresolved payments": unresolved_payments, "refunds owed": owed_refunds}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.payments.attention import OWED
 from shared.shell.ports.tables import TableGauge
 
 GAUGES = (
@@ -12,7 +13,7 @@ GAUGES = (
     ),
     TableGauge(
         "refunds_owed",
-        "Refunds that were requested more than a day ago and are not made yet.",
-        "select count(*) from operations where kind = 'RefundCharge' and requested_at < now() - interval '1 day'",
+        "Payments with a refund that has been owed for more than a day (at the bank: for more than 14 days).",
+        f"select count(*) from ({OWED}) owed",
     ),
 )

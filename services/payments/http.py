@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,13 @@ import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
+from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import OrderOf, Provider
+from services.payments.owed import OWED, owed_payments
+from services.payments.preview import PREVIEW, refund_preview
 from services.payments.storage import attempts, ledger_entries, payments
+from services.payments.views import payment_view
 from shared.contracts.payments import RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
@@ -26,6 +31,7 @@ from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
 
 MOST = 500
+REFUND = RefundCharge.__name__
 COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
 
 
@@ -84,11 +90,12 @@ def routes(providers: Iterable[Provider]) -> Routes:
         add_commands(application, api, COMMANDS, store_of)
         for provider in providers:
             provider.add_callbacks(application, api, order_of(api, provider.name))
-        add_route(
-            application, "GET", "/orders/{key}/payment", one_payment(api), "payment.read", found_by(store_of), PAYMENT
-        )
-        add_route(application, "GET", "/payments", some_payments(api), "payment.read", IN_QUERY, PAYMENTS)
-        add_route(application, "GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY, LEDGER)
+        add, of_order = functools.partial(add_route, application), found_by(store_of)
+        add("GET", "/orders/{key}/payment", one_payment(api), "payment.read", of_order, PAYMENT)
+        add("POST", "/orders/{key}/refund/preview", refund_preview(api), RefundPayment.type, of_order, PREVIEW)
+        add("GET", "/payments", some_payments(api), "payment.read", IN_QUERY, PAYMENTS)
+        add("GET", "/owed", owed_payments(api), "payment.read", IN_QUERY, OWED)
+        add("GET", "/ledger", some_entries(api), "ledger.read", IN_QUERY, LEDGER)
 
     return add
 
@@ -115,68 +122,12 @@ def one_payment(api: HttpApi) -> RequestHandler:
             data = (await connection.execute(statement)).scalar_one_or_none()
         if data is None:
             raise not_found("payment")
-        waits = [one.as_json() for one in await waiting(api.engine, key)]
-        return json_response(payment_view(key, read_state(Payment, data)) | {"waiting": waits})
+        waits = await waiting(api.engine, key)
+        obstacles = {str(one.operation.get("refund")): one.error or one.paused for one in waits if one.kind == REFUND}
+        view = payment_view(key, read_state(Payment, data), obstacles)
+        return json_response(view | {"waiting": [one.as_json() for one in waits]})
 
     return show
-
-
-def payment_view(key: str, payment: Payment) -> dict[str, Any]:
-    """A payment for staff: sums, every attempt, every refund. Amounts in minor units."""
-    return {
-        "order": key,
-        "number": payment.number,
-        "store": payment.store,
-        "status": payment.status,
-        "provider": payment.provider,
-        "currency": payment.currency,
-        "authorised": payment.authorised,
-        "captured": payment.captured,
-        "refunded": payment.refunded,
-        "pending": payment.pending,
-        "refundable": payment.refundable,
-        "unresolved": payment.unresolved,
-        "items": [{"item": share.item, "refundable": share.amount} for share in payment.refundable_shares()],
-        "attempts": [
-            {
-                "attempt": attempt.extra_of or attempt.number,
-                "provider": payment.provider_of(attempt),
-                "method": attempt.method,
-                "status": attempt.status,
-                "amount": attempt.amount,
-                "reference": attempt.reference,
-                "card": attempt.card.model_dump() if attempt.card else None,
-                "code": attempt.code,
-                "text": attempt.text,
-                "surplus": attempt.surplus,
-                "settled_by": attempt.settled_by,
-                "at": attempt.at,
-            }
-            for attempt in payment.attempts
-        ],
-        "stray_charges": [
-            {"reference": one.reference, "amount": one.amount, "currency": one.currency, "at": one.at}
-            for one in payment.strays
-            if not one.ours
-        ],
-        "refunds": [
-            {
-                "refund": refund.id,
-                "attempt": refund.attempt,
-                "status": refund.status,
-                "amount": refund.amount,
-                "items": [{"item": share.item, "amount": share.amount} for share in refund.shares],
-                "reason": refund.reason,
-                "note": refund.note,
-                "reference": refund.reference,
-                "code": refund.code,
-                "text": refund.text,
-                "settled_by": refund.settled_by,
-                "at": refund.at,
-            }
-            for refund in payment.refunds
-        ],
-    }
 
 
 def some_payments(api: HttpApi) -> RequestHandler:

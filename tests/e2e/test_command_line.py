@@ -77,8 +77,15 @@ async def test_an_order_is_published_followed_and_refunded(orderbus: CommandLine
     assert (await orderbus("refund", number, "--amount", "5.00", "--json")).json["accepted"]
     too_much = await orderbus("refund", number, "--amount", f"{total / 100:.2f}")
     assert (too_much.code, "too_much" in too_much.err) == (1, True)
+    previewed = await orderbus("refund", number, "--item", "1=1.00", "--dry-run", "--json")
+    assert (previewed.json["amount"], previewed.json["refundable_before"]) == (100, total - 500)
+    by_transfer = ("--record-only", "--note", "By bank transfer.", "--reference", "SEPA-17")
+    assert (await orderbus("refund", number, "--item", "1=1.00", *by_transfer)).code == 0
+    await eventually(lambda: orderbus("order", number), lambda it: "recorded: By bank transfer.  SEPA-17" in it.out, "")
     assert (await orderbus("refund", number)).code == 0
     await eventually(lambda: orderbus("order", number, "--json"), lambda it: it.json["status"] == "refunded", "refund")
+    owed = await orderbus("payments", "owed", "--store", world.store, "--json")
+    assert number not in [row["number"] for row in owed.json["owed"]]
 
 
 async def test_lost_mails_are_listed_and_sent_again(orderbus: CommandLine, world: World) -> None:

@@ -153,7 +153,7 @@ COURSES = (
     ),
     of_all(
         *("OrderbusRefundsOwed", "orderbus_refunds_owed", 10, CRITICAL),
-        "2 refunds have failed for a day and are still being retried.",
+        "2 payments have had a refund owed for more than a day.",
     ),
     of_all(
         *("OrderbusPaidUnfinished", "orderbus_orders_paid_unfinished_overdue", 5, CRITICAL),

@@ -125,6 +125,7 @@ class Refund:
     """The provider's id, empty until it is known."""
     code: str = ""
     text: str = ""
+    """Why it was refused, the last time; kept while it is tried again."""
     settled_by: str = ""
     """Who settled it manually."""
     recorded: bool = False

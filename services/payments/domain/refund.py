@@ -16,15 +16,16 @@ from shared.core.fast_dataclasses import replace
 from shared.core.money import Money, allocate
 
 REASONS: tuple[str, ...] = get_args(RefundReason)
+NOT_PAID = Refused("not_paid", "There is no captured payment to refund.")
 
 # What can be requested
 
 
 @payments.begins(RefundPayment)
 def refund_requested(payment: Payment | None, command: RefundPayment, context: Context) -> Decision[Payment] | Refused:
-    attempt = _attempt_of(payment, command)
+    attempt = attempt_to_refund(payment, command)
     if payment is None or attempt is None:
-        return Refused("not_paid", "There is no captured payment to refund.")
+        return NOT_PAID
     id = str(context.named_id("refund"))
     if payment.refund(id):
         return Decision(payment)  # reported by the provider already, as after a restore
@@ -62,7 +63,8 @@ def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tu
     return _not_possible(payment, attempt, amount, recorded=not command.refund_payment) or (amount, shares)
 
 
-def _attempt_of(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
+def attempt_to_refund(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
+    """The one that the command is about; None if it captured nothing."""
     if payment is None:
         return None
     attempt = payment.paying_attempt if command.attempt is None else payment.attempt(command.attempt)
@@ -174,7 +176,7 @@ def refund_due(payment: Payment, due: RefundDue, context: Context) -> Decision[P
     if left < refund.amount:
         _refund(change, attempt, left, (), refund.reason, "The rest of a refund that was refused.")
     else:
-        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1, code="", text=""))
+        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1))
     return change.decision()
 
 

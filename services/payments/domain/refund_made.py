@@ -43,7 +43,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
             currency=payment.currency,
             captured=payment.paying_attempt.captured,
             refunded=payment.order_refunded,
-            items=_lines(before, payment, refund),
+            items=refunded_lines(before, payment, refund),
             reason=refund.reason,
             transaction=reference,
             recorded=refund.recorded,
@@ -87,7 +87,7 @@ def waits_to_be_tried_again(payment: Payment, refund: Refund) -> bool:
     return payment.must_be_refunded(attempt) and payment.refundable_of(attempt) > 0
 
 
-def _lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
+def refunded_lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
     """The items of this refund, and those that became wholly refunded by it."""
     was, now = _whole_items(before), _whole_items(after)
     amounts = {share.item: share.amount for share in refund.shares}

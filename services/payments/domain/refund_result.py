@@ -121,7 +121,7 @@ def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
         if refund.status is not RefundStatus.DONE:
             made(change, refund, result.reference)
     elif result.status == "pending":
-        change.update_refund(refund, status=RefundStatus.PENDING, reference=result.reference)
+        change.update_refund(refund, status=RefundStatus.PENDING, reference=result.reference, code="", text="")
     else:
         returned = refund.status is RefundStatus.DONE
         if returned:

@@ -35,7 +35,7 @@ HARMLESS = {
 """What they name is changed once, however often they are repeated."""
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
-    *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show"),
+    *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
 }
 
 

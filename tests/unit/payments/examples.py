@@ -24,6 +24,7 @@ from services.payments.domain.operations import (
     RefundReported,
     RefundResult,
 )
+from services.payments.domain.owed import obligations
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentRequested
 from shared.contracts.payments import PaymentStatusRecord
@@ -32,7 +33,7 @@ from shared.core import Event, Scenario
 from shared.core.checks import Step
 
 README = Path(storage.__file__).with_name("README.md").read_text(encoding="utf-8")
-ATTEMPTS, REFUNDS = (
+ATTEMPTS, REFUNDS, OBLIGATIONS = (
     set(re.findall(r"^    (\w+) --> (\w+)", diagram, re.MULTILINE)) for diagram in README.split("```mermaid")[1:]
 )
 VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
@@ -183,4 +184,11 @@ def undrawn(step: Step) -> list[tuple[str, str]]:
             if before and (before, after) not in drawn:
                 found.append((before, after))
             statuses[id] = record.status
-    return found
+    owed, now = obligation_statuses(payment), obligation_statuses(step.decision.state)
+    changes = ((owed[id], now[id]) for id in owed.keys() & now.keys() if owed[id] != now[id])
+    return found + [change for change in changes if change not in OBLIGATIONS]
+
+
+def obligation_statuses(payment: Payment | None) -> dict[str, str]:
+    """By refund."""
+    return {part.refund: part.status.value for part in obligations(payment)} if payment else {}

@@ -1,0 +1,104 @@
+"""`orderbus refund`: refunds an order, records that it was refunded in another way, or shows what a refund would do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from deploy.cli import console
+from deploy.cli.console import money
+from deploy.cli.errors import UsageError
+from deploy.cli.event_loop import on_event_loop
+from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
+from deploy.cli.order_changes import Body, OrderCommand, minor_units, submit
+from deploy.cli.target import api_client
+from deploy.client.http import ApiClient
+from shared.contracts.payments import RefundReason
+
+Amount = Annotated[
+    str | None,
+    typer.Option("--amount", metavar="AMOUNT", help="An amount such as 12.50. Default: all that is left to refund."),
+]
+Items = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--item", metavar="N[=AMOUNT]", help="Number of an item: all that is left of it, or an amount. Repeatable."
+    ),
+]
+Attempt = Annotated[
+    int | None,
+    typer.Option("--attempt", metavar="N", min=1, help="Whose charge to refund. Default: the one that paid the order."),
+]
+RecordOnly = Annotated[
+    bool,
+    typer.Option("--record-only", help="Move no money: the customer gets it in another way, which --note says."),
+]
+Reference = Annotated[
+    str, typer.Option("--reference", metavar="ID", help="With --record-only: the id of the transfer or receipt.")
+]
+
+
+@on_event_loop
+async def refund(
+    number: Number,
+    amount: Amount = None,
+    items: Items = None,
+    attempt: Attempt = None,
+    reason: Annotated[RefundReason, typer.Option("--reason", help="Why, for the provider.")] = "requested_by_customer",
+    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="More about it, for the payment.")] = "",
+    record_only: RecordOnly = False,
+    reference: Reference = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and change nothing.")] = False,
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refund an order: in full, an amount, or single items."""
+    if amount is not None and items:
+        raise UsageError("Choose --amount or --item, not both: an item can have its own amount, as in --item 1=5.00.")
+    if record_only and not note:
+        raise UsageError("--record-only moves no money: say with --note how the customer gets it.")
+    if reference and not record_only:
+        raise UsageError("--reference needs --record-only: the provider gives its own.")
+    given: dict[str, Any] = {"note": note, "attempt": attempt, "reference": reference}
+    request = {"reason": reason} | {name: value for name, value in given.items() if value}
+    if record_only:
+        request["refund_payment"] = False
+
+    async def body(api: ApiClient, order: dict[str, Any]) -> Body:
+        currency = order["currency"]
+        if amount is not None:
+            return request | {"amount": minor_units(amount, currency)}
+        return request | ({"items": [_line(item, currency) for item in items]} if items else {})
+
+    if dry_run:
+        async with api_client(data) as api:
+            order = await api.order(number)
+            path = f"/orders/{order['key']}/refund/preview"
+            preview = await api.read("payments", path, await body(api, order))
+        show = console.show_json if as_json else _show
+        show({"order": order["key"], "number": order["number"], **preview})
+        return
+    what = "the refund was recorded" if record_only else "the refund was made"
+    await submit(OrderCommand("payments", "refund", number, what, idempotency_key), body, data, as_json)
+
+
+def _line(item: str, currency: str) -> dict[str, Any]:
+    """`2` or `2=5.00`."""
+    name, given, amount = item.partition("=")
+    return {"item": name} | ({"amount": minor_units(amount, currency)} if given else {})
+
+
+def _show(preview: dict[str, Any]) -> None:
+    currency, provider = preview["currency"], preview["provider"]
+    before, after = (money(preview[f"refundable_{when}"], currency) for when in ("before", "after"))
+    print(f"{preview['number']}: a refund of {money(preview['amount'], currency)} of attempt {preview['attempt']}.")
+    print(f"  can still be refunded: {before} now, {after} after it")
+    for item in preview["items"]:
+        rest = f"{money(item['refundable_before'], currency)} now, {money(item['refundable_after'], currency)} after it"
+        whole = "  wholly refunded: access to it is revoked" if item["whole"] else ""
+        print(f"  item {item['item']}  {money(item['amount'], currency):>14}  ({rest}){whole}")
+    where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
+    print(f"  recorded only: no money moves at {provider}{where}" if preview["recorded"] else f"  made by {provider}")
+    console.say("Nothing was changed.")

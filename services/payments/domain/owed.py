@@ -1,0 +1,89 @@
+"""What is owed of a payment, part by part, and what each part waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus
+from services.payments.domain.refund_made import waits_to_be_tried_again
+
+
+class ObligationStatus(StrEnum):
+    OWED = "owed"
+    """Nothing is under way: it waits for its next try, or for staff."""
+    SENT = "sent"
+    """The provider is asked for it until it answers."""
+    PENDING = "pending"
+    """The provider has accepted it; the bank has not paid it out."""
+    UNKNOWN = "unknown"
+    """Its outcome is unknown: payments keeps checking, and staff can settle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """A part of what is owed. Amount in minor units of the payment's currency."""
+
+    attempt: int
+    """Whose charge is to be refunded: the `attempt` of a `payment.refund`."""
+    amount: int
+    status: ObligationStatus
+    since: datetime
+    """When its refund was requested; without one, when the charge was begun."""
+    refund: str = ""
+    """The id of its latest refund."""
+    reference: str = ""
+    """The provider's id of that refund."""
+    tries: int = 0
+    code: str = ""
+    text: str = ""
+    """Why it was not made, when it was tried last. For staff."""
+    for_staff: bool = False
+    """Staff refund it in another way, or settle it."""
+
+
+def obligations(payment: Payment) -> tuple[Obligation, ...]:
+    """The parts of `Payment.owed`, which is their sum: what waits, by attempt, then refunds under way."""
+    return (*_waiting(payment), *_under_way(payment))
+
+
+def _waiting(payment: Payment) -> Iterator[Obligation]:
+    """What must be refunded of each attempt and is under way in no refund; its latest refused refund says why."""
+    for attempt in payment.attempts:
+        left = payment.refundable_of(attempt)
+        if payment.must_be_refunded(attempt) and left:
+            yield _left(payment, attempt, left)
+
+
+def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
+    refused = [refund for refund in payment.refunds_of(attempt) if refund.status is RefundStatus.FAILED]
+    if not refused:
+        return Obligation(attempt.number, amount, ObligationStatus.OWED, attempt.at, for_staff=True)
+    retried = waits_to_be_tried_again(payment, refused[-1])
+    return _of(refused[-1], amount, ObligationStatus.OWED, for_staff=not retried)
+
+
+def _under_way(payment: Payment) -> Iterator[Obligation]:
+    for refund in payment.refunds:
+        if refund.status is RefundStatus.UNRESOLVED:
+            yield _of(refund, refund.amount, ObligationStatus.UNKNOWN, for_staff=True)
+        elif refund.status is RefundStatus.PENDING:
+            status = ObligationStatus.PENDING if refund.reference else ObligationStatus.SENT
+            yield _of(refund, refund.amount, status)
+
+
+def _of(refund: Refund, amount: int, status: ObligationStatus, *, for_staff: bool = False) -> Obligation:
+    return Obligation(
+        attempt=refund.attempt,
+        amount=amount,
+        status=status,
+        since=refund.at,
+        refund=refund.id,
+        reference=refund.reference,
+        tries=refund.tries,
+        code=refund.code,
+        text=refund.text,
+        for_staff=for_staff,
+    )

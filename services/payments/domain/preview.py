@@ -1,0 +1,90 @@
+"""What a refund would do, before it is requested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.payments.domain.capabilities import CAPABILITIES
+from services.payments.domain.payment import Payment, Refund, RefundStatus
+from services.payments.domain.refund import NOT_PAID, attempt_to_refund, plan
+from services.payments.domain.refund_made import refunded_lines
+from shared.contracts.payments import RefundPayment
+from shared.core import Refused
+from shared.core.fast_dataclasses import replace
+
+
+@dataclass(frozen=True, slots=True)
+class ItemPreview:
+    """An item. Amounts in minor units; `refundable_…`: the most that can still be refunded for it."""
+
+    item: str
+    amount: int
+    whole: bool
+    """It becomes wholly refunded: access to it is revoked then."""
+    refundable_before: int
+    refundable_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPreview:
+    """A refund as it would be made now. Amounts in minor units."""
+
+    attempt: int
+    amount: int
+    currency: str
+    refundable_before: int
+    """The most that can still be refunded of the attempt."""
+    refundable_after: int
+    items: tuple[ItemPreview, ...]
+    """Every item of the order; none if the attempt did not pay for them."""
+    recorded: bool
+    """No money moves at the provider."""
+    provider: str
+    dashboard: str
+    """Where staff see the charge at the provider."""
+
+
+def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | Refused:
+    """Refused as the command would be. Refunds in progress count as made."""
+    attempt = attempt_to_refund(payment, command)
+    if payment is None or attempt is None:
+        return NOT_PAID
+    planned = plan(payment, attempt, command)
+    if isinstance(planned, Refused):
+        return planned
+    amount, shares = planned
+    provider = payment.provider_of(attempt)
+    before = _as_if_made(payment)
+    refund = Refund("", attempt.number, amount, attempt.at, RefundStatus.DONE, shares)
+    after = before.with_refund(refund)
+    return RefundPreview(
+        attempt=attempt.number,
+        amount=amount,
+        currency=payment.currency,
+        refundable_before=before.refundable_of(attempt),
+        refundable_after=after.refundable_of(attempt),
+        items=_items(before, after, refund) if attempt is payment.paying_attempt else (),
+        recorded=not command.refund_payment,
+        provider=provider,
+        dashboard=CAPABILITIES[provider].dashboard,
+    )
+
+
+def _as_if_made(payment: Payment) -> Payment:
+    refunds = (replace(each, status=RefundStatus.DONE) if each.is_pending else each for each in payment.refunds)
+    return replace(payment, refunds=tuple(refunds))
+
+
+def _items(before: Payment, after: Payment, refund: Refund) -> tuple[ItemPreview, ...]:
+    amounts = {share.item: share.amount for share in refund.shares}
+    whole = {line.item for line in refunded_lines(before, after, refund) if line.whole}
+    was, now = _most(before), _most(after)
+    return tuple(
+        ItemPreview(item.item, amounts.get(item.item, 0), item.item in whole, was[item.item], now[item.item])
+        for item in before.items
+    )
+
+
+def _most(payment: Payment) -> dict[str, int]:
+    """An item's part, but no more than is left of the whole payment."""
+    return {share.item: min(share.amount, payment.refundable) for share in payment.refundable_shares()}

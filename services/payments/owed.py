@@ -1,0 +1,113 @@
+"""`GET /owed`: the payments of which something is owed to the customer, and what each part of it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+import sqlalchemy as sa
+from aiohttp import web
+from pydantic import BeforeValidator, Field, WithJsonSchema
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.payments.domain.operations import RefundCharge
+from services.payments.domain.payment import Payment
+from services.payments.storage import payments
+from services.payments.views import Obstacles, obligations_view
+from shared.shell.http.access import RequestHandler
+from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
+from shared.shell.http.problems import json_response
+from shared.shell.http.requests import Number, Words, query_in
+from shared.shell.ports.http_api import HttpApi
+from shared.shell.ports.tables import WrittenByNewer
+from shared.shell.postgres.tables import read_state
+
+MOST = 500
+_CALLS = sa.text("""
+    select o.payload, coalesce(nullif(o.error, ''), d.reason, '') as obstacle
+    from operations o left join destinations d on d.name = o.destination
+    where o.key = any(:keys) and o.kind = :kind
+""")
+
+
+def _place(given: object) -> object:
+    """Where a page ends: when the payment was changed, and its order."""
+    if not isinstance(given, str):
+        return given
+    at, _, key = given.partition(" ")
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC), key
+    except (ValueError, OverflowError):
+        raise ValueError("must be the `next` of an earlier page") from None
+
+
+class OwedQuery(Query):
+    store: Words | None = None
+    limit: Number = Field(default=100, ge=1, le=MOST)
+    after: Annotated[tuple[datetime, Words] | None, BeforeValidator(_place), WithJsonSchema({"type": "string"})] = None
+    """The `next` of the previous page."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwedPage:
+    owed: list[Json]
+    """One that only a newer build can read has `newer`, and the sum."""
+    next: str | None
+    """The `after` of the next page; null on the last one."""
+
+
+OWED = Declaration(
+    "Payments of which something is owed to the customer, the longest unchanged first",
+    (DeclaredResponse(OwedPage),),
+    query=OwedQuery,
+)
+
+
+def owed_payments(api: HttpApi) -> RequestHandler:
+    async def show(request: web.Request) -> web.StreamResponse:
+        given = query_in(request, OwedQuery)
+        async with api.engine.connect() as connection:
+            rows = (await connection.execute(statement(given).limit(given.limit + 1))).all()
+            page = rows[: given.limit]
+            obstacles = await _obstacles(connection, [row.key for row in page])
+        following = f"{page[-1].changed_at.isoformat()} {page[-1].key}" if len(rows) > given.limit else None
+        return json_response(OwedPage([_view(row, obstacles) for row in page], following))
+
+    return show
+
+
+def statement(given: OwedQuery) -> sa.Select[Any]:
+    """What was changed while pages were read comes again, at the end."""
+    table = payments.c
+    columns = (table[name] for name in ("key", "number", "store", "currency", "owed", "changed_at"))
+    found = (
+        sa.select(*columns, sa.cast(table.data, sa.Text).label("data"))
+        # As a literal: the index of payments with something owed is used only where PostgreSQL sees the condition.
+        .where(table.owed > sa.literal(0, literal_execute=True), table.data.is_not(None))
+        .order_by(table.changed_at, table.key)
+    )
+    if given.store:
+        found = found.where(table.store == given.store)
+    if given.after:
+        at, key = given.after
+        place = sa.tuple_(table.changed_at, table.key)
+        found = found.where(place > sa.tuple_(sa.literal(at), sa.literal(key)))
+    return found
+
+
+async def _obstacles(connection: AsyncConnection, keys: Sequence[str]) -> Obstacles:
+    rows = (await connection.execute(_CALLS, {"keys": list(keys), "kind": RefundCharge.__name__})).all()
+    return {str(orjson.loads(row.payload)["refund"]): row.obstacle for row in rows}
+
+
+def _view(row: sa.Row[Any], obstacles: Obstacles) -> Json:
+    known: Json = {name: getattr(row, name) for name in ("number", "store", "currency", "owed")}
+    known = {"order": row.key, **known, "changed_at": row.changed_at}
+    try:
+        payment = read_state(Payment, row.data)
+    except WrittenByNewer:
+        return known | {"obligations": [], "newer": True}
+    return known | {"obligations": obligations_view(payment, obstacles)}

@@ -1,0 +1,62 @@
+"""What `orderbus order` says of money."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploy.cli.order_page import lines
+
+AT = "2026-03-03T14:05:00Z"
+
+
+def attempt(number: int, **more: Any) -> dict[str, Any]:
+    plain = {"attempt": number, "status": "captured", "amount": 5000, "reference": f"pi_{number}", "text": "", "at": AT}
+    return plain | more
+
+
+def refund(**more: Any) -> dict[str, Any]:
+    plain = {"status": "done", "amount": 100, "reason": "duplicate", "note": "", "reference": "", "text": "", "at": AT}
+    return plain | more
+
+
+def page(**payment: Any) -> str:
+    order = {
+        **{"key": "o-1", "number": "ORD-1", "store": "maple", "status": "completed", "currency": "EUR", "items": []},
+        **{"payment_status": "paid", "fulfilment_status": "delivered", "created_at": AT, "timeline": []},
+    }
+    plain: dict[str, Any] = {"currency": "EUR", "attempts": [attempt(1)], "refunds": []}
+    return "\n".join(lines(order | {"payment": plain | payment}))
+
+
+def test_nothing_is_said_of_what_is_not_owed() -> None:
+    assert "owed" not in page()
+
+
+def test_what_is_owed_has_a_line_of_its_own() -> None:
+    part = {"attempt": 1, "amount": 5000, "state": "owed", "for_staff": True, "since": AT}
+    assert "50.00 EUR of attempt 1, waits for staff" in page(obligations=[part])
+    assert "requested of the provider" in page(obligations=[part | {"state": "sent", "for_staff": False}])
+
+
+def test_a_recorded_refund_says_how_the_customer_got_the_money() -> None:
+    assert "recorded: By bank transfer.  SEPA-17" in page(
+        refunds=[refund(recorded=True, note="By bank transfer.", reference="SEPA-17")]
+    )
+
+
+def test_a_refund_in_the_dashboard_is_called_that() -> None:
+    assert "made at the provider, not by orderbus  re_d" in page(
+        refunds=[refund(reason="made_at_provider", reference="re_d")]
+    )
+
+
+def test_one_that_is_tried_again_says_why_it_was_refused() -> None:
+    again = refund(status="pending", tries=3, text="Disputed.")
+    assert "tried 3 times, last refused: Disputed." in page(refunds=[again])
+
+
+def test_a_second_charge_and_one_that_is_not_ours() -> None:
+    stray = {"reference": "pi_x", "amount": 50, "currency": "USD", "at": AT}
+    shown = page(attempts=[attempt(1), attempt(1_000_000, extra_of=1)], stray_charges=[stray])
+    assert "pi_1000000  charged again for attempt 1: all of it is refunded" in shown
+    assert "0.50 USD  pi_x  not made by orderbus" in shown
