@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
+from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.storefront import PaymentChoice, Source
 from shared.contracts.values import (
     UNPAID,
@@ -126,6 +127,13 @@ class Order:
     """How the customer pays, until the charge is requested."""
     attempts: int = 0
     """How many charges were requested."""
+    payment_tries: int = PAYMENT_TRIES
+    """How many charges may be requested."""
+    payment_cool_down: timedelta = PAYMENT_COOL_DOWN
+    declines: int = 0
+    """How many of the charges were declined."""
+    retry_after: datetime | None = None
+    """Since the latest decline: when the customer may pay again, unless at once."""
     charge: ChargeState = ChargeState.NONE
     pay_url: str | None = None
     """Where the customer must act: confirm the payment, or pay again."""

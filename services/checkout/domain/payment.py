@@ -5,7 +5,8 @@ from __future__ import annotations
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
-from services.checkout.domain.timeline import card_name, entry, money
+from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
+from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
 from shared.contracts.checkout import OrderPaid, OrderPaymentActionRequired, OrderPaymentDeclined, OrderPaymentRequested
 from shared.contracts.payments import (
     PaymentActionRequired,
@@ -35,6 +36,8 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
     if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
         return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
+    if refused := too_many_attempts(order, context.at):
+        return refused
     problems = list(submission.payment_problems(command.payment, required=True))
     if problems:
         return submission.invalid(problems)
@@ -50,6 +53,7 @@ def request_payment(change: OrderChange) -> int:
     order, attempt = change.state, change.state.attempts + 1
     change.set(
         attempts=attempt,
+        retry_after=None,
         charge=ChargeState.IN_PROGRESS,
         choice=None,
         payment_status=PaymentStatus.PENDING,
@@ -116,24 +120,48 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer gets the whole grace period again."""
-    change = OrderChange(order, context)
-    text = f"Payment attempt {fact.attempt} declined: {fact.text}"
+    change, awaited = OrderChange(order, context), _awaited(order, fact.attempt)
+    if awaited:
+        _ask_to_pay_again(change, fact)
+    text = f"Payment attempt {fact.attempt} declined: {fact.text}{_next_try(change.state) if awaited else ''}"
     card = card_name(fact.card)
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
-    if not _awaited(order, fact.attempt):
-        return change.without_effect()
-    url, until = order.page(context.key), context.at + order.grace
+    return change.decision() if awaited else change.without_effect()
+
+
+def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
+    order, at = change.state, change.context.at
+    url, until, declines = order.page(change.context.key), at + order.grace, order.declines + 1
+    wait = cool_down(order.payment_cool_down, declines)
     change.set(
         charge=ChargeState.NONE,
         payment_status=PaymentStatus.FAILED,
+        declines=declines,
+        retry_after=at + wait if wait else None,
         deadline=until,
-        pay_url=url,
-        message=fact.text or None,
     )
-    code = fact.reason or "card_declined"
-    change.publish(OrderPaymentDeclined(attempt=fact.attempt, code=code, text=fact.text, url=url, until=until))
+    left = tries_left(change.state)
+    message = fact.text if left else f"{fact.text[:LONGEST_TEXT]} {NO_TRY_LEFT}.".strip()
+    change.set(pay_url=url if left else None, message=message or None)
+    change.publish(
+        OrderPaymentDeclined(
+            attempt=fact.attempt,
+            code=fact.reason or "card_declined",
+            text=fact.text,
+            url=url,
+            until=until,
+            tries_left=left,
+            retry_after=change.state.retry_after if left else None,
+        )
+    )
     change.timer(until, PaymentOverdue())
-    return change.decision()
+
+
+def _next_try(order: Order) -> str:
+    """What the timeline says after a declined payment."""
+    if not tries_left(order):
+        return f" {NO_TRY_LEFT}."
+    return f" The customer can pay again after {moment(order.retry_after)}." if order.retry_after else ""
 
 
 @orders.on(PaymentActionRequired)
@@ -178,7 +206,9 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     change = OrderChange(order, context)
     change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
     if _awaited(order, fact.attempt):
-        change.set(charge=ChargeState.NONE, pay_url=order.page(context.key))
+        left = tries_left(order)
+        change.set(charge=ChargeState.NONE, pay_url=order.page(context.key) if left else None)
+        change.set(message=order.message if left else f"{NO_TRY_LEFT}.")
     return change.decision()
 
 
