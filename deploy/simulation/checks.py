@@ -195,6 +195,17 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
 
 
+def the_deadline_is_not_renewed(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """Each decline tells the customer the same time at which the order expires."""
+    told: defaultdict[str, set[str]] = defaultdict(set)
+    for record, envelope in trial.world.read:
+        if envelope.type == OrderPaymentDeclined.type:
+            told[envelope.subject].add(orjson.loads(record.value or b"")["until"])
+    for key, ends in told.items():
+        if len(ends) > 1:
+            yield "deadline_renewed", key, f"the customer was told several ends of the time to pay: {sorted(ends)}"
+
+
 def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
     for service, inbound in trial.world.watch.ended:
@@ -277,6 +288,7 @@ def told_once(trial: Trial, found: Findings) -> Iterator[Broken]:
 CHECKS = (
     told_once,
     no_charge_reported_as_declined,
+    the_deadline_is_not_renewed,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

@@ -66,7 +66,8 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
     currencies: tuple[Currency, ...] = Field(min_length=1)
     grace: Wait = timedelta(days=7)
-    """How long an unpaid order stays open for payment (ISO 8601 duration)."""
+    """How long an unpaid order stays open for payment (ISO 8601 duration): from its submission, and once more from its
+    first declined payment."""
     abandon_after: Wait = timedelta(days=1)
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False

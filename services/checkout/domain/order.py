@@ -132,6 +132,8 @@ class Order:
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN
     declines: int = 0
     """How many of the charges were declined."""
+    declined_at: datetime | None = None
+    """When the first of them was: `grace` from then on is the deadline, however often another one is declined."""
     retry_after: datetime | None = None
     """Since the latest decline: when the customer may pay again, unless at once."""
     charge: ChargeState = ChargeState.NONE

@@ -119,7 +119,7 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
-    """The customer gets the whole grace period again."""
+    """The customer can pay again, within the grace period from the first decline."""
     change, awaited = OrderChange(order, context), _awaited(order, fact.attempt)
     if awaited:
         _ask_to_pay_again(change, fact)
@@ -131,15 +131,18 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
 
 def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
     order, at = change.state, change.context.at
-    url, until, declines = order.page(change.context.key), at + order.grace, order.declines + 1
-    wait = cool_down(order.payment_cool_down, declines)
+    declines, first = order.declines + 1, order.declined_at or at
+    wait, url, until = cool_down(order.payment_cool_down, declines), order.page(change.context.key), first + order.grace
     change.set(
         charge=ChargeState.NONE,
         payment_status=PaymentStatus.FAILED,
         declines=declines,
+        declined_at=first,
         retry_after=at + wait if wait else None,
         deadline=until,
     )
+    if order.declined_at is None:
+        change.timer(until, PaymentOverdue())
     left = tries_left(change.state)
     message = fact.text if left else f"{fact.text[:LONGEST_TEXT]} {NO_TRY_LEFT}.".strip()
     change.set(pay_url=url if left else None, message=message or None)
@@ -154,7 +157,6 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
             retry_after=change.state.retry_after if left else None,
         )
     )
-    change.timer(until, PaymentOverdue())
 
 
 def _next_try(order: Order) -> str:

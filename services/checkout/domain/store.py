@@ -24,7 +24,7 @@ class Store:
     card: StoreCard
     currencies: tuple[str, ...]
     grace: timedelta
-    """How long an unpaid order stays open, from its submission and again from each declined payment."""
+    """How long an unpaid order stays open, from its submission, and once more from its first declined payment."""
     abandon_after: timedelta
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from services.checkout.domain.order import Order
 from services.checkout.domain.store import stores
 from services.checkout.domain.tries import cool_down
-from shared.contracts.checkout import OrderPaymentDeclined, OrderPaymentRequested
+from shared.contracts.checkout import OrderExpired, OrderPaymentDeclined, OrderPaymentRequested
 from shared.contracts.fulfillment import StockReserved
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined
 from shared.contracts.storefront import CheckoutPaymentRetried, PaymentChoice
+from shared.contracts.values import OrderStatus
 from shared.core import Scenario
 from tests.unit.checkout.examples import OPENED, OrderScenario, captured, reserved_order, store, submission
 
@@ -128,3 +131,25 @@ def test_settings_beyond_the_limits_are_refused_all_at_once() -> None:
     ]
     none = Scenario(stores, key="northwind").refuses(store(payment_tries=0))
     assert none.problems[0].text == "Must be between 1 and 50."
+
+
+def test_the_deadline_counts_from_the_first_decline_and_is_not_renewed() -> None:
+    order = reserved_order("course").let_time_pass(timedelta(days=3)).hear(decline(1))
+    until = order.at + timedelta(days=7)
+    order.let_time_pass(timedelta(days=6))
+    order.given(AGAIN, decline(2))
+
+    assert [event.until for event in order.all.of(OrderPaymentDeclined)] == [until, until]
+    assert order.all.of(OrderPaymentRequested)[-1].until == until
+    assert [timer.due for timer in order.pending.values()] == [until]
+    assert order.let_time_pass(timedelta(days=1)).facts == [OrderExpired(was=OrderStatus.PENDING_PAYMENT)]
+
+
+def test_an_order_that_an_older_build_declined_has_its_deadline_from_its_next_decline() -> None:
+    order = reserved_order("course").given(decline(1), AGAIN)
+    order.put(Order, "o-1", replace(order.state, declined_at=None, declines=0))
+
+    order.hear(decline(2))
+
+    assert told(order).until == order.at + timedelta(days=7)
+    assert told(order).tries_left == 6
