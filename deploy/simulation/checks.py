@@ -28,6 +28,7 @@ from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
+from shared.contracts.values import OrderStatus
 from shared.core import UnresolvedOutcome
 from shared.invariants.rules import violations
 from shared.shell.inbound.records import inbound_of
@@ -206,6 +207,14 @@ def the_deadline_is_not_renewed(trial: Trial, found: Findings) -> Iterator[Broke
             yield "deadline_renewed", key, f"the customer was told several ends of the time to pay: {sorted(ends)}"
 
 
+def paid_orders_do_not_expire(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """An order that was paid, though its time was just ending, is kept: it is not expired and refunded."""
+    for intent in trial.world.stripe.intents.values():
+        order = found.of(Order).get(intent.order)
+        if order and order.status is OrderStatus.EXPIRED and intent.captured:
+            yield "paid_and_expired", intent.order, f"the order is expired, but {intent.id} was captured"
+
+
 def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
     for service, inbound in trial.world.watch.ended:
@@ -289,6 +298,7 @@ CHECKS = (
     told_once,
     no_charge_reported_as_declined,
     the_deadline_is_not_renewed,
+    paid_orders_do_not_expire,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

@@ -76,6 +76,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentRequested,
         checkout.OrderPaymentActionRequired,
         checkout.OrderPaymentDeclined,
+        checkout.OrderPaymentClosing,
         checkout.OrderPaid,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,

@@ -184,6 +184,14 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """When the customer can pay again, unless at once."""
 
 
+class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
+    """The time to pay is over, and a payment attempt may still be open. Payments charges nothing more, cancels what it
+    can, and answers with `payment.captured`, `payment.cancelled` or `payment.declined`. Asked again until it does."""
+
+    attempt: Count
+    """The latest one."""
+
+
 class OrderPaid(Event, type="order.paid", topic=ORDERS):
     """The order is paid in full; fulfillment delivers its items."""
 

@@ -141,6 +141,8 @@ class Order:
     """Where the customer must act: confirm the payment, or pay again."""
     deadline: datetime | None = None
     """When the time to pay ends, while the order waits for its payment."""
+    closing: int = 0
+    """The time to pay ended with a charge open: how often payments was asked how it ends. 0: not asked."""
     message: str | None = None
     """Why the order has this status, for people."""
     placed_at: datetime | None = None
@@ -202,6 +204,7 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         pay_url=order.pay_url if status in UNPAID else None,
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
+        closing=order.closing if status in UNPAID else 0,
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else order.closed_at,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
@@ -30,13 +33,7 @@ CAPTURE_COUNTS = VOID | {PENDING}
 
 @orders.on(CheckoutPaymentRetried)
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
-    if order.status is not PENDING:
-        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if not order.reserved:
-        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
-    if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
-        return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
-    if refused := too_many_attempts(order, context.at):
+    if refused := _not_payable(order, context.at):
         return refused
     problems = list(submission.payment_problems(command.payment, required=True))
     if problems:
@@ -46,6 +43,18 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
     attempt = request_payment(change)
     change.note(command.type, f"The customer retried the payment (attempt {attempt}).", attempt=attempt)
     return change.decision()
+
+
+def _not_payable(order: Order, at: datetime) -> Refused | None:
+    if order.status is not PENDING:
+        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
+    if order.closing or (order.deadline and order.deadline <= at):
+        return Refused("not_payable", "There is nothing to pay: the time to pay is over.")
+    if not order.reserved:
+        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
+    if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
+        return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
+    return too_many_attempts(order, at)
 
 
 def request_payment(change: OrderChange) -> int:
@@ -104,6 +113,8 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     if in_full and order.status is PENDING:
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
+    elif order.closing:
+        expire(change, NOT_PAID)
     return change.decision()
 
 
@@ -121,12 +132,18 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer can pay again, within the grace period from the first decline."""
     change, awaited = OrderChange(order, context), _awaited(order, fact.attempt)
-    if awaited:
+    if awaited and not order.closing:
         _ask_to_pay_again(change, fact)
-    text = f"Payment attempt {fact.attempt} declined: {fact.text}{_next_try(change.state) if awaited else ''}"
+    more = _next_try(change.state) if awaited and not order.closing else ""
+    text = f"Payment attempt {fact.attempt} declined: {fact.text}{more}"
     card = card_name(fact.card)
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
-    return change.decision() if awaited else change.without_effect()
+    if not awaited:
+        return change.without_effect()
+    if order.closing:
+        change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
+        expire(change, NOT_PAID)
+    return change.decision()
 
 
 def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
@@ -170,7 +187,7 @@ def _next_try(order: Order) -> str:
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
     change.note(fact.type, text, attempt=fact.attempt)
-    if not _awaited(order, fact.attempt):
+    if not _awaited(order, fact.attempt) or order.closing:
         return change.without_effect()
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
@@ -207,10 +224,16 @@ def settlement_contradicted(order: Order, fact: PaymentSettlementContradicted, c
 def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
-    if _awaited(order, fact.attempt):
+    if not _awaited(order, fact.attempt):
+        return change.decision()
+    change.set(charge=ChargeState.NONE)
+    if order.closing:
+        expire(change, NOT_PAID)
+    else:
         left = tries_left(order)
-        change.set(charge=ChargeState.NONE, pay_url=order.page(context.key) if left else None)
-        change.set(message=order.message if left else f"{NO_TRY_LEFT}.")
+        change.set(
+            pay_url=order.page(context.key) if left else None, message=order.message if left else f"{NO_TRY_LEFT}."
+        )
     return change.decision()
 
 

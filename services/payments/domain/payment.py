@@ -130,6 +130,8 @@ class Payment:
     refunds: tuple[Refund, ...] = ()
     waiting: ChargeCard | None = None
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
+    closing: bool = False
+    """The order's time to pay is over: nothing more is charged."""
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
 
@@ -167,7 +169,7 @@ class Payment:
     @property
     def supersedes_open_attempt(self) -> bool:
         """An attempt that waits for the customer must not be completed any more."""
-        return bool(self.closed_as or self.waiting or self.paying_attempt)
+        return bool(self.closed_as or self.closing or self.waiting or self.paying_attempt)
 
     @property
     def order_refunded(self) -> int:

@@ -105,6 +105,7 @@ EXAMPLES: tuple[Message, ...] = (
         tries_left=2,
         retry_after=PLACED + timedelta(minutes=7),
     ),
+    checkout.OrderPaymentClosing(attempt=1),
     checkout.OrderPaid(amount=5380, currency="GBP", card=CARD),
     checkout.OrderItemsDelivered(
         items=(

@@ -10,15 +10,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from services.checkout.domain.order import Order, orders
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.expiry import expire
+from services.checkout.domain.order import Order, PaymentOverdue, orders
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, StockHold
 from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
 from services.payments.domain.payment import Payment, Refund, payments
 from shared.contracts.payments import PaymentDeclined, RefundPayment
+from shared.contracts.values import OrderStatus
 from shared.core import Context, Core, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.batcher import Batcher
@@ -317,4 +320,20 @@ def deadline_renewed() -> Iterator[None]:
         return declined
 
     with handlers_around([PaymentDeclined], wrap, orders):
+        yield
+
+
+@mutant("an order expires without a last look at the provider")
+def expires_unseen() -> Iterator[None]:
+    def wrap(function: Any) -> Any:
+        def overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
+            if order.status is not OrderStatus.PENDING_PAYMENT or order.deadline is None or order.deadline > context.at:
+                return cast("Decision[Order]", function(order, timer, context))
+            change = OrderChange(order, context)
+            expire(change, "Not paid in time.")
+            return change.decision()
+
+        return overdue
+
+    with handlers_around([PaymentOverdue], wrap, orders):
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, given, settings
@@ -22,7 +22,7 @@ from services.payments.domain.operations import (
     RefundResult,
 )
 from services.payments.domain.payment import AttemptStatus, Payment, RefundStatus
-from shared.contracts.checkout import OrderCancelled, OrderExpired
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentClosing
 from shared.contracts.payments import PaymentCaptured, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
 from shared.core import Operation, Outcome, Report, Task, TimerMessage, Work
@@ -119,9 +119,8 @@ class History:
                 payment.hear(requested(self.attempts, ITEMS))
             case "request_again" if self.attempts:
                 payment.hear(requested(self.attempts, ITEMS))
-            case "cancel" | "expire":
-                expired = OrderExpired(was=OrderStatus.PENDING_PAYMENT)
-                payment.hear(OrderCancelled() if action == "cancel" else expired)
+            case "cancel" | "expire" | "close":
+                payment.hear(ENDS[action])
             case "confirm" | "fail_3ds":
                 books.confirm(action == "confirm")
             case "bounce":
@@ -201,10 +200,27 @@ class History:
 
 
 ACTIONS = (
-    *("request", "request", "request_again", "cancel", "expire", "confirm", "fail_3ds", "bounce", "report", "report"),
+    *(
+        "request",
+        "request",
+        "request_again",
+        "cancel",
+        "expire",
+        "close",
+        "confirm",
+        "fail_3ds",
+        "bounce",
+        "report",
+        "report",
+    ),
     *("timer", "refund_all", "refund_amount", "refund_item", "answer", "answer", "answer", "answer", "lose"),
     *("lose_after", "misjudge", "settle", "settle", "settle_wrongly"),
 )
+ENDS: Mapping[str, object] = {
+    "cancel": OrderCancelled(),
+    "expire": OrderExpired(was=OrderStatus.PENDING_PAYMENT),
+    "close": OrderPaymentClosing(attempt=1),
+}
 NOT_CHARGED, NOT_REFUNDED = {"outcome": "not_charged"}, {"outcome": "not_refunded"}
 STARTS = ((), (("request", 0), ("answer", 0)), (("request", 0), ("misjudge", 0), ("request", 0), ("answer", 0)))
 
@@ -222,13 +238,14 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     if payment is None:
         return
     assert payment.captured - payment.refunded == history.books.balance()
-    captures = [event for event in history.payment.all.published if isinstance(event, PaymentCaptured)]
+    captures = {event.attempt for event in history.payment.all.published if isinstance(event, PaymentCaptured)}
     assert len(captures) <= 1
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     assert len(paying) == len(captures)
     assert broken(payment, at_rest=True) == []
     assert not payment.unresolved
     assert payment.pending == 0
+    assert not (payment.closing and (payment.open_attempt or payment.waiting)), "checkout gets an answer"
     bounced = any(result.status == "failed" for result in history.books.refunds.values())
     if payment.closed_as and not bounced and not any(refund.code for refund in payment.refunds):
         assert payment.refundable == 0
