@@ -66,8 +66,10 @@ class ChargeAttempt:
 
     @property
     def needs_check(self) -> bool:
-        """Its outcome is unknown, or the provider is still processing it."""
-        return self.status is AttemptStatus.UNRESOLVED or (self.is_charging and bool(self.reference))
+        """Its outcome is unknown, the provider is still processing it, or the customer confirms it: the callback may
+        be lost."""
+        waits = self.status in (AttemptStatus.UNRESOLVED, AttemptStatus.ACTION_REQUIRED)
+        return waits or (self.is_charging and bool(self.reference))
 
 
 class RefundStatus(StrEnum):
