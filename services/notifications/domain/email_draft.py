@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.notifications.domain.notification_log import NotificationLog
@@ -30,6 +30,8 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "refund_failed": ("refund_failure",),
 }
 """Emails by kind of fact."""
+ROUNDING_UP = timedelta(minutes=1) - timedelta.resolution
+"""Times for people have no seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def next_try(declined: OrderPaymentDeclined) -> str:
         return (
             f"The order cannot be paid again: no further try is left. Contact us before {until} if you still want it."
         )
-    start = f"from {moment(declined.retry_after)} until" if declined.retry_after else "until"
+    start = f"from {moment(declined.retry_after + ROUNDING_UP)} until" if declined.retry_after else "until"
     left = f" You can try {_times(declined.tries_left)} more." if declined.tries_left else ""
     return f"You can pay again {start} {until}, with the same card or another one.{left}"
 

@@ -90,7 +90,7 @@ def test_a_declined_customer_is_told_how_often_and_from_when_to_try_again() -> N
     decline = OrderPaymentDeclined(
         attempt=3, code="card_declined", text="Your card was declined.", url="https://pay.example/1", until=UNTIL
     )
-    from_then = UNTIL - timedelta(days=1)
+    from_then = UNTIL - timedelta(days=1, seconds=59)
 
     order.hear(decline.model_copy(update={"tries_left": 5, "retry_after": from_then}))
     order.hear(decline.model_copy(update={"attempt": 7, "tries_left": 1}))
