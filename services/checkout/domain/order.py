@@ -168,6 +168,10 @@ class Order:
         """Where the customer sees this order and pays again."""
         return order_page(self.store.order_url, key)
 
+    def is_overdue(self, at: datetime) -> bool:
+        """The time to pay is over."""
+        return self.deadline is not None and self.deadline <= at
+
     @property
     def status_in_words(self) -> str:
         return self.status.replace("_", " ")

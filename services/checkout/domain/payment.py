@@ -48,7 +48,7 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
 def _not_payable(order: Order, at: datetime) -> Refused | None:
     if order.status is not PENDING:
         return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if order.closing or (order.deadline and order.deadline <= at):
+    if order.closing or order.is_overdue(at):
         return Refused("not_payable", "There is nothing to pay: the time to pay is over.")
     if not order.reserved:
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
@@ -131,17 +131,18 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer can pay again, within the grace period from the first decline."""
-    change, awaited = OrderChange(order, context), _awaited(order, fact.attempt)
-    if awaited and not order.closing:
+    change, awaited, more = OrderChange(order, context), _awaited(order, fact.attempt), ""
+    over = order.closing or (order.declined_at and order.is_overdue(context.at))
+    if awaited:
+        change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
+    if awaited and not over:
         _ask_to_pay_again(change, fact)
-    more = _next_try(change.state) if awaited and not order.closing else ""
-    text = f"Payment attempt {fact.attempt} declined: {fact.text}{more}"
-    card = card_name(fact.card)
+        more = _next_try(change.state)
+    text, card = f"Payment attempt {fact.attempt} declined: {fact.text}{more}", card_name(fact.card)
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
     if not awaited:
         return change.without_effect()
-    if order.closing:
-        change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
+    if over:
         expire(change, NOT_PAID)
     return change.decision()
 
@@ -151,8 +152,6 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
     declines, first = order.declines + 1, order.declined_at or at
     wait, url, until = cool_down(order.payment_cool_down, declines), order.page(change.context.key), first + order.grace
     change.set(
-        charge=ChargeState.NONE,
-        payment_status=PaymentStatus.FAILED,
         declines=declines,
         declined_at=first,
         retry_after=at + wait if wait else None,

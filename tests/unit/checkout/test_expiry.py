@@ -106,6 +106,15 @@ def test_a_retry_is_refused_once_the_time_is_over() -> None:
     assert late.refuses(AGAIN).code == "not_payable"
 
 
+def test_a_further_decline_after_the_deadline_expires_the_order_before_its_timer_does() -> None:
+    """Checkout was down when the time ended."""
+    order = reserved_order("course").given(DECLINED, AGAIN)
+    order.at += timedelta(days=8)
+
+    assert order.hear(DECLINED.model_copy(update={"attempt": 2})).facts == EXPIRED
+    assert order.pending == {}
+
+
 def test_it_can_still_be_cancelled() -> None:
     order = closing_order(CONFIRM).hear(CancelOrder())
 
