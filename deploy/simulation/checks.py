@@ -28,6 +28,7 @@ from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
+from shared.contracts.values import OrderStatus
 from shared.core import UnresolvedOutcome
 from shared.invariants.rules import violations
 from shared.shell.inbound.records import inbound_of
@@ -211,6 +212,25 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
                 yield "told_declined", key, f"refund {refund} was told failed, but {refunded[refund]} was carried out"
 
 
+def the_deadline_is_not_renewed(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """Each decline tells the customer the same time at which the order expires."""
+    told: defaultdict[str, set[str]] = defaultdict(set)
+    for record, envelope in trial.world.read:
+        if envelope.type == OrderPaymentDeclined.type:
+            told[envelope.subject].add(orjson.loads(record.value or b"")["until"])
+    for key, ends in told.items():
+        if len(ends) > 1:
+            yield "deadline_renewed", key, f"the customer was told several ends of the time to pay: {sorted(ends)}"
+
+
+def paid_orders_do_not_expire(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """An order that was paid, though its time was just ending, is kept: it is not expired and refunded."""
+    for intent in trial.world.stripe.intents.values():
+        order = found.of(Order).get(intent.order)
+        if order and order.status is OrderStatus.EXPIRED and intent.captured:
+            yield "paid_and_expired", intent.order, f"the order is expired, but {intent.id} was captured"
+
+
 def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Only real calls count, and nothing is given up but on the answer of one at the end of its whole time."""
     for service, inbound in trial.world.watch.ended:
@@ -293,6 +313,8 @@ def told_once(trial: Trial, found: Findings) -> Iterator[Broken]:
 CHECKS = (
     told_once,
     no_charge_reported_as_declined,
+    the_deadline_is_not_renewed,
+    paid_orders_do_not_expire,
     real_tries,
     texts_for_operators,
     nothing_vanishes,

@@ -37,6 +37,8 @@ class Level:
     raises: float = 0.0
     webhook_late: float = 0.0
     webhook_repeated: float = 0.0
+    webhook_lost: float = 0.0
+    """A callback about a charge that never comes."""
     core_bug: float = 0.0
     """A message at which its core raises, until staff have it fixed."""
     odd_header: float = 0.0
@@ -70,6 +72,7 @@ LEVELS = {
         raises=0.002,
         webhook_late=0.05,
         webhook_repeated=0.05,
+        webhook_lost=0.01,
         core_bug=0.001,
         odd_header=0.02,
         shared_id=0.02,
@@ -93,6 +96,7 @@ LEVELS = {
         raises=0.005,
         webhook_late=0.2,
         webhook_repeated=0.2,
+        webhook_lost=0.05,
         core_bug=0.004,
         odd_header=0.05,
         shared_id=0.05,
@@ -116,6 +120,7 @@ LEVELS = {
         raises=0.02,
         webhook_late=0.4,
         webhook_repeated=0.4,
+        webhook_lost=0.1,
         core_bug=0.02,
         odd_header=0.1,
         shared_id=0.1,

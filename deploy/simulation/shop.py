@@ -113,7 +113,7 @@ class Shop:
     # The store
 
     async def open_store(self) -> None:
-        rng, publish = self.world.rng_of("store"), self._command
+        rng, limits, publish = self.world.rng_of("store"), self.world.rng_of("limits"), self._command
         mail = "staff@store.example"
         publish(
             ConfigureStore(
@@ -124,6 +124,8 @@ class Shop:
                 order_url="https://store.example/{order}",
                 currencies=(CURRENCY,),
                 grace=rng.choice((timedelta(days=7), timedelta(minutes=10))),
+                payment_tries=limits.choice((2, 8)),
+                payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
             ),
             STORE,
         )

@@ -28,6 +28,7 @@ class Staff:
         world.readers.append(self.read)
         world.watch.on_bug = self.see_to
         self._at_it: dict[tuple[str, str], asyncio.Lock] = {}
+        self._next_look = 86400.0
 
     # Parked keys
 
@@ -52,8 +53,14 @@ class Staff:
         await asyncio.sleep(self.rng.random() * 0.5)
         world.loop.thaw(owner)
 
+    def look_daily(self) -> None:
+        """At what is parked, for an order may wait for it as long as it takes."""
+        if self.world.loop.time() >= self._next_look:
+            self._next_look = self.world.loop.time() + 86400.0
+            self.see_to_parked()
+
     def see_to_parked(self) -> bool:
-        """Whether there are keys that staff can free: they look at their list when nothing else goes on."""
+        """Whether there are keys that staff can free: they look at their list daily, and when nothing else goes on."""
         keys = {
             (name, row.key): None
             for name, store in self.world.stores.items()

@@ -339,6 +339,9 @@ class Stripe(Outside):
             watcher(intent, None)
         if intent.status == "processing":
             return
+        if self.profile.happens(self.profile.level.webhook_lost):
+            self.history.fault("callback_lost", intent.id)
+            return
         self._tell(intent, ChargeReported(intent.attempt, intent.result))
 
     def _tell_refund(self, intent: Intent, made: MadeRefund) -> None:

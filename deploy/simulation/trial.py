@@ -43,6 +43,7 @@ class Trial:
         acting = asyncio.create_task(self._act())
         while not acting.done() or not at_rest(world) or self.staff.see_to_parked() or self.shop.last_look():
             await look(world)
+            self.staff.look_daily()
         acting.result()
         if world.seed % REPLAY_EVERY == 0:
             world.profile.calm()

@@ -77,6 +77,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentRequested,
         checkout.OrderPaymentActionRequired,
         checkout.OrderPaymentDeclined,
+        checkout.OrderPaymentClosing,
         checkout.OrderPaid,
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,

@@ -31,7 +31,8 @@ GAUGES = (
     ),
     TableGauge(
         "orders_payment_overdue",
-        "Orders not expired although their time to pay ended more than 5 minutes ago.",
-        f"select count(*) from orders where status = '{S.PENDING_PAYMENT}' and deadline < now() - interval '5 minutes'",
+        "Orders not expired although their time to pay ended more than 5 minutes ago, and no outcome is unknown.",
+        f"select count(*) from orders where status = '{S.PENDING_PAYMENT}' and deadline < now() - interval '5 minutes' "
+        "and data->>'charge' is distinct from 'unresolved'",
     ),
 )

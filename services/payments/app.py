@@ -35,7 +35,12 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         consumes={
             payments.COMMANDS: [payments.RefundPayment, payments.SettlePayment],
             payments.CALLBACKS: [payments.PaymentReported],
-            checkout.ORDERS: [checkout.OrderPaymentRequested, checkout.OrderCancelled, checkout.OrderExpired],
+            checkout.ORDERS: [
+                checkout.OrderPaymentRequested,
+                checkout.OrderPaymentClosing,
+                checkout.OrderCancelled,
+                checkout.OrderExpired,
+            ],
         },
         emits={
             payments.EVENTS: [

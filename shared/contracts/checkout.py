@@ -10,6 +10,7 @@ from shared.contracts.values import (
     Address,
     Amount,
     Card,
+    CoolDown,
     Count,
     Country,
     Currency,
@@ -47,6 +48,8 @@ STATUS = Topic(
     compacted=True,
     description="The latest complete state of every order, for staff tools.",
 )
+PAYMENT_TRIES, PAYMENT_COOL_DOWN = 8, timedelta(minutes=1)
+"""Of a store that does not say otherwise."""
 
 
 # Commands
@@ -63,11 +66,17 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
     currencies: tuple[Currency, ...] = Field(min_length=1)
     grace: Wait = timedelta(days=7)
-    """How long an unpaid order stays open for payment (ISO 8601 duration)."""
+    """How long an unpaid order stays open for payment (ISO 8601 duration): from its submission, and once more from its
+    first declined payment."""
     abandon_after: Wait = timedelta(days=1)
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: Line | None = None
+    payment_tries: Count = PAYMENT_TRIES
+    """How often the customer can try to pay an order, the first time included: 1 to 50."""
+    payment_cool_down: CoolDown = PAYMENT_COOL_DOWN
+    """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
+    each further one, up to an hour."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
@@ -185,6 +194,18 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """For the customer."""
     url: Url
     until: AwareDatetime
+    tries_left: Count | None = None
+    """How often the customer can still try to pay. 0: the order stays open until `until`, but cannot be paid again."""
+    retry_after: AwareDatetime | None = None
+    """When the customer can pay again, unless at once."""
+
+
+class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
+    """The time to pay is over, and a payment attempt may still be open. Payments charges nothing more, cancels what it
+    can, and answers with `payment.captured`, `payment.cancelled` or `payment.declined`. Asked again until it does."""
+
+    attempt: Count
+    """The latest one."""
 
 
 class OrderPaid(Event, type="order.paid", topic=ORDERS):

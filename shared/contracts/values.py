@@ -62,6 +62,8 @@ Count = Annotated[int, Field(ge=0, le=10**9)]
 Revision = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Wait = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=3660))]
 """A duration (ISO 8601): more than zero, at most about ten years."""
+CoolDown = Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(days=3660))]
+"""The same, or zero."""
 
 
 class Value(BaseModel):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.e2e.conversation import DECLINED_CARD, World, eventually
 
 
@@ -24,6 +26,26 @@ async def test_a_declined_customer_is_told_and_pays_with_another_card(world: Wor
         ("declined", "insufficient_funds"),
         ("captured", ""),
     ]
+
+
+async def test_after_three_declined_cards_the_customer_waits_for_a_minute(world: World) -> None:
+    customer = world.customer("Frances Allen")
+    order = await customer.buys("atlas", card=DECLINED_CARD)
+    for attempt in (1, 2, 3):
+        told = f"payment attempt {attempt}"
+        await eventually(lambda: world.happened(order), _declines(attempt), told)
+        await order.pays_again(DECLINED_CARD)
+
+    refused = await order.is_refused()
+    assert refused["code"] == "too_many_attempts"
+    assert "Try again after" in refused["text"]
+    mails = await eventually(customer.mails, lambda seen: len(seen) == 3, "an email for each decline")
+    texts = [(await world.outside.mail(mail["id"]))["text"] for mail in mails]
+    assert any("You can try 5 times more." in text and "You can pay again from" in text for text in texts)
+
+
+def _declines(count: int) -> Callable[[list[str]], bool]:
+    return lambda happened: happened.count("payment.declined") == count
 
 
 async def test_who_does_not_pay_in_time_loses_the_order_and_the_stock_comes_back(world: World) -> None:

@@ -45,3 +45,15 @@ async def test_who_pays_with_another_card_instead_is_charged_once(world: World) 
     await world.bank.authenticate(page, passed=True)
 
     assert await world.money_taken(order) == (done["purchased"], 0, 1)
+
+
+async def test_who_leaves_the_bank_until_the_time_is_over_is_not_charged(world: World) -> None:
+    """The attempt that waits is cancelled at the provider before the order expires."""
+    order = await world.customer("Radia Perlman", store=world.fair).buys("atlas", card=SECURE_CARD)
+
+    await order.becomes("expired")
+
+    assert "order.payment_closing" in await world.happened(order)
+    (intent,) = (await world.bank.books(order=order.id))["payment_intents"]
+    assert intent["status"].startswith("cancel")
+    assert await world.money_taken(order) == (0, 0, 0)

@@ -164,6 +164,7 @@ def offer(outside_url: str) -> Catalogue:
     store = shipped.stores[shipped.main]
     products = dict(shipped.products)
     products[SCARCE] = Product(SCARCE, "A rare code", {"EUR": 900}, {"kind": "code", "pool": SCARCE})
+    store = {**store, "payment_cool_down": "PT0S"}
     passing = {name: {**store, "grace": grace} for name, grace in GRACE.items()}
     return Catalogue({"lasting": store, **passing}, products, shipped.delivery)
 

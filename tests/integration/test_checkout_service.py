@@ -223,6 +223,7 @@ async def test_a_refused_checkout_is_published_on_the_topic(running: Running) ->
 async def test_stores_and_skus_are_read_back(running: Running) -> None:
     store = await running.get("/stores/northwind")
     assert (store["id"], store["currencies"], store["grace"]) == ("northwind", ["USD"], "PT1H")
+    assert (store["payment_tries"], store["payment_cool_down"]) == (8, "PT1M")
     page = await running.get("/stores/northwind/skus?limit=1")
     assert ([sku["sku"] for sku in page["skus"]], page["next"]) == (["course"], "course")
     page = await running.get("/stores/northwind/skus?after=course")

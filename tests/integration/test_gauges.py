@@ -57,6 +57,8 @@ async def test_orders_that_do_not_get_on_are_counted(new_database: NewDatabase) 
                 "deadline": None if ago is None else now - ago,
             }
             await connection.execute(insert, row)
+        unknown = row | {"key": "o-unknown", "data": '{"charge": "unresolved"}', "deadline": now - HOUR}
+        await connection.execute(insert, unknown)  # an unresolved payment, which staff are told of
 
     assert await read_gauges(engine, GAUGES) == {
         "orders_paid_unfinished": 5,

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
 from deploy.cli.simulate import Faults
-from deploy.simulation.fault_profile import LEVELS
+from deploy.simulation.fault_profile import LEVELS, Level
 from deploy.simulation.history import History
-from deploy.simulation.run import simulate, simulate_many, smaller
+from deploy.simulation.run import Result, simulate, simulate_many, smaller
 from tests.simulation.mutants.catalogue import MUTANTS
 
 LONG = bool(os.environ.get("ORDERBUS_LONG"))
@@ -33,6 +34,27 @@ def test_every_life_ends_well_whatever_happens(level: str, seeds: int, orders: i
 
     assert summary.violations == []
     assert summary.lives == seeds * orders
+
+
+def test_an_order_is_paid_although_all_callbacks_about_charges_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LEVELS, "no callbacks", Level(webhook_lost=1.0))
+
+    results = [simulate(seed, 20, "no callbacks") for seed in range(1, 4)]
+
+    assert [violation for result in results for violation in result.violations] == []
+    assert all(result.faults["callback_lost"] for result in results)
+    waits = [wait for result in results for wait in until_captured(result)]
+    assert waits, "customers confirm payments"
+    assert max(waits) < timedelta(minutes=5), "a check finds it, long before the time to pay is over"
+
+
+def until_captured(result: Result) -> Iterator[timedelta]:
+    """From each confirmation by a customer to its capture. An order that was not cancelled meanwhile is paid then."""
+    lines = [(datetime.fromisoformat(f"2026-{line[:21]}"), line.split()[3], line) for line in result.lines()]
+    captured = {order: at for at, order, line in lines if " payment.captured " in line}
+    yield from (
+        captured[order] - at for at, order, line in lines if "3-D Secure of" in line and line.endswith("succeeded")
+    )
 
 
 def test_the_same_seed_gives_the_same_history_in_every_process() -> None:

@@ -3,6 +3,7 @@
 from services.checkout.domain import (  # noqa: F401
     cancellation,
     delivery,
+    expiry,
     payment,
     placement,
     refund,

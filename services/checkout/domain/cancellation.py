@@ -1,4 +1,4 @@
-"""An order that ends early: cancelled by customer, store or lack of stock, or expired for lack of payment."""
+"""An order that ends early: cancelled by customer, store or lack of stock."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
-from shared.contracts.checkout import CancelOrder, OrderCancelled, OrderExpired
+from shared.contracts.checkout import CancelOrder, OrderCancelled
 from shared.contracts.storefront import CheckoutAbandoned
 from shared.contracts.values import UNPAID, OrderStatus
-from shared.core import Context, Decision, Refused, Timer
+from shared.core import Context, Decision, Refused
 
 
 @orders.on(CheckoutAbandoned)
@@ -44,29 +44,3 @@ def cancel(change: OrderChange, *, reason: str = "", code: str = "cancelled", so
     change.move_to(OrderStatus.CANCELLED, reason or None)
     change.publish(OrderCancelled(reason=reason, code=code, sold_out=tuple(sold_out)))
     change.cancel_timer(SubmissionOverdue, PaymentOverdue)
-
-
-@orders.on(PaymentOverdue)
-def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
-    """Also while a charge is in progress: payments refunds what is captured later."""
-    if order.deadline and order.deadline > context.at:
-        return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
-    if order.status is not OrderStatus.PENDING_PAYMENT:
-        return Decision(order)
-    return _expired(order, context, "Not paid in time.")
-
-
-@orders.on(SubmissionOverdue)
-def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context) -> Decision[Order]:
-    if order.status is not OrderStatus.CREATED:
-        return Decision(order)
-    return _expired(order, context, "The checkout was not submitted in time.")
-
-
-def _expired(order: Order, context: Context, why: str) -> Decision[Order]:
-    change = OrderChange(order, context)
-    change.move_to(OrderStatus.EXPIRED, why)
-    change.publish(OrderExpired(was=order.status))
-    change.cancel_timer(SubmissionOverdue, PaymentOverdue)
-    change.note("order.expired", why, actor="system")
-    return change.decision()

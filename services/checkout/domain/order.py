@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
+from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.storefront import PaymentChoice, Source
 from shared.contracts.values import (
     UNPAID,
@@ -131,11 +132,22 @@ class Order:
     """How the customer pays, until the charge is requested."""
     attempts: int = 0
     """How many charges were requested."""
+    payment_tries: int = PAYMENT_TRIES
+    """How many charges may be requested."""
+    payment_cool_down: timedelta = PAYMENT_COOL_DOWN
+    declines: int = 0
+    """How many of the charges were declined."""
+    declined_at: datetime | None = None
+    """When the first of them was: `grace` from then on is the deadline, however often another one is declined."""
+    retry_after: datetime | None = None
+    """Since the latest decline: when the customer may pay again, unless at once."""
     charge: ChargeState = ChargeState.NONE
     pay_url: str | None = None
     """Where the customer must act: confirm the payment, or pay again."""
     deadline: datetime | None = None
     """When the time to pay ends, while the order waits for its payment."""
+    closing: int = 0
+    """The time to pay ended with a charge open: how often payments was asked how it ends. 0: not asked."""
     message: str | None = None
     """Why the order has this status, for people."""
     placed_at: datetime | None = None
@@ -160,6 +172,10 @@ class Order:
     def page(self, key: str) -> str:
         """Where the customer sees this order and pays again."""
         return order_page(self.store.order_url, key)
+
+    def is_overdue(self, at: datetime) -> bool:
+        """The time to pay is over."""
+        return self.deadline is not None and self.deadline <= at
 
     @property
     def status_in_words(self) -> str:
@@ -197,6 +213,7 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         pay_url=order.pay_url if status in UNPAID else None,
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
+        closing=order.closing if status in UNPAID else 0,
         placed_at=at if order.status is OrderStatus.CREATED and not closed else order.placed_at,
         completed_at=at if status is OrderStatus.COMPLETED else order.completed_at,
         closed_at=at if closed else order.closed_at,

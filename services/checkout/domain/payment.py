@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
-from services.checkout.domain.timeline import card_name, entry, money
+from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
+from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
 from shared.contracts.checkout import (
     OrderPaid,
     OrderPaymentActionRequired,
@@ -36,12 +40,8 @@ CAPTURE_COUNTS = VOID | {PENDING}
 
 @orders.on(CheckoutPaymentRetried)
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
-    if order.status is not PENDING:
-        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if not order.reserved:
-        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
-    if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
-        return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
+    if refused := _not_payable(order, context.at):
+        return refused
     problems = list(submission.payment_problems(command.payment, required=True))
     if problems:
         return submission.invalid(problems)
@@ -52,11 +52,24 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
     return change.decision()
 
 
+def _not_payable(order: Order, at: datetime) -> Refused | None:
+    if order.status is not PENDING:
+        return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
+    if order.closing or order.is_overdue(at):
+        return Refused("not_payable", "There is nothing to pay: the time to pay is over.")
+    if not order.reserved:
+        return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
+    if order.charge in (ChargeState.IN_PROGRESS, ChargeState.UNRESOLVED):
+        return Refused("payment_under_way", "A payment is in progress. Wait for its result.")
+    return too_many_attempts(order, at)
+
+
 def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
     change.set(
         attempts=attempt,
+        retry_after=None,
         charge=ChargeState.IN_PROGRESS,
         choice=None,
         payment_status=PaymentStatus.PENDING,
@@ -107,6 +120,8 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     if in_full and order.status is PENDING:
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
+    elif order.closing:
+        expire(change, NOT_PAID)
     return change.decision()
 
 
@@ -122,32 +137,63 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 
 @orders.on(PaymentDeclined)
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
-    """The customer gets the whole grace period again."""
-    change = OrderChange(order, context)
-    text = f"Payment attempt {fact.attempt} declined: {fact.text}"
-    card = card_name(fact.card)
+    """The customer can pay again, within the grace period from the first decline."""
+    change, awaited, more = OrderChange(order, context), _awaited(order, fact.attempt), ""
+    over = order.closing or (order.declined_at and order.is_overdue(context.at))
+    if awaited:
+        change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
+    if awaited and not over:
+        _ask_to_pay_again(change, fact)
+        more = _next_try(change.state)
+    text, card = f"Payment attempt {fact.attempt} declined: {fact.text}{more}", card_name(fact.card)
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
-    if not _awaited(order, fact.attempt):
+    if not awaited:
         return change.without_effect()
-    url, until = order.page(context.key), context.at + order.grace
-    change.set(
-        charge=ChargeState.NONE,
-        payment_status=PaymentStatus.FAILED,
-        deadline=until,
-        pay_url=url,
-        message=fact.text or None,
-    )
-    code = fact.reason or "card_declined"
-    change.publish(OrderPaymentDeclined(attempt=fact.attempt, code=code, text=fact.text, url=url, until=until))
-    change.timer(until, PaymentOverdue())
+    if over:
+        expire(change, NOT_PAID)
     return change.decision()
+
+
+def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
+    order, at = change.state, change.context.at
+    declines, first = order.declines + 1, order.declined_at or at
+    wait, url, until = cool_down(order.payment_cool_down, declines), order.page(change.context.key), first + order.grace
+    change.set(
+        declines=declines,
+        declined_at=first,
+        retry_after=at + wait if wait else None,
+        deadline=until,
+    )
+    if order.declined_at is None:
+        change.timer(until, PaymentOverdue())
+    left = tries_left(change.state)
+    message = fact.text if left else f"{fact.text[:LONGEST_TEXT]} {NO_TRY_LEFT}.".strip()
+    change.set(pay_url=url if left else None, message=message or None)
+    change.publish(
+        OrderPaymentDeclined(
+            attempt=fact.attempt,
+            code=fact.reason or "card_declined",
+            text=fact.text,
+            url=url,
+            until=until,
+            tries_left=left,
+            retry_after=change.state.retry_after if left else None,
+        )
+    )
+
+
+def _next_try(order: Order) -> str:
+    """What the timeline says after a declined payment."""
+    if not tries_left(order):
+        return f" {NO_TRY_LEFT}."
+    return f" The customer can pay again after {moment(order.retry_after)}." if order.retry_after else ""
 
 
 @orders.on(PaymentActionRequired)
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
     change.note(fact.type, text, attempt=fact.attempt)
-    if not _awaited(order, fact.attempt):
+    if not _awaited(order, fact.attempt) or order.closing:
         return change.without_effect()
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
@@ -194,8 +240,16 @@ def settlement_contradicted(order: Order, fact: PaymentSettlementContradicted, c
 def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
     change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
-    if _awaited(order, fact.attempt):
-        change.set(charge=ChargeState.NONE, pay_url=order.page(context.key))
+    if not _awaited(order, fact.attempt):
+        return change.decision()
+    change.set(charge=ChargeState.NONE)
+    if order.closing:
+        expire(change, NOT_PAID)
+    else:
+        left = tries_left(order)
+        change.set(
+            pay_url=order.page(context.key) if left else None, message=order.message if left else f"{NO_TRY_LEFT}."
+        )
     return change.decision()
 
 

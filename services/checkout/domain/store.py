@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from shared.contracts.checkout import ConfigureStore
+from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
+from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES, ConfigureStore
 from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable
 from shared.contracts.values import StoreCard, order_page
 from shared.core import Context, Core, Decision, Problem, Refused
@@ -23,11 +24,13 @@ class Store:
     card: StoreCard
     currencies: tuple[str, ...]
     grace: timedelta
-    """How long an unpaid order stays open, from its submission and again from each declined payment."""
+    """How long an unpaid order stays open, from its submission, and once more from its first declined payment."""
     abandon_after: timedelta
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: str | None = None
+    payment_tries: int = PAYMENT_TRIES
+    payment_cool_down: timedelta = PAYMENT_COOL_DOWN
 
 
 stores = Core(Store)
@@ -54,6 +57,8 @@ def configured(store: Store | None, command: ConfigureStore, context: Context) -
             abandon_after=command.abandon_after,
             require_sign_in=command.require_sign_in,
             statement_descriptor=command.statement_descriptor,
+            payment_tries=command.payment_tries,
+            payment_cool_down=command.payment_cool_down,
         )
     )
 
@@ -70,4 +75,9 @@ def _problems(command: ConfigureStore, key: str) -> list[Problem]:
     if len(order_page(command.order_url, "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."
         problems.append(Problem(field="order_url", code="too_long", text=text))
+    if not 1 <= command.payment_tries <= MOST_TRIES:
+        text = f"Must be between 1 and {MOST_TRIES}."
+        problems.append(Problem(field="payment_tries", code="out_of_range", text=text))
+    if command.payment_cool_down > LONGEST_COOL_DOWN:
+        problems.append(Problem(field="payment_cool_down", code="too_long", text="Must be at most one hour."))
     return problems

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import Audience, SendEmail
-from shared.contracts.checkout import DeliveredItem, OrderCancelled, OrderRefunded, OrderStrayCharge
+from shared.contracts.checkout import (
+    DeliveredItem,
+    OrderCancelled,
+    OrderPaymentDeclined,
+    OrderRefunded,
+    OrderStrayCharge,
+)
 from shared.contracts.text import greeted, without_links
 from shared.contracts.values import order_page
 from shared.core import Context
@@ -32,6 +38,8 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "stray_charge": ("stray_charge",),
 }
 """Emails by kind of fact."""
+ROUNDING_UP = timedelta(minutes=1) - timedelta.resolution
+"""Times for people have no seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,32 @@ def new_order(log: NotificationLog) -> EmailDraft:
     return EmailDraft("new_order", f"New order {log.number}: {amount}", "staff", totals(log))
 
 
-def payment_failed(log: NotificationLog, url: str, until: datetime, text: str) -> EmailDraft:
-    data = {"url": url, "until": moment(until), "reason": text, "amount": money(log, log.purchased)}
+def payment_failed(log: NotificationLog, declined: OrderPaymentDeclined) -> EmailDraft:
+    data = {
+        "url": declined.url,
+        "until": moment(declined.until),
+        "reason": declined.text,
+        "amount": money(log, log.purchased),
+        "no_try_left": declined.tries_left == 0,
+        "next_try": next_try(declined),
+    }
     return EmailDraft("payment_failed", f"The payment for order {log.number} did not go through", data=data)
+
+
+def next_try(declined: OrderPaymentDeclined) -> str:
+    """What the customer can do after a declined payment, and until when."""
+    until = moment(declined.until)
+    if declined.tries_left == 0:
+        return (
+            f"The order cannot be paid again: no further try is left. Contact us before {until} if you still want it."
+        )
+    start = f"from {moment(declined.retry_after + ROUNDING_UP)} until" if declined.retry_after else "until"
+    left = f" You can try {_times(declined.tries_left)} more." if declined.tries_left else ""
+    return f"You can pay again {start} {until}, with the same card or another one.{left}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:

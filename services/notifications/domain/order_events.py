@@ -79,9 +79,9 @@ def paid(log: NotificationLog, event: OrderPaid, context: Context) -> Decision[N
 def payment_declined(log: NotificationLog, event: OrderPaymentDeclined, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
     if change.add_fact("declined", str(event.attempt)):
-        change.send_emails(email_draft.payment_failed(log, event.url, event.until, event.text))
+        change.send_emails(email_draft.payment_failed(log, event))
         title = f"The payment for order {log.number} did not go through"
-        text = f"{event.text} You can pay again until {moment(event.until)}."
+        text = f"{event.text} {email_draft.next_try(event)}".strip()
         change.notify_customer("payment_failed", title, text, event.url)
     return change.decision()
 

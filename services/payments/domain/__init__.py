@@ -1,8 +1,27 @@
 """How money moves. Pure: no I/O, no clock, no random numbers."""
 
-from services.payments.domain import charge, charge_result, provider_check, refund, refund_result, reported, settlement
+from services.payments.domain import (
+    charge,
+    charge_result,
+    expiry,
+    provider_check,
+    refund,
+    refund_result,
+    reported,
+    settlement,
+)
 from services.payments.domain.payment import payments
 
-__all__ = ["CORES", "charge", "charge_result", "provider_check", "refund", "refund_result", "reported", "settlement"]
+__all__ = [
+    "CORES",
+    "charge",
+    "charge_result",
+    "expiry",
+    "provider_check",
+    "refund",
+    "refund_result",
+    "reported",
+    "settlement",
+]
 
 CORES = (payments,)

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.payments.domain.ledger import PROVIDER_BALANCE, AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
-from services.payments.domain.payment import ChargeAttempt, Payment, Refund
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
 from services.payments.domain.status_record import is_told, status_record
 from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
@@ -15,6 +15,8 @@ from shared.core.fast_dataclasses import replace
 FIRST_CHECK = timedelta(minutes=10)
 """After an outcome stayed unknown; doubled each time."""
 LONGEST_WAIT = timedelta(days=1)
+FIRST_CONFIRMATION_CHECK, LONGEST_CONFIRMATION_WAIT = timedelta(minutes=1), timedelta(hours=1)
+"""While the customer confirms the payment: doubled each time, too."""
 
 
 class PaymentChange(Change[Payment]):
@@ -36,6 +38,8 @@ class PaymentChange(Change[Payment]):
         self.state = self.state.with_attempt(after)
         if before is None or before.status is not after.status:
             self.record(self._attempt_record(after))
+        if before and before.needs_check and not after.needs_check:
+            self.cancel_timer(_charge_check(after.number))
         return after
 
     def update_refund(self, refund: Refund, **changes: Any) -> Refund:
@@ -75,7 +79,12 @@ class PaymentChange(Change[Payment]):
         )
 
     def check_charge_later(self, attempt: int, tries: int) -> None:
-        self._check_later(ChargeCheckDue(attempt, tries), f"check_charge_{attempt}", tries)
+        now = self.state.attempt(attempt)
+        confirming = now is not None and now.status is AttemptStatus.ACTION_REQUIRED
+        first, longest = (
+            (FIRST_CONFIRMATION_CHECK, LONGEST_CONFIRMATION_WAIT) if confirming else (FIRST_CHECK, LONGEST_WAIT)
+        )
+        self._check_later(ChargeCheckDue(attempt, tries), _charge_check(attempt), _wait(first, longest, tries))
 
     def check_refund(self, refund: Refund, tries: int = 1) -> None:
         attempt = self.state.attempt(refund.attempt)
@@ -85,10 +94,11 @@ class PaymentChange(Change[Payment]):
             )
 
     def check_refund_later(self, refund: Refund, tries: int) -> None:
-        self._check_later(RefundCheckDue(refund.id, tries), f"check_refund_{refund.id}", tries)
+        wait = _wait(FIRST_CHECK, LONGEST_WAIT, tries)
+        self._check_later(RefundCheckDue(refund.id, tries), f"check_refund_{refund.id}", wait)
 
-    def _check_later(self, message: TimerMessage, name: str, tries: int) -> None:
-        self.timer(self.context.at + min(FIRST_CHECK * 2 ** min(tries - 1, 16), LONGEST_WAIT), message, name)
+    def _check_later(self, message: TimerMessage, name: str, wait: timedelta) -> None:
+        self.timer(self.context.at + wait, message, name)
 
     def _attempt_record(self, attempt: ChargeAttempt) -> AttemptRecord:
         return AttemptRecord(
@@ -125,3 +135,12 @@ class PaymentChange(Change[Payment]):
             text=refund.text,
             at=self.context.at,
         )
+
+
+def _charge_check(attempt: int) -> str:
+    """The name of its timer."""
+    return f"check_charge_{attempt}"
+
+
+def _wait(first: timedelta, longest: timedelta, tries: int) -> timedelta:
+    return min(first * (1 << min(tries - 1, 16)), longest)

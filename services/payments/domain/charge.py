@@ -88,10 +88,11 @@ def advance(change: PaymentChange) -> None:
     waiting = payment.waiting
     if waiting is None:
         return
-    if payment.closed_as or payment.paying_attempt:
+    nothing_open = change.state.open_attempt is None
+    if payment.closed_as or payment.paying_attempt or (payment.closing and nothing_open):
         change.set(waiting=None)
         change.publish(PaymentCancelled(attempt=waiting.attempt))
-    elif change.state.open_attempt is None:
+    elif nothing_open:
         change.set(waiting=None)
         change.update_attempt(
             ChargeAttempt(

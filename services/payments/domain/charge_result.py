@@ -125,6 +125,8 @@ def apply_charge_result(
             _captured(change, attempt, result)
         case "requires_action" if attempt.is_charging:
             _action_required(change, attempt, result)
+        case "requires_action" if attempt.status is AttemptStatus.ACTION_REQUIRED and next_check > 1:
+            change.check_charge_later(number, next_check)
         case "processing" if attempt.is_charging:
             card = result.card or attempt.card
             change.update_attempt(attempt, status=AttemptStatus.CHARGING, reference=result.reference, card=card)
@@ -239,6 +241,7 @@ def _action_required(change: PaymentChange, attempt: ChargeAttempt, result: Char
         return
     if _URL.fullmatch(result.url):
         change.publish(PaymentActionRequired(attempt=attempt.number, url=result.url))
+        change.check_charge_later(attempt.number, tries=1)
         return
     change.update_attempt(attempt, status=AttemptStatus.CANCELLING, code=UNSUPPORTED, text=NO_PAGE)
     provider = change.state.provider_of(attempt)

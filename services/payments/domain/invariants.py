@@ -26,6 +26,8 @@ def broken(payment: Payment, *, at_rest: bool = False, work: Work = NO_WORK) -> 
         "captured ≤ authorised": payment.captured <= payment.authorised,
         "one attempt pays the order": len(paying) <= 1,
         "never two open charges": len(charging) <= 1,
+        "after the time to pay no attempt waits for the customer": not payment.closing
+        or not any(a.status is AttemptStatus.ACTION_REQUIRED for a in payment.attempts),
         "no more is refunded than was captured": payment.refundable >= 0,
         "no item is refunded beyond its part": all(share.amount >= 0 for share in payment.refundable_shares()),
         "a refund's items are part of it": all(

@@ -72,8 +72,10 @@ class ChargeAttempt:
 
     @property
     def needs_check(self) -> bool:
-        """Its outcome is unknown, or the provider is still processing it."""
-        return self.status is AttemptStatus.UNRESOLVED or (self.is_charging and bool(self.reference))
+        """Its outcome is unknown, the provider is still processing it, or the customer confirms it: the callback may
+        be lost."""
+        waits = self.status in (AttemptStatus.UNRESOLVED, AttemptStatus.ACTION_REQUIRED)
+        return waits or (self.is_charging and bool(self.reference))
 
 
 FIRST_EXTRA = 1_000_000
@@ -159,6 +161,8 @@ class Payment:
     refunds: tuple[Refund, ...] = ()
     waiting: ChargeCard | None = None
     """A new attempt that is not begun until the earlier one is settled: an order never has two open charges."""
+    closing: bool = False
+    """The order's time to pay is over: nothing more is charged."""
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
     strays: tuple[StrayCharge, ...] = ()
@@ -200,7 +204,7 @@ class Payment:
     @property
     def supersedes_open_attempt(self) -> bool:
         """An attempt that waits for the customer must not be completed any more."""
-        return bool(self.closed_as or self.waiting or self.paying_attempt)
+        return bool(self.closed_as or self.closing or self.waiting or self.paying_attempt)
 
     @property
     def order_refunded(self) -> int:

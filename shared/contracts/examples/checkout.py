@@ -45,6 +45,8 @@ EXAMPLES: tuple[Message, ...] = (
         abandon_after=timedelta(hours=12),
         require_sign_in=True,
         statement_descriptor="NORTHWIND",
+        payment_tries=5,
+        payment_cool_down=timedelta(minutes=2),
     ),
     checkout.DefineSku(
         product="Field Atlas",
@@ -96,12 +98,15 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
     checkout.OrderPaymentDeclined(
-        attempt=1,
+        attempt=3,
         code="insufficient_funds",
         text="Your card has insufficient funds.",
         url=PAY_URL,
         until=GRACE_ENDS,
+        tries_left=2,
+        retry_after=PLACED + timedelta(minutes=7),
     ),
+    checkout.OrderPaymentClosing(attempt=1),
     checkout.OrderPaid(amount=5380, currency="GBP", card=CARD),
     checkout.OrderItemsDelivered(
         items=(

@@ -10,15 +10,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.expiry import expire
+from services.checkout.domain.order import Order, PaymentOverdue, orders
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, StockHold
 from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
 from services.payments.domain.payment import Payment, Refund, payments
-from shared.contracts.payments import RefundPayment
-from shared.core import Context, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
+from shared.contracts.payments import PaymentDeclined, RefundPayment
+from shared.contracts.values import OrderStatus
+from shared.core import Context, Core, Decision, NoOutcome, Operation, Outcome, Refused, Unknown
 from shared.shell.batch.batch import Batch
 from shared.shell.batch.batcher import Batcher
 from shared.shell.inbound.message import Inbound
@@ -74,15 +78,17 @@ def instead(owner: Any, name: str, replacement: Any) -> Iterator[None]:
 
 
 @contextmanager
-def handlers_around(kinds: Collection[type[Any]], wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """Some handlers of payments wrapped for a while."""
-    before = dict(payments.handlers)
+def handlers_around(
+    kinds: Collection[type[Any]], wrap: Callable[[Any], Any], core: Core[Any] = payments
+) -> Iterator[None]:
+    """Some handlers of a core wrapped for a while."""
+    before = dict(core.handlers)
     for kind in kinds:
-        payments.handlers[kind] = replace(before[kind], function=wrap(before[kind].function))
+        core.handlers[kind] = replace(before[kind], function=wrap(before[kind].function))
     try:
         yield
     finally:
-        payments.handlers.update(before)
+        core.handlers.update(before)
 
 
 # The shell's one transaction
@@ -300,4 +306,34 @@ def stock_twice() -> Iterator[None]:
         return replace(released, stock=item.stock) if item.stock is StockHold.TAKEN else released
 
     with instead(DeliveryChange, "release_stock", release_stock):
+        yield
+
+
+@mutant("the deadline is renewed at each decline")
+def deadline_renewed() -> Iterator[None]:
+    def wrap(function: Any) -> Any:
+        def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
+            forgotten = replace(order, declined_at=None)
+            decision: Decision[Order] = function(forgotten, fact, context)
+            return replace(decision, state=order) if decision.state is forgotten else decision
+
+        return declined
+
+    with handlers_around([PaymentDeclined], wrap, orders):
+        yield
+
+
+@mutant("an order expires without a last look at the provider")
+def expires_unseen() -> Iterator[None]:
+    def wrap(function: Any) -> Any:
+        def overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
+            if order.status is not OrderStatus.PENDING_PAYMENT or order.deadline is None or order.deadline > context.at:
+                return cast("Decision[Order]", function(order, timer, context))
+            change = OrderChange(order, context)
+            expire(change, "Not paid in time.")
+            return change.decision()
+
+        return overdue
+
+    with handlers_around([PaymentOverdue], wrap, orders):
         yield

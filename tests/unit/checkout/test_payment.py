@@ -86,7 +86,7 @@ def test_a_declined_card_leaves_the_order_waiting_with_a_page_to_pay_again() -> 
     until = order.at + timedelta(days=7)
     (event,) = order.facts
     assert event == OrderPaymentDeclined(
-        attempt=1, code="insufficient_funds", text=DECLINED.text, url=PAGE, until=until
+        attempt=1, code="insufficient_funds", text=DECLINED.text, url=PAGE, until=until, tries_left=7
     )
     assert order.state.status is OrderStatus.PENDING_PAYMENT
     assert order.record().payment_status is PaymentStatus.FAILED
@@ -131,12 +131,12 @@ def test_an_order_that_is_not_paid_in_time_expires() -> None:
     assert order.refuses(AGAIN).code == "not_payable"
 
 
-def test_an_order_expires_while_a_charge_is_in_progress_and_a_late_capture_is_refunded() -> None:
+def test_a_capture_after_the_expiry_is_refunded() -> None:
     order = reserved_order("course").hear(PaymentUnresolved(attempt=1, text="Time-out."))
     assert order.record().message == "The payment is being checked with the payment provider."
     assert "Time-out." in str(order.timeline[-1].detail)
 
-    order.let_go_off(PaymentOverdue)
+    order.let_go_off(PaymentOverdue).hear(DECLINED)
     assert order.hear(captured(1000)).facts == []
     assert order.record().payment_status is PaymentStatus.PAID
     (event,) = order.hear(refunded(1000, of=1000)).facts
@@ -146,7 +146,7 @@ def test_an_order_expires_while_a_charge_is_in_progress_and_a_late_capture_is_re
 
 
 def test_a_decline_after_the_expiry_only_adds_a_timeline_entry() -> None:
-    order = reserved_order("course").let_go_off(PaymentOverdue)
+    order = reserved_order("course").let_go_off(PaymentOverdue).hear(PaymentCancelled(attempt=1))
 
     assert order.hear(DECLINED).facts == []
     assert order.pending == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from services.notifications.domain.feed import customer_recipient
 from services.notifications.domain.notification_log import Customer as LogCustomer
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
+from services.notifications.gateways.templates import EmailTemplates
 from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
@@ -106,6 +108,42 @@ def test_a_declined_card_brings_a_link_to_pay_again_for_each_attempt() -> None:
     assert order.emails[0].data["until"] == "10 March 2026, 09:30 UTC"
     assert order.emails[0].message_id != order.emails[1].message_id
     assert order.feed(CUSTOMER)[-1].link == "https://pay.example/1"
+
+
+def test_a_declined_customer_is_told_how_often_and_from_when_to_try_again() -> None:
+    order = placed_order()
+    decline = OrderPaymentDeclined(
+        attempt=3, code="card_declined", text="Your card was declined.", url="https://pay.example/1", until=UNTIL
+    )
+    from_then = UNTIL - timedelta(days=1, seconds=59)
+
+    order.hear(decline.model_copy(update={"tries_left": 5, "retry_after": from_then}))
+    order.hear(decline.model_copy(update={"attempt": 7, "tries_left": 1}))
+    order.hear(decline.model_copy(update={"attempt": 8, "tries_left": 0}))
+
+    texts = [
+        "You can pay again from 9 March 2026, 09:30 UTC until 10 March 2026, 09:30 UTC, with the same card or another "
+        "one. You can try 5 times more.",
+        "You can pay again until 10 March 2026, 09:30 UTC, with the same card or another one. You can try once more.",
+        "The order cannot be paid again: no further try is left. Contact us before 10 March 2026, 09:30 UTC if you "
+        "still want it.",
+    ]
+    assert [email.data["next_try"] for email in order.emails] == texts
+    assert [entry.text for entry in order.feed(CUSTOMER)][-3:] == [f"Your card was declined. {text}" for text in texts]
+    templates = EmailTemplates()
+    for email, with_link in zip(order.emails, (True, True, False), strict=True):
+        mail = templates.render(email).replace(b"=\r\n", b"")
+        assert (b"https://pay.example/1" in mail) == with_link
+
+
+def test_an_email_that_an_older_build_left_can_still_be_rendered() -> None:
+    order = placed_order().hear(
+        OrderPaymentDeclined(attempt=1, code="card_declined", text="", url="https://pay.example/1", until=UNTIL)
+    )
+    (email,) = order.emails
+    older = {name: value for name, value in email.data.items() if name not in ("next_try", "no_try_left")}
+
+    assert b"You can pay again until 10 March 2026" in EmailTemplates().render(replace(email, data=older))
 
 
 def test_a_payment_to_confirm_brings_the_banks_link() -> None:

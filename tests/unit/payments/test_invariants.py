@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from services.payments.domain.operations import (
     charge_key,
 )
 from services.payments.domain.payment import AttemptStatus, Payment, RefundStatus
-from shared.contracts.checkout import OrderCancelled, OrderExpired
+from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentClosing
 from shared.contracts.payments import PaymentCaptured, PaymentUnresolved, RefundLine, RefundPayment, SettlePayment
 from shared.contracts.values import OrderStatus
 from shared.core import Operation, Outcome, Report, Task, TimerMessage, Work
@@ -144,9 +144,8 @@ class History:
             case "request" | "request_again":
                 self.attempts += action == "request" or not self.attempts
                 payment.hear(requested(self.attempts, ITEMS))
-            case "cancel" | "expire":
-                expired = OrderExpired(was=OrderStatus.PENDING_PAYMENT)
-                payment.hear(OrderCancelled() if action == "cancel" else expired)
+            case "cancel" | "expire" | "close":
+                payment.hear(ENDS[action])
             case "confirm" | "fail_3ds":
                 books.confirm(action == "confirm")
             case "bounce":
@@ -240,11 +239,28 @@ class History:
 
 
 ACTIONS = (
-    *("request", "request", "request_again", "cancel", "expire", "confirm", "fail_3ds", "bounce", "report", "report"),
+    *(
+        "request",
+        "request",
+        "request_again",
+        "cancel",
+        "expire",
+        "close",
+        "confirm",
+        "fail_3ds",
+        "bounce",
+        "report",
+        "report",
+    ),
     *("timer", "refund_all", "refund_amount", "refund_item", "answer", "answer", "answer", "answer", "lose"),
     *("lose_after", "misjudge", "settle", "settle", "settle_wrongly", "capture_again", "stray", "dashboard"),
     *("dashboard", "record", "refund_attempt"),
 )
+ENDS: Mapping[str, object] = {
+    "cancel": OrderCancelled(),
+    "expire": OrderExpired(was=OrderStatus.PENDING_PAYMENT),
+    "close": OrderPaymentClosing(attempt=1),
+}
 NOT_CHARGED, NOT_REFUNDED = {"outcome": "not_charged"}, {"outcome": "not_refunded"}
 STARTS = ((), (("request", 0), ("answer", 0)), (("request", 0), ("misjudge", 0), ("request", 0), ("answer", 0)))
 
@@ -266,7 +282,7 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     staff_paid_twice = recorded and any("more than is left" in text or "reserved" in text for text in texts)
     assert staff_paid_twice or payment.captured - payment.refunded + recorded == history.books.balance()
     assert {stray.ours for stray in payment.strays} <= {False}
-    captures = [event for event in history.payment.all.published if isinstance(event, PaymentCaptured)]
+    captures = {event.attempt for event in history.payment.all.published if isinstance(event, PaymentCaptured)}
     assert len(captures) <= 1
     paying = [a for a in payment.attempts if a.status is AttemptStatus.CAPTURED and not a.surplus]
     assert len(paying) == len(captures)
@@ -275,6 +291,7 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     assert broken(payment, at_rest=True) == []
     assert not payment.unresolved
     assert payment.pending == 0
+    assert not (payment.closing and (payment.open_attempt or payment.waiting)), "checkout gets an answer"
     bounced = any(result.status == "failed" for result in history.books.refunds.values())
     if not bounced:
         assert payment.owed == 0

@@ -1,0 +1,62 @@
+"""Orders that expire: not submitted, or not paid, in time. What is open at the provider when the time to pay ends is
+looked at once more, so that an order that was paid meanwhile is paid.
+
+    time is over ──► order.payment_closing ──► payment.captured                       ──► paid
+    (a charge is open)                     └─► payment.cancelled or payment.declined  ──► expired
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.checkout.domain.change import OrderChange
+from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, SubmissionOverdue, orders
+from shared.contracts.checkout import OrderExpired, OrderPaymentClosing
+from shared.contracts.values import OrderStatus
+from shared.core import Context, Decision, Timer
+
+FIRST_REMINDER, LONGEST_REMINDER = timedelta(hours=1), timedelta(days=1)
+"""Payments is asked again for as long as it does not answer: a worker of an older build skips the question. The wait is
+doubled each time."""
+NOT_PAID = "Not paid in time."
+
+
+@orders.on(PaymentOverdue)
+def payment_overdue(order: Order, timer: PaymentOverdue, context: Context) -> Decision[Order]:
+    if order.deadline and order.deadline > context.at:
+        return Decision(order, timers=[Timer(order.deadline, PaymentOverdue())])
+    if order.status is not OrderStatus.PENDING_PAYMENT:
+        return Decision(order)
+    change = OrderChange(order, context)
+    if order.charge is ChargeState.NONE:
+        expire(change, NOT_PAID)
+    else:
+        _ask_payments(change)
+    return change.decision()
+
+
+def _ask_payments(change: OrderChange) -> None:
+    asked = change.state.closing
+    text = "The time to pay is over. The payment is being checked with the payment provider."
+    change.set(closing=asked + 1, pay_url=None, message=text)
+    change.publish(OrderPaymentClosing(attempt=change.state.attempts))
+    wait = min(FIRST_REMINDER * (1 << min(asked, 16)), LONGEST_REMINDER)
+    change.timer(change.context.at + wait, PaymentOverdue())
+    change.note(OrderPaymentClosing.type, text, actor="system", attempt=change.state.attempts)
+
+
+@orders.on(SubmissionOverdue)
+def submission_overdue(order: Order, timer: SubmissionOverdue, context: Context) -> Decision[Order]:
+    if order.status is not OrderStatus.CREATED:
+        return Decision(order)
+    change = OrderChange(order, context)
+    expire(change, "The checkout was not submitted in time.")
+    return change.decision()
+
+
+def expire(change: OrderChange, why: str) -> None:
+    was = change.state.status
+    change.move_to(OrderStatus.EXPIRED, why)
+    change.publish(OrderExpired(was=was))
+    change.cancel_timer(SubmissionOverdue, PaymentOverdue)
+    change.note("order.expired", why, actor="system")
