@@ -199,7 +199,9 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
     not get it: for good, not by luck of a callback."""
     ours = [intent for intent in trial.world.stripe.intents.values() if not intent.stray]
     charged = {(i.order, str(i.attempt)): i.id for i in ours if i.captured}
-    refunded = {made.refund: made.id for i in ours for made in i.refunds if made.lasts}
+    tried_again = {it.id for payment in found.of(Payment).values() for it in payment.refunds if it.tries > 1}
+    made = {made.refund: made.id for i in ours for made in i.refunds if made.lasts}
+    refunded = {refund: id for refund, id in made.items() if refund not in tried_again}
     for record, envelope in trial.world.read:
         type, key = envelope.type, envelope.subject
         if type in (PaymentDeclined.type, PaymentCancelled.type):
@@ -227,7 +229,7 @@ def paid_orders_do_not_expire(trial: Trial, found: Findings) -> Iterator[Broken]
     """An order that was paid, though its time was just ending, is kept: it is not expired and refunded."""
     for intent in trial.world.stripe.intents.values():
         order = found.of(Order).get(intent.order)
-        if order and order.status is OrderStatus.EXPIRED and intent.captured:
+        if order and order.status is OrderStatus.EXPIRED and intent.captured and not intent.stray:
             yield "paid_and_expired", intent.order, f"the order is expired, but {intent.id} was captured"
 
 
