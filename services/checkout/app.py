@@ -38,6 +38,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         payments.PaymentActionRequired,
         payments.PaymentUnresolved,
         payments.PaymentStrayCharge,
+        payments.PaymentRefundNeeded,
         payments.PaymentSettled,
         payments.PaymentSettlementContradicted,
         payments.PaymentCancelled,

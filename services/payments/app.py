@@ -33,7 +33,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         name="payments",
         cores=CORES,
         consumes={
-            payments.COMMANDS: [payments.RefundPayment, payments.SettlePayment],
+            payments.COMMANDS: [payments.RefundPayment, payments.RecordPayment, payments.SettlePayment],
             payments.CALLBACKS: [payments.PaymentReported],
             checkout.ORDERS: [
                 checkout.OrderPaymentRequested,
@@ -49,6 +49,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
                 payments.PaymentDeclined,
                 payments.PaymentUnresolved,
                 payments.PaymentStrayCharge,
+                payments.PaymentRefundNeeded,
                 payments.PaymentSettled,
                 payments.PaymentSettlementContradicted,
                 payments.PaymentCancelled,

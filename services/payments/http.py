@@ -19,7 +19,7 @@ from services.payments.owed import OWED, owed_payments
 from services.payments.preview import PREVIEW, refund_preview
 from services.payments.storage import attempts, ledger_entries, payments
 from services.payments.views import payment_view
-from shared.contracts.payments import RefundPayment, SettlePayment
+from shared.contracts.payments import RecordPayment, RefundPayment, SettlePayment
 from shared.contracts.values import PaymentStatus
 from shared.shell.http.access import IN_QUERY, RequestHandler, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Json, Query
@@ -32,7 +32,11 @@ from shared.shell.postgres.waiting import waiting
 
 MOST = 500
 REFUND = RefundCharge.__name__
-COMMANDS = (("POST", "/orders/{key}/refund", RefundPayment), ("POST", "/orders/{key}/settle", SettlePayment))
+COMMANDS = (
+    ("POST", "/orders/{key}/refund", RefundPayment),
+    ("POST", "/orders/{key}/record-payment", RecordPayment),
+    ("POST", "/orders/{key}/settle", SettlePayment),
+)
 
 
 class PaymentsQuery(Query):

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from pydantic import AwareDatetime, Field
 
+from shared.contracts.providers import DEFAULT
 from shared.contracts.values import (
     Address,
     Amount,
@@ -72,6 +73,8 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: Line | None = None
+    payment_providers: tuple[Line, ...] = (DEFAULT,)
+    """How customers can pay, the usual one first: `stripe`, `manual`."""
     payment_tries: Count = PAYMENT_TRIES
     """How often the customer can try to pay an order, the first time included: 1 to 50."""
     payment_cool_down: CoolDown = PAYMENT_COOL_DOWN

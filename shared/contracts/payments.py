@@ -68,9 +68,22 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     """Of the way in which the customer gets the money, where the refund is only recorded."""
 
 
+class RecordPayment(Command, type="payment.record", topic=COMMANDS):
+    """Record that the customer paid by hand, where the order waits for it or has waited for it. Refused if no attempt
+    by hand was requested, or if it is recorded already."""
+
+    method: Literal["bank_transfer", "cash", "other"]
+    amount: Amount | None = None
+    """What was paid, if it is to be compared. Refused if it is not the order's amount."""
+    reference: Line = ""
+    """Of the transfer or the receipt."""
+    note: FreeText = ""
+    """Appears in the order's timeline."""
+
+
 class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
-    """Record the outcome of an unresolved attempt or refund manually. A later report by the provider overrides it.
-    Refused if the outcome is known."""
+    """Record the outcome of an unresolved attempt or refund, or of a refund that staff make by hand. A later report by
+    the provider overrides it. Refused if the outcome is known."""
 
     attempt: Count | None = None
     """The attempt to settle; give this or `refund`."""
@@ -79,7 +92,7 @@ class SettlePayment(Command, type="payment.settle", topic=COMMANDS):
     outcome: Literal["captured", "not_charged", "refunded", "not_refunded"]
     """`captured` or `not_charged` for an attempt, `refunded` or `not_refunded` for a refund."""
     reference: Line = ""
-    """The provider's id (`pi_…`, `re_…`) of the charge or refund. Required if money moved."""
+    """The provider's id (`pi_…`, `re_…`) of the charge or refund. Required if the provider moved money."""
     amount: Amount | None = None
     """The amount that moved, if known. Refused if it is not the requested amount."""
     reason: FreeText = Field(min_length=1)
@@ -157,6 +170,17 @@ class PaymentStrayCharge(Event, type="payment.stray_charge", topic=EVENTS):
     currency: Currency
     transaction: Short
     """The provider's id: `pi_…`."""
+
+
+class PaymentRefundNeeded(Event, type="payment.refund_needed", topic=EVENTS):
+    """A refund that the provider's API cannot make: staff make it, then settle it as `refunded`."""
+
+    refund: Id
+    attempt: Count
+    amount: Amount
+    currency: Currency
+    text: Text
+    """For staff: where and how."""
 
 
 class PaymentSettled(Event, type="payment.settled", topic=EVENTS):

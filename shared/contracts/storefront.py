@@ -92,12 +92,18 @@ class DeliveryCharge(PricedLine):
 
 
 class PaymentChoice(Given):
-    """The customer's payment method, as a token or id issued by the provider. Never a card number."""
+    """How the customer pays: a provider that the store offers, and for a card a token or id that the provider issued.
+    Never a card number."""
 
     payment_method: Line | None = None
     """Stripe's `pm_…`."""
     token: Line | None = None
     """Stripe's `tok_…`."""
+    provider: Line | None = None
+    """`stripe` or `manual` (the store waits for the money, and staff record it). Without it: the first that the store
+    offers."""
+    method: Line | None = None
+    """`card` of stripe; `bank_transfer`, `cash` or `other` of manual."""
 
 
 class CheckoutSubmitted(Command, type="checkout.submitted", topic=CHECKOUTS):

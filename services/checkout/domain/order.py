@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
+from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
 from shared.contracts.values import (
     UNPAID,
@@ -132,6 +133,7 @@ class Order:
     """How the customer pays, until the charge is requested."""
     attempts: int = 0
     """How many charges were requested."""
+    payment_providers: tuple[str, ...] = (DEFAULT,)
     payment_tries: int = PAYMENT_TRIES
     """How many charges may be requested."""
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN

@@ -22,11 +22,13 @@ from shared.contracts.payments import (
     PaymentCancelled,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentRefundNeeded,
     PaymentSettled,
     PaymentSettlementContradicted,
     PaymentStrayCharge,
     PaymentUnresolved,
 )
+from shared.contracts.providers import MANUAL, METHODS, limit_problems
 from shared.contracts.storefront import CheckoutPaymentRetried
 from shared.contracts.values import VOID, Card, OrderStatus, PaymentStatus
 from shared.core import Context, Decision, Refused
@@ -42,7 +44,10 @@ CAPTURE_COUNTS = VOID | {PENDING}
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
     if refused := _not_payable(order, context.at):
         return refused
-    problems = list(submission.payment_problems(command.payment, required=True))
+    problems = list(submission.payment_problems(command.payment, order.payment_providers, required=True))
+    if not problems:
+        provider = submission.provider_of(command.payment, order.payment_providers)
+        problems += limit_problems(provider, "payment.provider", order.purchased, order.currency)
     if problems:
         return submission.invalid(problems)
     change = OrderChange(order, context)
@@ -67,14 +72,17 @@ def _not_payable(order: Order, at: datetime) -> Refused | None:
 def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
+    provider = submission.provider_of(order.choice, order.payment_providers)
+    method = (order.choice.method if order.choice else None) or METHODS[provider][0]
+    by_hand = provider == MANUAL
     change.set(
         attempts=attempt,
         retry_after=None,
-        charge=ChargeState.IN_PROGRESS,
+        charge=ChargeState.ACTION_REQUIRED if by_hand else ChargeState.IN_PROGRESS,
         choice=None,
         payment_status=PaymentStatus.PENDING,
-        pay_url=None,
-        message=None,
+        pay_url=order.page(change.context.key) if by_hand else None,
+        message=f"Waits for the payment: {method.replace('_', ' ')}." if by_hand else None,
     )
     change.publish(
         OrderPaymentRequested(
@@ -91,6 +99,8 @@ def request_payment(change: OrderChange) -> int:
             statement_descriptor=order.statement_descriptor,
             requested_at=change.context.at,
             until=order.deadline,
+            provider=provider,
+            method=method,
         )
     )
     return attempt
@@ -219,6 +229,12 @@ def stray_charge(order: Order, fact: PaymentStrayCharge, context: Context) -> De
     change.note(fact.type, text, attempt=fact.attempt, transaction=fact.transaction)
     change.publish(OrderStrayCharge(amount=fact.amount, currency=fact.currency, transaction=fact.transaction))
     return change.decision()
+
+
+@orders.on(PaymentRefundNeeded)
+def refund_needed(order: Order, fact: PaymentRefundNeeded, context: Context) -> Decision[Order]:
+    text = f"{money(fact.amount, fact.currency)} must be refunded by hand. {fact.text}"
+    return Decision(order, records=[entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund)])
 
 
 @orders.on(PaymentSettled)

@@ -117,6 +117,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     change.set(
         store=store.card,
         grace=store.grace,
+        payment_providers=store.payment_providers,
         payment_tries=store.payment_tries,
         payment_cool_down=store.payment_cool_down,
         statement_descriptor=store.statement_descriptor,

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from services.checkout.domain.tries import LONGEST_COOL_DOWN, MOST_TRIES
 from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES, ConfigureStore
-from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable
+from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_chargeable
 from shared.contracts.values import StoreCard, order_page
 from shared.core import Context, Core, Decision, Problem, Refused
 
@@ -29,6 +29,7 @@ class Store:
     """How long a checkout stays open without being submitted."""
     require_sign_in: bool = False
     statement_descriptor: str | None = None
+    payment_providers: tuple[str, ...] = (DEFAULT,)
     payment_tries: int = PAYMENT_TRIES
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN
 
@@ -57,6 +58,7 @@ def configured(store: Store | None, command: ConfigureStore, context: Context) -
             abandon_after=command.abandon_after,
             require_sign_in=command.require_sign_in,
             statement_descriptor=command.statement_descriptor,
+            payment_providers=command.payment_providers,
             payment_tries=command.payment_tries,
             payment_cool_down=command.payment_cool_down,
         )
@@ -70,7 +72,15 @@ def _problems(command: ConfigureStore, key: str) -> list[Problem]:
     problems += [
         not_chargeable(f"currencies.{index}", currency)
         for index, currency in enumerate(command.currencies)
-        if currency not in CHARGES[DEFAULT]
+        if MANUAL not in command.payment_providers and currency not in CHARGES[DEFAULT]
+    ]
+    known = ", ".join(METHODS)
+    if not command.payment_providers:
+        problems.append(Problem(field="payment_providers", code="missing", text=f"Name at least one of {known}."))
+    problems += [
+        Problem(field=f"payment_providers.{index}", code="unknown_provider", text=f"Must be one of {known}.")
+        for index, provider in enumerate(command.payment_providers)
+        if provider not in METHODS
     ]
     if len(order_page(command.order_url, "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."

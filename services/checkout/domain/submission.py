@@ -9,7 +9,7 @@ from services.checkout.domain.order import Line
 from services.checkout.domain.sku import Sku
 from services.checkout.domain.store import Store
 from shared.contracts.envelope import encode
-from shared.contracts.providers import CHARGES, DEFAULT, not_chargeable
+from shared.contracts.providers import MANUAL, METHODS, limit_problems
 from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted, DeliveryCharge, PaymentChoice, SubmittedItem
 from shared.contracts.values import Address, DeliveryStatus, OrderItem
 from shared.core import Problem, Refused
@@ -39,8 +39,8 @@ def problems(message: CheckoutSubmitted, store: Store, skus: Skus) -> list[Probl
         *_items(message, skus),
         *_deliveries(message),
         *sums.problems(message),
-        *_charge(message),
-        *payment_problems(message.payment, required=message.purchased > 0),
+        *_charge(message, store.payment_providers),
+        *payment_problems(message.payment, store.payment_providers, required=message.purchased > 0),
     ]
 
 
@@ -58,8 +58,27 @@ def lines(message: CheckoutSubmitted, skus: Skus) -> tuple[Line, ...]:
     )
 
 
-def payment_problems(payment: PaymentChoice, *, required: bool) -> Iterator[Problem]:
+def provider_of(payment: PaymentChoice | None, offered: Sequence[str]) -> str:
+    return (payment.provider if payment else None) or offered[0]
+
+
+def payment_problems(payment: PaymentChoice, offered: Sequence[str], *, required: bool) -> Iterator[Problem]:
+    """`offered`: the store's providers."""
+    provider = provider_of(payment, offered)
+    if provider not in offered:
+        text = f"The store offers {', '.join(offered)}."
+        yield Problem(field="payment.provider", code="provider_not_offered", text=text)
+        return
+    if payment.method and payment.method not in METHODS[provider]:
+        text = f"The methods of {provider} are {', '.join(METHODS[provider])}."
+        yield Problem(field="payment.method", code="unknown_method", text=text)
     given = [name for name in ("payment_method", "token") if getattr(payment, name)]
+    if provider == MANUAL:
+        yield from (
+            Problem(field=f"payment.{name}", code="payment_ambiguous", text=f"Leave it out: it is not of {provider}.")
+            for name in given
+        )
+        return
     if len(given) > 1:
         text = "Specify `payment_method` or `token`, not both."
         yield Problem(field="payment", code="payment_ambiguous", text=text)
@@ -171,12 +190,8 @@ def _price(where: str, item: SubmittedItem, currency: str, sku: Sku) -> Iterator
         yield Problem(field=f"{where}.unit_price", code="wrong_price", text=text)
 
 
-def _charge(message: CheckoutSubmitted) -> Iterator[Problem]:
+def _charge(message: CheckoutSubmitted, offered: Sequence[str]) -> Iterator[Problem]:
     """What no card of this currency could pay is no matter of the card."""
-    if message.purchased == 0:
-        return
-    limits = CHARGES[DEFAULT].get(message.currency)
-    if limits is None:
-        yield not_chargeable("currency", message.currency)
-    else:
-        yield from limits.problems("purchased", message.purchased, message.currency)
+    provider = provider_of(message.payment, offered)
+    if message.purchased and provider in offered:
+        yield from limit_problems(provider, "purchased", message.purchased, message.currency)

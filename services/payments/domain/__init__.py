@@ -1,6 +1,7 @@
 """How money moves. Pure: no I/O, no clock, no random numbers."""
 
 from services.payments.domain import (
+    by_hand,
     charge,
     charge_result,
     expiry,
@@ -14,6 +15,7 @@ from services.payments.domain.payment import payments
 
 __all__ = [
     "CORES",
+    "by_hand",
     "charge",
     "charge_result",
     "expiry",

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from services.payments.domain.ledger import PROVIDER_BALANCE, AttemptRecord, Kind, LedgerMovement, RefundRecord, entries
+from services.payments.domain.ledger import (
+    PAID_ELSEWHERE,
+    PROVIDER_BALANCE,
+    AttemptRecord,
+    Kind,
+    LedgerMovement,
+    RefundRecord,
+    entries,
+)
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
 from services.payments.domain.status_record import is_told, status_record
@@ -51,12 +59,13 @@ class PaymentChange(Change[Payment]):
             self.record(self._refund_record(after))
         return after
 
-    def enter_movement(
-        self, kind: Kind, amount: int, reference: str, attempt: int, account: str = PROVIDER_BALANCE
-    ) -> None:
-        """Enter a movement of money into the ledger: of the attempt with this number, or of a refund of it."""
+    def enter_movement(self, kind: Kind, amount: int, reference: str, attempt: int, *, elsewhere: bool = False) -> None:
+        """Enter a movement of money into the ledger: of the attempt with this number, or of a refund of it.
+        `elsewhere`: not by the provider."""
         payment = self.state
-        provider = payment.provider_of(payment.attempt(attempt))
+        paid_by = payment.attempt(attempt)
+        provider = payment.provider_of(paid_by)
+        account = PAID_ELSEWHERE if elsewhere or payment.is_by_hand(paid_by) else PROVIDER_BALANCE
         movement = LedgerMovement(kind, amount, payment.currency, provider, reference, payment.store, account)
         self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
 

@@ -6,7 +6,7 @@ charges.
 
 from __future__ import annotations
 
-from services.payments.domain.capabilities import DEFAULT
+from services.payments.domain.capabilities import CAPABILITIES, DEFAULT
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
@@ -59,7 +59,7 @@ def _latest(payment: Payment) -> int:
 
 def _charge(payment: Payment, request: OrderPaymentRequested, context: Context) -> ChargeCard:
     return ChargeCard(
-        provider=request.provider or payment.provider,
+        provider=request.provider or DEFAULT,
         order=context.key,
         store=request.store,
         number=request.number,
@@ -81,7 +81,10 @@ def advance(change: PaymentChange) -> None:
     payment, order = change.state, change.context.key
     if payment.supersedes_open_attempt:
         for attempt in payment.attempts:
-            if attempt.status is AttemptStatus.ACTION_REQUIRED:
+            if attempt.status is AttemptStatus.ACTION_REQUIRED and payment.is_by_hand(attempt):
+                change.update_attempt(attempt, status=AttemptStatus.CANCELLED)
+                change.publish(PaymentCancelled(attempt=attempt.number))
+            elif attempt.status is AttemptStatus.ACTION_REQUIRED:
                 change.update_attempt(attempt, status=AttemptStatus.CANCELLING)
                 provider = payment.provider_of(attempt)
                 change.request(CancelCharge(provider, order, attempt.number, attempt.reference))
@@ -94,13 +97,16 @@ def advance(change: PaymentChange) -> None:
         change.publish(PaymentCancelled(attempt=waiting.attempt))
     elif nothing_open:
         change.set(waiting=None)
+        charges = CAPABILITIES[waiting.provider].charges
         change.update_attempt(
             ChargeAttempt(
                 number=waiting.attempt,
                 amount=waiting.amount,
                 at=waiting.since or change.context.at,
+                status=AttemptStatus.CHARGING if charges else AttemptStatus.ACTION_REQUIRED,
                 provider=waiting.provider,
                 method=waiting.method,
             )
         )
-        change.request(waiting)
+        if charges:
+            change.request(waiting)

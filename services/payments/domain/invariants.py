@@ -59,7 +59,7 @@ def _may_end(attempt: ChargeAttempt, work: Work) -> bool:
 def _may_be_made(refund: Refund, work: Work) -> bool:
     """The same of a refund: the provider reports when the bank has paid it out."""
     match refund.status:
-        case RefundStatus.PENDING if not refund.reference:
+        case RefundStatus.PENDING if not refund.reference and not refund.by_hand:
             return work.to_come("payments", (RefundCharge,), refund.id)
         case RefundStatus.UNRESOLVED:
             return work.to_come("payments", CHECKS_REFUND, refund.id)

@@ -18,6 +18,8 @@ class ObligationStatus(StrEnum):
     """The provider is asked for it until it answers."""
     PENDING = "pending"
     """The provider has accepted it; the bank has not paid it out."""
+    BY_HAND = "by_hand"
+    """Staff make it, then settle it."""
     UNKNOWN = "unknown"
     """Its outcome is unknown: payments keeps checking, and staff can settle it."""
 
@@ -69,6 +71,8 @@ def _under_way(payment: Payment) -> Iterator[Obligation]:
     for refund in payment.refunds:
         if refund.status is RefundStatus.UNRESOLVED:
             yield _of(refund, refund.amount, ObligationStatus.UNKNOWN, for_staff=True)
+        elif refund.status is RefundStatus.PENDING and refund.by_hand:
+            yield _of(refund, refund.amount, ObligationStatus.BY_HAND, for_staff=True)
         elif refund.status is RefundStatus.PENDING:
             status = ObligationStatus.PENDING if refund.reference else ObligationStatus.SENT
             yield _of(refund, refund.amount, status)

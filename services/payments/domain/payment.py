@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.operations import ChargeCard
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
@@ -134,6 +135,8 @@ class Refund:
     """Made in another way than by the provider, as `note` says."""
     tries: int = 1
     """How often the provider was asked to make it, each time under a key of its own."""
+    by_hand: bool = False
+    """The provider's API cannot make it: staff do, and settle it."""
 
     @property
     def is_pending(self) -> bool:
@@ -173,7 +176,7 @@ class Payment:
     @property
     def step(self) -> int:
         """Refunds, and the parts of items in them, are multiples of it."""
-        return step_of(self.provider, self.currency)
+        return step_of(self.provider_of(self.paying_attempt), self.currency)
 
     @property
     def authorised(self) -> int:
@@ -267,6 +270,10 @@ class Payment:
     def requested_attempts(self) -> tuple[ChargeAttempt, ...]:
         """Those that checkout requested."""
         return tuple(attempt for attempt in self.attempts if not attempt.extra_of)
+
+    def is_by_hand(self, attempt: ChargeAttempt | None) -> bool:
+        """The customer pays in another way, and staff record it."""
+        return not CAPABILITIES[self.provider_of(attempt)].charges
 
     def provider_of(self, attempt: ChargeAttempt | None) -> str:
         return (attempt.provider if attempt else "") or self.provider

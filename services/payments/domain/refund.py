@@ -10,7 +10,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
 from services.payments.domain.refund_made import made, waits_to_be_tried_again
-from shared.contracts.payments import RefundLine, RefundPayment, RefundReason
+from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
 from shared.core.fast_dataclasses import replace
 from shared.core.money import Money, allocate
@@ -60,7 +60,7 @@ def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tu
         shares, amount = requested, sum(share.amount for share in requested)
     elif attempt is payment.paying_attempt and amount == left:
         shares = shares_of_all(payment)
-    return _not_possible(payment, attempt, amount, recorded=not command.refund_payment) or (amount, shares)
+    return _not_possible(payment, attempt, amount) or (amount, shares)
 
 
 def attempt_to_refund(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
@@ -86,18 +86,14 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
         yield Problem(field="reference", code="no_reference", text=text)
 
 
-def _not_possible(payment: Payment, attempt: ChargeAttempt, amount: int, *, recorded: bool) -> Refused | None:
-    left, provider = payment.refundable_of(attempt), payment.provider_of(attempt)
-    can = CAPABILITIES[provider]
+def _not_possible(payment: Payment, attempt: ChargeAttempt, amount: int) -> Refused | None:
+    left = payment.refundable_of(attempt)
     if amount == 0:
         return Refused("nothing_to_refund", "Specify an amount above zero.")
     if amount % payment.step and amount != left:
         return Refused("amount_off_step", f"Refunds in {payment.currency} are {_multiples(payment)}.")
     if amount > left:
         return Refused("too_much", f"At most {Money(left, payment.currency)} can still be refunded.")
-    if not recorded and not (can.full_refunds if amount == attempt.captured else can.partial_refunds):
-        where = f" Make it at {can.dashboard}, then record it." if can.dashboard else ""
-        return Refused("provider_cannot", f"The API of {provider} cannot make this refund.{where}")
     return None
 
 
@@ -197,6 +193,9 @@ def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) ->
 
 def _request(change: PaymentChange, refund: Refund) -> None:
     payment, attempt = change.state, change.state.attempt(refund.attempt)
+    if attempt and made_by_hand(payment, attempt, refund.amount):
+        _ask_staff(change, attempt, refund)
+        return
     change.update_refund(refund)
     change.request(
         RefundCharge(
@@ -212,3 +211,25 @@ def _request(change: PaymentChange, refund: Refund) -> None:
             tries=refund.tries,
         )
     )
+
+
+def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int) -> bool:
+    """The provider's API cannot refund so much of it: staff do."""
+    return not CAPABILITIES[payment.provider_of(attempt)].refunds(amount, attempt.captured)
+
+
+def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) -> None:
+    payment = change.state
+    where = CAPABILITIES[payment.provider_of(attempt)].dashboard or attempt.method.replace("_", " ") or "another way"
+    told_before = refund.tries > 1
+    change.update_refund(refund, by_hand=True)
+    if not told_before:
+        change.publish(
+            PaymentRefundNeeded(
+                refund=refund.id,
+                attempt=attempt.extra_of or attempt.number,
+                amount=refund.amount,
+                currency=payment.currency,
+                text=f"Refund it by hand ({where}), then confirm it: `orderbus settle refund`.",
+            )
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.payments.domain.change import LONGEST_WAIT, PaymentChange
-from services.payments.domain.ledger import PAID_ELSEWHERE, PROVIDER_BALANCE
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
@@ -21,8 +20,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
     refund = change.update_refund(
         refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text=""
     )
-    account = PAID_ELSEWHERE if refund.recorded else PROVIDER_BALANCE
-    change.enter_movement("refund", -refund.amount, reference, refund.attempt, account)
+    change.enter_movement("refund", -refund.amount, reference, refund.attempt, elsewhere=refund.recorded)
     payment = change.state
     if payment.paying_attempt is None or refund.attempt != payment.paying_attempt.number:
         change.publish(

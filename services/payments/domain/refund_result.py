@@ -7,7 +7,7 @@ from services.payments.domain.operations import RefundCharge, RefundReported, Re
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
 from services.payments.domain.refund import shares_of_all
 from services.payments.domain.refund_made import failed, made
-from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved
+from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
 from shared.core.money import Money
 
@@ -130,13 +130,13 @@ def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
         failed(change, refund, result.code or "failed", text, result.reference, returned=returned)
 
 
-def settle_refund(change: PaymentChange, refund: Refund, reference: str, text: str) -> None:
-    """Staff settle an unresolved refund: made as `reference`, or (empty) not made."""
+def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:
+    """Staff settle a refund of unknown outcome, or one that they make by hand."""
     refund = change.update_refund(refund, settled_by=change.context.actor)
-    if reference:
-        made(change, refund, reference)
+    if command.outcome == "refunded":
+        made(change, refund, command.reference)
     else:
-        failed(change, refund, "not_refunded", text)
+        failed(change, refund, "not_refunded", command.reason)
 
 
 def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:

@@ -40,8 +40,9 @@ def settle(payment: Payment, command: SettlePayment, context: Context) -> Decisi
         )
     )
     if isinstance(found, Refund):
-        settle_refund(change, found, command.reference, command.reason)
-        change.check_refund(found)
+        settle_refund(change, found, command)
+        if not found.by_hand:
+            change.check_refund(found)
     else:
         settle_attempt(change, found, _result(found, command))
         change.check_charge(found, command.reference or found.reference)
@@ -72,7 +73,8 @@ def _problems(payment: Payment, command: SettlePayment, found: ChargeAttempt | R
         name = command.attempt if command.refund is None else command.refund
         yield Problem(field=subject, code=f"unknown_{subject}", text=f"The order has no {subject} {name}.")
         return
-    if found.status not in (AttemptStatus.UNRESOLVED, RefundStatus.UNRESOLVED):
+    waits_for_staff = isinstance(found, Refund) and found.by_hand and found.is_pending
+    if not waits_for_staff and found.status not in (AttemptStatus.UNRESOLVED, RefundStatus.UNRESOLVED):
         text = f"This {subject} is {found.status}. Only one with an unknown outcome can be settled."
         yield Problem(field=subject, code="not_unresolved", text=text)
     yield from _wrong_proof(payment, command, found)
@@ -85,10 +87,11 @@ def _wrong_proof(payment: Payment, command: SettlePayment, found: ChargeAttempt 
             text = "Leave out `reference` and `amount` where no money moved."
             yield Problem(field="reference", code="no_reference", text=text)
         return
-    if not command.reference:
+    by_hand = isinstance(found, Refund) and found.by_hand
+    if not command.reference and not by_hand:
         text = "Specify `reference`: the provider's id of the charge or refund."
         yield Problem(field="reference", code="missing_reference", text=text)
-    elif command.reference in _other_references(payment, found):
+    elif command.reference and command.reference in _other_references(payment, found):
         text = f"{command.reference} belongs to another attempt or refund of this order."
         yield Problem(field="reference", code="reference_in_use", text=text)
     if command.amount is not None and command.amount != found.amount:

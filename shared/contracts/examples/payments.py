@@ -13,6 +13,7 @@ EXAMPLES: tuple[Message, ...] = (
         reason="not_as_described",
         note="One atlas arrived torn.",
     ),
+    payments.RecordPayment(method="bank_transfer", amount=5380, reference="SEPA 2026-03-04/17"),
     payments.SettlePayment(
         attempt=1,
         outcome="captured",
@@ -67,6 +68,13 @@ EXAMPLES: tuple[Message, ...] = (
         refund=REFUND, amount=2086, code="expired_or_canceled_card", text="The card is no longer valid."
     ),
     payments.PaymentStrayCharge(attempt=1, amount=50, currency="GBP", transaction="pi_3QzXBr2eZvKYlo2C1pXyZ9aB"),
+    payments.PaymentRefundNeeded(
+        refund=REFUND,
+        attempt=1,
+        amount=2086,
+        currency="GBP",
+        text="Refund it by hand (bank transfer), then confirm it: `orderbus settle refund`.",
+    ),
     payments.PaymentSurplusRefunded(
         refund=REFUND, attempt=2, amount=5380, currency="GBP", transaction="re_3QzXBr2eZvKYlo2C0aB1cD2e"
     ),
