@@ -14,7 +14,7 @@ from services.checkout.domain.status_record import status_record
 from services.fulfillment.domain.delivery import Delivery, ItemStatus, StockHold
 from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.notification_log import NotificationLog
-from services.payments.domain.ledger import PROVIDER_BALANCE, LedgerEntry
+from services.payments.domain.ledger import SALES, LedgerEntry
 from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.envelope import encode
 from shared.core import Task
@@ -51,10 +51,10 @@ def order_facts(key: str, order: Order) -> OrderFacts:
 
 def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> PaymentFacts:
     sums: Counter[str] = Counter()
-    at_provider = 0
+    held = 0
     for entry in ledger:
         sums[f"{entry.transaction} {entry.currency}"] += entry.amount
-        at_provider += entry.amount if entry.account == PROVIDER_BALANCE else 0
+        held += entry.amount if entry.account != SALES else 0
     paid = payment.paying_attempt.number if payment.paying_attempt else 0
     of_surplus = (r.amount for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid)
     return PaymentFacts(
@@ -66,7 +66,7 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
         pending=payment.pending,
         surplus=sum(attempt.captured for attempt in payment.attempts if attempt.number != paid),
         surplus_refunded=sum(of_surplus),
-        ledger=at_provider,
+        ledger=held,
         unbalanced=tuple(name for name, amount in sums.items() if amount),
         unresolved=payment.unresolved,
     )

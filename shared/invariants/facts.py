@@ -55,7 +55,7 @@ class PaymentFacts:
     """Captured by a second charge: not the order's, and refunded."""
     surplus_refunded: int = 0
     ledger: int = 0
-    """The sum of its entries in the provider's account."""
+    """The sum of its entries for what the provider moved, and what was refunded in another way."""
     unbalanced: tuple[str, ...] = ()
     """Ledger transactions whose entries do not sum to zero."""
     unresolved: bool = False
