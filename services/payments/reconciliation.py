@@ -58,7 +58,7 @@ async def own_faults(engine: AsyncEngine) -> list[Difference]:
     )
     sums = (
         sa.select(entry.key, sa.func.sum(entry.amount).label("amount"))
-        .where(entry.account != SALES)
+        .where(entry.account != SALES)  # what was paid in another way, too
         .group_by(entry.key)
         .subquery()
     )

@@ -237,6 +237,16 @@ async def test_refunds_by_http_and_by_cancel(running: Running) -> None:
     assert await running.faults() == []
 
 
+async def test_the_provider_has_nothing_of_a_recorded_refund_and_agrees(running: Running) -> None:
+    await running.hears(paid_with("pm_card_visa"))
+    await running.until("payment.captured")
+    recorded = {"amount": 700, "refund_payment": False, "note": "By bank transfer.", "reference": "SEPA-17"}
+    assert (await running.refund("k-1", **recorded))[0] == 202
+    await running.until("payment.captured", "payment.refunded")
+    assert (await running.get("/orders/o-1/payment"))["refundable"] == 4300
+    assert await running.faults() == []
+
+
 async def test_a_refused_command_by_topic_is_answered_there(running: Running) -> None:
     await running.hears(RefundPayment())
     await running.until("payments.refused")

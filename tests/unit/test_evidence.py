@@ -10,17 +10,19 @@ import orjson
 import pytest
 
 from deploy.check.evidence import Findings
-from deploy.check.facts import staff_know
+from deploy.check.facts import payment_facts, staff_know
 from deploy.check.topics import Seen
 from services.checkout.domain.order import Order
 from services.checkout.domain.status_record import status_record
 from services.checkout.storage import order_columns
 from services.declared import declared
 from services.notifications.domain.notification_log import Customer, Email, Fact, NotificationLog
+from services.payments.domain.ledger import LedgerEntry
 from services.payments.domain.operations import RefundCharge, RefundResult
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, OrderCancelled, OrderCreated, OrderStatusRecord
 from shared.contracts.envelope import encode
+from shared.contracts.payments import RefundPayment
 from shared.core import Task, codec
 from shared.core.fast_dataclasses import replace
 from shared.invariants.facts import Evidence, StreamFacts
@@ -217,3 +219,11 @@ def test_of_a_row_that_changed_in_a_window_the_event_before_it_is_wanted() -> No
     found = findings()
     stream_of(found, [(1, FIRST), (2, SECOND)])
     assert list(found.wanted(changed)) == []
+
+
+def test_a_recorded_refund_is_borne_out_by_the_ledger_though_the_provider_moved_nothing() -> None:
+    payment = PaymentScenario(requested()).pay()
+    payment.hear(RefundPayment(amount=700, refund_payment=False, note="By bank transfer."))
+    account = payment_facts("o-1", payment.state, payment.all.of(LedgerEntry))
+    assert (account.ledger, account.refunded, account.unbalanced) == (4300, 700, ())
+    assert violations(Evidence(AT, payments={"o-1": account}))["ledger_matches_provider"] == []

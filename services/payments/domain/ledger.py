@@ -2,8 +2,7 @@
 
 A debit is positive, a credit negative. A capture debits what the provider owes us and credits sales; a refund is the
 reverse; a refund that the bank returned is a capture again, by another name. A refund that is only recorded leaves the
-provider's balance alone. A manual settlement that the provider
-contradicts is undone by a correction.
+provider's balance alone. A manual settlement that the provider contradicts is undone by a correction.
 """
 
 from __future__ import annotations
