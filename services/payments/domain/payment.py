@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.payments.domain.capabilities import CAPABILITIES
-from services.payments.domain.operations import ChargeCard
+from services.payments.domain.operations import ChargeCard, RefundResult
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -169,6 +169,8 @@ class Payment:
     closed_as: str = ""
     """`cancelled` or `expired`: all that is captured is refunded."""
     strays: tuple[StrayCharge, ...] = ()
+    early_refunds: tuple[RefundResult, ...] = ()
+    """Made in the provider's dashboard before we knew the reference of their charge."""
     revision: int = 0
     """Of its latest status record."""
     updated_at: datetime | None = None

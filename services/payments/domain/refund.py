@@ -157,8 +157,9 @@ def refund_rest(change: PaymentChange) -> None:
 
 
 def refund_surplus(change: PaymentChange, attempt: ChargeAttempt) -> None:
-    """Refund the whole of a second capture for the same order."""
-    _refund(change, attempt, attempt.captured, (), "duplicate", "A second charge for the same order.")
+    """Refund all that is left of a second capture for the same order."""
+    if left := change.state.refundable_of(attempt):
+        _refund(change, attempt, left, (), "duplicate", "A second charge for the same order.")
 
 
 @payments.on(RefundDue)

@@ -61,17 +61,29 @@ def apply_refund_report(payment: Payment, report: RefundReported, context: Conte
     id = report.refund if payment.refund(report.refund) else next(by_reference, "")
     if id:
         return apply_refund_result(payment, id, result, context)
-    attempt = next((it for it in payment.attempts if it.reference and it.reference == result.charge), None)
-    if attempt is None or result.status == "failed" or result.currency != payment.currency or not result.amount:
+    if result.status == "failed" or result.currency != payment.currency or not result.amount:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    _made_at_provider(change, attempt, report)
+    if attempt := next((it for it in payment.attempts if it.reference and it.reference == result.charge), None):
+        _made_at_provider(change, attempt, result, report.refund)
+    elif any(it.is_charging and not it.reference for it in payment.attempts):
+        others = (early for early in payment.early_refunds if early.reference != result.reference)
+        change.set(early_refunds=(*others, result))
     return change.decision()
 
 
-def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, report: RefundReported) -> None:
+def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
+    """Those of a charge whose reference has just become known."""
+    early = change.state.early_refunds
+    for result in early:
+        if result.charge == attempt.reference:
+            change.set(early_refunds=tuple(it for it in change.state.early_refunds if it is not result))
+            _made_at_provider(change, attempt, result)
+
+
+def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: RefundResult, id: str = "") -> None:
     """Enter a refund that we did not request, as far as the provider has not made ours of the same money."""
-    result, context, payment = report.result, change.context, change.state
+    context, payment = change.context, change.state
     left, ours = payment.refundable_of(attempt), list[Refund]()
     for refund in reversed([*payment.refunds_of(attempt)]):
         if result.amount > left and refund.is_pending and not refund.reference:
@@ -85,7 +97,7 @@ def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, report: Ref
         failed(change, refund, MADE_AT_PROVIDER, f"{result.reference} was made at the provider before.")
     whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)
     refund = Refund(
-        id=report.refund or str(hashed_id("refund", context.key, result.reference)),
+        id=id or str(hashed_id("refund", context.key, result.reference)),
         attempt=attempt.number,
         amount=result.amount,
         at=context.at,

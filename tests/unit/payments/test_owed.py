@@ -208,3 +208,12 @@ def test_the_state_reads_what_older_builds_wrote() -> None:
     assert isinstance(payment.state, Payment) and payment.state.owed == 0
     assert not any(refund.recorded for refund in payment.state.refunds)
     assert RefundCharge("stripe", "o-1", "s-1", "r", "pi_1", 1, "USD").tries == 1
+
+
+def test_one_in_the_dashboard_before_the_charges_answer_is_entered_with_its_capture() -> None:
+    payment = PaymentScenario(requested()).hear(in_dashboard(1200)).hear(in_dashboard(1200))
+    assert (payment.published, payment.state.refunds) == ([], ())
+    payment.pay()
+    assert [event.amount for event in payment.last.of(PaymentRefunded)] == [1200]
+    assert (payment.state.early_refunds, payment.state.refundable) == ((), 3800)
+    assert payment.ledger() == {"provider_balance": 3800, "sales": -3800}

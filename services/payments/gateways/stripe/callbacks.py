@@ -80,12 +80,18 @@ class OddEvent(Exception):
         self.id = id
 
 
-def callbacks(settings: StripeSettings, api: HttpApi, order_of: OrderOf) -> RequestHandler:
+def callbacks(settings: StripeSettings, api: HttpApi, order_of: OrderOf, order_of_charge: OrderOf) -> RequestHandler:
     """Takes signed events. Stripe never sends an event again after a 2xx, so it is answered only after the commit.
 
     An event that cannot be read is refused once, so that Stripe's dashboard shows it; its repetitions are ignored."""
     secret = settings.webhook_secret.get_secret_value()
     refused: deque[str] = deque(maxlen=REMEMBERED)
+
+    async def find_order(found: Callback) -> str:
+        """By the charge's reference, or, before its answer has told us that, by the charge's own metadata."""
+        if (order := await order_of(found.reference)) or not isinstance(found.report, RefundReported):
+            return order
+        return await order_of_charge(found.reference)
 
     async def take(request: web.Request) -> web.StreamResponse:
         signature = header_in(request, SIGNATURE)
@@ -103,7 +109,7 @@ def callbacks(settings: StripeSettings, api: HttpApi, order_of: OrderOf) -> Requ
             log.warning("event of an unknown shape", id=odd.id[:80])
             text = "The event does not have the shape that Stripe documents for its type."
             raise ProblemResponse(HTTPStatus.BAD_REQUEST, text, "odd_event") from None
-        order = "" if found is None else found.order or await order_of(found.reference)
+        order = "" if found is None else found.order or await find_order(found)
         if found is None or not order:
             return json_response(Received(ignored=True))
         await api.submit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from http import HTTPStatus
 
 import aiohttp
 import stripe
@@ -16,7 +17,9 @@ from services.payments.gateways.stripe.callbacks import CALLBACK, CALLBACK_PATH,
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movement, stripe_movements
 from services.payments.gateways.stripe.settings import StripeSettings
+from shared.contracts.envelope import read_key
 from shared.shell.http.access import add_public
+from shared.shell.http.problems import ProblemResponse
 from shared.shell.operations.rate_limit import RateLimiter
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.ports.reservations import Reservations
@@ -34,7 +37,23 @@ class Stripe(Provider):
         return StripeGateway(self.settings, limiter=limiter, now=now)
 
     def add_callbacks(self, application: web.Application, api: HttpApi, order_of: OrderOf) -> None:
-        add_public(application, "POST", CALLBACK_PATH, callbacks(self.settings, api, order_of), CALLBACK)
+        take = callbacks(self.settings, api, order_of, self._order_of_charge)
+        add_public(application, "POST", CALLBACK_PATH, take, CALLBACK)
+
+    async def _order_of_charge(self, reference: str) -> str:
+        """As the charge's metadata say. Raises ProblemResponse where Stripe cannot be read: it sends the event again."""
+        try:
+            async with self._reading() as stripe_api:
+                intent = await stripe_api.intent(reference)
+        except ProviderError as trouble:
+            missing = isinstance(trouble.__cause__, stripe.InvalidRequestError)
+            if missing:
+                return ""
+            raise ProblemResponse(
+                HTTPStatus.SERVICE_UNAVAILABLE, "Stripe cannot be read.", "busy", retry_after=5
+            ) from None
+        order, wrong = read_key(str((intent.get("metadata") or {}).get("order", "")).encode())
+        return "" if wrong else order
 
     async def movements(self, since: datetime | None = None) -> AsyncIterator[ProviderMovement]:
         async with self._reading() as stripe_api:
