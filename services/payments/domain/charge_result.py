@@ -13,7 +13,8 @@ from services.payments.domain.declines import DeclineReason, customer_text
 from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, RefundStatus, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
-from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds
+from services.payments.domain.refund_report import enter_early_refunds
+from services.payments.domain.refund_result import fail_pending_refunds
 from services.payments.domain.whose import capture_extra, forget_stray, is_ours, record_stray
 from shared.contracts.payments import (
     PaymentActionRequired,
@@ -85,8 +86,11 @@ def apply_charge_report(payment: Payment, report: ChargeReported, context: Conte
     result = report.result
     by_reference = (attempt.number for attempt in payment.requested_attempts if attempt.reference == result.reference)
     number = next(by_reference, report.attempt)
-    ours = is_ours(payment, context.key, number, result)
-    if ours and payment.attempt(number):
+    ours, attempt = is_ours(payment, context.key, number, result), payment.attempt(number)
+    if ours and attempt:
+        another = attempt.reference not in ("", result.reference)
+        if another and result.status != "succeeded":
+            return Decision(payment)  # its own charge has reports of its own
         return apply_charge_result(payment, number, result, context)
     change = PaymentChange(payment, context)
     record_stray(change, number, result, ours=ours)
@@ -125,7 +129,7 @@ def apply_charge_result(
             _captured(change, attempt, result)
         case "requires_action" if attempt.is_charging:
             _action_required(change, attempt, result)
-        case "requires_action" if attempt.status is AttemptStatus.ACTION_REQUIRED and next_check > 1:
+        case "requires_action" | "processing" if attempt.status is AttemptStatus.ACTION_REQUIRED and next_check > 1:
             change.check_charge_later(number, next_check)
         case "processing" if attempt.is_charging:
             card = result.card or attempt.card
@@ -168,7 +172,7 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
         elif (
             result.status not in ("failed", "cancelled")
             or result.reference != attempt.reference
-            or any(refund.reference for refund in change.state.refunds_of(attempt))  # so it was captured
+            or any(it.reference and not it.recorded for it in change.state.refunds_of(attempt))  # so it was captured
         ):
             return attempt
         change.enter_movement("correction", -attempt.captured, attempt.reference, attempt.number)
@@ -198,6 +202,10 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
             capture_extra(change, attempt.number, result.reference, amount)
             return
         change.update_attempt(attempt, card=attempt.card or result.card)
+        return
+    if any(other.extra_of and other.reference == result.reference for other in change.state.attempts):
+        text, reason = f"{result.reference} was refunded as a charge of no known attempt.", DeclineReason.NOT_CHARGED
+        _declined(change, attempt, ChargeResult("", "failed", code="refunded", text=text, reason=reason))
         return
     forget_stray(change, result.reference)
     attempt = change.update_attempt(

@@ -63,7 +63,7 @@ def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
     refused = [refund for refund in payment.refunds_of(attempt) if refund.status is RefundStatus.FAILED]
     if not refused:
         return Obligation(attempt.number, amount, ObligationStatus.OWED, attempt.at, for_staff=True)
-    retried = waits_to_be_tried_again(payment, refused[-1])
+    retried = any(refund.retry_at and waits_to_be_tried_again(payment, refund) for refund in refused)
     return _of(refused[-1], amount, ObligationStatus.OWED, for_staff=not retried)
 
 

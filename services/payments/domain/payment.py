@@ -137,6 +137,8 @@ class Refund:
     """How often the provider was asked to make it, each time under a key of its own."""
     by_hand: bool = False
     """The provider's API cannot make it: staff do, and settle it."""
+    retry_at: datetime | None = None
+    """When the provider is asked again for one that it refused, and that is owed."""
 
     @property
     def is_pending(self) -> bool:

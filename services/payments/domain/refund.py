@@ -9,7 +9,7 @@ from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
-from services.payments.domain.refund_made import made, waits_to_be_tried_again
+from services.payments.domain.refund_made import made, shares_that_fit, waits_to_be_tried_again
 from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
 from shared.core.fast_dataclasses import replace
@@ -81,6 +81,9 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
     if not command.refund_payment and not command.note:
         text = "Say in `note` how the customer gets the money: no money moves at the provider."
         yield Problem(field="note", code="missing_note", text=text)
+    if command.reference and any(refund.reference == command.reference for refund in payment.refunds):
+        text = f"{command.reference} is a refund of this order already."
+        yield Problem(field="reference", code="reference_in_use", text=text)
     if command.refund_payment and command.reference:
         text = "Leave out `reference`: the provider gives it. It is for refunds that are only recorded."
         yield Problem(field="reference", code="no_reference", text=text)
@@ -167,13 +170,17 @@ def refund_due(payment: Payment, due: RefundDue, context: Context) -> Decision[P
     """Unless staff have refunded it in another way meanwhile."""
     refund = payment.refund(due.refund)
     attempt = payment.attempt(refund.attempt) if refund else None
-    if refund is None or attempt is None or not waits_to_be_tried_again(payment, refund):
+    if refund is None or attempt is None:
         return Decision(payment)
     change, left = PaymentChange(payment, context), payment.refundable_of(attempt)
+    refund = change.update_refund(refund, retry_at=None)
+    if not waits_to_be_tried_again(payment, refund):
+        return change.decision()
     if left < refund.amount:
         _refund(change, attempt, left, (), refund.reason, "The rest of a refund that was refused.")
     else:
-        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1))
+        shares = shares_that_fit(payment, refund)
+        _request(change, replace(refund, status=RefundStatus.PENDING, tries=refund.tries + 1, shares=shares))
     return change.decision()
 
 

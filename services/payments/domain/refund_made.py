@@ -16,7 +16,7 @@ FIRST_WAIT = timedelta(hours=1)
 def made(change: PaymentChange, refund: Refund, reference: str) -> None:
     """Enter a refund that was made, by the provider or, `recorded`, in another way."""
     before = change.state
-    shares = _shares_that_fit(before, refund)
+    shares = shares_that_fit(before, refund)
     refund = change.update_refund(
         refund, status=RefundStatus.DONE, reference=reference, shares=shares, code="", text=""
     )
@@ -55,7 +55,7 @@ def _told_as(payment: Payment, refund: Refund) -> int:
     return attempt.extra_of or attempt.number if attempt else refund.attempt
 
 
-def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
+def shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
     """One that was thought failed may be for items that were refunded again since: then it is for none of them."""
     remaining = {share.item: share.amount for share in payment.refundable_shares()}
     late = refund.status is RefundStatus.FAILED
@@ -63,7 +63,14 @@ def _shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
 
 
 def failed(
-    change: PaymentChange, refund: Refund, code: str, text: str, reference: str = "", *, returned: bool = False
+    change: PaymentChange,
+    refund: Refund,
+    code: str,
+    text: str,
+    reference: str = "",
+    *,
+    returned: bool = False,
+    try_again: bool = True,
 ) -> None:
     """Enter a refund that was not made, or, `returned`, was made and sent back by the bank. What is owed is tried again
     after hours, later daily; staff are told of the first time only."""
@@ -72,15 +79,22 @@ def failed(
         change.publish(
             PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text, returned=returned)
         )
+    if try_again:
+        try_again_later(change, refund)
+
+
+def try_again_later(change: PaymentChange, refund: Refund) -> None:
     if waits_to_be_tried_again(change.state, refund):
         wait = min(FIRST_WAIT * 2 ** min(refund.tries - 1, 16), LONGEST_WAIT)
-        change.timer(change.context.at + wait, RefundDue(refund.id), f"refund_{refund.id}")
+        retry_at = change.context.at + wait
+        change.update_refund(refund, retry_at=retry_at)
+        change.timer(retry_at, RefundDue(refund.id), f"refund_{refund.id}")
 
 
 def waits_to_be_tried_again(payment: Payment, refund: Refund) -> bool:
     """What the bank sent back waits for staff: it would come back again."""
     attempt = payment.attempt(refund.attempt)
-    if attempt is None or refund.status is not RefundStatus.FAILED or refund.reference:
+    if attempt is None or refund.status is not RefundStatus.FAILED or refund.reference or refund.recorded:
         return False
     return payment.must_be_refunded(attempt) and payment.refundable_of(attempt) > 0
 

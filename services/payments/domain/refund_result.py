@@ -1,15 +1,14 @@
-"""How refunds end: the provider's answers and callbacks. Both go through `apply_refund_result`."""
+"""How refunds that we requested end: the provider's answers and callbacks. Both go through `apply_refund_result`."""
 
 from __future__ import annotations
 
 from services.payments.domain.change import PaymentChange
-from services.payments.domain.operations import RefundCharge, RefundReported, RefundResult
+from services.payments.domain.operations import RefundCharge, RefundResult
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
-from services.payments.domain.refund import shares_of_all
-from services.payments.domain.refund_made import failed, made
+from services.payments.domain.refund_made import failed, made, try_again_later
 from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
-from shared.core.money import Money
+from shared.core.fast_dataclasses import replace
 
 RETURNED = "The bank returned the refund. Refund the customer another way."
 NEVER_MADE = "The provider has no such refund. Request it again."
@@ -28,10 +27,13 @@ def refund_failed(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Failed, context: Context
 ) -> Decision[Payment]:
     refund = payment.refund(operation.refund)
-    if refund is None or not refund.is_pending or refund.reference or operation.tries != refund.tries:
+    if refund is None or refund.reference or operation.tries != refund.tries:
         return Decision(payment)  # a callback came first
     change = PaymentChange(payment, context)
-    failed(change, refund, outcome.code, outcome.text)
+    if refund.is_pending:
+        failed(change, refund, outcome.code, outcome.text)
+    elif refund.code == MADE_AT_PROVIDER:
+        try_again_later(change, refund)  # now that its call has ended
     return change.decision()
 
 
@@ -40,71 +42,17 @@ def refund_unresolved(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Unresolved, context: Context
 ) -> Decision[Payment]:
     refund = payment.refund(operation.refund)
-    if refund is None or refund.status is not RefundStatus.PENDING or refund.reference:
+    if refund is None or refund.reference or operation.tries != refund.tries:
         return Decision(payment)
     change = PaymentChange(payment, context)
+    if refund.status is not RefundStatus.PENDING:
+        if refund.code == MADE_AT_PROVIDER:
+            try_again_later(change, refund)
+        return change.decision()
     change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
     change.publish(PaymentUnresolved(attempt=refund.attempt, text=f"Refund {refund.id}: {outcome.text}"[:2000]))
     change.check_refund_later(refund, tries=1)
     return change.decision()
-
-
-@payments.on(RefundReported)
-def refund_reported(payment: Payment, report: RefundReported, context: Context) -> Decision[Payment]:
-    return apply_refund_report(payment, report, context)
-
-
-def apply_refund_report(payment: Payment, report: RefundReported, context: Context) -> Decision[Payment]:
-    """Of one that we requested, by its id; of one made in the provider's dashboard, by its reference."""
-    result = report.result
-    by_reference = (refund.id for refund in payment.refunds if refund.reference == result.reference)
-    id = report.refund if payment.refund(report.refund) else next(by_reference, "")
-    if id:
-        return apply_refund_result(payment, id, result, context)
-    if result.status == "failed" or result.currency != payment.currency or not result.amount:
-        return Decision(payment)
-    change = PaymentChange(payment, context)
-    if attempt := next((it for it in payment.attempts if it.reference and it.reference == result.charge), None):
-        _made_at_provider(change, attempt, result, report.refund)
-    elif any(it.is_charging and not it.reference for it in payment.attempts):
-        others = (early for early in payment.early_refunds if early.reference != result.reference)
-        change.set(early_refunds=(*others, result))
-    return change.decision()
-
-
-def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
-    """Those of a charge whose reference has just become known."""
-    early = change.state.early_refunds
-    for result in early:
-        if result.charge == attempt.reference:
-            change.set(early_refunds=tuple(it for it in change.state.early_refunds if it is not result))
-            _made_at_provider(change, attempt, result)
-
-
-def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: RefundResult, id: str = "") -> None:
-    """Enter a refund that we did not request, as far as the provider has not made ours of the same money."""
-    context, payment = change.context, change.state
-    left, ours = payment.refundable_of(attempt), list[Refund]()
-    for refund in reversed([*payment.refunds_of(attempt)]):
-        if result.amount > left and refund.is_pending and not refund.reference:
-            ours.append(refund)
-            left += refund.amount
-    if result.amount > left:
-        text = f"The provider made {result.reference} of {Money(result.amount, payment.currency)}, more than is left."
-        change.publish(PaymentUnresolved(attempt=attempt.extra_of or attempt.number, text=text))
-        return
-    for refund in ours:
-        failed(change, refund, MADE_AT_PROVIDER, f"{result.reference} was made at the provider before.")
-    whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)
-    refund = Refund(
-        id=id or str(hashed_id("refund", context.key, result.reference)),
-        attempt=attempt.number,
-        amount=result.amount,
-        at=context.at,
-        shares=shares_of_all(change.state) if whole else (),
-        reason=MADE_AT_PROVIDER,
-    )
-    _enter(change, change.update_refund(refund), result)
 
 
 def apply_refund_result(
@@ -118,17 +66,17 @@ def apply_refund_result(
     change = PaymentChange(payment, context)
     if refund.status is RefundStatus.FAILED and result.status == "failed":
         change.update_refund(refund, reference=result.reference, settled_by="")
-    elif refund.amount > _available(payment, refund):
+    elif not _has_room(change, refund, result):
         if next_check == 1:
             text = f"Refund {id} was made after all ({result.reference}), but its amount is reserved for other refunds."
             change.publish(PaymentUnresolved(attempt=refund.attempt, text=text))
         change.check_refund_later(refund, next_check)
     else:
-        _enter(change, _compare_settled(change, refund, result) if refund.settled_by else refund, result)
+        enter(change, _compare_settled(change, refund, result) if refund.settled_by else refund, result)
     return change.decision()
 
 
-def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
+def enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     if result.status == "succeeded":
         if refund.status is not RefundStatus.DONE:
             made(change, refund, result.reference)
@@ -142,6 +90,26 @@ def _enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
         failed(change, refund, result.code or "failed", text, result.reference, returned=returned)
 
 
+def make_room(change: PaymentChange, attempt: ChargeAttempt, amount: int, reference: str) -> bool:
+    """Whether so much is left of an attempt. What staff recorded as paid in another way gives way to what the provider
+    made: it was not the customer's only refund."""
+    for refund in reversed([*change.state.refunds_of(attempt)]):
+        short = amount - change.state.refundable_of(attempt)
+        if short > 0 and refund.recorded and refund.status is RefundStatus.DONE:
+            change.enter_movement("correction", refund.amount, refund.reference, attempt.number, elsewhere=True)
+            text = f"The provider refunded this money, too ({reference}). If the customer has both, ask for one back."
+            failed(change, refund, MADE_AT_PROVIDER, text)
+            if refund.amount > short:
+                _record_rest(change, refund, refund.amount - short)
+    return amount <= change.state.refundable_of(attempt)
+
+
+def _record_rest(change: PaymentChange, refund: Refund, amount: int) -> None:
+    id = str(hashed_id("refund", change.context.key, refund.id, "rest"))
+    rest = replace(refund, id=id, amount=amount, shares=(), status=RefundStatus.PENDING, code="", text="")
+    made(change, change.update_refund(rest), refund.reference)
+
+
 def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:
     """Staff settle a refund of unknown outcome, or one that they make by hand."""
     refund = change.update_refund(refund, settled_by=change.context.actor)
@@ -152,10 +120,13 @@ def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment)
 
 
 def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
-    """Fail pending refunds of a charge that a correction has replaced."""
+    """Fail refunds of a charge that a correction has replaced: what is pending, and what staff recorded."""
     text = f"It was requested of {attempt.reference}, which did not pay this order. Request it again."
     for refund in change.state.refunds_of(attempt):
         if refund.is_pending and not refund.reference:
+            failed(change, refund, "other_payment", text)
+        elif refund.recorded and refund.status is RefundStatus.DONE:
+            change.enter_movement("correction", refund.amount, refund.reference, attempt.number, elsewhere=True)
             failed(change, refund, "other_payment", text)
 
 
@@ -172,13 +143,13 @@ def _is_known(refund: Refund, result: RefundResult) -> bool:
             return result.status == "pending" and bool(refund.reference)
 
 
-def _available(payment: Payment, refund: Refund) -> int:
-    """How much can be entered for a refund. The amount of one that was thought failed may be reserved again: then a
-    later one will turn out failed, and until it has, this one is checked again."""
-    attempt = payment.attempt(refund.attempt)
+def _has_room(change: PaymentChange, refund: Refund, result: RefundResult) -> bool:
+    """Whether a refund can be entered. The amount of one that was thought failed may be reserved again: then a later
+    one will turn out failed, and until it has, this one is checked again."""
+    attempt = change.state.attempt(refund.attempt)
     if refund.status is not RefundStatus.FAILED or attempt is None:
-        return refund.amount
-    return payment.refundable_of(attempt)
+        return True
+    return make_room(change, attempt, refund.amount, result.reference)
 
 
 def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult) -> Refund:

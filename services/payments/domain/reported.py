@@ -10,7 +10,7 @@ import json
 from services.payments.domain.charge_result import apply_charge_report
 from services.payments.domain.operations import ChargeReported, RefundReported
 from services.payments.domain.payment import Payment, payments
-from services.payments.domain.refund_result import apply_refund_report
+from services.payments.domain.refund_report import apply_refund_report
 from shared.contracts.payments import PaymentReported
 from shared.core import Context, Decision, Report, codec
 

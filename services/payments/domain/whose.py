@@ -11,6 +11,7 @@ from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentCh
 from services.payments.domain.operations import ChargeResult, SurplusDue, charge_key
 from services.payments.domain.payment import FIRST_EXTRA, AttemptStatus, ChargeAttempt, Payment, StrayCharge, payments
 from services.payments.domain.refund import refund_surplus
+from services.payments.domain.refund_report import enter_early_refunds
 from shared.contracts.payments import PaymentStrayCharge
 from shared.core import Context, Decision
 
@@ -104,4 +105,5 @@ def capture_extra(change: PaymentChange, number: int, reference: str, amount: in
         )
     )
     change.enter_movement("capture", amount, reference, extra.number)
+    enter_early_refunds(change, extra)
     refund_surplus(change, extra)

@@ -277,9 +277,9 @@ def test_no_history_breaks_an_invariant(start: Sequence[tuple[str, int]], steps:
     payment = history.payment.row(Payment)
     if payment is None:
         return
-    recorded = sum(refund.amount for refund in payment.refunds if refund.recorded)
+    recorded = sum(it.amount for it in payment.refunds if it.recorded and it.status is RefundStatus.DONE)
     texts = [event.text for event in history.payment.all.published if isinstance(event, PaymentUnresolved)]
-    staff_paid_twice = recorded and any("more than is left" in text or "reserved" in text for text in texts)
+    staff_paid_twice = any(it.recorded for it in payment.refunds) and any("reserved" in text for text in texts)
     assert staff_paid_twice or payment.captured - payment.refunded + recorded == history.books.balance()
     assert {stray.ours for stray in payment.strays} <= {False}
     captures = {event.attempt for event in history.payment.all.published if isinstance(event, PaymentCaptured)}

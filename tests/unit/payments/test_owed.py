@@ -155,10 +155,70 @@ def test_one_in_the_dashboard_comes_before_ours_of_the_same_money() -> None:
 
 
 def test_one_of_more_than_is_left_is_told_to_staff() -> None:
+    payment = PaymentScenario(requested()).pay().hear(in_dashboard(3000)).hear(in_dashboard(3000, "re_e"))
+    assert payment.types() == [PaymentUnresolved]
+    assert payment.state.refunded == 3000
+
+
+def test_what_staff_recorded_gives_way_to_what_the_provider_made() -> None:
     payment = PaymentScenario(requested()).pay()
     payment.hear(RefundPayment(amount=4000, refund_payment=False, note="In cash.")).hear(in_dashboard(3000))
-    assert payment.types() == [PaymentUnresolved]
-    assert payment.state.refunded == 4000
+    assert payment.types() == [PaymentRefundFailed, PaymentRefunded, PaymentRefunded]
+    assert [(it.amount, it.recorded) for it in payment.last.of(PaymentRefunded)] == [(2000, True), (3000, False)]
+    assert payment.ledger() == {"provider_balance": 2000, "sales": 0, PAID_ELSEWHERE: -2000}
+
+
+def test_also_where_it_was_thought_failed() -> None:
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled()).fail_refund()
+    id = payment.state.refunds[0].id
+    payment.hear(RefundPayment(refund_payment=False, note="In cash."))
+    payment.hear(refund_reported(id, "succeeded"))
+    assert payment.types() == [PaymentRefundFailed, PaymentRefunded]
+    assert (owed(payment), payment.ledger()) == (0, {"provider_balance": 0, "sales": 0, PAID_ELSEWHERE: 0})
+
+
+def test_what_staff_recorded_by_its_reference_is_the_providers_once_it_reports_it() -> None:
+    payment = PaymentScenario(requested()).pay()
+    payment.hear(RefundPayment(amount=1200, refund_payment=False, note="In the dashboard.", reference="re_d"))
+    payment.hear(in_dashboard(1200))
+    assert payment.published == []
+    assert payment.ledger() == {"provider_balance": 3800, "sales": -3800, PAID_ELSEWHERE: 0}
+    assert payment.hear(in_dashboard(1200)).published == []
+    back = RefundReported("", RefundResult("re_d", "failed", "lost", "pi_1", 1200, "USD"))
+    assert payment.hear(back).types() == [PaymentRefundFailed]
+    assert payment.ledger()["provider_balance"] == 5000
+
+
+def test_a_refund_is_not_recorded_twice() -> None:
+    payment = PaymentScenario(requested()).pay().hear(in_dashboard(1200))
+    again = RefundPayment(amount=1200, refund_payment=False, note="In the dashboard.", reference="re_d")
+    assert payment.refuses(again).code == "reference_in_use"
+
+
+def test_a_report_with_our_refunds_id_counts_only_for_its_charge_amount_and_currency() -> None:
+    payment = PaymentScenario(requested()).pay().hear(RefundPayment(amount=4000))
+    id = payment.refund().refund
+    for charge, amount, currency in (("pi_x", 4000, "USD"), ("pi_1", 4000, "EUR")):
+        result = RefundResult("re_x", charge=charge, amount=amount, currency=currency)
+        assert payment.hear(RefundReported(id, result)).published == []
+    payment.hear(RefundReported(id, RefundResult("re_x", charge="pi_1", amount=1, currency="USD")))
+    assert [event.amount for event in payment.last.of(PaymentRefunded)] == [1], "made in the dashboard"
+    assert payment.state.refunds[0].is_pending
+    assert [event.amount for event in payment.make_refund().last.of(PaymentRefunded)] == [4000]
+
+
+@pytest.mark.parametrize("name", ["x" * 500, "RMA 12", ""])
+def test_what_is_no_id_names_no_refund(name: str) -> None:
+    assert PaymentScenario(requested()).pay().hear(in_dashboard(100, refund=name)).types() == [PaymentRefunded]
+
+
+def test_a_refund_is_tried_again_only_when_its_call_has_ended() -> None:
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled()).hear(in_dashboard(3000))
+    assert payment.timers == [], "the provider is still asked for 50.00"
+    payment.fail_refund()
+    assert len(payment.timers) == 1
+    payment.let_go_off(f"refund_{payment.state.refunds[0].id}")
+    assert payment.refund().amount == 2000
 
 
 @pytest.mark.parametrize(

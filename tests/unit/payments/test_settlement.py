@@ -220,3 +220,13 @@ def test_a_pending_refund_of_a_charge_that_never_was_is_not_owed() -> None:
     payment = unresolved().hear(OrderCancelled()).hear(captured("pi_1")).hear(reported("failed"))
     assert payment.types()[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
     assert (payment.state.captured, payment.state.pending, payment.balance_by_reference()) == (0, 0, {})
+
+
+def test_what_staff_recorded_of_a_capture_that_was_none_is_undone_with_it() -> None:
+    payment = PaymentScenario(requested()).lose_charge()
+    captured = {"attempt": 1, "outcome": "captured", "reference": "pi_1", "reason": "Seen."}
+    payment.hear(SettlePayment.model_validate(captured))
+    payment.hear(RefundPayment(refund_payment=False, note="In cash.", reference="receipt 3"))
+    payment.hear(reported("cancelled"))
+    assert (payment.state.captured, payment.state.refunded) == (0, 0)
+    assert not any(payment.ledger().values())

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from services.payments.domain.operations import CancelCharge, ChargeReported, ChargeResult, FindCharge, SurplusDue
+from services.payments.domain.operations import (
+    CancelCharge,
+    ChargeCheckDue,
+    ChargeReported,
+    ChargeResult,
+    FindCharge,
+    RefundReported,
+    RefundResult,
+    SurplusDue,
+)
 from services.payments.domain.payment import FIRST_EXTRA, AttemptStatus
 from shared.contracts.checkout import OrderExpired
 from shared.contracts.payments import (
@@ -81,6 +90,35 @@ def test_our_charge_for_an_attempt_that_appears_later_is_that_attempts() -> None
     assert payment.state.strays == ()
     assert payment.hear(SurplusDue("pi_2")).requested == []
     assert payment.balance_by_reference() == {"pi_2": 5000}
+
+
+def test_a_charge_that_was_refunded_as_unknown_pays_no_attempt_that_appears_later() -> None:
+    payment = PaymentScenario(requested()).decline().hear(our_second()).let_go_off("surplus_pi_2").make_refund()
+    payment.hear(requested(2)).pay()
+    (declined,) = payment.last.of(PaymentDeclined)
+    assert declined.reason == "not_charged"
+    assert payment.balance_by_reference()["pi_2"] == 5000
+    assert payment.hear(requested(3)).charge().attempt == 3
+
+
+def test_a_refund_of_a_charge_that_is_not_known_yet_is_entered_with_it() -> None:
+    payment = PaymentScenario(requested()).pay().hear(our_second())
+    refunded = RefundResult("re_d", charge="pi_2", amount=5000, currency="USD")
+    payment.hear(RefundReported("", refunded)).let_go_off("surplus_pi_2")
+    assert payment.requested == []
+    assert payment.balance_by_reference() == {"pi_1": 5000, "pi_2": 5000, "re_d": -5000}
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled", "processing", "requires_action"])
+def test_another_charge_under_our_key_ends_no_attempt_whose_charge_is_known(status: Any) -> None:
+    payment = PaymentScenario(requested()).ask_for_3ds().hear(reported(status, "pi_x"))
+    assert payment.published == []
+    assert payment.state.attempts[0].reference == "pi_1"
+
+
+def test_a_confirmation_that_the_bank_works_on_is_checked_again() -> None:
+    payment = PaymentScenario(requested()).ask_for_3ds().let_go_off("check_charge_1").find_charge("processing")
+    assert [timer.message for timer in payment.timers] == [ChargeCheckDue(1, 2)]
 
 
 def test_a_report_is_found_by_its_reference_where_its_metadata_say_nothing() -> None:

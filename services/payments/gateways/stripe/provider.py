@@ -41,7 +41,7 @@ class Stripe(Provider):
         add_public(application, "POST", CALLBACK_PATH, take, CALLBACK)
 
     async def _order_of_charge(self, reference: str) -> str:
-        """As the charge's metadata say. Raises ProblemResponse where Stripe cannot be read: it sends the event again."""
+        """As the charge's metadata say. Raises ProblemResponse where they cannot be read: Stripe sends it again."""
         try:
             async with self._reading() as stripe_api:
                 intent = await stripe_api.intent(reference)
