@@ -196,7 +196,7 @@ class Stripe(Outside):
         match operation:
             case RefundCharge():
                 made = self._made(operation.charge, operation.refund)
-                return RefundCharge.Done(self.intents[operation.charge].result_of(made)) if made else None
+                return operation.Done(self.intents[operation.charge].result_of(made)) if made else None
             case ChargeCard():
                 intent = self._intent(operation.order, operation.attempt)
                 if intent is None:
@@ -296,9 +296,9 @@ class Stripe(Outside):
     def _refund(self, wanted: RefundCharge) -> Outcome:
         intent = self.intents[wanted.charge]
         if wanted.amount > intent.captured - intent.refunded:
-            return RefundCharge.Failed("charge_already_refunded", "more than is left")
+            return wanted.Failed("charge_already_refunded", "more than is left")
         if self.profile.happens(self.profile.level.raises):
-            return RefundCharge.Failed("insufficient_balance", "the store's balance is too low")
+            return wanted.Failed("insufficient_balance", "the store's balance is too low")
         pending = self.profile.happens(self.profile.level.webhook_late)
         made = MadeRefund(self.next_refund(), wanted.refund, wanted.amount, "pending" if pending else "succeeded")
         intent.refunds.append(made)
@@ -306,7 +306,7 @@ class Stripe(Outside):
         if pending:
             status: RefundProgress = "succeeded" if self.rng.random() < 0.8 else "failed"
             self._later(lambda: self._settle_refund(intent, made, status))
-        return RefundCharge.Done(intent.result_of(made))
+        return wanted.Done(intent.result_of(made))
 
     def next_refund(self) -> str:
         return f"re_{sum(len(one.refunds) for one in self.intents.values()) + 1}"

@@ -133,6 +133,7 @@ class World:
             paying.ChargeCard: self.stripe,
             paying.CancelCharge: self.stripe,
             paying.RefundCharge: self.stripe,
+            paying.RetryRefund: self.stripe,
             paying.FindCharge: self.stripe,
             paying.FindRefund: self.stripe,
             fulfilling.GrantAccess: self.platform,

@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.payments.attention import ATTENTION
 from services.payments.domain import CORES
 from services.payments.domain.invariants import broken
-from services.payments.domain.operations import CancelCharge, ChargeCard, FindCharge, FindRefund, RefundCharge
+from services.payments.domain.operations import (
+    CancelCharge,
+    ChargeCard,
+    FindCharge,
+    FindRefund,
+    RefundCharge,
+    RetryRefund,
+)
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
 from services.payments.domain.status_record import status_record
@@ -64,7 +71,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
-            (ChargeCard, CancelCharge, RefundCharge, FindCharge, FindRefund), GatewayByProvider(gateways)
+            (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindRefund), GatewayByProvider(gateways)
         ),
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],

@@ -32,7 +32,8 @@ _BY_PAYMENTS = f"""
 """
 """Of what is under way, those of unknown outcome are left out: they are unresolved."""
 _BY_CALLS = """
-    select key, requested_at as since, nullif(error, '') as error from operations where kind = 'RefundCharge'
+    select key, requested_at as since, nullif(error, '') as error from operations
+    where kind in ('RefundCharge', 'RetryRefund')
 """
 OWED = f"""
     select coalesce(p.number, overdue.key) as number, min(overdue.since) as since, min(overdue.error) as error,

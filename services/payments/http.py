@@ -12,10 +12,9 @@ import sqlalchemy as sa
 from aiohttp import web
 from pydantic import Field
 
-from services.payments.domain.operations import RefundCharge
 from services.payments.domain.payment import Payment
 from services.payments.gateways.provider import OrderOf, Provider
-from services.payments.owed import OWED, owed_payments
+from services.payments.owed import OWED, REFUNDS, owed_payments
 from services.payments.preview import PREVIEW, refund_preview
 from services.payments.storage import attempts, ledger_entries, payments
 from services.payments.views import payment_view
@@ -31,7 +30,6 @@ from shared.shell.postgres.tables import read_state
 from shared.shell.postgres.waiting import waiting
 
 MOST = 500
-REFUND = RefundCharge.__name__
 COMMANDS = (
     ("POST", "/orders/{key}/refund", RefundPayment),
     ("POST", "/orders/{key}/record-payment", RecordPayment),
@@ -127,7 +125,7 @@ def one_payment(api: HttpApi) -> RequestHandler:
         if data is None:
             raise not_found("payment")
         waits = await waiting(api.engine, key)
-        obstacles = {str(one.operation.get("refund")): one.error or one.paused for one in waits if one.kind == REFUND}
+        obstacles = {str(one.operation.get("refund")): one.error or one.paused for one in waits if one.kind in REFUNDS}
         view = payment_view(key, read_state(Payment, data), obstacles)
         return json_response(view | {"waiting": [one.as_json() for one in waits]})
 

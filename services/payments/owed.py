@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.payments.domain.operations import RefundCharge
+from services.payments.domain.operations import RefundCharge, RetryRefund
 from services.payments.domain.payment import Payment
 from services.payments.storage import payments
 from services.payments.views import Obstacles, obligations_view
@@ -26,10 +26,11 @@ from shared.shell.ports.tables import WrittenByNewer
 from shared.shell.postgres.tables import read_state
 
 MOST = 500
+REFUNDS = [RefundCharge.__name__, RetryRefund.__name__]
 _CALLS = sa.text("""
     select o.payload, coalesce(nullif(o.error, ''), d.reason, '') as obstacle
     from operations o left join destinations d on d.name = o.destination
-    where o.key = any(:keys) and o.kind = :kind
+    where o.key = any(:keys) and o.kind = any(:kinds)
 """)
 
 
@@ -99,7 +100,7 @@ def statement(given: OwedQuery) -> sa.Select[Any]:
 
 
 async def _obstacles(connection: AsyncConnection, keys: Sequence[str]) -> Obstacles:
-    rows = (await connection.execute(_CALLS, {"keys": list(keys), "kind": RefundCharge.__name__})).all()
+    rows = (await connection.execute(_CALLS, {"keys": list(keys), "kinds": REFUNDS})).all()
     return {str(orjson.loads(row.payload)["refund"]): row.obstacle for row in rows}
 
 

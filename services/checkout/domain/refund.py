@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import advance
 from services.checkout.domain.order import Line, Order, Refund, orders
 from services.checkout.domain.timeline import entry, money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
+from shared.core.money import allocate
 
 
 @orders.on(PaymentRefunded)
@@ -113,12 +117,24 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
 
 def _remove(change: OrderChange, returned: Refund) -> None:
     order, remaining = change.state, change.state.refunded - returned.amount
+    lines = [_without_refund(line, returned.shares.get(line.item.item, 0)) for line in order.lines]
     change.set(
         refunded=remaining,
         refunds=tuple(refund for refund in order.refunds if refund is not returned),
         payment_status=PaymentStatus.PARTIALLY_REFUNDED if remaining else PaymentStatus.PAID,
-        lines=tuple(_without_refund(line, returned.shares.get(line.item.item, 0)) for line in order.lines),
+        lines=_within(lines, remaining, order.currency),
     )
+
+
+def _within(lines: Sequence[Line], refunded: int, currency: str) -> tuple[Line, ...]:
+    """A refund of everything counted for all lines what an earlier one was for none of: of that they share what is
+    left."""
+    parts = [line.refunded for line in lines]
+    if sum(parts) <= refunded:
+        return tuple(lines)
+    left = allocate(refunded, parts, step_of(DEFAULT, currency))
+    pairs = zip(lines, left, strict=True)
+    return tuple(replace(line, refunded=part, refunded_whole=0 < part == line.item.purchased) for line, part in pairs)
 
 
 def _without_refund(line: Line, amount: int) -> Line:

@@ -13,8 +13,7 @@ from services.payments.domain.declines import DeclineReason, customer_text
 from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, RefundStatus, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
-from services.payments.domain.refund_report import enter_early_refunds
-from services.payments.domain.refund_result import fail_pending_refunds
+from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds
 from services.payments.domain.whose import capture_extra, forget_stray, is_ours, record_stray
 from shared.contracts.payments import (
     PaymentActionRequired,

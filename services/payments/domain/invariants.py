@@ -10,6 +10,7 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
     RefundCheckDue,
+    RetryRefund,
 )
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus
 from shared.core import NO_WORK, Work
@@ -60,7 +61,7 @@ def _may_be_made(refund: Refund, work: Work) -> bool:
     """The same of a refund: the provider reports when the bank has paid it out."""
     match refund.status:
         case RefundStatus.PENDING if not refund.reference and not refund.by_hand:
-            return work.to_come("payments", (RefundCharge,), refund.id)
+            return work.to_come("payments", (RefundCharge, RetryRefund), refund.id)
         case RefundStatus.UNRESOLVED:
             return work.to_come("payments", CHECKS_REFUND, refund.id)
     return True

@@ -155,16 +155,24 @@ class RefundCharge(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=8
     unconfirmed: bool = False
     """Staff named the charge: it may be another order's, whose money stays."""
     tries: int = 1
-    """Counts what the provider refused: each has a key of its own, or it would answer as it did before."""
+    """How often the provider was asked, this time included: more than once by `RetryRefund`."""
 
     def about(self) -> str:
         return self.refund
 
     def idempotency_key(self, id: UUID) -> str:
-        return f"refund.{self.refund}" if self.tries == 1 else f"refund.{self.refund}.try.{self.tries}"
+        return f"refund.{self.refund}"
 
     class Done(Outcome):
         result: RefundResult
+
+
+class RetryRefund(RefundCharge, key_lifetime=KEY_LIFETIME, longest_retry=86_400.0):
+    """Refund a charge whose refund the provider refused before: looked up first, then made under a key of this try. A
+    worker that knows no such call leaves it alone."""
+
+    def idempotency_key(self, id: UUID) -> str:
+        return f"refund.{self.refund}.try.{self.tries}"
 
 
 class FindCharge(ProviderOperation):

@@ -79,8 +79,9 @@ class ChargeAttempt:
         return waits or (self.is_charging and bool(self.reference))
 
 
-FIRST_EXTRA = 1_000_000
-"""The number of the first attempt that is `extra_of` another; checkout counts its own from 1."""
+MORE_EXTRAS = 1_000_000
+"""The first attempt that is `extra_of` another has the number 0, further ones count from here. Checkout counts its own
+from 1, and an older build goes by the highest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import get_args
 
 from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
-from services.payments.domain.operations import RefundCharge, RefundDue
+from services.payments.domain.operations import RefundCharge, RefundDue, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
 from services.payments.domain.refund_made import made, shares_that_fit, waits_to_be_tried_again
 from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
@@ -205,8 +205,9 @@ def _request(change: PaymentChange, refund: Refund) -> None:
         _ask_staff(change, attempt, refund)
         return
     change.update_refund(refund)
+    call = RefundCharge if refund.tries == 1 else RetryRefund
     change.request(
-        RefundCharge(
+        call(
             provider=payment.provider_of(attempt),
             order=change.context.key,
             store=payment.store,

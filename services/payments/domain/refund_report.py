@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundReported, RefundResult
-from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
-from services.payments.domain.refund import shares_of_all
-from services.payments.domain.refund_made import failed
-from services.payments.domain.refund_result import MADE_AT_PROVIDER, apply_refund_result, enter, make_room
-from shared.contracts.payments import PaymentUnresolved
-from shared.core import Context, Decision, hashed_id
-from shared.core.money import Money
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
+from services.payments.domain.payment import Payment, Refund, RefundStatus, payments
+from services.payments.domain.refund_result import apply_refund_result, keep_for_later, made_at_provider
+from shared.core import Context, Decision
 
 
 @payments.on(RefundReported)
@@ -36,10 +28,9 @@ def apply_refund_report(payment: Payment, report: RefundReported, context: Conte
     if known:
         _recorded_before(change, known, result)
     elif attempt:
-        _made_at_provider(change, attempt, result, report.refund)
+        made_at_provider(change, attempt, result, report.refund)
     elif _may_be_known_later(payment, result):
-        others = (early for early in payment.early_refunds if early.reference != result.reference)
-        change.set(early_refunds=(*others, result))
+        keep_for_later(change, result)
     return change.decision()
 
 
@@ -57,14 +48,6 @@ def _may_be_known_later(payment: Payment, result: RefundResult) -> bool:
     return result.charge in strays or any(it.is_charging and not it.reference for it in payment.attempts)
 
 
-def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
-    """Those of a charge whose reference has just become known."""
-    for result in change.state.early_refunds:
-        if result.charge == attempt.reference:
-            change.set(early_refunds=tuple(it for it in change.state.early_refunds if it is not result))
-            _made_at_provider(change, attempt, result)
-
-
 def _recorded_before(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     """Staff recorded by its reference what they did in the provider's dashboard: then the provider moved the money."""
     attempt = change.state.attempt(refund.attempt)
@@ -74,32 +57,3 @@ def _recorded_before(change: PaymentChange, refund: Refund, result: RefundResult
     change.enter_movement("correction", refund.amount, refund.reference, refund.attempt, elsewhere=True)
     change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     change.update_refund(refund, recorded=False, settled_by="")
-
-
-def _made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: RefundResult, id: str = "") -> None:
-    """Enter a refund that we did not request: the provider will not make ours of the same money."""
-    context, payment = change.context, change.state
-    left, ours = payment.refundable_of(attempt), list[Refund]()
-    for refund in reversed([*payment.refunds_of(attempt)]):
-        if result.amount > left and refund.is_pending and not refund.reference:
-            ours.append(refund)
-            left += refund.amount
-    for refund in ours:
-        # Where its call has not ended, what is owed is tried again when it has.
-        text, ended = f"{result.reference} was made at the provider before.", refund.status is RefundStatus.UNRESOLVED
-        failed(change, refund, MADE_AT_PROVIDER, text, try_again=ended)
-    if not make_room(change, attempt, result.amount, result.reference):
-        text = f"The provider made {result.reference} of {Money(result.amount, payment.currency)}, more than is left."
-        change.publish(PaymentUnresolved(attempt=attempt.extra_of or attempt.number, text=text))
-        return
-    whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)
-    ours_forgotten = _ID.fullmatch(id) and payment.refund(id) is None
-    refund = Refund(
-        id=id if ours_forgotten else str(hashed_id("refund", context.key, result.reference)),
-        attempt=attempt.number,
-        amount=result.amount,
-        at=context.at,
-        shares=shares_of_all(change.state) if whole else (),
-        reason=MADE_AT_PROVIDER,
-    )
-    enter(change, change.update_refund(refund), result)

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
 from services.payments.domain.change import PaymentChange
-from services.payments.domain.operations import RefundCharge, RefundResult
+from services.payments.domain.operations import RefundCharge, RefundResult, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
+from services.payments.domain.refund import shares_of_all
 from services.payments.domain.refund_made import failed, made, try_again_later
 from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
 from shared.core.fast_dataclasses import replace
+from shared.core.money import Money
 
 RETURNED = "The bank returned the refund. Refund the customer another way."
 NEVER_MADE = "The provider has no such refund. Request it again."
 MADE_AT_PROVIDER = "made_at_provider"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}")
 
 
-@payments.answers(RefundCharge.Done)
+@payments.answers(RefundCharge.Done, RetryRefund.Done)
 def refund_made(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Done, context: Context
 ) -> Decision[Payment]:
     return apply_refund_result(payment, operation.refund, outcome.result, context)
 
 
-@payments.answers(RefundCharge.Failed)
+@payments.answers(RefundCharge.Failed, RetryRefund.Failed)
 def refund_failed(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Failed, context: Context
 ) -> Decision[Payment]:
@@ -37,7 +42,7 @@ def refund_failed(
     return change.decision()
 
 
-@payments.answers(RefundCharge.Unresolved)
+@payments.answers(RefundCharge.Unresolved, RetryRefund.Unresolved)
 def refund_unresolved(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Unresolved, context: Context
 ) -> Decision[Payment]:
@@ -73,6 +78,9 @@ def apply_refund_result(
         change.check_refund_later(refund, next_check)
     else:
         enter(change, _compare_settled(change, refund, result) if refund.settled_by else refund, result)
+        attempt = payment.attempt(refund.attempt)
+        if result.status == "failed" and attempt:
+            enter_early_refunds(change, attempt)
     return change.decision()
 
 
@@ -108,6 +116,49 @@ def _record_rest(change: PaymentChange, refund: Refund, amount: int) -> None:
     id = str(hashed_id("refund", change.context.key, refund.id, "rest"))
     rest = replace(refund, id=id, amount=amount, shares=(), status=RefundStatus.PENDING, code="", text="")
     made(change, change.update_refund(rest), refund.reference)
+
+
+def keep_for_later(change: PaymentChange, result: RefundResult) -> None:
+    others = (early for early in change.state.early_refunds if early.reference != result.reference)
+    change.set(early_refunds=(*others, result))
+
+
+def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
+    """Those of a charge whose reference has just become known, or of which something is left again."""
+    for result in change.state.early_refunds:
+        if result.charge == attempt.reference:
+            change.set(early_refunds=tuple(it for it in change.state.early_refunds if it is not result))
+            made_at_provider(change, attempt, result)
+
+
+def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: RefundResult, id: str = "") -> None:
+    """Enter a refund that we did not request: the provider will not make ours of the same money."""
+    context, payment = change.context, change.state
+    left, ours = payment.refundable_of(attempt), list[Refund]()
+    for refund in reversed([*payment.refunds_of(attempt)]):
+        if result.amount > left and refund.is_pending and not refund.reference:
+            ours.append(refund)
+            left += refund.amount
+    for refund in ours:
+        # Where its call has not ended, what is owed is tried again when it has.
+        text, ended = f"{result.reference} was made at the provider before.", refund.status is RefundStatus.UNRESOLVED
+        failed(change, refund, MADE_AT_PROVIDER, text, try_again=ended)
+    if not make_room(change, attempt, result.amount, result.reference):
+        text = f"The provider made {result.reference} of {Money(result.amount, payment.currency)}, more than is left."
+        change.publish(PaymentUnresolved(attempt=attempt.extra_of or attempt.number, text=text))
+        keep_for_later(change, result)
+        return
+    whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)
+    ours_forgotten = _ID.fullmatch(id) and payment.refund(id) is None
+    refund = Refund(
+        id=id if ours_forgotten else str(hashed_id("refund", context.key, result.reference)),
+        attempt=attempt.number,
+        amount=result.amount,
+        at=context.at,
+        shares=shares_of_all(change.state) if whole else (),
+        reason=MADE_AT_PROVIDER,
+    )
+    enter(change, change.update_refund(refund), result)
 
 
 def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:

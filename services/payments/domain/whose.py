@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentChange
 from services.payments.domain.operations import ChargeResult, SurplusDue, charge_key
-from services.payments.domain.payment import FIRST_EXTRA, AttemptStatus, ChargeAttempt, Payment, StrayCharge, payments
+from services.payments.domain.payment import MORE_EXTRAS, AttemptStatus, ChargeAttempt, Payment, StrayCharge, payments
 from services.payments.domain.refund import refund_surplus
-from services.payments.domain.refund_report import enter_early_refunds
+from services.payments.domain.refund_result import enter_early_refunds
 from shared.contracts.payments import PaymentStrayCharge
 from shared.core import Context, Decision
 
@@ -26,8 +26,9 @@ def is_ours(payment: Payment, order: str, number: int, result: ChargeResult) -> 
         return False
     if attempt and result.reference == attempt.reference:
         return result.store in ("", payment.store)  # staff may have named one that was made by hand
-    begun_by_older_build = attempt is not None and not attempt.provider and not attempt.reference
-    named = result.key == charge_key(order, number) or (begun_by_older_build and not result.key)
+    # A worker of an older build may have charged it, without a key.
+    may_lack_key = result.status == "succeeded" and attempt is not None and not attempt.reference
+    named = result.key == charge_key(order, number) or (may_lack_key and not result.key)
     return named and result.store == payment.store
 
 
@@ -82,6 +83,11 @@ def forget_stray(change: PaymentChange, reference: str) -> None:
         change.set(strays=tuple(stray for stray in strays if stray.reference != reference))
 
 
+def _next_extra(payment: Payment) -> int:
+    numbers = [attempt.number for attempt in payment.attempts if attempt.extra_of]
+    return max([MORE_EXTRAS - 1, *numbers]) + 1 if numbers else 0
+
+
 def capture_extra(change: PaymentChange, number: int, reference: str, amount: int) -> None:
     """Enter a second capture of an attempt, or one of an attempt that does not exist, and refund it."""
     payment = change.state
@@ -90,7 +96,7 @@ def capture_extra(change: PaymentChange, number: int, reference: str, amount: in
     named = payment.attempt(number)
     extra = change.update_attempt(
         ChargeAttempt(
-            number=max([FIRST_EXTRA - 1, *(attempt.number for attempt in payment.attempts)]) + 1,
+            number=_next_extra(payment),
             amount=amount,
             at=change.context.at,
             status=AttemptStatus.CAPTURED,

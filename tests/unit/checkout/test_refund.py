@@ -77,6 +77,16 @@ def test_a_refund_that_the_bank_returns_is_no_longer_counted() -> None:
     assert order.record().payment_status is PaymentStatus.REFUNDED
 
 
+def test_lines_never_count_more_than_is_refunded() -> None:
+    """A refund of no item in particular came back, after one of all the rest."""
+    order = paid_order("course", "game").given(refunded(1750, of=3500), refunded(1750, of=3500, so_far=1750))
+    assert [item.refunded for item in order.record().items] == [1000, 2500]
+    first = order.state.refunds[0].id
+    order.hear(PaymentRefundFailed(refund=first, amount=1750, code="x", text="Returned.", returned=True))
+    assert [item.refunded for item in order.record().items] == [500, 1250]
+    assert not any(line.refunded_whole for line in order.state.lines)
+
+
 def test_an_order_whose_failed_item_is_refunded_completes() -> None:
     order = paid_order("course", "game")
     order.given(delivered("1"), ItemFailed(item="2", code="forbidden", text="Give the bot the right."))

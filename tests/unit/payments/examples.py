@@ -112,14 +112,14 @@ class PaymentScenario(Scenario[Payment]):
 
     def make_refund(self, refund: RefundCharge | None = None) -> Self:
         refund = refund or self.refund()
-        return self.answer(refund, RefundCharge.Done(RefundResult(f"re_{refund.refund}")))
+        return self.answer(refund, refund.Done(RefundResult(f"re_{refund.refund}")))
 
     def fail_refund(self) -> Self:
-        return self.answer(RefundCharge, RefundCharge.Failed("charge_disputed", "Disputed."))
+        return self.answer(RefundCharge, self.refund().Failed("charge_disputed", "Disputed."))
 
     def lose_refund(self) -> Self:
         """The outcome of the refund stays unknown."""
-        return self.answer(RefundCharge, RefundCharge.Unresolved("no answer"))
+        return self.answer(RefundCharge, self.refund().Unresolved("no answer"))
 
     def find_charge(self, status: ChargeStatus, reference: str = "pi_1", **more: Any) -> Self:
         return self.answer(FindCharge, FindCharge.Done(ChargeResult(reference, status, **more)))

@@ -80,10 +80,10 @@ class Books:
         if id not in self.refunds:
             made = sum(amount for other, (of, amount) in self.amounts.items() if of == attempt and self.refunded(other))
             if fate == "refused" or made + request.amount > TOTAL:
-                return RefundCharge.Failed("refused", "Refused.")
+                return request.Failed("refused", "Refused.")
             self.amounts[id] = attempt, request.amount
             self._set_refund(id, RefundResult(f"re_{id}"))
-        return RefundCharge.Done(self.refunds[id] if self.refunded(id) else RefundResult(f"re_{id}"))
+        return request.Done(self.refunds[id] if self.refunded(id) else RefundResult(f"re_{id}"))
 
     def bounce(self) -> None:
         refund = next(filter(self.refunded, self.refunds), None)

@@ -160,6 +160,15 @@ def test_one_of_more_than_is_left_is_told_to_staff() -> None:
     assert payment.state.refunded == 3000
 
 
+def test_it_is_entered_once_something_is_left_again() -> None:
+    """Its report may come before that of the refund which the bank sent back."""
+    payment = PaymentScenario(requested()).pay().hear(RefundPayment()).make_refund().hear(in_dashboard(1500))
+    id = payment.state.refunds[0].id
+    payment.hear(refund_reported(id, "failed", f"re_{id}"))
+    assert payment.types() == [PaymentRefundFailed, PaymentRefunded]
+    assert payment.ledger() == {"provider_balance": 3500, "sales": -3500}
+
+
 def test_what_staff_recorded_gives_way_to_what_the_provider_made() -> None:
     payment = PaymentScenario(requested()).pay()
     payment.hear(RefundPayment(amount=4000, refund_payment=False, note="In cash.")).hear(in_dashboard(3000))

@@ -16,7 +16,7 @@ from services.payments.domain.operations import (
     RefundResult,
     SurplusDue,
 )
-from services.payments.domain.payment import FIRST_EXTRA, AttemptStatus
+from services.payments.domain.payment import AttemptStatus
 from shared.contracts.checkout import OrderExpired
 from shared.contracts.payments import (
     PaymentCaptured,
@@ -81,7 +81,7 @@ def test_our_charge_for_an_attempt_that_does_not_exist_is_refunded_if_none_appea
     payment.let_go_off("surplus_pi_2")
     assert payment.refund().charge == "pi_2"
     assert payment.state.strays == ()
-    assert payment.state.attempts[-1].number == FIRST_EXTRA
+    assert payment.state.attempts[0].extra_of == 2
 
 
 def test_our_charge_for_an_attempt_that_appears_later_is_that_attempts() -> None:

@@ -96,7 +96,7 @@ class StripeGateway(StripeApi):
             case CancelCharge():
                 return await self._guarded(_cancel_refused, lambda: self._cancel(operation))
             case RefundCharge():
-                return await self._guarded(_refund_refused, lambda: self._refund(operation, key))
+                return await self._guarded(_refund_refused(type(operation)), lambda: self._refund(operation, key))
             case FindCharge():
                 return await self._guarded(_find_refused(FindCharge.Failed), lambda: self._find_charge(operation))
             case FindRefund():
@@ -210,9 +210,9 @@ class StripeGateway(StripeApi):
 
     async def _refund(self, refund: RefundCharge, key: str) -> Outcome | NotTried:
         if wrong := _not_in_units(refund):
-            return RefundCharge.Failed("amount_off_step", wrong)
+            return refund.Failed("amount_off_step", wrong)
         if refund.unconfirmed and is_of_another(await self.intent(refund.charge), refund.order):
-            return RefundCharge.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
+            return refund.Failed("not_ours", f"{refund.charge} pays another order, so it is not refunded.")
         too_old = self._now() - _made_at(refund.refund, self._now()) > KEY_LIFETIME.total_seconds()
         if too_old or refund.tries > 1:  # an earlier try may have been made after all
             found = await _looked_up(lambda: self._refund_on_record(refund))
@@ -223,7 +223,7 @@ class StripeGateway(StripeApi):
             return await self.call("post", REFUNDS, _refund_params(refund), key=key)
 
         made = await self._with_keys(create, key, lambda: self.refund_of(refund.charge, refund.refund))
-        return RefundCharge.Done(refund_result(made))
+        return refund.Done(refund_result(made))
 
     # Look-ups
 
@@ -251,7 +251,7 @@ class StripeGateway(StripeApi):
 
     async def _refund_on_record(self, refund: RefundCharge) -> Outcome | NotDone:
         found = await self.refund_of(refund.charge, refund.refund)
-        return RefundCharge.Done(refund_result(found)) if found else NotDone()
+        return refund.Done(refund_result(found)) if found else NotDone()
 
     async def _intent_of(self, charge: ChargeCard) -> Json | None:
         named = _named(charge, charge_key(charge.order, charge.attempt))
@@ -293,11 +293,15 @@ def _cancel_refused(error: stripe.StripeError) -> CancelCharge.Failed:
     return CancelCharge.Failed(code_of(error), words_of(error))
 
 
-def _refund_refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
+def _refund_refused(refund: type[RefundCharge]) -> Callable[[stripe.StripeError], RefundCharge.Failed | Retry]:
     """Retried where staff can remove the obstacle."""
-    if code_of(error) in ("resource_missing", "balance_insufficient", "insufficient_funds"):
-        return Retry(words_of(error), after=WAITS_FOR_STAFF)
-    return RefundCharge.Failed(code_of(error), words_of(error))
+
+    def refused(error: stripe.StripeError) -> RefundCharge.Failed | Retry:
+        if code_of(error) in ("resource_missing", "balance_insufficient", "insufficient_funds"):
+            return Retry(words_of(error), after=WAITS_FOR_STAFF)
+        return refund.Failed(code_of(error), words_of(error))
+
+    return refused
 
 
 def _find_refused(failed: type[FindCharge.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
