@@ -24,6 +24,7 @@ from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
+from services.payments.domain.owed import obligations
 from services.payments.domain.payment import Payment
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.fulfillment import CourseAccess
@@ -125,6 +126,9 @@ def payments_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
     for key, payment in found.of(Payment).items():
         if payment.unresolved or payment.pending or payment.open_attempt or payment.waiting:
             yield "payments", key, "something of the payment is still open at rest"
+        for part in obligations(payment):
+            if not part.reference:  # else the bank sent it back, and staff find another way
+                yield "payments", key, f"{part.amount} of attempt {part.attempt} are owed, and nothing is under way"
 
 
 def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:

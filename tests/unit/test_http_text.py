@@ -77,6 +77,8 @@ async def test_in_the_idempotency_key(served: tuple[ServiceEdge, int], key: byte
             continue
         if route.path.startswith(("/parked", "/undeliverable", "/destinations", "/feeds", "/stripe")):
             continue  # they take none
+        if route.path.endswith("/preview"):
+            continue  # changes nothing
         request = request_of(route.method, route.with_variables("o-1"), {"Idempotency-Key": key}, b"{}")
         assert await exchange(port, request) == 400, route
 

@@ -10,6 +10,7 @@ from services.payments.domain.charge_result import apply_charge_result
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue
 from services.payments.domain.payment import Payment, payments
 from services.payments.domain.refund_result import apply_refund_result
+from services.payments.domain.whose import is_ours
 from shared.contracts.payments import PaymentSettlementContradicted
 from shared.core import Context, Decision, FailedOutcome, UnresolvedOutcome
 
@@ -26,7 +27,12 @@ def charge_check_due(payment: Payment, due: ChargeCheckDue, context: Context) ->
 
 @payments.answers(FindCharge.Done)
 def charge_found(payment: Payment, find: FindCharge, outcome: FindCharge.Done, context: Context) -> Decision[Payment]:
-    return apply_charge_result(payment, find.attempt, outcome.result, context, next_check=find.tries + 1)
+    result = outcome.result
+    if not find.reference and result.reference and not is_ours(payment, context.key, find.attempt, result):
+        change = PaymentChange(payment, context)  # a look-up of an older build goes by order and attempt alone
+        change.check_charge_later(find.attempt, find.tries + 1)
+        return change.decision()
+    return apply_charge_result(payment, find.attempt, result, context, next_check=find.tries + 1)
 
 
 @payments.answers(FindCharge.Failed, FindCharge.Unresolved)

@@ -161,6 +161,13 @@ def test_a_look_up_says_what_tells_the_charge_from_others() -> None:
     assert (find.amount, find.currency, find.store, find.key) == (5000, "USD", "s-1", "o-1.attempt.1")
 
 
+def test_a_look_up_that_found_another_charge_is_made_again() -> None:
+    payment = PaymentScenario(requested()).lose_charge().let_go_off("check_charge_1")
+    payment.answer(FindCharge, FindCharge.Done(reported("succeeded", "pi_x", amount=50, requested=50).result))
+    assert payment.published == []
+    assert [timer.message for timer in payment.timers] == [ChargeCheckDue(1, 2)]
+
+
 def test_provider_and_method_belong_to_the_attempt() -> None:
     payment = PaymentScenario(requested(method="card")).pay()
     (captured,) = payment.last.of(PaymentCaptured)
