@@ -76,6 +76,11 @@ ORDERS = (
     Command("orders", "orders:orders", "List orders, newest first."),
     Command("order", "order:order", "Show one order: timeline, items, payments, emails."),
     Command("watch", "watch:watch", "Follow the status of all orders live."),
+    Command(
+        "record-payment",
+        "record_payment:record_payment",
+        "Record a payment by bank transfer, in cash or otherwise.",
+    ),
     Command("refund", "refund:refund", "Refund an order: in full, an amount, or single items."),
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),

@@ -84,7 +84,7 @@ def _payments(order: Body) -> list[str]:
             f"{stray['reference']}  not made by orderbus: pays nothing, is not refunded by it"
         )
     found += [_refund(refund, currency) for refund in payment["refunds"]]
-    found += [_owed(part, currency) for part in payment.get("obligations", ())]
+    found += [_owed(part, currency, order["number"]) for part in payment.get("obligations", ())]
     for call in payment.get("waiting", ()):
         found += [f"  {call['kind']}:", *waiting] if (waiting := _waiting({"waiting": call})) else []
     return found
@@ -118,9 +118,10 @@ def _refund(refund: Body, currency: str) -> str:
     ).rstrip()
 
 
-def _owed(part: Body, currency: str) -> str:
+def _owed(part: Body, currency: str, number: str) -> str:
     amount = money(part["amount"], currency)
-    return f"  owed since {day_and_clock(part['since'])}: {amount} of attempt {part['attempt']}, {what_next(part)}"
+    following = what_next(part, number)
+    return f"  owed since {day_and_clock(part['since'])}: {amount} of attempt {part['attempt']}, {following}"
 
 
 def _notifications(order: Body) -> list[str]:

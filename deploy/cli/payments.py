@@ -28,7 +28,7 @@ async def owed(
     """List what is owed to customers, and what it waits for.
 
     What waits for staff can be refunded again, or recorded, by `orderbus refund ORDER --attempt N`; an unknown outcome
-    is for `orderbus settle refund`.
+    is for `orderbus settle refund`. So is what staff make by hand, once it is made.
     """
     found: list[dict[str, Any]] = []
     async with api_client(data) as api:
@@ -56,4 +56,13 @@ def _cells(row: dict[str, Any]) -> Iterator[list[object]]:
         since = age(datetime.fromisoformat(part["since"]))
         why = console.details(part, "reference", "code", "text")
         amount = console.money(part["amount"], currency)
-        yield [row["number"], part["attempt"], amount, part["state"], since, part["tries"], what_next(part), why]
+        yield [
+            row["number"],
+            part["attempt"],
+            amount,
+            part["state"],
+            since,
+            part["tries"],
+            what_next(part, row["number"]),
+            why,
+        ]

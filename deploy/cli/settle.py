@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import typer
@@ -12,6 +13,7 @@ from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
 from deploy.cli.order_changes import Body, BodyOf, OrderCommand, minor_units, submit
 from deploy.client.http import ApiClient
 from services.fulfillment.domain.settlement import SETTLEABLE
+from services.payments.domain.settlement import WITH_REFERENCE
 from shared.contracts.fulfillment import SettledOutcome
 
 Reference = Annotated[
@@ -59,7 +61,7 @@ async def refund(
     outcome: Annotated[Literal["refunded", "not_refunded"], Outcome],
     reason: Reason,
     refund: Annotated[
-        str, typer.Option("--refund", metavar="ID", help="Id of the refund. Default: the unresolved one.")
+        str, typer.Option("--refund", metavar="ID", help="Id of the refund. Default: the one to settle.")
     ] = "",
     reference: Reference = "",
     amount: Amount = None,
@@ -69,9 +71,9 @@ async def refund(
 ) -> None:
     """Record the outcome of a refund.
 
-    Look it up at the provider first, by the payment's id.
+    Look it up at the provider first, by the payment's id. A refund by hand is one that you make: --reference, the id of
+    the transfer, may be left out.
     """
-    _check_reference(moved=outcome == "refunded", reference=reference)
     request = {"outcome": outcome, "reference": reference, "reason": reason}
     body = _of_payment("refunds", "refund", refund, request, amount)
     await submit(_settlement("payments", number, idempotency_key, "refund"), body, data, as_json)
@@ -151,14 +153,27 @@ def _of_payment(many: str, one: str, name: int | str | None, request: dict[str, 
 
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         moved = {} if amount is None else {"amount": minor_units(amount, order["currency"])}
-        return request | moved | {one: name or await unresolved(api, order["key"])}
+        moved_money = request["outcome"] in WITH_REFERENCE
+        if name and (request["reference"] or not moved_money):
+            return request | moved | {one: name}
+        payment = await api.part("payments", f"/orders/{order['key']}/payment") or {many: []}
+        entries = {entry[one]: entry for entry in payment[many]}
+        chosen = name or _the_only([id for id, entry in entries.items() if _waits(entry)], what, f"--{one}")
+        if not _is_by_hand(entries.get(chosen, {})):
+            _check_reference(moved=moved_money, reference=request["reference"])
+        return request | moved | {one: chosen}
 
-    async def unresolved(api: ApiClient, key: str) -> Any:
-        payment = await api.part("payments", f"/orders/{key}/payment") or {many: []}
-        found = [entry[one] for entry in payment[many] if entry["status"] == "unresolved"]
-        return _the_only(found, f"unresolved {many}", f"--{one}")
-
+    what = f"unresolved {many}" if many == "attempts" else "refunds of unknown outcome or by hand"
     return body
+
+
+def _waits(entry: Mapping[str, Any]) -> bool:
+    return entry["status"] == "unresolved" or _is_by_hand(entry)
+
+
+def _is_by_hand(entry: Mapping[str, Any]) -> bool:
+    """A refund that staff make and have not settled."""
+    return bool(entry.get("by_hand")) and entry["status"] == "pending"
 
 
 def _the_only(found: list[Any], what: str, option: str) -> Any:

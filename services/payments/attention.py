@@ -19,30 +19,47 @@ _UNRESOLVED = """
         jsonb_path_exists(data, '$.attempts[*] ? (@.status == "unresolved")') as charge
     from payments where unresolved
 """
-_BY_PAYMENTS = f"""
-    select p.key, coalesce(refund.since, p.changed_at) as since, refund.error
-    from payments p cross join lateral (
-        select min(r.at) as since, (array_agg(r.text order by r.at desc) filter (where r.text <> ''))[1] as error
-        from jsonb_to_recordset(p.data -> 'refunds') as r (status text, reference text, at timestamptz, text text)
-        where r.status = 'failed' and p.owed > p.pending or r.status = 'pending' and (
-            r.reference = '' or r.at < clock_timestamp() - interval '{OVERDUE_AT_BANK}'
-        )
-    ) refund
-    where p.owed > 0 and (refund.since is not null or p.owed > p.pending)
+_BY_HAND = """
+    select p.number, p.currency, min(r.at) as since, cast(sum(r.amount) as bigint) as amount
+    from payments p cross join lateral jsonb_to_recordset(p.data -> 'refunds')
+        as r (status text, by_hand boolean, at timestamptz, amount bigint)
+    where p.owed > 0 and r.status = 'pending' and r.by_hand
+    group by p.key, p.number, p.currency
 """
-"""Of what is under way, those of unknown outcome are left out: they are unresolved."""
 _BY_CALLS = """
     select key, requested_at as since, nullif(error, '') as error from operations
     where kind in ('RefundCharge', 'RetryRefund')
 """
-OWED = f"""
-    select coalesce(p.number, overdue.key) as number, min(overdue.since) as since, min(overdue.error) as error,
-        p.owed, p.currency
-    from ({_BY_PAYMENTS} union all {_BY_CALLS}) overdue left join payments p on p.key = overdue.key
-    where overdue.since < clock_timestamp() - interval '{OVERDUE}'
-    group by overdue.key, p.number, p.owed, p.currency
-"""
-"""A row per payment. Calls count, too: an older build wrote rows that do not say what is owed."""
+
+
+def _overdue(among: str) -> str:
+    """A row per payment, by those refunds `r` that a condition names. Calls count, too: an older build wrote rows that
+    do not say what is owed. Of what is under way, those of unknown outcome are left out: they are unresolved."""
+    by_payments = f"""
+        select p.key, coalesce(refund.since, p.changed_at) as since, refund.error
+        from payments p cross join lateral (
+            select min(r.at) as since, (array_agg(r.text order by r.at desc) filter (where r.text <> ''))[1] as error
+            from jsonb_to_recordset(p.data -> 'refunds')
+                as r (status text, reference text, at timestamptz, text text, by_hand boolean)
+            where {among} and (r.status = 'failed' and p.owed > p.pending or r.status = 'pending' and (
+                r.reference = '' or r.at < clock_timestamp() - interval '{OVERDUE_AT_BANK}'
+            ))
+        ) refund
+        where p.owed > 0 and (refund.since is not null or p.owed > p.pending)
+    """
+    return f"""
+        select coalesce(p.number, overdue.key) as number, min(overdue.since) as since, min(overdue.error) as error,
+            p.owed, p.currency
+        from ({by_payments} union all {_BY_CALLS}) overdue left join payments p on p.key = overdue.key
+        where overdue.since < clock_timestamp() - interval '{OVERDUE}'
+        group by overdue.key, p.number, p.owed, p.currency
+    """
+
+
+OWED = _overdue("true")
+"""What the gauge counts."""
+_OWED_OTHERWISE = _overdue("not (r.status = 'pending' and coalesce(r.by_hand, false))")
+"""Without what staff make by hand, which is listed at once."""
 
 
 async def unresolved_payments(connection: AsyncConnection) -> list[Attention]:
@@ -57,7 +74,7 @@ def _unresolved(row: Any) -> Attention:
 
 
 async def owed_refunds(connection: AsyncConnection) -> list[Attention]:
-    return await oldest(connection, OWED, _owed)
+    return await oldest(connection, _OWED_OTHERWISE, _owed)
 
 
 def _owed(row: Any) -> Attention:
@@ -66,4 +83,18 @@ def _owed(row: Any) -> Attention:
     return Attention("refund owed", row.number, row.since, f"{what} not paid out yet{why}", "orderbus payments owed")
 
 
-ATTENTION = {"unresolved payments": unresolved_payments, "refunds owed": owed_refunds}
+async def refunds_by_hand(connection: AsyncConnection) -> list[Attention]:
+    return await oldest(connection, _BY_HAND, _by_hand)
+
+
+def _by_hand(row: Any) -> Attention:
+    text = f"{Money(row.amount, row.currency)} is to be refunded by hand: make it, then record it"
+    command = f"orderbus settle refund {row.number} refunded|not_refunded --reason TEXT"
+    return Attention("refund by hand", row.number, row.since, text, command)
+
+
+ATTENTION = {
+    "unresolved payments": unresolved_payments,
+    "refunds owed": owed_refunds,
+    "refunds by hand": refunds_by_hand,
+}

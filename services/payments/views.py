@@ -89,6 +89,7 @@ def _refund(refund: Refund) -> Json:
         "reason": refund.reason,
         "note": refund.note,
         "recorded": refund.recorded,
+        "by_hand": refund.by_hand,
         "reference": refund.reference,
         "tries": refund.tries,
         "code": refund.code,

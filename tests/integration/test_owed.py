@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.attention import OWED, owed_refunds
+from services.payments.attention import OWED, owed_refunds, refunds_by_hand
 from services.payments.domain.payment import Payment
 from services.payments.gauges import GAUGES
 from services.payments.owed import OwedQuery, statement
 from services.payments.storage import payment_columns, payments
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.payments import RefundPayment
+from shared.contracts.payments import RecordPayment, RefundPayment
 from shared.core import codec
 from shared.core.fast_dataclasses import replace
 from shared.core.ids import random_id
@@ -79,8 +79,11 @@ class Served:
     async def overdue(self) -> Sequence[Attention]:
         async with self.engine.connect() as connection:
             found = await owed_refunds(connection)
-        assert (await read_gauges(self.engine, GAUGES))["refunds_owed"] == len(found)
+        assert await self.counted() == len(found)
         return found
+
+    async def counted(self) -> float:
+        return (await read_gauges(self.engine, GAUGES))["refunds_owed"]
 
 
 @pytest_asyncio.fixture
@@ -177,6 +180,21 @@ async def test_what_is_owed_for_a_day_waits_for_staff(
     """Though it was tried again a moment ago."""
     await served.has("o-1", payment, age)
     assert [entry.subject for entry in await served.overdue()] == ["ORD-o-1"] * listed
+
+
+@pytest.mark.parametrize(("age", "counted"), [(HOUR, 0), (2 * DAY, 1)])
+async def test_a_refund_by_hand_waits_for_staff_at_once(age: timedelta, counted: int, served: Served) -> None:
+    """The alert leaves them a day. Whether sooner or later, it is listed once."""
+    payment = PaymentScenario(requested(provider="manual", method="cash", payment_method=None))
+    payment.hear(RecordPayment(method="cash")).hear(RefundPayment(amount=100)).hear(RefundPayment(amount=200))
+    await served.has("o-1", payment, age)
+    async with served.engine.connect() as connection:
+        (entry,) = await refunds_by_hand(connection)
+        assert await owed_refunds(connection) == []
+    assert (entry.what, entry.subject) == ("refund by hand", "ORD-o-1")
+    assert entry.reason == "3.00 USD is to be refunded by hand: make it, then record it"
+    assert entry.command == "orderbus settle refund ORD-o-1 refunded|not_refunded --reason TEXT"
+    assert await served.counted() == counted
 
 
 async def test_a_payment_is_listed_once_with_its_calls(served: Served) -> None:

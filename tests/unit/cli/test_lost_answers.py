@@ -25,7 +25,18 @@ ACCEPTED = Reply({"accepted": True, "id": "m-1", "duplicate": False}, 202)
 BUSY = problem(503, "busy", "Not committed in time, but it may be later.")
 
 KEYED = {
-    *("refund", "cancel", "ship", "retry", "complete", "resend", "replay", "resume-webhook", "add-codes"),
+    *(
+        "refund",
+        "record-payment",
+        "cancel",
+        "ship",
+        "retry",
+        "complete",
+        "resend",
+        "replay",
+        "resume-webhook",
+        "add-codes",
+    ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish"),
 }
 HARMLESS = {
@@ -155,6 +166,12 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
             "orderbus lost maple --webhooks",
         ),
         ("add-codes maple games FILE", "fulfillment", "POST /stores/maple/pools/games/codes", "orderbus attention"),
+        (
+            "record-payment ORD-1 --method cash",
+            "payments",
+            "POST /orders/o-1/record-payment",
+            "orderbus order ORD-1",
+        ),
         (
             "settle payment ORD-1 captured --reason x --reference pi_1 --attempt 2",
             "payments",

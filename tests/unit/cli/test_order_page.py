@@ -37,6 +37,9 @@ def test_what_is_owed_has_a_line_of_its_own() -> None:
     assert "50.00 EUR of attempt 1, waits for staff" in page(obligations=[part])
     assert "requested of the provider" in page(obligations=[part | {"state": "sent", "for_staff": False}])
 
+    by_hand = part | {"state": "by_hand"}
+    assert "`orderbus settle refund ORD-1 refunded --reason TEXT`" in page(obligations=[by_hand])
+
 
 def test_a_recorded_refund_says_how_the_customer_got_the_money() -> None:
     assert "recorded: By bank transfer.  SEPA-17" in page(

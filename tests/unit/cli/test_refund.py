@@ -32,6 +32,7 @@ PART = {
     **{"attempt": 1, "amount": 5000, "state": "owed", "refund": "r-1", "reference": "", "tries": 3},
     **{"code": "charge_disputed", "text": "Disputed.", "for_staff": False, "since": AT},
 }
+BY_HAND = PART | {"state": "by_hand", "for_staff": True}
 OWED: dict[str, Any] = {
     **{"order": "o-1", "number": "ORD-1", "store": "maple", "currency": "EUR", "owed": 5000, "changed_at": AT},
     "obligations": [PART],
@@ -119,7 +120,10 @@ def test_what_is_owed_is_listed_over_all_pages(services: FakeServices, orderbus:
     assert [row[0] for row in rows] == ["order", "ORD-1", "ORD-2", "ORD-2"]
     assert "tried again by itself" in said.out and "charge_disputed · Disputed." in said.out
     assert "waits for staff" in said.out and "re_7 · charge_disputed · The bank returned the refund." in said.out
-    assert [one.query.get("after") for one in services.sent("GET")] == [None, "2026-03-03T14:05:00+00:00 o-1"]
+    services.reply("payments", "GET /owed", Reply({"owed": [OWED | {"obligations": [BY_HAND]}], "next": None}))
+    shown = orderbus("payments", "owed").out
+    assert "by_hand" in shown and "`orderbus settle refund ORD-1 refunded --reason TEXT`" in shown
+    assert [one.query.get("after") for one in services.sent("GET")] == [None, "2026-03-03T14:05:00+00:00 o-1", None]
     services.reply("payments", "GET /owed", Reply({"owed": [OWED], "next": None}))
     assert json.loads(orderbus("payments", "owed", "--json").out) == {"owed": [OWED]}
 

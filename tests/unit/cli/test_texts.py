@@ -77,7 +77,6 @@ def test_a_slash_at_the_end_of_a_url_is_none_of_the_path(
         ("refund ORD-1 --reason foo", "Invalid value for '--reason'"),
         ("refund ORD-1 --amount 5.00 --item 1", "Choose --amount or --item, not both"),
         ("settle payment ORD-1 captured --reason x", "--reference"),
-        ("settle refund ORD-1 refunded --reason x", "--reference"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_is_asked(
