@@ -26,7 +26,7 @@ OWED = """
 
 
 def upgrade() -> None:
-    op.execute("alter table payments add column owed bigint")
+    op.execute("alter table payments add column owed bigint default 0")
     op.execute(OWED)
     op.execute("create index payments_owed on payments (changed_at) where owed > 0")
 
