@@ -42,5 +42,6 @@ def too_many_attempts(order: Order, at: datetime) -> Refused | None:
 
 
 def moment(at: datetime) -> str:
-    """`2026-03-03 14:05:00 UTC`: the customer's time zone is not known."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """`2026-03-03 14:05:00 UTC`, rounded up: at that time it is allowed. The customer's time zone is not known."""
+    full = at.astimezone(UTC) + timedelta(seconds=1) - timedelta.resolution
+    return f"{full:%Y-%m-%d %H:%M:%S} UTC"

@@ -26,7 +26,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
         change.publish(
             PaymentSurplusRefunded(
                 refund=refund.id,
-                attempt=_told_as(payment, refund),
+                attempt=told_as(payment, refund),
                 amount=refund.amount,
                 currency=payment.currency,
                 transaction=reference,
@@ -49,7 +49,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
     )
 
 
-def _told_as(payment: Payment, refund: Refund) -> int:
+def told_as(payment: Payment, refund: Refund) -> int:
     """The attempt that checkout knows."""
     attempt = payment.attempt(refund.attempt)
     return attempt.extra_of or attempt.number if attempt else refund.attempt

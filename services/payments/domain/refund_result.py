@@ -8,7 +8,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundResult, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
 from services.payments.domain.refund import shares_of_all
-from services.payments.domain.refund_made import failed, made, try_again_later
+from services.payments.domain.refund_made import failed, made, told_as, try_again_later
 from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
 from shared.core.fast_dataclasses import replace
@@ -55,7 +55,9 @@ def refund_unresolved(
             try_again_later(change, refund)
         return change.decision()
     change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
-    change.publish(PaymentUnresolved(attempt=refund.attempt, text=f"Refund {refund.id}: {outcome.text}"[:2000]))
+    change.publish(
+        PaymentUnresolved(attempt=told_as(payment, refund), text=f"Refund {refund.id}: {outcome.text}"[:2000])
+    )
     change.check_refund_later(refund, tries=1)
     return change.decision()
 
@@ -74,7 +76,7 @@ def apply_refund_result(
     elif not _has_room(change, refund, result):
         if next_check == 1:
             text = f"Refund {id} was made after all ({result.reference}), but its amount is reserved for other refunds."
-            change.publish(PaymentUnresolved(attempt=refund.attempt, text=text))
+            change.publish(PaymentUnresolved(attempt=told_as(payment, refund), text=text))
         change.check_refund_later(refund, next_check)
     else:
         enter(change, _compare_settled(change, refund, result) if refund.settled_by else refund, result)
@@ -210,7 +212,7 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
         return change.update_refund(refund, settled_by="")
     settled = f"Settled as {refund.status} by {refund.settled_by}"
     text = f"{settled}, but the provider reports {result.reference} as {result.status}."
-    change.publish(PaymentSettlementContradicted(attempt=refund.attempt, refund=refund.id, text=text))
+    change.publish(PaymentSettlementContradicted(attempt=told_as(change.state, refund), refund=refund.id, text=text))
     if refund.status is RefundStatus.DONE and result.reference != refund.reference:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
         change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)

@@ -13,6 +13,7 @@ from services.payments.domain.charge_result import settle_attempt
 from services.payments.domain.declines import DeclineReason
 from services.payments.domain.operations import ChargeResult
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund, RefundStatus, payments
+from services.payments.domain.refund_made import told_as
 from services.payments.domain.refund_result import settle_refund
 from shared.contracts.payments import PaymentSettled, SettlePayment
 from shared.core import Context, Decision, Problem, Refused
@@ -32,7 +33,7 @@ def settle(payment: Payment, command: SettlePayment, context: Context) -> Decisi
     change = PaymentChange(payment, context)
     change.publish(
         PaymentSettled(
-            attempt=found.attempt if isinstance(found, Refund) else found.number,
+            attempt=told_as(payment, found) if isinstance(found, Refund) else found.number,
             refund=command.refund or "",
             outcome=command.outcome,
             reference=command.reference,

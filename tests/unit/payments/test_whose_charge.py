@@ -23,6 +23,7 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentStrayCharge,
     PaymentSurplusRefunded,
+    PaymentUnresolved,
 )
 from shared.contracts.values import OrderStatus, PaymentStatus
 from tests.unit.payments.examples import PaymentScenario, reported, requested
@@ -73,6 +74,11 @@ def test_a_second_capture_of_a_paid_attempt_is_refunded() -> None:
     assert (payment.state.status, payment.state.refundable) == (PaymentStatus.PAID, 5000)
     assert payment.hear(reported("succeeded", "pi_2")).requested == []
     assert payment.hear(requested(2)).requested == []  # the next attempt's number is checkout's
+
+
+def test_what_is_told_of_its_refund_names_the_attempt_that_checkout_knows() -> None:
+    payment = PaymentScenario(requested()).pay().hear(reported("succeeded", "pi_2")).lose_refund()
+    assert [event.attempt for event in payment.last.of(PaymentUnresolved)] == [1]
 
 
 def test_our_charge_for_an_attempt_that_does_not_exist_is_refunded_if_none_appears() -> None:
