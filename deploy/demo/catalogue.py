@@ -13,7 +13,14 @@ from deploy.client.http import ApiClient
 from deploy.sandboxes.client import OutsideWorld
 
 FILE = Path(__file__).with_name("catalogue.toml")
-WEBHOOK_EVENTS = ("order.received", "order.refunded", "order.created", "order.updated", "order.completed")
+WEBHOOK_EVENTS = (
+    "order.received",
+    "order.refunded",
+    "order.refund_failed",
+    "order.created",
+    "order.updated",
+    "order.completed",
+)
 HOOK = "demo"
 DESK = "hooks/workshop-desk"
 """Where the workshop's booking desk answers, in the outside world."""

@@ -13,11 +13,13 @@ from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.demo.shop import GOOD_CARD, Order
 from deploy.sandboxes.client import StripeSandbox
-from shared.contracts.storefront import CheckoutSubmitted
+from shared.contracts.payments import RecordPayment, RefundLine, RefundPayment
+from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice
 from shared.contracts.values import Customer
 
 DECLINED_CARD = "pm_card_visa_chargeDeclinedInsufficientFunds"
 SECURE_CARD = "pm_card_threeDSecure2Required"
+CLOSED_ACCOUNT = "pm_card_refundFail"
 TIMEOUT = 180.0
 """Seconds, unless a visit says otherwise: the shop may be full."""
 NAMES = (
@@ -153,6 +155,52 @@ async def wants_some_money_back(visit: Visit) -> None:
     )
 
 
+async def wants_one_product_back(visit: Visit) -> None:
+    await visit.buys()
+    await visit.sees("completed")
+    await visit.order.publish(RefundPayment(items=(RefundLine(item="1"),), reason="not_as_described"))
+    await visit.order.shows(lambda it: it.latest["items"][0]["refunded"] > 0, "a refunded item", within=visit.timeout)
+
+
+async def gets_cash_back(visit: Visit) -> None:
+    """Staff refund it over the counter, and record it."""
+    await visit.buys()
+    await visit.sees("completed")
+    note = "Refunded in cash at the counter."
+    await visit.order.publish(RefundPayment(amount=visit.rng.randint(100, 500), refund_payment=False, note=note))
+    await visit.order.shows(_partly_refunded, "a recorded refund", within=visit.timeout)
+
+
+async def has_closed_the_account(visit: Visit) -> None:
+    """The bank sends the refund back."""
+    await visit.buys(CLOSED_ACCOUNT)
+    await visit.sees("completed")
+    await visit.order.is_refunded(visit.rng.randint(100, 500))
+    await visit.order.shows(_was_sent_back, "a refund that was sent back", within=visit.timeout)
+
+
+def _partly_refunded(order: Order) -> bool:
+    return bool(order.latest["payment_status"] == "partially_refunded")
+
+
+def _was_sent_back(order: Order) -> bool:
+    return "sent back by the bank" in str(order.latest.get("message"))
+
+
+async def pays_by_bank_transfer(visit: Visit) -> None:
+    """Staff find the money on the account, and record it."""
+    transfer = PaymentChoice(provider="manual", method="bank_transfer")
+    await visit.order.opens(COUNTRIES[visit.country].currency, visit.country)
+    await visit.order.submits(visit.checkout().model_copy(update={"payment": transfer}))
+    await visit.order.shows(_waits_for_the_transfer, "that it waits for the transfer", within=visit.timeout)
+    await visit.order.publish(RecordPayment(method="bank_transfer", reference=f"SEPA-{visit.order.id[-8:]}"))
+    await visit.sees("completed")
+
+
+def _waits_for_the_transfer(order: Order) -> bool:
+    return "Waits for the payment" in str(order.latest.get("message"))
+
+
 async def wants_a_last_copy(visit: Visit) -> None:
     await visit.buys()
     await visit.sees("completed", "cancelled")
@@ -214,7 +262,7 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 48, buys_downloads, by_itself=True),
+    Story("buys downloads", 44, buys_downloads, by_itself=True),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),
@@ -224,6 +272,10 @@ STORIES = (
     Story("cancels after paying", 3, cancels_after_paying, _ends("cancelled"), skus=("print",)),
     Story("wants all money back", 4, wants_all_money_back, _ends("refunded")),
     Story("wants some money back", 3, wants_some_money_back),
+    Story("wants one product back", 1, wants_one_product_back),
+    Story("gets cash back", 1, gets_cash_back),
+    Story("has closed the account", 1, has_closed_the_account),
+    Story("pays by bank transfer", 1, pays_by_bank_transfer),
     Story("wants a last copy", 3, wants_a_last_copy, _ends("completed", "cancelled"), ("numbered",), by_itself=True),
     Story("corrects a mistake", 2, corrects_a_mistake, skus=("print",)),
     Story("never gets it right", 1, never_gets_it_right, _ends("created")),
