@@ -165,7 +165,7 @@ COURSES = (
     ),
     of_all(
         *("OrderbusPaymentOverdue", "orderbus_orders_payment_overdue", 10, WARNING),
-        "2 unpaid orders have not expired on time; timers are late.",
+        "2 unpaid orders have not expired on time.",
     ),
     Course(
         "OrderbusMemory",
