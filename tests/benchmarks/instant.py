@@ -7,9 +7,10 @@ stage, written when the worker ends.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from shared.core import NotDone, Operation, Outcome
 from shared.settings import Settings
 from shared.shell.kafka.cluster import committed
 from shared.shell.observability.telemetry import configure_logging
+from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.gateway import Gateway
 from shared.shell.service import Service
 from shared.shell.worker import run_worker
@@ -97,10 +99,19 @@ def main() -> None:
 async def _run(name: str, factory: Callable[..., Service], settings: Settings, index: int, port: int) -> None:
     """An earlier build, with which this one is compared, may have read on without a word to the database."""
     database = await RestoredDatabase.open(settings.service(name).database_url.get_secret_value())
-    read_on = await committed(settings.kafka, name)
+    read_on = await _committed(settings, name)
     await database.read_from([(*place, offset) for place, offset in read_on.items()])
     await database.close()
     await run_worker(name, factory, settings, index, port)
+
+
+async def _committed(settings: Settings, group: str) -> Mapping[tuple[str, int], int]:
+    """A broker that has just started knows no coordinators for a moment."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(BusUnavailable):
+                return await committed(settings.kafka, group)
+            await asyncio.sleep(0.5)
 
 
 if __name__ == "__main__":
