@@ -17,6 +17,7 @@ from services.payments.domain.ledger import (
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue, charge_key
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
 from services.payments.domain.status_record import is_told, status_record
+from shared.contracts.payments import PaymentCaptured
 from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
 
@@ -69,6 +70,21 @@ class PaymentChange(Change[Payment]):
         movement = LedgerMovement(kind, amount, payment.currency, provider, reference, payment.store, account)
         self.record(*entries(movement, self.context.key, self.context.at, self.context.new_id))
 
+    def publish_captured(self, attempt: ChargeAttempt) -> None:
+        """Of the attempt that paid the order."""
+        self.publish(
+            PaymentCaptured(
+                attempt=attempt.number,
+                amount=attempt.captured,
+                currency=self.state.currency,
+                provider=self.state.provider_of(attempt),
+                method=attempt.method or None,
+                transaction=attempt.reference,
+                card=attempt.card,
+                captured_at=self.context.at,
+            )
+        )
+
     def check_charge(self, attempt: ChargeAttempt, reference: str, tries: int = 1) -> None:
         """Check with the provider by its reference, or, where that is empty, by order and attempt."""
         payment, order = self.state, self.context.key
@@ -93,7 +109,7 @@ class PaymentChange(Change[Payment]):
         first, longest = (
             (FIRST_CONFIRMATION_CHECK, LONGEST_CONFIRMATION_WAIT) if confirming else (FIRST_CHECK, LONGEST_WAIT)
         )
-        self._check_later(ChargeCheckDue(attempt, tries), _charge_check(attempt), _wait(first, longest, tries))
+        self._check_later(ChargeCheckDue(attempt, tries), _charge_check(attempt), growing_wait(first, longest, tries))
 
     def check_refund(self, refund: Refund, tries: int = 1) -> None:
         attempt = self.state.attempt(refund.attempt)
@@ -103,7 +119,7 @@ class PaymentChange(Change[Payment]):
             )
 
     def check_refund_later(self, refund: Refund, tries: int) -> None:
-        wait = _wait(FIRST_CHECK, LONGEST_WAIT, tries)
+        wait = growing_wait(FIRST_CHECK, LONGEST_WAIT, tries)
         self._check_later(RefundCheckDue(refund.id, tries), f"check_refund_{refund.id}", wait)
 
     def _check_later(self, message: TimerMessage, name: str, wait: timedelta) -> None:
@@ -151,5 +167,5 @@ def _charge_check(attempt: int) -> str:
     return f"check_charge_{attempt}"
 
 
-def _wait(first: timedelta, longest: timedelta, tries: int) -> timedelta:
+def growing_wait(first: timedelta, longest: timedelta, tries: int) -> timedelta:
     return min(first * (1 << min(tries - 1, 16)), longest)

@@ -18,7 +18,6 @@ from services.payments.domain.whose import capture_extra, forget_stray, is_ours,
 from shared.contracts.payments import (
     PaymentActionRequired,
     PaymentCancelled,
-    PaymentCaptured,
     PaymentDeclined,
     PaymentSettlementContradicted,
     PaymentUnresolved,
@@ -224,18 +223,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         if all(refund.status is RefundStatus.FAILED for refund in change.state.refunds_of(attempt)):
             refund_surplus(change, attempt)
         return
-    change.publish(
-        PaymentCaptured(
-            attempt=attempt.number,
-            amount=amount,
-            currency=change.state.currency,
-            provider=change.state.provider_of(attempt),
-            method=attempt.method or None,
-            transaction=result.reference,
-            card=attempt.card,
-            captured_at=change.context.at,
-        )
-    )
+    change.publish_captured(attempt)
     enter_early_refunds(change, attempt)
     if change.state.closed_as:
         refund_rest(change)

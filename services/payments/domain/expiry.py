@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
-from services.payments.domain.payment import ChargeAttempt, Payment, payments
+from services.payments.domain.payment import Payment, payments
 from shared.contracts.checkout import OrderPaymentClosing
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured
+from shared.contracts.payments import PaymentCancelled
 from shared.core import Context, Decision
 
 
@@ -24,18 +24,5 @@ def payment_closing(payment: Payment, closing: OrderPaymentClosing, context: Con
     if paid is None:
         change.publish(PaymentCancelled(attempt=closing.attempt))
     elif not payment.closed_as:
-        change.publish(_captured(change, paid))
+        change.publish_captured(paid)
     return change.decision()
-
-
-def _captured(change: PaymentChange, paid: ChargeAttempt) -> PaymentCaptured:
-    payment = change.state
-    return PaymentCaptured(
-        attempt=paid.number,
-        amount=paid.captured,
-        currency=payment.currency,
-        provider=payment.provider,
-        transaction=paid.reference,
-        card=paid.card,
-        captured_at=change.context.at,
-    )

@@ -63,6 +63,11 @@ class ChargeAttempt:
     """Captured besides the charge of the attempt with this number, under our key: all of it is refunded."""
 
     @property
+    def number_in_checkout(self) -> int:
+        """The attempt that checkout knows, which an extra capture has been made for."""
+        return self.extra_of or self.number
+
+    @property
     def is_open(self) -> bool:
         return self.status in OPEN
 

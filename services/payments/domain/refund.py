@@ -236,7 +236,7 @@ def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) ->
         change.publish(
             PaymentRefundNeeded(
                 refund=refund.id,
-                attempt=attempt.extra_of or attempt.number,
+                attempt=attempt.number_in_checkout,
                 amount=refund.amount,
                 currency=payment.currency,
                 text=f"Refund it by hand ({where}), then confirm it: `orderbus settle refund`.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.payments.domain.change import LONGEST_WAIT, PaymentChange
+from services.payments.domain.change import LONGEST_WAIT, PaymentChange, growing_wait
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
@@ -52,7 +52,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
 def told_as(payment: Payment, refund: Refund) -> int:
     """The attempt that checkout knows."""
     attempt = payment.attempt(refund.attempt)
-    return attempt.extra_of or attempt.number if attempt else refund.attempt
+    return attempt.number_in_checkout if attempt else refund.attempt
 
 
 def shares_that_fit(payment: Payment, refund: Refund) -> tuple[Share, ...]:
@@ -85,8 +85,7 @@ def failed(
 
 def try_again_later(change: PaymentChange, refund: Refund) -> None:
     if waits_to_be_tried_again(change.state, refund):
-        wait = min(FIRST_WAIT * 2 ** min(refund.tries - 1, 16), LONGEST_WAIT)
-        retry_at = change.context.at + wait
+        retry_at = change.context.at + growing_wait(FIRST_WAIT, LONGEST_WAIT, refund.tries)
         change.update_refund(refund, retry_at=retry_at)
         change.timer(retry_at, RefundDue(refund.id), f"refund_{refund.id}")
 

@@ -147,7 +147,7 @@ def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: Refu
         failed(change, refund, MADE_AT_PROVIDER, text, try_again=ended)
     if not make_room(change, attempt, result.amount, result.reference):
         text = f"The provider made {result.reference} of {Money(result.amount, payment.currency)}, more than is left."
-        change.publish(PaymentUnresolved(attempt=attempt.extra_of or attempt.number, text=text))
+        change.publish(PaymentUnresolved(attempt=attempt.number_in_checkout, text=text))
         keep_for_later(change, result)
         return
     whole = attempt == payment.paying_attempt and result.amount == change.state.refundable_of(attempt)

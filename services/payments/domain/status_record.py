@@ -40,7 +40,7 @@ def status_record(payment: Payment) -> PaymentStatusRecord:
 
 def _attempt(payment: Payment, attempt: ChargeAttempt) -> AttemptState:
     return AttemptState(
-        attempt=attempt.extra_of or attempt.number,
+        attempt=attempt.number_in_checkout,
         status=attempt.status.value,
         provider=payment.provider_of(attempt),
         method=attempt.method or None,
@@ -59,7 +59,7 @@ def _refund(payment: Payment, refund: Refund) -> RefundState:
     attempt = payment.attempt(refund.attempt)
     return RefundState(
         refund=refund.id,
-        attempt=(attempt.extra_of if attempt else 0) or refund.attempt,
+        attempt=attempt.number_in_checkout if attempt else refund.attempt,
         status=refund.status.value,
         amount=refund.amount,
         reference=refund.reference or None,

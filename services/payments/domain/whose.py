@@ -7,7 +7,7 @@ never refunded by us.
 
 from __future__ import annotations
 
-from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentChange
+from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentChange, growing_wait
 from services.payments.domain.operations import ChargeResult, SurplusDue, charge_key
 from services.payments.domain.payment import MORE_EXTRAS, AttemptStatus, ChargeAttempt, Payment, StrayCharge, payments
 from services.payments.domain.refund import refund_surplus
@@ -56,7 +56,7 @@ def record_stray(change: PaymentChange, number: int, result: ChargeResult, *, ou
 
 
 def look_again(change: PaymentChange, stray: StrayCharge, tries: int) -> None:
-    wait = min(FIRST_CHECK * 2 ** min(tries - 1, 16), LONGEST_WAIT)
+    wait = growing_wait(FIRST_CHECK, LONGEST_WAIT, tries)
     change.timer(change.context.at + wait, SurplusDue(stray.reference, tries), f"surplus_{stray.reference}")
 
 
@@ -105,7 +105,7 @@ def capture_extra(change: PaymentChange, number: int, reference: str, amount: in
             captured=amount,
             card=named.card if named else None,
             surplus=True,
-            provider=payment.provider_of(named) if named else payment.provider,
+            provider=payment.provider_of(named),
             method=named.method if named else "",
             extra_of=number,
         )

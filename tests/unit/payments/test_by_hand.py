@@ -120,3 +120,8 @@ def test_one_that_staff_could_not_make_may_be_requested_again() -> None:
     payment = confirm(awaited().hear(TRANSFER).hear(RefundPayment()), "not_refunded")
     assert payment.state.refundable == 5000
     assert payment.hear(RefundPayment()).types() == [PaymentRefundNeeded]
+
+
+def test_a_repeated_answer_names_the_provider_of_the_attempt_that_paid() -> None:
+    payment = awaited().hear(requested(2, method="card")).pay().hear(OrderPaymentClosing(attempt=2))
+    assert [(it.provider, it.method) for it in payment.last.of(PaymentCaptured)] == [("stripe", "card")]
