@@ -11,7 +11,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
 from services.payments.domain.declines import DeclineReason, customer_text
 from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
-from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, RefundStatus, payments
+from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
 from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds
 from services.payments.domain.whose import capture_extra, forget_stray, is_ours, record_stray
@@ -220,8 +220,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
     change.enter_movement("capture", amount, result.reference, attempt.number)
     if attempt.surplus:
         enter_early_refunds(change, attempt)
-        if all(refund.status is RefundStatus.FAILED for refund in change.state.refunds_of(attempt)):
-            refund_surplus(change, attempt)
+        refund_surplus(change, attempt)
         return
     change.publish_captured(attempt)
     enter_early_refunds(change, attempt)

@@ -19,6 +19,7 @@ from shared.contracts.payments import (
     PaymentUnresolved,
     RefundLine,
     RefundPayment,
+    SettlePayment,
 )
 from shared.contracts.values import PaymentStatus
 from tests.unit.payments.examples import PaymentScenario, refund_reported, reported, requested
@@ -158,6 +159,14 @@ def test_one_of_more_than_is_left_is_told_to_staff() -> None:
     payment = PaymentScenario(requested()).pay().hear(in_dashboard(3000)).hear(in_dashboard(3000, "re_e"))
     assert payment.types() == [PaymentUnresolved]
     assert payment.state.refunded == 3000
+
+
+def test_the_rest_of_a_surplus_that_was_refunded_in_part_in_the_dashboard_is_refunded() -> None:
+    payment = PaymentScenario(requested()).lose_charge()
+    payment.hear(in_dashboard(1200)).hear(requested(2))
+    payment.hear(SettlePayment(attempt=1, outcome="not_charged", reason="Seen.")).pay()
+    payment.hear(reported("succeeded"))
+    assert payment.refund().amount == 3800
 
 
 def test_it_is_entered_once_something_is_left_again() -> None:
