@@ -22,6 +22,7 @@ from deploy.simulation.trial import Trial
 from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery, ItemStatus
+from services.fulfillment.domain.kinds.code import pool_of
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.owed import obligations
@@ -178,10 +179,11 @@ def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
-            if item.pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
+            pool = pool_of(item)
+            if pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
                 continue
             codes = item.instructions.codes or (item.instructions.code,)
-            taken = trial.world.pools.pools[delivery.row_key(item.pool)].codes
+            taken = trial.world.pools.pools[delivery.row_key(pool)].codes
             if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != item.quantity:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
 

@@ -92,9 +92,12 @@ class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMAND
 
 
 class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
-    """Retry items that failed or are waiting for a code. Without `items`: all of them."""
+    """Retry items that failed or are waiting. Without `items`: all of them."""
 
     items: tuple[Id, ...] = ()
+    latest: bool = False
+    """Deliver them as their products are configured now, which replaces for good what was configured when they were
+    bought. Items whose products were not configured then are always delivered so."""
 
 
 class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
@@ -138,7 +141,8 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
 
 
 class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
-    """An item is waiting for a parcel (code `shipment`) or a redemption code (`pool_empty`)."""
+    """An item is waiting for a parcel (code `shipment`), a redemption code (`pool_empty`), or for staff to configure
+    its product (`not_configured`)."""
 
     item: Id
     code: Short
@@ -162,6 +166,8 @@ class ItemRetried(Event, type="item.retried", topic=EVENTS):
     """Staff retried a failed or waiting item."""
 
     item: Id
+    configuration: Count | None = None
+    """The version of its product's configuration, if that replaces the former one."""
 
 
 class ItemRevoked(Event, type="item.revoked", topic=EVENTS):

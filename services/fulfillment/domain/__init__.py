@@ -2,18 +2,14 @@
 
 from services.fulfillment.domain import (  # noqa: F401  (they register their handlers)
     cancellation,
-    code,
-    course,
-    download,
     reservation,
     retry,
     settlement,
-    shipment,
     start,
 )
 from services.fulfillment.domain.delivery import deliveries
 from services.fulfillment.domain.pool import pools
-from services.fulfillment.domain.product import products
+from services.fulfillment.domain.product import histories, products
 from services.fulfillment.domain.stock import stocks
 
-CORES = (deliveries, stocks, products, pools)
+CORES = (deliveries, stocks, products, histories, pools)

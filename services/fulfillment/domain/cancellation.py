@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange
-from services.fulfillment.domain.course import revoke_access
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import stock_and_queues
-from services.fulfillment.domain.operations import RecheckPools, ReturnCodes
+from services.fulfillment.domain.operations import RecheckPools
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
-from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
 
@@ -42,30 +41,7 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
 def cancel_item(change: DeliveryChange, item: Item) -> None:
     """In any status. Cancelling again has no effect."""
     item = change.release_stock(item)
-    match item.status, item.action:
-        case ItemStatus.PLANNED, _:
-            change.update_item(item, status=ItemStatus.REVOKED)
-        case ItemStatus.IN_PROGRESS, CourseAccess():
-            change.update_item(item, status=ItemStatus.STOPPING)
-        case ItemStatus.DELIVERED, CourseAccess() as course:
-            revoke_access(change, item, course)
-        case ItemStatus.FAILED, CourseAccess() as course if item.in_doubt:
-            revoke_access(change, item, course)
-        case (
-            (
-                ItemStatus.IN_PROGRESS
-                | ItemStatus.WAITING_PARCEL
-                | ItemStatus.WAITING_CODE
-                | ItemStatus.DELIVERED
-                | ItemStatus.FAILED
-            ),
-            _,
-        ):
-            _revoke_at_once(change, item)
-
-
-def _revoke_at_once(change: DeliveryChange, item: Item) -> None:
-    """A download's link stops working; a code that the customer has seen can only be marked."""
-    if item.pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
-        change.request(ReturnCodes(change.state.row_key(item.pool), change.context.key, item.id))
-    change.mark_revoked(change.leave_queue(item), code_requested=False)
+    if item.status is ItemStatus.PLANNED:
+        change.update_item(item, status=ItemStatus.REVOKED)
+    elif item.status not in CANCELLED:
+        kind_of(item).revoke(change, item)

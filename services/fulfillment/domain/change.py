@@ -62,7 +62,7 @@ class DeliveryChange(Change[Delivery]):
         self.publish(ItemDelivered(item=item.id, instructions=instructions, under_way=0, attempts=attempts))
 
     def await_item(self, item: Item, status: ItemStatus, code: str, text: str, **fields: Any) -> Item:
-        """Staff must ship it, or add codes."""
+        """For something that staff do."""
         if item.status is ItemStatus.IN_PROGRESS:  # otherwise this is known already
             self.publish(ItemWaiting(item=item.id, code=code, text=text))
         return self.update_item(item, status=status, code=code, text=text, **fields)

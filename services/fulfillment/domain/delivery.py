@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
-from shared.contracts.fulfillment import Action, CourseAccess, RedemptionCode, Shipment
+from shared.contracts.fulfillment import Action, CourseAccess
 from shared.contracts.values import Customer, Instructions
 from shared.core import Attempt, Core, Refused
 from shared.core.fast_dataclasses import replace
@@ -35,6 +35,8 @@ class ItemStatus(StrEnum):
     """An operation delivers it."""
     WAITING_PARCEL = "waiting_parcel"
     WAITING_CODE = "waiting_code"
+    WAITING_SETUP = "waiting_setup"
+    """Staff must configure its product first."""
     DELIVERED = "delivered"
     FAILED = "failed"
     STOPPING = "stopping"
@@ -46,6 +48,8 @@ class ItemStatus(StrEnum):
 
 CANCELLED = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
 """Of items that were refunded, or whose order was cancelled or has expired."""
+WAITING = (ItemStatus.WAITING_PARCEL, ItemStatus.WAITING_CODE, ItemStatus.WAITING_SETUP)
+"""For something that staff do."""
 TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
 """An operation ends these."""
 
@@ -70,7 +74,10 @@ class Item:
     quantity: int
     shippable: bool = False
     action: Action | None = None
-    """How it is delivered, as configured when it was last started; None: nothing was configured."""
+    """How it is delivered: as its product said when it was bought, or when staff last retried it with the latest
+    configuration; None: nothing was configured."""
+    version: int = 0
+    """Of its product's configuration; 0: of before there were versions, or not of a product."""
     status: ItemStatus = ItemStatus.PLANNED
     stock: StockHold = StockHold.NONE
     instructions: Instructions | None = None
@@ -88,10 +95,6 @@ class Item:
     unrevoked: tuple[str, ...] = ()
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
 
-    def effective_action(self) -> Action | None:
-        """What to do: as configured, and a parcel for what is shippable otherwise."""
-        return self.action or (Shipment() if self.shippable else None)
-
     def course_at(self, url: str) -> CourseAccess | None:
         """Its course, unless it has another URL by now: staff corrected the product and retried the item."""
         return self.action if isinstance(self.action, CourseAccess) and self.action.url == url else None
@@ -105,11 +108,6 @@ class Item:
     def revoked_at(self, url: str) -> Item:
         """Nothing is left to revoke there."""
         return replace(self, unrevoked=tuple(other for other in self.unrevoked if other != url))
-
-    @property
-    def pool(self) -> str | None:
-        """The pool, by its name in the store, that its codes come from."""
-        return self.action.pool if isinstance(self.action, RedemptionCode) else None
 
     @property
     def holds_stock(self) -> bool:

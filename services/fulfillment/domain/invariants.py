@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 from services.fulfillment.domain.delivery import CANCELLED, TRANSIENT, Delivery, Item, ItemStatus, Stage, StockHold
-from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
-from shared.contracts.fulfillment import CourseAccess, Download, RedemptionCode
+from services.fulfillment.domain.kinds import kind_of
 from shared.core import NO_WORK, Work
 
-OPERATIONS: Mapping[type, Sequence[type]] = {
-    Download: (SignDownload,),
-    RedemptionCode: (TakeCode,),
-    CourseAccess: (GrantAccess, RevokeAccess),
-}
-"""What ends an item's progress, by its action."""
 UNTOUCHED = (ItemStatus.PLANNED, ItemStatus.REVOKED)
 
 
@@ -43,7 +36,7 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
 
 def _is_delivered(item: Item, work: Work) -> bool:
     """Whether something is under way that may end it."""
-    return work.to_come("fulfillment", OPERATIONS.get(type(item.action), ()), item.id)
+    return work.to_come("fulfillment", kind_of(item).ended_by, item.id)
 
 
 def _hold_fits(item: Item, stage: Stage) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.fulfillment.domain.delivery import Delivery, ItemStatus
+from services.fulfillment.domain.delivery import WAITING, Delivery, ItemStatus
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product
@@ -11,7 +11,7 @@ from shared.contracts.checkout import OrderPlaced
 from shared.contracts.values import OrderItem
 from shared.core import Ref
 
-RECONFIGURABLE = (ItemStatus.FAILED, ItemStatus.WAITING_CODE, ItemStatus.IN_PROGRESS)
+RECONFIGURABLE = (ItemStatus.FAILED, ItemStatus.IN_PROGRESS, *WAITING)
 """Items that staff can have delivered again, as the product says by then."""
 
 
@@ -36,11 +36,6 @@ def held_stock(message: object, key: str, delivery: Delivery) -> list[Ref[Stock]
 def queues(message: object, key: str, delivery: Delivery | None) -> list[Ref[CodePool]]:
     """The pools in whose queues the order waits."""
     return [Ref(CodePool, item.queue) for item in delivery.items if item.queue] if delivery else []
-
-
-def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
-    """The pools of which operations are taking codes."""
-    return [Ref(CodePool, delivery.row_key(item.pool)) for item in delivery.items if item.pool and item.expects_code]
 
 
 def stock_and_queues(message: object, key: str, delivery: Delivery | None) -> list[Ref[Stock] | Ref[CodePool]]:

@@ -44,6 +44,7 @@ def _item(line: OrderItem, product: Product | None) -> Item:
         quantity=line.quantity,
         shippable=line.shippable,
         action=product.action if product else None,
+        version=product.version if product else 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""Manual settlement of courses whose grant or revocation has an unknown outcome, or was done by staff themselves.
+"""Manual settlement of what another system delivers: where its outcome is unknown, or staff did it themselves.
 
 delivered:      in_progress, failed ──► delivered         stopping ──► revoking
 not_delivered:  in_progress, failed ──► failed            stopping ──► revoked
@@ -9,10 +9,9 @@ not_revoked:    revoking ──► revocation_failed
 from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange
-from services.fulfillment.domain.course import deliver_course, revoke_access
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
+from services.fulfillment.domain.kinds import kind_of
 from shared.contracts.fulfillment import (
-    CourseAccess,
     ItemRevocationFailed,
     ItemSettled,
     SettleDelivery,
@@ -41,14 +40,14 @@ def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> De
         return refused
     change, text = DeliveryChange(delivery, context), f"{context.actor}: {command.reason}"
     change.publish(ItemSettled(item=item.id, outcome=command.outcome, reason=command.reason))
-    match command.outcome, item.action:
-        case "delivered", CourseAccess() as course:
-            _settle_as_delivered(change, item, course)
-        case "not_delivered", _:
+    match command.outcome:
+        case "delivered":
+            kind_of(item).settle_as_delivered(change, item)
+        case "not_delivered":
             _settle_as_not_delivered(change, item, text)
-        case "revoked", _:
+        case "revoked":
             _settle_as_revoked(change, change.update_item(item, unrevoked=()))
-        case "not_revoked", _:
+        case "not_revoked":
             _settle_as_not_revoked(change, item, text)
     return change.decision()
 
@@ -56,7 +55,7 @@ def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> De
 def _refusal(item: Item, outcome: SettledOutcome) -> Refused | None:
     if outcome == "revoked" and item.unrevoked:
         return None
-    if not isinstance(item.action, CourseAccess):
+    if not kind_of(item).settleable:
         text = f"Item {item.id} is not delivered by another system. Ship it, or retry it, which is safe."
         return Refused("nothing_to_settle", text)
     known = item.status is ItemStatus.FAILED and outcome == "not_delivered" and not item.in_doubt
@@ -64,13 +63,6 @@ def _refusal(item: Item, outcome: SettledOutcome) -> Refused | None:
         return None
     text = f"Item {item.id} is {item.status}. Settling it as {outcome} would change nothing."
     return Refused("nothing_to_settle", text)
-
-
-def _settle_as_delivered(change: DeliveryChange, item: Item, course: CourseAccess) -> None:
-    if item.status is ItemStatus.STOPPING:
-        revoke_access(change, item, course)
-    else:
-        deliver_course(change, item, course)
 
 
 def _settle_as_not_delivered(change: DeliveryChange, item: Item, text: str) -> None:

@@ -50,7 +50,9 @@ steps = st.one_of(
     st.tuples(st.just("place"), st.sampled_from(ORDERS), lines),
     st.tuples(st.sampled_from(["pay", "pay", "cancel", "expire", "wake", "arrive"]), st.sampled_from(ORDERS)),
     st.tuples(
-        st.sampled_from(["refund", "ship", "retry"]), st.sampled_from(ORDERS), st.sets(st.integers(1, 4), max_size=2)
+        st.sampled_from(["refund", "ship", "retry", "latest"]),
+        st.sampled_from(ORDERS),
+        st.sets(st.integers(1, 4), max_size=2),
     ),
     st.tuples(st.just("settle"), st.sampled_from(ORDERS), st.integers(1, 4)),
     st.tuples(st.just("configure"), st.sampled_from(SKUS), st.sampled_from(list(PRODUCTS)), st.booleans()),
@@ -69,6 +71,7 @@ ABOUT_ITEMS: dict[str, Callable[..., Message]] = {
     "refund": refund,
     "ship": lambda *items: ShipOrder(carrier="DHL", tracking="T", items=items),
     "retry": lambda *items: RetryDelivery(items=items),
+    "latest": lambda *items: RetryDelivery(items=items, latest=True),
 }
 
 

@@ -27,7 +27,7 @@ NOT_NEEDED = GrantAccess.Failed("not_needed", "The call is no longer needed.")
 
 def corrected(shop: Shop, course: CourseAccess = CORRECTED) -> Shop:
     shop.configure("course", course)
-    return shop.hear(RetryDelivery())
+    return shop.hear(RetryDelivery(latest=True))
 
 
 def in_progress_at_both() -> Shop:
@@ -50,9 +50,11 @@ def grant_at(shop: Shop, course: CourseAccess) -> GrantAccess:
 
 def test_a_call_that_waits_at_a_wrong_url_continues_at_the_corrected_one() -> None:
     shop = paid("course")
-    assert shop.refuses(RetryDelivery()).code == "nothing_to_retry", "nothing was corrected yet"
+    assert shop.refuses(RetryDelivery(latest=True)).code == "nothing_to_retry", "nothing was corrected yet"
+    shop.configure("course", CORRECTED)
+    assert shop.refuses(RetryDelivery()).code == "nothing_to_retry", "it keeps what was bought"
 
-    assert corrected(shop).published == [ItemRetried(item="1")]
+    assert corrected(shop).published == [ItemRetried(item="1", configuration=2)]
 
     assert shop.answer(grant_at(shop, COURSE), NOT_NEEDED).published == []
     assert shop.item().status is ItemStatus.IN_PROGRESS
@@ -91,7 +93,7 @@ def test_a_grant_of_unknown_outcome_is_revoked_when_the_item_is_delivered_in_ano
 
     shop = corrected(unresolved())
 
-    assert shop.published == [ItemRetried(item="1")]
+    assert shop.published == [ItemRetried(item="1", configuration=2)]
     assert (shop.operation(RevokeAccess).url, shop.operation(GrantAccess).url) == (COURSE.url, CORRECTED.url)
     assert shop.answer(RevokeAccess, RevokeAccess.Done()).published == []
     assert published(shop.answer(GrantAccess, GrantAccess.Done())) == [ItemDelivered]
@@ -137,7 +139,7 @@ def test_a_former_url_that_counts_again_is_not_revoked() -> None:
     shop = corrected(unresolved()).answer(RevokeAccess, GAVE_UP)
     shop.answer(GrantAccess, GrantAccess.Failed("rejected", "422"))
 
-    assert corrected(shop, COURSE).published == [ItemRetried(item="1")]
+    assert corrected(shop, COURSE).published == [ItemRetried(item="1", configuration=3)]
 
     assert shop.operation(GrantAccess).url == COURSE.url
     assert COURSE.url not in [operation.url for _, operation in shop.open if isinstance(operation, RevokeAccess)]

@@ -30,7 +30,7 @@ def test_a_course_is_granted_and_entered_where_the_product_says() -> None:
     assert shop.published == [ItemDelivered(item="1", instructions=instructions, under_way=0)]
 
 
-def test_a_grant_that_fails_says_what_to_fix_and_is_retried_with_the_latest_configuration() -> None:
+def test_a_grant_that_fails_says_what_to_fix_and_is_retried_as_bought_or_with_the_latest_configuration() -> None:
     shop = paid("course")
     tried = Attempt(at=shop.at, error="courses.example answered 500.")
     text = "courses.example answered 403. Grant the permission."
@@ -41,6 +41,9 @@ def test_a_grant_that_fails_says_what_to_fix_and_is_retried_with_the_latest_conf
 
     shop.configure("course", CourseAccess(url="https://courses.example/new"))
     assert shop.hear(RetryDelivery()).published == [ItemRetried(item="1")]
+    assert shop.operation(GrantAccess).url == COURSE.url, "as it was bought"
+    shop.answer(GrantAccess, GrantAccess.Failed("forbidden", text))
+    assert shop.hear(RetryDelivery(latest=True)).published == [ItemRetried(item="1", configuration=2)]
     assert shop.operation(GrantAccess).url == "https://courses.example/new"
     shop.answer(GrantAccess, GrantAccess.Done())
     assert [type(event) for event in shop.published] == [ItemDelivered]

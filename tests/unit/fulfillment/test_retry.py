@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from services.fulfillment.domain.operations import TakeCode
-from shared.contracts.fulfillment import ItemRetried, RedemptionCode, RetryDelivery
-from tests.unit.fulfillment.examples import EMPTY, paid
+from services.fulfillment.domain.delivery import ItemStatus
+from services.fulfillment.domain.operations import SignDownload, TakeCode
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.fulfillment import Download, ItemRetried, ItemRevoked, RedemptionCode, RetryDelivery
+from tests.unit.fulfillment.examples import EMPTY, PAID, Shop, line, paid, placed
 
 
 def test_a_waiting_code_can_be_retried_from_another_pool() -> None:
@@ -12,6 +14,9 @@ def test_a_waiting_code_can_be_retried_from_another_pool() -> None:
     shop.configure("key", RedemptionCode(pool="spare"))
 
     assert shop.hear(RetryDelivery()).published == [ItemRetried(item="1")]
+    assert shop.operation(TakeCode).pool == "acme/keys", "as it was bought"
+    shop.answer(TakeCode, EMPTY)
+    assert shop.hear(RetryDelivery(latest=True)).published == [ItemRetried(item="1", configuration=2)]
     assert shop.waiting() == ()
     assert shop.operation(TakeCode).pool == "acme/spare"
     assert shop.refuses(RetryDelivery()).code == "nothing_to_retry"
@@ -24,3 +29,36 @@ def test_what_needs_no_retry_is_refused_by_name() -> None:
 
     assert [problem.code for problem in refused.problems] == ["nothing_to_retry", "nothing_to_retry", "unknown_item"]
     assert shop.refuses(RetryDelivery(), "o-9").code == "unknown_order"
+
+
+def test_the_latest_configuration_stays_until_the_latest_is_asked_for_again() -> None:
+    shop = paid("ebook").answer(SignDownload, SignDownload.Failed("broken", "It is broken."))
+    for version, file in enumerate(("second.pdf", "third.pdf"), 2):
+        shop.configure("ebook", Download(file=file))
+        assert shop.hear(RetryDelivery(latest=True)).published == [ItemRetried(item="1", configuration=version)]
+        shop.answer(SignDownload, SignDownload.Failed("broken", "It is broken."))
+    shop.configure("ebook", Download(file="fourth.pdf"))
+
+    shop.hear(RetryDelivery())
+
+    assert (shop.item().version, shop.item().action) == (3, Download(file="third.pdf"))
+
+
+def test_a_parcel_that_is_not_sent_yet_can_become_a_download() -> None:
+    shop = paid("poster")
+    assert shop.refuses(RetryDelivery(latest=True)).code == "nothing_to_retry", "its product has not changed"
+    shop.configure("poster", Download(file="poster.pdf"))
+
+    assert shop.hear(RetryDelivery(latest=True)).published == [ItemRetried(item="1", configuration=2)]
+
+    assert [type(operation) for operation in shop.requested] == [SignDownload]
+
+
+def test_what_waits_for_a_configuration_is_delivered_once_it_is_there_and_ends_with_its_order() -> None:
+    shop = Shop().given(placed(line("1", "sticker")), PAID)
+    assert shop.refuses(RetryDelivery(items=("1",))).problems[0].code == "not_configured"
+    assert shop.refuses(RetryDelivery()).code == "nothing_to_retry"
+
+    assert shop.hear(OrderCancelled()).published == [ItemRevoked(item="1")]
+
+    assert shop.item().status is ItemStatus.REVOKED

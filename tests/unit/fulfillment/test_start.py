@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from services.fulfillment.domain.operations import GrantAccess, SignDownload
+from services.fulfillment.domain.product import MAX_HISTORY, Configuration, Product, ProductHistory
 from shared.contracts.fulfillment import (
+    ConfigureProduct,
     Download,
-    ItemFailed,
     ItemRetried,
     ItemWaiting,
     RetryDelivery,
@@ -25,14 +28,15 @@ def test_nothing_is_delivered_before_payment() -> None:
     assert shop.refuses(RetryDelivery()).code == "nothing_to_retry"
 
 
-def test_without_a_configuration_what_is_shippable_is_shipped_and_the_rest_fails() -> None:
+def test_without_a_configuration_what_is_shippable_is_shipped_and_the_rest_waits_for_a_person() -> None:
     shop = Shop().given(placed(line("1", "mug", shippable=True), line("2", "sticker")), PAID)
 
-    assert [type(event) for event in shop.published] == [ItemWaiting, ItemFailed]
-    (failed,) = shop.last.of(ItemFailed)
-    assert failed.text == "No delivery is configured for SKU sticker. Configure the product, then retry the order."
+    assert [type(event) for event in shop.published] == [ItemWaiting, ItemWaiting]
+    waits = shop.last.of(ItemWaiting)[1]
+    assert waits.code == "not_configured"
+    assert waits.text == "No delivery is configured for SKU sticker. Configure the product, then retry the order."
     shop.configure("sticker", STICKER)
-    assert shop.hear(RetryDelivery()).published == [ItemRetried(item="2")]
+    assert shop.hear(RetryDelivery()).published == [ItemRetried(item="2", configuration=1)]
     assert [type(operation) for operation in shop.requested] == [SignDownload]
 
 
@@ -65,3 +69,26 @@ def test_a_refund_of_the_last_item_in_progress_says_so() -> None:
     assert shop.answer(SignDownload, SignDownload.Done(LINK)).in_progress() == [1]
 
     assert shop.hear(refund("2")).in_progress() == [0]
+
+
+def test_each_change_of_a_product_is_a_version_with_its_time_and_author() -> None:
+    shop = Shop()
+    shop.hear(ConfigureProduct(action=STICKER), "acme/sticker", actor="staff:ada")
+    shop.hear(ConfigureProduct(action=STICKER), "acme/sticker", actor="staff:bob")
+    shop.let_time_pass(timedelta(days=1))
+    shop.hear(ConfigureProduct(action=STICKER, track_stock=True), "acme/sticker", actor="staff:bob")
+
+    assert shop.row(Product, "acme/sticker") == Product(STICKER, track_stock=True, version=2)
+    first, second = history_of(shop)
+    assert (first.version, first.actor, first.track_stock) == (1, "staff:ada", False)
+    assert (second.version, second.actor, second.track_stock) == (2, "staff:bob", True)
+    assert (second.at - first.at).days == 1
+    for number in range(MAX_HISTORY):
+        shop.hear(ConfigureProduct(action=Download(file=f"{number}.svg")), "acme/sticker")
+    assert [one.version for one in history_of(shop)] == [*range(3, MAX_HISTORY + 3)]
+
+
+def history_of(shop: Shop) -> tuple[Configuration, ...]:
+    history = shop.row(ProductHistory, "acme/sticker")
+    assert history is not None
+    return history.configurations

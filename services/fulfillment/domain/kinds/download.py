@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
+from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.operations import SignDownload
 from shared.contracts.fulfillment import Download
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision
 
 
-def request_link(change: DeliveryChange, item: Item, download: Download) -> None:
-    change.request(SignDownload(change.context.key, item.id, change.context.at + download.expires_after))
+class DownloadKind(Kind[Download]):
+    """It can be downloaded only while its item is delivered, so that revoking it needs no call."""
+
+    ended_by = (SignDownload,)
+
+    def begin(self, change: DeliveryChange, item: Item, action: Download) -> None:
+        change.request(SignDownload(change.context.key, item.id, change.context.at + action.expires_after))
+
+
+DOWNLOAD = DownloadKind()
 
 
 @deliveries.answers(SignDownload.Done)

@@ -8,13 +8,68 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
+from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, course_destination
-from shared.contracts.fulfillment import CourseAccess, ItemRevocationFailed
+from shared.contracts.fulfillment import Action, CourseAccess, ItemRevocationFailed
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, UnresolvedOutcome
 
 HAS_ACCESS = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Or is about to have it: a late revocation must be undone."""
+
+
+class CourseKind(Kind[CourseAccess]):
+    ended_by = (GrantAccess, RevokeAccess)
+    settleable = True
+
+    def begin(self, change: DeliveryChange, item: Item, action: CourseAccess) -> None:
+        request_access(change, item, action)
+
+    def can_restart(self, item: Item, latest: Action | None) -> bool:
+        """Also a call in progress, if the product has changed: it may be waiting at a wrong URL."""
+        corrected = item.status is ItemStatus.IN_PROGRESS and latest is not None and latest != item.action
+        return super().can_restart(item, latest) or corrected
+
+    def replace(self, change: DeliveryChange, item: Item, action: Action | None) -> None:
+        """A grant in doubt is revoked where the item is delivered in another way from now on. That of a call in
+        progress is revoked once its outcome is there: it may be carried out at the wrong URL all the same."""
+        former, url = course_of(item), action.url if isinstance(action, CourseAccess) else None
+        if item.status is ItemStatus.IN_PROGRESS:
+            change.update_item(item, in_doubt=True)
+        elif item.in_doubt and former.url != url:
+            revoke_at(change, item, former.url)
+
+    def revoke(self, change: DeliveryChange, item: Item) -> None:
+        if item.status is ItemStatus.IN_PROGRESS:
+            change.update_item(item, status=ItemStatus.STOPPING)
+        elif item.status is ItemStatus.DELIVERED or item.in_doubt:
+            revoke_access(change, item, course_of(item))
+        else:
+            super().revoke(change, item)
+
+    def revoke_again(self, change: DeliveryChange, item: Item) -> None:
+        revoke_access(change, item, course_of(item))
+
+    def revoke_left(self, change: DeliveryChange, item: Item) -> None:
+        for url in item.unrevoked:
+            revoke_at(change, item, url)
+        change.update_item(item, unrevoked=())
+
+    def settle_as_delivered(self, change: DeliveryChange, item: Item) -> None:
+        if item.status is ItemStatus.STOPPING:
+            revoke_access(change, item, course_of(item))
+        else:
+            deliver_course(change, item, course_of(item))
+
+
+COURSE = CourseKind()
+
+
+def course_of(item: Item) -> CourseAccess:
+    """Of an item of this kind."""
+    if not isinstance(item.action, CourseAccess):
+        raise TypeError(f"item {item.id} is no course")
+    return item.action
 
 
 def request_access(change: DeliveryChange, item: Item, course: CourseAccess) -> None:

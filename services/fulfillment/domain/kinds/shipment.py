@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.selection import item_problem, select_items
 from shared.contracts.fulfillment import Shipment, ShipOrder
 from shared.contracts.values import Instructions
@@ -12,9 +13,13 @@ from shared.core import Context, Decision, Problem, Refused
 NOTHING_TO_SHIP = Refused("nothing_to_ship", "No item of the order is waiting for a parcel.")
 
 
-def await_parcel(change: DeliveryChange, item: Item, parcel: Shipment) -> None:
-    text = "Waiting for the parcel to be sent."
-    change.await_item(item, ItemStatus.WAITING_PARCEL, "shipment", text, action=parcel)
+class ShipmentKind(Kind[Shipment]):
+    def begin(self, change: DeliveryChange, item: Item, action: Shipment) -> None:
+        text = "Waiting for the parcel to be sent."
+        change.await_item(item, ItemStatus.WAITING_PARCEL, "shipment", text, action=action)
+
+
+SHIPMENT = ShipmentKind()
 
 
 @deliveries.on(ShipOrder)
@@ -37,6 +42,6 @@ def _shipping_problem(item: Item) -> Problem | None:
         return None
     if item.status in CANCELLED:
         return item_problem(item.id, "item_revoked", f"Item {item.id} was refunded. Do not ship it.")
-    if not isinstance(item.effective_action(), Shipment):
+    if not isinstance(item.action, Shipment):
         return item_problem(item.id, "not_a_shipment", f"Item {item.id} is not delivered by parcel.")
     return item_problem(item.id, "already_shipped", f"Item {item.id} is already shipped.")

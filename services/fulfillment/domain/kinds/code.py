@@ -4,15 +4,45 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
-from services.fulfillment.domain.locks import queues, requested_pools
+from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.locks import queues
 from services.fulfillment.domain.operations import POOL_EMPTY, RecheckPools, ReturnCodes, TakeCode
-from shared.contracts.fulfillment import DeliveryCodesArrived
+from services.fulfillment.domain.pool import CodePool
+from shared.contracts.fulfillment import Action, DeliveryCodesArrived, RedemptionCode
 from shared.contracts.values import Instructions
-from shared.core import Context, Decision, Outcome
+from shared.core import Context, Decision, Outcome, Ref
 
 
-def request_codes(change: DeliveryChange, item: Item, pool: str) -> None:
-    change.request(TakeCode(change.state.row_key(pool), change.context.key, item.id, item.quantity))
+class CodeKind(Kind[RedemptionCode]):
+    ended_by = (TakeCode,)
+
+    def begin(self, change: DeliveryChange, item: Item, action: RedemptionCode) -> None:
+        change.request(TakeCode(change.state.row_key(action.pool), change.context.key, item.id, item.quantity))
+
+    def can_restart(self, item: Item, latest: Action | None) -> bool:
+        """Not while a call is taking codes."""
+        return item.status is ItemStatus.FAILED or item.lacks_code
+
+    def revoke(self, change: DeliveryChange, item: Item) -> None:
+        """Codes that the customer has seen can only be marked; those of an unknown outcome are returned."""
+        pool = pool_of(item)
+        if pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
+            change.request(ReturnCodes(change.state.row_key(pool), change.context.key, item.id))
+        super().revoke(change, item)
+
+
+def pool_of(item: Item) -> str | None:
+    """The pool, by its name in the store, that its codes come from."""
+    return item.action.pool if isinstance(item.action, RedemptionCode) else None
+
+
+def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
+    """The pools of which calls are taking codes."""
+    pools = [pool_of(item) for item in delivery.items if item.expects_code]
+    return [Ref(CodePool, delivery.row_key(pool)) for pool in pools if pool]
+
+
+CODE = CodeKind()
 
 
 @deliveries.answers(TakeCode.Done, locks=queues)
@@ -74,15 +104,15 @@ def codes_arrived(delivery: Delivery | None, message: DeliveryCodesArrived, cont
         return Decision(None)
     change = DeliveryChange(delivery, context)
     for item in delivery.items:
-        if item.pool == message.pool:
+        if pool_of(item) == message.pool:
             _recheck_pool(change, change.leave_queue(item))
     return change.decision()
 
 
 def _recheck_pool(change: DeliveryChange, item: Item) -> None:
     """Nothing is published about it: the item goes on waiting until there are codes."""
-    if item.lacks_code and item.pool:
-        request_codes(change, item, item.pool)
+    if item.lacks_code and isinstance(item.action, RedemptionCode):
+        CODE.begin(change, item, item.action)
         change.update_item(item, code_requested=True)
 
 

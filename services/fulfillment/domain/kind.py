@@ -1,0 +1,47 @@
+"""A kind of action: one way in which items are delivered. Each is a file of `kinds/` and a line in its table."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from services.fulfillment.domain.change import DeliveryChange
+from services.fulfillment.domain.delivery import WAITING, Item, ItemStatus
+from shared.contracts.fulfillment import Action
+from shared.core import Operation
+
+ConfigurationT = TypeVar("ConfigurationT")
+
+
+class Kind(Generic[ConfigurationT]):
+    """What is particular about it. Its methods change an item whose action is of this kind."""
+
+    ended_by: ClassVar[tuple[type[Operation], ...]] = ()
+    """The calls that end an item's progress."""
+    settleable: ClassVar[bool] = False
+    """Another system delivers it: outcomes may stay unknown, and staff can say how they were."""
+
+    def begin(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
+        """Deliver an item that is `in_progress` from now on."""
+        raise NotImplementedError
+
+    def can_restart(self, item: Item, latest: Action | None) -> bool:
+        """Whether staff can have it delivered again: as it was bought, or, if given, as `latest` says."""
+        changed = latest is not None and latest != item.action
+        return item.status is ItemStatus.FAILED or (item.status in WAITING and changed)
+
+    def replace(self, change: DeliveryChange, item: Item, action: Action | None) -> None:
+        """Before it is delivered again, as `action` says: undo what could be left elsewhere."""
+
+    def revoke(self, change: DeliveryChange, item: Item) -> None:
+        """Of an item that was started, and is not revoked yet: end what is in progress, take back what was given."""
+        change.mark_revoked(change.leave_queue(item), code_requested=False)
+
+    def revoke_again(self, change: DeliveryChange, item: Item) -> None:
+        """After a revocation failed."""
+
+    def revoke_left(self, change: DeliveryChange, item: Item) -> None:
+        """What `replace` could not undo, of an item that may be of another kind by now."""
+
+    def settle_as_delivered(self, change: DeliveryChange, item: Item) -> None:
+        """Staff say that it was delivered. Only if it is `settleable`."""
+        raise NotImplementedError

@@ -1,0 +1,28 @@
+"""The kinds of actions: one line each. Nothing else names them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.fulfillment.domain.delivery import Item
+from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.kinds.code import CODE
+from services.fulfillment.domain.kinds.course import COURSE
+from services.fulfillment.domain.kinds.download import DOWNLOAD
+from services.fulfillment.domain.kinds.shipment import SHIPMENT
+from services.fulfillment.domain.kinds.unconfigured import UNCONFIGURED
+from shared.contracts.fulfillment import CourseAccess, Download, RedemptionCode, Shipment
+
+KINDS: Mapping[type, Kind[Any]] = {
+    Download: DOWNLOAD,
+    RedemptionCode: CODE,
+    CourseAccess: COURSE,
+    Shipment: SHIPMENT,
+    type(None): UNCONFIGURED,
+}
+"""By the class of their configuration."""
+
+
+def kind_of(item: Item) -> Kind[Any]:
+    return KINDS[type(item.action)]
