@@ -83,13 +83,38 @@ async def retry(
             "--item", metavar="N", help="Number of an item to deliver; may be repeated. Default: all that failed."
         ),
     ] = None,
+    latest: Annotated[
+        bool,
+        typer.Option(
+            "--latest", help="Deliver as the products are configured now. This replaces for good what was bought."
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and change nothing.")] = False,
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Retry failed or waiting deliveries."""
+    body = {"items": items or [], "latest": latest}
+    if dry_run:
+        async with api_client(data) as api:
+            order = await api.order(number)
+            preview = await api.read("fulfillment", f"/orders/{order['key']}/retry/preview", body)
+        show = console.show_json if as_json else _show_retry
+        show({"order": order["key"], "number": order["number"], **preview})
+        return
     command = OrderCommand("fulfillment", "retry", number, "the deliveries are retried", idempotency_key)
-    await submit(command, {"items": items or []}, data, as_json)
+    await submit(command, body, data, as_json)
+
+
+def _show_retry(preview: Mapping[str, Any]) -> None:
+    print(f"{preview['number']}: a retry of {counted(len(preview['items']), 'item')}.")
+    for item in preview["items"]:
+        before, after = (f"{item[f'kind{when}']} (version {item[f'version{when}']})" for when in ("", "_after"))
+        before = before if item["kind"] else "not configured"
+        how = before if before == after else f"{before} becomes {after}, for good"
+        print(f"  item {item['item']}  {item['product']}: {'its access is revoked' if item['revokes'] else how}")
+    console.say("Nothing was changed.")
 
 
 @dataclass(frozen=True)

@@ -322,5 +322,8 @@ class Shop:
         if any(item["delivery"] == "waiting" and item["shippable"] for item in items):
             ship = ShipOrder(carrier="Post", tracking=f"T-{key}")
             await self.world.submit("fulfillment", ship, key, actor="staff:carl")
-        if any(item["delivery"] == "failed" for item in items):
-            await self.world.submit("fulfillment", RetryDelivery(), key, actor="staff:carl")
+        if any(
+            item["delivery"] == "failed" or (item["delivery"] == "waiting" and not item["shippable"]) for item in items
+        ):
+            retry = RetryDelivery(latest=int(key[-1], 16) % 2 == 0)
+            await self.world.submit("fulfillment", retry, key, actor="staff:carl")

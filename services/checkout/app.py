@@ -83,6 +83,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderStrayCharge,
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
+        checkout.OrderDeliveryWaiting,
         checkout.OrderDeliveryResumed,
         checkout.OrderCompleted,
         checkout.OrderCancelled,

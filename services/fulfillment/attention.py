@@ -30,6 +30,7 @@ _EMPTY_POOLS = """
 """
 """Pools that were used up, and those of products that were never filled."""
 _NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
+_NOT_CONFIGURED = "select key, changed_at as since, not_configured as total from deliveries where not_configured > 0"
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )
@@ -59,6 +60,16 @@ def _not_revoked(row: Any) -> Attention:
     return Attention("access not revoked", row.key, row.since, text, command, row.total)
 
 
+async def not_configured(connection: AsyncConnection) -> list[Attention]:
+    """Orders of products without a configuration."""
+    return await oldest(connection, _NOT_CONFIGURED, _not_configured)
+
+
+def _not_configured(row: Any) -> Attention:
+    text = "No delivery is configured for a product of a paid order: configure it, then retry the order"
+    return Attention("not configured", row.key, row.since, text, f"orderbus retry {row.key}", row.total)
+
+
 async def parcels(connection: AsyncConnection) -> list[Attention]:
     """Daily work: one entry for all."""
     row = (await connection.execute(sa.text(_PARCELS))).one()
@@ -71,4 +82,9 @@ async def parcels(connection: AsyncConnection) -> list[Attention]:
     ]
 
 
-ATTENTION = {"empty code pools": empty_pools, "access not revoked": not_revoked, "parcels": parcels}
+ATTENTION = {
+    "empty code pools": empty_pools,
+    "access not revoked": not_revoked,
+    "not configured": not_configured,
+    "parcels": parcels,
+}

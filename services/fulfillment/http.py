@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import row_key
-from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.gateways.links import BadLink, Links
+from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -36,6 +37,7 @@ from shared.shell.ports.http_api import HttpApi
 
 _items: TypeAdapter[tuple[Item, ...]] = TypeAdapter(tuple[Item, ...])
 _product: TypeAdapter[Product] = TypeAdapter(Product)
+_history: TypeAdapter[ProductHistory] = TypeAdapter(ProductHistory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class PoolCounts:
 
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
 PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
+HISTORY = Declaration("How a SKU was configured, by whom and when", refused=READ_REFUSED)
 STOCK = Declaration("A SKU's stock", refused=READ_REFUSED)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
@@ -83,7 +86,17 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")
         add("/orders/{key}/deliveries", views.deliveries, "delivery.read", found_by(store_of), DELIVERIES)
+        add_route(
+            application,
+            "POST",
+            "/orders/{key}/retry/preview",
+            retry_previews(queries),
+            RetryDelivery.type,
+            found_by(store_of),
+            PREVIEW,
+        )
         add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
@@ -113,6 +126,13 @@ class Views:
         if product is None:
             raise not_found("product")
         return json_response(_product.dump_python(product, mode="json", exclude_none=True))
+
+    async def history(self, request: web.Request) -> web.StreamResponse:
+        key = row_key(request.match_info["store"], request.match_info["sku"])
+        history = await self._queries.product_history(key)
+        if not history.configurations and await self._queries.product(key) is None:
+            raise not_found("product")
+        return json_response(_history.dump_python(history, mode="json", exclude_none=True))
 
     async def stock(self, request: web.Request) -> web.StreamResponse:
         stock = await self._queries.stock(row_key(request.match_info["store"], request.match_info["sku"]))

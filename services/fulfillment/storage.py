@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.pool import CodePool
-from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.domain.stock import Stock
 from shared.shell.ports.tables import StateTable, Storage, WrittenByNewer
 from shared.shell.postgres.tables import read_state, state_table
@@ -26,9 +26,11 @@ deliveries = state_table(
     sa.Column("store", sa.Text),
     sa.Column("parcels", sa.Integer),
     sa.Column("not_revoked", sa.Integer),
+    sa.Column("not_configured", sa.Integer),
 )
-"""`parcels` and `not_revoked` count items that wait for staff."""
+"""`parcels`, `not_revoked` and `not_configured` count items that wait for staff."""
 products = state_table("products", metadata)
+product_histories = state_table("product_histories", metadata)
 stock = state_table(
     "stock",
     metadata,
@@ -59,6 +61,7 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "store": delivery.store,
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
         "not_revoked": delivery.count(ItemStatus.REVOCATION_FAILED),
+        "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
     }
 
 
@@ -80,6 +83,7 @@ storage = Storage(
     states=[
         StateTable(Delivery, deliveries, _delivery_columns, lambda key, delivery: delivery.store),
         StateTable(Product, products, store=_store_in),
+        StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
     ],
@@ -124,6 +128,18 @@ class Queries:
     async def product(self, key: str) -> Product | None:
         found = await self._data(products, key)
         return None if found is None else read_state(Product, found)
+
+    async def products(self, keys: Collection[str]) -> Mapping[str, Product]:
+        """By key; those that are configured."""
+        data = sa.cast(products.c.data, sa.Text).label("data")
+        statement = sa.select(products.c.key, data).where(products.c.key.in_(keys), products.c.data.is_not(None))
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return {row.key: read_state(Product, row.data) for row in rows}
+
+    async def product_history(self, key: str) -> ProductHistory:
+        found = await self._data(product_histories, key)
+        return ProductHistory() if found is None else read_state(ProductHistory, found)
 
     async def pool(self, key: str) -> tuple[int, int, int, int] | None:
         """Codes that are free, codes that are taken, orders that wait, and products that use it. None for a pool that

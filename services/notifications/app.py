@@ -46,6 +46,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderStrayCharge,
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
+                checkout.OrderDeliveryWaiting,
                 checkout.OrderDeliveryResumed,
                 checkout.OrderFailed,
                 checkout.OrderCompleted,

@@ -242,6 +242,15 @@ class OrderDeliveryFailed(Event, type="order.delivery_failed", topic=ORDERS):
     text: Text
 
 
+class OrderDeliveryWaiting(Event, type="order.delivery_waiting", topic=ORDERS):
+    """An item waits until staff have fixed something, such as configured its product. Not for daily work."""
+
+    item: Id
+    product: Short
+    code: Short
+    text: Text
+
+
 class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
     """The delivery of a failed item is being retried."""
 

@@ -147,6 +147,8 @@ class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
     item: Id
     code: Short
     text: Text
+    alert: bool = False
+    """Staff must hear of it: it is not their daily work, like a parcel to send."""
     under_way: Count = 0
     """As in `item.delivered`."""
 

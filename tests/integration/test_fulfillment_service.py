@@ -329,8 +329,14 @@ async def test_a_wrong_url_is_corrected_in_the_product_and_the_order_goes_on(run
 
     right = {"action": {"kind": "course", "url": running.platform.url}}
     await running.ask("PUT", "/stores/acme/products/course", right)
-    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
+    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 409, "it keeps what was bought"
+    _, preview = await running.ask("POST", "/orders/o-1/retry/preview", {"latest": True})
+    assert [(item["version"], item["version_after"]) for item in preview["items"]] == [(2, 3)]
+    assert (await running.ask("POST", "/orders/o-1/retry/preview"))[0] == 409
+    assert (await running.ask("POST", "/orders/o-1/retry", {"latest": True}))[0] == 202
     await running.until("item.retried", "item.delivered")
+    _, history = await running.ask("GET", "/stores/acme/products/course/history")
+    assert [one["version"] for one in history["configurations"]] == [1, 2, 3]
     assert running.platform.asked == [True]
 
 
@@ -345,7 +351,7 @@ async def test_access_that_cannot_be_revoked_at_a_former_url_is_published_and_re
             await asyncio.sleep(0.02)
     right = {"action": {"kind": "course", "url": running.platform.url}}
     await running.ask("PUT", "/stores/acme/products/course", right)
-    assert (await running.ask("POST", "/orders/o-1/retry"))[0] == 202
+    assert (await running.ask("POST", "/orders/o-1/retry", {"latest": True}))[0] == 202
     await running.until("item.retried")
 
     running.platform.to_revocations = [404]

@@ -48,9 +48,10 @@ COLUMNS: dict[str, Any] = {
     "unresolved": True,
     "not_revoked": 1,
     "parcels": 1,
+    "not_configured": 1,
 }
 KEYS = {"stores": "own", "endpoints": "own", "skus": "own/thing", "products": "own/thing", "stock": "own/thing"}
-KEYS |= {"code_pools": "own/thing"}
+KEYS |= {"code_pools": "own/thing", "product_histories": "own/thing"}
 VARIABLES = {"store": "own", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
 VARIABLES |= {"recipient": "own~staff", "token": "x.y"}
 ONE_ROW = {
@@ -60,6 +61,7 @@ ONE_ROW = {
     "/orders/{key}/payment",
     "/orders/{key}/deliveries",
     "/stores/{store}/products/{sku}",
+    "/stores/{store}/products/{sku}/history",
     "/stores/{store}/stock/{sku}",
     "/orders/{key}/notifications",
     "/stores/{store}/webhooks",

@@ -13,6 +13,7 @@ from shared.contracts.checkout import (
     OrderCompleted,
     OrderDeliveryFailed,
     OrderDeliveryResumed,
+    OrderDeliveryWaiting,
     OrderFailed,
     OrderItemsDelivered,
 )
@@ -54,6 +55,9 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
     if line is None or not order.is_deliverable:
         return change.without_effect()
     change.set_line(replace(line, delivery=DeliveryStatus.WAITING, trouble=fact.text))
+    if fact.alert and not line.refunded_whole:
+        product = line.item.product
+        change.publish(OrderDeliveryWaiting(item=fact.item, product=product, code=fact.code, text=fact.text))
     return advance(change, under_way=fact.under_way)
 
 
@@ -74,7 +78,8 @@ def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
 @orders.on(ItemRetried)
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
     change, line = OrderChange(order, context), order.line(fact.item)
-    change.note(fact.type, f"Retrying the delivery of {order.name_of(fact.item)}.", item=fact.item)
+    how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
+    change.note(fact.type, f"Retrying the delivery of {order.name_of(fact.item)}{how}.", item=fact.item)
     if line is None or not order.is_deliverable:
         return change.without_effect()
     if line.delivery is DeliveryStatus.FAILED:

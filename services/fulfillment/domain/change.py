@@ -61,10 +61,12 @@ class DeliveryChange(Change[Delivery]):
         )
         self.publish(ItemDelivered(item=item.id, instructions=instructions, under_way=0, attempts=attempts))
 
-    def await_item(self, item: Item, status: ItemStatus, code: str, text: str, **fields: Any) -> Item:
-        """For something that staff do."""
+    def await_item(
+        self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any
+    ) -> Item:
+        """For something that staff do. `alert`: that they do not expect."""
         if item.status is ItemStatus.IN_PROGRESS:  # otherwise this is known already
-            self.publish(ItemWaiting(item=item.id, code=code, text=text))
+            self.publish(ItemWaiting(item=item.id, code=code, text=text, alert=alert))
         return self.update_item(item, status=status, code=code, text=text, **fields)
 
     def fail_item(self, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:

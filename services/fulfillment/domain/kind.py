@@ -33,7 +33,7 @@ class Kind(Generic[ConfigurationT]):
         """Before it is delivered again, as `action` says: undo what could be left elsewhere."""
 
     def revoke(self, change: DeliveryChange, item: Item) -> None:
-        """Of an item that was started, and is not revoked yet: end what is in progress, take back what was given."""
+        """Of an item that was started, and is not revoked yet: end what is in progress, revoke what was given."""
         change.mark_revoked(change.leave_queue(item), code_requested=False)
 
     def revoke_again(self, change: DeliveryChange, item: Item) -> None:

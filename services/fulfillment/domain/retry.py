@@ -1,6 +1,9 @@
-"""Retries: staff have an item delivered, or its access revoked, again."""
+"""Retries: staff have an item delivered, or its access revoked, again; and what a retry would do."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
@@ -8,59 +11,98 @@ from services.fulfillment.domain.kinds import KINDS, kind_of
 from services.fulfillment.domain.locks import RECONFIGURABLE, current_products, queues
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.selection import item_problem, select_items
-from services.fulfillment.domain.start import latest_product, start_item, with_configuration
+from services.fulfillment.domain.start import latest_product, start_item
 from shared.contracts.fulfillment import ItemRetried, RetryDelivery
 from shared.core import Context, Decision, Problem, Refused
 
-NOTHING_TO_RETRY = Refused("nothing_to_retry", "No item of the order has failed or is waiting for a code.")
+NOTHING_TO_RETRY = Refused("nothing_to_retry", "No item of the order has failed or is waiting for what can be retried.")
 
 
 @deliveries.on(RetryDelivery, locks=queues, reads=current_products)
 def retried(delivery: Delivery, command: RetryDelivery, context: Context) -> Decision[Delivery] | Refused:
     change = DeliveryChange(delivery, context)
-    retry = _Retry(change, latest=command.latest)
-    items = select_items(delivery, command.items, retry.problem_of, NOTHING_TO_RETRY)
+    retry = _Retry(lambda item: latest_product(change, item), latest=command.latest)
+    items = retry.items(delivery, command)
     if isinstance(items, Refused):
         return items
     for item in items:
         if item.status is ItemStatus.REVOCATION_FAILED:
             kind_of(item).revoke_again(change, item)
         elif retry.is_undelivered(item):
-            retry.restart(item)
+            _restart(change, item, retry.replacement_of(item))
         for kind in KINDS.values():
             kind.revoke_left(change, change.item(item.id))
     return change.decision()
 
 
+def _restart(change: DeliveryChange, item: Item, product: Product | None) -> None:
+    """`product`: by which it is delivered from now on, for good."""
+    replaced = product is not None and product.version != item.version
+    change.publish(ItemRetried(item=item.id, configuration=product.version if product and replaced else None))
+    kind_of(item).replace(change, item, product.action if product else item.action)
+    if product:
+        item = change.update_item(change.item(item.id), action=product.action, version=product.version)
+    start_item(change, change.leave_queue(change.item(item.id)))
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedItem:
+    """An item that a retry would deliver, or whose access it would revoke. A version is that of the product's
+    configuration, 0 where it has none; a kind is that of its action."""
+
+    item: str
+    product: str
+    kind: str
+    version: int
+    kind_after: str
+    version_after: int
+    revokes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPreview:
+    items: tuple[RetriedItem, ...]
+
+
+def retry_preview(
+    delivery: Delivery, command: RetryDelivery, latest_of: Callable[[Item], Product | None]
+) -> RetryPreview | Refused:
+    """Refused as the command would be. `latest_of`: the product of an item as it is configured now."""
+    retry = _Retry(latest_of, latest=command.latest)
+    items = retry.items(delivery, command)
+    return items if isinstance(items, Refused) else RetryPreview(tuple(map(retry.previewed, items)))
+
+
 class _Retry:
     """`latest`: with what the products say now, which replaces for good what the customer bought."""
 
-    def __init__(self, change: DeliveryChange, *, latest: bool) -> None:
-        self._change, self._latest = change, latest
+    def __init__(self, latest_of: Callable[[Item], Product | None], *, latest: bool) -> None:
+        self._latest_of, self._latest = latest_of, latest
 
-    def problem_of(self, item: Item) -> Problem | None:
-        if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self.is_undelivered(item):
-            return None
-        if item.status is ItemStatus.WAITING_SETUP:
-            return item_problem(item.id, item.code, item.text)
-        text = f"Item {item.id} cannot be retried: it has not failed and is not waiting for a code."
-        return item_problem(item.id, "nothing_to_retry", text)
+    def items(self, delivery: Delivery, command: RetryDelivery) -> list[Item] | Refused:
+        return select_items(delivery, command.items, self._problem_of, NOTHING_TO_RETRY)
 
     def is_undelivered(self, item: Item) -> bool:
         """Its delivery can be started again."""
         if item.status not in RECONFIGURABLE:
             return False
-        product = self._replacement(item)
+        product = self.replacement_of(item)
         return kind_of(item).can_restart(item, product.action if product else None)
 
-    def restart(self, item: Item) -> None:
-        change, former = self._change, kind_of(item)
-        product = self._replacement(item)
-        change.publish(ItemRetried(item=item.id, configuration=product.version if product else None))
-        former.replace(change, item, product.action if product else item.action)
-        item = with_configuration(change, change.item(item.id), latest=self._latest)
-        start_item(change, change.leave_queue(item))
+    def replacement_of(self, item: Item) -> Product | None:
+        """What it is delivered by, if not as it was bought."""
+        return self._latest_of(item) if self._latest or item.action is None else None
 
-    def _replacement(self, item: Item) -> Product | None:
-        """What it would be delivered by, if not as it was bought."""
-        return latest_product(self._change, item) if self._latest or item.action is None else None
+    def previewed(self, item: Item) -> RetriedItem:
+        product = self.replacement_of(item) if self.is_undelivered(item) else None
+        kind, version = item.action.kind if item.action else "", item.version
+        after = (product.action.kind, product.version) if product else (kind, version)
+        return RetriedItem(item.id, item.product, kind, version, *after, revokes=not self.is_undelivered(item))
+
+    def _problem_of(self, item: Item) -> Problem | None:
+        if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self.is_undelivered(item):
+            return None
+        if item.status is ItemStatus.WAITING_SETUP:
+            return item_problem(item.id, item.code, item.text)
+        text = f"Item {item.id} cannot be retried: it has not failed and is not waiting for what can be retried."
+        return item_problem(item.id, "nothing_to_retry", text)

@@ -23,13 +23,10 @@ def paid(delivery: Delivery, message: OrderPaid, context: Context) -> Decision[D
     return change.decision()
 
 
-def with_configuration(change: DeliveryChange, item: Item, *, latest: bool = False) -> Item:
-    """As it was bought; where nothing was configured then, or with `latest`, as its product says now."""
-    if item.action is None or latest:
-        product = latest_product(change, item)
-        if product:
-            return change.update_item(item, action=product.action, version=product.version)
-    return item
+def with_configuration(change: DeliveryChange, item: Item) -> Item:
+    """As it was bought; where nothing was configured then, as its product says now."""
+    product = latest_product(change, item) if item.action is None else None
+    return change.update_item(item, action=product.action, version=product.version) if product else item
 
 
 def latest_product(change: DeliveryChange, item: Item) -> Product | None:

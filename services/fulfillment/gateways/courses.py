@@ -22,7 +22,7 @@ from shared.shell.observability.tracing import trace_headers
 TIMEOUT = 15.0
 """Seconds for the whole call; less than the operations' own timeout, so that this one is reported."""
 RETRIED = (408, 425, 429)
-CORRECT_URL = "Correct the URL in the product, then retry the order."
+CORRECT_URL = "Correct the URL in the product, then retry the order with the latest configuration."
 OPERATOR_FAULTS = {
     401: "The credentials are invalid. Correct them in the product's URL or on the platform.",
     403: "The credentials lack a permission. Grant it on the platform.",
@@ -118,7 +118,7 @@ def outcome_of(operation: GrantAccess | RevokeAccess, reply: Response) -> Outcom
     if reply.status >= 500 or reply.status in RETRIED:
         return Retry(f"{answered} The course platform is unavailable or busy. The call is retried.", retry_after(reply))
     if reply.status < 400:
-        text = "Redirects are not followed. Set the final URL in the product, then retry the order."
+        text = f"Redirects are not followed: configure the final URL. {CORRECT_URL}"
         return OperatorFault(f"{answered} {text}")
     if reply.status in OPERATOR_FAULTS:
         return OperatorFault(f"{answered} {OPERATOR_FAULTS[reply.status]}")

@@ -29,6 +29,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "delivered": ("delivery",),
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
+    "delivery_waiting": ("delivery_waiting",),
     "failed": ("order_failed",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
@@ -126,6 +127,11 @@ def expiry(log: NotificationLog) -> EmailDraft:
 def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
     return EmailDraft("delivery_failure", f"Delivery failed: order {log.number}, {product}", "staff", data)
+
+
+def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
+    data = {"item": item, "product": product, "reason": text}
+    return EmailDraft("delivery_waiting", f"Delivery waits for you: order {log.number}, {product}", "staff", data)
 
 
 def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:

@@ -17,6 +17,7 @@ from shared.contracts.checkout import (
     OrderCompleted,
     OrderDeliveryFailed,
     OrderDeliveryResumed,
+    OrderDeliveryWaiting,
     OrderExpired,
     OrderFailed,
     OrderItemsDelivered,
@@ -123,6 +124,16 @@ def delivery_failed(log: NotificationLog, event: OrderDeliveryFailed, context: C
         change.send_emails(email_draft.delivery_failure(log, event.item, event.product, event.text))
         title = f"Delivery failed: order {log.number}, {event.product}"
         change.notify_staff("delivery_failure", title, event.text)
+    return change.decision()
+
+
+@notification_logs.on(OrderDeliveryWaiting)
+def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("delivery_waiting", each_time=True):
+        change.send_emails(email_draft.delivery_waits(log, event.item, event.product, event.text))
+        title = f"Delivery waits for you: order {log.number}, {event.product}"
+        change.notify_staff("delivery_waiting", title, event.text)
     return change.decision()
 
 

@@ -120,6 +120,12 @@ EXAMPLES: tuple[Message, ...] = (
         code="forbidden",
         text="The course platform answered 403: check the credentials of the action.",
     ),
+    checkout.OrderDeliveryWaiting(
+        item="2",
+        product="Printable maps",
+        code="not_configured",
+        text="No delivery is configured for SKU maps. Configure the product, then retry the order.",
+    ),
     checkout.OrderDeliveryResumed(item="2"),
     checkout.OrderCompleted(by_hand=True),
     checkout.OrderCancelled(reason="", code="sold_out", sold_out=("atlas",)),

@@ -15,7 +15,7 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
     fulfillment.DeliveryCodesArrived(pool="gift-cards"),
-    fulfillment.RetryDelivery(items=("2",)),
+    fulfillment.RetryDelivery(items=("2",), latest=True),
     fulfillment.SettleDelivery(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
     fulfillment.StockReserved(),
     fulfillment.StockRefused(skus=("atlas",)),

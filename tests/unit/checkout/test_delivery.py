@@ -7,6 +7,7 @@ from shared.contracts.checkout import (
     OrderCompleted,
     OrderDeliveryFailed,
     OrderDeliveryResumed,
+    OrderDeliveryWaiting,
     OrderFailed,
     OrderItemsDelivered,
 )
@@ -97,6 +98,18 @@ def test_an_order_stays_failed_while_another_item_is_failed() -> None:
     order.hear(ItemRetried(item="1"))
     assert order.state.status is OrderStatus.FAILED
     assert order.record().message == "Game: Second."
+
+
+def test_staff_hear_of_an_item_that_waits_for_them_and_the_order_goes_on() -> None:
+    order = paid_order("course", "game")
+    text = "No delivery is configured for SKU game."
+
+    order.hear(ItemWaiting(item="2", code="not_configured", text=text, alert=True, under_way=1))
+
+    assert order.facts == [OrderDeliveryWaiting(item="2", product="Game", code="not_configured", text=text)]
+    assert order.state.status is OrderStatus.PROCESSING
+    order.hear(ItemRetried(item="2", configuration=3))
+    assert order.timeline[-1].text == "Retrying the delivery of Game with configuration 3 of its product."
 
 
 def test_an_item_that_waits_for_a_code_is_delivered_once_there_is_one() -> None:

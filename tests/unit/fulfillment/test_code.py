@@ -40,7 +40,7 @@ def test_many_codes_are_all_listed() -> None:
 
 def test_an_empty_pool_makes_the_item_wait_until_codes_are_added() -> None:
     shop = paid("key").answer(TakeCode, EMPTY)
-    assert shop.published == [ItemWaiting(item="1", code=POOL_EMPTY, text=EMPTY.text, under_way=0)]
+    assert shop.published == [ItemWaiting(item="1", code=POOL_EMPTY, text=EMPTY.text, alert=True, under_way=0)]
     assert shop.waiting() == ("o-1",)
 
     shop.hear(AddCodes(codes=("AAA",)), "acme/keys").answer(StoreCodes, StoreCodes.Done(added=1))

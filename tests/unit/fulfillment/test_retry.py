@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from services.fulfillment.domain.delivery import ItemStatus
-from services.fulfillment.domain.operations import SignDownload, TakeCode
+from services.fulfillment.domain.delivery import Item, ItemStatus
+from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.retry import RetriedItem, RetryPreview, retry_preview
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import Download, ItemRetried, ItemRevoked, RedemptionCode, RetryDelivery
 from tests.unit.fulfillment.examples import EMPTY, PAID, Shop, line, paid, placed
@@ -62,3 +65,40 @@ def test_what_waits_for_a_configuration_is_delivered_once_it_is_there_and_ends_w
     assert shop.hear(OrderCancelled()).published == [ItemRevoked(item="1")]
 
     assert shop.item().status is ItemStatus.REVOKED
+
+
+def previewed(shop: Shop, command: RetryDelivery) -> RetryPreview:
+    def latest(item: Item) -> Product | None:
+        return shop.row(Product, row_key("acme", item.sku))
+
+    found = retry_preview(shop.state, command, latest)
+    assert isinstance(found, RetryPreview), found
+    return found
+
+
+def test_a_preview_says_what_the_retry_then_does() -> None:
+    shop = paid("key", "sticker", "ebook").answer(TakeCode, EMPTY)
+    shop.answer(SignDownload, SignDownload.Failed("broken", "It is broken."))
+    shop.configure("key", RedemptionCode(pool="spare"))
+    shop.configure("sticker", Download(file="sticker.svg"))
+    latest = RetryDelivery(latest=True)
+
+    assert previewed(shop, latest).items == (
+        RetriedItem("1", "Key", "code", 1, "code", 2, revokes=False),
+        RetriedItem("2", "Sticker", "", 0, "download", 1, revokes=False),
+        RetriedItem("3", "Ebook", "download", 1, "download", 1, revokes=False),
+    )
+    assert [item.version_after for item in previewed(shop, RetryDelivery()).items] == [1, 1, 1]
+
+    shop.hear(latest)
+
+    assert [event.configuration for event in shop.last.of(ItemRetried)] == [2, 1, None]
+    assert [item.version for item in shop.state.items] == [2, 1, 1]
+
+
+def test_a_preview_names_access_that_is_revoked_again() -> None:
+    shop = paid("course").answer(GrantAccess, GrantAccess.Done()).given(OrderCancelled())
+    shop.answer(RevokeAccess, RevokeAccess.Failed("gave_up", "500"))
+    assert previewed(shop, RetryDelivery()).items == (
+        RetriedItem("1", "Course", "course", 1, "course", 1, revokes=True),
+    )

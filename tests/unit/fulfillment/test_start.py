@@ -28,7 +28,7 @@ def test_nothing_is_delivered_before_payment() -> None:
     assert shop.refuses(RetryDelivery()).code == "nothing_to_retry"
 
 
-def test_without_a_configuration_what_is_shippable_is_shipped_and_the_rest_waits_for_a_person() -> None:
+def test_without_a_configuration_what_is_shippable_is_shipped_and_the_rest_waits_for_staff() -> None:
     shop = Shop().given(placed(line("1", "mug", shippable=True), line("2", "sticker")), PAID)
 
     assert [type(event) for event in shop.published] == [ItemWaiting, ItemWaiting]

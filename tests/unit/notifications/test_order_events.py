@@ -17,6 +17,7 @@ from shared.contracts.checkout import (
     OrderCancelled,
     OrderCompleted,
     OrderDeliveryFailed,
+    OrderDeliveryWaiting,
     OrderExpired,
     OrderFailed,
     OrderItemsDelivered,
@@ -231,6 +232,20 @@ def test_staff_are_notified_of_a_failed_delivery_and_of_the_failed_order() -> No
     assert (failed.template, failed.to) == ("order_failed", "staff@northwind.example")
     assert [entry.kind for entry in order.feed(STAFF)] == ["new_order", "delivery_failure", "order_failed"]
     assert order.feed(CUSTOMER)[-1].kind == "order_failed"
+
+
+def test_staff_are_notified_of_an_item_that_waits_for_them_and_the_customer_is_not() -> None:
+    order = paid_order()
+    order.hear(OrderDeliveryWaiting(item="1", product="Field Atlas", code="pool_empty", text="Add codes."))
+
+    (waits,) = order.emails[2:]
+    assert (waits.template, waits.to, waits.data["reason"]) == (
+        "delivery_waiting",
+        "staff@northwind.example",
+        "Add codes.",
+    )
+    assert order.feed(STAFF)[-1].kind == "delivery_waiting"
+    assert "delivery_waiting" not in [entry.kind for entry in order.feed(CUSTOMER)]
 
 
 def test_staff_are_notified_of_each_failed_refund() -> None:

@@ -69,7 +69,10 @@ def codes_not_taken(
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
     if item.expects_code and outcome.code == POOL_EMPTY:
-        item = change.await_item(item, ItemStatus.WAITING_CODE, *reason_of(outcome), code_requested=False)
+        is_first = not (change.other(CodePool, take.pool) or CodePool()).waiting  # staff are told once, not per order
+        item = change.await_item(
+            item, ItemStatus.WAITING_CODE, *reason_of(outcome), alert=is_first, code_requested=False
+        )
         change.join_queue(item, take.pool)
         change.timer(context.at + outcome.recheck_after, RecheckPools())
     elif item.expects_code:
