@@ -114,8 +114,21 @@ def _refund(refund: Body, currency: str) -> str:
         text = f"tried {counted(refund['tries'], 'time')}, last refused: {text}"
     return (
         f"  {clock(refund['at'])}  refund     {status:<14} {money(refund['amount'], currency):>14}  "
-        f"{what}  {refund['reference']}  {text}"
+        f"{what}  {refund['reference']}  {text}{_choices(refund)}"
     ).rstrip()
+
+
+def _choices(refund: Body) -> str:
+    """What it leaves as it is, of the items that it makes wholly refunded."""
+    said = ""
+    for choice, only, nothing in (
+        ("remove_access", "removes access to item", "leaves access"),
+        ("restock", "puts back item", "puts nothing back in stock"),
+    ):
+        items = refund.get(choice)
+        if items is not None:
+            said += f"  ({only} {', '.join(items)} only)" if items else f"  ({nothing})"
+    return said
 
 
 def _owed(part: Body, currency: str, number: str) -> str:

@@ -287,10 +287,17 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     whole: bool
     """True if nothing is left to refund."""
     items: tuple[Id, ...] = ()
-    """Items that are now fully refunded; access to them is revoked."""
+    """Items that are now fully refunded. Access to them is revoked and their units are put back in stock, unless the
+    fields below say otherwise. What was not delivered yet is not delivered any more."""
     reason: Short = ""
     recorded: bool = False
     """True if the provider moved no money: the customer gets it in another way."""
+    remove_access: tuple[Id, ...] | None = None
+    """The items whose access is removed. Missing: that of all `items`."""
+    remove_offer_access: bool = False
+    """The access that the order's offer granted is removed."""
+    restock: tuple[Id, ...] | None = None
+    """The items whose units are put back in stock. Missing: those of all `items`."""
 
 
 class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):

@@ -145,6 +145,11 @@ class Refund:
     """The provider's API cannot make it: staff do, and settle it."""
     retry_at: datetime | None = None
     """When the provider is asked again for one that it refused, and that is owed."""
+    remove_access: tuple[str, ...] | None = None
+    """Of which items access is removed, of those that become wholly refunded; None: of all of them."""
+    remove_offer_access: bool = False
+    restock: tuple[str, ...] | None = None
+    """Which of those items' units are put back in stock; None: all."""
 
     @property
     def is_pending(self) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.payment import Payment, Refund, RefundStatus
 from services.payments.domain.refund import NOT_PAID, attempt_to_refund, plan
+from services.payments.domain.refund_choices import chosen, if_pending_were_made, newly_whole
 from services.payments.domain.refund_made import refunded_lines
 from shared.contracts.payments import RefundPayment
 from shared.core import Refused
-from shared.core.fast_dataclasses import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,18 @@ class ItemPreview:
     item: str
     amount: int
     whole: bool
-    """It becomes wholly refunded: access to it is revoked then."""
+    """It becomes wholly refunded."""
     refundable_before: int
     refundable_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsChoice:
+    """A choice of the items that become wholly refunded."""
+
+    default: tuple[str, ...]
+    """The items without a choice."""
+    chosen: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,12 @@ class RefundPreview:
     provider: str
     dashboard: str
     """Where staff see the charge at the provider."""
+    remove_access: ItemsChoice
+    """Whose access is removed. What is not delivered yet is not delivered any more, in any case."""
+    restock: ItemsChoice
+    """Whose units are put back in stock, where it is counted."""
+    remove_offer_access: bool | None = None
+    """null: no offer has granted access, so there is nothing to choose."""
 
 
 def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | Refused:
@@ -54,9 +69,10 @@ def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | 
         return planned
     amount, shares = planned
     provider = payment.provider_of(attempt)
-    before = _as_if_made(payment)
+    before = if_pending_were_made(payment)
     refund = Refund("", attempt.number, amount, attempt.at, RefundStatus.DONE, shares)
     after = before.with_refund(refund)
+    whole = newly_whole(before, after)
     return RefundPreview(
         attempt=attempt.number,
         amount=amount,
@@ -67,12 +83,9 @@ def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | 
         recorded=not command.refund_payment,
         provider=provider,
         dashboard=CAPABILITIES[provider].dashboard,
+        remove_access=ItemsChoice(whole, chosen(command.remove_access, whole)),
+        restock=ItemsChoice(whole, chosen(command.restock, whole)),
     )
-
-
-def _as_if_made(payment: Payment) -> Payment:
-    refunds = (replace(each, status=RefundStatus.DONE) if each.is_pending else each for each in payment.refunds)
-    return replace(payment, refunds=tuple(refunds))
 
 
 def _items(before: Payment, after: Payment, refund: Refund) -> tuple[ItemPreview, ...]:

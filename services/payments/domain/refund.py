@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import get_args
 
 from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
+from services.payments.domain.refund_choices import choice_problems, made_whole_by
 from services.payments.domain.refund_made import made, shares_that_fit, waits_to_be_tried_again
 from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
@@ -34,7 +35,18 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
         return planned
     amount, shares = planned
     change = PaymentChange(payment, context)
-    refund = Refund(id, attempt.number, amount, context.at, shares=shares, reason=command.reason, note=command.note)
+    refund = Refund(
+        id=id,
+        attempt=attempt.number,
+        amount=amount,
+        at=context.at,
+        shares=shares,
+        reason=command.reason,
+        note=command.note,
+        remove_access=command.remove_access,
+        remove_offer_access=command.remove_offer_access,
+        restock=command.restock,
+    )
     if command.refund_payment:
         _request(change, refund)
     else:
@@ -45,9 +57,8 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
 
 def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tuple[int, tuple[Share, ...]] | Refused:
     """How much would be refunded, and how much of it for which item."""
-    problems = list(_wrong_words(payment, attempt, command))
-    if problems:
-        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
+    if refused := _refused([*_wrong_words(payment, attempt, command)]):
+        return refused
     left = payment.refundable_of(attempt)
     if left == 0:
         return Refused("already_refunded", "The payment is fully refunded, or its refunds are in progress.")
@@ -60,7 +71,9 @@ def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tu
         shares, amount = requested, sum(share.amount for share in requested)
     elif attempt is payment.paying_attempt and amount == left:
         shares = shares_of_all(payment)
-    return _not_possible(payment, attempt, amount) or (amount, shares)
+    if refused := _not_possible(payment, attempt, amount):
+        return refused
+    return _refused([*choice_problems(command, made_whole_by(payment, attempt, amount, shares))]) or (amount, shares)
 
 
 def attempt_to_refund(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
@@ -114,9 +127,11 @@ def _requested_shares(payment: Payment, command: RefundPayment) -> tuple[Share, 
         amount = remaining[line.item] if line.amount is None else line.amount
         remaining[line.item] -= amount
         shares.append(Share(line.item, amount))
-    if problems:
-        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
-    return tuple(share for share in shares if share.amount)
+    return _refused(problems) or tuple(share for share in shares if share.amount)
+
+
+def _refused(problems: Sequence[Problem]) -> Refused | None:
+    return Refused(problems[0].code, " ".join(it.text for it in problems), problems) if problems else None
 
 
 def _line_problem(payment: Payment, line: RefundLine, remaining: dict[str, int]) -> Problem | None:

@@ -67,4 +67,7 @@ def _refund(payment: Payment, refund: Refund) -> RefundState:
         recorded=refund.recorded,
         code=refund.code or None,
         at=refund.at,
+        remove_access=refund.remove_access,
+        remove_offer_access=refund.remove_offer_access,
+        restock=refund.restock,
     )

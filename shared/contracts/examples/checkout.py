@@ -133,6 +133,8 @@ EXAMPLES: tuple[Message, ...] = (
         whole=False,
         items=("2",),
         reason="requested_by_customer",
+        remove_access=("2",),
+        restock=(),
     ),
     checkout.OrderRefundFailed(
         refund=REFUND,

@@ -108,3 +108,20 @@ def test_an_item_whose_refund_the_bank_returned_is_handed_over() -> None:
     order = paid_order("course", "game").given(refund, returned)
 
     assert [type(fact) for fact in order.hear(delivered("1")).facts] == [OrderItemsDelivered]
+
+
+def test_a_refunds_choices_are_passed_on_and_told() -> None:
+    order = paid_order("course", "game").given(delivered("1"), delivered("2"))
+
+    (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,), remove_access=(), restock=())).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.remove_access, event.restock, event.remove_offer_access) == ((), (), False)
+    assert order.timeline[-1].text == "10.00 USD refunded. Access was left to Course. Not put back in stock: Course."
+
+
+def test_an_older_build_of_payments_says_nothing_of_choices() -> None:
+    order = paid_order("course", "game")
+    (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,))).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.remove_access, event.restock) == (None, None)
+    assert order.timeline[-1].text == "10.00 USD refunded."

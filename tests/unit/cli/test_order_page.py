@@ -47,6 +47,12 @@ def test_a_recorded_refund_says_how_the_customer_got_the_money() -> None:
     )
 
 
+def test_a_refund_says_what_it_leaves_as_it_is() -> None:
+    shown = page(refunds=[refund(remove_access=[], restock=["2"])])
+    assert "(leaves access)  (puts back item 2 only)" in shown
+    assert "access" not in page(refunds=[refund(remove_access=None, restock=None)])
+
+
 def test_a_refund_in_the_dashboard_is_called_that() -> None:
     assert "made at the provider, not by orderbus  re_d" in page(
         refunds=[refund(reason="made_at_provider", reference="re_d")]

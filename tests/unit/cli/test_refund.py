@@ -26,6 +26,9 @@ PREVIEWED = {
     "recorded": False,
     "provider": "stripe",
     "dashboard": "https://dashboard.example",
+    "remove_access": {"default": ["2"], "chosen": ["2"]},
+    "restock": {"default": ["2"], "chosen": []},
+    "remove_offer_access": None,
 }
 AT = "2026-03-03T14:05:00Z"
 PART = {
@@ -48,6 +51,8 @@ OWED: dict[str, Any] = {
             "--amount 5.00 --record-only --note Cash. --reference R-7",
             {"amount": 500, "refund_payment": False, "note": "Cash.", "reference": "R-7"},
         ),
+        ("--keep-access --no-restock", {"remove_access": [], "restock": []}),
+        ("--remove-access 1 --remove-access 2 --restock 2", {"remove_access": ["1", "2"], "restock": ["2"]}),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])
@@ -68,6 +73,8 @@ def test_its_choices_reach_payments(
         ("--record-only", "say with --note how the customer gets it"),
         ("--reference R-7", "--reference needs --record-only"),
         ("--amount 1.00 --item 1=5.00", "Choose --amount or --item, not both"),
+        ("--keep-access --remove-access 1", "Choose --keep-access or --remove-access"),
+        ("--no-restock --restock 1", "--no-restock or --restock, not both"),
     ],
 )
 def test_wrong_choices_are_refused_before_anything_is_asked(
@@ -90,7 +97,9 @@ def test_a_dry_run_shows_what_it_would_do(services: FakeServices, orderbus: Orde
         "ORD-1: a refund of 25.00 EUR of attempt 1.",
         "  can still be refunded: 50.00 EUR now, 25.00 EUR after it",
         "  item 1        5.00 EUR  (30.00 EUR now, 25.00 EUR after it)",
-        "  item 2       20.00 EUR  (20.00 EUR now, 0.00 EUR after it)  wholly refunded: access to it is revoked",
+        "  item 2       20.00 EUR  (20.00 EUR now, 0.00 EUR after it)  wholly refunded",
+        "  access removed: item 2",
+        "  put back in stock, where it is counted: none (by default: item 2)",
         "  made by stripe",
     ]
     assert json.loads(orderbus("refund", order, "--dry-run", "--json").out)["items"] == ITEMS
