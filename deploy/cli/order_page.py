@@ -38,9 +38,9 @@ def lines(order: Body) -> list[str]:
 def _head(order: Body) -> list[str]:
     customer = order.get("customer") or {}
     currency = order["currency"]
+    shown = f"{order['status']}, shown as {order['display_status']}" if order.get("display_status") else order["status"]
     head = [
-        f"{order['number']}  {order['status']}  (payment {order['payment_status']}, "
-        f"delivery {order['fulfilment_status']})",
+        f"{order['number']}  {shown}  (payment {order['payment_status']}, delivery {order['fulfilment_status']})",
         f"  id        {order['key']}, store {order['store']}, created {day_and_clock(order['created_at'])}",
     ]
     if customer:

@@ -80,6 +80,8 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     payment_cool_down: CoolDown = PAYMENT_COOL_DOWN
     """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
     each further one, up to an hour."""
+    show_partial_refund_as_refunded: bool = False
+    """Paid and completed orders, of those placed from now on, have the `display_status` refunded once partly so."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
@@ -349,6 +351,9 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     country: Country | None = None
     source: Short | None = None
     tags: tuple[Short, ...] = ()
+    display_status: OrderStatus | None = None
+    """What to show in place of `status`, if that is something else: `refunded` after a partial refund, where the store
+    wants it. What is left can still be refunded."""
 
 
 class StatusItem(OrderItem):

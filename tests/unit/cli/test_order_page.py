@@ -19,8 +19,9 @@ def refund(**more: Any) -> dict[str, Any]:
     return plain | more
 
 
-def page(**payment: Any) -> str:
+def page(display_status: str | None = None, **payment: Any) -> str:
     order = {
+        "display_status": display_status,
         **{"key": "o-1", "number": "ORD-1", "store": "maple", "status": "completed", "currency": "EUR", "items": []},
         **{"payment_status": "paid", "fulfilment_status": "delivered", "created_at": AT, "timeline": []},
     }
@@ -69,3 +70,8 @@ def test_a_second_charge_and_one_that_is_not_ours() -> None:
     shown = page(attempts=[attempt(1), attempt(1_000_000, extra_of=1)], stray_charges=[stray])
     assert "pi_1000000  charged again for attempt 1: all of it is refunded" in shown
     assert "0.50 USD  pi_x  not made by orderbus" in shown
+
+
+def test_a_partly_refunded_order_that_is_shown_as_refunded_says_both() -> None:
+    assert page(display_status="refunded").startswith("ORD-1  completed, shown as refunded  (payment")
+    assert page().startswith("ORD-1  completed  (payment")
