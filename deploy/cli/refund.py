@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli import console
-from deploy.cli.console import money
+from deploy.cli.console import day_and_clock, money
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
@@ -133,7 +133,13 @@ def _show(preview: dict[str, Any]) -> None:
     print(f"  access removed: {_choice(preview['remove_access'])}")
     print(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
     where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
-    print(f"  recorded only: no money moves at {provider}{where}" if preview["recorded"] else f"  made by {provider}")
+    if preview["recorded"]:
+        print(f"  recorded only: no money moves at {provider}{where}")
+    elif preview["by_hand"]:
+        print(f"  {provider} cannot make it: staff make it{where}, then confirm it")
+    else:
+        until = f", which refunds until {day_and_clock(preview['refundable_until'])}"
+        print(f"  made by {provider}{until if preview['refundable_until'] else ''}")
     console.say("Nothing was changed.")
 
 

@@ -76,6 +76,8 @@ def _attempt(payment: Payment, attempt: ChargeAttempt) -> Json:
         "surplus": attempt.surplus,
         "settled_by": attempt.settled_by,
         "at": attempt.at,
+        "captured_at": attempt.captured_at,
+        "refundable_until": payment.refundable_until(attempt) if attempt.captured else None,
     }
 
 

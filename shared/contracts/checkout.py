@@ -81,7 +81,8 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
     each further one, up to an hour."""
     show_partial_refund_as_refunded: bool = False
-    """Paid and completed orders, of those placed from now on, have the `display_status` refunded once partly so."""
+    """Show a paid or completed order as refunded (`display_status`) after a partial refund. For orders placed from now
+    on."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):

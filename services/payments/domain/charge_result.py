@@ -188,6 +188,7 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
         reference=result.reference,
         authorised=0,
         captured=0,
+        captured_at=None,
         surplus=False,
         settled_by="",
     )
@@ -212,6 +213,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         reference=result.reference,
         authorised=max(amount, attempt.amount),
         captured=amount,
+        captured_at=change.context.at,
         card=result.card or attempt.card,
         surplus=change.state.paying_attempt is not None,
         code="",

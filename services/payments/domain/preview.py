@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.payment import Payment, Refund, RefundStatus
-from services.payments.domain.refund import NOT_PAID, attempt_to_refund, plan
+from services.payments.domain.refund import NOT_PAID, attempt_to_refund, made_by_hand, plan
 from services.payments.domain.refund_choices import chosen, if_pending_were_made, newly_whole
 from services.payments.domain.refund_made import refunded_lines
 from shared.contracts.payments import RefundPayment
@@ -51,6 +51,10 @@ class RefundPreview:
     provider: str
     dashboard: str
     """Where staff see the charge at the provider."""
+    by_hand: bool
+    """The provider's API cannot make it (no refunds, or no partial ones): staff do, and confirm it."""
+    refundable_until: datetime | None
+    """Until when the provider's API refunds the attempt. null: it sets no limit."""
     remove_access: ItemsChoice
     """Whose access is removed. What is not delivered yet is not delivered any more, in any case."""
     restock: ItemsChoice
@@ -59,12 +63,12 @@ class RefundPreview:
     """null: no offer has granted access, so there is nothing to choose."""
 
 
-def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | Refused:
+def preview(payment: Payment | None, command: RefundPayment, at: datetime) -> RefundPreview | Refused:
     """Refused as the command would be. Refunds in progress count as made."""
     attempt = attempt_to_refund(payment, command)
     if payment is None or attempt is None:
         return NOT_PAID
-    planned = plan(payment, attempt, command)
+    planned = plan(payment, attempt, command, at)
     if isinstance(planned, Refused):
         return planned
     amount, shares = planned
@@ -82,7 +86,9 @@ def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | 
         items=_items(before, after, refund) if attempt is payment.paying_attempt else (),
         recorded=not command.refund_payment,
         provider=provider,
-        dashboard=CAPABILITIES[provider].dashboard,
+        dashboard=payment.capabilities_of(attempt).dashboard,
+        by_hand=command.refund_payment and made_by_hand(payment, attempt, amount, at),
+        refundable_until=payment.refundable_until(attempt),
         remove_access=ItemsChoice(whole, chosen(command.remove_access, whole)),
         restock=ItemsChoice(whole, chosen(command.restock, whole)),
     )

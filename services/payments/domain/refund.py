@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import get_args
 
-from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
@@ -30,7 +30,7 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
     id = str(context.named_id("refund"))
     if payment.refund(id):
         return Decision(payment)  # reported by the provider already, as after a restore
-    planned = plan(payment, attempt, command)
+    planned = plan(payment, attempt, command, context.at)
     if isinstance(planned, Refused):
         return planned
     amount, shares = planned
@@ -55,9 +55,12 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
     return change.decision()
 
 
-def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tuple[int, tuple[Share, ...]] | Refused:
+def plan(
+    payment: Payment, attempt: ChargeAttempt, command: RefundPayment, at: datetime
+) -> tuple[int, tuple[Share, ...]] | Refused:
     """How much would be refunded, and how much of it for which item."""
-    if refused := _refused([*_wrong_words(payment, attempt, command)]):
+    problems = [*_wrong_words(payment, attempt, command), *_too_late(payment, attempt, command, at)]
+    if refused := _refused(problems):
         return refused
     left = payment.refundable_of(attempt)
     if left == 0:
@@ -100,6 +103,18 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
     if command.refund_payment and command.reference:
         text = "Leave out `reference`: the provider gives it. It is for refunds that are only recorded."
         yield Problem(field="reference", code="no_reference", text=text)
+
+
+def _too_late(payment: Payment, attempt: ChargeAttempt, command: RefundPayment, at: datetime) -> Iterator[Problem]:
+    """After its window of days the provider would only refuse."""
+    until = payment.refundable_until(attempt)
+    if command.refund_payment and until is not None and at > until:
+        provider, days = payment.provider_of(attempt), payment.capabilities_of(attempt).refund_window_days
+        text = (
+            f"{provider} refunds it for {days} days only, until {until:%Y-%m-%d}. Refund it in another way, and record "
+            "that (`refund_payment` false)."
+        )
+        yield Problem(field="refund_payment", code="refund_window_over", text=text)
 
 
 def _not_possible(payment: Payment, attempt: ChargeAttempt, amount: int) -> Refused | None:
@@ -216,7 +231,7 @@ def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) ->
 
 def _request(change: PaymentChange, refund: Refund) -> None:
     payment, attempt = change.state, change.state.attempt(refund.attempt)
-    if attempt and made_by_hand(payment, attempt, refund.amount):
+    if attempt and made_by_hand(payment, attempt, refund.amount, change.context.at):
         _ask_staff(change, attempt, refund)
         return
     change.update_refund(refund)
@@ -237,14 +252,15 @@ def _request(change: PaymentChange, refund: Refund) -> None:
     )
 
 
-def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int) -> bool:
-    """The provider's API cannot refund so much of it: staff do."""
-    return not CAPABILITIES[payment.provider_of(attempt)].refunds(amount, attempt.captured)
+def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int, at: datetime) -> bool:
+    """The provider's API cannot refund so much of it, or no longer: staff do."""
+    until = payment.refundable_until(attempt)
+    return not payment.capabilities_of(attempt).refunds(amount, attempt.captured) or (until is not None and at > until)
 
 
 def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) -> None:
     payment = change.state
-    where = CAPABILITIES[payment.provider_of(attempt)].dashboard or attempt.method.replace("_", " ") or "another way"
+    where = payment.capabilities_of(attempt).dashboard or attempt.method.replace("_", " ") or "another way"
     told_before = refund.tries > 1
     change.update_refund(refund, by_hand=True)
     if not told_before:

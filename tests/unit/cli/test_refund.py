@@ -26,6 +26,8 @@ PREVIEWED = {
     "recorded": False,
     "provider": "stripe",
     "dashboard": "https://dashboard.example",
+    "by_hand": False,
+    "refundable_until": None,
     "remove_access": {"default": ["2"], "chosen": ["2"]},
     "restock": {"default": ["2"], "chosen": []},
     "remove_offer_access": None,
@@ -109,6 +111,14 @@ def test_a_dry_run_of_a_record_says_that_no_money_moves(services: FakeServices, 
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"recorded": True, "items": []}))
     said = orderbus("refund", order, "--dry-run", "--record-only", "--note", "Cash.")
     assert said.out.splitlines()[-1] == "  recorded only: no money moves at stripe (https://dashboard.example)"
+
+
+def test_a_dry_run_says_what_limits_the_provider_sets(services: FakeServices, orderbus: Orderbus, order: str) -> None:
+    services.reply("payments", PREVIEW, Reply(PREVIEWED | {"refundable_until": "2026-09-03T14:05:00Z"}))
+    assert "made by stripe, which refunds until 2026-09-03" in orderbus("refund", order, "--dry-run").out
+    services.reply("payments", PREVIEW, Reply(PREVIEWED | {"by_hand": True}))
+    said = orderbus("refund", order, "--dry-run").out
+    assert "stripe cannot make it: staff make it (https://dashboard.example), then confirm it" in said
 
 
 def test_a_refused_preview_says_why(services: FakeServices, orderbus: Orderbus, order: str) -> None:

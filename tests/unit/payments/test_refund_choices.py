@@ -9,6 +9,7 @@ import pytest
 from services.payments.domain.preview import ItemsChoice, RefundPreview, preview
 from services.payments.domain.refund_choices import choice_problems
 from shared.contracts.payments import PaymentRefunded, RefundLine, RefundPayment
+from shared.core.scenario import START
 from tests.unit.payments.examples import PaymentScenario, requested
 
 
@@ -42,7 +43,7 @@ def told(payment: PaymentScenario) -> tuple[Any, Any]:
 )
 def test_each_choice_has_its_default_and_its_preview(command: RefundPayment, expected: tuple[Any, Any]) -> None:
     payment = paid()
-    said = preview(payment.state, command)
+    said = preview(payment.state, command, payment.at)
     assert isinstance(said, RefundPreview)
     assert (said.remove_access.chosen, said.restock.chosen, said.remove_offer_access) == (*expected, None)
     payment.hear(command)
@@ -52,7 +53,7 @@ def test_each_choice_has_its_default_and_its_preview(command: RefundPayment, exp
 
 
 def test_a_preview_says_what_the_default_is() -> None:
-    said = preview(paid().state, of("2", remove_access=()))
+    said = preview(paid().state, of("2", remove_access=()), START)
     assert isinstance(said, RefundPreview)
     assert said.remove_access == ItemsChoice(default=("2",), chosen=())
     assert said.restock == ItemsChoice(default=("2",), chosen=("2",))
