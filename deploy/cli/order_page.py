@@ -94,10 +94,11 @@ def _attempt(attempt: Body, currency: str) -> str:
     card = attempt.get("card") or {}
     name = f"{card['brand']} ending {card['last4']}" if card else ""
     extra = attempt.get("extra_of")
+    fee = f"  fee {money(taken['amount'], taken['currency'])}" if (taken := attempt.get("fee")) else ""
     why = f"charged again for attempt {extra}: all of it is refunded" if extra else attempt["text"]
     return (
         f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
-        f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {why}"
+        f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {why}{fee}"
     ).rstrip()
 
 

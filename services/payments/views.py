@@ -61,7 +61,8 @@ def _obligation(part: Obligation, obstacles: Obstacles) -> Json:
 
 
 def _attempt(payment: Payment, attempt: ChargeAttempt) -> Json:
-    """`extra_of`: the attempt that was charged a second time by this charge."""
+    """`extra_of`: the attempt that was charged a second time by this charge. `fee`: null where it is unknown."""
+    fee = attempt.fee
     return {
         "attempt": attempt.number,
         "extra_of": attempt.extra_of or None,
@@ -77,6 +78,7 @@ def _attempt(payment: Payment, attempt: ChargeAttempt) -> Json:
         "settled_by": attempt.settled_by,
         "at": attempt.at,
         "captured_at": attempt.captured_at,
+        "fee": {"amount": fee.amount, "currency": fee.currency, "exchange_rate": fee.exchange_rate} if fee else None,
         "refundable_until": payment.refundable_until(attempt) if attempt.captured else None,
     }
 

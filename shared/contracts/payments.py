@@ -286,6 +286,15 @@ class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
 # Status
 
 
+class ProviderFee(Value):
+    """What the provider keeps of a charge. `amount` in minor units of `currency`, in which the provider settles."""
+
+    amount: Amount
+    currency: Currency
+    exchange_rate: Short | None = None
+    """From the charge's currency to that one, as a decimal string. Missing if they are the same."""
+
+
 class AttemptState(Value):
     """One attempt to charge. Amounts in minor units."""
 
@@ -307,6 +316,8 @@ class AttemptState(Value):
     owed: Amount = 0
     """What the customer is to get of it and has not got, refunds in progress left out."""
     at: AwareDatetime
+    fee: ProviderFee | None = None
+    """Of the captured charge. Missing: unknown."""
 
 
 class RefundState(Value):

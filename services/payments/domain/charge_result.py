@@ -189,6 +189,7 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
         authorised=0,
         captured=0,
         captured_at=None,
+        fee=None,
         surplus=False,
         settled_by="",
     )
@@ -200,7 +201,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         if result.reference != attempt.reference:
             capture_extra(change, attempt.number, result.reference, amount)
             return
-        change.update_attempt(attempt, card=attempt.card or result.card)
+        change.update_attempt(attempt, card=attempt.card or result.card, fee=attempt.fee or result.fee)
         return
     if any(other.extra_of and other.reference == result.reference for other in change.state.attempts):
         text, reason = f"{result.reference} was refunded as a charge of no known attempt.", DeclineReason.NOT_CHARGED
@@ -214,6 +215,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         authorised=max(amount, attempt.amount),
         captured=amount,
         captured_at=change.context.at,
+        fee=result.fee,
         card=result.card or attempt.card,
         surplus=change.state.paying_attempt is not None,
         code="",

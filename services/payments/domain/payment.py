@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.payments.domain.capabilities import Capabilities, capabilities
-from services.payments.domain.operations import ChargeCard, RefundResult
+from services.payments.domain.operations import ChargeCard, Fee, RefundResult
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -63,6 +63,8 @@ class ChargeAttempt:
     """Captured besides the charge of the attempt with this number, under our key: all of it is refunded."""
     captured_at: datetime | None = None
     """When its capture was reported. None before, and for one that an older build captured."""
+    fee: Fee | None = None
+    """The provider's, for staff. None: unknown."""
 
     @property
     def number_in_checkout(self) -> int:

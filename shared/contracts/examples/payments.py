@@ -101,6 +101,7 @@ EXAMPLES: tuple[Message, ...] = (
                 captured=5380,
                 card=CARD,
                 at=PAID,
+                fee=payments.ProviderFee(amount=128, currency="EUR", exchange_rate="1.1562"),
             ),
         ),
         refunds=(

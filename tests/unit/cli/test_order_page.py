@@ -54,6 +54,11 @@ def test_a_refund_says_what_it_leaves_as_it_is() -> None:
     assert "access" not in page(refunds=[refund(remove_access=None, restock=None)])
 
 
+def test_an_attempt_says_what_the_provider_keeps() -> None:
+    assert "pi_1    fee 1.28 USD" in page(attempts=[attempt(1, fee={"amount": 128, "currency": "USD"})])
+    assert "fee" not in page(attempts=[attempt(1, fee=None)])
+
+
 def test_a_refund_in_the_dashboard_is_called_that() -> None:
     assert "made at the provider, not by orderbus  re_d" in page(
         refunds=[refund(reason="made_at_provider", reference="re_d")]
