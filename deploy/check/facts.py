@@ -109,7 +109,7 @@ def held_by(deliveries: Iterable[Delivery]) -> Held:
 def stock_facts(stock: Mapping[str, Stock], held: Held) -> Iterator[StockFacts]:
     for key in sorted({*stock, *held}):
         row, (reserved, taken) = stock.get(key, Stock()), held.get(key, (0, 0))
-        yield StockFacts(key, row.on_hand, row.reserved, row.received, reserved, taken)
+        yield StockFacts(key, row.on_hand, row.reserved, row.received, reserved, taken, row.written_off)
 
 
 def staff_work_on(order: Order) -> bool:

@@ -38,9 +38,9 @@ def lines(order: Body) -> list[str]:
 def _head(order: Body) -> list[str]:
     customer = order.get("customer") or {}
     currency = order["currency"]
+    shown = f"{order['status']}, shown as {order['display_status']}" if order.get("display_status") else order["status"]
     head = [
-        f"{order['number']}  {order['status']}  (payment {order['payment_status']}, "
-        f"delivery {order['fulfilment_status']})",
+        f"{order['number']}  {shown}  (payment {order['payment_status']}, delivery {order['fulfilment_status']})",
         f"  id        {order['key']}, store {order['store']}, created {day_and_clock(order['created_at'])}",
     ]
     if customer:
@@ -94,10 +94,11 @@ def _attempt(attempt: Body, currency: str) -> str:
     card = attempt.get("card") or {}
     name = f"{card['brand']} ending {card['last4']}" if card else ""
     extra = attempt.get("extra_of")
+    fee = f"  fee {money(taken['amount'], taken['currency'])}" if (taken := attempt.get("fee")) else ""
     why = f"charged again for attempt {extra}: all of it is refunded" if extra else attempt["text"]
     return (
         f"  {clock(attempt['at'])}  attempt {attempt['attempt']}  {attempt['status']:<14} "
-        f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {why}"
+        f"{money(attempt['amount'], currency):>14}  {name}  {attempt['reference']}  {why}{fee}"
     ).rstrip()
 
 
@@ -114,8 +115,21 @@ def _refund(refund: Body, currency: str) -> str:
         text = f"tried {counted(refund['tries'], 'time')}, last refused: {text}"
     return (
         f"  {clock(refund['at'])}  refund     {status:<14} {money(refund['amount'], currency):>14}  "
-        f"{what}  {refund['reference']}  {text}"
+        f"{what}  {refund['reference']}  {text}{_choices(refund)}"
     ).rstrip()
+
+
+def _choices(refund: Body) -> str:
+    """What it leaves as it is, of the items that it makes wholly refunded."""
+    said = ""
+    for choice, only, nothing in (
+        ("remove_access", "removes access to item", "leaves access"),
+        ("restock", "puts back item", "puts nothing back in stock"),
+    ):
+        items = refund.get(choice)
+        if items is not None:
+            said += f"  ({only} {', '.join(items)} only)" if items else f"  ({nothing})"
+    return said
 
 
 def _owed(part: Body, currency: str, number: str) -> str:

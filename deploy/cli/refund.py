@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli import console
-from deploy.cli.console import money
+from deploy.cli.console import day_and_clock, money
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
@@ -38,6 +38,27 @@ Reference = Annotated[
     str, typer.Option("--reference", metavar="ID", help="With --record-only: the id of the transfer or receipt.")
 ]
 
+KeepAccess = Annotated[
+    bool, typer.Option("--keep-access", help="The customer keeps what was delivered, also of wholly refunded items.")
+]
+RemoveAccess = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--remove-access",
+        metavar="N",
+        help="Remove access to this wholly refunded item only. Repeatable. Default: all.",
+    ),
+]
+NoRestock = Annotated[
+    bool, typer.Option("--no-restock", help="Put nothing back in stock, not even wholly refunded items.")
+]
+Restock = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--restock", metavar="N", help="Put only this wholly refunded item back in stock. Repeatable. Default: all."
+    ),
+]
+
 
 @on_event_loop
 async def refund(
@@ -49,6 +70,10 @@ async def refund(
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="More about it, for the payment.")] = "",
     record_only: RecordOnly = False,
     reference: Reference = "",
+    keep_access: KeepAccess = False,
+    remove_access: RemoveAccess = None,
+    no_restock: NoRestock = False,
+    restock: Restock = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and change nothing.")] = False,
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
@@ -61,10 +86,16 @@ async def refund(
         raise UsageError("--record-only moves no money: say with --note how the customer gets it.")
     if reference and not record_only:
         raise UsageError("--reference needs --record-only: the provider gives its own.")
+    if (keep_access and remove_access) or (no_restock and restock):
+        raise UsageError("Choose --keep-access or --remove-access, and --no-restock or --restock, not both.")
     given: dict[str, Any] = {"note": note, "attempt": attempt, "reference": reference}
     request = {"reason": reason} | {name: value for name, value in given.items() if value}
     if record_only:
         request["refund_payment"] = False
+    if keep_access or remove_access:
+        request["remove_access"] = remove_access or []
+    if no_restock or restock:
+        request["restock"] = restock or []
 
     async def body(api: ApiClient, order: dict[str, Any]) -> Body:
         currency = order["currency"]
@@ -97,8 +128,22 @@ def _show(preview: dict[str, Any]) -> None:
     print(f"  can still be refunded: {before} now, {after} after it")
     for item in preview["items"]:
         rest = f"{money(item['refundable_before'], currency)} now, {money(item['refundable_after'], currency)} after it"
-        whole = "  wholly refunded: access to it is revoked" if item["whole"] else ""
+        whole = "  wholly refunded" if item["whole"] else ""
         print(f"  item {item['item']}  {money(item['amount'], currency):>14}  ({rest}){whole}")
+    print(f"  access removed: {_choice(preview['remove_access'])}")
+    print(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
     where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
-    print(f"  recorded only: no money moves at {provider}{where}" if preview["recorded"] else f"  made by {provider}")
+    if preview["recorded"]:
+        print(f"  recorded only: no money moves at {provider}{where}")
+    elif preview["by_hand"]:
+        print(f"  {provider} cannot make it: staff make it{where}, then confirm it")
+    else:
+        until = f", which refunds until {day_and_clock(preview['refundable_until'])}"
+        print(f"  made by {provider}{until if preview['refundable_until'] else ''}")
     console.say("Nothing was changed.")
+
+
+def _choice(choice: dict[str, Any]) -> str:
+    """What is chosen, and what the default is where that is something else."""
+    chosen, default = (f"item {', '.join(choice[name])}" if choice[name] else "none" for name in ("chosen", "default"))
+    return chosen if chosen == default else f"{chosen} (by default: {default})"

@@ -269,7 +269,9 @@ class Shop:
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
             )
         )
-        await self._ask(request(), "payments", key, rng)
+        choices = self.world.rng_of(f"choices of a refund of {key}")
+        left = {name: () for name in ("remove_access", "restock") if choices.random() < 0.3}
+        await self._ask(request().model_copy(update=left), "payments", key, rng)
 
     async def _refund_twice(self, key: str, rng: random.Random) -> None:
         """Two at once, who do not know of each other."""

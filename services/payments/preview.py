@@ -28,13 +28,14 @@ PREVIEW = Declaration(
 
 
 def refund_preview(api: HttpApi) -> RequestHandler:
-    statement = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == sa.bindparam("key"))
+    data_of = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == sa.bindparam("key"))
+    statement = sa.select(data_of.scalar_subquery().label("data"), sa.func.now().label("now"))
 
     async def show(request: web.Request) -> web.StreamResponse:
         command = await command_in(request, RefundPayment)
         async with api.engine.connect() as connection:
-            data = (await connection.execute(statement, {"key": request.match_info["key"]})).scalar_one_or_none()
-        found = preview(read_state(Payment, data) if data else None, command)
+            row = (await connection.execute(statement, {"key": request.match_info["key"]})).one()
+        found = preview(read_state(Payment, row.data) if row.data else None, command, row.now)
         if isinstance(found, Refused):
             raise ProblemResponse(HTTPStatus.CONFLICT, found.text, found.code, found.problems)
         return json_response(found)

@@ -61,7 +61,8 @@ def _obligation(part: Obligation, obstacles: Obstacles) -> Json:
 
 
 def _attempt(payment: Payment, attempt: ChargeAttempt) -> Json:
-    """`extra_of`: the attempt that was charged a second time by this charge."""
+    """`extra_of`: the attempt that was charged a second time by this charge. `fee`: null where it is unknown."""
+    fee = attempt.fee
     return {
         "attempt": attempt.number,
         "extra_of": attempt.extra_of or None,
@@ -76,6 +77,9 @@ def _attempt(payment: Payment, attempt: ChargeAttempt) -> Json:
         "surplus": attempt.surplus,
         "settled_by": attempt.settled_by,
         "at": attempt.at,
+        "captured_at": attempt.captured_at,
+        "fee": {"amount": fee.amount, "currency": fee.currency, "exchange_rate": fee.exchange_rate} if fee else None,
+        "refundable_until": payment.refundable_until(attempt) if attempt.captured else None,
     }
 
 
@@ -90,6 +94,9 @@ def _refund(refund: Refund) -> Json:
         "note": refund.note,
         "recorded": refund.recorded,
         "by_hand": refund.by_hand,
+        "remove_access": refund.remove_access,
+        "remove_offer_access": refund.remove_offer_access,
+        "restock": refund.restock,
         "reference": refund.reference,
         "tries": refund.tries,
         "code": refund.code,

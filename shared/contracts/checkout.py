@@ -80,6 +80,9 @@ class ConfigureStore(Command, type="store.configure", topic=COMMANDS):
     payment_cool_down: CoolDown = PAYMENT_COOL_DOWN
     """How long the customer waits after the third declined payment before paying again (ISO 8601 duration). Doubled by
     each further one, up to an hour."""
+    show_partial_refund_as_refunded: bool = False
+    """Show a paid or completed order as refunded (`display_status`) after a partial refund. For orders placed from now
+    on."""
 
 
 class DefineSku(Command, type="sku.define", topic=COMMANDS):
@@ -296,10 +299,17 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     whole: bool
     """True if nothing is left to refund."""
     items: tuple[Id, ...] = ()
-    """Items that are now fully refunded; access to them is revoked."""
+    """Items that are now fully refunded. Access to them is revoked and their units are put back in stock, unless the
+    fields below say otherwise. What was not delivered yet is not delivered any more."""
     reason: Short = ""
     recorded: bool = False
     """True if the provider moved no money: the customer gets it in another way."""
+    remove_access: tuple[Id, ...] | None = None
+    """The items whose access is removed. Missing: that of all `items`."""
+    remove_offer_access: bool = False
+    """The access that the order's offer granted is removed."""
+    restock: tuple[Id, ...] | None = None
+    """The items whose units are put back in stock. Missing: those of all `items`."""
 
 
 class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
@@ -351,6 +361,9 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     country: Country | None = None
     source: Short | None = None
     tags: tuple[Short, ...] = ()
+    display_status: OrderStatus | None = None
+    """What to show in place of `status`, if that is something else: `refunded` after a partial refund, where the store
+    wants it. What is left can still be refunded."""
 
 
 class StatusItem(OrderItem):

@@ -66,6 +66,14 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     """False: the refund is only recorded. The customer gets the money in another way, as `note` says."""
     reference: Line = ""
     """Of the way in which the customer gets the money, where the refund is only recorded."""
+    remove_access: tuple[Id, ...] | None = Field(default=None, max_length=200)
+    """Of the items that this refund makes wholly refunded: those whose access is removed. Without it: all of them. None
+    (`[]`): the customer keeps what was delivered. What was not delivered yet is not delivered any more."""
+    remove_offer_access: bool = False
+    """Remove the access that the order's offer granted. Refused where it granted none, which is always for now."""
+    restock: tuple[Id, ...] | None = Field(default=None, max_length=200)
+    """Of the items that this refund makes wholly refunded: those whose units are put back in stock, where it is
+    counted. Without it: all of them."""
 
 
 class RecordPayment(Command, type="payment.record", topic=COMMANDS):
@@ -237,6 +245,12 @@ class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
     """The provider's id: `re_…`."""
     recorded: bool = False
     """True if the provider moved no money: the customer gets it in another way."""
+    remove_access: tuple[Id, ...] | None = None
+    """The items whose access is removed: of those that are wholly refunded by this. Missing from older builds: all."""
+    remove_offer_access: bool = False
+    """The access that the order's offer granted is removed."""
+    restock: tuple[Id, ...] | None = None
+    """The items whose units are put back in stock. Missing from older builds: all that are wholly refunded by this."""
 
 
 class PaymentRefundFailed(Event, type="payment.refund_failed", topic=EVENTS):
@@ -272,6 +286,15 @@ class PaymentsRefused(Refusal, type="payments.refused", topic=EVENTS):
 # Status
 
 
+class ProviderFee(Value):
+    """What the provider keeps of a charge. `amount` in minor units of `currency`, in which the provider settles."""
+
+    amount: Amount
+    currency: Currency
+    exchange_rate: Short | None = None
+    """From the charge's currency to that one, as a decimal string. Missing if they are the same."""
+
+
 class AttemptState(Value):
     """One attempt to charge. Amounts in minor units."""
 
@@ -293,6 +316,8 @@ class AttemptState(Value):
     owed: Amount = 0
     """What the customer is to get of it and has not got, refunds in progress left out."""
     at: AwareDatetime
+    fee: ProviderFee | None = None
+    """Of the captured charge. Missing: unknown."""
 
 
 class RefundState(Value):
@@ -311,6 +336,11 @@ class RefundState(Value):
     code: Short | None = None
     """For staff: why it failed."""
     at: AwareDatetime
+    remove_access: tuple[Id, ...] | None = None
+    """As it was requested: of which items access is removed. Missing: of all that it makes wholly refunded."""
+    remove_offer_access: bool = False
+    restock: tuple[Id, ...] | None = None
+    """As it was requested: which items' units are put back. Missing: those of all that it makes wholly refunded."""
 
 
 class StrayChargeState(Value):

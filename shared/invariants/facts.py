@@ -96,6 +96,8 @@ class StockFacts:
     """Units that orders say are reserved for them."""
     taken: int = 0
     """Units that orders say they took."""
+    written_off: int = 0
+    """Units of refunded items that were not put back."""
 
 
 @dataclass(frozen=True, slots=True)

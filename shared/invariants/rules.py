@@ -138,8 +138,9 @@ def stock_in_balance(evidence: Evidence) -> Iterator[str]:
             continue
         if stock.reserved != stock.held:
             yield f"stock {stock.key}: {stock.reserved} units are reserved, orders hold {stock.held}"
-        if stock.on_hand + stock.taken != stock.received:
-            yield f"stock {stock.key}: {stock.on_hand} on hand and {stock.taken} taken of {stock.received} received"
+        if stock.on_hand + stock.taken + stock.written_off != stock.received:
+            gone = f"{stock.taken} taken" + (f", {stock.written_off} written off" if stock.written_off else "")
+            yield f"stock {stock.key}: {stock.on_hand} on hand and {gone} of {stock.received} received"
 
 
 def delivery_within_payment(evidence: Evidence) -> Iterator[str]:

@@ -110,8 +110,8 @@ class World:
     async def refunds(self, order: Order, **what: object) -> None:
         await self.command(order, "payments", "refund", **what)
 
-    async def retries(self, order: Order) -> None:
-        await self.command(order, "fulfillment", "retry")
+    async def retries(self, order: Order, *, latest: bool = False) -> None:
+        await self.command(order, "fulfillment", "retry", latest=latest)
 
     async def is_refused(self, command: Awaitable[object], code: str) -> Problem:
         with pytest.raises(Problem) as refused:

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from services.payments.domain.operations import ChargeCard, ChargeReported, RefundCharge
+from services.payments.domain.operations import ChargeCard, ChargeReported, Fee, FindCharge, RefundCharge
 from services.payments.gateways.stripe.callbacks import callback
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movements
 from tests.integration.stripe_sandbox_rig import Sandbox
-from tests.integration.test_stripe_gateway import charge, gateway, key_of, paid, refund_of, stripe_sandbox
+from tests.integration.test_stripe_gateway import EARLIER, charge, gateway, key_of, paid, refund_of, stripe_sandbox
 
 __all__ = ["gateway", "stripe_sandbox"]
 
@@ -53,3 +53,10 @@ async def test_a_refund_off_stripes_step_is_refused(gateway: StripeGateway) -> N
     done = await paid(gateway, charge(currency="KWD", amount=10_010))
     answer = await gateway.perform(replace(refund_of(done, 3335), currency="KWD"), key_of())
     assert isinstance(answer, RefundCharge.Failed)
+
+
+async def test_a_charge_says_what_stripe_keeps_of_it_in_the_same_answer(gateway: StripeGateway) -> None:
+    done = await paid(gateway)
+    assert done.fee == Fee(87, "USD")
+    found = await gateway.perform(FindCharge("stripe", "o-1", 1, done.reference, EARLIER), key_of())
+    assert isinstance(found, FindCharge.Done) and found.result.fee == done.fee

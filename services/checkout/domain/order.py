@@ -56,6 +56,8 @@ class ChargeState(StrEnum):
     """It is unknown whether the customer was charged: no other charge until that is known, or settled."""
 
 
+SHOWN_AS_REFUNDED = (OrderStatus.PROCESSING, OrderStatus.COMPLETED)
+"""A failed order is shown as that: it needs attention."""
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
@@ -137,6 +139,7 @@ class Order:
     payment_tries: int = PAYMENT_TRIES
     """How many charges may be requested."""
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN
+    show_partial_refund_as_refunded: bool = False
     declines: int = 0
     """How many of the charges were declined."""
     declined_at: datetime | None = None
@@ -182,6 +185,13 @@ class Order:
     @property
     def status_in_words(self) -> str:
         return self.status.replace("_", " ")
+
+    @property
+    def display_status(self) -> OrderStatus:
+        """What people see: `status`, unless the store wants a partly refunded order shown as refunded."""
+        partly = self.payment_status is PaymentStatus.PARTIALLY_REFUNDED
+        shown = partly and self.show_partial_refund_as_refunded and self.status in SHOWN_AS_REFUNDED
+        return OrderStatus.REFUNDED if shown else self.status
 
     @property
     def is_deliverable(self) -> bool:

@@ -120,6 +120,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         payment_providers=store.payment_providers,
         payment_tries=store.payment_tries,
         payment_cool_down=store.payment_cool_down,
+        show_partial_refund_as_refunded=store.show_partial_refund_as_refunded,
         statement_descriptor=store.statement_descriptor,
         currency=checkout.currency,
         customer=checkout.customer,

@@ -22,11 +22,13 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
     change = OrderChange(order, context)
     change.note(
         fact.type,
-        f"{money(fact.amount, fact.currency)} refunded{_how(fact.reason, recorded=fact.recorded)}.",
+        f"{money(fact.amount, fact.currency)} refunded{_how(fact.reason, recorded=fact.recorded)}.{_kept(order, fact)}",
         refund=fact.refund,
         transaction=fact.transaction,
         reason=fact.reason,
         items=[line.model_dump() for line in fact.items],
+        remove_access=fact.remove_access,
+        restock=fact.restock,
     )
     total = order.paid - min(order.paid, max(fact.captured - fact.refunded, 0))
     if total <= order.refunded:
@@ -44,6 +46,9 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
             items=tuple(line.item.item for line in order.lines) if whole else of_items,
             reason=fact.reason,
             recorded=fact.recorded,
+            remove_access=fact.remove_access,
+            remove_offer_access=fact.remove_offer_access,
+            restock=fact.restock,
         )
     )
     if whole and order.may_become(OrderStatus.REFUNDED):
@@ -56,6 +61,17 @@ def _how(reason: str, *, recorded: bool) -> str:
     if recorded:
         return " in another way than by the payment provider"
     return " in the payment provider's dashboard" if reason == "made_at_provider" else ""
+
+
+def _kept(order: Order, fact: PaymentRefunded) -> str:
+    """What the refund leaves as it is, of the products that it made wholly refunded."""
+    whole = [line for part in fact.items if part.whole and (line := order.line(part.item))]
+    products = [line.item for line in whole if not line.item.is_delivery_charge]
+    said = []
+    for choice, what in ((fact.remove_access, "Access was left to"), (fact.restock, "Not put back in stock:")):
+        names = [it.product for it in products if choice is not None and it.item not in choice]
+        said += [f" {what} {', '.join(names)}."] if names else []
+    return "".join(said)
 
 
 def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool) -> None:

@@ -35,6 +35,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         country=order.country,
         source=order.origin.source,
         tags=order.origin.tags,
+        display_status=order.display_status if order.display_status is not order.status else None,
     )
 
 

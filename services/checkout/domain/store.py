@@ -32,6 +32,7 @@ class Store:
     payment_providers: tuple[str, ...] = (DEFAULT,)
     payment_tries: int = PAYMENT_TRIES
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN
+    show_partial_refund_as_refunded: bool = False
 
 
 stores = Core(Store)
@@ -61,6 +62,7 @@ def configured(store: Store | None, command: ConfigureStore, context: Context) -
             payment_providers=command.payment_providers,
             payment_tries=command.payment_tries,
             payment_cool_down=command.payment_cool_down,
+            show_partial_refund_as_refunded=command.show_partial_refund_as_refunded,
         )
     )
 

@@ -1,6 +1,11 @@
-"""Cancelled, expired or refunded: stop what is in progress, revoke what was delivered, release the stock once."""
+"""Cancelled, expired or refunded: stop what is in progress, revoke what was delivered, release the stock once.
+
+A refund may leave access and stock as they are: they are choices of their own.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
@@ -34,13 +39,24 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
     change = DeliveryChange(delivery, context)
     for item in delivery.items:
         if message.whole or item.id in message.items:
-            cancel_item(change, item)
+            released = change.release_stock(item, restock=_is_chosen(item, message.restock))
+            if item.status is not ItemStatus.DELIVERED or _is_chosen(item, message.remove_access):
+                revoke_item(change, released)
     return change.decision()
+
+
+def _is_chosen(item: Item, choice: Sequence[str] | None) -> bool:
+    """Without a choice, as in messages of older builds: every item."""
+    return choice is None or item.id in choice
 
 
 def cancel_item(change: DeliveryChange, item: Item) -> None:
     """In any status. Cancelling again has no effect."""
-    item = change.release_stock(item)
+    revoke_item(change, change.release_stock(item))
+
+
+def revoke_item(change: DeliveryChange, item: Item) -> None:
+    """Deliver it no more, and revoke what was delivered."""
     if item.status is ItemStatus.PLANNED:
         change.update_item(item, status=ItemStatus.REVOKED)
     elif item.status not in CANCELLED:

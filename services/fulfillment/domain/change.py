@@ -96,11 +96,14 @@ class DeliveryChange(Change[Delivery]):
             return item
         return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN)
 
-    def release_stock(self, item: Item) -> Item:
-        """The units are released once; then the item holds none."""
+    def release_stock(self, item: Item, *, restock: bool = True) -> Item:
+        """The units are released once; then the item holds none. Without `restock`, units that were taken are written
+        off."""
         if not item.holds_stock:
             return item
         stock, units = self._stock(item), item.quantity
+        if item.stock is StockHold.TAKEN and not restock:
+            return self._move(item, stock.write_off(units), StockHold.RELEASED)
         self._released[item.sku] = self._released.get(item.sku, 0) + units
         released = stock.release(units) if item.stock is StockHold.RESERVED else stock.restock(units)
         return self._move(item, released, StockHold.RELEASED)

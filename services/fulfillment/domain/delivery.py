@@ -55,7 +55,7 @@ TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
 
 
 class StockHold(StrEnum):
-    """The stage of an item's units. It only moves forward, so that they are released exactly once."""
+    """The stage of an item's units. It only moves forward, so that they are released, or written off, exactly once."""
 
     NONE = "none"
     """Not tracked."""

@@ -12,15 +12,17 @@ from shared.core.fast_dataclasses import replace
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Units of one SKU. Key: `<store>/<sku>`. Always 0 ≤ reserved ≤ on_hand ≤ received."""
+    """Units of one SKU. Key: `<store>/<sku>`. Always 0 ≤ reserved ≤ on_hand ≤ received - written_off."""
 
     on_hand: int = 0
     reserved: int = 0
     received: int = 0
     """All units received so far."""
+    written_off: int = 0
+    """Units of refunded items that were not put back."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.reserved <= self.on_hand <= self.received:
+        if not 0 <= self.reserved <= self.on_hand <= self.received - self.written_off:
             raise ValueError(f"stock out of balance: {self.reserved} reserved, {self.on_hand} on hand")
 
     @property
@@ -41,6 +43,9 @@ class Stock:
 
     def restock(self, units: int) -> Stock:
         return replace(self, on_hand=self.on_hand + units)
+
+    def write_off(self, units: int) -> Stock:
+        return replace(self, written_off=self.written_off + units)
 
 
 stocks = Core(Stock)

@@ -6,7 +6,7 @@ charges.
 
 from __future__ import annotations
 
-from services.payments.domain.capabilities import CAPABILITIES, DEFAULT
+from services.payments.domain.capabilities import DEFAULT, capabilities
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Share, payments
@@ -97,7 +97,7 @@ def advance(change: PaymentChange) -> None:
         change.publish(PaymentCancelled(attempt=waiting.attempt))
     elif nothing_open:
         change.set(waiting=None)
-        charges = CAPABILITIES[waiting.provider].charges
+        charges = capabilities(waiting.provider, waiting.method).charges
         change.update_attempt(
             ChargeAttempt(
                 number=waiting.attempt,

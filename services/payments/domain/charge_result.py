@@ -188,6 +188,8 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
         reference=result.reference,
         authorised=0,
         captured=0,
+        captured_at=None,
+        fee=None,
         surplus=False,
         settled_by="",
     )
@@ -199,7 +201,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         if result.reference != attempt.reference:
             capture_extra(change, attempt.number, result.reference, amount)
             return
-        change.update_attempt(attempt, card=attempt.card or result.card)
+        change.update_attempt(attempt, card=attempt.card or result.card, fee=attempt.fee or result.fee)
         return
     if any(other.extra_of and other.reference == result.reference for other in change.state.attempts):
         text, reason = f"{result.reference} was refunded as a charge of no known attempt.", DeclineReason.NOT_CHARGED
@@ -212,6 +214,8 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         reference=result.reference,
         authorised=max(amount, attempt.amount),
         captured=amount,
+        captured_at=change.context.at,
+        fee=result.fee,
         card=result.card or attempt.card,
         surplus=change.state.paying_attempt is not None,
         code="",

@@ -25,6 +25,15 @@ def charge_key(order: str, attempt: int) -> str:
     return f"{order}.attempt.{attempt}"
 
 
+class Fee(Struct):
+    """What the provider keeps of a charge. `amount` in minor units of `currency`, in which the provider settles."""
+
+    amount: int
+    currency: str
+    exchange_rate: str = ""
+    """From the charge's currency to that one, as a decimal; empty if they are the same."""
+
+
 class ChargeResult(Struct):
     """How a charge stands with the provider. Amounts in minor units."""
 
@@ -47,6 +56,8 @@ class ChargeResult(Struct):
     store: str = ""
     key: str = ""
     """Our idempotency key, as the charge's metadata has it; empty where it has none."""
+    fee: Fee | None = None
+    """None where the provider did not say it with the charge."""
 
 
 class RefundResult(Struct):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.payments.domain.capabilities import CAPABILITIES
-from services.payments.domain.operations import ChargeCard, RefundResult
+from services.payments.domain.capabilities import Capabilities, capabilities
+from services.payments.domain.operations import ChargeCard, Fee, RefundResult
 from shared.contracts.providers import step_of
 from shared.contracts.values import Card, PaymentStatus
 from shared.core import Core, Refused
@@ -61,6 +61,10 @@ class ChargeAttempt:
     """`card`, …"""
     extra_of: int = 0
     """Captured besides the charge of the attempt with this number, under our key: all of it is refunded."""
+    captured_at: datetime | None = None
+    """When its capture was reported. None before, and for one that an older build captured."""
+    fee: Fee | None = None
+    """The provider's, for staff. None: unknown."""
 
     @property
     def number_in_checkout(self) -> int:
@@ -145,6 +149,11 @@ class Refund:
     """The provider's API cannot make it: staff do, and settle it."""
     retry_at: datetime | None = None
     """When the provider is asked again for one that it refused, and that is owed."""
+    remove_access: tuple[str, ...] | None = None
+    """Of which items access is removed, of those that become wholly refunded; None: of all of them."""
+    remove_offer_access: bool = False
+    restock: tuple[str, ...] | None = None
+    """Which of those items' units are put back in stock; None: all."""
 
     @property
     def is_pending(self) -> bool:
@@ -283,7 +292,14 @@ class Payment:
 
     def is_by_hand(self, attempt: ChargeAttempt | None) -> bool:
         """The customer pays in another way, and staff record it."""
-        return not CAPABILITIES[self.provider_of(attempt)].charges
+        return not self.capabilities_of(attempt).charges
+
+    def capabilities_of(self, attempt: ChargeAttempt | None) -> Capabilities:
+        return capabilities(self.provider_of(attempt), attempt.method if attempt else "")
+
+    def refundable_until(self, attempt: ChargeAttempt) -> datetime | None:
+        """When the provider's API stops refunding it; None: it sets no limit."""
+        return self.capabilities_of(attempt).refundable_until(attempt.captured_at or attempt.at)
 
     def provider_of(self, attempt: ChargeAttempt | None) -> str:
         return (attempt.provider if attempt else "") or self.provider

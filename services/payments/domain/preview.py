@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.payment import Payment, Refund, RefundStatus
-from services.payments.domain.refund import NOT_PAID, attempt_to_refund, plan
+from services.payments.domain.refund import NOT_PAID, attempt_to_refund, made_by_hand, plan
+from services.payments.domain.refund_choices import chosen, if_pending_were_made, newly_whole
 from services.payments.domain.refund_made import refunded_lines
 from shared.contracts.payments import RefundPayment
 from shared.core import Refused
-from shared.core.fast_dataclasses import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,18 @@ class ItemPreview:
     item: str
     amount: int
     whole: bool
-    """It becomes wholly refunded: access to it is revoked then."""
+    """It becomes wholly refunded."""
     refundable_before: int
     refundable_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsChoice:
+    """A choice of the items that become wholly refunded."""
+
+    default: tuple[str, ...]
+    """The items without a choice."""
+    chosen: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +51,32 @@ class RefundPreview:
     provider: str
     dashboard: str
     """Where staff see the charge at the provider."""
+    by_hand: bool
+    """The provider's API cannot make it (no refunds, or no partial ones): staff do, and confirm it."""
+    refundable_until: datetime | None
+    """Until when the provider's API refunds the attempt. null: it sets no limit."""
+    remove_access: ItemsChoice
+    """Whose access is removed. What is not delivered yet is not delivered any more, in any case."""
+    restock: ItemsChoice
+    """Whose units are put back in stock, where it is counted."""
+    remove_offer_access: bool | None = None
+    """null: no offer has granted access, so there is nothing to choose."""
 
 
-def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | Refused:
+def preview(payment: Payment | None, command: RefundPayment, at: datetime) -> RefundPreview | Refused:
     """Refused as the command would be. Refunds in progress count as made."""
     attempt = attempt_to_refund(payment, command)
     if payment is None or attempt is None:
         return NOT_PAID
-    planned = plan(payment, attempt, command)
+    planned = plan(payment, attempt, command, at)
     if isinstance(planned, Refused):
         return planned
     amount, shares = planned
     provider = payment.provider_of(attempt)
-    before = _as_if_made(payment)
+    before = if_pending_were_made(payment)
     refund = Refund("", attempt.number, amount, attempt.at, RefundStatus.DONE, shares)
     after = before.with_refund(refund)
+    whole = newly_whole(before, after)
     return RefundPreview(
         attempt=attempt.number,
         amount=amount,
@@ -66,13 +86,12 @@ def preview(payment: Payment | None, command: RefundPayment) -> RefundPreview | 
         items=_items(before, after, refund) if attempt is payment.paying_attempt else (),
         recorded=not command.refund_payment,
         provider=provider,
-        dashboard=CAPABILITIES[provider].dashboard,
+        dashboard=payment.capabilities_of(attempt).dashboard,
+        by_hand=command.refund_payment and made_by_hand(payment, attempt, amount, at),
+        refundable_until=payment.refundable_until(attempt),
+        remove_access=ItemsChoice(whole, chosen(command.remove_access, whole)),
+        restock=ItemsChoice(whole, chosen(command.restock, whole)),
     )
-
-
-def _as_if_made(payment: Payment) -> Payment:
-    refunds = (replace(each, status=RefundStatus.DONE) if each.is_pending else each for each in payment.refunds)
-    return replace(payment, refunds=tuple(refunds))
 
 
 def _items(before: Payment, after: Payment, refund: Refund) -> tuple[ItemPreview, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import get_args
 
-from services.payments.domain.capabilities import CAPABILITIES
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
+from services.payments.domain.refund_choices import choice_problems, made_whole_by
 from services.payments.domain.refund_made import made, shares_that_fit, waits_to_be_tried_again
 from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
@@ -29,12 +30,23 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
     id = str(context.named_id("refund"))
     if payment.refund(id):
         return Decision(payment)  # reported by the provider already, as after a restore
-    planned = plan(payment, attempt, command)
+    planned = plan(payment, attempt, command, context.at)
     if isinstance(planned, Refused):
         return planned
     amount, shares = planned
     change = PaymentChange(payment, context)
-    refund = Refund(id, attempt.number, amount, context.at, shares=shares, reason=command.reason, note=command.note)
+    refund = Refund(
+        id=id,
+        attempt=attempt.number,
+        amount=amount,
+        at=context.at,
+        shares=shares,
+        reason=command.reason,
+        note=command.note,
+        remove_access=command.remove_access,
+        remove_offer_access=command.remove_offer_access,
+        restock=command.restock,
+    )
     if command.refund_payment:
         _request(change, refund)
     else:
@@ -43,11 +55,13 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
     return change.decision()
 
 
-def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tuple[int, tuple[Share, ...]] | Refused:
+def plan(
+    payment: Payment, attempt: ChargeAttempt, command: RefundPayment, at: datetime
+) -> tuple[int, tuple[Share, ...]] | Refused:
     """How much would be refunded, and how much of it for which item."""
-    problems = list(_wrong_words(payment, attempt, command))
-    if problems:
-        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
+    problems = [*_wrong_words(payment, attempt, command), *_too_late(payment, attempt, command, at)]
+    if refused := _refused(problems):
+        return refused
     left = payment.refundable_of(attempt)
     if left == 0:
         return Refused("already_refunded", "The payment is fully refunded, or its refunds are in progress.")
@@ -60,7 +74,9 @@ def plan(payment: Payment, attempt: ChargeAttempt, command: RefundPayment) -> tu
         shares, amount = requested, sum(share.amount for share in requested)
     elif attempt is payment.paying_attempt and amount == left:
         shares = shares_of_all(payment)
-    return _not_possible(payment, attempt, amount) or (amount, shares)
+    if refused := _not_possible(payment, attempt, amount):
+        return refused
+    return _refused([*choice_problems(command, made_whole_by(payment, attempt, amount, shares))]) or (amount, shares)
 
 
 def attempt_to_refund(payment: Payment | None, command: RefundPayment) -> ChargeAttempt | None:
@@ -89,6 +105,18 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
         yield Problem(field="reference", code="no_reference", text=text)
 
 
+def _too_late(payment: Payment, attempt: ChargeAttempt, command: RefundPayment, at: datetime) -> Iterator[Problem]:
+    """After its window of days the provider would only refuse."""
+    until = payment.refundable_until(attempt)
+    if command.refund_payment and until is not None and at > until:
+        provider, days = payment.provider_of(attempt), payment.capabilities_of(attempt).refund_window_days
+        text = (
+            f"{provider} refunds it for {days} days only, until {until:%Y-%m-%d}. Refund it in another way, and record "
+            "that (`refund_payment` false)."
+        )
+        yield Problem(field="refund_payment", code="refund_window_over", text=text)
+
+
 def _not_possible(payment: Payment, attempt: ChargeAttempt, amount: int) -> Refused | None:
     left = payment.refundable_of(attempt)
     if amount == 0:
@@ -114,9 +142,11 @@ def _requested_shares(payment: Payment, command: RefundPayment) -> tuple[Share, 
         amount = remaining[line.item] if line.amount is None else line.amount
         remaining[line.item] -= amount
         shares.append(Share(line.item, amount))
-    if problems:
-        return Refused(problems[0].code, " ".join(problem.text for problem in problems), problems)
-    return tuple(share for share in shares if share.amount)
+    return _refused(problems) or tuple(share for share in shares if share.amount)
+
+
+def _refused(problems: Sequence[Problem]) -> Refused | None:
+    return Refused(problems[0].code, " ".join(it.text for it in problems), problems) if problems else None
 
 
 def _line_problem(payment: Payment, line: RefundLine, remaining: dict[str, int]) -> Problem | None:
@@ -201,7 +231,7 @@ def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) ->
 
 def _request(change: PaymentChange, refund: Refund) -> None:
     payment, attempt = change.state, change.state.attempt(refund.attempt)
-    if attempt and made_by_hand(payment, attempt, refund.amount):
+    if attempt and made_by_hand(payment, attempt, refund.amount, change.context.at):
         _ask_staff(change, attempt, refund)
         return
     change.update_refund(refund)
@@ -222,14 +252,15 @@ def _request(change: PaymentChange, refund: Refund) -> None:
     )
 
 
-def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int) -> bool:
-    """The provider's API cannot refund so much of it: staff do."""
-    return not CAPABILITIES[payment.provider_of(attempt)].refunds(amount, attempt.captured)
+def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int, at: datetime) -> bool:
+    """The provider's API cannot refund so much of it, or no longer: staff do."""
+    until = payment.refundable_until(attempt)
+    return not payment.capabilities_of(attempt).refunds(amount, attempt.captured) or (until is not None and at > until)
 
 
 def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) -> None:
     payment = change.state
-    where = CAPABILITIES[payment.provider_of(attempt)].dashboard or attempt.method.replace("_", " ") or "another way"
+    where = payment.capabilities_of(attempt).dashboard or attempt.method.replace("_", " ") or "another way"
     told_before = refund.tries > 1
     change.update_refund(refund, by_hand=True)
     if not told_before:

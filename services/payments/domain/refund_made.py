@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.payments.domain.change import LONGEST_WAIT, PaymentChange, growing_wait
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
+from services.payments.domain.refund_choices import access_removed, newly_whole, put_back, whole_items
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 
 FIRST_WAIT = timedelta(hours=1)
@@ -34,6 +35,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
             )
         )
         return
+    whole = newly_whole(before, payment)
     change.publish(
         PaymentRefunded(
             refund=refund.id,
@@ -45,6 +47,9 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
             reason=refund.reason,
             transaction=reference,
             recorded=refund.recorded,
+            remove_access=access_removed(payment, whole),
+            remove_offer_access=refund.remove_offer_access,
+            restock=put_back(payment, whole),
         )
     )
 
@@ -100,17 +105,10 @@ def waits_to_be_tried_again(payment: Payment, refund: Refund) -> bool:
 
 def refunded_lines(before: Payment, after: Payment, refund: Refund) -> tuple[RefundedLine, ...]:
     """The items of this refund, and those that became wholly refunded by it."""
-    was, now = _whole_items(before), _whole_items(after)
+    whole, new = whole_items(after), newly_whole(before, after)
     amounts = {share.item: share.amount for share in refund.shares}
     return tuple(
-        RefundedLine(item=item.item, amount=amounts.get(item.item, 0), whole=item.item in now)
+        RefundedLine(item=item.item, amount=amounts.get(item.item, 0), whole=item.item in whole)
         for item in after.items
-        if item.item in amounts or item.item in now - was
+        if item.item in amounts or item.item in new
     )
-
-
-def _whole_items(payment: Payment) -> set[str]:
-    if payment.paying_attempt and payment.order_refunded >= payment.paying_attempt.captured:
-        return {item.item for item in payment.items}
-    refunded = payment.refunded_shares()
-    return {item.item for item in payment.items if 0 < item.amount <= refunded[item.item]}

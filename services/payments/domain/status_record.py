@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from services.payments.domain.operations import Fee
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, Refund
-from shared.contracts.payments import AttemptState, ItemLeft, PaymentStatusRecord, RefundState, StrayChargeState
+from shared.contracts.payments import (
+    AttemptState,
+    ItemLeft,
+    PaymentStatusRecord,
+    ProviderFee,
+    RefundState,
+    StrayChargeState,
+)
 
 
 def is_told(payment: Payment) -> bool:
@@ -52,7 +60,12 @@ def _attempt(payment: Payment, attempt: ChargeAttempt) -> AttemptState:
         surplus=attempt.surplus,
         owed=payment.refundable_of(attempt) if payment.must_be_refunded(attempt) else 0,
         at=attempt.at,
+        fee=_fee(attempt.fee) if attempt.fee else None,
     )
+
+
+def _fee(fee: Fee) -> ProviderFee:
+    return ProviderFee(amount=fee.amount, currency=fee.currency, exchange_rate=fee.exchange_rate or None)
 
 
 def _refund(payment: Payment, refund: Refund) -> RefundState:
@@ -67,4 +80,7 @@ def _refund(payment: Payment, refund: Refund) -> RefundState:
         recorded=refund.recorded,
         code=refund.code or None,
         at=refund.at,
+        remove_access=refund.remove_access,
+        remove_offer_access=refund.remove_offer_access,
+        restock=refund.restock,
     )

@@ -47,6 +47,7 @@ EXAMPLES: tuple[Message, ...] = (
         statement_descriptor="NORTHWIND",
         payment_tries=5,
         payment_cool_down=timedelta(minutes=2),
+        show_partial_refund_as_refunded=True,
     ),
     checkout.DefineSku(
         product="Field Atlas",
@@ -139,6 +140,8 @@ EXAMPLES: tuple[Message, ...] = (
         whole=False,
         items=("2",),
         reason="requested_by_customer",
+        remove_access=("2",),
+        restock=(),
     ),
     checkout.OrderRefundFailed(
         refund=REFUND,
@@ -178,5 +181,6 @@ EXAMPLES: tuple[Message, ...] = (
         country="GB",
         source="newsletter",
         tags=("spring",),
+        display_status=OrderStatus.REFUNDED,
     ),
 )

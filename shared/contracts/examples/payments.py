@@ -63,6 +63,8 @@ EXAMPLES: tuple[Message, ...] = (
         items=(payments.RefundedLine(item="2", amount=2086, whole=True),),
         reason="requested_by_customer",
         transaction="re_3QzX9L2eZvKYlo2C1mN4pQ5s",
+        remove_access=("2",),
+        restock=(),
     ),
     payments.PaymentRefundFailed(
         refund=REFUND, amount=2086, code="expired_or_canceled_card", text="The card is no longer valid."
@@ -99,6 +101,7 @@ EXAMPLES: tuple[Message, ...] = (
                 captured=5380,
                 card=CARD,
                 at=PAID,
+                fee=payments.ProviderFee(amount=128, currency="EUR", exchange_rate="1.1562"),
             ),
         ),
         refunds=(
@@ -110,6 +113,7 @@ EXAMPLES: tuple[Message, ...] = (
                 reference="re_3QzXBr2eZvKYlo2C0aB1cD2e",
                 reason="requested_by_customer",
                 at=PAID,
+                restock=(),
             ),
         ),
         stray_charges=(

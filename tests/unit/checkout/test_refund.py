@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderRefunded, OrderRefundFailed
-from shared.contracts.fulfillment import ItemFailed
+from shared.contracts.fulfillment import ItemFailed, StockReserved
 from shared.contracts.payments import PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.contracts.values import DeliveryStatus, OrderStatus, PaymentStatus
-from tests.unit.checkout.examples import captured, delivered, paid_order, refunded
+from shared.core.fast_dataclasses import replace
+from tests.unit.checkout.examples import (
+    OPENED,
+    OrderScenario,
+    captured,
+    delivered,
+    paid_order,
+    refunded,
+    store,
+    submission,
+)
 
 FIRST_ITEM = RefundedLine(item="1", amount=1000, whole=True)
 
@@ -108,3 +118,46 @@ def test_an_item_whose_refund_the_bank_returned_is_handed_over() -> None:
     order = paid_order("course", "game").given(refund, returned)
 
     assert [type(fact) for fact in order.hear(delivered("1")).facts] == [OrderItemsDelivered]
+
+
+def test_a_refunds_choices_are_passed_on_and_told() -> None:
+    order = paid_order("course", "game").given(delivered("1"), delivered("2"))
+
+    (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,), remove_access=(), restock=())).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.remove_access, event.restock, event.remove_offer_access) == ((), (), False)
+    assert order.timeline[-1].text == "10.00 USD refunded. Access was left to Course. Not put back in stock: Course."
+
+
+def test_an_older_build_of_payments_says_nothing_of_choices() -> None:
+    order = paid_order("course", "game")
+    (event,) = order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,))).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.remove_access, event.restock) == (None, None)
+    assert order.timeline[-1].text == "10.00 USD refunded."
+
+
+def partly_refunded(*, shown_as_refunded: bool) -> OrderScenario:
+    order = OrderScenario().hear(store(show_partial_refund_as_refunded=shown_as_refunded), "northwind")
+    order.given(OPENED, submission("course", "game"), StockReserved(), captured(3500), delivered("1"), delivered("2"))
+    return order.hear(refunded(1000, of=3500, items=(FIRST_ITEM,)))
+
+
+def test_a_store_can_have_a_partly_refunded_order_shown_as_refunded() -> None:
+    order = partly_refunded(shown_as_refunded=True)
+    assert (order.record().status, order.record().display_status) == (OrderStatus.COMPLETED, OrderStatus.REFUNDED)
+
+    order.hear(PaymentRefundFailed(refund="r-1000", amount=1000, code="x", text="Returned.", returned=True))
+    assert order.record().display_status is None
+    order.hear(refunded(3500, of=3500))
+    assert (order.record().status, order.record().display_status) == (OrderStatus.REFUNDED, None)
+
+
+def test_otherwise_it_is_shown_as_what_it_is() -> None:
+    assert partly_refunded(shown_as_refunded=False).record().display_status is None
+
+
+def test_a_failed_order_is_shown_as_failed() -> None:
+    order = partly_refunded(shown_as_refunded=True)
+    failed = replace(order.state, status=OrderStatus.FAILED)
+    assert failed.display_status is OrderStatus.FAILED

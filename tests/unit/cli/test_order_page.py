@@ -19,8 +19,9 @@ def refund(**more: Any) -> dict[str, Any]:
     return plain | more
 
 
-def page(**payment: Any) -> str:
+def page(display_status: str | None = None, **payment: Any) -> str:
     order = {
+        "display_status": display_status,
         **{"key": "o-1", "number": "ORD-1", "store": "maple", "status": "completed", "currency": "EUR", "items": []},
         **{"payment_status": "paid", "fulfilment_status": "delivered", "created_at": AT, "timeline": []},
     }
@@ -47,6 +48,17 @@ def test_a_recorded_refund_says_how_the_customer_got_the_money() -> None:
     )
 
 
+def test_a_refund_says_what_it_leaves_as_it_is() -> None:
+    shown = page(refunds=[refund(remove_access=[], restock=["2"])])
+    assert "(leaves access)  (puts back item 2 only)" in shown
+    assert "access" not in page(refunds=[refund(remove_access=None, restock=None)])
+
+
+def test_an_attempt_says_what_the_provider_keeps() -> None:
+    assert "pi_1    fee 1.28 USD" in page(attempts=[attempt(1, fee={"amount": 128, "currency": "USD"})])
+    assert "fee" not in page(attempts=[attempt(1, fee=None)])
+
+
 def test_a_refund_in_the_dashboard_is_called_that() -> None:
     assert "made at the provider, not by orderbus  re_d" in page(
         refunds=[refund(reason="made_at_provider", reference="re_d")]
@@ -63,3 +75,8 @@ def test_a_second_charge_and_one_that_is_not_ours() -> None:
     shown = page(attempts=[attempt(1), attempt(1_000_000, extra_of=1)], stray_charges=[stray])
     assert "pi_1000000  charged again for attempt 1: all of it is refunded" in shown
     assert "0.50 USD  pi_x  not made by orderbus" in shown
+
+
+def test_a_partly_refunded_order_that_is_shown_as_refunded_says_both() -> None:
+    assert page(display_status="refunded").startswith("ORD-1  completed, shown as refunded  (payment")
+    assert page().startswith("ORD-1  completed  (payment")

@@ -26,6 +26,11 @@ PREVIEWED = {
     "recorded": False,
     "provider": "stripe",
     "dashboard": "https://dashboard.example",
+    "by_hand": False,
+    "refundable_until": None,
+    "remove_access": {"default": ["2"], "chosen": ["2"]},
+    "restock": {"default": ["2"], "chosen": []},
+    "remove_offer_access": None,
 }
 AT = "2026-03-03T14:05:00Z"
 PART = {
@@ -48,6 +53,8 @@ OWED: dict[str, Any] = {
             "--amount 5.00 --record-only --note Cash. --reference R-7",
             {"amount": 500, "refund_payment": False, "note": "Cash.", "reference": "R-7"},
         ),
+        ("--keep-access --no-restock", {"remove_access": [], "restock": []}),
+        ("--remove-access 1 --remove-access 2 --restock 2", {"remove_access": ["1", "2"], "restock": ["2"]}),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])
@@ -68,6 +75,8 @@ def test_its_choices_reach_payments(
         ("--record-only", "say with --note how the customer gets it"),
         ("--reference R-7", "--reference needs --record-only"),
         ("--amount 1.00 --item 1=5.00", "Choose --amount or --item, not both"),
+        ("--keep-access --remove-access 1", "Choose --keep-access or --remove-access"),
+        ("--no-restock --restock 1", "--no-restock or --restock, not both"),
     ],
 )
 def test_wrong_choices_are_refused_before_anything_is_asked(
@@ -90,7 +99,9 @@ def test_a_dry_run_shows_what_it_would_do(services: FakeServices, orderbus: Orde
         "ORD-1: a refund of 25.00 EUR of attempt 1.",
         "  can still be refunded: 50.00 EUR now, 25.00 EUR after it",
         "  item 1        5.00 EUR  (30.00 EUR now, 25.00 EUR after it)",
-        "  item 2       20.00 EUR  (20.00 EUR now, 0.00 EUR after it)  wholly refunded: access to it is revoked",
+        "  item 2       20.00 EUR  (20.00 EUR now, 0.00 EUR after it)  wholly refunded",
+        "  access removed: item 2",
+        "  put back in stock, where it is counted: none (by default: item 2)",
         "  made by stripe",
     ]
     assert json.loads(orderbus("refund", order, "--dry-run", "--json").out)["items"] == ITEMS
@@ -100,6 +111,14 @@ def test_a_dry_run_of_a_record_says_that_no_money_moves(services: FakeServices, 
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"recorded": True, "items": []}))
     said = orderbus("refund", order, "--dry-run", "--record-only", "--note", "Cash.")
     assert said.out.splitlines()[-1] == "  recorded only: no money moves at stripe (https://dashboard.example)"
+
+
+def test_a_dry_run_says_what_limits_the_provider_sets(services: FakeServices, orderbus: Orderbus, order: str) -> None:
+    services.reply("payments", PREVIEW, Reply(PREVIEWED | {"refundable_until": "2026-09-03T14:05:00Z"}))
+    assert "made by stripe, which refunds until 2026-09-03" in orderbus("refund", order, "--dry-run").out
+    services.reply("payments", PREVIEW, Reply(PREVIEWED | {"by_hand": True}))
+    said = orderbus("refund", order, "--dry-run").out
+    assert "stripe cannot make it: staff make it (https://dashboard.example), then confirm it" in said
 
 
 def test_a_refused_preview_says_why(services: FakeServices, orderbus: Orderbus, order: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery, Item, deliveries
@@ -79,8 +80,8 @@ def placed(*items: OrderItem) -> OrderPlaced:
     )
 
 
-def refund(*items: str, whole: bool = False) -> OrderRefunded:
-    return OrderRefunded(refund="re_1", amount=1, currency="USD", refunded=1, whole=whole, items=items)
+def refund(*items: str, whole: bool = False, **choices: Any) -> OrderRefunded:
+    return OrderRefunded(refund="re_1", amount=1, currency="USD", refunded=1, whole=whole, items=items, **choices)
 
 
 class Shop(Scenario[Delivery]):

@@ -50,7 +50,7 @@ steps = st.one_of(
     st.tuples(st.just("place"), st.sampled_from(ORDERS), lines),
     st.tuples(st.sampled_from(["pay", "pay", "cancel", "expire", "wake", "arrive"]), st.sampled_from(ORDERS)),
     st.tuples(
-        st.sampled_from(["refund", "ship", "retry", "latest"]),
+        st.sampled_from(["refund", "keep", "write off", "ship", "retry", "latest"]),
         st.sampled_from(ORDERS),
         st.sets(st.integers(1, 4), max_size=2),
     ),
@@ -69,6 +69,8 @@ ABOUT_ORDERS: dict[str, Message] = {
 }
 ABOUT_ITEMS: dict[str, Callable[..., Message]] = {
     "refund": refund,
+    "keep": lambda *items: refund(*items, remove_access=()),
+    "write off": lambda *items: refund(*items, restock=items[1:]),
     "ship": lambda *items: ShipOrder(carrier="DHL", tracking="T", items=items),
     "retry": lambda *items: RetryDelivery(items=items),
     "latest": lambda *items: RetryDelivery(items=items, latest=True),
@@ -185,7 +187,7 @@ class World:
                 assert not item.holds_stock or key in self.rows(Stock)
         for key, stock in self.rows(Stock).items():
             assert stock.reserved == held[key, StockHold.RESERVED]
-            assert stock.on_hand + held[key, StockHold.TAKEN] == stock.received
+            assert stock.on_hand + held[key, StockHold.TAKEN] + stock.written_off == stock.received
 
     def nothing_before_it_is_paid_and_nothing_twice(self) -> None:
         delivered = Counter((key, event.item) for key, event in self.published(ItemDelivered))

@@ -86,6 +86,10 @@ class PaymentScenario(Scenario[Payment]):
     def refund(self) -> RefundCharge:
         return self.operation(RefundCharge)
 
+    def refunds_open(self) -> list[RefundCharge]:
+        """In the order of their requests."""
+        return [operation for _, operation in self.open if isinstance(operation, RefundCharge)]
+
     def pay(self) -> Self:
         charge = self.charge()
         return self.answer_charge("succeeded", charge.amount)

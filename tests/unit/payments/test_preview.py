@@ -7,6 +7,7 @@ import pytest
 from services.payments.domain.preview import RefundPreview, preview
 from shared.contracts.payments import PaymentRefunded, RefundLine, RefundPayment
 from shared.core import Refused
+from shared.core.scenario import START
 from tests.unit.payments.examples import PaymentScenario, requested
 from tests.unit.payments.test_owed import surplus
 
@@ -16,7 +17,7 @@ def paid() -> PaymentScenario:
 
 
 def previewed(payment: PaymentScenario, command: RefundPayment) -> RefundPreview:
-    found = preview(payment.state, command)
+    found = preview(payment.state, command, payment.at)
     assert isinstance(found, RefundPreview), found
     return found
 
@@ -78,9 +79,9 @@ def test_of_another_attempt_it_has_no_items() -> None:
 )
 def test_it_is_refused_as_the_refund_is(command: RefundPayment) -> None:
     payment = paid()
-    assert preview(payment.state, command) == payment.refuses(command)
+    assert preview(payment.state, command, payment.at) == payment.refuses(command)
 
 
 def test_without_a_payment_there_is_nothing_to_preview() -> None:
-    said = preview(None, RefundPayment())
+    said = preview(None, RefundPayment(), START)
     assert isinstance(said, Refused) and said.code == "not_paid"

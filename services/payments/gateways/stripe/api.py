@@ -15,6 +15,8 @@ from services.payments.gateways.stripe.objects import Json, NamedCharge, is_name
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
+EXPANDED = ["payment_method", "latest_charge.balance_transaction"]
+"""Of an intent: its card, and what Stripe keeps of the charge."""
 INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
 CONNECT_TIMEOUT = 5.0
 
@@ -87,7 +89,7 @@ class StripeApi:
             wanted["starting_after"] = page["data"][-1]["id"]
 
     async def intent(self, id: str) -> Json:
-        return await self.call("get", INTENTS + "/{}", {"expand": ["payment_method"]}, of=id)
+        return await self.call("get", INTENTS + "/{}", {"expand": EXPANDED}, of=id)
 
     async def intent_of(self, charge: NamedCharge, since: float) -> Json | None:
         """An attempt's intent, from the list of all made since a time (Unix seconds); unlike a search, it never lags

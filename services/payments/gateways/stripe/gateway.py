@@ -34,7 +34,7 @@ from services.payments.domain.operations import (
     charge_key,
 )
 from services.payments.gateways.limits import CircuitBreaker
-from services.payments.gateways.stripe.api import INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
+from services.payments.gateways.stripe.api import EXPANDED, INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
 from services.payments.gateways.stripe.currencies import to_stripe
 from services.payments.gateways.stripe.errors import (
     charge_refused_for,
@@ -341,7 +341,10 @@ def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams
             "store": charge.store,
             "key": charge_key(charge.order, charge.attempt),
         },
-        "expand": ["payment_method"],
+        # Stripe's default captures a little later than it answers: the answer would lack the fee.
+        # https://docs.stripe.com/payments/payment-intents/asynchronous-capture
+        "capture_method": "automatic",
+        "expand": EXPANDED,
     }
     if suffix := _descriptor(charge.descriptor):
         params["statement_descriptor_suffix"] = suffix

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from services.payments.domain.declines import DeclineReason
-from services.payments.domain.operations import ChargeResult, RefundResult
+from services.payments.domain.operations import ChargeResult, Fee, RefundResult
 from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.errors import decline_reason
 from shared.contracts.values import Card
 from shared.core.fast_dataclasses import replace
+from shared.core.money import MAX_AMOUNT
 
 Json = Mapping[str, Any]
 NO_WORDS = "The card could not be charged."
@@ -35,7 +37,7 @@ def _charge_status(intent: Json) -> ChargeResult:
     match intent["status"]:
         case "succeeded":
             received = from_stripe(intent["amount_received"], intent["currency"])
-            return ChargeResult(id, "succeeded", received, card=card)
+            return ChargeResult(id, "succeeded", received, card=card, fee=fee_of(intent))
         case "requires_action":
             return ChargeResult(id, "requires_action", url=_action_url(intent), card=card)
         case "canceled":
@@ -91,6 +93,31 @@ def decline(error: Json) -> tuple[str, str, Card | None]:
     """Code, message and card of a card error."""
     code = error.get("decline_code") or error.get("code") or "card_declined"
     return str(code), str(error.get("message") or NO_WORDS)[:500], _card_in(error.get("payment_method"))
+
+
+def fee_of(intent: Json) -> Fee | None:
+    """From the intent's expanded `latest_charge.balance_transaction`, in the currency that the account settles in:
+    https://docs.stripe.com/api/balance_transactions/object. None where it is not there, or a part of the minor unit."""
+    charge = intent.get("latest_charge")
+    movement = charge.get("balance_transaction") if isinstance(charge, Mapping) else None
+    if not isinstance(movement, Mapping):
+        return None
+    try:
+        amount, currency = from_stripe(movement["fee"], movement["currency"]), str(movement["currency"]).upper()
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if not 0 <= amount <= MAX_AMOUNT:
+        return None
+    return Fee(amount, currency, _decimal(movement.get("exchange_rate")))
+
+
+def _decimal(rate: object) -> str:
+    """A rate as people write it; empty for none."""
+    try:
+        found = Decimal(str(rate))
+    except InvalidOperation:
+        return ""
+    return f"{found:f}"[:40] if found.is_finite() else ""
 
 
 def _action_url(intent: Json) -> str:
