@@ -52,6 +52,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.StockRefused,
         fulfillment.StockReleased,
         fulfillment.ItemDelivered,
+        fulfillment.ItemProgressed,
         fulfillment.ItemWaiting,
         fulfillment.ItemFailed,
         fulfillment.ItemRetried,

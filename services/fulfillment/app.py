@@ -26,11 +26,14 @@ from shared.contracts import checkout, fulfillment
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
+    ConfigureEveryOrder,
+    ConfigureOffer,
     ConfigureProduct,
     DeliveryCodesArrived,
     FulfillmentRefused,
     ItemDelivered,
     ItemFailed,
+    ItemProgressed,
     ItemRetried,
     ItemRevocationFailed,
     ItemRevoked,
@@ -60,6 +63,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
             fulfillment.COMMANDS: [
                 ConfigureProduct,
+                ConfigureOffer,
+                ConfigureEveryOrder,
                 ReceiveStock,
                 AddCodes,
                 DeliveryCodesArrived,
@@ -74,6 +79,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 StockRefused,
                 StockReleased,
                 ItemDelivered,
+                ItemProgressed,
                 ItemWaiting,
                 ItemFailed,
                 ItemRetried,

@@ -143,6 +143,7 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     shipping: Address | None = None
     country: Country | None = None
     locale: Locale | None = None
+    offer: Id | None = None
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):

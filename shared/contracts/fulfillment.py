@@ -53,6 +53,9 @@ class Shipment(Given):
 Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment, Field(discriminator="kind")]
 
 
+Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$")]
+"""An item's first execution is named like the item, the second of item 1 is `1/2`."""
+Actions = Annotated[tuple[Action, ...], Field(max_length=9)]
 SettledOutcome = Literal["delivered", "not_delivered", "revoked", "not_revoked"]
 
 # Commands
@@ -63,6 +66,25 @@ class ConfigureProduct(Command, type="product.configure", topic=COMMANDS):
 
     action: Action
     track_stock: bool = False
+    further: Actions = ()
+    """Further actions. An item is delivered when all of its actions are done. Configure them when no worker of an older
+    build runs any more."""
+
+
+class ConfigureOffer(Command, type="offer.configure", topic=COMMANDS):
+    """Set what an offer brings, beside its products: to each order that names it. Key: `<store>/offer/<offer>`."""
+
+    name: Line
+    """As the customer reads it."""
+    actions: Actions
+
+
+class ConfigureEveryOrder(Command, type="every_order.configure", topic=COMMANDS):
+    """Set what every order of a store brings, beside its products. Key: `<store>/order/every`."""
+
+    name: Line
+    """As the customer reads it."""
+    actions: Actions
 
 
 class ReceiveStock(Command, type="stock.receive", topic=COMMANDS):
@@ -78,11 +100,12 @@ class AddCodes(Command, type="codes.add", topic=COMMANDS):
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
-    """Record that a parcel was shipped. Without `items`: all items that are waiting for shipment."""
+    """Record that a parcel was shipped. Without `items`: all items that are waiting for shipment. An item's further
+    executions can be named, too: `1/2`."""
 
     carrier: Line
     tracking: Line
-    items: tuple[Id, ...] = ()
+    items: tuple[Execution, ...] = ()
 
 
 class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
@@ -92,9 +115,10 @@ class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMAND
 
 
 class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
-    """Retry items that failed or are waiting. Without `items`: all of them."""
+    """Retry items that failed or are waiting. Without `items`: all of them. A single execution can be named, too: `1/2`
+    is the second of item 1."""
 
-    items: tuple[Id, ...] = ()
+    items: tuple[Execution, ...] = ()
     latest: bool = False
     """Deliver them as their products are configured now, which replaces for good what was configured when they were
     bought. Items whose products were not configured then are always delivered so."""
@@ -103,7 +127,8 @@ class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
 class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
     """Record the outcome of an item's delivery or revocation manually, if it is unknown or staff did it themselves."""
 
-    item: Id
+    item: Execution
+    """Or one of its executions, where several could be meant."""
     outcome: SettledOutcome
     reason: Line = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""
@@ -129,15 +154,35 @@ class StockReleased(Event, type="stock.released", topic=EVENTS):
 
 
 class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
-    """An item was delivered."""
+    """An item was delivered: all of its actions are done."""
 
     item: Id
+    """The order's item; `offer:<offer>` is what its offer brings, `order` what every order does. So in all facts."""
     instructions: Instructions
     under_way: Count
     """How many items of the order are still being delivered, not counting those that wait or failed. At 0 no delivery
     is in progress: the customer can be notified of everything that has arrived."""
+    name: Line | None = None
+    """Of what the offer, or every order, brings."""
     attempts: tuple[Attempt, ...] = ()
     """Earlier attempts that failed."""
+
+
+class ItemProgressed(Event, type="item.progressed", topic=EVENTS):
+    """One of several actions of an item is done, and others are not."""
+
+    item: Id
+    instructions: Instructions
+    """Of this action."""
+    status: Literal["pending", "waiting", "failed"]
+    """Of the item."""
+    text: Text = ""
+    """What it waits for, or why it has failed."""
+    under_way: Count
+    """As in `item.delivered`."""
+    name: Line | None = None
+    """Of what the offer, or every order, brings."""
+    attempts: tuple[Attempt, ...] = ()
 
 
 class ItemWaiting(Event, type="item.waiting", topic=EVENTS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from services.checkout.domain.order import Line, Order, moved
+from services.checkout.domain.order import Extra, Line, Order, moved
 from services.checkout.domain.status_record import status_record
 from services.checkout.domain.timeline import LONGEST_TEXT, TimelineEntry, entry
 from shared.contracts.values import OrderStatus
@@ -24,6 +24,10 @@ class OrderChange(Change[Order]):
 
     def set_line(self, line: Line) -> None:
         self.state = self.state.with_line(line)
+
+    def set_part(self, part: Line | Extra, **fields: Any) -> None:
+        """Change a line or an extra."""
+        self.state = self.state.with_part(replace(part, **fields))
 
     def note(self, what: str, text: str, /, **detail: Any) -> None:
         """Add an entry to the timeline."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Line, Order, orders
+from services.checkout.domain.order import Extra, Line, Order, orders
 from shared.contracts.checkout import (
     CompleteOrder,
     DeliveredItem,
@@ -20,82 +20,113 @@ from shared.contracts.checkout import (
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
+    ItemProgressed,
     ItemRetried,
     ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
 )
-from shared.contracts.values import DeliveryStatus, Instructions, OrderItem, OrderStatus
+from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
 from shared.core import Attempt, Context, Decision, Refused
 from shared.core.fast_dataclasses import replace
 
 
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
-    change, line, given = OrderChange(order, context), order.line(fact.item), fact.instructions
+    change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
     change.note(
         fact.type,
-        f"{order.name_of(fact.item)} delivered.",
+        f"{part.title if part else order.name_of(fact.item)} delivered.",
         item=fact.item,
         kind=given.kind,
         carrier=given.carrier,
         tracking=given.tracking,
         attempts=_attempts(fact.attempts),
     )
-    if line is None or line.refunded_whole or not order.is_deliverable:
+    if part is None or part.refunded_whole or not order.is_deliverable:
         return change.without_effect()
-    change.set_line(replace(line, delivery=DeliveryStatus.DELIVERED, instructions=given, trouble=""))
+    change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given))
     return advance(change, under_way=fact.under_way)
+
+
+@orders.on(ItemProgressed)
+def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision[Order]:
+    """One of several actions is done: the customer gets what it brings, once nothing more is about to come."""
+    change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
+    change.note(
+        fact.type,
+        f"{part.title if part else order.name_of(fact.item)} delivered in part.",
+        item=fact.item,
+        kind=given.kind,
+        carrier=given.carrier,
+        tracking=given.tracking,
+        attempts=_attempts(fact.attempts),
+    )
+    if part is None or part.refunded_whole or not order.is_deliverable:
+        return change.without_effect()
+    change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **_with(part, given))
+    return advance(change, under_way=fact.under_way)
+
+
+def _part(order: Order, fact: ItemDelivered | ItemProgressed) -> Line | Extra | None:
+    part = order.delivered_part(fact.item)
+    return replace(part, name=fact.name) if isinstance(part, Extra) and fact.name else part
+
+
+def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
+    """Beside what the customer has not been sent yet."""
+    if part.instructions is None:
+        return {"instructions": given}
+    return {"further_instructions": (*part.further_instructions, given)}
 
 
 @orders.on(ItemWaiting)
 def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order]:
-    change, line = OrderChange(order, context), order.line(fact.item)
+    change, part = OrderChange(order, context), order.delivered_part(fact.item)
     change.note(fact.type, f"{order.name_of(fact.item)} is waiting: {fact.text}", item=fact.item, code=fact.code)
-    if line is None or not order.is_deliverable:
+    if part is None or not order.is_deliverable:
         return change.without_effect()
-    change.set_line(replace(line, delivery=DeliveryStatus.WAITING, trouble=fact.text))
-    if fact.alert and not line.refunded_whole:
-        product = line.item.product
-        change.publish(OrderDeliveryWaiting(item=fact.item, product=product, code=fact.code, text=fact.text))
+    if not part.has_failed:  # another of its actions has
+        change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
+    if fact.alert and not part.refunded_whole:
+        change.publish(OrderDeliveryWaiting(item=fact.item, product=part.title, code=fact.code, text=fact.text))
     return advance(change, under_way=fact.under_way)
 
 
 @orders.on(ItemFailed)
 def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
-    change, line = OrderChange(order, context), order.line(fact.item)
+    change, part = OrderChange(order, context), order.delivered_part(fact.item)
     text = f"{order.name_of(fact.item)} could not be delivered: {fact.text}"
     change.note(fact.type, text, item=fact.item, code=fact.code, attempts=_attempts(fact.attempts))
-    if line is None or not order.is_deliverable:
+    if part is None or not order.is_deliverable:
         return change.without_effect()
-    change.set_line(replace(line, delivery=DeliveryStatus.FAILED, trouble=fact.text))
-    if not line.refunded_whole:
-        product = line.item.product
-        change.publish(OrderDeliveryFailed(item=fact.item, product=product, code=fact.code, text=fact.text))
+    change.set_part(part, delivery=DeliveryStatus.FAILED, trouble=fact.text)
+    if not part.refunded_whole:
+        change.publish(OrderDeliveryFailed(item=fact.item, product=part.title, code=fact.code, text=fact.text))
     return advance(change, under_way=fact.under_way)
 
 
 @orders.on(ItemRetried)
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
-    change, line = OrderChange(order, context), order.line(fact.item)
+    change, part = OrderChange(order, context), order.delivered_part(fact.item)
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
     change.note(fact.type, f"Retrying the delivery of {order.name_of(fact.item)}{how}.", item=fact.item)
-    if line is None or not order.is_deliverable:
+    if part is None or not order.is_deliverable:
         return change.without_effect()
-    if line.delivery is DeliveryStatus.FAILED:
+    if part.delivery is DeliveryStatus.FAILED:
         change.publish(OrderDeliveryResumed(item=fact.item))
-    change.set_line(replace(line, delivery=DeliveryStatus.PENDING, trouble=""))
+    change.set_part(part, delivery=DeliveryStatus.PENDING, trouble="")
     return advance(change)
 
 
 @orders.on(ItemRevoked)
 def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order]:
     """After a refund, a cancellation or an expiry: it counts in every status."""
-    change, line = OrderChange(order, context), order.line(fact.item)
+    change, part = OrderChange(order, context), order.delivered_part(fact.item)
     change.note(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
-    if line is None:
+    if part is None:
         return change.without_effect()
-    change.set_line(replace(line, delivery=DeliveryStatus.REVOKED, instructions=None, trouble=""))
+    change.set_part(part, delivery=DeliveryStatus.REVOKED, instructions=None, further_instructions=(), trouble="")
     return advance(change, under_way=fact.under_way)
 
 
@@ -126,7 +157,7 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     `under_way`: how many deliveries are in progress, where that is known."""
     before = change.state
     if before.may_become(OrderStatus.COMPLETED):
-        _move(change)
+        _move(change, under_way or 0)
     if before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED):
         _hand_over(change)
     if change.state.status is not before.status:
@@ -136,23 +167,25 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     return change.decision()
 
 
-def _move(change: OrderChange) -> None:
+def _move(change: OrderChange, under_way: int) -> None:
     """To the status that its items demand: failed while one has, completed when all are finished."""
-    status, message = _demanded(change.state.lines)
+    status, message = _demanded(change.state.lines, change.state.extras, under_way)
     if status is not change.state.status:
         change.move_to(status, message)
     elif message != change.state.message:
         change.set(message=message)
 
 
-def _demanded(lines: Sequence[Line]) -> tuple[OrderStatus, str | None]:
-    failed = next((line for line in lines if line.has_failed), None)
+def _demanded(lines: Sequence[Line], extras: Sequence[Extra], under_way: int) -> tuple[OrderStatus, str | None]:
+    """`under_way`: an extra of which nothing was told yet may be among them."""
+    parts: list[Line | Extra] = [*lines, *extras]
+    failed = next((part for part in parts if part.has_failed), None)
     if failed:
-        return OrderStatus.FAILED, f"{failed.item.product}: {failed.trouble}"[:2000]
-    if all(line.is_finished for line in lines) and _is_something_kept(lines):
+        return OrderStatus.FAILED, f"{failed.title}: {failed.trouble}"[:2000]
+    if not under_way and all(part.is_finished for part in parts) and _is_something_kept(lines):
         return OrderStatus.COMPLETED, None
-    waits = next((line for line in lines if line.delivery is DeliveryStatus.WAITING and not line.refunded_whole), None)
-    return OrderStatus.PROCESSING, f"{waits.item.product}: {waits.trouble}"[:2000] if waits else None
+    waits = next((part for part in parts if part.delivery is DeliveryStatus.WAITING and not part.refunded_whole), None)
+    return OrderStatus.PROCESSING, f"{waits.title}: {waits.trouble}"[:2000] if waits else None
 
 
 def _is_something_kept(lines: Sequence[Line]) -> bool:
@@ -166,11 +199,11 @@ def _is_something_kept(lines: Sequence[Line]) -> bool:
 
 def _hand_over(change: OrderChange) -> None:
     """Send the customer the instructions that are new. They are not kept."""
-    lines = change.state.lines
-    items = tuple(_delivered_item(line.item, line.instructions) for line in lines if line.instructions)
-    if items:
-        change.set(lines=tuple(replace(line, instructions=None) if line.instructions else line for line in lines))
-        change.publish(OrderItemsDelivered(items=items))
+    unsent = [part for part in change.state.parts if part.unsent]
+    if unsent:
+        for part in unsent:
+            change.set_part(part, instructions=None, further_instructions=())
+        change.publish(OrderItemsDelivered(items=tuple(item for part in unsent for item in _delivered_items(part))))
 
 
 def _announce(change: OrderChange) -> None:
@@ -185,8 +218,11 @@ def _announce(change: OrderChange) -> None:
             change.note("order.delivery_resumed", "Delivery resumed.", actor="system")
 
 
-def _delivered_item(item: OrderItem, instructions: Instructions) -> DeliveredItem:
-    return DeliveredItem(item=item.item, product=item.product, quantity=item.quantity, instructions=instructions)
+def _delivered_items(part: Line | Extra) -> Iterator[DeliveredItem]:
+    """One for each of its instructions."""
+    id, quantity = (part.item.item, part.item.quantity) if isinstance(part, Line) else (part.id, 1)
+    for instructions in part.unsent:
+        yield DeliveredItem(item=id, product=part.title, quantity=quantity, instructions=instructions)
 
 
 def _attempts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:

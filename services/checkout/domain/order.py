@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
@@ -58,6 +58,8 @@ class ChargeState(StrEnum):
 
 SHOWN_AS_REFUNDED = (OrderStatus.PROCESSING, OrderStatus.COMPLETED)
 """A failed order is shown as that: it needs attention."""
+ORDER, OFFER = "order", "offer:"
+"""What facts of fulfillment are about, besides items: the order itself, and its offer."""
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
@@ -73,6 +75,16 @@ class Line:
     """What the customer has not been sent yet."""
     trouble: str = ""
     """Why it is waiting or failed."""
+    further_instructions: tuple[Instructions, ...] = ()
+    """Of further actions, not sent yet either."""
+
+    @property
+    def title(self) -> str:
+        return self.item.product
+
+    @property
+    def unsent(self) -> tuple[Instructions, ...]:
+        return (self.instructions, *self.further_instructions) if self.instructions else ()
 
     @property
     def is_finished(self) -> bool:
@@ -82,6 +94,39 @@ class Line:
     @property
     def has_failed(self) -> bool:
         return self.delivery is DeliveryStatus.FAILED and not self.refunded_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What the order's offer, or every order of the store, brings beside its items, once fulfillment has told of it."""
+
+    id: str
+    """`offer:<offer>` or `order`."""
+    name: str = ""
+    delivery: DeliveryStatus = DeliveryStatus.PENDING
+    instructions: Instructions | None = None
+    """What the customer has not been sent yet."""
+    trouble: str = ""
+    """Why it is waiting or failed."""
+    further_instructions: tuple[Instructions, ...] = ()
+
+    refunded_whole: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        return self.name or ("What comes with every order" if self.id == ORDER else "What comes with the offer")
+
+    @property
+    def unsent(self) -> tuple[Instructions, ...]:
+        return (self.instructions, *self.further_instructions) if self.instructions else ()
+
+    @property
+    def is_finished(self) -> bool:
+        return self.delivery in FINISHED
+
+    @property
+    def has_failed(self) -> bool:
+        return self.delivery is DeliveryStatus.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +156,7 @@ class Order:
     statement_descriptor: str | None = None
     customer: Customer | None = None
     lines: tuple[Line, ...] = ()
+    extras: tuple[Extra, ...] = ()
     subtotal: int = 0
     discount: int = 0
     tax: int = 0
@@ -166,9 +212,27 @@ class Order:
     def line(self, item: str) -> Line | None:
         return next((line for line in self.lines if line.item.item == item), None)
 
+    def delivered_part(self, id: str) -> Line | Extra | None:
+        """What a fact of fulfillment is about."""
+        if id == ORDER or id.startswith(OFFER):
+            return next((extra for extra in self.extras if extra.id == id), Extra(id))
+        return self.line(id)
+
+    @property
+    def parts(self) -> tuple[Line | Extra, ...]:
+        """All that is delivered."""
+        return (*self.lines, *self.extras)
+
     def name_of(self, item: str) -> str:
-        line = self.line(item)
-        return line.item.product if line else f"Item {item}"
+        part = self.delivered_part(item)
+        return part.title if part else f"Item {item}"
+
+    def with_part(self, changed: Line | Extra) -> Order:
+        if isinstance(changed, Line):
+            return self.with_line(changed)
+        known = any(extra.id == changed.id for extra in self.extras)
+        extras = tuple(changed if extra.id == changed.id else extra for extra in self.extras)
+        return replace(self, extras=extras if known else (*extras, changed))
 
     def with_line(self, changed: Line) -> Order:
         item = changed.item.item

@@ -173,4 +173,5 @@ def _placed(order: Order, customer: Customer) -> OrderPlaced:
         shipping=order.shipping,
         country=order.country,
         locale=order.locale,
+        offer=order.offer,
     )

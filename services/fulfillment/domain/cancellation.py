@@ -38,7 +38,10 @@ def cancelled(
 def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     for item in delivery.items:
-        if message.whole or item.id in message.items:
+        if item.is_extra:
+            if removes_extras(message):
+                revoke_item(change, item)
+        elif message.whole or item.about in message.items:
             released = change.release_stock(item, restock=_is_chosen(item, message.restock))
             if item.status is not ItemStatus.DELIVERED or _is_chosen(item, message.remove_access):
                 revoke_item(change, released)
@@ -47,7 +50,12 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
 
 def _is_chosen(item: Item, choice: Sequence[str] | None) -> bool:
     """Without a choice, as in messages of older builds: every item."""
-    return choice is None or item.id in choice
+    return choice is None or item.about in choice
+
+
+def removes_extras(message: OrderRefunded) -> bool:
+    """What the offer, or every order, brought: by choice, and with the whole order, unless all access is left."""
+    return message.remove_offer_access or (message.whole and message.remove_access != ())
 
 
 def cancel_item(change: DeliveryChange, item: Item) -> None:

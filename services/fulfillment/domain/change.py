@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, StockHold
+from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, StockHold
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
+    ItemProgressed,
     ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
@@ -19,7 +21,7 @@ from shared.contracts.values import Instructions
 from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
 
-Progress = ItemDelivered | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
+Progress = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
 """Facts that say how many items are still in progress."""
 
 
@@ -33,8 +35,10 @@ class DeliveryChange(Change[Delivery]):
 
     @property
     def items(self) -> list[Item]:
-        """With the changes so far."""
-        return [self._updated.get(item.id, item) for item in self.state.items]
+        """With the changes so far; new ones last."""
+        known = {item.id for item in self.state.items}
+        new = [item for id, item in self._updated.items() if id not in known]
+        return [*(self._updated.get(item.id, item) for item in self.state.items), *new]
 
     def item(self, id: str) -> Item:
         item = self._updated.get(id) or self.state.find(id)
@@ -45,6 +49,15 @@ class DeliveryChange(Change[Delivery]):
     def update_item(self, item: Item, **fields: Any) -> Item:
         updated = self._updated[item.id] = replace(item, **fields)
         return updated
+
+    def put_item(self, item: Item) -> Item:
+        """A new one, or another state of one that is known."""
+        self._updated[item.id] = item
+        return item
+
+    def others(self, item: Item) -> list[Item]:
+        """The other executions for the same thing."""
+        return [other for other in self.items if other.about == item.about and other.id != item.id]
 
     # Its delivery
 
@@ -59,14 +72,32 @@ class DeliveryChange(Change[Delivery]):
             code="",
             text="",
         )
-        self.publish(ItemDelivered(item=item.id, instructions=instructions, under_way=0, attempts=attempts))
+        name = item.product if item.is_extra else None
+        undone = [other for other in self.others(item) if other.status is not ItemStatus.DELIVERED]
+        if undone:
+            status, text = _status_of(undone)
+            progressed = ItemProgressed(
+                item=item.about,
+                instructions=instructions,
+                status=status,
+                text=text,
+                under_way=0,
+                name=name,
+                attempts=attempts,
+            )
+            self.publish(progressed)
+        else:
+            delivered = ItemDelivered(
+                item=item.about, instructions=instructions, under_way=0, name=name, attempts=attempts
+            )
+            self.publish(delivered)
 
     def await_item(
         self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any
     ) -> Item:
         """For something that staff do. `alert`: that they do not expect."""
         if item.status is ItemStatus.IN_PROGRESS:  # otherwise this is known already
-            self.publish(ItemWaiting(item=item.id, code=code, text=text, alert=alert))
+            self.publish(ItemWaiting(item=item.about, code=code, text=text, alert=alert))
         return self.update_item(item, status=status, code=code, text=text, **fields)
 
     def fail_item(self, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:
@@ -80,11 +111,12 @@ class DeliveryChange(Change[Delivery]):
             text=text,
             in_doubt=item.in_doubt or in_doubt,
         )
-        self.publish(ItemFailed(item=item.id, code=code, text=text, attempts=attempts))
+        self.publish(ItemFailed(item=item.about, code=code, text=text, attempts=attempts))
 
     def mark_revoked(self, item: Item, **fields: Any) -> None:
         self.update_item(item, status=ItemStatus.REVOKED, **fields)
-        self.publish(ItemRevoked(item=item.id))
+        if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
+            self.publish(ItemRevoked(item=item.about))
 
     # Its units
 
@@ -154,6 +186,15 @@ def counted(events: list[Event], in_progress: int) -> list[Event]:
         else:
             numbered.append(event)
     return numbered[::-1]
+
+
+def _status_of(undone: Sequence[Item]) -> tuple[Literal["pending", "waiting", "failed"], str]:
+    """Of an item some of whose executions are not done, and why."""
+    failed = next((item for item in undone if item.status is ItemStatus.FAILED), None)
+    waits = next((item for item in undone if item.status in WAITING), None)
+    if failed:
+        return "failed", failed.text
+    return ("waiting", waits.text) if waits else ("pending", "")
 
 
 def reason_of(outcome: FailedOutcome | UnresolvedOutcome) -> tuple[str, str]:

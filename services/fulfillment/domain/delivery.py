@@ -66,10 +66,12 @@ class StockHold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the order, and its delivery."""
+    """An execution: an action for an item of the order, for its offer, or for the order itself. The first of an item
+    has the item's id and holds its stock; others are called `1/2`, `1/3`, …"""
 
     id: str
     sku: str
+    """Of an item; else the rest of its product's key: `offer/<offer>` or `order/every`."""
     product: str
     quantity: int
     shippable: bool = False
@@ -94,6 +96,21 @@ class Item:
     """A failed attempt may have been carried out, so a cancellation must revoke it."""
     unrevoked: tuple[str, ...] = ()
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
+
+    @property
+    def about(self) -> str:
+        """What it is for: the item's id, `offer:<offer>` or `order`."""
+        return self.id.partition("/")[0]
+
+    @property
+    def number(self) -> int:
+        """Of its item's executions, from 1."""
+        return int(self.id.partition("/")[2] or 1)
+
+    @property
+    def is_extra(self) -> bool:
+        """For the offer, or the order itself."""
+        return "/" in self.sku
 
     def course_at(self, url: str) -> CourseAccess | None:
         """Its course, unless it has another URL by now: staff corrected the product and retried the item."""
@@ -135,6 +152,10 @@ class Delivery:
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)
 
+    def named(self, id: str) -> list[Item]:
+        """All executions of an item, by its id; or one of them by its own."""
+        return [item for item in self.items if item.about == id] or [item for item in self.items if item.id == id]
+
     def in_progress(self) -> int:
         """How many items are being delivered right now."""
         return self.count(ItemStatus.IN_PROGRESS)
@@ -145,6 +166,10 @@ class Delivery:
     def row_key(self, name: str) -> str:
         """Of the stock or product of a SKU, or of a pool."""
         return row_key(self.store, name)
+
+
+def execution_id(about: str, number: int) -> str:
+    return about if number == 1 else f"{about}/{number}"
 
 
 deliveries = Core(

@@ -1,8 +1,15 @@
-"""Keys of rows that belong to a store: `<store>/<sku>` and `<store>/<pool>`."""
+"""Keys of rows that belong to a store: `<store>/<sku>`, `<store>/<pool>`, `<store>/offer/<offer>`, `<store>/order/every`."""
 
 from __future__ import annotations
 
 from shared.core import Refused
+
+EVERY_ORDER = "order/every"
+"""After the store, in the key of what every order brings. No SKU has a `/`."""
+
+
+def offer_name(offer: str) -> str:
+    return f"offer/{offer}"
 
 
 def row_key(store: str, name: str) -> str:

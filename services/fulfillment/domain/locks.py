@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.delivery import WAITING, Delivery, ItemStatus
-from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
@@ -24,8 +24,15 @@ def ordered_stock(order: OrderPlaced, key: str, delivery: Delivery | None) -> li
     return [Ref(Stock, row_key(order.store.id, line.sku)) for line in ordered_lines(order)]
 
 
+def extras(order: OrderPlaced) -> dict[str, str]:
+    """What may be delivered beside the items: id, and the rest of the product's key after the store."""
+    offer = {f"offer:{order.offer}": offer_name(order.offer)} if order.offer else {}
+    return offer | {"order": EVERY_ORDER}
+
+
 def ordered_products(order: OrderPlaced, key: str, delivery: Delivery | None) -> list[Ref[Product]]:
-    return [Ref(Product, row_key(order.store.id, line.sku)) for line in ordered_lines(order)]
+    names = [*(line.sku for line in ordered_lines(order)), *extras(order).values()]
+    return [Ref(Product, row_key(order.store.id, name)) for name in names]
 
 
 def held_stock(message: object, key: str, delivery: Delivery) -> list[Ref[Stock]]:

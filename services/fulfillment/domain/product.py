@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.fulfillment.domain.keys import wrong_key
-from shared.contracts.fulfillment import Action, ConfigureProduct
+from services.fulfillment.domain.keys import EVERY_ORDER, wrong_key
+from shared.contracts.fulfillment import Action, ConfigureEveryOrder, ConfigureOffer, ConfigureProduct
 from shared.core import Change, Context, Core, Decision, Ref, Refused
+from shared.core.fast_dataclasses import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,20 +16,30 @@ class Configuration:
     """An earlier or the present one."""
 
     version: int
-    action: Action
+    action: Action | None
     track_stock: bool
     at: datetime
     actor: str
+    further: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What happens when a SKU is bought. Key: `<store>/<sku>`. An order keeps the version that it was bought with."""
+    """What happens when a SKU is bought; of an offer, or with every order. Key: `<store>/<sku>`, `<store>/offer/<offer>`
+    or `<store>/order/every`. An order keeps the version that it was bought with."""
 
-    action: Action
+    action: Action | None
+    """None: an offer, or every order, brings nothing any more."""
     track_stock: bool = False
     version: int = 0
     """0: as an earlier build configured it."""
+    further: tuple[Action, ...] = ()
+    name: str = ""
+    """Of an offer, or of what every order brings."""
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        return (self.action, *self.further) if self.action else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +55,48 @@ histories = Core(ProductHistory)
 MAX_HISTORY = 50
 
 
-def history(command: ConfigureProduct, key: str, product: Product | None) -> list[Ref[ProductHistory]]:
+def history(message: object, key: str, product: Product | None) -> list[Ref[ProductHistory]]:
     return [Ref(ProductHistory, key)]
 
 
 @products.begins(ConfigureProduct, locks=history)
 def configured(product: Product | None, command: ConfigureProduct, context: Context) -> Decision[Product] | Refused:
-    if refused := wrong_key(context.key, "<store>/<sku>"):
-        return refused
-    action, counted = command.action, command.track_stock
-    if product and product.version and (product.action, product.track_stock) == (action, counted):
-        return Decision(product)
-    version = product.version + 1 if product else 1
-    change = Change(Product(action, counted, version), context)
+    latest = Product(command.action, command.track_stock, further=command.further)
+    return wrong_key(context.key, "<store>/<sku>") or _with_version(product, latest, context)
+
+
+@products.begins(ConfigureOffer, locks=history)
+def offer_configured(product: Product | None, command: ConfigureOffer, context: Context) -> Decision[Product] | Refused:
+    return _wrong_key(context.key, "offer") or _with_version(product, _extra(command), context)
+
+
+@products.begins(ConfigureEveryOrder, locks=history)
+def every_order_configured(
+    product: Product | None, command: ConfigureEveryOrder, context: Context
+) -> Decision[Product] | Refused:
+    return _wrong_key(context.key, "order") or _with_version(product, _extra(command), context)
+
+
+def _extra(command: ConfigureOffer | ConfigureEveryOrder) -> Product:
+    first, further = command.actions[:1], command.actions[1:]
+    return Product(first[0] if first else None, further=further, name=command.name)
+
+
+def _wrong_key(key: str, of: str) -> Refused | None:
+    store, _, rest = key.partition("/")
+    name = rest.removeprefix(f"{of}/")
+    right = store and name and rest != name and "/" not in name and (of == "offer" or name == "every")
+    shape = "<store>/offer/<offer>" if of == "offer" else EVERY_ORDER.join(("<store>/", ""))
+    return None if right else Refused("wrong_key", f"The key must be {shape}.")
+
+
+def _with_version(former: Product | None, latest: Product, context: Context) -> Decision[Product]:
+    """The same configuration again is no new version."""
+    version = former.version if former else 0
+    if former and version and replace(latest, version=version) == former:
+        return Decision(former)
+    change = Change(replace(latest, version=version + 1), context)
     past = (change.other(ProductHistory, context.key) or ProductHistory()).configurations
-    latest = Configuration(version, action, counted, context.at, context.actor)
-    change.put(ProductHistory, context.key, ProductHistory((*past, latest)[-MAX_HISTORY:]))
+    entry = Configuration(version + 1, latest.action, latest.track_stock, context.at, context.actor, latest.further)
+    change.put(ProductHistory, context.key, ProductHistory((*past, entry)[-MAX_HISTORY:]))
     return change.decision()

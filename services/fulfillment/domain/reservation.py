@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from services.fulfillment.domain.change import DeliveryChange
-from services.fulfillment.domain.delivery import Delivery, Item, Stage, deliveries
+from services.fulfillment.domain.delivery import Delivery, Item, Stage, StockHold, deliveries, execution_id
 from services.fulfillment.domain.keys import row_key
-from services.fulfillment.domain.locks import ordered_lines, ordered_products, ordered_stock
+from services.fulfillment.domain.locks import extras, ordered_lines, ordered_products, ordered_stock
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPlaced
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision
+from shared.core.fast_dataclasses import replace
 
 
 @deliveries.begins(OrderPlaced, locks=ordered_stock, reads=ordered_products)
@@ -22,7 +24,10 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
         return Decision(delivery)
     store, lines = message.store.id, ordered_lines(message)
     products = {line.sku: context.row(Product, row_key(store, line.sku)) for line in lines}
-    items = tuple(_item(line, products[line.sku]) for line in lines)
+    items = (
+        *(item for line in lines for item in _items(line, products[line.sku])),
+        *(item for about, name in extras(message).items() for item in _extras(about, name, message, context)),
+    )
     tracked = {sku for sku, product in products.items() if product and product.track_stock}
     missing = _missing(store, items, tracked, context)
     if missing:
@@ -30,29 +35,39 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
         return Decision(refused, events=[StockRefused(skus=missing)])
     change = DeliveryChange(Delivery(Stage.PLACED, store, message.customer, items), context)
     for item in items:
-        if item.sku in tracked:
+        if item.sku in tracked and item.number == 1:
             change.reserve_stock(item)
     change.publish(StockReserved())
     return change.decision()
 
 
-def _item(line: OrderItem, product: Product | None) -> Item:
-    return Item(
-        id=line.item,
-        sku=line.sku,
-        product=line.product,
-        quantity=line.quantity,
-        shippable=line.shippable,
-        action=product.action if product else None,
-        version=product.version if product else 0,
-    )
+def _items(line: OrderItem, product: Product | None) -> Iterator[Item]:
+    """One for each action."""
+    first = Item(line.item, line.sku, line.product, line.quantity, line.shippable)
+    return configured(first, product)
+
+
+def _extras(about: str, name: str, order: OrderPlaced, context: Context) -> Iterator[Item]:
+    """What the offer, or every order, brings; nothing where nothing is configured."""
+    product = context.row(Product, row_key(order.store.id, name))
+    if product and product.action:
+        yield from configured(Item(about, name, product.name, 1), product)
+
+
+def configured(first: Item, product: Product | None) -> Iterator[Item]:
+    """An item's first execution, and a further one for each further action of its product."""
+    version, actions = (product.version, product.actions) if product else (0, ())
+    yield replace(first, action=actions[0] if actions else None, version=version)
+    for number, action in enumerate(actions[1:], 2):
+        id = execution_id(first.about, number)
+        yield replace(first, id=id, action=action, version=version, stock=StockHold.NONE)
 
 
 def _missing(store: str, items: tuple[Item, ...], tracked: set[str], context: Context) -> tuple[str, ...]:
     """The SKUs of which fewer units are free than all lines together request."""
     requested: Counter[str] = Counter()
     for item in items:
-        if item.sku in tracked:
+        if item.sku in tracked and item.number == 1:
             requested[item.sku] += item.quantity
     free = {sku: (context.row(Stock, row_key(store, sku)) or Stock()).free for sku in requested}
     return tuple(sku for sku, units in requested.items() if units > free[sku])

@@ -10,10 +10,12 @@ from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, del
 from services.fulfillment.domain.kinds import KINDS, kind_of
 from services.fulfillment.domain.locks import RECONFIGURABLE, current_products, queues
 from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.reservation import configured
 from services.fulfillment.domain.selection import item_problem, select_items
 from services.fulfillment.domain.start import latest_product, start_item
-from shared.contracts.fulfillment import ItemRetried, RetryDelivery
+from shared.contracts.fulfillment import Action, ItemRetried, RetryDelivery
 from shared.core import Context, Decision, Problem, Refused
+from shared.core.fast_dataclasses import replace
 
 NOTHING_TO_RETRY = Refused("nothing_to_retry", "No item of the order has failed or is waiting for what can be retried.")
 
@@ -38,11 +40,21 @@ def retried(delivery: Delivery, command: RetryDelivery, context: Context) -> Dec
 def _restart(change: DeliveryChange, item: Item, product: Product | None) -> None:
     """`product`: by which it is delivered from now on, for good."""
     replaced = product is not None and product.version != item.version
-    change.publish(ItemRetried(item=item.id, configuration=product.version if product and replaced else None))
-    kind_of(item).replace(change, item, product.action if product else item.action)
+    change.publish(ItemRetried(item=item.about, configuration=product.version if product and replaced else None))
+    action = _action_of(product, item) if product else item.action
+    kind_of(item).replace(change, item, action)
     if product:
-        item = change.update_item(change.item(item.id), action=product.action, version=product.version)
+        change.update_item(change.item(item.id), action=action, version=product.version)
     start_item(change, change.leave_queue(change.item(item.id)))
+    for further in configured(item, product) if product and item.number == 1 else ():
+        if further.number > 1 + len(change.others(item)):
+            start_item(change, change.put_item(replace(further, status=ItemStatus.PLANNED)))
+
+
+def _action_of(product: Product | None, item: Item) -> Action | None:
+    """What the product configures for this one of an item's executions."""
+    actions = product.actions if product else ()
+    return actions[item.number - 1] if item.number <= len(actions) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +98,18 @@ class _Retry:
         """Its delivery can be started again."""
         if item.status not in RECONFIGURABLE:
             return False
-        product = self.replacement_of(item)
-        return kind_of(item).can_restart(item, product.action if product else None)
+        return kind_of(item).can_restart(item, _action_of(self.replacement_of(item), item))
 
     def replacement_of(self, item: Item) -> Product | None:
-        """What it is delivered by, if not as it was bought."""
-        return self._latest_of(item) if self._latest or item.action is None else None
+        """What it is delivered by, if not as it was bought. Not a product that has fewer actions by now."""
+        product = self._latest_of(item) if self._latest or item.action is None else None
+        return product if _action_of(product, item) else None
 
     def previewed(self, item: Item) -> RetriedItem:
         product = self.replacement_of(item) if self.is_undelivered(item) else None
         kind, version = item.action.kind if item.action else "", item.version
-        after = (product.action.kind, product.version) if product else (kind, version)
+        action = _action_of(product, item)
+        after = (action.kind, product.version) if product and action else (kind, version)
         return RetriedItem(item.id, item.product, kind, version, *after, revokes=not self.is_undelivered(item))
 
     def _problem_of(self, item: Item) -> Problem | None:

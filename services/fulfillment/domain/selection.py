@@ -1,4 +1,4 @@
-"""The items that a command of staff names."""
+"""The items, or executions, that a command of staff names."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ MAX_PROBLEMS = 20
 def select_items(
     delivery: Delivery, ids: Sequence[str], problem_of: Callable[[Item], Problem | None], none: Refused
 ) -> list[Item] | Refused:
-    """Those named, or refused with every problem; without names all that have no problem."""
+    """Those named, or refused with every problem; without names all that have no problem. Of an item with several
+    executions, those that have none."""
     if not ids:
         return [item for item in delivery.items if problem_of(item) is None] or none
-    items: list[Item] = []
+    items: dict[str, Item] = {}
     problems: list[Problem] = []
     for id in dict.fromkeys(ids):
-        item = delivery.find(id)
-        if item is None:
+        named = delivery.named(id)
+        found = [item for item in named if problem_of(item) is None]
+        items |= {item.id: item for item in found}
+        if not named:
             problems.append(item_problem(id, "unknown_item", f"The order has no item {id}."))
-        elif problem := problem_of(item):
-            problems.append(problem)
-        else:
-            items.append(item)
+        elif not found:
+            problems += [problem for item in named if (problem := problem_of(item))]
     if problems:
         text = " ".join(problem.text for problem in problems[:MAX_PROBLEMS])
         return Refused(problems[0].code, text, tuple(problems))
-    return items
+    return [*items.values()]
 
 
 def item_problem(id: str, code: str, text: str) -> Problem:

@@ -32,14 +32,11 @@ SETTLEABLE: dict[SettledOutcome, tuple[ItemStatus, ...]] = {
 
 @deliveries.on(SettleDelivery)
 def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> Decision[Delivery] | Refused:
-    item = delivery.find(command.item)
-    if item is None:
-        return Refused("unknown_item", f"The order has no item {command.item}.")
-    refused = _refusal(item, command.outcome)
-    if refused:
-        return refused
+    item = _settled_by(command, delivery)
+    if isinstance(item, Refused):
+        return item
     change, text = DeliveryChange(delivery, context), f"{context.actor}: {command.reason}"
-    change.publish(ItemSettled(item=item.id, outcome=command.outcome, reason=command.reason))
+    change.publish(ItemSettled(item=item.about, outcome=command.outcome, reason=command.reason))
     match command.outcome:
         case "delivered":
             kind_of(item).settle_as_delivered(change, item)
@@ -50,6 +47,19 @@ def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> De
         case "not_revoked":
             _settle_as_not_revoked(change, item, text)
     return change.decision()
+
+
+def _settled_by(command: SettleDelivery, delivery: Delivery) -> Item | Refused:
+    """The execution that is meant: of an item's, the only one that the command would change."""
+    named = delivery.named(command.item)
+    if not named:
+        return Refused("unknown_item", f"The order has no item {command.item}.")
+    refusals = [_refusal(item, command.outcome) for item in named]
+    meant = [item for item, refused in zip(named, refusals, strict=True) if refused is None]
+    if len(meant) > 1:
+        ids = ", ".join(item.id for item in meant)
+        return Refused("several_executions", f"Item {command.item} has several that could be meant: name one of {ids}.")
+    return meant[0] if meant else next(refused for refused in refusals if refused)
 
 
 def _refusal(item: Item, outcome: SettledOutcome) -> Refused | None:
@@ -84,4 +94,4 @@ def _settle_as_not_revoked(change: DeliveryChange, item: Item, text: str) -> Non
     news = item.status is ItemStatus.REVOKING  # otherwise it is known already
     change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=SETTLED, text=text)
     if news:
-        change.publish(ItemRevocationFailed(item=item.id, code=SETTLED, text=text))
+        change.publish(ItemRevocationFailed(item=item.about, code=SETTLED, text=text))

@@ -7,6 +7,7 @@ from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Sta
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import current_products, held_stock
 from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.reservation import configured
 from shared.contracts.checkout import OrderPaid
 from shared.contracts.fulfillment import Action, Shipment
 from shared.core import Context, Decision
@@ -19,14 +20,17 @@ def paid(delivery: Delivery, message: OrderPaid, context: Context) -> Decision[D
         change.set(stage=Stage.PAID)
         for item in delivery.items:
             if item.status is ItemStatus.PLANNED:
-                start_item(change, with_configuration(change, change.take_stock(item)))
+                for execution in with_configuration(change, change.take_stock(item)):
+                    start_item(change, execution)
     return change.decision()
 
 
-def with_configuration(change: DeliveryChange, item: Item) -> Item:
-    """As it was bought; where nothing was configured then, as its product says now."""
+def with_configuration(change: DeliveryChange, item: Item) -> list[Item]:
+    """As it was bought; where nothing was configured then, as its product says now, with an execution for each action."""
     product = latest_product(change, item) if item.action is None else None
-    return change.update_item(item, action=product.action, version=product.version) if product else item
+    if product is None:
+        return [item]
+    return [change.put_item(execution) for execution in configured(item, product)]
 
 
 def latest_product(change: DeliveryChange, item: Item) -> Product | None:

@@ -179,11 +179,11 @@ def not_revoked(
     if course is None:
         text = f"At the former URL {course_destination(revocation.url)}: {text}"[:2000]
         change.update_item(item.unrevoked_at(revocation.url).tried(context.attempts))
-        change.publish(ItemRevocationFailed(item=item.id, code=code, text=text))
+        change.publish(ItemRevocationFailed(item=item.about, code=code, text=text))
     elif item.status is ItemStatus.REVOKING:
         item = item.tried(context.attempts)
         change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=code, text=text)
-        change.publish(ItemRevocationFailed(item=item.id, code=code, text=text))
+        change.publish(ItemRevocationFailed(item=item.about, code=code, text=text))
     elif item.status in HAS_ACCESS and isinstance(outcome, UnresolvedOutcome):
         request_access(change, item, course)
     return change.decision()
