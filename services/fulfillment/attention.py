@@ -21,8 +21,11 @@ _EMPTY_POOLS = """
         union all
         select n.key, 0, min(n.changed_at)
         from (
-            select split_part(key, '/', 1) || '/' || (data -> 'action' ->> 'pool') as key, changed_at
-            from products where data -> 'action' ->> 'kind' = 'code'
+            select split_part(key, '/', 1) || '/' || (action ->> 'pool') as key, changed_at
+            from products, lateral (
+                select data -> 'action' as action union all select jsonb_array_elements(data -> 'further')
+            ) actions
+            where action ->> 'kind' = 'code'
         ) n
         where not exists (select from code_pools p where p.key = n.key and p.data is not null)
         group by n.key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -14,13 +14,15 @@ from aiohttp import web
 from pydantic import TypeAdapter
 
 from services.fulfillment.domain.delivery import Item, ItemStatus
-from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
+    ConfigureEveryOrder,
+    ConfigureOffer,
     ConfigureProduct,
     Download,
     ReceiveStock,
@@ -82,6 +84,16 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             ],
             store_of,
         )
+        add_commands(
+            application,
+            api,
+            [
+                ("PUT", "/stores/{store}/offers/{offer}", ConfigureOffer),
+                ("PUT", "/stores/{store}/every-order", ConfigureEveryOrder),
+            ],
+            store_of,
+            key_of=extra_key,
+        )
         queries = Queries(api.engine)
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")
@@ -96,12 +108,21 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             PREVIEW,
         )
         add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/offers/{offer}", views.extra, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/offers/{offer}/history", views.extra_history, "product.read", IN_PATH, HISTORY)
+        add("/stores/{store}/every-order", views.extra, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/every-order/history", views.extra_history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
     return routes
+
+
+def extra_key(path: Mapping[str, str]) -> str:
+    """Of what an offer, or every order, brings."""
+    return row_key(path["store"], offer_name(path["offer"]) if "offer" in path else EVERY_ORDER)
 
 
 class Views:
@@ -122,13 +143,24 @@ class Views:
         return json_response({"order": key, "stage": delivery.stage, "store": delivery.store, "items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:
-        product = await self._queries.product(row_key(request.match_info["store"], request.match_info["sku"]))
+        return await self._product(row_key(request.match_info["store"], request.match_info["sku"]))
+
+    async def extra(self, request: web.Request) -> web.StreamResponse:
+        return await self._product(extra_key(request.match_info))
+
+    async def extra_history(self, request: web.Request) -> web.StreamResponse:
+        return await self._history(extra_key(request.match_info))
+
+    async def _product(self, key: str) -> web.StreamResponse:
+        product = await self._queries.product(key)
         if product is None:
             raise not_found("product")
         return json_response(_product.dump_python(product, mode="json", exclude_none=True))
 
     async def history(self, request: web.Request) -> web.StreamResponse:
-        key = row_key(request.match_info["store"], request.match_info["sku"])
+        return await self._history(row_key(request.match_info["store"], request.match_info["sku"]))
+
+    async def _history(self, key: str) -> web.StreamResponse:
         history = await self._queries.product_history(key)
         if not history.configurations and await self._queries.product(key) is None:
             raise not_found("product")

@@ -149,7 +149,9 @@ class Queries:
                 (select count(*) from codes where key = :key and order_key is null) as free,
                 (select count(*) from codes where key = :key and order_key is not null) as taken,
                 (select count(*) from products where key > :first and key < :last
-                    and data -> 'action' ->> 'kind' = 'code' and data -> 'action' ->> 'pool' = :pool) as products
+                    and (jsonb_build_array(data -> 'action') || coalesce(data -> 'further', '[]'))
+                        @> jsonb_build_array(jsonb_build_object('kind', 'code', 'pool', cast(:pool as text)))
+                ) as products
         """)
         store, _, pool = key.partition("/")
         # The keys of a store's products lie between `<store>/` and `<store>0`: `0` follows `/`.

@@ -23,6 +23,9 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
         "cancelled items hold no stock": not any(item.holds_stock for item in items if item.status in CANCELLED),
         "a sold-out order holds no stock": stage is not Stage.REFUSED or not any(item.holds_stock for item in items),
         "stock is taken exactly when the order is paid": all(_hold_fits(item, stage) for item in items),
+        "only an item's first execution holds stock": not any(
+            item.holds_stock and (item.number > 1 or item.is_extra) for item in items
+        ),
         "a delivered item has instructions": all(
             item.instructions is not None for item in items if item.status is ItemStatus.DELIVERED
         ),

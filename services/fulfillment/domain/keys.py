@@ -1,4 +1,4 @@
-"""Keys of rows that belong to a store: `<store>/<sku>`, `<store>/<pool>`, `<store>/offer/<offer>`, `<store>/order/every`."""
+"""Keys of rows that belong to a store: `<store>/<sku>`, `<store>/<pool>`, `<store>/offer/<offer>` and so on."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.fulfillment.domain.keys import EVERY_ORDER, wrong_key
+from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, wrong_key
 from shared.contracts.fulfillment import Action, ConfigureEveryOrder, ConfigureOffer, ConfigureProduct
 from shared.core import Change, Context, Core, Decision, Ref, Refused
 from shared.core.fast_dataclasses import replace
@@ -16,19 +16,19 @@ class Configuration:
     """An earlier or the present one."""
 
     version: int
-    action: Action | None
     track_stock: bool
     at: datetime
     actor: str
+    action: Action | None = None
     further: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What happens when a SKU is bought; of an offer, or with every order. Key: `<store>/<sku>`, `<store>/offer/<offer>`
-    or `<store>/order/every`. An order keeps the version that it was bought with."""
+    """What happens when a SKU is bought, with an offer, or with every order. Key: `<store>/<sku>`,
+    `<store>/offer/<offer>` or `<store>/order/every`. An order keeps the version that it was bought with."""
 
-    action: Action | None
+    action: Action | None = None
     """None: an offer, or every order, brings nothing any more."""
     track_stock: bool = False
     version: int = 0
@@ -86,8 +86,8 @@ def _wrong_key(key: str, of: str) -> Refused | None:
     store, _, rest = key.partition("/")
     name = rest.removeprefix(f"{of}/")
     right = store and name and rest != name and "/" not in name and (of == "offer" or name == "every")
-    shape = "<store>/offer/<offer>" if of == "offer" else EVERY_ORDER.join(("<store>/", ""))
-    return None if right else Refused("wrong_key", f"The key must be {shape}.")
+    shape = offer_name("<offer>") if of == "offer" else EVERY_ORDER
+    return None if right else Refused("wrong_key", f"The key must be <store>/{shape}.")
 
 
 def _with_version(former: Product | None, latest: Product, context: Context) -> Decision[Product]:
@@ -97,6 +97,6 @@ def _with_version(former: Product | None, latest: Product, context: Context) -> 
         return Decision(former)
     change = Change(replace(latest, version=version + 1), context)
     past = (change.other(ProductHistory, context.key) or ProductHistory()).configurations
-    entry = Configuration(version + 1, latest.action, latest.track_stock, context.at, context.actor, latest.further)
+    entry = Configuration(version + 1, latest.track_stock, context.at, context.actor, latest.action, latest.further)
     change.put(ProductHistory, context.key, ProductHistory((*past, entry)[-MAX_HISTORY:]))
     return change.decision()

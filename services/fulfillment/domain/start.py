@@ -26,7 +26,7 @@ def paid(delivery: Delivery, message: OrderPaid, context: Context) -> Decision[D
 
 
 def with_configuration(change: DeliveryChange, item: Item) -> list[Item]:
-    """As it was bought; where nothing was configured then, as its product says now, with an execution for each action."""
+    """As it was bought; where nothing was configured then, as its product says now: one execution for each action."""
     product = latest_product(change, item) if item.action is None else None
     if product is None:
         return [item]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from functools import lru_cache
 
 from services.notifications.domain.endpoint import Endpoint, Endpoints
-from services.notifications.domain.notification_log import Fact, NotificationLog
+from services.notifications.domain.notification_log import Fact, Line, NotificationLog
 from shared.core.money import decimal_string
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -36,24 +36,19 @@ def subscriptions(fact: Fact, known: Endpoints | None) -> list[tuple[str, Endpoi
 def payload(log: NotificationLog, event: str, at: datetime) -> str:
     """Made of what never changes, so that a replay has the same bytes."""
     timestamp = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return _JSON.encode({"event": event, "timestamp": timestamp, "data": data(log)})
+    data = _data(log.number, log.customer.email, log.purchased, log.currency, log.lines)
+    return f'{{"event":{_JSON.encode(event)},"timestamp":"{timestamp}","data":{data}}}'
 
 
-def data(log: NotificationLog) -> dict[str, Any]:
+@lru_cache(1000)
+def _data(number: str, email: str, purchased: int, currency: str, lines: tuple[Line, ...]) -> str:
     """The order as receivers see it: amounts are decimal strings; `total` is what is charged, `price` per unit. The
-    items are products only."""
-    return {
-        "order_number": log.number,
-        "customer_email": log.customer.email,
-        "total": decimal_string(log.purchased, log.currency),
-        "currency": log.currency,
-        "items": [
-            {
-                "product_name": line.product,
-                "quantity": line.quantity,
-                "price": decimal_string(line.unit_price, log.currency),
-            }
-            for line in log.lines
-            if not line.is_delivery_charge
-        ],
-    }
+    items are products only. Cached, since the events of an order come close together."""
+    items = [
+        {"product_name": line.product, "quantity": line.quantity, "price": decimal_string(line.unit_price, currency)}
+        for line in lines
+        if not line.is_delivery_charge
+    ]
+    total = decimal_string(purchased, currency)
+    data = {"order_number": number, "customer_email": email, "total": total, "currency": currency, "items": items}
+    return _JSON.encode(data)

@@ -7,7 +7,7 @@ because they carry a proof of their own (a signed link, a provider's signature).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -148,18 +148,29 @@ def identity_of(request: web.Request) -> str:
     return identity if client == OPERATOR else f"{client}\x00{identity}"
 
 
+KeyOf = Callable[[Mapping[str, str]], str]
+"""The key of a command, of the path's variables."""
+
+
+def joined(path: Mapping[str, str]) -> str:
+    return "/".join(path.values())
+
+
 def add_commands(
     application: web.Application,
     api: HttpApi,
     routes: Iterable[tuple[str, str, type[Command]]],
     store_of_order: FindStore,
+    key_of: KeyOf = joined,
 ) -> None:
     """Routes that take a command: (method, path, command). The key is made of the path's variables, joined by `/`.
     The body is the command's JSON (empty: all defaults); a repetition with the same `Idempotency-Key` changes
     nothing. The permission is the command's type."""
     for method, path, kind in routes:
         scope = IN_PATH if "{store}" in path else found_by(store_of_order)
-        add_route(application, method, path, _command_handler(api, kind), kind.type, scope, command_declaration(kind))
+        add_route(
+            application, method, path, _command_handler(api, kind, key_of), kind.type, scope, command_declaration(kind)
+        )
 
 
 def command_declaration(kind: type[Command], from_path: tuple[str, ...] = ()) -> Declaration:
@@ -170,9 +181,9 @@ def command_declaration(kind: type[Command], from_path: tuple[str, ...] = ()) ->
     )
 
 
-def _command_handler(api: HttpApi, kind: type[Command]) -> RequestHandler:
+def _command_handler(api: HttpApi, kind: type[Command], key_of: KeyOf) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        key, wrong = read_key("/".join(request.match_info.values()).encode())
+        key, wrong = read_key(key_of(request.match_info).encode())
         if wrong:
             raise bad_request(f"The path does not name an id: {wrong}.")
         identity, command = identity_of(request), await command_in(request, kind)

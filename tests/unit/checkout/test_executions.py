@@ -1,0 +1,83 @@
+"""Items with several actions, and what the offer or every order brings, as checkout sees them."""
+
+from __future__ import annotations
+
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered
+from shared.contracts.fulfillment import (
+    ItemDelivered,
+    ItemFailed,
+    ItemProgressed,
+    ItemRetried,
+    ItemRevoked,
+    ItemWaiting,
+)
+from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
+from tests.unit.checkout.examples import OrderScenario, paid_order
+
+LINK = Instructions(kind="download", link="https://shop.example/downloads/t")
+CODE = Instructions(kind="code", code="AAAA-BBBB")
+
+
+def progressed(item: str, status: str, text: str = "", under_way: int = 0) -> ItemProgressed:
+    return ItemProgressed(item=item, instructions=LINK, status=status, text=text, under_way=under_way)  # type: ignore[arg-type]
+
+
+def handed_over(order: OrderScenario) -> list[tuple[str, str]]:
+    """Product and kind of instructions of the last message."""
+    return [
+        (item.product, item.instructions.kind) for event in order.last.of(OrderItemsDelivered) for item in event.items
+    ]
+
+
+def test_the_customer_gets_all_that_an_item_brings_at_once_when_nothing_more_is_to_come() -> None:
+    order = paid_order("course").hear(progressed("1", "pending", under_way=1))
+    assert (order.state.status, handed_over(order)) == (OrderStatus.PROCESSING, [])
+
+    order.hear(ItemDelivered(item="1", instructions=CODE, under_way=0))
+
+    assert handed_over(order) == [("Course", "download"), ("Course", "code")]
+    assert order.state.status == OrderStatus.COMPLETED
+    assert order.state.lines[0].unsent == ()
+
+
+def test_what_is_there_is_handed_over_while_the_rest_waits_for_staff() -> None:
+    order = paid_order("course").hear(ItemWaiting(item="1", code="shipment", text="Parcel.", under_way=1))
+
+    order.hear(progressed("1", "waiting", "Parcel."))
+
+    assert handed_over(order) == [("Course", "download")]
+    assert order.state.lines[0].delivery is DeliveryStatus.WAITING
+    assert order.state.message == "Course: Parcel."
+
+
+def test_an_item_stays_failed_while_one_of_its_actions_is() -> None:
+    order = paid_order("course").hear(ItemFailed(item="1", code="x", text="Broken.", under_way=1))
+    order.hear(ItemWaiting(item="1", code="shipment", text="Parcel."))
+    assert order.state.status == OrderStatus.FAILED
+    assert order.state.lines[0].trouble == "Broken."
+
+    order.hear(ItemRetried(item="1")).hear(progressed("1", "waiting", "Parcel."))
+    assert order.state.status == OrderStatus.PROCESSING
+
+
+def test_an_order_is_completed_when_what_its_offer_brings_is_there_too() -> None:
+    order = paid_order("course").hear(ItemDelivered(item="1", instructions=LINK, under_way=1))
+    assert order.state.status == OrderStatus.PROCESSING
+
+    order.hear(ItemDelivered(item="offer:gold", instructions=CODE, under_way=0, name="Gold members"))
+
+    assert handed_over(order) == [("Course", "download"), ("Gold members", "code")]
+    assert OrderCompleted() in order.facts
+    assert [(extra.id, extra.delivery) for extra in order.state.extras] == [("offer:gold", DeliveryStatus.DELIVERED)]
+    assert order.timeline[-2].text == "Gold members delivered."
+
+
+def test_what_every_order_brings_can_fail_the_order_and_be_revoked() -> None:
+    order = paid_order("course").hear(ItemFailed(item="order", code="x", text="Broken.", under_way=1))
+    assert order.state.message == "What comes with every order: Broken."
+    order.hear(ItemDelivered(item="1", instructions=LINK, under_way=0))
+    assert order.state.status == OrderStatus.FAILED
+
+    order.hear(ItemRevoked(item="order"))
+
+    assert order.state.status == OrderStatus.COMPLETED

@@ -1,0 +1,218 @@
+"""Several executions: further actions of a product, of the order's offer, and of every order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.fulfillment.domain.delivery import ItemStatus
+from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
+from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.stock import Stock
+from shared.contracts.checkout import OrderCancelled
+from shared.contracts.fulfillment import (
+    Action,
+    ConfigureEveryOrder,
+    ConfigureOffer,
+    ConfigureProduct,
+    CourseAccess,
+    Download,
+    ItemDelivered,
+    ItemFailed,
+    ItemProgressed,
+    ItemRetried,
+    ItemRevoked,
+    ItemWaiting,
+    RedemptionCode,
+    RetryDelivery,
+    SettleDelivery,
+    Shipment,
+    ShipOrder,
+)
+from shared.contracts.values import Instructions
+from tests.unit.fulfillment.examples import COURSE, EMPTY, LINK, PAID, Shop, line, placed, refund
+
+BOOK = Download(file="book.pdf", expires_after=timedelta(days=2))
+GUIDE = Download(file="guide.pdf", expires_after=timedelta(days=2))
+FAILED = SignDownload.Failed("broken", "It is broken.")
+
+
+def bundle(*actions: Action, quantity: int = 1) -> Shop:
+    """A paid order of one product with these actions."""
+    shop = Shop()
+    first, *further = actions
+    shop.hear(ConfigureProduct(action=first, further=tuple(further)), row_key("acme", "bundle"))
+    return shop.given(placed(line("1", "bundle", quantity)), PAID)
+
+
+def with_extras(*skus: str, offer: str | None = "gold") -> Shop:
+    """A paid order of a shop whose offer gives a course and a code, and every order a guide."""
+    shop = Shop()
+    offered = ConfigureOffer(name="Gold members", actions=(COURSE, RedemptionCode(pool="keys")))
+    shop.hear(offered, row_key("acme", offer_name("gold")))
+    shop.hear(ConfigureEveryOrder(name="House guide", actions=(GUIDE,)), row_key("acme", EVERY_ORDER))
+    lines = (line(str(number), sku) for number, sku in enumerate(skus, 1))
+    return shop.given(placed(*lines).model_copy(update={"offer": offer}), PAID)
+
+
+def statuses(shop: Shop) -> dict[str, str]:
+    return {item.id: item.status.value for item in shop.state.items}
+
+
+def test_an_item_is_delivered_when_all_of_its_actions_are_done() -> None:
+    shop = bundle(BOOK, COURSE, RedemptionCode(pool="keys"))
+    assert statuses(shop) == {"1": "in_progress", "1/2": "in_progress", "1/3": "in_progress"}
+    assert [operation.item for operation in shop.last.of(GrantAccess)] == ["1/2"]
+
+    shop.answer(SignDownload, SignDownload.Done(LINK))
+    (progressed,) = shop.last.of(ItemProgressed)
+    assert (progressed.item, progressed.status, progressed.under_way) == ("1", "pending", 2)
+    assert progressed.instructions.link == LINK
+    shop.answer(TakeCode, TakeCode.Done(("A-1",)))
+    shop.answer(GrantAccess, GrantAccess.Done())
+
+    instructions = Instructions(kind="course", link=COURSE.enter)
+    assert shop.published == [ItemDelivered(item="1", instructions=instructions, under_way=0)]
+
+
+def test_an_action_that_is_done_tells_what_the_others_of_its_item_wait_for() -> None:
+    shop = bundle(BOOK, COURSE, Shipment())
+    assert shop.last.of(ItemWaiting)[0].under_way == 2
+
+    shop.answer(GrantAccess, GrantAccess.Done())
+    (progressed,) = shop.published
+    assert isinstance(progressed, ItemProgressed)
+    assert (progressed.status, progressed.text) == ("waiting", "Waiting for the parcel to be sent.")
+    shop.answer(SignDownload, FAILED)
+    shop.hear(ShipOrder(carrier="DHL", tracking="T", items=("1",)))
+    (progressed,) = shop.published
+    assert isinstance(progressed, ItemProgressed)
+    assert (progressed.status, progressed.text, progressed.under_way) == ("failed", "It is broken.", 0)
+
+    assert shop.hear(RetryDelivery()).published == [ItemRetried(item="1")]
+    assert [type(event) for event in shop.answer(SignDownload, SignDownload.Done(LINK)).published] == [ItemDelivered]
+
+
+def test_one_execution_is_retried_alone_or_all_of_an_item() -> None:
+    shop = bundle(BOOK, GUIDE)
+    shop.answer(shop.operation(SignDownload, item="1"), FAILED)
+    shop.answer(shop.operation(SignDownload, item="1/2"), FAILED)
+    assert [event.item for event in shop.all.of(ItemFailed)] == ["1", "1"]
+
+    shop.hear(RetryDelivery(items=("1/2",)))
+    assert statuses(shop) == {"1": "failed", "1/2": "in_progress"}
+    shop.hear(RetryDelivery(items=("1",)))
+    assert statuses(shop) == {"1": "in_progress", "1/2": "in_progress"}
+
+    assert shop.refuses(RetryDelivery(items=("1/3",))).problems[0].code == "unknown_item"
+
+
+def test_the_latest_configuration_may_have_more_actions_and_what_it_no_longer_has_is_kept() -> None:
+    shop = bundle(BOOK)
+    shop.answer(SignDownload, FAILED)
+    shop.hear(ConfigureProduct(action=GUIDE, further=(COURSE, BOOK)), row_key("acme", "bundle"))
+
+    shop.hear(RetryDelivery(latest=True))
+
+    assert statuses(shop) == {"1": "in_progress", "1/2": "in_progress", "1/3": "in_progress"}
+    assert [item.version for item in shop.state.items] == [2, 2, 2]
+    shop.answer(shop.operation(SignDownload, item="1/3"), FAILED)
+    shop.hear(ConfigureProduct(action=GUIDE), row_key("acme", "bundle"))
+    shop.hear(RetryDelivery(items=("1/3",), latest=True))
+    assert shop.item("1/3").action == BOOK, "there is no third action any more"
+
+
+def test_a_product_that_is_configured_late_is_delivered_with_all_of_its_actions() -> None:
+    shop = Shop().given(placed(line("1", "bundle")))
+    shop.hear(ConfigureProduct(action=BOOK, further=(GUIDE,)), row_key("acme", "bundle"))
+
+    shop.hear(PAID)
+
+    assert [operation.item for operation in shop.last.of(SignDownload)] == ["1", "1/2"]
+
+
+def test_stock_is_held_once_and_a_refund_ends_all_executions_of_its_item() -> None:
+    shop = Shop(poster=3)
+    shop.hear(ConfigureProduct(action=Shipment(), further=(COURSE, BOOK), track_stock=True), row_key("acme", "poster"))
+    shop.given(placed(line("1", "poster", 2), line("2", "ebook")), PAID)
+    assert shop.stock("poster") == Stock(on_hand=1, reserved=0, received=3)
+    shop.answer(GrantAccess, GrantAccess.Done())
+    shop.answer(shop.operation(SignDownload, item="1/3"), SignDownload.Done(LINK))
+
+    shop.hear(refund("1"))
+
+    assert shop.stock("poster") == Stock(on_hand=3, reserved=0, received=3)
+    assert statuses(shop) == {"1": "revoked", "1/2": "revoking", "1/3": "revoked", "2": "in_progress"}
+    assert shop.last.of(ItemRevoked) == [], "its access is not revoked yet"
+    assert shop.answer(RevokeAccess, RevokeAccess.Done()).published == [ItemRevoked(item="1", under_way=1)]
+
+
+def test_an_offer_and_every_order_bring_what_is_configured_for_them() -> None:
+    shop = with_extras("ebook")
+    assert statuses(shop) == dict.fromkeys(("1", "offer:gold", "offer:gold/2", "order"), "in_progress")
+
+    shop.answer(GrantAccess, GrantAccess.Done())
+    (progressed,) = shop.last.of(ItemProgressed)
+    assert (progressed.item, progressed.name) == ("offer:gold", "Gold members")
+    shop.answer(shop.operation(SignDownload, item="order"), SignDownload.Done(LINK))
+    (delivered,) = shop.last.of(ItemDelivered)
+    assert (delivered.item, delivered.name, delivered.under_way) == ("order", "House guide", 2)
+
+    shop = with_extras("ebook", offer=None)
+    assert list(statuses(shop)) == ["1", "order"]
+
+
+def test_what_an_offer_brings_is_revoked_with_the_order_or_by_choice() -> None:
+    def delivered() -> Shop:
+        shop = with_extras("ebook")
+        for item in ("1", "order"):
+            shop.answer(shop.operation(SignDownload, item=item), SignDownload.Done(LINK))
+        return shop.answer(GrantAccess, GrantAccess.Done()).answer(TakeCode, TakeCode.Done(("A-1",)))
+
+    def revoked(shop: Shop) -> list[str]:
+        return [id for id, status in statuses(shop).items() if status in ("revoked", "revoking")]
+
+    extras = ["offer:gold", "offer:gold/2", "order"]
+    assert revoked(delivered().hear(refund("1"))) == ["1"]
+    assert revoked(delivered().hear(refund("1", whole=True))) == ["1", *extras]
+    assert revoked(delivered().hear(refund("1", whole=True, remove_access=()))) == []
+    assert revoked(delivered().hear(OrderCancelled())) == ["1", *extras]
+    chosen = refund("1", remove_access=()).model_copy(update={"remove_offer_access": True})
+    assert revoked(delivered().hear(chosen)) == extras
+
+
+def test_an_offer_that_brings_nothing_any_more() -> None:
+    shop = Shop()
+    key = row_key("acme", offer_name("gold"))
+    shop.hear(ConfigureOffer(name="Gold", actions=(BOOK,)), key).hear(ConfigureOffer(name="Gold", actions=()), key)
+    assert shop.row(Product, key) == Product(None, version=2, name="Gold")
+
+    shop.given(placed(line("1", "ebook")).model_copy(update={"offer": "gold"}), PAID)
+
+    assert list(statuses(shop)) == ["1"]
+    assert shop.refuses(ConfigureOffer(name="Gold", actions=()), "acme/gold").code == "wrong_key"
+    assert shop.refuses(ConfigureEveryOrder(name="All", actions=()), "acme/order").code == "wrong_key"
+    assert shop.refuses(ConfigureProduct(action=BOOK), key).code == "wrong_key"
+
+
+def test_staff_settle_the_execution_that_is_meant() -> None:
+    other = CourseAccess(url="https://courses.example/other", enter=None)
+    shop = bundle(COURSE, BOOK, other)
+    for call in shop.last.of(GrantAccess) or list(shop.all.of(GrantAccess)):
+        shop.answer(call, GrantAccess.Unresolved("time-out"))
+    settle = SettleDelivery(item="1", outcome="delivered", reason="Seen.")
+    assert shop.refuses(settle).code == "several_executions"
+
+    shop.hear(settle.model_copy(update={"item": "1/3"}))
+    assert shop.item("1/3").status is ItemStatus.DELIVERED
+    shop.hear(settle)
+    assert shop.item("1").status is ItemStatus.DELIVERED
+
+
+def test_a_code_that_is_missing_holds_up_only_its_own_action() -> None:
+    shop = bundle(RedemptionCode(pool="keys"), RedemptionCode(pool="spare"), quantity=2)
+    shop.answer(shop.operation(TakeCode, item="1/2"), TakeCode.Done(("B-1", "B-2")))
+    shop.answer(TakeCode, EMPTY)
+
+    assert shop.last.of(ItemWaiting)[0].under_way == 0
+    assert statuses(shop) == {"1": "waiting_code", "1/2": "delivered"}
