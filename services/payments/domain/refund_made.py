@@ -74,8 +74,9 @@ def failed(
 ) -> None:
     """Enter a refund that was not made, or, `returned`, was made and sent back by the bank. What is owed is tried again
     after hours, later daily; staff are told of the first time only."""
+    was_made = refund.status is RefundStatus.DONE
     refund = change.update_refund(refund, status=RefundStatus.FAILED, code=code, text=text, reference=reference)
-    if refund.tries == 1 or reference:
+    if refund.tries == 1 or reference or was_made:
         change.publish(
             PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text, returned=returned)
         )
