@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.payments.domain.change import LONGEST_WAIT, PaymentChange, growing_wait
+from services.payments.domain.change import LONGEST_WAIT, PaymentChange
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+from shared.core.waits import growing_wait
 
 FIRST_WAIT = timedelta(hours=1)
 """After a refusal, doubled each time, up to a day."""

@@ -31,14 +31,14 @@ def refund_made(
 def refund_failed(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Failed, context: Context
 ) -> Decision[Payment]:
-    refund = payment.refund(operation.refund)
-    if refund is None or refund.reference or operation.tries != refund.tries:
+    refund = _awaited(payment, operation)
+    if refund is None:
         return Decision(payment)  # a callback came first
     change = PaymentChange(payment, context)
     if refund.is_pending:
         failed(change, refund, outcome.code, outcome.text)
-    elif refund.code == MADE_AT_PROVIDER:
-        try_again_later(change, refund)  # now that its call has ended
+    else:
+        _call_has_ended(change, refund)
     return change.decision()
 
 
@@ -46,20 +46,31 @@ def refund_failed(
 def refund_unresolved(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Unresolved, context: Context
 ) -> Decision[Payment]:
-    refund = payment.refund(operation.refund)
-    if refund is None or refund.reference or operation.tries != refund.tries:
+    refund = _awaited(payment, operation)
+    if refund is None:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    if refund.status is not RefundStatus.PENDING:
-        if refund.code == MADE_AT_PROVIDER:
-            try_again_later(change, refund)
-        return change.decision()
-    change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
-    change.publish(
-        PaymentUnresolved(attempt=told_as(payment, refund), text=f"Refund {refund.id}: {outcome.text}"[:2000])
-    )
-    change.check_refund_later(refund, tries=1)
+    if refund.status is RefundStatus.PENDING:
+        change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
+        change.publish(
+            PaymentUnresolved(attempt=told_as(payment, refund), text=f"Refund {refund.id}: {outcome.text}"[:2000])
+        )
+        change.check_refund_later(refund, tries=1)
+    else:
+        _call_has_ended(change, refund)
     return change.decision()
+
+
+def _awaited(payment: Payment, operation: RefundCharge) -> Refund | None:
+    """The refund, unless a callback or a later try has told more of it than this call."""
+    refund = payment.refund(operation.refund)
+    return None if refund is None or refund.reference or operation.tries != refund.tries else refund
+
+
+def _call_has_ended(change: PaymentChange, refund: Refund) -> None:
+    """Without making a refund that another one at the provider has taken the place of."""
+    if refund.code == MADE_AT_PROVIDER:
+        try_again_later(change, refund)
 
 
 def apply_refund_result(
