@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +25,7 @@ from services.payments.domain.status_record import status_record
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
+from services.payments.owed import refresh_owed
 from services.payments.providers import providers_of
 from services.payments.settings import PaymentsSettings
 from services.payments.storage import storage
@@ -78,5 +80,6 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         attention=ATTENTION,
         status_records={Payment: status_record},
         routes=routes(providers),
+        upkeep=[partial(refresh_owed, engine)],
         resources=[gateway.close for gateway in gateways.values()],
     )

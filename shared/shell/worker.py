@@ -7,9 +7,9 @@ import gc
 import math
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -105,8 +105,9 @@ async def run_worker(
             log.info("started", worker=worker)
             watches = [_watch(shell, engine, database), _watch_attention(shell, reads)]
             house = keep_house(shell.store, clock, _keep_days(settings), clock.agrees)
+            upkeep = keep_up(shell.registry.service.upkeep, clock)
             read = [caught_up(shell, shell.source)] if isinstance(shell.source, CatchUpSource) else []
-            await until(stopping, shell.failed(), *watches, house, _same_cluster(engine, settings, name), *read)
+            await until(stopping, shell.failed(), *watches, house, upkeep, _same_cluster(engine, settings, name), *read)
             unfinished = await _unfinished(shell) if catch_up else ""
             log.info("stopping", worker=worker)
             await asyncio.sleep(settings.http.drain_seconds)
@@ -316,3 +317,14 @@ async def keep_house(store: Store, clock: Clock, keep_days: int, agrees: Callabl
         except Exception as bug:
             pause = HOUSEKEEPING_SECONDS
             log.exception("housekeeping failed, retrying later", error=type(bug).__name__, seconds=pause)
+
+
+async def keep_up(upkeep: Sequence[Callable[[datetime], Awaitable[None]]], clock: Clock) -> None:
+    """At once and every hour. What fails is done the next time."""
+    while True:
+        for task in upkeep:
+            try:
+                await task(clock.now())
+            except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as trouble:
+                log.warning("upkeep failed, retrying later", error=type(trouble).__name__)
+        await asyncio.sleep(HOUSEKEEPING_SECONDS)

@@ -1,12 +1,17 @@
-"""What older builds left owed is listed after the migration."""
+"""What older builds left owed is listed after the migration, and what older workers leave owed after it."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import orjson
+import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.payments import owed
+from services.payments.domain.payment import Payment
 from services.payments.storage import payment_columns, payments
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import RefundPayment
@@ -27,6 +32,7 @@ PAYMENTS = {
     "cancelled": PaymentScenario(requested()).pay().hear(OrderCancelled()).make_refund(),
     "declined": PaymentScenario(requested()).decline(),
 }
+OWED = {key: payment.state.owed for key, payment in PAYMENTS.items()}
 
 
 async def test_the_column_is_filled(new_database: NewDatabase) -> None:
@@ -34,15 +40,43 @@ async def test_the_column_is_filled(new_database: NewDatabase) -> None:
     await asyncio.to_thread(migrate, "payments", url, "0001")
     engine = new_engine(url)
     async with engine.begin() as connection:
-        for key, payment in PAYMENTS.items():
-            columns = dict(payment_columns(payment.state))
-            del columns["owed"]
-            data = orjson.loads(codec.dump(payment.state))
-            row = {"key": key, "version": 1, "sequence": 0, "changed_at": payment.at, "data": data, **columns}
-            await connection.execute(sa.insert(payments).values(row))
+        for key in PAYMENTS:
+            await connection.execute(sa.insert(payments).values(row_of(key)))
     await asyncio.to_thread(migrate, "payments", url)
-    async with engine.connect() as connection:
-        found = (await connection.execute(sa.select(payments.c.key, payments.c.owed))).all()
+    found = await owed_in(engine)
     await engine.dispose()
-    assert {row.key: row.owed for row in found} == {key: payment.state.owed for key, payment in PAYMENTS.items()}
-    assert sum(row.owed > 0 for row in found) == 3
+    assert found == OWED
+    assert sum(owed > 0 for owed in found.values()) == 3
+
+
+def row_of(name: str, **more: Any) -> dict[str, Any]:
+    """As a build writes it that does not know the column."""
+    payment = PAYMENTS[name]
+    columns = {name: value for name, value in payment_columns(payment.state).items() if name != "owed"}
+    data = orjson.loads(codec.dump(payment.state))
+    return {"key": name, "version": 1, "sequence": 0, "changed_at": payment.at, "data": data} | columns | more
+
+
+async def owed_in(engine: AsyncEngine) -> dict[str, int]:
+    async with engine.connect() as connection:
+        return {row.key: row.owed for row in await connection.execute(sa.select(payments.c.key, payments.c.owed))}
+
+
+async def test_what_an_older_worker_changes_is_computed_again(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owed, "AT_A_TIME", 3)
+    url = await new_database()
+    await asyncio.to_thread(migrate, "payments", url)
+    engine, now = new_engine(url), max(payment.at for payment in PAYMENTS.values())
+    newer = row_of("paid", key="newer", owed=7) | {"data": {"number": "of a shape that this build cannot read"}}
+    ours = row_of("cancelled", key="ours", owed=7, shape=codec.shape_of(Payment))
+    async with engine.begin() as connection:
+        for key in PAYMENTS:
+            await connection.execute(sa.insert(payments).values(row_of(key, owed=5 if key == "declined" else 0)))
+        for row in (newer, ours):
+            await connection.execute(sa.insert(payments).values(row))
+    await owed.refresh_owed(engine, now)
+    found = await owed_in(engine)
+    await engine.dispose()
+    assert found == OWED | {"newer": 7, "ours": 7}

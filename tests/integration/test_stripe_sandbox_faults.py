@@ -18,8 +18,14 @@ from .stripe_sandbox_rig import CONTROL, Receiver, Sandbox, receiving, sandbox, 
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with receiving() as receiver, sandbox(tmp_path, receiver) as running:
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def shop(tmp_path: Path, receiver: Receiver) -> AsyncIterator[Sandbox]:
+    async with sandbox(tmp_path, receiver) as running:
         yield running
 
 
@@ -88,6 +94,16 @@ async def test_an_answer_that_is_lost_leaves_the_caller_to_ask_again(
 
     assert (await shop.pay(key="pay-1")).status == "succeeded"
     assert await charged(shop) == 1
+
+
+async def test_a_delayed_answer_comes_after_the_webhook_of_its_effect(shop: Sandbox, receiver: Receiver) -> None:
+    await shop.control("POST", "faults", kind="answer_delay", milliseconds=500)
+
+    paying = asyncio.create_task(shop.pay())
+    await receiver.until(lambda: "payment_intent.succeeded" in receiver.types)
+
+    assert not paying.done()
+    assert (await paying).status == "succeeded"
 
 
 async def test_the_sdks_own_retries_come_through(tmp_path: Path) -> None:

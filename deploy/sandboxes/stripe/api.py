@@ -131,6 +131,7 @@ class Api:
         finally:
             if claim is not None and kept is None:
                 store.keys.end(claim.key)
+        await asyncio.sleep(sum(fault.milliseconds for fault in struck if fault.kind == "answer_delay") / 1000)
         if any(fault.kind == "close_after" for fault in struck):
             raise ConnectionCutError
         return answer

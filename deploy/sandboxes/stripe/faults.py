@@ -11,12 +11,21 @@ from typing import Any, Literal, get_args
 from deploy.sandboxes.stripe.cards import RefundCourse
 
 RequestFault = Literal[
-    "delay", "close_before", "close_after", "rate_limit", "error", "error_after", "expired_key", "forbidden"
+    "delay",
+    "answer_delay",
+    "close_before",
+    "close_after",
+    "rate_limit",
+    "error",
+    "error_after",
+    "expired_key",
+    "forbidden",
 ]
 WebhookFault = Literal["webhook_duplicate", "webhook_delay", "webhook_swap", "webhook_shuffle"]
 RefundFault = Literal["refund_pending", "refund_bounce"]
 REQUEST_FAULTS, WEBHOOK_FAULTS = get_args(RequestFault), get_args(WebhookFault)
 REFUND_FAULTS = get_args(RefundFault)
+DELAYS = ("delay", "answer_delay")
 KINDS = (*REQUEST_FAULTS, *WEBHOOK_FAULTS, *REFUND_FAULTS)
 Metadata = Callable[[], dict[str, str]]
 
@@ -107,7 +116,7 @@ class Faults:
                 continue
             if fault.method not in (None, method) or not fault.concerns(metadata):
                 continue
-            taken = fault.kind != "delay" and any(other.kind != "delay" for other in struck)
+            taken = fault.kind not in DELAYS and any(other.kind not in DELAYS for other in struck)
             if not taken and fault.strikes(self.rng):
                 struck.append(fault)
         return struck

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TypeVar
 
 import aiohttp
@@ -131,7 +132,7 @@ class Webhooks:
 
     def _dispatch(self, event_id: str) -> None:
         copies, delay, swap = 1, 0.0, False
-        for fault in self._faults.for_event(self._event(event_id).type, lambda: self._metadata(event_id)):
+        for fault in self._faults.for_event(self._event(event_id).type, cache(partial(self._metadata, event_id))):
             match fault.kind:
                 case "webhook_duplicate":
                     copies = fault.copies

@@ -14,6 +14,7 @@ from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, S
 from shared.contracts.checkout import OrderExpired, OrderPaymentClosing
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision, Timer
+from shared.core.waits import growing_wait
 
 FIRST_REMINDER, LONGEST_REMINDER = timedelta(hours=1), timedelta(days=1)
 """Payments is asked again for as long as it does not answer: a worker of an older build skips the question. The wait is
@@ -40,7 +41,7 @@ def _ask_payments(change: OrderChange) -> None:
     text = "The time to pay is over. The payment is being checked with the payment provider."
     change.set(closing=asked + 1, pay_url=None, message=text)
     change.publish(OrderPaymentClosing(attempt=change.state.attempts))
-    wait = min(FIRST_REMINDER * (1 << min(asked, 16)), LONGEST_REMINDER)
+    wait = growing_wait(FIRST_REMINDER, LONGEST_REMINDER, asked + 1)
     change.timer(change.context.at + wait, PaymentOverdue())
     change.note(OrderPaymentClosing.type, text, actor="system", attempt=change.state.attempts)
 

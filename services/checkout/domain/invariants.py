@@ -41,8 +41,6 @@ def _rules(order: Order) -> dict[str, bool]:
         "the deadline counts from the first decline": (
             order.deadline is None or order.declined_at is None or order.deadline == order.declined_at + order.grace
         ),
-        "only an unpaid order with an open payment is being closed": not order.closing
-        or (status is S.PENDING_PAYMENT and order.charge is not ChargeState.NONE),
         "a closed order has its time": (order.closed_at is not None) == (status in CLOSED),
         "a charge is requested for reserved stock only": order.attempts == 0 or order.reserved,
         "a closed order keeps no way to pay": status not in CLOSED or (order.choice is None and order.pay_url is None),

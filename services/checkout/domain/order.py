@@ -242,6 +242,13 @@ class Order:
         """Where the customer sees this order and pays again."""
         return order_page(self.store.order_url, key)
 
+    @property
+    def is_closing(self) -> bool:
+        """Payments is asked how the open charge ends. An older build does not know `closing`: it leaves it where the
+        charge has ended, or the order has gone on."""
+        open_charge = self.status is OrderStatus.PENDING_PAYMENT and self.charge is not ChargeState.NONE
+        return bool(self.closing) and open_charge
+
     def is_overdue(self, at: datetime) -> bool:
         """The time to pay is over."""
         return self.deadline is not None and self.deadline <= at

@@ -60,7 +60,7 @@ def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> 
 def _not_payable(order: Order, at: datetime) -> Refused | None:
     if order.status is not PENDING:
         return Refused("not_payable", f"There is nothing to pay: the order is {order.status_in_words}.")
-    if order.closing or order.is_overdue(at):
+    if order.is_closing or order.is_overdue(at):
         return Refused("not_payable", "There is nothing to pay: the time to pay is over.")
     if not order.reserved:
         return Refused("not_reserved", "Stock is not reserved yet. Try again shortly.")
@@ -77,6 +77,7 @@ def request_payment(change: OrderChange) -> int:
     by_hand = provider == MANUAL
     change.set(
         attempts=attempt,
+        closing=0,
         retry_after=None,
         charge=ChargeState.ACTION_REQUIRED if by_hand else ChargeState.IN_PROGRESS,
         choice=None,
@@ -130,7 +131,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     if in_full and order.status is PENDING:
         change.note("order.paid", "Paid in full. Delivery started.")
         complete_payment(change, fact.card)
-    elif order.closing:
+    elif order.is_closing:
         expire(change, NOT_PAID)
     return change.decision()
 
@@ -149,7 +150,7 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
 def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[Order]:
     """The customer can pay again, within the grace period from the first decline."""
     change, awaited, more = OrderChange(order, context), _awaited(order, fact.attempt), ""
-    over = order.closing or (order.declined_at and order.is_overdue(context.at))
+    over = order.is_closing or (order.declined_at and order.is_overdue(context.at))
     if awaited:
         change.set(charge=ChargeState.NONE, payment_status=PaymentStatus.FAILED)
     if awaited and not over:
@@ -203,7 +204,7 @@ def _next_try(order: Order) -> str:
 def action_required(order: Order, fact: PaymentActionRequired, context: Context) -> Decision[Order]:
     change, text = OrderChange(order, context), "The customer must confirm the payment with the bank."
     change.note(fact.type, text, attempt=fact.attempt)
-    if not _awaited(order, fact.attempt) or order.closing:
+    if not _awaited(order, fact.attempt) or order.is_closing:
         return change.without_effect()
     change.set(charge=ChargeState.ACTION_REQUIRED, pay_url=fact.url, message=text)
     change.publish(OrderPaymentActionRequired(url=fact.url, until=required(order.deadline, "deadline")))
@@ -259,7 +260,7 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     if not _awaited(order, fact.attempt):
         return change.decision()
     change.set(charge=ChargeState.NONE)
-    if order.closing:
+    if order.is_closing:
         expire(change, NOT_PAID)
     else:
         left = tries_left(order)

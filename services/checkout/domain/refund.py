@@ -16,6 +16,9 @@ from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.money import allocate
 
+_A_REFUND = "A refund of "
+"""So begins the message of a failed one."""
+
 
 @orders.on(PaymentRefunded)
 def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[Order]:
@@ -54,6 +57,8 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
     if whole and order.may_become(OrderStatus.REFUNDED):
         change.move_to(OrderStatus.REFUNDED, "Fully refunded.")
         return change.decision()
+    if whole and order.message and order.message.startswith(_A_REFUND):
+        change.set(message=None)  # it was made after all, or another one in its place
     return advance(change)
 
 
@@ -111,7 +116,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
     end, revoked access) stays for staff to decide; the sums are corrected."""
     what = "was sent back by the bank" if fact.returned else "failed"
-    change, text = OrderChange(order, context), f"A refund of {money(fact.amount, order.currency)} {what}"
+    change, text = OrderChange(order, context), f"{_A_REFUND}{money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)

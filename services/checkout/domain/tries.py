@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from services.checkout.domain.order import Order
 from services.checkout.domain.timeline import counted
 from shared.core import Refused
+from shared.core.waits import growing_wait
 
 MOST_TRIES = 50
 FIRST_WAIT = 3
@@ -19,8 +20,7 @@ def cool_down(first: timedelta, declines: int) -> timedelta:
     """How long to wait after so many declined payments: `first` after the third, doubled by each further one."""
     if declines < FIRST_WAIT:
         return timedelta(0)
-    doublings = min(declines - FIRST_WAIT, 16)
-    return min(first * (1 << doublings), LONGEST_COOL_DOWN)
+    return growing_wait(first, LONGEST_COOL_DOWN, declines - FIRST_WAIT + 1)
 
 
 def tries_left(order: Order) -> int:

@@ -20,6 +20,7 @@ from services.payments.domain.status_record import is_told, status_record
 from shared.contracts.payments import PaymentCaptured
 from shared.core import Change, Decision, TimerMessage
 from shared.core.fast_dataclasses import replace
+from shared.core.waits import growing_wait
 
 FIRST_CHECK = timedelta(minutes=10)
 """After an outcome stayed unknown; doubled each time."""
@@ -165,7 +166,3 @@ class PaymentChange(Change[Payment]):
 def _charge_check(attempt: int) -> str:
     """The name of its timer."""
     return f"check_charge_{attempt}"
-
-
-def growing_wait(first: timedelta, longest: timedelta, tries: int) -> timedelta:
-    return min(first * (1 << min(tries - 1, 16)), longest)

@@ -30,7 +30,8 @@ def payment_requested(payment: Payment | None, request: OrderPaymentRequested, c
     change = PaymentChange(known, context)
     if known.waiting:
         change.publish(PaymentCancelled(attempt=known.waiting.attempt))
-    change.set(waiting=_charge(known, request, context))
+    more_time = request.until is not None and request.until > context.at  # a checkout of an older build gave it
+    change.set(waiting=_charge(known, request, context), closing=known.closing and not more_time)
     if known.open_attempt and known.open_attempt.status is AttemptStatus.UNRESOLVED:
         text = (
             f"Attempt {known.open_attempt.number} may have been charged. This attempt waits until its outcome is known."

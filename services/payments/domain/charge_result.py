@@ -165,6 +165,10 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
     settled = attempt.status
     if settled is AttemptStatus.CAPTURED:
         if result.status == "succeeded":
+            if result.currency not in ("", change.state.currency):
+                text = f"Settled as {settled} by {attempt.settled_by}, but {result.reference} is in {result.currency}."
+                change.publish(PaymentSettlementContradicted(attempt=attempt.number, text=text))
+                return change.update_attempt(attempt, settled_by="")
             if (result.reference, result.amount or attempt.captured) == (attempt.reference, attempt.captured):
                 return change.update_attempt(attempt, settled_by="")
         elif (

@@ -59,6 +59,12 @@ class ChargeResult(Struct):
     fee: Fee | None = None
     """None where the provider did not say it with the charge."""
 
+    def is_for(self, amount: int, currency: str, store: str, key: str, *, may_lack_key: bool) -> bool:
+        """Whether it was made for this: anyone who uses the account can copy our metadata. `key`: empty for any, as an
+        older build writes none, and looks up a charge without one."""
+        keyed = self.key == key or not key or (may_lack_key and not self.key)
+        return keyed and (self.requested, self.currency, self.store) == (amount, currency, store)
+
 
 class RefundResult(Struct):
     """How a refund stands with the provider."""
@@ -110,8 +116,12 @@ class ChargeCard(ProviderOperation, key_lifetime=KEY_LIFETIME, longest_retry=300
     method: str = ""
     """`card`, …; empty for the provider's usual one."""
 
-    def idempotency_key(self, id: UUID) -> str:
+    @property
+    def key(self) -> str:
         return charge_key(self.order, self.attempt)
+
+    def idempotency_key(self, id: UUID) -> str:
+        return self.key
 
     def deadline(self, wanted: datetime) -> datetime:
         return self.until or wanted + DEFAULT_TIME_TO_PAY

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.payments.domain.change import LONGEST_WAIT, PaymentChange, growing_wait
+from services.payments.domain.change import LONGEST_WAIT, PaymentChange
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
 from services.payments.domain.refund_choices import access_removed, newly_whole, put_back, whole_items
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
+from shared.core.waits import growing_wait
 
 FIRST_WAIT = timedelta(hours=1)
 """After a refusal, doubled each time, up to a day."""
@@ -79,8 +80,9 @@ def failed(
 ) -> None:
     """Enter a refund that was not made, or, `returned`, was made and sent back by the bank. What is owed is tried again
     after hours, later daily; staff are told of the first time only."""
+    was_made = refund.status is RefundStatus.DONE
     refund = change.update_refund(refund, status=RefundStatus.FAILED, code=code, text=text, reference=reference)
-    if refund.tries == 1 or reference:
+    if refund.tries == 1 or reference or was_made:
         change.publish(
             PaymentRefundFailed(refund=refund.id, amount=refund.amount, code=code, text=text, returned=returned)
         )

@@ -31,14 +31,14 @@ def refund_made(
 def refund_failed(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Failed, context: Context
 ) -> Decision[Payment]:
-    refund = payment.refund(operation.refund)
-    if refund is None or refund.reference or operation.tries != refund.tries:
+    refund = _awaited(payment, operation)
+    if refund is None:
         return Decision(payment)  # a callback came first
     change = PaymentChange(payment, context)
     if refund.is_pending:
         failed(change, refund, outcome.code, outcome.text)
-    elif refund.code == MADE_AT_PROVIDER:
-        try_again_later(change, refund)  # now that its call has ended
+    else:
+        _call_has_ended(change, refund)
     return change.decision()
 
 
@@ -46,20 +46,31 @@ def refund_failed(
 def refund_unresolved(
     payment: Payment, operation: RefundCharge, outcome: RefundCharge.Unresolved, context: Context
 ) -> Decision[Payment]:
-    refund = payment.refund(operation.refund)
-    if refund is None or refund.reference or operation.tries != refund.tries:
+    refund = _awaited(payment, operation)
+    if refund is None:
         return Decision(payment)
     change = PaymentChange(payment, context)
-    if refund.status is not RefundStatus.PENDING:
-        if refund.code == MADE_AT_PROVIDER:
-            try_again_later(change, refund)
-        return change.decision()
-    change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
-    change.publish(
-        PaymentUnresolved(attempt=told_as(payment, refund), text=f"Refund {refund.id}: {outcome.text}"[:2000])
-    )
-    change.check_refund_later(refund, tries=1)
+    if refund.status is RefundStatus.PENDING:
+        change.update_refund(refund, status=RefundStatus.UNRESOLVED, text=outcome.text)
+        change.publish(
+            PaymentUnresolved(attempt=told_as(payment, refund), text=f"Refund {refund.id}: {outcome.text}"[:2000])
+        )
+        change.check_refund_later(refund, tries=1)
+    else:
+        _call_has_ended(change, refund)
     return change.decision()
+
+
+def _awaited(payment: Payment, operation: RefundCharge) -> Refund | None:
+    """The refund, unless a callback or a later try has told more of it than this call."""
+    refund = payment.refund(operation.refund)
+    return None if refund is None or refund.reference or operation.tries != refund.tries else refund
+
+
+def _call_has_ended(change: PaymentChange, refund: Refund) -> None:
+    """Without making a refund that another one at the provider has taken the place of."""
+    if refund.code == MADE_AT_PROVIDER:
+        try_again_later(change, refund)
 
 
 def apply_refund_result(
@@ -70,6 +81,8 @@ def apply_refund_result(
     refund = payment.refund(id)
     if refund is None or _is_known(refund, result):
         return Decision(payment)
+    if result.status != "failed" and result.amount not in (0, refund.amount):
+        return _of_another_amount(payment, refund, result, context)
     change = PaymentChange(payment, context)
     if refund.status is RefundStatus.FAILED and result.status == "failed":
         change.update_refund(refund, reference=result.reference, settled_by="")
@@ -83,6 +96,24 @@ def apply_refund_result(
         attempt = payment.attempt(refund.attempt)
         if result.status == "failed" and attempt:
             enter_early_refunds(change, attempt)
+    return change.decision()
+
+
+def _of_another_amount(payment: Payment, refund: Refund, result: RefundResult, context: Context) -> Decision[Payment]:
+    """It takes the place of the one that staff settled, or that we requested."""
+    attempt = payment.attempt(refund.attempt)
+    if attempt is None or any(it.reference == result.reference for it in payment.refunds if it is not refund):
+        return Decision(payment)
+    change = PaymentChange(payment, context)
+    if refund.settled_by:
+        _contradict(change, refund, result)
+        refund = change.update_refund(refund, settled_by="")
+    if refund.status is RefundStatus.DONE:
+        change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
+    if refund.status is not RefundStatus.FAILED:
+        made = Money(result.amount, payment.currency)
+        failed(change, refund, "other_amount", f"The provider made {result.reference} of {made} in its place.")
+    made_at_provider(change, attempt, result)
     return change.decision()
 
 
@@ -210,10 +241,18 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
     once."""
     if refund.status is RefundStatus.DONE and (result.status, result.reference) == ("succeeded", refund.reference):
         return change.update_refund(refund, settled_by="")
-    settled = f"Settled as {refund.status} by {refund.settled_by}"
-    text = f"{settled}, but the provider reports {result.reference} as {result.status}."
-    change.publish(PaymentSettlementContradicted(attempt=told_as(change.state, refund), refund=refund.id, text=text))
+    _contradict(change, refund, result)
     if refund.status is RefundStatus.DONE and result.reference != refund.reference:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
         change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     return change.update_refund(refund, reference=result.reference if refund.reference else "", settled_by="")
+
+
+def _contradict(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
+    text = f"Settled as {refund.status} by {refund.settled_by}, but the provider reports {result.reference} as "
+    text += result.status
+    if result.amount not in (0, refund.amount):
+        made, settled = (Money(amount, change.state.currency) for amount in (result.amount, refund.amount))
+        text += f", of {made} and not {settled}"
+    told = PaymentSettlementContradicted(attempt=told_as(change.state, refund), refund=refund.id, text=f"{text}.")
+    change.publish(told)

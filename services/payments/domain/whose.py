@@ -7,13 +7,14 @@ never refunded by us.
 
 from __future__ import annotations
 
-from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentChange, growing_wait
+from services.payments.domain.change import FIRST_CHECK, LONGEST_WAIT, PaymentChange
 from services.payments.domain.operations import ChargeResult, SurplusDue, charge_key
 from services.payments.domain.payment import MORE_EXTRAS, AttemptStatus, ChargeAttempt, Payment, StrayCharge, payments
 from services.payments.domain.refund import refund_surplus
 from services.payments.domain.refund_result import enter_early_refunds
 from shared.contracts.payments import PaymentStrayCharge
 from shared.core import Context, Decision
+from shared.core.waits import growing_wait
 
 
 def is_ours(payment: Payment, order: str, number: int, result: ChargeResult) -> bool:
@@ -21,15 +22,16 @@ def is_ours(payment: Payment, order: str, number: int, result: ChargeResult) -> 
     attempt = payment.attempt(number)
     if not result.currency:
         return attempt is not None  # an older build's report
+    if attempt and attempt.settled_by and result.reference == attempt.reference:
+        return True  # staff named it: the settlement is compared with it
     amount = attempt.amount if attempt else sum(item.amount for item in payment.items)
-    if (result.requested, result.currency) != (amount, payment.currency):
-        return False
     if attempt and result.reference == attempt.reference:
-        return result.store in ("", payment.store)  # staff may have named one that was made by hand
+        store = result.store and payment.store  # staff may have named one that was made by hand
+        return result.is_for(amount, payment.currency, store, "", may_lack_key=True)
     # A worker of an older build may have charged it, without a key.
     may_lack_key = result.status == "succeeded" and attempt is not None and not attempt.reference
-    named = result.key == charge_key(order, number) or (may_lack_key and not result.key)
-    return named and result.store == payment.store
+    key = charge_key(order, number)
+    return result.is_for(amount, payment.currency, payment.store, key, may_lack_key=may_lack_key)
 
 
 def record_stray(change: PaymentChange, number: int, result: ChargeResult, *, ours: bool) -> None:

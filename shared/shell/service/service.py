@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -62,6 +63,8 @@ class Service:
     """Operations that must not be done again after a restore, although the outside would do them."""
     attention: Mapping[str, AttentionReader] = field(default_factory=dict)
     """What waits for staff in its own tables, by what it is in words."""
+    upkeep: Sequence[Callable[[datetime], Awaitable[None]]] = ()
+    """Done by each worker when it starts and every hour, with the time: what older builds do not keep in its tables."""
     resources: Sequence[Callable[[], Awaitable[None]]] = ()
     """Closed when the service stops (HTTP sessions, SMTP connections)."""
 

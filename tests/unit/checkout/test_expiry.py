@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.checkout.domain.invariants import broken
-from services.checkout.domain.order import PaymentOverdue
-from shared.contracts.checkout import CancelOrder, OrderCancelled, OrderExpired, OrderPaid, OrderPaymentClosing
+from services.checkout.domain.order import ChargeState, Order, PaymentOverdue
+from shared.contracts.checkout import (
+    CancelOrder,
+    OrderCancelled,
+    OrderExpired,
+    OrderPaid,
+    OrderPaymentClosing,
+    OrderPaymentRequested,
+)
 from shared.contracts.payments import PaymentActionRequired, PaymentCancelled, PaymentDeclined, PaymentUnresolved
 from shared.contracts.storefront import CheckoutPaymentRetried, PaymentChoice
-from shared.contracts.values import OrderStatus
+from shared.contracts.values import OrderStatus, PaymentStatus
+from shared.core import Ref
 from tests.unit.checkout.examples import VISA, OrderScenario, captured, placed_order, reserved_order
 
 AGAIN = CheckoutPaymentRetried(payment=PaymentChoice(payment_method="pm_card_mastercard"))
@@ -144,10 +153,36 @@ def test_a_capture_of_another_amount_ends_the_waiting() -> None:
     assert order.state.paid == 0
 
 
-def test_only_an_open_payment_of_an_unpaid_order_is_closed() -> None:
-    order = closing_order()
-    assert broken(order.state) == []
+# What an older build leaves: it does not know `closing`, and keeps it
 
-    rule = "only an unpaid order with an open payment is being closed"
-    assert rule in broken(replace(order.state, status=OrderStatus.PROCESSING))
-    assert rule in broken(replace(order.state, charge=type(order.state.charge).NONE))
+
+def left_by_older(**changes: Any) -> OrderScenario:
+    order = closing_order()
+    order.rows[Ref(Order, order.key)] = replace(order.state, **changes)
+    assert broken(order.state) == []
+    return order
+
+
+def test_an_order_that_an_older_build_gave_more_time_can_be_paid() -> None:
+    """It took the answer to a question that it does not know for any decline."""
+    more = {"charge": ChargeState.NONE, "deadline": closing_order().at + timedelta(days=7)}
+    order = left_by_older(**more, payment_status=PaymentStatus.FAILED)
+
+    (event,) = order.hear(AGAIN).facts
+    assert isinstance(event, OrderPaymentRequested)
+    assert (event.attempt, order.state.closing) == (2, 0)
+    assert order.hear(captured(1000, attempt=2)).state.status is OrderStatus.PROCESSING
+    assert left_by_older(**more).let_time_pass(timedelta(days=8)).facts == EXPIRED
+
+
+def test_an_order_whose_payment_an_older_build_saw_cancelled_expires() -> None:
+    order = left_by_older(charge=ChargeState.NONE)
+
+    assert order.refuses(AGAIN).code == "not_payable"
+    assert order.let_go_off(PaymentOverdue).facts == EXPIRED
+
+
+def test_a_capture_of_another_amount_changes_nothing_of_an_order_that_an_older_build_closed() -> None:
+    end = {"status": OrderStatus.CANCELLED, "deadline": None, "closed_at": closing_order().at}
+
+    assert left_by_older(**end).hear(captured(999)).facts == []

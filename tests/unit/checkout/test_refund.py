@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderRefunded, OrderRefundFailed
+from shared.contracts.checkout import CancelOrder, OrderCompleted, OrderItemsDelivered, OrderRefunded, OrderRefundFailed
 from shared.contracts.fulfillment import ItemFailed, StockReserved
 from shared.contracts.payments import PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.contracts.values import DeliveryStatus, OrderStatus, PaymentStatus
@@ -85,6 +85,17 @@ def test_a_refund_that_the_bank_returns_is_no_longer_counted() -> None:
 
     order.hear(refunded(2500, of=3500, so_far=1000))
     assert order.record().payment_status is PaymentStatus.REFUNDED
+
+
+def test_a_refund_that_is_made_after_all_is_no_longer_told_as_failed() -> None:
+    failed = PaymentRefundFailed(refund="r-1", amount=3500, code="made_at_provider", text="re_1 was made before.")
+    order = paid_order("course", "game").given(CancelOrder(), failed, refunded(1000, of=3500))
+    assert order.record().message == "A refund of 35.00 USD failed."
+
+    order.hear(refunded(2500, of=3500, so_far=1000))
+
+    assert order.record().payment_status is PaymentStatus.REFUNDED
+    assert order.record().message is None
 
 
 def test_lines_never_count_more_than_is_refunded() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from services.payments.domain.invariants import broken
 from services.payments.domain.operations import CancelCharge, ChargeCard
 from services.payments.domain.payment import AttemptStatus
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaymentClosing
-from shared.contracts.payments import PaymentCancelled, PaymentCaptured, PaymentDeclined
+from shared.contracts.payments import PaymentActionRequired, PaymentCancelled, PaymentCaptured, PaymentDeclined
 from shared.contracts.values import OrderStatus
 from tests.unit.payments.examples import PaymentScenario, reported, requested
 
@@ -94,6 +95,16 @@ def test_an_attempt_after_the_question_is_not_charged() -> None:
 
     assert payment.published == [PaymentCancelled(attempt=2)]
     assert payment.requested == []
+
+
+def test_an_attempt_of_an_order_that_has_time_again_is_charged() -> None:
+    """Checkout's older build knew of no question, took the answer for any decline and gave the customer a week more."""
+    payment = PaymentScenario(requested()).hear(CLOSING).decline()
+    assert payment.hear(requested(2, until=payment.at)).published == [PaymentCancelled(attempt=2)]
+
+    payment.hear(requested(3, until=payment.at + timedelta(days=7))).ask_for_3ds()
+    assert payment.types() == [PaymentActionRequired]
+    assert not payment.state.closing
 
 
 def test_what_was_refunded_is_not_told_as_captured() -> None:

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCharge
+from services.payments.domain.operations import (
+    ChargeCheckDue,
+    FindCharge,
+    FindRefund,
+    RefundCharge,
+    RefundDue,
+    RefundReported,
+    RefundResult,
+)
 from services.payments.domain.payment import AttemptStatus, RefundStatus
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import (
@@ -105,6 +113,25 @@ def test_the_provider_captured_under_another_reference() -> None:
     assert payment.state.captured == 5000
 
 
+def test_the_provider_captured_another_amount() -> None:
+    report = reported("succeeded", "pi_9", 4000, requested=4000, store="", key="")
+    payment = unresolved().hear(captured()).hear(report)
+    contradicted, paid = payment.published
+    assert isinstance(contradicted, PaymentSettlementContradicted)
+    assert "40.00 USD captured" in contradicted.text
+    assert isinstance(paid, PaymentCaptured)
+    assert (paid.amount, payment.balance_by_reference()) == (4000, {"pi_9": 4000})
+    assert payment.hear(report).published == []
+
+
+def test_a_charge_in_another_currency_is_told_and_changes_no_sums() -> None:
+    report = reported("succeeded", "pi_9", requested=5000, currency="EUR", store="", key="")
+    payment = unresolved().hear(captured()).hear(report)
+    assert payment.types() == [PaymentSettlementContradicted]
+    assert payment.balance_by_reference() == {"pi_9": 5000}
+    assert payment.hear(report).published == []
+
+
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
 def test_the_provider_never_captured_what_was_settled_as_captured(status: Any) -> None:
     payment = unresolved().hear(captured("pi_1")).hear(reported(status))
@@ -135,6 +162,42 @@ def test_a_refund_made_under_another_reference() -> None:
     assert payment.types() == [PaymentSettlementContradicted]
     assert payment.balance_by_reference() == {"pi_1": 5000, "re_1": -5000}
     assert payment.state.refunds[0].reference == "re_1"
+
+
+def other_refund(payment: PaymentScenario, reference: str, *, found: bool) -> PaymentScenario:
+    """The provider reports a refund of 30.00 instead of 50.00: in a callback, or where it is looked up."""
+    result = RefundResult(reference, charge="pi_1", amount=3000, currency="USD")
+    if found:
+        return payment.answer(FindRefund, FindRefund.Done(result))
+    return payment.hear(RefundReported(payment.state.refunds[0].id, result))
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_refund_of_another_amount_than_was_settled(*, found: bool) -> None:
+    payment = other_refund(settle_refund(unresolved_refund(), "refunded", reference="re_9"), "re_9", found=found)
+    contradicted, failed, refunded = payment.published
+    assert isinstance(contradicted, PaymentSettlementContradicted)
+    assert "re_9" in contradicted.text
+    assert "30.00 USD" in contradicted.text
+    assert isinstance(failed, PaymentRefundFailed)
+    assert isinstance(refunded, PaymentRefunded)
+    assert (failed.amount, refunded.amount, refunded.refunded) == (5000, 3000, 3000)
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_9": -3000}
+    assert other_refund(payment, "re_9", found=False).published == []
+
+
+def test_a_refund_of_another_amount_though_none_was_settled() -> None:
+    payment = other_refund(settle_refund(unresolved_refund(), "not_refunded"), "re_1", found=True)
+    assert payment.types() == [PaymentSettlementContradicted, PaymentRefunded]
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_1": -3000}
+    assert other_refund(payment, "re_1", found=False).published == []
+
+
+def test_the_rest_of_a_refund_of_another_amount_is_refunded_where_all_is_owed() -> None:
+    payment = unresolved().hear(captured()).hear(OrderCancelled()).lose_refund()
+    result = RefundResult("re_9", charge="pi_9", amount=3000, currency="USD")
+    settle_refund(payment, "refunded", reference="re_9").answer(FindRefund, FindRefund.Done(result))
+    assert payment.hear(RefundDue(payment.state.refunds[0].id)).refund().amount == 2000
 
 
 def test_a_refund_settled_as_not_refunded_can_be_requested_again() -> None:

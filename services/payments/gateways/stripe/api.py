@@ -11,7 +11,8 @@ from typing import Any
 import aiohttp
 import stripe
 
-from services.payments.gateways.stripe.objects import Json, NamedCharge, is_named
+from services.payments.domain.operations import ChargeCard, FindCharge
+from services.payments.gateways.stripe.objects import Json, is_charge_of
 from services.payments.gateways.stripe.settings import StripeSettings
 from shared.shell.operations.rate_limit import LocalReservations, RateLimiter
 
@@ -91,12 +92,12 @@ class StripeApi:
     async def intent(self, id: str) -> Json:
         return await self.call("get", INTENTS + "/{}", {"expand": EXPANDED}, of=id)
 
-    async def intent_of(self, charge: NamedCharge, since: float) -> Json | None:
+    async def intent_of(self, charge: ChargeCard | FindCharge, since: float) -> Json | None:
         """An attempt's intent, from the list of all made since a time (Unix seconds); unlike a search, it never lags
         behind. One that succeeded takes precedence."""
         best: Json | None = None
         async for intent in self.every(INTENTS, {"created": {"gte": int(since)}}):
-            if not is_named(intent, charge):
+            if not is_charge_of(intent, charge):
                 continue
             if best is None or intent["status"] == "succeeded":
                 best = intent

@@ -31,7 +31,6 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
     RefundResult,
-    charge_key,
 )
 from services.payments.gateways.limits import CircuitBreaker
 from services.payments.gateways.stripe.api import EXPANDED, INTENTS, METHODS, REFUNDS, NoTurnError, StripeApi
@@ -47,7 +46,6 @@ from services.payments.gateways.stripe.errors import (
 )
 from services.payments.gateways.stripe.objects import (
     Json,
-    NamedCharge,
     charge_result,
     decline,
     is_of_another,
@@ -234,7 +232,7 @@ class StripeGateway(StripeApi):
             if is_of_another(intent, find.order, find.attempt):
                 return FindCharge.Failed("not_ours", f"{find.reference} belongs to another order or attempt at Stripe.")
         else:
-            intent = await self.intent_of(_named(find, find.key), self._since(find.since) - CLOCKS_DIFFER)
+            intent = await self.intent_of(find, self._since(find.since) - CLOCKS_DIFFER)
         if intent is None:
             text = "Stripe has no such payment."
             reason = DeclineReason.NOT_CHARGED
@@ -254,8 +252,7 @@ class StripeGateway(StripeApi):
         return refund.Done(refund_result(found)) if found else NotDone()
 
     async def _intent_of(self, charge: ChargeCard) -> Json | None:
-        named = _named(charge, charge_key(charge.order, charge.attempt))
-        return await self.intent_of(named, self._since(charge.since) - CLOCKS_DIFFER)
+        return await self.intent_of(charge, self._since(charge.since) - CLOCKS_DIFFER)
 
     def _since(self, since: datetime | None) -> float:
         """Unix seconds. If it is unknown when something was requested: as long ago as an order can wait."""
@@ -322,10 +319,6 @@ def _not_in_units(it: ChargeCard | RefundCharge) -> str:
     return ""
 
 
-def _named(it: ChargeCard | FindCharge, key: str) -> NamedCharge:
-    return NamedCharge(it.order, it.attempt, it.amount, it.currency, it.store, key)
-
-
 def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams:
     params: PaymentIntentCreateParams = {
         "amount": to_stripe(charge.amount, charge.currency),
@@ -339,7 +332,7 @@ def _charge_params(charge: ChargeCard, method: str) -> PaymentIntentCreateParams
             "number": charge.number,
             "attempt": str(charge.attempt),
             "store": charge.store,
-            "key": charge_key(charge.order, charge.attempt),
+            "key": charge.key,
         },
         # Stripe's default captures a little later than it answers: the answer would lack the fee.
         # https://docs.stripe.com/payments/payment-intents/asynchronous-capture

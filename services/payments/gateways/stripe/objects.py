@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from services.payments.domain.declines import DeclineReason
-from services.payments.domain.operations import ChargeResult, Fee, RefundResult
+from services.payments.domain.operations import ChargeCard, ChargeResult, Fee, FindCharge, RefundResult
 from services.payments.gateways.stripe.currencies import from_stripe
 from services.payments.gateways.stripe.errors import decline_reason
 from shared.contracts.values import Card
@@ -51,30 +50,16 @@ def _charge_status(intent: Json) -> ChargeResult:
     return ChargeResult(id, "processing", card=card)
 
 
-@dataclass(frozen=True, slots=True)
-class NamedCharge:
-    """What we wrote into a charge. Amount in minor units. An older build's look-up names order and attempt only."""
-
-    order: str
-    attempt: int
-    amount: int = 0
-    currency: str = ""
-    store: str = ""
-    key: str = ""
-
-
-def is_named(intent: Json, charge: NamedCharge) -> bool:
-    """Whether we made it for this attempt: anyone who uses the account can copy our metadata."""
+def is_charge_of(intent: Json, charge: ChargeCard | FindCharge) -> bool:
+    """Whether we made it for this attempt."""
     metadata = intent.get("metadata") or {}
     named = (metadata.get("order"), metadata.get("attempt")) == (charge.order, str(charge.attempt))
     if not named or is_of_another(intent, charge.order):
         return False
     if not charge.currency:
-        return True
-    keyed_otherwise = charge.key and metadata.get("key", "") not in ("", charge.key)  # an older build writes none
-    amount, currency = from_stripe(intent["amount"], intent["currency"]), str(intent["currency"]).upper()
-    agrees = (amount, currency, metadata.get("store", "")) == (charge.amount, charge.currency, charge.store)
-    return agrees and not keyed_otherwise
+        return True  # an older build's look-up names order and attempt only
+    result = charge_result(intent)
+    return result.is_for(charge.amount, charge.currency, charge.store, charge.key, may_lack_key=True)
 
 
 def is_of_another(intent: Json, order: str, attempt: int | None = None) -> bool:
