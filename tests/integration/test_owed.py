@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.attention import OWED, owed_refunds, refunds_by_hand
+from services.payments.attention import OWED, amounts_refused, owed_refunds, refunds_by_hand
 from services.payments.domain.payment import Payment
 from services.payments.gauges import GAUGES
 from services.payments.owed import OwedQuery, statement
@@ -33,6 +33,7 @@ from tests.http_edges import BEARER, service_edge
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_payments_service import rows_read
 from tests.unit.payments.examples import PaymentScenario, refund_reported, requested
+from tests.unit.payments.test_amount_refused import WORDS, refused
 from tests.unit.payments.test_owed import surplus
 
 NOW = datetime.now(UTC)
@@ -195,6 +196,17 @@ async def test_a_refund_by_hand_waits_for_staff_at_once(age: timedelta, counted:
     assert entry.reason == "3.00 USD is to be refunded by hand: make it, then record it"
     assert entry.command == "orderbus settle refund ORD-o-1 refunded|not_refunded --reason TEXT"
     assert await served.counted() == counted
+
+
+async def test_an_amount_that_the_provider_refuses_waits_for_staff(served: Served) -> None:
+    await served.has("o-1", refused())
+    await served.has("o-2", refused().hear(OrderCancelled()))
+    await served.has("o-3", PaymentScenario(requested()).decline())
+    await served.has("o-4", refused(), changed=NOW - 31 * DAY)
+    async with served.engine.connect() as connection:
+        (entry,) = await amounts_refused(connection)
+    assert (entry.what, entry.subject, entry.command) == ("amount refused", "ORD-o-1", "orderbus cancel ORD-o-1")
+    assert entry.reason == f"The provider does not take 50.00 USD: {WORDS}"
 
 
 async def test_a_payment_is_listed_once_with_its_calls(served: Served) -> None:
