@@ -260,3 +260,18 @@ async def test_a_preview_is_refused_as_the_refund_is(served: Served) -> None:
     assert [one["field"] for one in problem["problems"]] == ["items.0", "items.1"]
     assert (await served.preview("o-7"))[1]["code"] == "not_paid"
     assert (await served.preview("o-1", amount="x"))[0] == 400
+
+
+async def test_a_preview_says_that_messages_of_the_order_wait(served: Served) -> None:
+    await served.has("o-1", paid())
+    park = """insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, reason,
+        error, parked_at) select :key, gen_random_uuid(), 'record', 'payment.settle', 't', 0, n, '[]', 'failed', '',
+        now() from generate_series(1, 2) n"""
+    async with served.engine.begin() as connection:
+        for key in ("o-1", "o-7"):
+            await connection.execute(sa.text(park), {"key": key})
+    status, said = await served.preview("o-1")
+    assert (status, said["amount"], said["parked"]) == (200, 5000, 2)
+    status, problem = await served.preview("o-7")
+    assert (status, problem["code"]) == (409, "not_paid")
+    assert problem["title"].endswith("2 messages of this order wait in payments, and what they change is not counted.")
