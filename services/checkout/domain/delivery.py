@@ -41,7 +41,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
         tracking=given.tracking,
         attempts=_attempts(fact.attempts),
     )
-    if line is None or line.refunded_whole or not order.is_deliverable:
+    if line is None or line.has_ended or not order.is_deliverable:
         return change.without_effect()
     change.set_line(replace(line, delivery=DeliveryStatus.DELIVERED, instructions=given, trouble=""))
     return advance(change, under_way=fact.under_way)

@@ -73,11 +73,18 @@ class Line:
     """What the customer has not been sent yet."""
     trouble: str = ""
     """Why it is waiting or failed."""
+    access_left: bool = False
+    """It was wholly refunded, and the customer keeps what was delivered."""
 
     @property
     def is_finished(self) -> bool:
         """Nothing is left to deliver."""
         return self.refunded_whole or self.delivery in FINISHED
+
+    @property
+    def has_ended(self) -> bool:
+        """It was wholly refunded, and the customer keeps nothing of it."""
+        return self.refunded_whole and not self.access_left
 
     @property
     def has_failed(self) -> bool:
@@ -236,7 +243,7 @@ def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> Fulfilment
     """The whole, from the deliveries of the products. `deliverable`: the order is paid and not closed."""
     products = [line for line in lines if not line.item.is_delivery_charge]
     states = [line.delivery for line in products]
-    kept = [line for line in products if not line.refunded_whole and line.delivery is not DeliveryStatus.REVOKED]
+    kept = [line for line in products if not _is_gone(line)]
     if states and all(state is DeliveryStatus.REVOKED for state in states):
         return FulfilmentStatus.REVOKED
     if deliverable and any(line.has_failed for line in kept):
@@ -246,3 +253,9 @@ def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> Fulfilment
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED
     return FulfilmentStatus.IN_PROGRESS if deliverable else FulfilmentStatus.UNFULFILLED
+
+
+def _is_gone(line: Line) -> bool:
+    """Nothing of it is with the customer, or is to come."""
+    delivered = line.delivery is DeliveryStatus.DELIVERED
+    return line.delivery is DeliveryStatus.REVOKED or (line.refunded_whole and not (line.access_left and delivered))
