@@ -140,6 +140,9 @@ def _show(preview: dict[str, Any]) -> None:
     else:
         until = f", which refunds until {day_and_clock(preview['refundable_until'])}"
         print(f"  made by {provider}{until if preview['refundable_until'] else ''}")
+    if parked := preview["parked"]:
+        waits = "1 message of this order waits" if parked == 1 else f"{parked} messages of this order wait"
+        print(f"  {waits}: the refund is refused until `orderbus parked show '{preview['order']}'` is empty")
     console.say("Nothing was changed.")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.payments.domain.operations import AMOUNT_REFUSED
 from shared.core.money import Money
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
@@ -13,6 +14,8 @@ from shared.shell.postgres.oldest import oldest
 OVERDUE, OVERDUE_AT_BANK = "1 day", "14 days"
 """A refund that is not made, as the alert OrderbusRefundsOwed has it; one that the provider has accepted, which banks
 take up to ten business days for."""
+REFUSED_LATELY = "30 days"
+"""What failed longer ago is not looked through."""
 
 _UNRESOLVED = """
     select number, changed_at as since,
@@ -25,6 +28,14 @@ _BY_HAND = """
         as r (status text, by_hand boolean, at timestamptz, amount bigint)
     where p.owed > 0 and r.status = 'pending' and r.by_hand
     group by p.key, p.number, p.currency
+"""
+_NOT_TAKEN = f"""
+    select number, currency, changed_at as since,
+        cast(data -> 'attempts' -> -1 ->> 'amount' as bigint) as amount, data -> 'attempts' -> -1 ->> 'text' as text
+    from payments
+    where status = 'failed' and changed_at > clock_timestamp() - interval '{REFUSED_LATELY}'
+        and data -> 'attempts' -> -1 ->> 'code' in ({", ".join(f"'{code}'" for code in sorted(AMOUNT_REFUSED))})
+        and coalesce(data ->> 'closed_as', '') = ''
 """
 _BY_CALLS = """
     select key, requested_at as since, nullif(error, '') as error from operations
@@ -93,8 +104,18 @@ def _by_hand(row: Any) -> Attention:
     return Attention("refund by hand", row.number, row.since, text, command)
 
 
+async def amounts_refused(connection: AsyncConnection) -> list[Attention]:
+    return await oldest(connection, _NOT_TAKEN, _not_taken)
+
+
+def _not_taken(row: Any) -> Attention:
+    text = f"The provider does not take {Money(row.amount, row.currency)}: {row.text[:200]}"
+    return Attention("amount refused", row.number, row.since, text, f"orderbus cancel {row.number}")
+
+
 ATTENTION = {
     "unresolved payments": unresolved_payments,
     "refunds owed": owed_refunds,
     "refunds by hand": refunds_by_hand,
+    "amounts refused": amounts_refused,
 }

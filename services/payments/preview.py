@@ -12,12 +12,20 @@ from services.payments.domain.preview import RefundPreview, preview
 from services.payments.storage import payments
 from shared.contracts.payments import RefundPayment
 from shared.core import Refused
+from shared.core.fast_dataclasses import replace
 from shared.shell.http.access import RequestHandler
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response
 from shared.shell.http.requests import command_in
 from shared.shell.ports.http_api import HttpApi
 from shared.shell.postgres.tables import read_state
+
+
+def waiting_messages(parked: int) -> str:
+    """What is said of an order's messages that are parked in payments; empty for none."""
+    messages = "1 message of this order waits" if parked == 1 else f"{parked} messages of this order wait"
+    return f"{messages} in payments, and what they change is not counted." if parked else ""
+
 
 PREVIEW = Declaration(
     "What a refund would do, or why it would be refused; nothing is changed",
@@ -29,7 +37,8 @@ PREVIEW = Declaration(
 
 def refund_preview(api: HttpApi) -> RequestHandler:
     data_of = sa.select(sa.cast(payments.c.data, sa.Text)).where(payments.c.key == sa.bindparam("key"))
-    statement = sa.select(data_of.scalar_subquery().label("data"), sa.func.now().label("now"))
+    parked = sa.text("(select count(*) from parked where parked.key = :key) as parked")
+    statement = sa.select(data_of.scalar_subquery().label("data"), sa.func.now().label("now"), parked)
 
     async def show(request: web.Request) -> web.StreamResponse:
         command = await command_in(request, RefundPayment)
@@ -37,7 +46,8 @@ def refund_preview(api: HttpApi) -> RequestHandler:
             row = (await connection.execute(statement, {"key": request.match_info["key"]})).one()
         found = preview(read_state(Payment, row.data) if row.data else None, command, row.now)
         if isinstance(found, Refused):
-            raise ProblemResponse(HTTPStatus.CONFLICT, found.text, found.code, found.problems)
-        return json_response(found)
+            text = f"{found.text} {waiting_messages(row.parked)}".strip()
+            raise ProblemResponse(HTTPStatus.CONFLICT, text, found.code, found.problems)
+        return json_response(replace(found, parked=row.parked))
 
     return show

@@ -218,6 +218,13 @@ class PaymentCancelled(Event, type="payment.cancelled", topic=EVENTS):
     """An open payment attempt was cancelled. Nothing was or will be charged."""
 
     attempt: Count
+    code: Short | None = None
+    """For staff: why the provider does not take the amount (`amount_too_small`, `amount_too_large`, `amount_off_step`),
+    if that is why."""
+    text: Text | None = None
+    """For the customer, in that case."""
+    detail: Text | None = None
+    """For staff, in that case: the provider's message, with its limit. Never shown to customers."""
 
 
 class RefundedLine(Value):

@@ -201,7 +201,8 @@ async def test_events_fit_and_so_does_the_object_in_each(call: Caller, shop: San
 
 
 async def test_nothing_is_missing_that_stripes_own_examples_have(call: Caller, description: Description) -> None:
-    paid = await call.pay(form={"expand[0]": "latest_charge.balance_transaction", "expand[1]": "payment_method"})
+    expand = {"expand[0]": "latest_charge.balance_transaction", "expand[1]": "payment_method"}
+    paid = await call.pay(form=expand | {"capture_method": "automatic"})
     refund = await call.post("/v1/refunds", form={"payment_intent": paid["id"]})
     event = (await call.get("/v1/events", form={"limit": "1"}))["data"][0]
 

@@ -54,6 +54,25 @@ async def test_a_refunded_item_is_revoked_and_the_others_stay(world: World) -> N
     assert await customer.courses() == []
 
 
+async def test_access_and_stock_are_choices_of_their_own(world: World) -> None:
+    customer = world.customer("Barbara Liskov")
+    order = await customer.buys("tides", "navigation")
+    await order.becomes("completed")
+    link = link_in((await customer.gets_mail("Your purchase is ready"))["text"], "/downloads/")
+
+    await world.refunds(order, items=[{"item": "1"}], remove_access=[], restock=[])
+    part = await order.shows(lambda it: it.latest["payment_status"] == "partially_refunded", "the refund")
+    assert part["refunded"] == part["items"][0]["purchased"]
+    await world.refunds(order, remove_access=["2"])
+    back = await order.becomes("refunded")
+
+    assert back["items"][0]["delivery"] == "delivered"
+    await order.shows(lambda it: it.latest["items"][1]["delivery"] == "revoked", "the course's end")
+    assert await world.downloads(link) == 302
+    assert await customer.courses() == []
+    await world.is_refused(world.refunds(order, remove_offer_access=True), "not_available")
+
+
 async def test_a_delivery_charge_is_refunded_like_a_product(world: World) -> None:
     customer = world.customer("Jim Gray")
     order = await customer.buys("atlas", "print")

@@ -200,6 +200,7 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
         "reserved": 1,
         "received": 2,
         "free": 1,
+        "written_off": 0,
     }
     await running.receive("o-1", PAID)
     events = await running.until("item.waiting", *["item.delivered"] * 3)

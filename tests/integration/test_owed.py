@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from aiohttp.test_utils import TestServer
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.payments.attention import OWED, owed_refunds, refunds_by_hand
+from services.payments.attention import OWED, amounts_refused, owed_refunds, refunds_by_hand
 from services.payments.domain.payment import Payment
 from services.payments.gauges import GAUGES
 from services.payments.owed import OwedQuery, statement
@@ -33,6 +33,7 @@ from tests.http_edges import BEARER, service_edge
 from tests.integration.conftest import NewDatabase
 from tests.integration.test_payments_service import rows_read
 from tests.unit.payments.examples import PaymentScenario, refund_reported, requested
+from tests.unit.payments.test_amount_refused import WORDS, refused
 from tests.unit.payments.test_owed import surplus
 
 NOW = datetime.now(UTC)
@@ -197,6 +198,17 @@ async def test_a_refund_by_hand_waits_for_staff_at_once(age: timedelta, counted:
     assert await served.counted() == counted
 
 
+async def test_an_amount_that_the_provider_refuses_waits_for_staff(served: Served) -> None:
+    await served.has("o-1", refused())
+    await served.has("o-2", refused().hear(OrderCancelled()))
+    await served.has("o-3", PaymentScenario(requested()).decline())
+    await served.has("o-4", refused(), changed=NOW - 31 * DAY)
+    async with served.engine.connect() as connection:
+        (entry,) = await amounts_refused(connection)
+    assert (entry.what, entry.subject, entry.command) == ("amount refused", "ORD-o-1", "orderbus cancel ORD-o-1")
+    assert entry.reason == f"The provider does not take 50.00 USD: {WORDS}"
+
+
 async def test_a_payment_is_listed_once_with_its_calls(served: Served) -> None:
     await served.has("o-1", cancelled().fail_refund(), 2 * DAY)
     for number, key in enumerate(("o-1", "o-1", "o-2")):
@@ -248,3 +260,18 @@ async def test_a_preview_is_refused_as_the_refund_is(served: Served) -> None:
     assert [one["field"] for one in problem["problems"]] == ["items.0", "items.1"]
     assert (await served.preview("o-7"))[1]["code"] == "not_paid"
     assert (await served.preview("o-1", amount="x"))[0] == 400
+
+
+async def test_a_preview_says_that_messages_of_the_order_wait(served: Served) -> None:
+    await served.has("o-1", paid())
+    park = """insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, reason,
+        error, parked_at) select :key, gen_random_uuid(), 'record', 'payment.settle', 't', 0, n, '[]', 'failed', '',
+        now() from generate_series(1, 2) n"""
+    async with served.engine.begin() as connection:
+        for key in ("o-1", "o-7"):
+            await connection.execute(sa.text(park), {"key": key})
+    status, said = await served.preview("o-1")
+    assert (status, said["amount"], said["parked"]) == (200, 5000, 2)
+    status, problem = await served.preview("o-7")
+    assert (status, problem["code"]) == (409, "not_paid")
+    assert problem["title"].endswith("2 messages of this order wait in payments, and what they change is not counted.")

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from services.payments.domain.operations import ChargeCard, ChargeReported, Fee, FindCharge, RefundCharge
+from services.payments.domain.operations import (
+    AMOUNT_REFUSED,
+    ChargeCard,
+    ChargeReported,
+    Fee,
+    FindCharge,
+    RefundCharge,
+)
 from services.payments.gateways.stripe.callbacks import callback
 from services.payments.gateways.stripe.gateway import StripeGateway
 from services.payments.gateways.stripe.records import stripe_movements
@@ -60,3 +67,10 @@ async def test_a_charge_says_what_stripe_keeps_of_it_in_the_same_answer(gateway:
     assert done.fee == Fee(87, "USD")
     found = await gateway.perform(FindCharge("stripe", "o-1", 1, done.reference, EARLIER), key_of())
     assert isinstance(found, FindCharge.Done) and found.result.fee == done.fee
+
+
+@pytest.mark.parametrize(("amount", "code"), [(49, "amount_too_small"), (100_000_000, "amount_too_large")])
+async def test_a_refused_amount_is_called_that(gateway: StripeGateway, amount: int, code: str) -> None:
+    failed = await gateway.perform(charge(amount=amount), key_of())
+    assert isinstance(failed, ChargeCard.Failed)
+    assert failed.code in AMOUNT_REFUSED and failed.code == code

@@ -25,7 +25,8 @@ async def declined(shop: Sandbox, card: str, **more: Any) -> stripe.CardError:
 
 
 async def test_a_card_pays_and_its_brand_last_four_and_expiry_are_told(shop: Sandbox) -> None:
-    intent = await shop.pay(statement_descriptor_suffix="BIKES", expand=["latest_charge.balance_transaction"])
+    expand = ["latest_charge.balance_transaction"]
+    intent = await shop.pay(statement_descriptor_suffix="BIKES", capture_method="automatic", expand=expand)
 
     assert (intent.status, intent.amount_received, intent.metadata.to_dict()) == ("succeeded", 1000, {"order": "ORD-1"})
     charge = intent.latest_charge
@@ -39,6 +40,14 @@ async def test_a_card_pays_and_its_brand_last_four_and_expiry_are_told(shop: San
     assert (charge.balance_transaction.amount, charge.balance_transaction.fee) == (1000, 59)
     assert intent.last_response is not None
     assert (intent.last_response.request_id or "").startswith("req_")
+
+
+async def test_asynchronous_capture_answers_before_the_money_moves(shop: Sandbox) -> None:
+    intent = await shop.pay(expand=["latest_charge.balance_transaction"])
+
+    assert (intent.status, intent.capture_method) == ("succeeded", "automatic_async")
+    assert isinstance(intent.latest_charge, stripe.Charge)
+    assert intent.latest_charge.balance_transaction is None
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,18 @@ def _body(tx: Transaction, outcome: Outcome, form: Form) -> bytes:
         return orjson.dumps(expand(tx, outcome, form.list_of("expand")))
     if "expand" not in form:
         return tx.text(outcome)
-    return orjson.dumps(expand(tx, render(outcome), form.list_of("expand")))
+    tree = expand(tx, render(outcome), form.list_of("expand"))
+    if isinstance(outcome, PaymentIntent):
+        _leave_out_later_movement(tx, outcome, tree)
+    return orjson.dumps(tree)
+
+
+def _leave_out_later_movement(tx: Transaction, intent: PaymentIntent, tree: Tree) -> None:
+    """Asynchronous capture, Stripe's default, enters the movement of money a little later than it answers:
+    https://docs.stripe.com/payments/payment-intents/asynchronous-capture."""
+    charge = tree["latest_charge"]
+    if isinstance(charge, dict) and intent.capture_method == "automatic_async" and charge["created"] >= tx.now:
+        charge["balance_transaction"] = None
 
 
 def _retrieve(kind: type[Any]) -> Rule:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.order import Extra, Line, Order, orders
+from services.checkout.domain.order import SENT, Extra, Line, Order, orders
 from shared.contracts.checkout import (
     CompleteOrder,
     DeliveredItem,
@@ -43,7 +43,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
         tracking=given.tracking,
         attempts=_attempts(fact.attempts),
     )
-    if part is None or part.refunded_whole or not order.is_deliverable:
+    if part is None or part.has_ended or not order.is_deliverable:
         return change.without_effect()
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given))
     return advance(change, under_way=fact.under_way)
@@ -62,7 +62,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
         tracking=given.tracking,
         attempts=_attempts(fact.attempts),
     )
-    if part is None or part.refunded_whole or not order.is_deliverable:
+    if part is None or part.has_ended or not order.is_deliverable:
         return change.without_effect()
     change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **_with(part, given))
     return advance(change, under_way=fact.under_way)
@@ -126,7 +126,7 @@ def revoked(order: Order, fact: ItemRevoked, context: Context) -> Decision[Order
     change.note(fact.type, f"Access to {order.name_of(fact.item)} revoked.", item=fact.item)
     if part is None:
         return change.without_effect()
-    change.set_part(part, delivery=DeliveryStatus.REVOKED, instructions=None, further_instructions=(), trouble="")
+    change.set_part(part, delivery=DeliveryStatus.REVOKED, trouble="", **SENT)
     return advance(change, under_way=fact.under_way)
 
 
@@ -202,7 +202,7 @@ def _hand_over(change: OrderChange) -> None:
     unsent = [part for part in change.state.parts if part.unsent]
     if unsent:
         for part in unsent:
-            change.set_part(part, instructions=None, further_instructions=())
+            change.set_part(part, **SENT)
         change.publish(OrderItemsDelivered(items=tuple(item for part in unsent for item in _delivered_items(part))))
 
 

@@ -44,7 +44,7 @@ def _rules(order: Order) -> dict[str, bool]:
         "a closed order has its time": (order.closed_at is not None) == (status in CLOSED),
         "a charge is requested for reserved stock only": order.attempts == 0 or order.reserved,
         "a closed order keeps no way to pay": status not in CLOSED or (order.choice is None and order.pay_url is None),
-        "a closed order keeps no instructions": status not in CLOSED or not any(line.instructions for line in lines),
+        "a closed order keeps no instructions": status not in CLOSED or not any(part.unsent for part in order.parts),
     }
 
 
@@ -78,5 +78,5 @@ def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
         or work.is_parked("fulfillment", "checkout"),
         "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid or money,
         "no item of a paid order is forgotten": status is not S.PROCESSING or not pending or delivery,
-        "the customer was sent everything delivered": not any(line.instructions for line in order.lines) or delivery,
+        "the customer was sent everything delivered": not any(part.unsent for part in order.parts) or delivery,
     }

@@ -121,7 +121,8 @@ def _by_word_of_the_lines(lines: Sequence[CheckoutLine], rates: Sequence[RateTax
 
 
 def _by_base(lines: Sequence[CheckoutLine], rates: Sequence[RateTax], *, included: bool) -> list[LineTax] | None:
-    """None unless rates and amounts leave one possibility only of which articles each tax is on."""
+    """None unless rates and amounts leave one possibility only of which articles each tax is on, in which no line
+    includes more tax than its price."""
     priced = [line for line in lines if line.amount]
     taxed = [rate for rate in rates if rate.amount]
     if len({line.article for line in priced}) > MOST_ARTICLES or _are_on_all(taxed, priced, included=included):
@@ -137,6 +138,8 @@ def _by_base(lines: Sequence[CheckoutLine], rates: Sequence[RateTax], *, include
         for index, share in zip(members, allocate(rate.amount, [lines[i].amount for i in members]), strict=True):
             amounts[index] += share
             on[index].append(rate)
+    if included and any(amount > line.amount for amount, line in zip(amounts, lines, strict=True)):
+        return None
     return [_labelled(amount, of) for amount, of in zip(amounts, on, strict=True)]
 
 

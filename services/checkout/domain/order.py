@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
 from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
@@ -60,6 +60,8 @@ SHOWN_AS_REFUNDED = (OrderStatus.PROCESSING, OrderStatus.COMPLETED)
 """A failed order is shown as that: it needs attention."""
 ORDER, OFFER = "order", "offer:"
 """What facts of fulfillment are about, besides items: the order itself, and its offer."""
+SENT: Mapping[str, Any] = {"instructions": None, "further_instructions": ()}
+"""Of a line or an extra: the customer has all of its instructions, or gets no more."""
 FINISHED = (DeliveryStatus.DELIVERED, DeliveryStatus.REVOKED, DeliveryStatus.NOT_NEEDED)
 
 
@@ -77,6 +79,8 @@ class Line:
     """Why it is waiting or failed."""
     further_instructions: tuple[Instructions, ...] = ()
     """Of further actions, not sent yet either."""
+    access_left: bool = False
+    """It was wholly refunded, and the customer keeps what was delivered."""
 
     @property
     def title(self) -> str:
@@ -90,6 +94,11 @@ class Line:
     def is_finished(self) -> bool:
         """Nothing is left to deliver."""
         return self.refunded_whole or self.delivery in FINISHED
+
+    @property
+    def has_ended(self) -> bool:
+        """It was wholly refunded, and the customer keeps nothing of it."""
+        return self.refunded_whole and not self.access_left
 
     @property
     def has_failed(self) -> bool:
@@ -111,6 +120,7 @@ class Extra:
     further_instructions: tuple[Instructions, ...] = ()
 
     refunded_whole: ClassVar[bool] = False
+    has_ended: ClassVar[bool] = False
 
     @property
     def title(self) -> str:
@@ -292,7 +302,8 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
         order,
         status=status,
         message=message,
-        lines=tuple(replace(line, instructions=None) for line in order.lines) if closed else order.lines,
+        lines=tuple(replace(line, **SENT) for line in order.lines) if closed else order.lines,
+        extras=tuple(replace(extra, **SENT) for extra in order.extras) if closed else order.extras,
         pay_url=order.pay_url if status in UNPAID else None,
         deadline=order.deadline if status in UNPAID else None,
         choice=order.choice if status in UNPAID else None,
@@ -307,7 +318,7 @@ def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> Fulfilment
     """The whole, from the deliveries of the products. `deliverable`: the order is paid and not closed."""
     products = [line for line in lines if not line.item.is_delivery_charge]
     states = [line.delivery for line in products]
-    kept = [line for line in products if not line.refunded_whole and line.delivery is not DeliveryStatus.REVOKED]
+    kept = [line for line in products if not _is_gone(line)]
     if states and all(state is DeliveryStatus.REVOKED for state in states):
         return FulfilmentStatus.REVOKED
     if deliverable and any(line.has_failed for line in kept):
@@ -317,3 +328,9 @@ def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> Fulfilment
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED
     return FulfilmentStatus.IN_PROGRESS if deliverable else FulfilmentStatus.UNFULFILLED
+
+
+def _is_gone(line: Line) -> bool:
+    """Nothing of it is with the customer, or is to come."""
+    delivered = line.delivery is DeliveryStatus.DELIVERED
+    return line.delivery is DeliveryStatus.REVOKED or (line.refunded_whole and not (line.access_left and delivered))

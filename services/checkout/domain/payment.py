@@ -256,7 +256,9 @@ def settlement_contradicted(order: Order, fact: PaymentSettlementContradicted, c
 @orders.on(PaymentCancelled)
 def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.note(fact.type, f"Payment attempt {fact.attempt} cancelled.", attempt=fact.attempt)
+    why = " Needs attention: the provider does not take the amount." if fact.code else ""
+    text = f"Payment attempt {fact.attempt} cancelled.{why}"
+    change.note(fact.type, text, attempt=fact.attempt, code=fact.code, provider=fact.detail)
     if not _awaited(order, fact.attempt):
         return change.decision()
     change.set(charge=ChargeState.NONE)
@@ -264,9 +266,8 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
         expire(change, NOT_PAID)
     else:
         left = tries_left(order)
-        change.set(
-            pay_url=order.page(context.key) if left else None, message=order.message if left else f"{NO_TRY_LEFT}."
-        )
+        message = (fact.text or order.message) if left else f"{NO_TRY_LEFT}."
+        change.set(pay_url=order.page(context.key) if left else None, message=message)
     return change.decision()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.delivery import advance
-from services.checkout.domain.order import Line, Order, Refund, orders
+from services.checkout.domain.order import SENT, Line, Order, Refund, orders
 from services.checkout.domain.timeline import entry, money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
@@ -81,7 +81,7 @@ def _kept(order: Order, fact: PaymentRefunded) -> str:
 
 def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool) -> None:
     order, parts = change.state, {part.item: part for part in fact.items}
-    lines = tuple(_with_refund(line, parts.get(line.item.item), whole=whole) for line in order.lines)
+    lines = tuple(_with_refund(line, parts.get(line.item.item), fact, whole=whole) for line in order.lines)
     shares = {
         after.item.item: after.refunded - before.refunded
         for before, after in zip(order.lines, lines, strict=True)
@@ -95,12 +95,19 @@ def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool)
     )
 
 
-def _with_refund(line: Line, part: RefundedLine | None, *, whole: bool) -> Line:
-    if whole or (part and part.whole):
-        return replace(line, refunded=line.item.purchased, refunded_whole=True, instructions=None)
-    if part is None:
-        return line
-    return replace(line, refunded=min(line.refunded + part.amount, line.item.purchased))
+def _with_refund(line: Line, part: RefundedLine | None, fact: PaymentRefunded, *, whole: bool) -> Line:
+    if not whole and not (part and part.whole):
+        return replace(line, refunded=min(line.refunded + part.amount, line.item.purchased)) if part else line
+    left = fact.remove_access is not None and line.item.item not in fact.remove_access
+    if line.refunded_whole and not (part and part.whole):
+        left = line.access_left  # an earlier refund has decided
+    return replace(
+        line,
+        refunded=line.item.purchased,
+        refunded_whole=True,
+        access_left=left,
+        **({} if left else SENT),
+    )
 
 
 @orders.on(PaymentSurplusRefunded)

@@ -114,7 +114,7 @@ def _tax_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted) -> 
         members = [line for line in saying if rate_of(line, rates) is rate]
         yield from _rate_problems(rate, members, message.currency, mixed=mixed)
     if message.prices_include_tax:
-        yield from _included_problems(lines, message)
+        yield from _included_problems(lines, message, mixed=mixed)
 
 
 def _line_tax_problems(line: CheckoutLine, rates: Sequence[RateTax], *, mixed: bool) -> Iterator[Problem]:
@@ -141,15 +141,30 @@ def _rate_problems(rate: RateTax, lines: Sequence[CheckoutLine], currency: str, 
         yield from _sum(rate.field, rate.amount, stated, f"the sum of the lines' own taxes of {rate}", currency)
 
 
-def _included_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted) -> Iterator[Problem]:
+def _included_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted, *, mixed: bool) -> Iterator[Problem]:
+    """No line's tax is more than its price: neither what it says, nor its share of what is left of its rate's tax."""
     for line in lines:
         if line.tax is not None and line.tax > line.amount:
             what = "The price includes the tax, which can be at most"
             yield _at_most(f"{line.field}.tax", "tax_too_large", what, line.amount, message.currency)
+    shared = [] if mixed else list(_included_rate_problems(lines, message))
+    yield from shared
     subtotal, tax = sum(line.amount for line in lines), sum(tax.amount for tax in message.taxes)
-    if tax > subtotal:
+    if tax > subtotal and not shared:
         what = "The prices include the taxes, which can be at most"
         yield _at_most("taxes", "tax_too_large", what, subtotal, message.currency)
+
+
+def _included_rate_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted) -> Iterator[Problem]:
+    """Lines that say their rate only share what is left of its tax."""
+    rates = rate_taxes(message.taxes)
+    for rate in rates:
+        members = [line for line in lines if rate_of(line, rates) is rate]
+        silent = [line.amount for line in members if line.tax is None]
+        most = sum(line.tax or 0 for line in members) + sum(silent)
+        if silent and rate.amount > most:
+            what = f"The prices of its lines include the tax of {rate}, which can be at most"
+            yield _at_most(rate.field, "tax_too_large", what, most, message.currency)
 
 
 def _discount_problems(

@@ -10,7 +10,14 @@ import re
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
 from services.payments.domain.declines import DeclineReason, customer_text
-from services.payments.domain.operations import NOT_MADE, CancelCharge, ChargeCard, ChargeReported, ChargeResult
+from services.payments.domain.operations import (
+    AMOUNT_REFUSED,
+    NOT_MADE,
+    CancelCharge,
+    ChargeCard,
+    ChargeReported,
+    ChargeResult,
+)
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
 from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds
@@ -49,8 +56,28 @@ def charge_declined(
         change.publish(PaymentCancelled(attempt=attempt.number))
         advance(change)
         return change.decision()
+    if code in AMOUNT_REFUSED:
+        return _not_taken(payment, attempt, outcome, context)
     result = ChargeResult(outcome.reference, "failed", card=outcome.card, code=code, text=text, reason=outcome.reason)
     return apply_charge_result(payment, attempt.number, result, context)
+
+
+def _not_taken(
+    payment: Payment, attempt: ChargeAttempt, outcome: ChargeCard.Failed, context: Context
+) -> Decision[Payment]:
+    """Staff are told, with the limit. The customer was declined nothing, and need not try another card."""
+    change = PaymentChange(payment, context)
+    change.update_attempt(attempt, status=AttemptStatus.CANCELLED, code=outcome.code, text=outcome.text)
+    change.publish(
+        PaymentCancelled(
+            attempt=attempt.number,
+            code=outcome.code,
+            text=customer_text(DeclineReason.NOT_CHARGEABLE),
+            detail=outcome.text,
+        )
+    )
+    advance(change)
+    return change.decision()
 
 
 @payments.answers(ChargeCard.Unresolved)

@@ -20,6 +20,11 @@ NOT_MADE = frozenset({"gave_up", "not_tried"})
 """Codes with which the shell itself ends an operation that was certainly not done."""
 
 
+AMOUNT_REFUSED = frozenset({"amount_too_small", "amount_too_large", "amount_off_step"})
+"""Codes of a charge whose amount the provider does not take, although checkout thought so: the currency in which it
+settles raises the minimum, for example. No other card helps."""
+
+
 def charge_key(order: str, attempt: int) -> str:
     """The key under which an attempt is charged, at most once."""
     return f"{order}.attempt.{attempt}"

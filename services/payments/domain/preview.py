@@ -61,6 +61,9 @@ class RefundPreview:
     """Whose units are put back in stock, where it is counted."""
     remove_offer_access: bool | None = None
     """null: no offer has granted access, so there is nothing to choose."""
+    parked: int = 0
+    """How many messages of the order wait for staff in payments. What they change is not in the preview, and the refund
+    itself is refused until they are handled."""
 
 
 def preview(payment: Payment | None, command: RefundPayment, at: datetime) -> RefundPreview | Refused:

@@ -72,6 +72,3 @@ def choice_problems(command: RefundPayment, whole: Sequence[str]) -> Iterator[Pr
             if item not in whole:
                 text = f"Item {item} does not become wholly refunded by this, so {what} stays as it is."
                 yield Problem(field=f"{field}.{index}", code="not_wholly_refunded", text=text)
-    if command.remove_offer_access:
-        text = "The order's offer granted no access that could be removed."
-        yield Problem(field="remove_offer_access", code="not_available", text=text)

@@ -49,7 +49,12 @@ EXAMPLES: tuple[Message, ...] = (
     payments.PaymentSettlementContradicted(
         attempt=1, text="Settled as not_charged by staff:anna, but the provider has captured 53.80 GBP."
     ),
-    payments.PaymentCancelled(attempt=1),
+    payments.PaymentCancelled(
+        attempt=1,
+        code="amount_too_small",
+        text="This order cannot be paid in this way. Contact the store.",
+        detail="Amount must convert to at least 30 pence. 3.00 kr converts to approximately £0.22.",
+    ),
     payments.PaymentReported(
         report="RefundReported",
         body={"refund": REFUND, "result": {"reference": "re_3QzX9L2eZvKYlo2C1mN4pQ5s", "status": "succeeded"}},

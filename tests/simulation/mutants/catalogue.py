@@ -300,9 +300,9 @@ def late_capture_ignored() -> Iterator[None]:
 def stock_twice() -> Iterator[None]:
     real = DeliveryChange.release_stock
 
-    def release_stock(self: DeliveryChange, item: Item) -> Item:
+    def release_stock(self: DeliveryChange, item: Item, *, restock: bool = True) -> Item:
         """Cancelling releases it, and so does the refund that follows."""
-        released = real(self, item)
+        released = real(self, item, restock=restock)
         return replace(released, stock=item.stock) if item.stock is StockHold.TAKEN else released
 
     with instead(DeliveryChange, "release_stock", release_stock):

@@ -66,6 +66,7 @@ def test_the_parts_sum_exactly_to_the_whole_and_none_is_negative(message: Checko
     assert sum(line.purchased for line in found) == message.purchased
     assert all(min(line.purchased, line.tax or 0, line.discount or 0) >= 0 for line in found)
     assert not any(line.purchased % step for line in found)
+    assert not message.prices_include_tax or all((line.tax or 0) <= line.line_total for line in found)
     for line in found:
         own = line.line_total - (line.discount or 0) + (0 if message.prices_include_tax else line.tax or 0)
         assert abs(line.purchased - own) < step, "worth its own tax and discount"
@@ -102,3 +103,19 @@ def test_where_rates_and_amounts_tell_it_the_guess_is_right(
     found = [line.tax or 0 for line in placed(basket(*items, taxes=taxes, included=included))]
     near = all(abs(tax - right) <= len(amounts) for tax, right in zip(found, own, strict=True))
     assert near or found == allocate(sum(own), amounts)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_line_includes_more_tax_than_its_price(data: st.DataObject) -> None:
+    """Or the checkout is refused. Rates may be absurd, and lines say what they like."""
+    rates = data.draw(st.lists(st.sampled_from(["7", "19", "900", "999"]), min_size=1, max_size=3, unique=True))
+    says = data.draw(st.booleans())
+    items = [
+        item(f"sku-{n}", amount, tax_rate=data.draw(st.sampled_from(rates)) if says else None)
+        for n, amount in enumerate(data.draw(st.lists(st.integers(0, 300), min_size=1, max_size=4)))
+    ]
+    taxes = [TaxLine(rate=rate, country="DE", amount=data.draw(st.integers(0, 300))) for rate in rates]
+    message = basket(*items, taxes=taxes, included=True)
+    if not wrong(message):
+        assert all((line.tax or 0) <= line.line_total for line in placed(message))

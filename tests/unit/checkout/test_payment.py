@@ -198,3 +198,16 @@ def test_after_a_cancelled_attempt_the_customer_can_pay_again() -> None:
 
     assert order.record().pay_url == PAGE
     assert len(order.hear(AGAIN).facts) == 1
+
+
+def test_an_amount_that_the_provider_refuses_is_for_staff_and_no_decline() -> None:
+    order = reserved_order("course")
+    words = "Amount must convert to at least 50 cents."
+    order.hear(PaymentCancelled(attempt=1, code="amount_too_small", text="Contact the store.", detail=words))
+
+    assert order.facts == []
+    assert (order.record().status, order.record().message) == (OrderStatus.PENDING_PAYMENT, "Contact the store.")
+    assert (order.state.declines, order.record().payment_status) == (0, PaymentStatus.PENDING)
+    entry = order.timeline[-1]
+    assert entry.text == "Payment attempt 1 cancelled. Needs attention: the provider does not take the amount."
+    assert entry.detail == {"attempt": 1, "code": "amount_too_small", "provider": words}

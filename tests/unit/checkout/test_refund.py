@@ -172,3 +172,26 @@ def test_a_failed_order_is_shown_as_failed() -> None:
     order = partly_refunded(shown_as_refunded=True)
     failed = replace(order.state, status=OrderStatus.FAILED)
     assert failed.display_status is OrderStatus.FAILED
+
+
+def test_what_the_customer_keeps_of_a_refunded_item_is_still_handed_over() -> None:
+    """The item and its refund may be reported in either order."""
+    refund = refunded(1000, of=3500, items=(FIRST_ITEM,), remove_access=())
+    for first, second in ((refund, delivered("1", under_way=1)), (delivered("1", under_way=1), refund)):
+        order = paid_order("course", "game").given(first, second).hear(delivered("2"))
+        (handed,) = (event for event in order.facts if isinstance(event, OrderItemsDelivered))
+        assert [item.item for item in handed.items] == ["1", "2"]
+
+
+def test_an_order_whose_access_was_left_is_still_fulfilled() -> None:
+    order = paid_order("course").given(delivered("1"))
+    order.hear(refunded(1000, of=1000, items=(FIRST_ITEM,), remove_access=()))
+    assert (order.record().status, order.record().fulfilment_status) == (OrderStatus.REFUNDED, "fulfilled")
+
+
+def test_access_that_an_earlier_refund_left_stays_so_when_the_rest_is_refunded() -> None:
+    order = paid_order("course", "game").given(delivered("1"), delivered("2"))
+    order.given(refunded(1000, of=3500, items=(FIRST_ITEM,), remove_access=()))
+    second = RefundedLine(item="2", amount=2500, whole=True)
+    order.hear(refunded(2500, of=3500, so_far=1000, items=(second,), remove_access=("2",)))
+    assert [line.access_left for line in order.state.lines] == [True, False]

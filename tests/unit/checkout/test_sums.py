@@ -251,6 +251,31 @@ WRONG: list[tuple[str, CheckoutSubmitted, dict[str, str]]] = [
         },
     ),
     (
+        "more tax of a rate than the price of its only line includes",
+        basket(
+            item("stamp", 100, tax_rate="7"),
+            item("game", 10_000, tax_rate="19"),
+            taxes=(BOOKS.model_copy(update={"amount": 500}), GOODS),
+            included=True,
+        ),
+        {"taxes.0.amount": "The prices of its lines include the tax of 7 % in DE, which can be at most 1.00 USD."},
+    ),
+    (
+        "more tax of a rate than is left of it for the line that says no amount",
+        basket(
+            item("stamp", 100, tax_rate="19"),
+            item("game", 10_000, tax=190, tax_rate="19"),
+            taxes=(GOODS.model_copy(update={"amount": 500}),),
+            included=True,
+        ),
+        {"taxes.0.amount": "The prices of its lines include the tax of 19 % in DE, which can be at most 2.90 USD."},
+    ),
+    (
+        "more tax than all prices include, by rate",
+        basket(item("stamp", 100, tax_rate="7"), taxes=(BOOKS.model_copy(update={"amount": 500}),), included=True),
+        {"taxes.0.amount": "The prices of its lines include the tax of 7 % in DE, which can be at most 1.00 USD."},
+    ),
+    (
         "discounts of the lines",
         basket(item("book", discount=100), item("game"), discount=150),
         {"discounts": "Sum to 1.50 USD, but the sum of the lines' own discounts is 1.00 USD."},

@@ -27,6 +27,7 @@ PREVIEWED = {
     "provider": "stripe",
     "dashboard": "https://dashboard.example",
     "by_hand": False,
+    "parked": 0,
     "refundable_until": None,
     "remove_access": {"default": ["2"], "chosen": ["2"]},
     "restock": {"default": ["2"], "chosen": []},
@@ -119,6 +120,14 @@ def test_a_dry_run_says_what_limits_the_provider_sets(services: FakeServices, or
     services.reply("payments", PREVIEW, Reply(PREVIEWED | {"by_hand": True}))
     said = orderbus("refund", order, "--dry-run").out
     assert "stripe cannot make it: staff make it (https://dashboard.example), then confirm it" in said
+
+
+@pytest.mark.parametrize(("parked", "said"), [(1, "1 message of this order waits:"), (2, "2 messages of this order")])
+def test_a_dry_run_says_that_messages_wait(
+    parked: int, said: str, services: FakeServices, orderbus: Orderbus, order: str
+) -> None:
+    services.reply("payments", PREVIEW, Reply(PREVIEWED | {"parked": parked}))
+    assert said in orderbus("refund", order, "--dry-run").out
 
 
 def test_a_refused_preview_says_why(services: FakeServices, orderbus: Orderbus, order: str) -> None:
