@@ -184,6 +184,19 @@ def test_an_order_that_is_left_unfinished_is_named() -> None:
     assert broken(order.state, at_rest=True) == ["a cancelled or expired order is fully refunded"]
 
 
+def test_what_the_bank_sent_back_of_a_cancelled_order_waits_for_staff() -> None:
+    """It is owed, not lost: `orderbus payments owed` lists it."""
+    order = OrderScenario(submission()).hear(StockReserved()).hear(captured(3500)).hear(CancelOrder())
+    refund = refunded(3500, of=3500)
+    order.given(refund, PaymentRefundFailed(refund=refund.refund, amount=3500, code="lost", text="", returned=True))
+    assert order.state.refunded == 0
+    assert broken(order.state, at_rest=True) == []
+
+    refused = OrderScenario(submission()).hear(StockReserved()).hear(captured(3500)).hear(CancelOrder())
+    refused.hear(PaymentRefundFailed(refund="r-1", amount=3500, code="refused", text=""))
+    assert broken(refused.state, at_rest=True) == ["a cancelled or expired order is fully refunded"]
+
+
 def test_a_rule_is_excused_only_by_what_it_waits_for() -> None:
     """An order that waits for payment has a timer for days; its customer gets mails and its store gets webhooks."""
     idle = Work(
