@@ -18,6 +18,7 @@ from deploy.check.evidence import Findings
 from deploy.simulation.evidence import findings
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
+from deploy.simulation.shop import OF_ATTEMPT
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
 from deploy.simulation.world import UNREADABLE
@@ -149,6 +150,15 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     for (key, number), times in attempts.items():
         if times > 1:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
+
+
+def refunded_as_asked(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """Where staff name the attempt, it is refunded, and no other."""
+    for key, payment in found.of(Payment).items():
+        notes = {OF_ATTEMPT.format(attempt.number) for attempt in payment.attempts}
+        for refund in payment.refunds:
+            if refund.note in notes - {OF_ATTEMPT.format(refund.attempt)}:
+                yield "refunded_as_asked", key, f"of attempt {refund.attempt} was refunded: {refund.note}"
 
 
 def _known_surplus(intent: Intent, found: Findings) -> int:
@@ -354,6 +364,7 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
+    refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,
     codes_given_once,

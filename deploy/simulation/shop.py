@@ -59,6 +59,8 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
+OF_ATTEMPT = "What attempt {} paid."
+"""The note of a refund for which staff name the attempt."""
 PAYMENTS = next(table for table in payments_storage.states if table.kind is Payment)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
 
@@ -280,6 +282,7 @@ class Shop:
                 RefundPayment,
                 lambda: RefundPayment(amount=step * (1 + int(rng.random() * 3000) // step)),
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
+                lambda: RefundPayment(attempt=1, note=OF_ATTEMPT.format(1)),
             )
         )
         await self._ask(request(), "payments", key, rng)
@@ -326,14 +329,13 @@ class Shop:
 
     def _give_back(self, key: str, part: Obligation) -> None:
         """Mostly by the provider, once more; or in another way. Some customers cannot be reached."""
-        drawn = self._bank.random()
+        drawn, note = self._bank.random(), OF_ATTEMPT.format(part.attempt)
         if drawn < 0.15:
             self.unreachable.add((key, part.attempt))
         elif drawn < 0.4:
-            note = "By bank transfer."
             self._command(RefundPayment(attempt=part.attempt, refund_payment=False, note=note), key)
         else:
-            self._command(RefundPayment(attempt=part.attempt), key)
+            self._command(RefundPayment(attempt=part.attempt, note=note), key)
 
     async def _quiet(self) -> None:
         """Till nothing goes on but what is far away."""
