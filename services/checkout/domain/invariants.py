@@ -79,7 +79,7 @@ def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
         or order.reserved
         or work.is_parked("fulfillment", "checkout"),
         "a cancelled or expired order is fully refunded": status not in VOID
-        or order.paid - order.refunded <= order.sent_back
+        or order.paid - order.refunded <= order.failed_refunds
         or money,
         "no item of a paid order is forgotten": status is not S.PROCESSING or not pending or delivery,
         "the customer was sent everything delivered": not any(line.instructions for line in order.lines) or delivery,

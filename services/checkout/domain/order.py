@@ -118,8 +118,8 @@ class Order:
     paid: int = 0
     refunded: int = 0
     refunds: tuple[Refund, ...] = ()
-    sent_back: int = 0
-    """Of what was refunded, all that the bank ever sent back: staff see to it."""
+    failed_refunds: int = 0
+    """The sum of all refunds that ever failed, or that the bank sent back: payments keeps what is owed of them."""
     discounts: tuple[Discount, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     billing: Address | None = None

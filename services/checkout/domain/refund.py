@@ -98,8 +98,8 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     change, text = OrderChange(order, context), f"A refund of {money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
-        _remove(change, returned, sent_back=fact.returned)
-    change.set(message=f"{text}.")
+        _remove(change, returned)
+    change.set(message=f"{text}.", failed_refunds=order.failed_refunds + fact.amount)
     change.publish(
         OrderRefundFailed(
             refund=fact.refund,
@@ -115,13 +115,12 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     return change.decision()
 
 
-def _remove(change: OrderChange, returned: Refund, *, sent_back: bool) -> None:
+def _remove(change: OrderChange, returned: Refund) -> None:
     order, remaining = change.state, change.state.refunded - returned.amount
     lines = [_without_refund(line, returned.shares.get(line.item.item, 0)) for line in order.lines]
     change.set(
         refunded=remaining,
         refunds=tuple(refund for refund in order.refunds if refund is not returned),
-        sent_back=order.sent_back + (returned.amount if sent_back else 0),
         payment_status=PaymentStatus.PARTIALLY_REFUNDED if remaining else PaymentStatus.PAID,
         lines=_within(lines, remaining, order.currency),
     )

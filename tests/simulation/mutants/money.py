@@ -52,7 +52,7 @@ def only_paid_attempt() -> Iterator[None]:
         yield
 
 
-@mutant("a surplus is refunded of the charge that paid the order", level="storm")
+@mutant("a surplus is refunded of the charge that paid the order")
 def surplus_of_paid() -> Iterator[None]:
     real = refund._refund
 
