@@ -138,4 +138,5 @@ def _within(lines: Sequence[Line], refunded: int, currency: str) -> tuple[Line, 
 
 
 def _without_refund(line: Line, amount: int) -> Line:
-    return replace(line, refunded=line.refunded - amount, refunded_whole=False) if amount else line
+    """An earlier return may have cut the line's part already."""
+    return replace(line, refunded=max(line.refunded - amount, 0), refunded_whole=False) if amount else line
