@@ -41,7 +41,7 @@ class Late:
                 self._later(lambda: self._capture(intent), (1.0, 600.0, 8 * DAY))
 
     def read(self, record: BusRecord) -> None:
-        """The time to pay of an order is over: whoever has waited so long waits no longer."""
+        """The time to pay of an order is over: what has waited so long waits no longer."""
         if record.topic != ORDERS.name or dict(record.headers).get("ce_type") != OrderPaymentClosing.type.encode():
             return
         order = (record.key or b"").decode()

@@ -313,7 +313,7 @@ class Shop:
         self._looks += 1
         found = self._sent_back() if self._looks < 20 else []
         for key, part in found:
-            self._give_back(key, part)
+            self._refund_again(key, part)
         return bool(found)
 
     def _sent_back(self) -> list[tuple[str, Obligation]]:
@@ -327,7 +327,7 @@ class Shop:
             found += [(key, part) for part in back if (key, part.attempt) not in self.unreachable]
         return found
 
-    def _give_back(self, key: str, part: Obligation) -> None:
+    def _refund_again(self, key: str, part: Obligation) -> None:
         """Mostly by the provider, once more; or in another way. Some customers cannot be reached."""
         drawn, note = self._bank.random(), OF_ATTEMPT.format(part.attempt)
         if drawn < 0.15:

@@ -1,4 +1,4 @@
-"""What Stripe says too late: the order is paid, or the money is given back."""
+"""What Stripe says too late: the order is paid, or the money is refunded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_payment_that_is_confirmed_when_its_time_is_over_is_kept_or_was_cancel
     assert not any("payment.captured" in after for after in expired)
 
 
-def test_what_was_declined_and_is_captured_after_all_pays_the_order_or_is_given_back(
+def test_what_was_declined_and_is_captured_after_all_pays_the_order_or_is_refunded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     results = runs(monkeypatch, Level(false_decline=1.0, refund_bounces=0.5), 6)
