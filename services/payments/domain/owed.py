@@ -64,7 +64,7 @@ def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
     if not refused:
         return Obligation(attempt.number, amount, ObligationStatus.OWED, attempt.at, for_staff=True)
     retried = [refund for refund in refused if refund.retry_at and waits_to_be_tried_again(payment, refund)]
-    sent_back = [refund for refund in refused if refund.reference]
+    sent_back = [refund for refund in refused if refund.reference and not refund.recorded]
     latest = (retried or sent_back or refused)[-1]
     return _of(latest, amount, ObligationStatus.OWED, for_staff=not retried)
 
