@@ -15,7 +15,7 @@ from services.fulfillment.domain.delivery import Delivery, ItemStatus, StockHold
 from services.fulfillment.domain.stock import Stock
 from services.notifications.domain.notification_log import NotificationLog
 from services.payments.domain.ledger import SALES, LedgerEntry
-from services.payments.domain.payment import Payment, RefundStatus
+from services.payments.domain.payment import ChargeAttempt, Payment, RefundStatus
 from shared.contracts.envelope import encode
 from shared.core import Task
 from shared.core.codec import TypeRegistry
@@ -56,7 +56,8 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
         sums[f"{entry.transaction} {entry.currency}"] += entry.amount
         held += entry.amount if entry.account != SALES else 0
     paid = payment.paying_attempt.number if payment.paying_attempt else 0
-    of_surplus = (r.amount for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid)
+    of_surplus = [r for r in payment.refunds if r.status is RefundStatus.DONE and r.attempt != paid]
+    sent_back = {attempt.number: sent_back_of(payment, attempt) for attempt in payment.attempts}
     return PaymentFacts(
         key=key,
         currency=payment.currency,
@@ -65,11 +66,23 @@ def payment_facts(key: str, payment: Payment, ledger: Iterable[LedgerEntry]) -> 
         refunded=payment.refunded,
         pending=payment.pending,
         surplus=sum(attempt.captured for attempt in payment.attempts if attempt.number != paid),
-        surplus_refunded=sum(of_surplus),
+        surplus_refunded=sum(refund.amount for refund in of_surplus),
+        surplus_sent_back=sum(amount for number, amount in sent_back.items() if number != paid),
+        surplus_paid_elsewhere=sum(refund.amount for refund in of_surplus if refund.recorded),
+        sent_back=sum(sent_back.values()),
         ledger=held,
         unbalanced=tuple(name for name, amount in sums.items() if amount),
         unresolved=payment.unresolved,
     )
+
+
+def sent_back_of(payment: Payment, attempt: ChargeAttempt) -> int:
+    """What is left of a charge that must be refunded because the bank sent its refund back."""
+    if not payment.must_be_refunded(attempt):
+        return 0
+    refunds = payment.refunds_of(attempt)
+    returned = sum(it.amount for it in refunds if it.status is RefundStatus.FAILED and it.reference and not it.recorded)
+    return max(0, min(payment.refundable_of(attempt), returned))
 
 
 def provider_refunds(payment: Payment) -> bool:

@@ -18,6 +18,8 @@ from deploy.check.evidence import Findings
 from deploy.simulation.evidence import findings
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
+from deploy.simulation.shop import OF_ATTEMPT
+from deploy.simulation.stripe_books import Intent
 from deploy.simulation.trial import Trial
 from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
@@ -26,7 +28,7 @@ from services.fulfillment.domain.kinds.code import pool_of
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.owed import obligations
-from services.payments.domain.payment import Payment
+from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
 from shared.contracts.fulfillment import CourseAccess
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
@@ -128,18 +130,19 @@ def payments_at_rest(trial: Trial, found: Findings) -> Iterator[Broken]:
         if payment.unresolved or payment.pending or payment.open_attempt or payment.waiting:
             yield "payments", key, "something of the payment is still open at rest"
         for part in obligations(payment):
-            if not part.reference:  # else the bank sent it back, and staff find another way
+            if not (part.reference and (key, part.attempt) in trial.shop.unreachable):  # the bank sent it back
                 yield "payments", key, f"{part.amount} of attempt {part.attempt} are owed, and nothing is under way"
 
 
 def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """No customer pays more than the order costs, whatever happened when."""
+    """No customer pays more than the order costs, whatever happened when: but for a surplus whose refund the bank sent
+    back, or that staff refunded in another way."""
     kept: Counter[str] = Counter()
     attempts: Counter[tuple[str, int]] = Counter()
     for intent in trial.world.stripe.intents.values():
         if intent.stray:
             continue
-        kept[intent.order] += intent.captured - intent.refunded
+        kept[intent.order] += intent.captured - intent.refunded - _known_surplus(intent, found)
         attempts[intent.order, intent.attempt] += 1
     for key, amount in kept.items():
         order = found.of(Order).get(key)
@@ -148,6 +151,26 @@ def charged_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     for (key, number), times in attempts.items():
         if times > 1:
             yield "charged_once", key, f"attempt {number} was made {times} times at the provider"
+
+
+def refunded_as_asked(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """Where staff name the attempt, it is refunded, and no other."""
+    for key, payment in found.of(Payment).items():
+        notes = {OF_ATTEMPT.format(attempt.number) for attempt in payment.attempts}
+        for refund in payment.refunds:
+            if refund.note in notes - {OF_ATTEMPT.format(refund.attempt)}:
+                yield "refunded_as_asked", key, f"of attempt {refund.attempt} was refunded: {refund.note}"
+
+
+def _known_surplus(intent: Intent, found: Findings) -> int:
+    """What Stripe keeps of a second charge, as far as its own books say that the bank sent it back."""
+    payment = found.of(Payment).get(intent.order)
+    attempt = next((it for it in payment.attempts if it.reference == intent.id), None) if payment else None
+    if payment is None or attempt is None or not attempt.surplus:
+        return 0
+    done = [it for it in payment.refunds_of(attempt) if it.status is RefundStatus.DONE]
+    elsewhere = sum(refund.amount for refund in done if refund.recorded)
+    return min(intent.captured - intent.refunded, intent.sent_back + elsewhere)
 
 
 def stray_charges_left_alone(trial: Trial, found: Findings) -> Iterator[Broken]:
@@ -204,7 +227,7 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
     """Who was told "declined", or that nothing was charged, was not charged, and who was told that a refund failed did
     not get it: for good, not by luck of a callback."""
     ours = [intent for intent in trial.world.stripe.intents.values() if not intent.stray]
-    charged = {(i.order, str(i.attempt)): i.id for i in ours if i.captured}
+    charged = {(i.order, str(i.attempt)): i for i in ours if i.captured}
     tried_again = {it.id for payment in found.of(Payment).values() for it in payment.refunds if it.tries > 1}
     made = {made.refund: made.id for i in ours for made in i.refunds if made.lasts}
     refunded = {refund: id for refund, id in made.items() if refund not in tried_again}
@@ -212,8 +235,10 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
         type, key = envelope.type, envelope.subject
         if type in (PaymentDeclined.type, PaymentCancelled.type):
             attempt = str(orjson.loads(record.value or b"")["attempt"])
-            if transaction := charged.get((key, attempt)):
-                yield "told_declined", key, f"{type} was told of attempt {attempt}, but {transaction} was carried out"
+            intent = charged.get((key, attempt))
+            as_stripe_said = type == PaymentDeclined.type and intent and intent.falsely_declined
+            if intent and not as_stripe_said:
+                yield "told_declined", key, f"{type} was told of attempt {attempt}, but {intent.id} was carried out"
         elif type == PaymentRefundFailed.type:
             refund = orjson.loads(record.value or b"")["refund"]
             if refund in refunded:
@@ -232,10 +257,12 @@ def the_deadline_is_not_renewed(trial: Trial, found: Findings) -> Iterator[Broke
 
 
 def paid_orders_do_not_expire(trial: Trial, found: Findings) -> Iterator[Broken]:
-    """An order that was paid, though its time was just ending, is kept: it is not expired and refunded."""
+    """An order that was paid, though its time was just ending, is kept: it is not expired and refunded. Only a charge
+    that Stripe had called declined may be captured later."""
     for intent in trial.world.stripe.intents.values():
         order = found.of(Order).get(intent.order)
-        if order and order.status is OrderStatus.EXPIRED and intent.captured and not intent.stray:
+        expected = intent.stray or intent.falsely_declined
+        if order and order.status is OrderStatus.EXPIRED and intent.captured and not expected:
             yield "paid_and_expired", intent.order, f"the order is expired, but {intent.id} was captured"
 
 
@@ -339,6 +366,7 @@ CHECKS = (
     rows_keep_their_rules_at_rest,
     payments_at_rest,
     charged_once,
+    refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,
     codes_given_once,

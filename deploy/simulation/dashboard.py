@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from deploy.simulation.outage import MARK, Outage
-from deploy.simulation.stripe import CHARGES, Intent, MadeRefund
+from deploy.simulation.stripe import CHARGES
+from deploy.simulation.stripe_books import UNITS, Intent, MadeRefund
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
 
@@ -69,16 +70,17 @@ class Dashboard:
             return
         stripe = self.world.stripe
         id = f"pi_{len(stripe.intents) + 1}"
-        stray = replace(like, id=id, amount=STRAY, status="succeeded", code="", refunds=[], stray=True)
+        amount = STRAY * UNITS.get(like.currency, 1)
+        stray = replace(like, id=id, amount=amount, status="succeeded", code="", refunds=[], stray=True)
         stripe.intents[id] = stray
         self.world.history.fault("stray_charge", f"{id} of {STRAY} like {like.id}")
         stripe.notify(stray)
 
     def _refund(self, intent: Intent) -> None:
-        left = intent.captured - intent.refunded
+        left, step = intent.left, intent.step
         if left <= 0:
             return
-        amount = min(left, self.rng.choice((left, 1 + int(self.rng.random() * left))))
+        amount = min(left, self.rng.choice((left, step * (1 + int(self.rng.random() * (left // step))))))
         made = MadeRefund(self.world.stripe.next_refund(), "", amount, "succeeded")
         intent.refunds.append(made)
         self.world.history.fault("dashboard_refund", f"{made.id} of {amount} of {intent.id}")

@@ -50,7 +50,8 @@ def _provider(world: World, found: Findings) -> None:
             found.charge(intent.id, intent.captured, intent.currency, intent.order, str(intent.attempt))
         for made in intent.refunds:
             if made.status == "succeeded":
-                found.refund(made.id, made.amount, intent.currency, intent.order, made.refund)
+                amount = intent.in_minor_units(made.amount)
+                found.refund(made.id, amount, intent.currency, intent.order, made.refund)
 
 
 def _records(world: World, found: Findings) -> None:

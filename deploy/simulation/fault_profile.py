@@ -50,10 +50,16 @@ class Level:
     """A payment that waits for its customer: someone makes another one with its metadata, in Stripe's dashboard."""
     dashboard_refund: float = 0.0
     """A captured payment: staff refund it, or a part, in Stripe's dashboard."""
+    refund_refused: float = 0.0
+    """Stripe does not make a refund: the store's balance is too low."""
     refund_bounces: float = 0.0
     """A refund that succeeded: the bank returns it."""
     account_paused: float = 0.0
     """A run: Stripe pauses the account for a while."""
+    confirms_late: float = 0.0
+    """A payment that waits for its customer or for Stripe: it goes on when the order's time to pay is over."""
+    false_decline: float = 0.0
+    """A declined payment: Stripe captures it after all."""
 
 
 LEVELS = {
@@ -79,8 +85,11 @@ LEVELS = {
         from_outside=0.4,
         stray_charge=0.1,
         dashboard_refund=0.02,
+        refund_refused=0.02,
         refund_bounces=0.1,
         account_paused=0.1,
+        confirms_late=0.1,
+        false_decline=0.05,
     ),
     "many": Level(
         store_fails=0.002,
@@ -103,8 +112,11 @@ LEVELS = {
         from_outside=1.4,
         stray_charge=0.2,
         dashboard_refund=0.05,
+        refund_refused=0.05,
         refund_bounces=0.3,
         account_paused=0.3,
+        confirms_late=0.2,
+        false_decline=0.2,
     ),
     "storm": Level(
         store_fails=0.01,
@@ -127,8 +139,11 @@ LEVELS = {
         from_outside=5.5,
         stray_charge=0.4,
         dashboard_refund=0.1,
+        refund_refused=0.1,
         refund_bounces=0.5,
         account_paused=0.5,
+        confirms_late=0.4,
+        false_decline=0.4,
     ),
 }
 

@@ -11,6 +11,9 @@ from typing import Any
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
+from services.payments.domain.owed import Obligation, ObligationStatus, obligations
+from services.payments.domain.payment import Payment
+from services.payments.storage import storage as payments_storage
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
 from shared.contracts.fulfillment import (
     EVENTS,
@@ -27,6 +30,7 @@ from shared.contracts.fulfillment import (
 )
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
 from shared.contracts.payments import RefundLine, RefundPayment
+from shared.contracts.providers import DEFAULT, step_of
 from shared.contracts.storefront import (
     CheckoutAbandoned,
     CheckoutOpened,
@@ -36,11 +40,13 @@ from shared.contracts.storefront import (
     PaymentChoice,
     SubmittedItem,
 )
-from shared.contracts.values import UNFINISHED, UNPAID, VOID, Address, Customer
-from shared.core import Command
+from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer
+from shared.core import Command, codec
 from shared.shell.ports.bus import BusRecord
 
-STORE, CURRENCY = "s", "USD"
+STORE = "s"
+CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
+"""A store has one of them; of the last three Stripe's units or steps are not those of ISO 4217."""
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
 ACTIONS: dict[str, tuple[Action, bool]] = {
@@ -53,6 +59,9 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
+OF_ATTEMPT = "What attempt {} paid."
+"""The note of a refund for which staff name the attempt."""
+PAYMENTS = next(table for table in payments_storage.states if table.kind is Payment)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
 
 
@@ -62,10 +71,14 @@ class Shop:
     def __init__(self, world: World) -> None:
         self.world = world
         self._hurry = world.rng_of("hurry")
+        self._currency = world.rng_of("currency").choice(CURRENCIES)
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
         self._looks = 0
+        self._bank = world.rng_of("bank")
+        self.unreachable: set[tuple[str, int]] = set()
+        """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
 
     def orders(self) -> list[Coroutine[Any, Any, None]]:
@@ -122,7 +135,7 @@ class Shop:
                 staff_email=mail,
                 support_email=mail,
                 order_url="https://store.example/{order}",
-                currencies=(CURRENCY,),
+                currencies=(self._currency,),
                 grace=rng.choice((timedelta(days=7), timedelta(minutes=10))),
                 payment_tries=limits.choice((2, 8)),
                 payment_cool_down=limits.choice((timedelta(0), timedelta(minutes=1))),
@@ -130,7 +143,8 @@ class Shop:
             STORE,
         )
         for sku, price in PRICES.items():
-            publish(DefineSku(product=sku.title(), prices={CURRENCY: price}, shippable=sku == "mug"), f"{STORE}/{sku}")
+            prices = {self._currency: price}
+            publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
         for sku, (action, tracked) in ACTIONS.items():
             publish(ConfigureProduct(action=action, track_stock=tracked), f"{STORE}/{sku}")
             if tracked:
@@ -161,7 +175,7 @@ class Shop:
         rng = self.world.rng_of(f"customer of {key}")
         await asyncio.sleep(rng.random() * 2.0)
         if rng.random() < 0.7:
-            self._say(CheckoutOpened(store=STORE, currency=CURRENCY), key, rng)
+            self._say(CheckoutOpened(store=STORE, currency=self._currency), key, rng)
             await asyncio.sleep(rng.random() * 0.2)
         if rng.random() < 0.05:
             return  # never comes back: the checkout expires
@@ -187,7 +201,7 @@ class Shop:
             customer=Customer(name="A. Buyer", email="buyer@mail.example"),
             items=items,
             deliveries=deliveries,
-            currency=CURRENCY,
+            currency=self._currency,
             subtotal=total + wrong,
             tax=0,
             total=total,
@@ -262,11 +276,13 @@ class Shop:
         await self._ask(CompleteOrder(), "checkout", key, rng)
 
     async def _refund(self, key: str, rng: random.Random) -> None:
+        step = step_of(DEFAULT, self._currency)
         request: Callable[[], RefundPayment] = rng.choice(
             (
                 RefundPayment,
-                lambda: RefundPayment(amount=1 + int(rng.random() * 3000)),
+                lambda: RefundPayment(amount=step * (1 + int(rng.random() * 3000) // step)),
                 lambda: RefundPayment(items=(RefundLine(item="1"),)),
+                lambda: RefundPayment(attempt=1, note=OF_ATTEMPT.format(1)),
             )
         )
         choices = self.world.rng_of(f"choices of a refund of {key}")
@@ -295,19 +311,33 @@ class Shop:
             await asyncio.gather(*(self._see_to(key) for key in waiting))
 
     def last_look(self) -> bool:
-        """Refunds that the provider did not make are asked for once more. Whether there were any."""
+        """Staff see to the refunds that the bank sent back. Whether there was anything to do."""
         self._looks += 1
-        kept = self._kept() if self._looks < 20 else []
-        for key in kept:
-            self._command(RefundPayment(), key)
-        return bool(kept)
+        found = self._sent_back() if self._looks < 20 else []
+        for key, part in found:
+            self._refund_again(key, part)
+        return bool(found)
 
-    def _kept(self) -> list[str]:
-        """Orders that ended unfulfilled, and that the provider did not refund: staff ask once more."""
-        rows = self.world.stores["payments"].rows("payments")
-        gone = [key for key, told in self.world.statuses.items() if told["status"] in VOID]
-        sums = {key: rows[key].columns for key in gone if key in rows and rows[key].columns}
-        return [key for key, row in sums.items() if row["captured"] > row["refunded"] + row["pending"]]
+    def _sent_back(self) -> list[tuple[str, Obligation]]:
+        """What else is owed payments sees to by itself."""
+        states = self.world.stores["payments"].states(PAYMENTS)
+        found: list[tuple[str, Obligation]] = []
+        for key, stored in states.items():
+            payment = codec.load(Payment, stored.row.data) if stored.row.data else None
+            parts = obligations(payment) if payment else ()
+            back = [part for part in parts if part.status is ObligationStatus.OWED and part.reference]
+            found += [(key, part) for part in back if (key, part.attempt) not in self.unreachable]
+        return found
+
+    def _refund_again(self, key: str, part: Obligation) -> None:
+        """Mostly by the provider, once more; or in another way. Some customers cannot be reached."""
+        drawn, note = self._bank.random(), OF_ATTEMPT.format(part.attempt)
+        if drawn < 0.15:
+            self.unreachable.add((key, part.attempt))
+        elif drawn < 0.4:
+            self._command(RefundPayment(attempt=part.attempt, refund_payment=False, note=note), key)
+        else:
+            self._command(RefundPayment(attempt=part.attempt, note=note), key)
 
     async def _quiet(self) -> None:
         """Till nothing goes on but what is far away."""

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from deploy.simulation.outage import Outage
 from deploy.simulation.outside import Outside, Reply
+from deploy.simulation.stripe_books import Intent, MadeRefund
 from deploy.simulation.tasks import unowned
 from services.payments.domain.operations import (
     CancelCharge,
@@ -27,9 +28,8 @@ from services.payments.domain.operations import (
     RefundProgress,
     RefundReported,
     RefundResult,
-    charge_key,
 )
-from shared.contracts.values import Card
+from services.payments.gateways.stripe.currencies import to_stripe
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Report, Unknown
 
 Deliver = Callable[[str, str, str, Report], Awaitable[bool]]
@@ -39,54 +39,6 @@ CHARGES = "stripe: charges"
 TOO_EARLY = "too early to say: the request may still be on its way"
 WELL = ("", "lost_after", "hangs_after", "slow")
 """What is wrong with calls that Stripe gets."""
-VISA = Card(brand="visa", last4="4242", exp_month=12, exp_year=2030)
-
-
-@dataclass
-class MadeRefund:
-    id: str
-    refund: str
-    """Empty for one made in the dashboard."""
-    amount: int
-    status: RefundProgress
-
-    @property
-    def lasts(self) -> bool:
-        return self.status == "succeeded"
-
-
-@dataclass
-class Intent:
-    id: str
-    order: str
-    store: str
-    attempt: int
-    amount: int
-    currency: str
-    status: ChargeStatus
-    code: str = ""
-    refunds: list[MadeRefund] = field(default_factory=list)
-    stray: bool = False
-    """Not made by orderbus, whatever its metadata say."""
-
-    @property
-    def captured(self) -> int:
-        return self.amount if self.status == "succeeded" else 0
-
-    @property
-    def refunded(self) -> int:
-        return sum(refund.amount for refund in self.refunds if refund.status != "failed")
-
-    @property
-    def result(self) -> ChargeResult:
-        url = f"https://bank.example/{self.id}" if self.status == "requires_action" else ""
-        result = ChargeResult(self.id, self.status, self.captured, url, VISA, self.code, self.code)
-        key = charge_key(self.order, self.attempt)
-        return replace(result, requested=self.amount, currency=self.currency, store=self.store, key=key)
-
-    def result_of(self, made: MadeRefund) -> RefundResult:
-        code = "lost" if made.status == "failed" else ""
-        return RefundResult(made.id, made.status, code, self.id, made.amount, self.currency)
 
 
 CARDS: dict[str, ChargeStatus] = {
@@ -201,9 +153,7 @@ class Stripe(Outside):
                 intent = self._intent(operation.order, operation.attempt)
                 if intent is None:
                     return None
-                if intent.status == "failed":
-                    return ChargeCard.Failed(intent.code, intent.code, intent.id, VISA)
-                return ChargeCard.Done(intent.result)
+                return _charged(intent)
         return None
 
     def _intent(self, order: str, attempt: int) -> Intent | None:
@@ -239,36 +189,38 @@ class Stripe(Outside):
     def _charge(self, charge: ChargeCard) -> Outcome:
         status = CARDS.get(charge.payment_method, "succeeded")
         number = len(self.intents) + 1
-        intent = Intent(
-            f"pi_{number}", charge.order, charge.store, charge.attempt, charge.amount, charge.currency, status
-        )
+        amount = to_stripe(charge.amount, charge.currency)
+        intent = Intent(f"pi_{number}", charge.order, charge.store, charge.attempt, amount, charge.currency, status)
+        if amount % intent.step:
+            return ChargeCard.Failed("invalid_charge_amount", f"not a multiple of {intent.step}")
         self.intents[intent.id] = intent
         if status == "failed":
             intent.code = "insufficient_funds"
-            self._tell_intent(intent)
-            return ChargeCard.Failed("insufficient_funds", "Your card has insufficient funds.", intent.id, VISA)
         if status == "processing":
-            self._later(lambda: self._settle(intent, "succeeded" if self.rng.random() < 0.7 else "failed"))
+            self._later(lambda: self._settle(intent, well=self.rng.random() < 0.7))
         self._tell_intent(intent)
-        return ChargeCard.Done(intent.result)
+        return _charged(intent)
 
-    def _settle(self, intent: Intent, status: ChargeStatus) -> None:
-        if intent.status == "processing":
-            intent.status = status
-            intent.code = "do_not_honor" if status == "failed" else ""
-            self._tell_intent(intent)
+    def _settle(self, intent: Intent, *, well: bool) -> None:
+        if intent.status == "processing" and not intent.ends_late:
+            self.end(intent, well=well)
 
     def confirm(self, order: str, *, well: bool) -> bool:
         """The customer confirms (or fails) 3-D Secure. False when there is nothing to confirm any more."""
         waiting = [i for i in self.intents.values() if i.order == order and i.status == "requires_action"]
-        if not waiting:
+        if not waiting or waiting[-1].ends_late:
             return False
-        intent = waiting[-1]
-        intent.status = "succeeded" if well else "failed"
-        intent.code = "" if well else "authentication_failed"
-        self.history.add("customer", order, f"3-D Secure of {intent.id}: {intent.status}")
-        self._tell_intent(intent)
+        self.end(waiting[-1], well=well)
         return True
+
+    def end(self, intent: Intent, *, well: bool) -> None:
+        """Captured, or declined by the bank."""
+        before = intent.status
+        intent.status = "succeeded" if well else "failed"
+        if before == "requires_action":
+            self.history.add("customer", intent.order, f"3-D Secure of {intent.id}: {intent.status}")
+        intent.code = "" if well else "authentication_failed" if before == "requires_action" else "do_not_honor"
+        self._tell_intent(intent)
 
     def _cancel(self, cancel: CancelCharge) -> Outcome:
         intent = self.intents[cancel.reference]
@@ -294,13 +246,16 @@ class Stripe(Outside):
     # Refunds
 
     def _refund(self, wanted: RefundCharge) -> Outcome:
-        intent = self.intents[wanted.charge]
-        if wanted.amount > intent.captured - intent.refunded:
+        intent, amount = self.intents[wanted.charge], to_stripe(wanted.amount, wanted.currency)
+        if amount > intent.left:
             return wanted.Failed("charge_already_refunded", "more than is left")
-        if self.profile.happens(self.profile.level.raises):
+        if amount % intent.step:
+            return wanted.Failed("invalid_refund_amount", f"not a multiple of {intent.step}")
+        if self.profile.happens(self.profile.level.refund_refused):
+            self.history.fault("refund_refused", wanted.refund)
             return wanted.Failed("insufficient_balance", "the store's balance is too low")
         pending = self.profile.happens(self.profile.level.webhook_late)
-        made = MadeRefund(self.next_refund(), wanted.refund, wanted.amount, "pending" if pending else "succeeded")
+        made = MadeRefund(self.next_refund(), wanted.refund, amount, "pending" if pending else "succeeded")
         intent.refunds.append(made)
         self._tell_refund(intent, made)
         if pending:
@@ -339,9 +294,9 @@ class Stripe(Outside):
             watcher(intent, None)
         if intent.status == "processing":
             return
-        if self.profile.happens(self.profile.level.webhook_lost):
+        if not intent.falsely_declined and self.profile.happens(self.profile.level.webhook_lost):
             self.history.fault("callback_lost", intent.id)
-            return
+            return  # of a false decline only `orderbus check` could know then
         self._tell(intent, ChargeReported(intent.attempt, intent.result))
 
     def _tell_refund(self, intent: Intent, made: MadeRefund) -> None:
@@ -397,3 +352,10 @@ class Stripe(Outside):
 def _sent(operation: object) -> object:
     """What of an operation Stripe gets to see."""
     return replace(operation, since=None, until=None) if isinstance(operation, ChargeCard) else operation
+
+
+def _charged(intent: Intent) -> Outcome:
+    result = intent.result
+    if result.status == "failed":
+        return ChargeCard.Failed(result.code, result.text, result.reference, result.card, result.reason)
+    return ChargeCard.Done(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from deploy.simulation.dashboard import Dashboard
+from deploy.simulation.late import Late
 from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.newer import Newer
 from deploy.simulation.outages import Outages
@@ -32,6 +33,7 @@ class Trial:
         outages = Outages(world, self.staff.resume_all)
         self.nemesis = Nemesis(world, [*outages.strikes, *self.poison.strikes, *self.newer.strikes])
         self.dashboard = Dashboard(world, self.staff.resume_all)
+        self.late = Late(world)
         self.shop = Shop(world)
         self.replayed: list[str] = []
         """What a replay of every record changed."""

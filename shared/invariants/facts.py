@@ -54,6 +54,12 @@ class PaymentFacts:
     surplus: int = 0
     """Captured by a second charge: not the order's, and refunded."""
     surplus_refunded: int = 0
+    surplus_sent_back: int = 0
+    """What is left of it because the bank sent its refund back: staff refund it in another way."""
+    surplus_paid_elsewhere: int = 0
+    """What was refunded of it in another way: the provider keeps it."""
+    sent_back: int = 0
+    """What the bank sent back of all that must be refunded, `surplus_sent_back` included."""
     ledger: int = 0
     """The sum of its entries in the accounts that hold money."""
     unbalanced: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ def _counted_alike(order: OrderFacts, payment: PaymentFacts | None) -> Iterator[
     captured = payment.captured - payment.surplus if payment else 0
     refunded = payment.refunded - payment.surplus_refunded if payment else 0
     if order.status in VOID:
-        if payment and payment.captured - payment.refunded - payment.pending > 0 and not payment.unresolved:
+        if payment and _kept_unseen(payment) > 0 and not payment.unresolved:
             yield f"order {order.number} is {order.status}, but {captured - refunded} {order.currency} are kept"
         return
     if order.paid != captured:
@@ -73,8 +73,14 @@ def _counted_alike(order: OrderFacts, payment: PaymentFacts | None) -> Iterator[
         yield f"order {order.number}: its items' parts are {parts}, not the {order.purchased} purchased"
 
 
+def _kept_unseen(payment: PaymentFacts) -> int:
+    """What is kept of a payment of which all must be refunded, without what staff know that the bank sent back."""
+    return payment.captured - payment.refunded - payment.pending - payment.sent_back
+
+
 def one_effect_per_key(evidence: Evidence) -> Iterator[str]:
-    """3. One effect at the provider per idempotency key; no order is charged twice and keeps both."""
+    """3. One effect at the provider per idempotency key; no order is charged twice and keeps both, but for a surplus
+    whose refund the bank sent back, or that was refunded in another way."""
     yield from (f"{what} was carried out {times} times" for what, times in evidence.effects.items() if times > 1)
     charges: dict[str, list[int]] = {}
     kept: Counter[str] = Counter()
@@ -83,7 +89,10 @@ def one_effect_per_key(evidence: Evidence) -> Iterator[str]:
         if movement.amount > 0:
             charges.setdefault(movement.order, []).append(movement.amount)
     for order, amounts in charges.items():
-        if order and not evidence.moving(order, "payments") and len(amounts) > 1 and kept[order] > max(amounts):
+        payment = evidence.payments.get(order)
+        known = payment.surplus_sent_back + payment.surplus_paid_elsewhere if payment else 0
+        twice = len(amounts) > 1 and kept[order] > max(amounts) + known
+        if order and twice and not evidence.moving(order, "payments"):
             yield f"order {order} was charged {len(amounts)} times at the provider, {kept[order]} are kept"
 
 

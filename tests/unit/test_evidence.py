@@ -31,7 +31,8 @@ from shared.shell.service.registry import HandlerRegistry
 from tests.unit.checkout.examples import START, paid_order, placed_order
 from tests.unit.notifications.examples import paid_order as notified_order
 from tests.unit.notifications.examples import webhook
-from tests.unit.payments.examples import PaymentScenario, requested
+from tests.unit.payments.examples import PaymentScenario, refund_reported, requested
+from tests.unit.payments.test_owed import surplus
 
 AT = datetime(2026, 4, 1, tzinfo=UTC)
 FIRST, SECOND, THIRD = (UUID(int=number) for number in (1, 2, 3))
@@ -227,3 +228,28 @@ def test_a_recorded_refund_is_borne_out_by_the_ledger_though_the_provider_moved_
     account = payment_facts("o-1", payment.state, payment.all.of(LedgerEntry))
     assert (account.ledger, account.refunded, account.unbalanced) == (4300, 700, ())
     assert violations(Evidence(AT, payments={"o-1": account}))["ledger_matches_provider"] == []
+
+
+def sent_back(payment: PaymentScenario) -> PaymentScenario:
+    """Its refund is made, and the bank returns it."""
+    id = payment.refund().refund
+    return payment.make_refund().hear(refund_reported(id, "failed", f"re_{id}"))
+
+
+def test_of_a_surplus_is_known_what_the_bank_sent_back_and_what_was_refunded_in_another_way() -> None:
+    payment = sent_back(surplus())
+    account = payment_facts("o-1", payment.state, ())
+    assert (account.surplus, account.surplus_sent_back, account.surplus_paid_elsewhere) == (5000, 5000, 0)
+    assert account.sent_back == 5000
+
+    payment.hear(RefundPayment(attempt=1, amount=2000, refund_payment=False, note="In cash."))
+    account = payment_facts("o-1", payment.state, ())
+    assert (account.surplus_sent_back, account.surplus_paid_elsewhere) == (3000, 2000)
+
+    payment.hear(RefundPayment(attempt=1))
+    assert payment_facts("o-1", payment.state, ()).surplus_sent_back == 0, "it is under way again"
+
+
+def test_what_the_bank_sent_back_of_an_order_that_was_kept_is_not_owed() -> None:
+    payment = sent_back(PaymentScenario(requested()).pay().hear(RefundPayment(amount=700)))
+    assert payment_facts("o-1", payment.state, ()).sent_back == 0

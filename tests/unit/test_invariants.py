@@ -111,6 +111,23 @@ class TestMoney:
         )
         assert wrong(replace(RIGHT, ledger=both, provider=both, payments={"o-1": account})) == {}
 
+    @pytest.mark.parametrize("why", ["surplus_sent_back", "surplus_paid_elsewhere"])
+    def test_a_second_charge_is_kept_only_as_far_as_the_provider_cannot_refund_it(self, why: str) -> None:
+        """The bank sent its refund back, or staff refunded it in another way."""
+        both = (*MOVEMENTS[:1], Movement("pi_2", 5380, "GBP", "o-1"))
+
+        def found(known: int) -> list[str] | None:
+            return wrong(replace(payment(**{why: known}), provider=both)).get("one_effect_per_key")
+
+        assert found(5380) is None
+        assert found(5379) == ["order o-1 was charged 2 times at the provider, 10760 are kept"]
+
+    def test_of_a_cancelled_order_is_kept_only_what_the_bank_sent_back(self) -> None:
+        cancelled = replace(order(status="cancelled"), payments={"o-1": replace(PAYMENT, sent_back=4380)})
+        assert wrong(cancelled) == {}
+        more = replace(cancelled, payments={"o-1": replace(PAYMENT, sent_back=4379)})
+        assert wrong(more) == {"refunds_within_captures": ["order ORD-1 is cancelled, but 4380 GBP are kept"]}
+
     def test_a_capture_or_refund_that_the_provider_does_not_have_is_named(self) -> None:
         found = wrong(replace(RIGHT, provider=MOVEMENTS[:1]))["ledger_matches_provider"]
         assert found[0] == "order o-1: the provider has nothing as re_1, the ledger -1000 GBP"

@@ -76,7 +76,9 @@ def _rules_at_rest(order: Order, work: Work) -> dict[str, bool]:
         "stock is reserved or refused at rest": status is not S.PENDING_PAYMENT
         or order.reserved
         or work.is_parked("fulfillment", "checkout"),
-        "a cancelled or expired order is fully refunded": status not in VOID or order.refunded == order.paid or money,
+        "a cancelled or expired order is fully refunded": status not in VOID
+        or order.paid - order.refunded <= order.failed_refunds
+        or money,
         "no item of a paid order is forgotten": status is not S.PROCESSING or not pending or delivery,
         "the customer was sent everything delivered": not any(part.unsent for part in order.parts) or delivery,
     }

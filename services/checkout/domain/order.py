@@ -176,6 +176,8 @@ class Order:
     paid: int = 0
     refunded: int = 0
     refunds: tuple[Refund, ...] = ()
+    failed_refunds: int = 0
+    """The sum of all refunds that ever failed, or that the bank sent back: payments keeps what is owed of them."""
     discounts: tuple[Discount, ...] = ()
     taxes: tuple[TaxLine, ...] = ()
     billing: Address | None = None

@@ -127,7 +127,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)
-    change.set(message=f"{text}.")
+    change.set(message=f"{text}.", failed_refunds=order.failed_refunds + fact.amount)
     change.publish(
         OrderRefundFailed(
             refund=fact.refund,
@@ -166,4 +166,5 @@ def _within(lines: Sequence[Line], refunded: int, currency: str) -> tuple[Line, 
 
 
 def _without_refund(line: Line, amount: int) -> Line:
-    return replace(line, refunded=line.refunded - amount, refunded_whole=False) if amount else line
+    """An earlier return may have cut the line's part already."""
+    return replace(line, refunded=max(line.refunded - amount, 0), refunded_whole=False) if amount else line

@@ -21,8 +21,8 @@ def payment_closing(payment: Payment, closing: OrderPaymentClosing, context: Con
     advance(change)
     if payment.open_attempt or waiting:
         return change.decision()
-    if paid is None:
+    if paid is None or payment.closed_as:  # then all is refunded, and checkout's database was restored
         change.publish(PaymentCancelled(attempt=closing.attempt))
-    elif not payment.closed_as:
+    else:
         change.publish_captured(paid)
     return change.decision()

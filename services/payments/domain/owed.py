@@ -63,8 +63,10 @@ def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
     refused = [refund for refund in payment.refunds_of(attempt) if refund.status is RefundStatus.FAILED]
     if not refused:
         return Obligation(attempt.number, amount, ObligationStatus.OWED, attempt.at, for_staff=True)
-    retried = any(refund.retry_at and waits_to_be_tried_again(payment, refund) for refund in refused)
-    return _of(refused[-1], amount, ObligationStatus.OWED, for_staff=not retried)
+    retried = [refund for refund in refused if refund.retry_at and waits_to_be_tried_again(payment, refund)]
+    sent_back = [refund for refund in refused if refund.reference and not refund.recorded]
+    latest = (retried or sent_back or refused)[-1]
+    return _of(latest, amount, ObligationStatus.OWED, for_staff=not retried)
 
 
 def _under_way(payment: Payment) -> Iterator[Obligation]:

@@ -168,7 +168,7 @@ def parked_overtaken() -> Iterator[None]:
         yield
 
 
-@mutant("a claim does not see what was parked while it waited", level="storm", slow=True)
+@mutant("a claim does not see what was parked while it waited", level="storm", orders=10, slow=True)
 def parked_unseen() -> Iterator[None]:
     """As it was before a test in tests/integration/test_claim_races.py held it."""
     real = MemoryTransaction.claim
@@ -261,7 +261,7 @@ def timer_twice() -> Iterator[None]:
 # The cores
 
 
-@mutant("a refund is checked without the lock", level="storm", slow=True)
+@mutant("a refund is checked without the lock", slow=True)
 def refund_unlocked() -> Iterator[None]:
     """What is on its way by another request is not seen."""
 

@@ -184,6 +184,21 @@ def test_an_order_that_is_left_unfinished_is_named() -> None:
     assert broken(order.state, at_rest=True) == ["a cancelled or expired order is fully refunded"]
 
 
+def test_a_cancelled_order_keeps_only_what_could_not_be_refunded() -> None:
+    """It is owed, not lost: `orderbus payments owed` lists it."""
+
+    def kept(amount: int, *, made: bool) -> list[str]:
+        order = OrderScenario(submission()).given(StockReserved(), captured(3500), CancelOrder())
+        refund = refunded(3500, of=3500)
+        failed = PaymentRefundFailed(refund=refund.refund, amount=amount, code="lost", text="", returned=made)
+        order.given(*((refund, failed) if made else (failed,)))
+        assert (order.state.refunded, order.state.failed_refunds) == (0, amount)
+        return broken(order.state, at_rest=True)
+
+    assert kept(3500, made=True) == kept(3500, made=False) == []
+    assert kept(3499, made=False) == ["a cancelled or expired order is fully refunded"]
+
+
 def test_a_rule_is_excused_only_by_what_it_waits_for() -> None:
     """An order that waits for payment has a timer for days; its customer gets mails and its store gets webhooks."""
     idle = Work(

@@ -108,6 +108,14 @@ def test_lines_never_count_more_than_is_refunded() -> None:
     assert not any(line.refunded_whole for line in order.state.lines)
 
 
+def test_refunds_that_all_come_back_leave_no_line_below_zero() -> None:
+    """The second one had been of all the rest, and the lines were cut when the first came back."""
+    order = paid_order("course", "game").given(refunded(1750, of=3500), refunded(1750, of=3500, so_far=1750))
+    for refund in order.state.refunds:
+        order.hear(PaymentRefundFailed(refund=refund.id, amount=1750, code="x", text="Returned.", returned=True))
+    assert (order.record().refunded, [item.refunded for item in order.record().items]) == (0, [0, 0])
+
+
 def test_an_order_whose_failed_item_is_refunded_completes() -> None:
     order = paid_order("course", "game")
     order.given(delivered("1"), ItemFailed(item="2", code="forbidden", text="Give the bot the right."))

@@ -65,6 +65,19 @@ def test_what_the_bank_sent_back_waits_for_staff() -> None:
     assert shown(payment) == [(1, 5000, "owed", True)]
 
 
+def test_what_waits_for_staff_says_why_the_bank_sent_it_back() -> None:
+    """Though another refund of the same money was refused, and was not tried again while the first was under way."""
+    payment = cancelled().fail_refund().hear(RefundPayment()).fail_refund()
+    automatic, requested_by_staff = payment.state.refunds
+    payment.let_go_off(f"refund_{automatic.id}").hear(refund_reported(automatic.id, "pending"))
+    assert payment.let_go_off(f"refund_{requested_by_staff.id}").requested == []
+    payment.hear(refund_reported(automatic.id, "failed", code="lost"))
+
+    assert shown(payment) == [(1, 5000, "owed", True)]
+    (part,) = parts(payment)
+    assert (part.refund, part.reference, part.code) == (automatic.id, "re_1", "lost")
+
+
 def test_an_unknown_outcome_is_for_staff_to_settle() -> None:
     assert shown(cancelled().lose_refund()) == [(1, 5000, "unknown", True)]
 
