@@ -26,7 +26,7 @@ from shared.contracts import checkout, fulfillment
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
-    ConfigureEveryOrder,
+    ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
     DeliveryCodesArrived,
@@ -64,7 +64,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             fulfillment.COMMANDS: [
                 ConfigureProduct,
                 ConfigureOffer,
-                ConfigureEveryOrder,
+                ConfigureExtras,
                 ReceiveStock,
                 AddCodes,
                 DeliveryCodesArrived,

@@ -21,7 +21,7 @@ from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
-    ConfigureEveryOrder,
+    ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
     Download,
@@ -89,7 +89,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             api,
             [
                 ("PUT", "/stores/{store}/offers/{offer}", ConfigureOffer),
-                ("PUT", "/stores/{store}/every-order", ConfigureEveryOrder),
+                ("PUT", "/stores/{store}/extras", ConfigureExtras),
             ],
             store_of,
             key_of=extra_key,
@@ -110,8 +110,8 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/products/{sku}", views.product, "product.read", IN_PATH, PRODUCT)
         add("/stores/{store}/offers/{offer}", views.extra, "product.read", IN_PATH, PRODUCT)
         add("/stores/{store}/offers/{offer}/history", views.extra_history, "product.read", IN_PATH, HISTORY)
-        add("/stores/{store}/every-order", views.extra, "product.read", IN_PATH, PRODUCT)
-        add("/stores/{store}/every-order/history", views.extra_history, "product.read", IN_PATH, HISTORY)
+        add("/stores/{store}/extras", views.extra, "product.read", IN_PATH, PRODUCT)
+        add("/stores/{store}/extras/history", views.extra_history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)

@@ -72,15 +72,15 @@ class ConfigureProduct(Command, type="product.configure", topic=COMMANDS):
 
 
 class ConfigureOffer(Command, type="offer.configure", topic=COMMANDS):
-    """Set what an offer brings, beside its products: to each order that names it. Key: `<store>/offer/<offer>`."""
+    """Set what an offer brings, along with its products: to each order that names it. Key: `<store>/offer/<offer>`."""
 
     name: Line
     """As the customer reads it."""
     actions: Actions
 
 
-class ConfigureEveryOrder(Command, type="every_order.configure", topic=COMMANDS):
-    """Set what every order of a store brings, beside its products. Key: `<store>/order/every`."""
+class ConfigureExtras(Command, type="extras.configure", topic=COMMANDS):
+    """Set what every order of a store brings, along with its products. Key: `<store>/order/every`."""
 
     name: Line
     """As the customer reads it."""
@@ -100,12 +100,14 @@ class AddCodes(Command, type="codes.add", topic=COMMANDS):
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
-    """Record that a parcel was shipped. Without `items`: all items that are waiting for shipment. An item's further
-    executions can be named, too: `1/2`."""
+    """Record that a parcel was shipped. Without `items` and `executions`: all items that are waiting for
+    shipment."""
 
     carrier: Line
     tracking: Line
-    items: tuple[Execution, ...] = ()
+    items: tuple[Id, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    """Single ones: `1/2` is the second of item 1."""
 
 
 class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
@@ -115,10 +117,11 @@ class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMAND
 
 
 class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
-    """Retry items that failed or are waiting. Without `items`: all of them. A single execution can be named, too: `1/2`
-    is the second of item 1."""
+    """Retry items that failed or are waiting. Without `items` and `executions`: all of them."""
 
-    items: tuple[Execution, ...] = ()
+    items: tuple[Id, ...] = ()
+    executions: tuple[Execution, ...] = ()
+    """Single ones: `1/2` is the second of item 1."""
     latest: bool = False
     """Deliver them as their products are configured now, which replaces for good what was configured when they were
     bought. Items whose products were not configured then are always delivered so."""
@@ -127,8 +130,9 @@ class RetryDelivery(Command, type="delivery.retry", topic=COMMANDS):
 class SettleDelivery(Command, type="delivery.settle", topic=COMMANDS):
     """Record the outcome of an item's delivery or revocation manually, if it is unknown or staff did it themselves."""
 
-    item: Execution
-    """Or one of its executions, where several could be meant."""
+    item: Id
+    execution: Execution | None = None
+    """Which of the item's executions is meant, where several could be: `1/2`."""
     outcome: SettledOutcome
     reason: Line = Field(min_length=1)
     """How the outcome was established. Appears in the order's timeline."""

@@ -74,7 +74,7 @@ def _part(order: Order, fact: ItemDelivered | ItemProgressed) -> Line | Extra | 
 
 
 def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
-    """Beside what the customer has not been sent yet."""
+    """Next to what the customer has not been sent yet."""
     if part.instructions is None:
         return {"instructions": given}
     return {"further_instructions": (*part.further_instructions, given)}

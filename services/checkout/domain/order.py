@@ -107,7 +107,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """What the order's offer, or every order of the store, brings beside its items, once fulfillment has told of it."""
+    """What the order's offer, or every order of the store, brings along with its items. Known once fulfillment says."""
 
     id: str
     """`offer:<offer>` or `order`."""

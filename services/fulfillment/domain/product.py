@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, wrong_key
-from shared.contracts.fulfillment import Action, ConfigureEveryOrder, ConfigureOffer, ConfigureProduct
+from shared.contracts.fulfillment import Action, ConfigureExtras, ConfigureOffer, ConfigureProduct
 from shared.core import Change, Context, Core, Decision, Ref, Refused
 from shared.core.fast_dataclasses import replace
 
@@ -70,14 +70,14 @@ def offer_configured(product: Product | None, command: ConfigureOffer, context: 
     return _wrong_key(context.key, "offer") or _with_version(product, _extra(command), context)
 
 
-@products.begins(ConfigureEveryOrder, locks=history)
-def every_order_configured(
-    product: Product | None, command: ConfigureEveryOrder, context: Context
+@products.begins(ConfigureExtras, locks=history)
+def extras_configured(
+    product: Product | None, command: ConfigureExtras, context: Context
 ) -> Decision[Product] | Refused:
     return _wrong_key(context.key, "order") or _with_version(product, _extra(command), context)
 
 
-def _extra(command: ConfigureOffer | ConfigureEveryOrder) -> Product:
+def _extra(command: ConfigureOffer | ConfigureExtras) -> Product:
     first, further = command.actions[:1], command.actions[1:]
     return Product(first[0] if first else None, further=further, name=command.name)
 

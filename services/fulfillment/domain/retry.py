@@ -92,7 +92,7 @@ class _Retry:
         self._latest_of, self._latest = latest_of, latest
 
     def items(self, delivery: Delivery, command: RetryDelivery) -> list[Item] | Refused:
-        return select_items(delivery, command.items, self._problem_of, NOTHING_TO_RETRY)
+        return select_items(delivery, (*command.items, *command.executions), self._problem_of, NOTHING_TO_RETRY)
 
     def is_undelivered(self, item: Item) -> bool:
         """Its delivery can be started again."""

@@ -51,14 +51,19 @@ def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> De
 
 def _settled_by(command: SettleDelivery, delivery: Delivery) -> Item | Refused:
     """The execution that is meant: of an item's, the only one that the command would change."""
-    named = delivery.named(command.item)
+    named = [item for item in delivery.items if item.id == command.execution and item.about == command.item]
+    if command.execution is None:
+        named = delivery.named(command.item)
     if not named:
-        return Refused("unknown_item", f"The order has no item {command.item}.")
+        what = f"item {command.item}" if command.execution is None else f"execution {command.execution} of it"
+        return Refused("unknown_item", f"The order has no {what}.")
     refusals = [_refusal(item, command.outcome) for item in named]
     meant = [item for item, refused in zip(named, refusals, strict=True) if refused is None]
     if len(meant) > 1:
         ids = ", ".join(item.id for item in meant)
-        return Refused("several_executions", f"Item {command.item} has several that could be meant: name one of {ids}.")
+        return Refused(
+            "several_executions", f"Item {command.item} has several that could be meant: say which execution, of {ids}."
+        )
     return meant[0] if meant else next(refused for refused in refusals if refused)
 
 

@@ -10,7 +10,10 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ConfigureProduct(
         action=fulfillment.CourseAccess(url="https://courses.example/grants", enter="https://courses.example/enter"),
         track_stock=True,
+        further=(fulfillment.Download(file="workbook.pdf"),),
     ),
+    fulfillment.ConfigureOffer(name="Gold members", actions=(fulfillment.RedemptionCode(pool="gift-cards"),)),
+    fulfillment.ConfigureExtras(name="House guide", actions=(fulfillment.Download(file="guide.pdf"),)),
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
@@ -21,6 +24,9 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.StockRefused(skus=("atlas",)),
     fulfillment.StockReleased(skus={"atlas": 2}),
     fulfillment.ItemDelivered(item="2", instructions=LINK, under_way=0, attempts=(FAILED_ATTEMPT,)),
+    fulfillment.ItemProgressed(
+        item="2", instructions=LINK, status="waiting", text="Waiting for a parcel.", under_way=0
+    ),
     fulfillment.ItemWaiting(item="1", code="shipment", text="Waiting for a parcel.", under_way=1),
     fulfillment.ItemFailed(
         item="2",

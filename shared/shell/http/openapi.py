@@ -29,6 +29,7 @@ VARIABLES: Mapping[str, Json] = {
     "key": {"type": "string", "pattern": f"^{KEY_PATTERN.pattern}$", "description": "A key: usually the order's id."},
     "order": IDENT | {"description": "The order's id or number."},
     "sku": IDENT | {"description": "The SKU's id within the store."},
+    "offer": IDENT | {"description": "The offer's id within the store."},
     "pool": IDENT | {"description": "The pool of redemption codes."},
     "endpoint": IDENT | {"description": "The webhook endpoint's id."},
     "recipient": {

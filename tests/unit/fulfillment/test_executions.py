@@ -12,7 +12,7 @@ from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
     Action,
-    ConfigureEveryOrder,
+    ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
     CourseAccess,
@@ -50,7 +50,7 @@ def with_extras(*skus: str, offer: str | None = "gold") -> Shop:
     shop = Shop()
     offered = ConfigureOffer(name="Gold members", actions=(COURSE, RedemptionCode(pool="keys")))
     shop.hear(offered, row_key("acme", offer_name("gold")))
-    shop.hear(ConfigureEveryOrder(name="House guide", actions=(GUIDE,)), row_key("acme", EVERY_ORDER))
+    shop.hear(ConfigureExtras(name="House guide", actions=(GUIDE,)), row_key("acme", EVERY_ORDER))
     lines = (line(str(number), sku) for number, sku in enumerate(skus, 1))
     return shop.given(placed(*lines).model_copy(update={"offer": offer}), PAID)
 
@@ -99,12 +99,12 @@ def test_one_execution_is_retried_alone_or_all_of_an_item() -> None:
     shop.answer(shop.operation(SignDownload, item="1/2"), FAILED)
     assert [event.item for event in shop.all.of(ItemFailed)] == ["1", "1"]
 
-    shop.hear(RetryDelivery(items=("1/2",)))
+    shop.hear(RetryDelivery(executions=("1/2",)))
     assert statuses(shop) == {"1": "failed", "1/2": "in_progress"}
     shop.hear(RetryDelivery(items=("1",)))
     assert statuses(shop) == {"1": "in_progress", "1/2": "in_progress"}
 
-    assert shop.refuses(RetryDelivery(items=("1/3",))).problems[0].code == "unknown_item"
+    assert shop.refuses(RetryDelivery(executions=("1/3",))).problems[0].code == "unknown_item"
 
 
 def test_the_latest_configuration_may_have_more_actions_and_what_it_no_longer_has_is_kept() -> None:
@@ -118,7 +118,7 @@ def test_the_latest_configuration_may_have_more_actions_and_what_it_no_longer_ha
     assert [item.version for item in shop.state.items] == [2, 2, 2]
     shop.answer(shop.operation(SignDownload, item="1/3"), FAILED)
     shop.hear(ConfigureProduct(action=GUIDE), row_key("acme", "bundle"))
-    shop.hear(RetryDelivery(items=("1/3",), latest=True))
+    shop.hear(RetryDelivery(executions=("1/3",), latest=True))
     assert shop.item("1/3").action == BOOK, "there is no third action any more"
 
 
@@ -191,7 +191,7 @@ def test_an_offer_that_brings_nothing_any_more() -> None:
 
     assert list(statuses(shop)) == ["1"]
     assert shop.refuses(ConfigureOffer(name="Gold", actions=()), "acme/gold").code == "wrong_key"
-    assert shop.refuses(ConfigureEveryOrder(name="All", actions=()), "acme/order").code == "wrong_key"
+    assert shop.refuses(ConfigureExtras(name="All", actions=()), "acme/order").code == "wrong_key"
     assert shop.refuses(ConfigureProduct(action=BOOK), key).code == "wrong_key"
 
 
@@ -203,7 +203,7 @@ def test_staff_settle_the_execution_that_is_meant() -> None:
     settle = SettleDelivery(item="1", outcome="delivered", reason="Seen.")
     assert shop.refuses(settle).code == "several_executions"
 
-    shop.hear(settle.model_copy(update={"item": "1/3"}))
+    shop.hear(settle.model_copy(update={"execution": "1/3"}))
     assert shop.item("1/3").status is ItemStatus.DELIVERED
     shop.hear(settle)
     assert shop.item("1").status is ItemStatus.DELIVERED
