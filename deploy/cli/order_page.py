@@ -59,17 +59,32 @@ def _head(order: Body) -> list[str]:
 def _items(order: Body) -> list[str]:
     if not order["items"]:
         return ["No items yet."]
-    deliveries = {item["id"]: item for item in (order.get("deliveries") or {}).get("items", ())}
+    executions: dict[str, list[Body]] = {}
+    for execution in (order.get("deliveries") or {}).get("items", ()):
+        executions.setdefault(execution["id"].partition("/")[0], []).append(execution)
     found = ["Items"]
     for item in order["items"]:
         price = money(item["line_total"], order["currency"])
-        delivery = deliveries.get(item["item"], {})
-        how = details(delivery.get("instructions") or {}, "code", "carrier", "tracking", "note", "link")
+        own = executions.pop(item["item"], [])
+        how = _instructions(own[0]) if len(own) == 1 else ""
         trouble = item.get("trouble") or ""
         what = f"{item['quantity']} × {item['product']}"
         found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
-        found += _waiting(delivery)
-    return found
+        found += _waiting(own[0]) if len(own) == 1 else [line for one in own for line in _execution(one)]
+    extras = [line for of in executions.values() for one in of for line in _execution(one)]
+    return [*found, "With the order", *extras] if extras else found
+
+
+def _execution(execution: Body) -> list[str]:
+    """Of several actions for an item, or of what the offer or every order brings."""
+    kind = (execution.get("action") or {}).get("kind", "not configured")
+    how = execution.get("text") or _instructions(execution)
+    what = f"{kind}: {execution['product']}" if ":" in execution["id"] or execution["id"] == "order" else kind
+    return [f"     {execution['id']:<12} {what:<44} {execution['status']:<16}{how}".rstrip(), *_waiting(execution)]
+
+
+def _instructions(execution: Body) -> str:
+    return details(execution.get("instructions") or {}, "code", "carrier", "tracking", "note", "link")
 
 
 def _payments(order: Body) -> list[str]:

@@ -25,6 +25,7 @@ STATUS_READERS: Mapping[str, tuple[Topic, ...]] = {
         checkout.ORDERS,
         payments.STATUS,
         payments.EVENTS,
+        fulfillment.STATUS,
         fulfillment.EVENTS,
         notifications.EVENTS,
     )

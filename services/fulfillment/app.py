@@ -16,6 +16,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.fulfillment.domain.status_record import status_record
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
@@ -30,6 +31,7 @@ from shared.contracts.fulfillment import (
     ConfigureOffer,
     ConfigureProduct,
     DeliveryCodesArrived,
+    DeliveryStatusRecord,
     FulfillmentRefused,
     ItemDelivered,
     ItemFailed,
@@ -88,6 +90,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemSettled,
             ],
             fulfillment.COMMANDS: [DeliveryCodesArrived],
+            fulfillment.STATUS: [DeliveryStatusRecord],
         },
         refusal=FulfillmentRefused,
         storage=storage,
@@ -103,4 +106,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
+        status_records={Delivery: status_record},
     )

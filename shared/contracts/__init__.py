@@ -14,6 +14,7 @@ TOPICS = (
     payments.STATUS,
     fulfillment.COMMANDS,
     fulfillment.EVENTS,
+    fulfillment.STATUS,
     notifications.COMMANDS,
     notifications.EVENTS,
 )

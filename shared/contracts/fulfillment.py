@@ -5,13 +5,32 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from shared.contracts.values import CallableUrl, Count, Given, Id, Instructions, Line, Short, Text, Url, Wait
+from shared.contracts.values import (
+    CallableUrl,
+    Count,
+    Given,
+    Id,
+    Instructions,
+    Line,
+    Revision,
+    Short,
+    Text,
+    Url,
+    Value,
+    Wait,
+)
 from shared.core import Attempt, Command, Event, Refusal, Topic
 
 COMMANDS = Topic("fulfillment.commands.v1", owner="fulfillment", description="Shipping, retries, stock and codes.")
 EVENTS = Topic("fulfillment.events.v1", owner="fulfillment", description="Facts about stock and the delivery of items.")
+STATUS = Topic(
+    "deliveries.status.v1",
+    owner="fulfillment",
+    compacted=True,
+    description="The latest complete state of every order's deliveries, for staff tools.",
+)
 
 
 # How a product is delivered
@@ -250,3 +269,51 @@ class ItemSettled(Event, type="item.settled", topic=EVENTS):
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):
     """A command to fulfillment was refused and changed nothing."""
+
+
+# Status
+
+
+class ExecutionState(Value):
+    """One action of an order. Without what the customer got by it: links and codes."""
+
+    execution: Execution
+    about: Id
+    """The item; `offer:<offer>`, or `order`."""
+    name: Short
+    """Of the product, or of what the offer or every order brings."""
+    quantity: Count
+    kind: Short | None = None
+    """Of its action: download, code, course, shipment. Missing: nothing is configured."""
+    version: Count = 0
+    """Of the configuration. 0: of before there were versions, or not configured."""
+    status: Short
+    """One of planned, in_progress, waiting_parcel, waiting_code, waiting_setup, delivered, failed, stopping, revoking,
+    revoked, revocation_failed."""
+    code: Short | None = None
+    """Why it waits or failed."""
+    text: Text = ""
+    """The same for staff: what to fix."""
+    attempts: tuple[Attempt, ...] = ()
+    """The latest that failed."""
+    in_doubt: bool = False
+    """A failed attempt may have been carried out."""
+    stock: Short = "none"
+    """One of none (not counted), reserved, taken, released."""
+    carrier: Short | None = None
+    tracking: Short | None = None
+    expires: AwareDatetime | None = None
+    """When the customer's link ends."""
+
+
+class DeliveryStatusRecord(Event, type="delivery.status", topic=STATUS):
+    """The complete current state of one order's deliveries, from its payment on. While all goes on as it should, it is
+    told once, at the end. Later records of the same key replace earlier ones."""
+
+    store: Short
+    stage: Short
+    """One of refused (sold out), paid, cancelled."""
+    revision: Revision
+    """Increases with every record; in leaps when fulfillment's database was restored to an earlier point."""
+    updated_at: AwareDatetime
+    executions: tuple[ExecutionState, ...] = ()

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, StockHold
 from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.status_record import is_told, status_record
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.fulfillment import (
     ItemDelivered,
@@ -172,6 +173,9 @@ class DeliveryChange(Change[Delivery]):
         if self._released:
             self.events.insert(0, StockReleased(skus=self._released))
         self.events = counted(self.events, self.state.in_progress())
+        if self.changed and is_told(self.state):
+            self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
+            self.publish(status_record(self.state))
         return super().decision()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
@@ -148,6 +149,9 @@ class Delivery:
     store: str = ""
     customer: Customer | None = None
     items: tuple[Item, ...] = ()
+    revision: int = 0
+    """Of its status record."""
+    updated_at: datetime | None = None
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

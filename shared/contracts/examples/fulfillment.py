@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from shared.contracts import fulfillment
-from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK
+from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK, PAID
 from shared.core import Message
 
 EXAMPLES: tuple[Message, ...] = (
@@ -38,6 +40,38 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ItemRevoked(item="2"),
     fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
+    fulfillment.DeliveryStatusRecord(
+        store="northwind",
+        stage="paid",
+        revision=2,
+        updated_at=PAID + timedelta(days=1),
+        executions=(
+            fulfillment.ExecutionState(
+                execution="1",
+                about="1",
+                name="Field Atlas",
+                quantity=2,
+                kind="shipment",
+                version=1,
+                status="delivered",
+                stock="taken",
+                carrier="Royal Mail",
+                tracking="RM123456785GB",
+            ),
+            fulfillment.ExecutionState(
+                execution="1/2",
+                about="1",
+                name="Field Atlas",
+                quantity=2,
+                kind="course",
+                version=1,
+                status="failed",
+                code="rejected",
+                text="courses.example answered 422. Find the reason there, then retry the order.",
+                attempts=(FAILED_ATTEMPT,),
+            ),
+        ),
+    ),
     fulfillment.FulfillmentRefused(
         command="order.ship",
         command_id=COMMAND,

@@ -80,3 +80,43 @@ def test_a_second_charge_and_one_that_is_not_ours() -> None:
 def test_a_partly_refunded_order_that_is_shown_as_refunded_says_both() -> None:
     assert page(display_status="refunded").startswith("ORD-1  completed, shown as refunded  (payment")
     assert page().startswith("ORD-1  completed  (payment")
+
+
+def test_several_actions_of_an_item_and_what_comes_with_the_order_have_lines_of_their_own() -> None:
+    line = {
+        "item": "1",
+        "product": "Atlas",
+        "quantity": 2,
+        "line_total": 2000,
+        "delivery": "waiting",
+        "trouble": "Parcel.",
+    }
+    plain = {"product": "Atlas", "status": "delivered", "action": {"kind": "download"}, "waiting": None}
+    executions = [
+        plain | {"id": "1", "instructions": {"link": "https://shop.example/t"}},
+        plain | {"id": "1/2", "action": {"kind": "shipment"}, "status": "waiting_parcel", "text": "Parcel."},
+        plain
+        | {"id": "offer:gold", "product": "Gold members", "action": {"kind": "code"}, "instructions": {"code": "A-1"}},
+    ]
+    order = {
+        **{
+            "key": "o-1",
+            "number": "ORD-1",
+            "store": "maple",
+            "status": "processing",
+            "currency": "EUR",
+            "items": [line],
+        },
+        **{"payment_status": "paid", "fulfilment_status": "in_progress", "created_at": AT, "timeline": []},
+    }
+
+    shown = lines(order | {"deliveries": {"items": executions}})
+
+    first = next(index for index, line in enumerate(shown) if line.startswith("  1  2 × Atlas"))
+    assert [" ".join(line.split()) for line in shown[first : first + 5]] == [
+        "1 2 × Atlas 20.00 EUR waiting Parcel.",
+        "1 download delivered link https://shop.example/t",
+        "1/2 shipment waiting_parcel Parcel.",
+        "With the order",
+        "offer:gold code: Gold members delivered code A-1",
+    ]

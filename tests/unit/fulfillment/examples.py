@@ -17,13 +17,14 @@ from shared.contracts.fulfillment import (
     Action,
     ConfigureProduct,
     CourseAccess,
+    DeliveryStatusRecord,
     Download,
     ReceiveStock,
     RedemptionCode,
     Shipment,
 )
 from shared.contracts.values import Customer, OrderItem, StoreCard
-from shared.core import Scenario, Step
+from shared.core import Event, Scenario, Step
 
 STORE = StoreCard(
     id="acme",
@@ -107,6 +108,15 @@ class Shop(Scenario[Delivery]):
     def waiting(self, pool: str = "keys") -> tuple[str, ...]:
         """The orders in a pool's queue."""
         return (self.row(CodePool, row_key("acme", pool)) or CodePool()).waiting
+
+    @property
+    def published(self) -> list[Event]:
+        """Without status records."""
+        return [event for event in super().published if not isinstance(event, DeliveryStatusRecord)]
+
+    def told(self) -> list[DeliveryStatusRecord]:
+        """All status records so far."""
+        return self.all.of(DeliveryStatusRecord)
 
     def in_progress(self) -> list[int]:
         """How much is still in progress, as each fact of the last call says."""

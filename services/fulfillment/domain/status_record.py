@@ -1,0 +1,53 @@
+"""The delivery's record on `deliveries.status.v1`: whole, as it is now, for any staff tool."""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
+from shared.contracts.fulfillment import DeliveryStatusRecord, ExecutionState
+
+QUIET = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
+"""Of executions that go on as they should."""
+MANY, SHORT = 50, 200
+"""With more executions the record has short texts and no attempts, so that it fits into a message."""
+LATEST = 5
+"""Attempts of each execution."""
+
+
+def is_told(delivery: Delivery) -> bool:
+    """From payment on. What goes on as it should is over within seconds, as a rule: it is told when all of it is."""
+    if delivery.stage is Stage.PLACED or not delivery.items:
+        return False
+    return not delivery.in_progress() or any(item.status not in QUIET for item in delivery.items)
+
+
+def status_record(delivery: Delivery) -> DeliveryStatusRecord:
+    assert delivery.updated_at is not None
+    return DeliveryStatusRecord(
+        store=delivery.store,
+        stage=delivery.stage.value,
+        revision=delivery.revision,
+        updated_at=delivery.updated_at,
+        executions=tuple(_execution(item, short=len(delivery.items) > MANY) for item in delivery.items),
+    )
+
+
+def _execution(item: Item, *, short: bool) -> ExecutionState:
+    """Neither links nor codes: any reader of them has the goods."""
+    given = item.instructions
+    return ExecutionState(
+        execution=item.id,
+        about=item.about,
+        name=item.product,
+        quantity=item.quantity,
+        kind=item.action.kind if item.action else None,
+        version=item.version,
+        status=item.status.value,
+        code=item.code or None,
+        text=item.text[:SHORT] if short else item.text,
+        attempts=() if short else item.attempts[-LATEST:],
+        in_doubt=item.in_doubt,
+        stock=item.stock.value,
+        carrier=given.carrier if given else None,
+        tracking=given.tracking if given else None,
+        expires=given.expires if given else None,
+    )
