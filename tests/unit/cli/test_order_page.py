@@ -115,8 +115,8 @@ def test_several_actions_of_an_item_and_what_comes_with_the_order_have_lines_of_
     first = next(index for index, line in enumerate(shown) if line.startswith("  1  2 × Atlas"))
     assert [" ".join(line.split()) for line in shown[first : first + 5]] == [
         "1 2 × Atlas 20.00 EUR waiting Parcel.",
-        "1 download delivered link https://shop.example/t",
+        "1 download delivered https://shop.example/t",
         "1/2 shipment waiting_parcel Parcel.",
         "With the order",
-        "offer:gold code: Gold members delivered code A-1",
+        "offer:gold code: Gold members delivered A-1",
     ]
