@@ -71,7 +71,9 @@ def apply_refund_result(
     if refund is None or _is_known(refund, result):
         return Decision(payment)
     change = PaymentChange(payment, context)
-    if refund.status is RefundStatus.FAILED and result.status == "failed":
+    if any(it.reference == result.reference and it is not refund for it in payment.refunds if it.reference):
+        _not_made(change, refund)
+    elif refund.status is RefundStatus.FAILED and result.status == "failed":
         change.update_refund(refund, reference=result.reference, settled_by="")
     elif not _has_room(change, refund, result):
         if next_check == 1:
@@ -84,6 +86,15 @@ def apply_refund_result(
         if result.status == "failed" and attempt:
             enter_early_refunds(change, attempt)
     return change.decision()
+
+
+def _not_made(change: PaymentChange, refund: Refund) -> None:
+    """The provider has another one under its id, which is entered already: of another amount, requested before
+    payments' database was restored."""
+    if refund.is_pending:
+        failed(change, refund, "not_refunded", NEVER_MADE)
+    elif refund.code == MADE_AT_PROVIDER and not refund.retry_at:
+        try_again_later(change, refund)
 
 
 def enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
