@@ -236,8 +236,7 @@ def no_charge_reported_as_declined(trial: Trial, found: Findings) -> Iterator[Br
         if type in (PaymentDeclined.type, PaymentCancelled.type):
             attempt = str(orjson.loads(record.value or b"")["attempt"])
             intent = charged.get((key, attempt))
-            as_stripe_said = type == PaymentDeclined.type and intent and intent.falsely_declined
-            if intent and not as_stripe_said:
+            if intent and not intent.falsely_declined:
                 yield "told_declined", key, f"{type} was told of attempt {attempt}, but {intent.id} was carried out"
         elif type == PaymentRefundFailed.type:
             refund = orjson.loads(record.value or b"")["refund"]

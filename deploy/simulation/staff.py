@@ -9,10 +9,15 @@ import orjson
 
 from deploy.simulation.cores import BUG
 from deploy.simulation.poison import Poison
+from deploy.simulation.shop import PAYMENTS
+from deploy.simulation.stripe_books import Intent
 from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Gone, Worker
 from deploy.simulation.world import World
-from shared.contracts.payments import PaymentUnresolved, SettlePayment
+from services.payments.domain.owed import obligations
+from services.payments.domain.payment import Payment
+from shared.contracts.payments import PaymentUnresolved, RefundPayment, SettlePayment
+from shared.core import codec
 from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import ParkedRow
@@ -54,10 +59,11 @@ class Staff:
         world.loop.thaw(owner)
 
     def look_daily(self) -> None:
-        """At what is parked, for an order may wait for it as long as it takes."""
+        """At what is parked or owed, for an order may wait for it as long as it takes."""
         if self.world.loop.time() >= self._next_look:
             self._next_look = self.world.loop.time() + 86400.0
             self.see_to_parked()
+            self._see_to_owed()
 
     def see_to_parked(self) -> bool:
         """Whether there are keys that staff can free: they look at their list daily, and when nothing else goes on."""
@@ -123,6 +129,31 @@ class Staff:
         else:
             said = SettlePayment(attempt=attempt, outcome="not_charged", reason="Stripe shows no such charge")
         await self.world.submit("payments", said, key, actor="staff:emma")
+
+    # What is owed
+
+    def _see_to_owed(self) -> None:
+        """Staff record a refund that only Stripe's dashboard has, for payments' database was restored: Stripe makes no
+        second one."""
+        for key, stored in self.world.stores["payments"].states(PAYMENTS).items():
+            payment = codec.load(Payment, stored.row.data) if stored.row.data else None
+            for part in obligations(payment) if payment else ():
+                attempt = payment.attempt(part.attempt) if payment else None
+                if payment and attempt and part.code == "charge_already_refunded":
+                    known = {refund.reference for refund in payment.refunds}
+                    self._record(key, part.attempt, self.world.stripe.intents[attempt.reference], known)
+
+    def _record(self, key: str, attempt: int, intent: Intent, known: set[str]) -> None:
+        for made in intent.refunds:
+            if made.lasts and made.id not in known:
+                said = RefundPayment(
+                    attempt=attempt,
+                    amount=intent.in_minor_units(made.amount),
+                    refund_payment=False,
+                    note="As Stripe's dashboard shows it.",
+                    reference=made.id,
+                )
+                self.world.publish(said, key, actor="staff:emma")
 
     # Paused systems
 

@@ -81,10 +81,12 @@ def apply_refund_result(
     refund = payment.refund(id)
     if refund is None or _is_known(refund, result):
         return Decision(payment)
-    if result.status != "failed" and result.amount not in (0, refund.amount):
-        return _of_another_amount(payment, refund, result, context)
     change = PaymentChange(payment, context)
-    if refund.status is RefundStatus.FAILED and result.status == "failed":
+    if any(it.reference == result.reference and it is not refund for it in payment.refunds if it.reference):
+        _not_made(change, refund)
+    elif result.status != "failed" and result.amount not in (0, refund.amount):
+        _of_another_amount(change, refund, result)
+    elif refund.status is RefundStatus.FAILED and result.status == "failed":
         change.update_refund(refund, reference=result.reference, settled_by="")
     elif not _has_room(change, refund, result):
         if next_check == 1:
@@ -99,22 +101,29 @@ def apply_refund_result(
     return change.decision()
 
 
-def _of_another_amount(payment: Payment, refund: Refund, result: RefundResult, context: Context) -> Decision[Payment]:
+def _of_another_amount(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     """It takes the place of the one that staff settled, or that we requested."""
-    attempt = payment.attempt(refund.attempt)
-    if attempt is None or any(it.reference == result.reference for it in payment.refunds if it is not refund):
-        return Decision(payment)
-    change = PaymentChange(payment, context)
+    attempt = change.state.attempt(refund.attempt)
+    if attempt is None:
+        return
     if refund.settled_by:
         _contradict(change, refund, result)
         refund = change.update_refund(refund, settled_by="")
     if refund.status is RefundStatus.DONE:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
     if refund.status is not RefundStatus.FAILED:
-        made = Money(result.amount, payment.currency)
-        failed(change, refund, "other_amount", f"The provider made {result.reference} of {made} in its place.")
+        given = Money(result.amount, change.state.currency)
+        failed(change, refund, "other_amount", f"The provider made {result.reference} of {given} in its place.")
     made_at_provider(change, attempt, result)
-    return change.decision()
+
+
+def _not_made(change: PaymentChange, refund: Refund) -> None:
+    """The provider has another one under its id, which is entered already: of another amount, requested before
+    payments' database was restored."""
+    if refund.is_pending:
+        failed(change, refund, "not_refunded", NEVER_MADE)
+    elif refund.code == MADE_AT_PROVIDER and not refund.retry_at:
+        try_again_later(change, refund)
 
 
 def enter(change: PaymentChange, refund: Refund, result: RefundResult) -> None:

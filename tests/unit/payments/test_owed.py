@@ -295,3 +295,18 @@ def test_one_in_the_dashboard_before_the_charges_answer_is_entered_with_its_capt
     assert [event.amount for event in payment.last.of(PaymentRefunded)] == [1200]
     assert (payment.state.early_refunds, payment.state.refundable) == ((), 3800)
     assert payment.ledger() == {"provider_balance": 3800, "sales": -3800}
+
+
+def test_a_refund_of_another_amount_under_our_id_is_entered_once_and_the_rest_is_tried_again() -> None:
+    """Payments' database was restored, and decides otherwise than before: the provider knows the id already."""
+    payment = PaymentScenario(requested()).pay().hear(OrderCancelled())
+    refund = payment.refund()
+    before = RefundResult("re_1", charge="pi_1", amount=4000, currency="USD")
+    payment.hear(RefundReported(refund.refund, before))
+    assert (payment.state.refunded, owed(payment)) == (4000, 1000)
+
+    payment.answer(refund, refund.Done(before))
+    assert payment.types() == []
+    assert [timer.name for timer in payment.timers] == [f"refund_{refund.refund}"], "no check that would never end"
+    payment.let_go_off(f"refund_{refund.refund}")
+    assert (payment.refund().amount, payment.refund().refund != refund.refund) == (1000, True)
