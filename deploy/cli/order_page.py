@@ -79,7 +79,7 @@ def _execution(execution: Body) -> list[str]:
     """Of several actions for an item, or of what the offer or every order brings."""
     kind = (execution.get("action") or {}).get("kind", "not configured")
     how = execution.get("text") or _instructions(execution)
-    what = f"{kind}: {execution['product']}" if ":" in execution["id"] or execution["id"] == "order" else kind
+    what = f"{kind}: {execution['product']}" if execution["id"].partition("/")[0] in ("offer", "order") else kind
     return [f"     {execution['id']:<12} {what:<44} {execution['status']:<16}{how}".rstrip(), *_waiting(execution)]
 
 

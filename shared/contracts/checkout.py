@@ -327,6 +327,15 @@ class OrderRefundFailed(Event, type="order.refund_failed", topic=ORDERS):
     """True if it was made, and the bank sent the money back: the store has it again."""
 
 
+class StatusExtra(Value):
+    """What the order's offer, or every order of the store, brings along with its items."""
+
+    id: Id
+    """`offer` or `order`."""
+    name: Short
+    delivery: DeliveryStatus
+
+
 class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """The complete current state of one order. Later records of the same key replace earlier ones."""
 
@@ -350,6 +359,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     """The total is the subtotal, which includes the tax; otherwise it is subtotal + tax."""
     refunded: Amount = 0
     items: tuple[StatusItem, ...] = ()
+    extras: tuple[StatusExtra, ...] = ()
+    """What its offer, or every order, brings, as far as fulfillment has told of it."""
     pay_url: Url | None = None
     """Where the customer can act: confirm by 3-D Secure, or pay again."""
     message: Text | None = None

@@ -180,7 +180,7 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
     """An item was delivered: all of its actions are done."""
 
     item: Id
-    """The order's item; `offer:<offer>` is what its offer brings, `order` what every order does. So in all facts."""
+    """The order's item; `offer` is what its offer brings, `order` what every order does. So in all facts."""
     instructions: Instructions
     under_way: Count
     """How many items of the order are still being delivered, not counting those that wait or failed. At 0 no delivery
@@ -191,14 +191,17 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
     """Earlier attempts that failed."""
 
 
+PartStatus = Literal["pending", "waiting", "failed", "delivered"]
+"""Of an item, or of what the offer or every order brings, with all of its actions."""
+
+
 class ItemProgressed(Event, type="item.progressed", topic=EVENTS):
-    """One of several actions of an item is done, and others are not."""
+    """One of several actions of an item is done, and others are not; or what was under way was ended by a refund."""
 
     item: Id
-    instructions: Instructions
-    """Of this action."""
-    status: Literal["pending", "waiting", "failed"]
-    """Of the item."""
+    instructions: Instructions | None = None
+    """Of the action that is done."""
+    status: PartStatus
     text: Text = ""
     """What it waits for, or why it has failed."""
     under_way: Count
@@ -238,6 +241,10 @@ class ItemRetried(Event, type="item.retried", topic=EVENTS):
     item: Id
     configuration: Count | None = None
     """The version of its product's configuration, if that replaces the former one."""
+    status: PartStatus = "pending"
+    """With all of its actions: another one may wait, or have failed."""
+    text: Text = ""
+    """What it waits for, or why it has failed."""
 
 
 class ItemRevoked(Event, type="item.revoked", topic=EVENTS):
@@ -279,7 +286,7 @@ class ExecutionState(Value):
 
     execution: Execution
     about: Id
-    """The item; `offer:<offer>`, or `order`."""
+    """The item; `offer`, or `order`."""
     name: Short
     """Of the product, or of what the offer or every order brings."""
     quantity: Count

@@ -51,20 +51,26 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
 
 @orders.on(ItemProgressed)
 def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision[Order]:
-    """One of several actions is done: the customer gets what it brings, once nothing more is about to come."""
+    """One of several actions is done: the customer gets what it brings, once nothing more is about to come. Or one was
+    ended, so that nothing more is."""
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    change.note(
-        fact.type,
-        f"{part.title if part else order.name_of(fact.item)} delivered in part.",
-        item=fact.item,
-        kind=given.kind,
-        carrier=given.carrier,
-        tracking=given.tracking,
-        attempts=_attempts(fact.attempts),
-    )
-    if part is None or part.has_ended or not order.is_deliverable:
+    if given:
+        change.note(
+            fact.type,
+            f"{part.title if part else order.name_of(fact.item)} delivered in part.",
+            item=fact.item,
+            kind=given.kind,
+            carrier=given.carrier,
+            tracking=given.tracking,
+            attempts=_attempts(fact.attempts),
+        )
+    if given and (part is None or part.has_ended or not order.is_deliverable):
         return change.without_effect()
-    change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **_with(part, given))
+    if part and not part.refunded_whole:
+        news = _with(part, given) if given else {}
+        change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **news)
+    elif part and given:
+        change.set_part(part, **_with(part, given))
     return advance(change, under_way=fact.under_way)
 
 
@@ -113,9 +119,10 @@ def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order
     change.note(fact.type, f"Retrying the delivery of {order.name_of(fact.item)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
         return change.without_effect()
-    if part.delivery is DeliveryStatus.FAILED:
+    status = DeliveryStatus(fact.status)
+    if part.delivery is DeliveryStatus.FAILED and status is not DeliveryStatus.FAILED:
         change.publish(OrderDeliveryResumed(item=fact.item))
-    change.set_part(part, delivery=DeliveryStatus.PENDING, trouble="")
+    change.set_part(part, delivery=status, trouble=fact.text)
     return advance(change)
 
 
@@ -156,8 +163,10 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     """After a change of an item: move the order, and send the customer what has arrived when nothing more is about to.
     `under_way`: how many deliveries are in progress, where that is known."""
     before = change.state
+    if under_way is not None and under_way != before.under_way:
+        change.set(under_way=under_way)
     if before.may_become(OrderStatus.COMPLETED):
-        _move(change, under_way or 0)
+        _move(change)
     if before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED):
         _hand_over(change)
     if change.state.status is not before.status:
@@ -167,9 +176,9 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
     return change.decision()
 
 
-def _move(change: OrderChange, under_way: int) -> None:
+def _move(change: OrderChange) -> None:
     """To the status that its items demand: failed while one has, completed when all are finished."""
-    status, message = _demanded(change.state.lines, change.state.extras, under_way)
+    status, message = _demanded(change.state.lines, change.state.extras, change.state.under_way)
     if status is not change.state.status:
         change.move_to(status, message)
     elif message != change.state.message:

@@ -58,7 +58,7 @@ class ChargeState(StrEnum):
 
 SHOWN_AS_REFUNDED = (OrderStatus.PROCESSING, OrderStatus.COMPLETED)
 """A failed order is shown as that: it needs attention."""
-ORDER, OFFER = "order", "offer:"
+ORDER, OFFER = "order", "offer"
 """What facts of fulfillment are about, besides items: the order itself, and its offer."""
 SENT: Mapping[str, Any] = {"instructions": None, "further_instructions": ()}
 """Of a line or an extra: the customer has all of its instructions, or gets no more."""
@@ -110,7 +110,7 @@ class Extra:
     """What the order's offer, or every order of the store, brings along with its items. Known once fulfillment says."""
 
     id: str
-    """`offer:<offer>` or `order`."""
+    """`offer` or `order`."""
     name: str = ""
     delivery: DeliveryStatus = DeliveryStatus.PENDING
     instructions: Instructions | None = None
@@ -167,6 +167,9 @@ class Order:
     customer: Customer | None = None
     lines: tuple[Line, ...] = ()
     extras: tuple[Extra, ...] = ()
+    under_way: int = 0
+    """How many actions were being carried out, as fulfillment last said: something may be among them that it has not
+    told of yet."""
     subtotal: int = 0
     discount: int = 0
     tax: int = 0
@@ -226,7 +229,7 @@ class Order:
 
     def delivered_part(self, id: str) -> Line | Extra | None:
         """What a fact of fulfillment is about."""
-        if id == ORDER or id.startswith(OFFER):
+        if id in (ORDER, OFFER):
             return next((extra for extra in self.extras if extra.id == id), Extra(id))
         return self.line(id)
 
@@ -282,7 +285,7 @@ class Order:
 
     @property
     def fulfilment_status(self) -> FulfilmentStatus:
-        return fulfilment_status(self.lines, deliverable=self.is_deliverable)
+        return fulfilment_status(self.lines, self.extras, deliverable=self.is_deliverable)
 
 
 orders = Core(Order, missing=Refused("unknown_order", "Unknown order."))
@@ -316,16 +319,18 @@ def moved(order: Order, status: OrderStatus, at: datetime, message: str | None =
     )
 
 
-def fulfilment_status(lines: Sequence[Line], *, deliverable: bool) -> FulfilmentStatus:
-    """The whole, from the deliveries of the products. `deliverable`: the order is paid and not closed."""
+def fulfilment_status(lines: Sequence[Line], extras: Sequence[Extra] = (), *, deliverable: bool) -> FulfilmentStatus:
+    """The whole, from the deliveries of the products, and of what comes with them. `deliverable`: the order is paid and
+    not closed."""
     products = [line for line in lines if not line.item.is_delivery_charge]
     states = [line.delivery for line in products]
-    kept = [line for line in products if not _is_gone(line)]
+    kept: list[Line | Extra] = [line for line in products if not _is_gone(line)]
+    kept += [extra for extra in extras if extra.delivery is not DeliveryStatus.REVOKED]
     if states and all(state is DeliveryStatus.REVOKED for state in states):
         return FulfilmentStatus.REVOKED
-    if deliverable and any(line.has_failed for line in kept):
+    if deliverable and any(part.has_failed for part in kept):
         return FulfilmentStatus.FAILED
-    if kept and all(line.delivery is DeliveryStatus.DELIVERED for line in kept):
+    if kept and all(part.delivery is DeliveryStatus.DELIVERED for part in kept):
         return FulfilmentStatus.FULFILLED
     if DeliveryStatus.DELIVERED in states:
         return FulfilmentStatus.PARTIALLY_FULFILLED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.checkout.domain.order import Line, Order
-from shared.contracts.checkout import OrderStatusRecord, StatusItem
+from shared.contracts.checkout import OrderStatusRecord, StatusExtra, StatusItem
 
 
 def status_record(order: Order) -> OrderStatusRecord:
@@ -26,6 +26,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         prices_include_tax=order.prices_include_tax,
         refunded=order.refunded,
         items=tuple(_item(line) for line in order.lines),
+        extras=tuple(StatusExtra(id=it.id, name=it.title, delivery=it.delivery) for it in order.extras),
         pay_url=order.pay_url,
         message=order.message,
         placed_at=order.placed_at,

@@ -39,7 +39,7 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
     change = DeliveryChange(delivery, context)
     for item in delivery.items:
         if item.is_extra:
-            if removes_extras(message):
+            if removes_extras(message) or (message.whole and item.status is not ItemStatus.DELIVERED):
                 revoke_item(change, item)
         elif message.whole or item.about in message.items:
             released = change.release_stock(item, restock=_is_chosen(item, message.restock))
@@ -54,8 +54,8 @@ def _is_chosen(item: Item, choice: Sequence[str] | None) -> bool:
 
 
 def removes_extras(message: OrderRefunded) -> bool:
-    """What the offer, or every order, brought: by choice, and with the whole order, unless all access is left."""
-    return message.remove_offer_access or (message.whole and message.remove_access != ())
+    """What the offer, or every order, brought. Older builds make no choice: they mean all of a whole refund."""
+    return message.remove_offer_access or (message.whole and message.remove_access is None)
 
 
 def cancel_item(change: DeliveryChange, item: Item) -> None:

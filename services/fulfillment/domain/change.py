@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, StockHold
+from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.status_record import is_told, status_record
 from services.fulfillment.domain.stock import Stock
@@ -13,9 +13,11 @@ from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
     ItemProgressed,
+    ItemRetried,
     ItemRevocationFailed,
     ItemRevoked,
     ItemWaiting,
+    PartStatus,
     StockReleased,
 )
 from shared.contracts.values import Instructions
@@ -74,9 +76,8 @@ class DeliveryChange(Change[Delivery]):
             text="",
         )
         name = item.product if item.is_extra else None
-        undone = [other for other in self.others(item) if other.status is not ItemStatus.DELIVERED]
-        if undone:
-            status, text = _status_of(undone)
+        status, text = self._status_of(item)
+        if status != "delivered":
             progressed = ItemProgressed(
                 item=item.about,
                 instructions=instructions,
@@ -118,6 +119,40 @@ class DeliveryChange(Change[Delivery]):
         self.update_item(item, status=ItemStatus.REVOKED, **fields)
         if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
             self.publish(ItemRevoked(item=item.about))
+
+    def tell_retried(self, versions: Mapping[str, int | None]) -> None:
+        """Before what the restarted executions tell. `versions`: as in `ItemRetried`, by what they are for."""
+        facts: list[Event] = []
+        for about, version in versions.items():
+            status, text = self._status_of(self.item(about))
+            if status == "delivered":
+                status = "pending"
+            facts.append(ItemRetried(item=about, configuration=version, status=status, text=text))
+        self.events[:0] = facts
+
+    def _status_of(self, item: Item) -> tuple[PartStatus, str]:
+        """Of what an execution is for, and why it waits or has failed: with all of its executions."""
+        executions = [self.item(item.id), *self.others(item)]
+        undone = [it for it in executions if it.status not in (ItemStatus.DELIVERED, ItemStatus.REVOKED)]
+        if not undone:
+            return "delivered", ""
+        failed = next((it for it in undone if it.status is ItemStatus.FAILED), None)
+        waits = next((it for it in undone if it.status in WAITING), None)
+        if failed:
+            return "failed", failed.text
+        return ("waiting", waits.text) if waits else ("pending", "")
+
+    def _tell_what_was_ended(self) -> None:
+        """Less is under way than before, and nothing else says so: the customer may be waiting for the rest."""
+        ended = [
+            item
+            for item in self._updated.values()
+            if (before := self.state.find(item.id)) and before.status is ItemStatus.IN_PROGRESS
+            if item.status is not ItemStatus.IN_PROGRESS
+        ]
+        if ended and self.state.stage is Stage.PAID and not any(isinstance(it, Progress) for it in self.events):
+            status, text = self._status_of(ended[-1])
+            self.publish(ItemProgressed(item=ended[-1].about, status=status, text=text, under_way=0))
 
     # Its units
 
@@ -168,6 +203,7 @@ class DeliveryChange(Change[Delivery]):
         return self.update_item(item, queue="")
 
     def decision(self) -> Decision[Delivery]:
+        self._tell_what_was_ended()
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
@@ -190,15 +226,6 @@ def counted(events: list[Event], in_progress: int) -> list[Event]:
         else:
             numbered.append(event)
     return numbered[::-1]
-
-
-def _status_of(undone: Sequence[Item]) -> tuple[Literal["pending", "waiting", "failed"], str]:
-    """Of an item some of whose executions are not done, and why."""
-    failed = next((item for item in undone if item.status is ItemStatus.FAILED), None)
-    waits = next((item for item in undone if item.status in WAITING), None)
-    if failed:
-        return "failed", failed.text
-    return ("waiting", waits.text) if waits else ("pending", "")
 
 
 def reason_of(outcome: FailedOutcome | UnresolvedOutcome) -> tuple[str, str]:

@@ -100,7 +100,7 @@ class Item:
 
     @property
     def about(self) -> str:
-        """What it is for: the item's id, `offer:<offer>` or `order`."""
+        """What it is for: the item's id, `offer` or `order`."""
         return self.id.partition("/")[0]
 
     @property
@@ -156,9 +156,9 @@ class Delivery:
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)
 
-    def named(self, id: str) -> list[Item]:
-        """All executions of an item, by its id; or one of them by its own."""
-        return [item for item in self.items if item.about == id] or [item for item in self.items if item.id == id]
+    def named(self, about: str) -> list[Item]:
+        """All executions for an item, for the offer or for the order."""
+        return [item for item in self.items if item.about == about]
 
     def in_progress(self) -> int:
         """How many items are being delivered right now."""

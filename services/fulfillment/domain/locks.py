@@ -26,7 +26,7 @@ def ordered_stock(order: OrderPlaced, key: str, delivery: Delivery | None) -> li
 
 def extras(order: OrderPlaced) -> dict[str, str]:
     """What may be delivered along with the items: id, and the rest of the product's key after the store."""
-    offer = {f"offer:{order.offer}": offer_name(order.offer)} if order.offer else {}
+    offer = {"offer": offer_name(order.offer)} if order.offer else {}
     return offer | {"order": EVERY_ORDER}
 
 

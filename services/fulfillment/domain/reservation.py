@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 from services.fulfillment.domain.change import DeliveryChange
-from services.fulfillment.domain.delivery import Delivery, Item, Stage, StockHold, deliveries, execution_id
+from services.fulfillment.domain.delivery import Delivery, Item, Stage, deliveries, execution_id
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.locks import extras, ordered_lines, ordered_products, ordered_stock
 from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderPlaced
-from shared.contracts.fulfillment import StockRefused, StockReserved
+from shared.contracts.fulfillment import Action, StockRefused, StockReserved
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
@@ -59,8 +59,13 @@ def configured(first: Item, product: Product | None) -> Iterator[Item]:
     version, actions = (product.version, product.actions) if product else (0, ())
     yield replace(first, action=actions[0] if actions else None, version=version)
     for number, action in enumerate(actions[1:], 2):
-        id = execution_id(first.about, number)
-        yield replace(first, id=id, action=action, version=version, stock=StockHold.NONE)
+        yield further(first, number, action, version)
+
+
+def further(first: Item, number: int, action: Action, version: int) -> Item:
+    """A further execution for the same thing."""
+    id = execution_id(first.about, number)
+    return Item(id, first.sku, first.product, first.quantity, first.shippable, action, version)
 
 
 def _missing(store: str, items: tuple[Item, ...], tracked: set[str], context: Context) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.fulfillment.domain.change import DeliveryChange
@@ -10,10 +10,10 @@ from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, del
 from services.fulfillment.domain.kinds import KINDS, kind_of
 from services.fulfillment.domain.locks import RECONFIGURABLE, current_products, queues
 from services.fulfillment.domain.product import Product
-from services.fulfillment.domain.reservation import configured
+from services.fulfillment.domain.reservation import further
 from services.fulfillment.domain.selection import item_problem, select_items
 from services.fulfillment.domain.start import latest_product, start_item
-from shared.contracts.fulfillment import Action, ItemRetried, RetryDelivery
+from shared.contracts.fulfillment import Action, RetryDelivery
 from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
@@ -23,38 +23,29 @@ NOTHING_TO_RETRY = Refused("nothing_to_retry", "No item of the order has failed 
 @deliveries.on(RetryDelivery, locks=queues, reads=current_products)
 def retried(delivery: Delivery, command: RetryDelivery, context: Context) -> Decision[Delivery] | Refused:
     change = DeliveryChange(delivery, context)
-    retry = _Retry(lambda item: latest_product(change, item), latest=command.latest)
-    items = retry.items(delivery, command)
+    retry = Retry(delivery, command, lambda item: latest_product(change, item))
+    items = retry.items()
     if isinstance(items, Refused):
         return items
+    plan = retry.plan(items)
     for item in items:
         if item.status is ItemStatus.REVOCATION_FAILED:
             kind_of(item).revoke_again(change, item)
-        elif retry.is_undelivered(item):
-            _restart(change, item, retry.replacement_of(item))
+        elif item.id in plan.restarted:
+            _restart(change, item, plan.restarted[item.id])
         for kind in KINDS.values():
             kind.revoke_left(change, change.item(item.id))
+    for new in plan.added:
+        start_item(change, change.put_item(new))
+    change.tell_retried(plan.versions)
     return change.decision()
 
 
-def _restart(change: DeliveryChange, item: Item, product: Product | None) -> None:
-    """`product`: by which it is delivered from now on, for good."""
-    replaced = product is not None and product.version != item.version
-    change.publish(ItemRetried(item=item.about, configuration=product.version if product and replaced else None))
-    action = _action_of(product, item) if product else item.action
-    kind_of(item).replace(change, item, action)
-    if product:
-        change.update_item(change.item(item.id), action=action, version=product.version)
+def _restart(change: DeliveryChange, item: Item, planned: Item) -> None:
+    """`planned`: with the action by which it is delivered from now on, for good."""
+    kind_of(item).replace(change, item, planned.action)
+    change.update_item(change.item(item.id), action=planned.action, version=planned.version)
     start_item(change, change.leave_queue(change.item(item.id)))
-    for further in configured(item, product) if product and item.number == 1 else ():
-        if further.number > 1 + len(change.others(item)):
-            start_item(change, change.put_item(replace(further, status=ItemStatus.PLANNED)))
-
-
-def _action_of(product: Product | None, item: Item) -> Action | None:
-    """What the product configures for this one of an item's executions."""
-    actions = product.actions if product else ()
-    return actions[item.number - 1] if item.number <= len(actions) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,42 +71,109 @@ def retry_preview(
     delivery: Delivery, command: RetryDelivery, latest_of: Callable[[Item], Product | None]
 ) -> RetryPreview | Refused:
     """Refused as the command would be. `latest_of`: the product of an item as it is configured now."""
-    retry = _Retry(latest_of, latest=command.latest)
-    items = retry.items(delivery, command)
-    return items if isinstance(items, Refused) else RetryPreview(tuple(map(retry.previewed, items)))
+    retry = Retry(delivery, command, latest_of)
+    items = retry.items()
+    if isinstance(items, Refused):
+        return items
+    plan = retry.plan(items)
+    shown = [_shown(item, plan.restarted.get(item.id, item), revokes=item.id not in plan.restarted) for item in items]
+    return RetryPreview((*shown, *(_shown(None, new) for new in plan.added)))
 
 
-class _Retry:
-    """`latest`: with what the products say now, which replaces for good what the customer bought."""
+def _shown(before: Item | None, after: Item, *, revokes: bool = False) -> RetriedItem:
+    kind = before.action.kind if before and before.action else ""
+    kind_after = after.action.kind if after.action else ""
+    version = before.version if before else 0
+    return RetriedItem(after.id, after.product, kind, version, kind_after, after.version, revokes)
 
-    def __init__(self, latest_of: Callable[[Item], Product | None], *, latest: bool) -> None:
-        self._latest_of, self._latest = latest_of, latest
 
-    def items(self, delivery: Delivery, command: RetryDelivery) -> list[Item] | Refused:
-        return select_items(delivery, (*command.items, *command.executions), self._problem_of, NOTHING_TO_RETRY)
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a retry starts: known executions by id, with the actions that they get, and new ones. `versions`: of the
+    configurations that replace former ones, by what the executions are for; None where what was bought is delivered."""
 
-    def is_undelivered(self, item: Item) -> bool:
+    restarted: dict[str, Item]
+    added: tuple[Item, ...]
+    versions: dict[str, int | None]
+
+
+class Retry:
+    """With `latest` as the products are configured now: an execution that is started again keeps its action if its
+    product still has it, or gets another of the same kind, or the next that no execution has; actions that are new get
+    executions of their own."""
+
+    def __init__(self, delivery: Delivery, command: RetryDelivery, latest_of: Callable[[Item], Product | None]) -> None:
+        self._delivery, self._command, self._latest_of = delivery, command, latest_of
+
+    def items(self) -> list[Item] | Refused:
+        command = self._command
+        return select_items(self._delivery, command.items, command.executions, self._problem_of, NOTHING_TO_RETRY)
+
+    def plan(self, items: Sequence[Item]) -> Plan:
+        restarted = {item.id: item for item in items if self._is_undelivered(item)}
+        added: list[Item] = []
+        versions: dict[str, int | None] = {}
+        for about in dict.fromkeys(item.about for item in restarted.values()):
+            executions = self._delivery.named(about)
+            product = self._replacement_of(executions[0])
+            versions[about] = None
+            if product:
+                mine = [item for item in executions if item.id in restarted]
+                given, new = _assigned(executions, mine, product)
+                replaced = [item for item in given if item.version != restarted[item.id].version]
+                restarted |= {item.id: item for item in given}
+                added += new
+                versions[about] = product.version if replaced or new else None
+        return Plan(restarted, tuple(added), versions)
+
+    def _replacement_of(self, item: Item) -> Product | None:
+        """What it is delivered by, if not as it was bought."""
+        product = self._latest_of(item) if self._command.latest or item.action is None else None
+        return product if product and product.action else None
+
+    def _is_undelivered(self, item: Item) -> bool:
         """Its delivery can be started again."""
         if item.status not in RECONFIGURABLE:
             return False
-        return kind_of(item).can_restart(item, _action_of(self.replacement_of(item), item))
-
-    def replacement_of(self, item: Item) -> Product | None:
-        """What it is delivered by, if not as it was bought. Not a product that has fewer actions by now."""
-        product = self._latest_of(item) if self._latest or item.action is None else None
-        return product if _action_of(product, item) else None
-
-    def previewed(self, item: Item) -> RetriedItem:
-        product = self.replacement_of(item) if self.is_undelivered(item) else None
-        kind, version = item.action.kind if item.action else "", item.version
-        action = _action_of(product, item)
-        after = (action.kind, product.version) if product and action else (kind, version)
-        return RetriedItem(item.id, item.product, kind, version, *after, revokes=not self.is_undelivered(item))
+        executions = self._delivery.named(item.about)
+        product = self._replacement_of(executions[0]) or self._replacement_of(item)
+        given, _ = _assigned(executions, [item], product) if product else ([], [])
+        return kind_of(item).can_restart(item, given[0].action if given else None)
 
     def _problem_of(self, item: Item) -> Problem | None:
-        if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self.is_undelivered(item):
+        if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self._is_undelivered(item):
             return None
         if item.status is ItemStatus.WAITING_SETUP:
             return item_problem(item.id, item.code, item.text)
         text = f"Item {item.id} cannot be retried: it has not failed and is not waiting for what can be retried."
         return item_problem(item.id, "nothing_to_retry", text)
+
+
+def _assigned(executions: Sequence[Item], restarted: Sequence[Item], product: Product) -> tuple[list[Item], list[Item]]:
+    """The restarted executions with their actions, and those that are new. What the others do is not done twice."""
+    free = list(product.actions)
+    for kept in executions:
+        if kept not in restarted and kept.action in free:
+            free.remove(kept.action)
+    given: dict[str, Item] = {}
+    for is_alike in (_same_action, _same_kind, _any_action):
+        for item in restarted:
+            action = None if item.id in given else next((one for one in free if is_alike(item, one)), None)
+            if action:
+                free.remove(action)
+                given[item.id] = replace(item, action=action, version=product.version)
+    last = max(item.number for item in executions)
+    new = [further(executions[0], number, action, product.version) for number, action in enumerate(free, last + 1)]
+    return [given.get(item.id, item) for item in restarted], new
+
+
+def _same_action(item: Item, action: Action) -> bool:
+    return item.action == action
+
+
+def _same_kind(item: Item, action: Action) -> bool:
+    return item.action is not None and item.action.kind == action.kind
+
+
+def _any_action(item: Item, action: Action) -> bool:
+    return True

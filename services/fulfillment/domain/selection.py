@@ -12,16 +12,21 @@ MAX_PROBLEMS = 20
 
 
 def select_items(
-    delivery: Delivery, ids: Sequence[str], problem_of: Callable[[Item], Problem | None], none: Refused
+    delivery: Delivery,
+    ids: Sequence[str],
+    executions: Sequence[str],
+    problem_of: Callable[[Item], Problem | None],
+    none: Refused,
 ) -> list[Item] | Refused:
     """Those named, or refused with every problem; without names all that have no problem. Of an item with several
     executions, those that have none."""
-    if not ids:
+    if not ids and not executions:
         return [item for item in delivery.items if problem_of(item) is None] or none
     items: dict[str, Item] = {}
     problems: list[Problem] = []
-    for id in dict.fromkeys(ids):
-        named = delivery.named(id)
+    named_by = {id: delivery.named(id) for id in ids}
+    named_by |= {id: [item for item in delivery.items if item.id == id] for id in executions if id not in named_by}
+    for id, named in named_by.items():
         found = [item for item in named if problem_of(item) is None]
         items |= {item.id: item for item in found}
         if not named:

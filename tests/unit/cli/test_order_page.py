@@ -95,8 +95,7 @@ def test_several_actions_of_an_item_and_what_comes_with_the_order_have_lines_of_
     executions = [
         plain | {"id": "1", "instructions": {"link": "https://shop.example/t"}},
         plain | {"id": "1/2", "action": {"kind": "shipment"}, "status": "waiting_parcel", "text": "Parcel."},
-        plain
-        | {"id": "offer:gold", "product": "Gold members", "action": {"kind": "code"}, "instructions": {"code": "A-1"}},
+        plain | {"id": "offer", "product": "Gold members", "action": {"kind": "code"}, "instructions": {"code": "A-1"}},
     ]
     order = {
         **{
@@ -118,5 +117,5 @@ def test_several_actions_of_an_item_and_what_comes_with_the_order_have_lines_of_
         "1 download delivered https://shop.example/t",
         "1/2 shipment waiting_parcel Parcel.",
         "With the order",
-        "offer:gold code: Gold members delivered A-1",
+        "offer code: Gold members delivered A-1",
     ]

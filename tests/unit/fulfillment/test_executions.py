@@ -8,6 +8,7 @@ from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
 from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.retry import RetryPreview, retry_preview
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
@@ -30,7 +31,7 @@ from shared.contracts.fulfillment import (
     ShipOrder,
 )
 from shared.contracts.values import Instructions
-from tests.unit.fulfillment.examples import COURSE, EMPTY, LINK, PAID, Shop, line, placed, refund
+from tests.unit.fulfillment.examples import CORRECTED, COURSE, EMPTY, LINK, PAID, Shop, line, placed, refund
 
 BOOK = Download(file="book.pdf", expires_after=timedelta(days=2))
 GUIDE = Download(file="guide.pdf", expires_after=timedelta(days=2))
@@ -67,7 +68,7 @@ def test_an_item_is_delivered_when_all_of_its_actions_are_done() -> None:
     shop.answer(SignDownload, SignDownload.Done(LINK))
     (progressed,) = shop.last.of(ItemProgressed)
     assert (progressed.item, progressed.status, progressed.under_way) == ("1", "pending", 2)
-    assert progressed.instructions.link == LINK
+    assert progressed.instructions == shop.item("1").instructions
     shop.answer(TakeCode, TakeCode.Done(("A-1",)))
     shop.answer(GrantAccess, GrantAccess.Done())
 
@@ -116,10 +117,104 @@ def test_the_latest_configuration_may_have_more_actions_and_what_it_no_longer_ha
 
     assert statuses(shop) == {"1": "in_progress", "1/2": "in_progress", "1/3": "in_progress"}
     assert [item.version for item in shop.state.items] == [2, 2, 2]
-    shop.answer(shop.operation(SignDownload, item="1/3"), FAILED)
-    shop.hear(ConfigureProduct(action=GUIDE), row_key("acme", "bundle"))
-    shop.hear(RetryDelivery(executions=("1/3",), latest=True))
-    assert shop.item("1/3").action == BOOK, "there is no third action any more"
+    assert [item.action for item in shop.state.items] == [BOOK, GUIDE, COURSE], "what it has already comes first"
+    shop.answer(shop.operation(SignDownload, item="1/2"), FAILED)
+    shop.hear(ConfigureProduct(action=BOOK), row_key("acme", "bundle"))
+    shop.hear(RetryDelivery(executions=("1/2",), latest=True))
+    assert shop.item("1/2").action == GUIDE, "no other action is left for it"
+
+
+def test_the_latest_configuration_does_nothing_twice_and_starts_what_is_new_whatever_was_retried() -> None:
+    shop = bundle(BOOK, COURSE)
+    shop.answer(SignDownload, SignDownload.Done(LINK))
+    shop.answer(GrantAccess, GrantAccess.Failed("rejected", "422"))
+    shop.hear(ConfigureProduct(action=CORRECTED, further=(BOOK, GUIDE)), row_key("acme", "bundle"))
+    latest = RetryDelivery(latest=True)
+    preview = retry_preview(shop.state, latest, lambda item: shop.row(Product, row_key("acme", item.sku)))
+    assert isinstance(preview, RetryPreview)
+    assert [(it.item, it.kind, it.kind_after, it.version_after) for it in preview.items] == [
+        ("1/2", "course", "course", 2),
+        ("1/3", "", "download", 2),
+    ]
+
+    assert shop.hear(latest).published == [ItemRetried(item="1", configuration=2)]
+
+    assert [item.action for item in shop.state.items] == [BOOK, CORRECTED, GUIDE]
+    assert statuses(shop) == {"1": "delivered", "1/2": "in_progress", "1/3": "in_progress"}
+
+
+def test_a_grant_in_doubt_stays_where_it_is_when_the_product_gets_more_actions() -> None:
+    """Revoked and granted at one URL at once, the customer might end without access."""
+    shop = bundle(COURSE)
+    shop.answer(GrantAccess, GrantAccess.Unresolved("time-out"))
+    shop.hear(ConfigureProduct(action=BOOK, further=(COURSE,)), row_key("acme", "bundle"))
+
+    shop.hear(RetryDelivery(latest=True))
+
+    assert shop.last.of(RevokeAccess) == []
+    assert [(call.item, call.url) for call in shop.last.of(GrantAccess)] == [("1", COURSE.url)]
+    assert shop.item("1/2").action == BOOK and not shop.item("1/2").in_doubt
+
+
+def test_new_executions_start_afresh() -> None:
+    shop = bundle(RedemptionCode(pool="keys")).answer(TakeCode, EMPTY)
+    assert shop.item().queue
+    shop.hear(ConfigureProduct(action=COURSE, further=(BOOK,)), row_key("acme", "bundle"))
+
+    shop.hear(RetryDelivery(latest=True))
+
+    new = shop.item("1/2")
+    assert (new.queue, new.attempts, new.code, new.in_doubt, new.unrevoked) == ("", (), "", False, ())
+    shop.answer(SignDownload, SignDownload.Done(LINK))
+
+
+def test_a_retry_says_what_its_item_is_with_all_of_its_executions() -> None:
+    shop = bundle(BOOK, GUIDE)
+    for item in ("1", "1/2"):
+        shop.answer(shop.operation(SignDownload, item=item), FAILED)
+
+    retried = shop.hear(RetryDelivery(executions=("1",))).published
+
+    assert retried == [ItemRetried(item="1", status="failed", text="It is broken.")]
+    assert statuses(shop) == {"1": "in_progress", "1/2": "failed"}
+
+
+def test_a_single_parcel_of_an_item_is_sent() -> None:
+    shop = bundle(Shipment(), Shipment())
+
+    shop.hear(ShipOrder(carrier="DHL", tracking="T-1", executions=("1",)))
+    assert statuses(shop) == {"1": "delivered", "1/2": "waiting_parcel"}
+
+    shop.hear(ShipOrder(carrier="DHL", tracking="T-2"))
+    assert [item.instructions.tracking for item in shop.state.items if item.instructions] == ["T-1", "T-2"]
+
+
+def test_a_refund_that_ends_what_is_under_way_says_so() -> None:
+    """Else the customer would wait for what else was delivered."""
+    shop = Shop()
+    shop.hear(ConfigureProduct(action=BOOK, further=(GUIDE,)), row_key("acme", "bundle"))
+    shop.given(placed(line("1", "bundle"), line("2", "course")), PAID)
+    shop.answer(shop.operation(SignDownload, item="1"), SignDownload.Done(LINK))
+
+    kept = shop.hear(refund("1", remove_access=())).published
+    assert kept == [ItemProgressed(item="1", status="delivered", under_way=1)]
+    stopped = shop.hear(refund("2")).published
+    assert stopped == [ItemProgressed(item="2", status="pending", under_way=0)]
+    assert shop.item("2").status is ItemStatus.STOPPING
+
+
+def test_staff_hear_once_of_an_order_without_configurations() -> None:
+    shop = Shop().given(placed(*(line(str(number), f"new-{number}") for number in range(1, 21))), PAID)
+    assert [event.alert for event in shop.last.of(ItemWaiting)] == [True, *[False] * 19]
+
+
+def test_an_offer_may_have_a_long_name() -> None:
+    shop = Shop()
+    offer = "g" * 64
+    shop.hear(ConfigureOffer(name="Gold", actions=(Shipment(), BOOK)), row_key("acme", offer_name(offer)))
+    shop.given(placed(line("1", "ebook")).model_copy(update={"offer": offer}), PAID)
+    shop.hear(ShipOrder(carrier="DHL", tracking="T"))
+    assert statuses(shop) == {"1": "in_progress", "offer": "delivered", "offer/2": "in_progress"}
 
 
 def test_a_product_that_is_configured_late_is_delivered_with_all_of_its_actions() -> None:
@@ -149,11 +244,11 @@ def test_stock_is_held_once_and_a_refund_ends_all_executions_of_its_item() -> No
 
 def test_an_offer_and_every_order_bring_what_is_configured_for_them() -> None:
     shop = with_extras("ebook")
-    assert statuses(shop) == dict.fromkeys(("1", "offer:gold", "offer:gold/2", "order"), "in_progress")
+    assert statuses(shop) == dict.fromkeys(("1", "offer", "offer/2", "order"), "in_progress")
 
     shop.answer(GrantAccess, GrantAccess.Done())
     (progressed,) = shop.last.of(ItemProgressed)
-    assert (progressed.item, progressed.name) == ("offer:gold", "Gold members")
+    assert (progressed.item, progressed.name) == ("offer", "Gold members")
     shop.answer(shop.operation(SignDownload, item="order"), SignDownload.Done(LINK))
     (delivered,) = shop.last.of(ItemDelivered)
     assert (delivered.item, delivered.name, delivered.under_way) == ("order", "House guide", 2)
@@ -172,10 +267,13 @@ def test_what_an_offer_brings_is_revoked_with_the_order_or_by_choice() -> None:
     def revoked(shop: Shop) -> list[str]:
         return [id for id, status in statuses(shop).items() if status in ("revoked", "revoking")]
 
-    extras = ["offer:gold", "offer:gold/2", "order"]
+    extras = ["offer", "offer/2", "order"]
     assert revoked(delivered().hear(refund("1"))) == ["1"]
     assert revoked(delivered().hear(refund("1", whole=True))) == ["1", *extras]
     assert revoked(delivered().hear(refund("1", whole=True, remove_access=()))) == []
+    late = with_extras("ebook").hear(refund("1", whole=True, remove_access=()))
+    assert revoked(late) == ["1", "offer/2", "order"], "what is not delivered yet is not delivered any more"
+    assert statuses(late)["offer"] == "stopping"
     assert revoked(delivered().hear(OrderCancelled())) == ["1", *extras]
     chosen = refund("1", remove_access=()).model_copy(update={"remove_offer_access": True})
     assert revoked(delivered().hear(chosen)) == extras

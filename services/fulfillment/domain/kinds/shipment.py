@@ -28,7 +28,7 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
         return Refused("not_paid", "The order is not paid yet. Ship it after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not ship it.")
-    items = select_items(delivery, (*command.items, *command.executions), _shipping_problem, NOTHING_TO_SHIP)
+    items = select_items(delivery, command.items, command.executions, _shipping_problem, NOTHING_TO_SHIP)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)

@@ -10,7 +10,8 @@ from services.fulfillment.domain.kind import Kind
 class UnconfiguredKind(Kind[None]):
     def begin(self, change: DeliveryChange, item: Item, action: None) -> None:
         text = f"No delivery is configured for SKU {item.sku}. Configure the product, then retry the order."
-        change.await_item(item, ItemStatus.WAITING_SETUP, "not_configured", text, alert=True)
+        is_first = not any(other.status is ItemStatus.WAITING_SETUP for other in change.items)
+        change.await_item(item, ItemStatus.WAITING_SETUP, "not_configured", text, alert=is_first)
 
 
 UNCONFIGURED = UnconfiguredKind()
