@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -61,7 +61,9 @@ async def ship(
     items: Annotated[
         list[str] | None,
         typer.Option(
-            "--item", metavar="N", help="Number of an item in the parcel; may be repeated. Default: all that wait."
+            "--item",
+            metavar="N",
+            help="An item in the parcel, or 1/2 for its second action; may be repeated. Default: all that wait.",
         ),
     ] = None,
     idempotency_key: IdempotencyKey = "",
@@ -69,7 +71,7 @@ async def ship(
     as_json: AsJson = False,
 ) -> None:
     """Mark items as shipped, with a tracking number."""
-    parcel = {"carrier": carrier, "tracking": tracking, "items": items or []}
+    parcel = {"carrier": carrier, "tracking": tracking, **named(items)}
     command = OrderCommand("fulfillment", "ship", number, "the items were marked as shipped", idempotency_key)
     await submit(command, parcel, data, as_json)
 
@@ -80,7 +82,9 @@ async def retry(
     items: Annotated[
         list[str] | None,
         typer.Option(
-            "--item", metavar="N", help="Number of an item to deliver; may be repeated. Default: all that failed."
+            "--item",
+            metavar="N",
+            help="An item to deliver, or 1/2 for its second action; may be repeated. Default: all that failed.",
         ),
     ] = None,
     latest: Annotated[
@@ -95,7 +99,7 @@ async def retry(
     as_json: AsJson = False,
 ) -> None:
     """Retry failed or waiting deliveries."""
-    body = {"items": items or [], "latest": latest}
+    body = {**named(items), "latest": latest}
     if dry_run:
         async with api_client(data) as api:
             order = await api.order(number)
@@ -107,13 +111,20 @@ async def retry(
     await submit(command, body, data, as_json)
 
 
+def named(items: Sequence[str] | None) -> dict[str, list[str]]:
+    """Items, and single executions such as `1/2`."""
+    given = items or []
+    executions = [item for item in given if "/" in item]
+    return {"items": [item for item in given if "/" not in item]} | ({"executions": executions} if executions else {})
+
+
 def _show_retry(preview: Mapping[str, Any]) -> None:
     print(f"{preview['number']}: a retry of {counted(len(preview['items']), 'item')}.")
     for item in preview["items"]:
         before, after = (f"{item[f'kind{when}']} (version {item[f'version{when}']})" for when in ("", "_after"))
         before = before if item["kind"] else "not configured"
         how = before if before == after else f"{before} becomes {after}, for good"
-        print(f"  item {item['item']}  {item['product']}: {'its access is revoked' if item['revokes'] else how}")
+        print(f"  item {item['item']}  {item['product']}: {'revoked' if item['revokes'] else how}")
     console.say("Nothing was changed.")
 
 

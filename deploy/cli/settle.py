@@ -114,7 +114,10 @@ async def item(
     outcome: Annotated[SettledOutcome, Outcome],
     reason: Reason,
     item: Annotated[
-        str, typer.Option("--item", metavar="N", help="Number of the item. Default: the only one that is not settled.")
+        str,
+        typer.Option(
+            "--item", metavar="N", help="The item, or 1/2 for its second action. Default: the only one to settle."
+        ),
     ] = "",
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
@@ -129,7 +132,9 @@ async def item(
         known = await api.part("fulfillment", f"/orders/{order['key']}/deliveries") or {"items": []}
         open_items = [one["id"] for one in known["items"] if _is_open(one, outcome)]
         subject = item or _the_only(open_items, "items to settle", "--item")
-        return {"item": subject, "outcome": outcome, "reason": reason}
+        about = subject.partition("/")[0]
+        several = sum(one["id"].partition("/")[0] == about for one in known["items"]) > 1
+        return {"item": about, "outcome": outcome, "reason": reason} | ({"execution": subject} if several else {})
 
     await submit(_settlement("fulfillment", number, idempotency_key, "item"), body, data, as_json)
 

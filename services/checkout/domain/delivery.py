@@ -30,6 +30,9 @@ from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
 from shared.core import Attempt, Context, Decision, Refused
 from shared.core.fast_dataclasses import replace
 
+MOST_ITEMS = 200
+"""In one message to the customer, which must fit into a record."""
+
 
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
@@ -92,8 +95,9 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
     change.note(fact.type, f"{order.name_of(fact.item)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect()
-    if not part.has_failed:  # another of its actions has
-        change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
+    if part.has_failed:  # another of its actions has: staff know
+        return advance(change, under_way=fact.under_way)
+    change.set_part(part, delivery=DeliveryStatus.WAITING, trouble=fact.text)
     if fact.alert and not part.refunded_whole:
         change.publish(OrderDeliveryWaiting(item=fact.item, product=part.title, code=fact.code, text=fact.text))
     return advance(change, under_way=fact.under_way)
@@ -212,7 +216,9 @@ def _hand_over(change: OrderChange) -> None:
     if unsent:
         for part in unsent:
             change.set_part(part, **SENT)
-        change.publish(OrderItemsDelivered(items=tuple(item for part in unsent for item in _delivered_items(part))))
+        items = [item for part in unsent for item in _delivered_items(part)]
+        for first in range(0, len(items), MOST_ITEMS):
+            change.publish(OrderItemsDelivered(items=tuple(items[first : first + MOST_ITEMS])))
 
 
 def _announce(change: OrderChange) -> None:

@@ -35,6 +35,9 @@ class DeliveryChange(Change[Delivery]):
         super().__init__(delivery, context)
         self._updated: dict[str, Item] = {}
         self._released: dict[str, int] = {}
+        self._by_about: dict[str, list[str]] | None = None
+        """Ids of executions, by what they are for."""
+        self._known = {item.id: item for item in delivery.items}
 
     @property
     def items(self) -> list[Item]:
@@ -44,7 +47,7 @@ class DeliveryChange(Change[Delivery]):
         return [*(self._updated.get(item.id, item) for item in self.state.items), *new]
 
     def item(self, id: str) -> Item:
-        item = self._updated.get(id) or self.state.find(id)
+        item = self._updated.get(id) or self._known.get(id)
         if item is None:
             raise LookupError(f"the order has no item {id!r}")
         return item
@@ -55,12 +58,16 @@ class DeliveryChange(Change[Delivery]):
 
     def put_item(self, item: Item) -> Item:
         """A new one, or another state of one that is known."""
-        self._updated[item.id] = item
+        self._updated[item.id], self._by_about = item, None
         return item
 
     def others(self, item: Item) -> list[Item]:
         """The other executions for the same thing."""
-        return [other for other in self.items if other.about == item.about and other.id != item.id]
+        if self._by_about is None:
+            self._by_about = {}
+            for each in self.items:
+                self._by_about.setdefault(each.about, []).append(each.id)
+        return [self.item(id) for id in self._by_about.get(item.about, ()) if id != item.id]
 
     # Its delivery
 

@@ -13,7 +13,7 @@ from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.reservation import further
 from services.fulfillment.domain.selection import item_problem, select_items
 from services.fulfillment.domain.start import latest_product, start_item
-from shared.contracts.fulfillment import Action, RetryDelivery
+from shared.contracts.fulfillment import Action, Download, RetryDelivery, Shipment
 from shared.core import Context, Decision, Problem, Refused
 from shared.core.fast_dataclasses import replace
 
@@ -31,6 +31,8 @@ def retried(delivery: Delivery, command: RetryDelivery, context: Context) -> Dec
     for item in items:
         if item.status is ItemStatus.REVOCATION_FAILED:
             kind_of(item).revoke_again(change, item)
+        elif item.id in plan.ended:
+            kind_of(item).revoke(change, item)
         elif item.id in plan.restarted:
             _restart(change, item, plan.restarted[item.id])
         for kind in KINDS.values():
@@ -50,7 +52,7 @@ def _restart(change: DeliveryChange, item: Item, planned: Item) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RetriedItem:
-    """An item that a retry would deliver, or whose access it would revoke. A version is that of the product's
+    """An execution that a retry would start, or else revoke. A version is that of the product's
     configuration, 0 where it has none; a kind is that of its action."""
 
     item: str
@@ -93,6 +95,8 @@ class Plan:
     configurations that replace former ones, by what the executions are for; None where what was bought is delivered."""
 
     restarted: dict[str, Item]
+    ended: frozenset[str]
+    """Ids of those whose action is no longer configured: they are delivered no more."""
     added: tuple[Item, ...]
     versions: dict[str, int | None]
 
@@ -100,7 +104,7 @@ class Plan:
 class Retry:
     """With `latest` as the products are configured now: an execution that is started again keeps its action if its
     product still has it, or gets another of the same kind, or the next that no execution has; actions that are new get
-    executions of their own."""
+    executions of their own, and what is no longer configured is delivered no more."""
 
     def __init__(self, delivery: Delivery, command: RetryDelivery, latest_of: Callable[[Item], Product | None]) -> None:
         self._delivery, self._command, self._latest_of = delivery, command, latest_of
@@ -112,6 +116,7 @@ class Retry:
     def plan(self, items: Sequence[Item]) -> Plan:
         restarted = {item.id: item for item in items if self._is_undelivered(item)}
         added: list[Item] = []
+        ended: set[str] = set()
         versions: dict[str, int | None] = {}
         for about in dict.fromkeys(item.about for item in restarted.values()):
             executions = self._delivery.named(about)
@@ -121,15 +126,17 @@ class Retry:
                 mine = [item for item in executions if item.id in restarted]
                 given, new = _assigned(executions, mine, product)
                 replaced = [item for item in given if item.version != restarted[item.id].version]
+                left = {item.id for item in mine} - {item.id for item in given}
+                restarted = {id: item for id, item in restarted.items() if id not in left}
                 restarted |= {item.id: item for item in given}
+                ended |= left
                 added += new
-                versions[about] = product.version if replaced or new else None
-        return Plan(restarted, tuple(added), versions)
+                versions[about] = product.version if replaced or new or left else None
+        return Plan(restarted, frozenset(ended), tuple(added), versions)
 
     def _replacement_of(self, item: Item) -> Product | None:
         """What it is delivered by, if not as it was bought."""
-        product = self._latest_of(item) if self._command.latest or item.action is None else None
-        return product if product and product.action else None
+        return self._latest_of(item) if self._command.latest or item.action is None else None
 
     def _is_undelivered(self, item: Item) -> bool:
         """Its delivery can be started again."""
@@ -137,8 +144,10 @@ class Retry:
             return False
         executions = self._delivery.named(item.about)
         product = self._replacement_of(executions[0]) or self._replacement_of(item)
-        given, _ = _assigned(executions, [item], product) if product else ([], [])
-        return kind_of(item).can_restart(item, given[0].action if given else None)
+        if product is None:
+            return kind_of(item).can_restart(item, None)
+        given, _ = _assigned(executions, [item], product)
+        return kind_of(item).can_restart(item, given[0].action if given else _other_than(item))
 
     def _problem_of(self, item: Item) -> Problem | None:
         if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self._is_undelivered(item):
@@ -150,7 +159,7 @@ class Retry:
 
 
 def _assigned(executions: Sequence[Item], restarted: Sequence[Item], product: Product) -> tuple[list[Item], list[Item]]:
-    """The restarted executions with their actions, and those that are new. What the others do is not done twice."""
+    """The restarted executions that still have an action, and new ones. What the others do is not done twice."""
     free = list(product.actions)
     for kept in executions:
         if kept not in restarted and kept.action in free:
@@ -164,7 +173,12 @@ def _assigned(executions: Sequence[Item], restarted: Sequence[Item], product: Pr
                 given[item.id] = replace(item, action=action, version=product.version)
     last = max(item.number for item in executions)
     new = [further(executions[0], number, action, product.version) for number, action in enumerate(free, last + 1)]
-    return [given.get(item.id, item) for item in restarted], new
+    return [given[item.id] for item in restarted if item.id in given], new
+
+
+def _other_than(item: Item) -> Action:
+    """Any other action: its own is no longer configured."""
+    return Download(file="none") if isinstance(item.action, Shipment) else Shipment()
 
 
 def _same_action(item: Item, action: Action) -> bool:

@@ -20,10 +20,14 @@ def test_the_latest_configuration_is_used_only_if_asked_for(
 ) -> None:
     services.reply("fulfillment", RETRY, Reply({"accepted": True, "id": "m-1", "duplicate": False}, 202))
 
-    for options in ((), ("--latest", "--item", "2")):
+    for options in ((), ("--latest", "--item", "2"), ("--item", "1", "--item", "2/3")):
         assert orderbus("retry", order, *options).code == 0
 
-    assert [one.body for one in services.sent()] == [{"items": [], "latest": False}, {"items": ["2"], "latest": True}]
+    assert [one.body for one in services.sent()] == [
+        {"items": [], "latest": False},
+        {"items": ["2"], "latest": True},
+        {"items": ["1"], "executions": ["2/3"], "latest": False},
+    ]
 
 
 def test_a_dry_run_says_what_is_replaced_for_good(services: FakeServices, orderbus: Orderbus, order: str) -> None:
@@ -36,7 +40,7 @@ def test_a_dry_run_says_what_is_replaced_for_good(services: FakeServices, orderb
         "  item 1  Atlas: download (version 1) becomes code (version 3), for good",
         "  item 2  Atlas: download (version 1)",
         "  item 3  Atlas: not configured becomes code (version 3), for good",
-        "  item 4  Atlas: its access is revoked",
+        "  item 4  Atlas: revoked",
     ]
     assert said.err == "Nothing was changed.\n"
 

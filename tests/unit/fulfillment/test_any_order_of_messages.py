@@ -27,9 +27,14 @@ from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
+    Action,
     AddCodes,
+    ConfigureExtras,
+    ConfigureOffer,
+    ConfigureProduct,
     DeliveryCodesArrived,
     ItemDelivered,
+    ItemProgressed,
     ItemRevoked,
     RetryDelivery,
     SettleDelivery,
@@ -44,6 +49,8 @@ from tests.unit.fulfillment.test_reservation import EXPIRED
 T = TypeVar("T")
 
 SKUS = [*PRODUCTS, "unconfigured"]
+Parts = ItemDelivered | ItemProgressed
+EXTRAS = ["offer/gold", "order/every"]
 ORDERS = ["o-1", "o-2", "o-3"]
 lines = st.lists(st.tuples(st.sampled_from(SKUS), st.integers(1, 3)), min_size=1, max_size=4)
 steps = st.one_of(
@@ -56,6 +63,9 @@ steps = st.one_of(
     ),
     st.tuples(st.just("settle"), st.sampled_from(ORDERS), st.integers(1, 4)),
     st.tuples(st.just("configure"), st.sampled_from(SKUS), st.sampled_from(list(PRODUCTS)), st.booleans()),
+    st.tuples(
+        st.just("bundle"), st.sampled_from([*SKUS, *EXTRAS]), st.lists(st.sampled_from(list(PRODUCTS)), max_size=3)
+    ),
     st.tuples(st.just("receive"), st.sampled_from(SKUS), st.integers(1, 4)),
     st.tuples(st.just("codes"), st.integers(1, 4)),
     st.tuples(st.just("answer"), st.integers(0, 20), st.sampled_from(["done", "done", "failed", "unresolved"])),
@@ -93,7 +103,8 @@ class World:
         shop = self.shop
         match step:
             case "place", str(order), list(ordered):
-                shop.hear(placed(*(line(str(n), sku, units) for n, (sku, units) in enumerate(ordered, 1))), order)
+                lines = (line(str(n), sku, units) for n, (sku, units) in enumerate(ordered, 1))
+                shop.hear(placed(*lines).model_copy(update={"offer": "gold" if order == "o-1" else None}), order)
             case "wake", str(order):
                 if shop.timer(RecheckPools, order):
                     shop.let_go_off(RecheckPools, order)
@@ -106,6 +117,8 @@ class World:
                 self.settle(order, str(item))
             case "configure", str(sku), str(product), bool(tracked):
                 shop.configure(sku, PRODUCTS[product], stock=0 if tracked else None)
+            case "bundle", str(name), list(kinds):
+                self.configure(name, tuple(PRODUCTS[kind] for kind in kinds))
             case "receive", str(sku), int(units):
                 shop.configure(sku, PRODUCTS.get(sku, Shipment()), stock=units)
             case "codes", int(count):
@@ -154,6 +167,13 @@ class World:
             "failed": kind.Failed("forbidden", "Fix it."),
             "unresolved": kind.Unresolved("time-out"),
         }[how]
+
+    def configure(self, name: str, actions: tuple[Action, ...]) -> None:
+        key, extra = f"acme/{name}", {"offer/gold": ConfigureOffer, "order/every": ConfigureExtras}.get(name)
+        if extra:
+            self.shop.hear(extra(name="Extra", actions=actions), key)
+        elif actions:
+            self.shop.hear(ConfigureProduct(action=actions[0], further=actions[1:]), key)
 
     def take_codes(self, take: TakeCode) -> Outcome:
         mine = self.taken.get((take.order, take.item))
@@ -210,7 +230,8 @@ class World:
     def come_to_rest(self) -> None:
         while self.shop.open:
             self.answer(self.shop.open[0][1], "done")
-        shown = [code for _, event in self.published(ItemDelivered) for code in codes_in(event)]
+        facts = self.shop.all.entries
+        shown = [code for _, event in facts if isinstance(event, Parts) for code in codes_in(event)]
         assert len(shown) == len(set(shown)), "no code is delivered twice"
         for key, delivery in self.rows(Delivery).items():
             assert [*broken(delivery, at_rest=True)] == []
@@ -222,13 +243,13 @@ class World:
 
     def outside_has_revoked(self, order: str, item: Item) -> None:
         assert (order, item.id) not in self.access or item.unrevoked, "staff know where access is left"
-        seen = any(key == order and event.item == item.id for key, event in self.published(ItemDelivered))
+        seen = item.instructions is not None
         assert seen or (order, item.id) not in self.taken, "a code that the customer has not seen was returned"
 
 
-def codes_in(event: ItemDelivered) -> tuple[str, ...]:
+def codes_in(event: Parts) -> tuple[str, ...]:
     given = event.instructions
-    return given.codes or ((given.code,) if given.code else ())
+    return given.codes or ((given.code,) if given.code else ()) if given else ()
 
 
 @settings(max_examples=150, deadline=None)

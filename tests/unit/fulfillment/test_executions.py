@@ -121,7 +121,22 @@ def test_the_latest_configuration_may_have_more_actions_and_what_it_no_longer_ha
     shop.answer(shop.operation(SignDownload, item="1/2"), FAILED)
     shop.hear(ConfigureProduct(action=BOOK), row_key("acme", "bundle"))
     shop.hear(RetryDelivery(executions=("1/2",), latest=True))
-    assert shop.item("1/2").action == GUIDE, "no other action is left for it"
+    assert statuses(shop)["1/2"] == "revoked", "no action is left for it"
+
+
+def test_what_is_no_longer_configured_is_delivered_no_more() -> None:
+    shop = with_extras("ebook")
+    shop.answer(shop.operation(SignDownload, item="1"), SignDownload.Done(LINK))
+    shop.answer(TakeCode, EMPTY)
+    for name, command in (("gold", ConfigureOffer), ("", ConfigureExtras)):
+        shop.hear(command(name="Nothing", actions=()), row_key("acme", offer_name(name) if name else EVERY_ORDER))
+
+    retried = shop.hear(RetryDelivery(latest=True))
+
+    assert statuses(retried) == {"1": "delivered", "offer": "stopping", "offer/2": "revoked", "order": "in_progress"}
+    assert retried.published[0] == ItemRetried(item="offer", configuration=2)
+    shop.answer(GrantAccess, GrantAccess.Failed("not_needed", "Not needed."))
+    assert shop.published == [ItemRevoked(item="offer", under_way=1)]
 
 
 def test_the_latest_configuration_does_nothing_twice_and_starts_what_is_new_whatever_was_retried() -> None:
