@@ -91,7 +91,8 @@ def provider_refunds(payment: Payment) -> bool:
 
 
 def delivery_facts(key: str, delivery: Delivery) -> DeliveryFacts:
-    reached = {item.id: item.quantity for item in delivery.items if item.status is ItemStatus.DELIVERED}
+    delivered = [item for item in delivery.items if item.status is ItemStatus.DELIVERED and not item.is_extra]
+    reached = {item.about: item.quantity for item in delivered}
     return DeliveryFacts(key, delivery.stage.value, reached)
 
 
@@ -126,7 +127,7 @@ def stock_facts(stock: Mapping[str, Stock], held: Held) -> Iterator[StockFacts]:
 
 
 def staff_work_on(order: Order) -> bool:
-    return any(line.delivery.value in STAFF_WORKS_ON for line in order.lines)
+    return any(part.delivery.value in STAFF_WORKS_ON for part in order.parts)
 
 
 def staff_know(log: NotificationLog, order: Order | None) -> bool:

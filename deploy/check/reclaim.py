@@ -12,9 +12,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from deploy.check.topics import messages
+from deploy.check.topics import Seen, messages
 from shared.contracts.envelope import BadBody, decode
-from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered
+from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered, ItemProgressed
 from shared.core import hashed_id
 from shared.settings import KafkaSettings
 from shared.shell.ports.bus import BusUnavailable
@@ -53,8 +53,9 @@ _RECLAIM = sa.text("""
 class Told:
     order: str
     item: str
+    """As fulfillment calls the execution: `1`, `1/2`."""
     unit: int
-    """Counts the codes of one item from 1."""
+    """Counts the codes of one execution from 1."""
     code: str
 
 
@@ -115,16 +116,25 @@ _BATCH: UUID = hashed_id("reclaimed")
 
 async def _told(kafka: KafkaSettings) -> list[Told]:
     found: dict[Told, None] = {}
-    async for record in messages(kafka, EVENTS.name, {ItemDelivered}):
+    async for record in messages(kafka, EVENTS.name, {ItemDelivered, ItemProgressed}):
         if b'"code"' in record.body:
-            try:
-                event = decode(ItemDelivered, record.body)
-            except BadBody:
-                continue  # its readers park it
-            assert isinstance(event, ItemDelivered)
-            codes = event.instructions.codes or ((event.instructions.code,) if event.instructions.code else ())
-            found |= {Told(record.key, event.item, unit, code): None for unit, code in enumerate(codes, 1)}
+            event = _delivered(record)
+            given = event.instructions if event else None
+            if event and given:
+                codes = given.codes or ((given.code,) if given.code else ())
+                execution = event.execution or event.item
+                found |= {Told(record.key, execution, unit, code): None for unit, code in enumerate(codes, 1)}
     return list(found)
+
+
+def _delivered(record: Seen) -> ItemDelivered | ItemProgressed | None:
+    """None for what its readers park."""
+    try:
+        event = decode(record.kind or ItemDelivered, record.body)
+    except BadBody:
+        return None
+    assert isinstance(event, ItemDelivered | ItemProgressed)
+    return event
 
 
 async def _added(kafka: KafkaSettings) -> dict[str, set[str]]:

@@ -19,6 +19,8 @@ from shared.contracts.fulfillment import (
     EVENTS,
     Action,
     AddCodes,
+    ConfigureExtras,
+    ConfigureOffer,
     ConfigureProduct,
     CourseAccess,
     Download,
@@ -57,6 +59,13 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
     "rare": (CourseAccess(url="https://courses.example/rare"), True),
 }
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
+FURTHER: dict[str, tuple[Action, ...]] = {
+    "key": (RedemptionCode(pool="keys"), Download(file="manual.pdf")),
+    "course": (Download(file="workbook.pdf"),),
+    "mug": (CourseAccess(url="https://courses.example/brewing"),),
+}
+"""Further actions, in some runs."""
+OFFER, OFFERED = "members", (CourseAccess(url="https://courses.example/members"), RedemptionCode(pool="keys"))
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
 OF_ATTEMPT = "What attempt {} paid."
@@ -145,8 +154,13 @@ class Shop:
         for sku, price in PRICES.items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
+        bundles = self.world.rng_of("bundles").random() < 0.4
+        if bundles:
+            publish(ConfigureOffer(name="Members", actions=OFFERED), f"{STORE}/offer/{OFFER}")
+            publish(ConfigureExtras(name="Guide", actions=(Download(file="guide.pdf"),)), f"{STORE}/order/every")
         for sku, (action, tracked) in ACTIONS.items():
-            publish(ConfigureProduct(action=action, track_stock=tracked), f"{STORE}/{sku}")
+            further = FURTHER.get(sku, ()) if bundles else ()
+            publish(ConfigureProduct(action=action, track_stock=tracked, further=further), f"{STORE}/{sku}")
             if tracked:
                 publish(ReceiveStock(quantity=1 + int(rng.random() * self.world.orders)), f"{STORE}/{sku}")
         self._add_codes("first", 1 + int(rng.random() * self.world.orders))
@@ -208,6 +222,7 @@ class Shop:
             purchased=total,
             payment=PaymentChoice(payment_method=rng.choice(CARDS)),
             shipping=HOUSE,
+            offer=OFFER if rng.random() < 0.3 else None,
         )
 
     async def _hesitate(self, key: str, rng: random.Random) -> None:

@@ -14,11 +14,14 @@ UNATTENDED = "3 days"
 """As the alert OrderbusPaidUnfinished has it, for deliveries that wait for a parcel, a code or staff."""
 
 _FAILED = '$.lines[*] ? (@.delivery == "failed" && !(@.refunded_whole == true))'
+_FAILED_EXTRA = '$.extras[*] ? (@.delivery == "failed")'
+_FIRST = "jsonb_path_query_first(data, '{}.trouble')"
+_TROUBLES = f"coalesce({_FIRST.format(_FAILED)}, {_FIRST.format(_FAILED_EXTRA)})"
 _TROUBLED = f"""
-    select number, changed_at as since, status,
-        jsonb_path_query_first(data, '{_FAILED}.trouble') #>> array[]::text[] as trouble
+    select number, changed_at as since, status, {_TROUBLES} #>> array[]::text[] as trouble
     from orders where status = '{S.FAILED}' or (status = '{S.PROCESSING}' and (
-        jsonb_path_exists(data, '{_FAILED}') or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
+        jsonb_path_exists(data, '{_FAILED}') or jsonb_path_exists(data, '{_FAILED_EXTRA}')
+        or changed_at < clock_timestamp() - interval '{UNATTENDED}'))
 """
 
 

@@ -10,7 +10,10 @@ STUCK = "15 minutes"
 UNATTENDED = "3 days"
 """For a delivery that waits for a parcel, a code or staff."""
 
-_IN_PROGRESS = """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
+_IN_PROGRESS = (
+    """jsonb_path_exists(data, '$.lines[*] ? (@.delivery == "pending" && @.refunded_whole != true)')"""
+    """ or jsonb_path_exists(data, '$.extras[*] ? (@.delivery == "pending")')"""
+)
 
 GAUGES = (
     TableGauge(

@@ -185,6 +185,8 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
     under_way: Count
     """How many items of the order are still being delivered, not counting those that wait or failed. At 0 no delivery
     is in progress: the customer can be notified of everything that has arrived."""
+    execution: Execution | None = None
+    """Which of its actions is done, unless it is the first."""
     name: Line | None = None
     """Of what the offer, or every order, brings."""
     attempts: tuple[Attempt, ...] = ()
@@ -206,6 +208,8 @@ class ItemProgressed(Event, type="item.progressed", topic=EVENTS):
     """What it waits for, or why it has failed."""
     under_way: Count
     """As in `item.delivered`."""
+    execution: Execution | None = None
+    """Which of its actions is done, unless it is the first."""
     name: Line | None = None
     """Of what the offer, or every order, brings."""
     attempts: tuple[Attempt, ...] = ()
@@ -220,6 +224,8 @@ class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
     text: Text
     alert: bool = False
     """Staff must hear of it: it is not their daily work, like a parcel to send."""
+    name: Line | None = None
+    """Of what the offer, or every order, brings."""
     under_way: Count = 0
     """As in `item.delivered`."""
 
@@ -231,6 +237,8 @@ class ItemFailed(Event, type="item.failed", topic=EVENTS):
     code: Short
     text: Text
     attempts: tuple[Attempt, ...] = ()
+    name: Line | None = None
+    """Of what the offer, or every order, brings."""
     under_way: Count = 0
     """As in `item.delivered`."""
 
@@ -245,6 +253,8 @@ class ItemRetried(Event, type="item.retried", topic=EVENTS):
     """With all of its actions: another one may wait, or have failed."""
     text: Text = ""
     """What it waits for, or why it has failed."""
+    name: Line | None = None
+    """Of what the offer, or every order, brings."""
 
 
 class ItemRevoked(Event, type="item.revoked", topic=EVENTS):

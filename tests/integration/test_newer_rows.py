@@ -29,7 +29,14 @@ from shared.shell.postgres.migration import migrate
 from tests.http_edges import TOKEN, Route, ServiceEdge, routes_of, service_edge
 from tests.integration.conftest import NewDatabase
 
-NEWER = {"stage": "unheard", "endpoints": {"we_1": {}}, "on_hand": "unheard", "newer": True}
+NEWER = {
+    "stage": "unheard",
+    "configurations": "unheard",
+    "track_stock": "unheard",
+    "endpoints": {"we_1": {}},
+    "on_hand": "unheard",
+    "newer": True,
+}
 """No state of this build, whatever its kind."""
 NOW = datetime.now(UTC)
 COLUMNS: dict[str, Any] = {
@@ -52,7 +59,7 @@ COLUMNS: dict[str, Any] = {
 }
 KEYS = {"stores": "own", "endpoints": "own", "skus": "own/thing", "products": "own/thing", "stock": "own/thing"}
 KEYS |= {"code_pools": "own/thing", "product_histories": "own/thing"}
-VARIABLES = {"store": "own", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
+VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
 VARIABLES |= {"recipient": "own~staff", "token": "x.y"}
 ONE_ROW = {
     "/orders/{order}",

@@ -39,7 +39,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
     change.note(
         fact.type,
-        f"{part.title if part else order.name_of(fact.item)} delivered.",
+        f"{_title(order, fact)} delivered.",
         item=fact.item,
         kind=given.kind,
         carrier=given.carrier,
@@ -60,7 +60,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     if given:
         change.note(
             fact.type,
-            f"{part.title if part else order.name_of(fact.item)} delivered in part.",
+            f"{_title(order, fact)} delivered in part.",
             item=fact.item,
             kind=given.kind,
             carrier=given.carrier,
@@ -77,9 +77,17 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     return advance(change, under_way=fact.under_way)
 
 
-def _part(order: Order, fact: ItemDelivered | ItemProgressed) -> Line | Extra | None:
+Named = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRetried
+
+
+def _part(order: Order, fact: Named) -> Line | Extra | None:
     part = order.delivered_part(fact.item)
     return replace(part, name=fact.name) if isinstance(part, Extra) and fact.name else part
+
+
+def _title(order: Order, fact: Named) -> str:
+    part = _part(order, fact)
+    return part.title if part else order.name_of(fact.item)
 
 
 def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
@@ -91,8 +99,8 @@ def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
 
 @orders.on(ItemWaiting)
 def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order]:
-    change, part = OrderChange(order, context), order.delivered_part(fact.item)
-    change.note(fact.type, f"{order.name_of(fact.item)} is waiting: {fact.text}", item=fact.item, code=fact.code)
+    change, part = OrderChange(order, context), _part(order, fact)
+    change.note(fact.type, f"{_title(order, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect()
     if part.has_failed:  # another of its actions has: staff know
@@ -105,22 +113,22 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
 
 @orders.on(ItemFailed)
 def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
-    change, part = OrderChange(order, context), order.delivered_part(fact.item)
-    text = f"{order.name_of(fact.item)} could not be delivered: {fact.text}"
+    change, part = OrderChange(order, context), _part(order, fact)
+    text = f"{_title(order, fact)} could not be delivered: {fact.text}"
     change.note(fact.type, text, item=fact.item, code=fact.code, attempts=_attempts(fact.attempts))
     if part is None or not order.is_deliverable:
         return change.without_effect()
     change.set_part(part, delivery=DeliveryStatus.FAILED, trouble=fact.text)
-    if not part.refunded_whole:
+    if not part.refunded_whole and not part.has_failed:  # else staff know: another of its actions has failed
         change.publish(OrderDeliveryFailed(item=fact.item, product=part.title, code=fact.code, text=fact.text))
     return advance(change, under_way=fact.under_way)
 
 
 @orders.on(ItemRetried)
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
-    change, part = OrderChange(order, context), order.delivered_part(fact.item)
+    change, part = OrderChange(order, context), _part(order, fact)
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
-    change.note(fact.type, f"Retrying the delivery of {order.name_of(fact.item)}{how}.", item=fact.item)
+    change.note(fact.type, f"Retrying the delivery of {_title(order, fact)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
         return change.without_effect()
     status = DeliveryStatus(fact.status)

@@ -82,7 +82,7 @@ class DeliveryChange(Change[Delivery]):
             code="",
             text="",
         )
-        name = item.product if item.is_extra else None
+        name, execution = name_of(item), item.id if item.number > 1 else None
         status, text = self._status_of(item)
         if status != "delivered":
             progressed = ItemProgressed(
@@ -91,13 +91,19 @@ class DeliveryChange(Change[Delivery]):
                 status=status,
                 text=text,
                 under_way=0,
+                execution=execution,
                 name=name,
                 attempts=attempts,
             )
             self.publish(progressed)
         else:
             delivered = ItemDelivered(
-                item=item.about, instructions=instructions, under_way=0, name=name, attempts=attempts
+                item=item.about,
+                instructions=instructions,
+                under_way=0,
+                execution=execution,
+                name=name,
+                attempts=attempts,
             )
             self.publish(delivered)
 
@@ -106,7 +112,7 @@ class DeliveryChange(Change[Delivery]):
     ) -> Item:
         """For something that staff do. `alert`: that they do not expect."""
         if item.status is ItemStatus.IN_PROGRESS:  # otherwise this is known already
-            self.publish(ItemWaiting(item=item.about, code=code, text=text, alert=alert))
+            self.publish(ItemWaiting(item=item.about, code=code, text=text, alert=alert, name=name_of(item)))
         return self.update_item(item, status=status, code=code, text=text, **fields)
 
     def fail_item(self, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:
@@ -120,7 +126,7 @@ class DeliveryChange(Change[Delivery]):
             text=text,
             in_doubt=item.in_doubt or in_doubt,
         )
-        self.publish(ItemFailed(item=item.about, code=code, text=text, attempts=attempts))
+        self.publish(ItemFailed(item=item.about, code=code, text=text, attempts=attempts, name=name_of(item)))
 
     def mark_revoked(self, item: Item, **fields: Any) -> None:
         self.update_item(item, status=ItemStatus.REVOKED, **fields)
@@ -131,10 +137,11 @@ class DeliveryChange(Change[Delivery]):
         """Before what the restarted executions tell. `versions`: as in `ItemRetried`, by what they are for."""
         facts: list[Event] = []
         for about, version in versions.items():
-            status, text = self._status_of(self.item(about))
-            if status == "delivered":
-                status = "pending"
-            facts.append(ItemRetried(item=about, configuration=version, status=status, text=text))
+            first = self.item(about)
+            status, text = self._status_of(first)
+            told = "pending" if status == "delivered" else status
+            retried = ItemRetried(item=about, configuration=version, status=told, text=text, name=name_of(first))
+            facts.append(retried)
         self.events[:0] = facts
 
     def _status_of(self, item: Item) -> tuple[PartStatus, str]:
@@ -220,6 +227,11 @@ class DeliveryChange(Change[Delivery]):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         return super().decision()
+
+
+def name_of(item: Item) -> str | None:
+    """Of what the offer, or every order, brings: checkout does not know it."""
+    return item.product if item.is_extra else None
 
 
 def counted(events: list[Event], in_progress: int) -> list[Event]:

@@ -73,7 +73,7 @@ def test_an_item_is_delivered_when_all_of_its_actions_are_done() -> None:
     shop.answer(GrantAccess, GrantAccess.Done())
 
     instructions = Instructions(kind="course", link=COURSE.enter)
-    assert shop.published == [ItemDelivered(item="1", instructions=instructions, under_way=0)]
+    assert shop.published == [ItemDelivered(item="1", instructions=instructions, under_way=0, execution="1/2")]
 
 
 def test_an_action_that_is_done_tells_what_the_others_of_its_item_wait_for() -> None:
@@ -134,7 +134,7 @@ def test_what_is_no_longer_configured_is_delivered_no_more() -> None:
     retried = shop.hear(RetryDelivery(latest=True))
 
     assert statuses(retried) == {"1": "delivered", "offer": "stopping", "offer/2": "revoked", "order": "in_progress"}
-    assert retried.published[0] == ItemRetried(item="offer", configuration=2)
+    assert retried.published[0] == ItemRetried(item="offer", configuration=2, name="Gold members")
     shop.answer(GrantAccess, GrantAccess.Failed("not_needed", "Not needed."))
     assert shop.published == [ItemRevoked(item="offer", under_way=1)]
 
