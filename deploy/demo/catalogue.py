@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class Product:
     """Redemption codes in its pool from the start."""
     reduced: bool = False
     """Taxed at the reduced rate."""
+    further: Sequence[Mapping[str, Any]] = ()
+    """Further actions."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Catalogue:
     stores: Mapping[str, Mapping[str, Any]]
     products: Mapping[str, Product]
     delivery: Delivery
+    offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By id, each as `offer.configure` wants it."""
 
     @property
     def main(self) -> str:
@@ -75,7 +79,8 @@ def load(outside_url: str, codes: int | None = None) -> Catalogue:
     if codes is not None:
         products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
     stores = {store.pop("id"): store for store in (dict(main), dict(fair))}
-    return Catalogue(stores, products, Delivery(**read["delivery"]))
+    offers = {entry.pop("id"): entry for entry in map(dict, read["offer"])}
+    return Catalogue(stores, products, Delivery(**read["delivery"]), offers)
 
 
 async def open_shop(
@@ -98,6 +103,10 @@ async def open_shop(
             for store in catalogue.stores
             for product in catalogue.products.values()
         ),
+        *(
+            edges.command("fulfillment", f"/stores/{catalogue.main}/offers/{id}", offered, method="PUT")
+            for id, offered in catalogue.offers.items()
+        ),
         _send_webhooks(edges, outside, catalogue, hook),
     )
 
@@ -108,7 +117,9 @@ async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -
     sku = {"product": product.product, "prices": product.prices, "shippable": product.shippable}
     await edges.command("checkout", path, sku, method="PUT")
     counted = product.stock is not None
-    configured = {"action": product.action, "track_stock": counted}
+    configured: dict[str, Any] = {"action": product.action, "track_stock": counted}
+    if product.further:
+        configured["further"] = product.further
     await edges.command("fulfillment", f"/stores/{store}/products/{product.sku}", configured, method="PUT")
     units = (product.stock or 0) + more
     if counted and units:

@@ -89,6 +89,13 @@ async def buys_downloads(visit: Visit) -> None:
     await visit.sees("completed")
 
 
+async def joins_the_club(visit: Visit) -> None:
+    """Buys a box that brings two things, with the offer that brings a third."""
+    await visit.order.opens(COUNTRIES[visit.country].currency, visit.country)
+    await visit.order.submits(visit.checkout().model_copy(update={"offer": "club"}))
+    await visit.sees("completed")
+
+
 async def buys_a_print(visit: Visit) -> None:
     await visit.buys()
     await visit.gets_a_parcel()
@@ -262,7 +269,8 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 44, buys_downloads, by_itself=True),
+    Story("buys downloads", 43, buys_downloads, by_itself=True),
+    Story("joins the club", 1, joins_the_club, skus=("box",)),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),

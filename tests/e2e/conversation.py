@@ -168,10 +168,10 @@ class Customer:
     store: str
     country: str
 
-    async def buys(self, *skus: str | tuple[str, int], card: str = GOOD_CARD) -> Order:
+    async def buys(self, *skus: str | tuple[str, int], card: str = GOOD_CARD, offer: str | None = None) -> Order:
         """Opens the checkout page and submits it."""
         order = await self.opens()
-        await order.submits(self.checkout(*skus, card=card))
+        await order.submits(self.checkout(*skus, card=card).model_copy(update={"offer": offer}))
         return order
 
     async def opens(self) -> Order:
