@@ -8,6 +8,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundResult, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
 from services.payments.domain.refund import shares_of_all
+from services.payments.domain.refund_choices import with_whole
 from services.payments.domain.refund_made import failed, made, told_as, try_again_later
 from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
@@ -157,7 +158,7 @@ def make_room(change: PaymentChange, attempt: ChargeAttempt, amount: int, refere
 def _record_rest(change: PaymentChange, refund: Refund, amount: int) -> None:
     id = str(hashed_id("refund", change.context.key, refund.id, "rest"))
     rest = replace(refund, id=id, amount=amount, shares=(), status=RefundStatus.PENDING, code="", text="")
-    made(change, change.update_refund(rest), refund.reference)
+    made(change, change.update_refund(with_whole(change.state, rest)), refund.reference)
 
 
 def keep_for_later(change: PaymentChange, result: RefundResult) -> None:
@@ -200,7 +201,7 @@ def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: Refu
         shares=shares_of_all(change.state) if whole else (),
         reason=MADE_AT_PROVIDER,
     )
-    enter(change, change.update_refund(refund), result)
+    enter(change, change.update_refund(with_whole(change.state, refund)), result)
 
 
 def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:

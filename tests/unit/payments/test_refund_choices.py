@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from services.payments.domain.payment import Payment
 from services.payments.domain.preview import ItemsChoice, RefundPreview, preview
 from services.payments.domain.refund_choices import choice_problems
+from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import PaymentRefunded, RefundLine, RefundPayment
+from shared.core import Command, Event
+from shared.core.fast_dataclasses import replace
 from shared.core.scenario import START
-from tests.unit.payments.examples import PaymentScenario, requested
+from tests.unit.payments.examples import PaymentScenario, item, requested
 
 
 def paid() -> PaymentScenario:
@@ -97,3 +104,96 @@ def test_the_choices_are_shown_with_the_refund() -> None:
     payment = paid().hear(of("2", restock=()))
     (shown,) = payment.told().refunds
     assert (shown.remove_access, shown.restock, shown.remove_offer_access) == (None, (), False)
+
+
+GIFT = ("1", "2", "gift")
+
+
+def paid_with_a_gift() -> PaymentScenario:
+    return PaymentScenario(requested(items=(item("1", 3000), item("2", 2000), item("gift", 0)))).pay()
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (RefundPayment(), (GIFT, GIFT)),
+        (RefundPayment(remove_access=(), restock=("gift",)), ((), ("gift",))),
+        (OrderCancelled(), (GIFT, GIFT)),
+    ],
+)
+def test_what_cost_nothing_is_refunded_with_the_rest(message: Command | Event, expected: tuple[Any, Any]) -> None:
+    payment = paid_with_a_gift().hear(message).make_refund()
+    assert (payment.state.pending, told(payment)) == (0, expected)
+
+
+def test_the_rest_decides_for_items_that_have_no_part_of_it() -> None:
+    payment = paid_with_a_gift().hear(RefundPayment(amount=4999)).make_refund()
+    payment.hear(RefundPayment(remove_access=(), restock=())).make_refund()
+    assert told(payment) == ((), ())
+
+
+def test_a_smaller_refund_of_no_item_in_particular_decides_nothing() -> None:
+    """It is requested later than the refund of the item, and made earlier."""
+    payment = paid().hear(of("2", remove_access=(), restock=())).hear(RefundPayment(amount=700))
+    for call in reversed(payment.refunds_open()):
+        payment.make_refund(call)
+    assert told(payment) == ((), ())
+
+
+def test_a_refund_that_an_older_build_requested_is_made() -> None:
+    """It does not say which items it makes wholly refunded."""
+    payment = paid_with_a_gift().hear(RefundPayment(remove_access=("1",)))
+    (refund,) = payment.state.refunds
+    payment.put(Payment, "o-1", replace(payment.state, refunds=(replace(refund, makes_whole=None),)))
+    assert told(payment.make_refund()) == (("1",), GIFT)
+
+
+some_choice = st.sampled_from([None, None, "none", "some"])
+some_refund = st.tuples(st.sampled_from(["all", "amount", "items"]), some_choice, some_choice, st.booleans())
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    prices=st.lists(st.sampled_from([0, 1, 2, 1000, 2500]), min_size=1, max_size=4).filter(any),
+    kinds=st.lists(some_refund, min_size=1, max_size=4),
+    seed=st.integers(0, 10_000),
+)
+def test_a_preview_says_what_the_refund_then_does(prices: list[int], kinds: list[Any], seed: int) -> None:
+    """Whatever else is under way, and in whatever order the provider makes it."""
+    rng, ids = Random(seed), [str(number) for number, _ in enumerate(prices)]
+    items = tuple(item(id, price) for id, price in zip(ids, prices, strict=True))
+    payment, previews = PaymentScenario(requested(items=items)).pay(), list[RefundPreview]()
+    for kind, access, restock, recorded in kinds:
+        fields: dict[str, Any] = {"refund_payment": False, "note": "Cash."} if recorded and rng.random() < 0.3 else {}
+        if kind == "amount":
+            fields["amount"] = rng.randint(1, sum(prices))
+        if kind == "items":
+            named = rng.sample(ids, rng.randint(1, len(ids)))
+            fields["items"] = tuple(RefundLine(item=id, amount=rng.choice([None, 1])) for id in named)
+        said = preview(payment.state, RefundPayment(**fields), payment.at)
+        if not isinstance(said, RefundPreview):
+            continue
+        for name, choice in (("remove_access", access), ("restock", restock)):
+            if choice:
+                fields[name] = tuple(id for id in said.remove_access.default if choice == "some" and rng.random() < 0.5)
+        command = RefundPayment(**fields)
+        said = preview(payment.state, command, payment.at)
+        assert isinstance(said, RefundPreview)
+        previews.append(said)
+        payment.hear(command)
+        if rng.random() < 0.3:
+            _make_all(payment, rng)
+    _make_all(payment, rng)
+    events = payment.all.of(PaymentRefunded)
+    assert sorted(id for it in events for id in it.remove_access or ()) == _chosen(previews, "remove_access")
+    assert sorted(id for it in events for id in it.restock or ()) == _chosen(previews, "restock")
+
+
+def _make_all(payment: PaymentScenario, rng: Random) -> None:
+    calls = payment.refunds_open()
+    for call in rng.sample(calls, len(calls)):
+        payment.make_refund(call)
+
+
+def _chosen(previews: list[RefundPreview], name: str) -> list[str]:
+    return sorted(id for said in previews for id in getattr(said, name).chosen)
