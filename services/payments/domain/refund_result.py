@@ -224,6 +224,22 @@ def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
             failed(change, refund, "other_payment", text)
 
 
+def fit_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
+    """Fail what is more than was captured, where a correction has lowered that: the latest first, and what staff
+    recorded last, of which the rest stays."""
+    given, latest_first = Money(attempt.captured, change.state.currency), reversed([*change.state.refunds_of(attempt)])
+    for refund in sorted(latest_first, key=lambda refund: refund.recorded):
+        beyond = -change.state.refundable_of(attempt)
+        text = f"Only {given} was captured of {attempt.reference}."
+        if beyond > 0 and refund.is_pending and not refund.reference:
+            failed(change, refund, "more_than_captured", f"{text} Request it again.")
+        elif beyond > 0 and refund.recorded and refund.status is RefundStatus.DONE:
+            change.enter_movement("correction", refund.amount, refund.reference, attempt.number, elsewhere=True)
+            failed(change, refund, "more_than_captured", text)
+            if refund.amount > beyond:
+                _record_rest(change, refund, refund.amount - beyond)
+
+
 def _is_known(refund: Refund, result: RefundResult) -> bool:
     """The provider's `failed` is final. What only our own call reported as failed may still turn out done."""
     match refund.status:
