@@ -30,6 +30,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         reason=fact.reason,
         items=[line.model_dump() for line in fact.items],
         remove_access=fact.remove_access,
+        remove_offer_access=fact.remove_offer_access,
         restock=fact.restock,
     )
     total = order.paid - min(order.paid, max(fact.captured - fact.refunded, 0))
@@ -54,7 +55,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
             reason=fact.reason,
             recorded=fact.recorded,
             remove_access=fact.remove_access,
-            remove_offer_access=fact.remove_offer_access,
+            remove_offer_access=fact.remove_offer_access or (whole and fact.remove_access is None),
             restock=fact.restock,
         )
     )

@@ -97,8 +97,8 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
     if not command.refund_payment and not command.note:
         text = "Say in `note` how the customer gets the money: no money moves at the provider."
         yield Problem(field="note", code="missing_note", text=text)
-    if command.remove_offer_access:
-        text = "The order's offer granted no access that could be removed."
+    if command.remove_offer_access and attempt is not payment.paying_attempt:
+        text = f"Attempt {attempt.number} did not pay the order: its refund ends no access."
         yield Problem(field="remove_offer_access", code="not_available", text=text)
     if command.reference and any(refund.reference == command.reference for refund in payment.refunds):
         text = f"{command.reference} is a refund of this order already."

@@ -63,6 +63,15 @@ def put_back(payment: Payment, whole: Sequence[str]) -> tuple[str, ...]:
     return tuple(item for item in whole if chosen(_deciding(payment, item).restock, (item,)))
 
 
+def offer_access_removed(payment: Payment, refund: Refund) -> bool:
+    """By a refund that was made, the access that came with the order's offer, and with every order: by its choice, or
+    with the whole order, unless the refund that was requested last chose whose access is removed."""
+    attempt = payment.paying_attempt
+    whole = attempt is not None and payment.order_refunded >= attempt.captured
+    last = [it for it in payment.order_refunds() if it.status is RefundStatus.DONE][-1]
+    return refund.remove_offer_access or (whole and last.remove_access is None)
+
+
 def _deciding(payment: Payment, item: str) -> Refund:
     """Of the refunds that were made, the last one that was requested to make the item whole. Without one (another
     refund was not made, or less was captured than was thought): the last that is of the item, or else of the order."""

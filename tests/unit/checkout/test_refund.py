@@ -235,3 +235,11 @@ def test_nothing_is_handed_over_whose_access_is_removed(choices: dict[str, Any],
     assert [[item.item for item in it.items] for it in handed if isinstance(it, OrderItemsDelivered)] == (
         [kept] if kept else []
     )
+
+
+@pytest.mark.parametrize(("amount", "removed"), [(1000, False), (3500, True)])
+def test_an_older_build_of_payments_leaves_it_to_the_whole_refund_what_comes_with_the_order(
+    amount: int, removed: bool
+) -> None:
+    order = paid_order("course", "game").hear(refunded(amount, of=3500))
+    assert [event.remove_offer_access for event in order.facts if isinstance(event, OrderRefunded)] == [removed]

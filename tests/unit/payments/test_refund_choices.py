@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.payments.domain.payment import Payment
-from services.payments.domain.preview import ItemsChoice, RefundPreview, preview
+from services.payments.domain.preview import FlagChoice, ItemsChoice, RefundPreview, preview
 from services.payments.domain.refund_choices import choice_problems
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import PaymentRefunded, RefundLine, RefundPayment
 from shared.core import Command, Event
 from shared.core.fast_dataclasses import replace
 from shared.core.scenario import START
-from tests.unit.payments.examples import PaymentScenario, item, requested
+from tests.unit.payments.examples import PaymentScenario, item, reported, requested
 
 
 def paid() -> PaymentScenario:
@@ -31,7 +31,6 @@ def of(item: str, amount: int | None = None, **choices: Any) -> RefundPayment:
 def told(payment: PaymentScenario) -> tuple[Any, Any]:
     """Whose access is removed, and whose units go back."""
     (event,) = payment.last.of(PaymentRefunded)
-    assert event.remove_offer_access is False
     return event.remove_access, event.restock
 
 
@@ -52,7 +51,7 @@ def test_each_choice_has_its_default_and_its_preview(command: RefundPayment, exp
     payment = paid()
     said = preview(payment.state, command, payment.at)
     assert isinstance(said, RefundPreview)
-    assert (said.remove_access.chosen, said.restock.chosen, said.remove_offer_access) == (*expected, None)
+    assert (said.remove_access.chosen, said.restock.chosen) == expected
     payment.hear(command)
     if command.refund_payment:
         payment.make_refund()
@@ -76,9 +75,51 @@ def test_what_is_not_wholly_refunded_can_be_no_choice() -> None:
     assert refused.text.startswith("Item 2 does not become wholly refunded by this, so its access stays as it is.")
 
 
-def test_access_that_no_offer_granted_cannot_be_removed() -> None:
-    refused = paid().refuses(RefundPayment(reason="whim", remove_offer_access=True))
+@pytest.mark.parametrize(
+    ("command", "default", "removed"),
+    [
+        (RefundPayment(), True, True),
+        (RefundPayment(remove_access=()), True, False),
+        (RefundPayment(remove_access=("1", "2")), True, False),
+        (RefundPayment(remove_access=(), remove_offer_access=True), True, True),
+        (RefundPayment(restock=()), True, True),
+        (RefundPayment(amount=700), False, False),
+        (RefundPayment(amount=700, remove_offer_access=True), False, True),
+        (of("2"), False, False),
+        (of("2", remove_offer_access=True), False, True),
+    ],
+)
+def test_what_comes_with_the_order_goes_with_all_of_it_or_by_choice(
+    command: RefundPayment, default: bool, removed: bool
+) -> None:
+    payment = paid()
+    said = preview(payment.state, command, payment.at)
+    assert isinstance(said, RefundPreview)
+    assert said.remove_offer_access == FlagChoice(default, removed)
+    (event,) = payment.hear(command).make_refund().last.of(PaymentRefunded)
+    assert event.remove_offer_access is removed
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("keeps", [True, False])
+def test_of_all_refunds_of_an_order_the_one_that_was_requested_last_decides_about_its_offer(
+    first: int, keeps: bool
+) -> None:
+    """In whatever order the provider makes them."""
+    keep, default = of("2", remove_access=(), restock=()), of("1")
+    payment = paid().hear(default if keeps else keep).hear(keep if keeps else default)
+    for call in [payment.refunds_open()[first], payment.refunds_open()[1 - first]]:
+        payment.make_refund(call)
+    assert [event.remove_offer_access for event in payment.all.of(PaymentRefunded)] == [False, not keeps]
+
+
+def test_a_refund_of_a_second_charge_removes_no_access() -> None:
+    payment = PaymentScenario(requested()).decline().hear(requested(2)).pay().hear(reported("succeeded")).fail_refund()
+    refused = payment.refuses(RefundPayment(reason="whim", attempt=1, remove_offer_access=True))
     assert [it.code for it in refused.problems] == ["unknown_reason", "not_available"]
+    shown = preview(payment.state, RefundPayment(attempt=1), payment.at)
+    assert isinstance(shown, RefundPreview)
+    assert shown.remove_offer_access is None
     assert [*choice_problems(RefundPayment(), ())] == []
 
 
@@ -176,7 +217,7 @@ def test_a_preview_says_what_the_refund_then_does(prices: list[int], kinds: list
         for name, choice in (("remove_access", access), ("restock", restock)):
             if choice:
                 fields[name] = tuple(id for id in said.remove_access.default if choice == "some" and rng.random() < 0.5)
-        command = RefundPayment(**fields)
+        command = RefundPayment(**fields, remove_offer_access=rng.random() < 0.2)
         said = preview(payment.state, command, payment.at)
         assert isinstance(said, RefundPreview)
         previews.append(said)
@@ -187,6 +228,8 @@ def test_a_preview_says_what_the_refund_then_does(prices: list[int], kinds: list
     events = payment.all.of(PaymentRefunded)
     assert sorted(id for it in events for id in it.remove_access or ()) == _chosen(previews, "remove_access")
     assert sorted(id for it in events for id in it.restock or ()) == _chosen(previews, "restock")
+    chosen = (said.remove_offer_access is not None and said.remove_offer_access.chosen for said in previews)
+    assert any(event.remove_offer_access for event in events) == any(chosen)
 
 
 def _make_all(payment: PaymentScenario, rng: Random) -> None:
