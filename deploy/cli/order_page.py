@@ -144,7 +144,7 @@ def _choices(refund: Body) -> str:
         items = refund.get(choice)
         if items is not None:
             said += f"  ({only} {', '.join(items)} only)" if items else f"  ({nothing})"
-    return said
+    return f"{said}  (removes the offer's access)" if refund.get("remove_offer_access") else said
 
 
 def _owed(part: Body, currency: str, number: str) -> str:

@@ -49,6 +49,13 @@ RemoveAccess = Annotated[
         help="Remove access to this wholly refunded item only. Repeatable. Default: all.",
     ),
 ]
+RemoveOfferAccess = Annotated[
+    bool,
+    typer.Option(
+        "--remove-offer-access",
+        help="Remove what came with the order's offer, and with every order. Default: with the whole order.",
+    ),
+]
 NoRestock = Annotated[
     bool, typer.Option("--no-restock", help="Put nothing back in stock, not even wholly refunded items.")
 ]
@@ -72,6 +79,7 @@ async def refund(
     reference: Reference = "",
     keep_access: KeepAccess = False,
     remove_access: RemoveAccess = None,
+    remove_offer_access: RemoveOfferAccess = False,
     no_restock: NoRestock = False,
     restock: Restock = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and change nothing.")] = False,
@@ -94,6 +102,8 @@ async def refund(
         request["refund_payment"] = False
     if keep_access or remove_access:
         request["remove_access"] = remove_access or []
+    if remove_offer_access:
+        request["remove_offer_access"] = True
     if no_restock or restock:
         request["restock"] = restock or []
 
@@ -131,6 +141,8 @@ def _show(preview: dict[str, Any]) -> None:
         whole = "  wholly refunded" if item["whole"] else ""
         print(f"  item {item['item']}  {money(item['amount'], currency):>14}  ({rest}){whole}")
     print(f"  access removed: {_choice(preview['remove_access'])}")
+    if offer := preview["remove_offer_access"]:
+        print(f"  access by the order's offer, and by every order, removed: {_yes_or_no(offer)}")
     print(f"  put back in stock, where it is counted: {_choice(preview['restock'])}")
     where = f" ({preview['dashboard']})" if preview["dashboard"] else ""
     if preview["recorded"]:
@@ -149,4 +161,9 @@ def _show(preview: dict[str, Any]) -> None:
 def _choice(choice: dict[str, Any]) -> str:
     """What is chosen, and what the default is where that is something else."""
     chosen, default = (f"item {', '.join(choice[name])}" if choice[name] else "none" for name in ("chosen", "default"))
+    return chosen if chosen == default else f"{chosen} (by default: {default})"
+
+
+def _yes_or_no(choice: dict[str, bool]) -> str:
+    chosen, default = ("yes" if choice[name] else "no" for name in ("chosen", "default"))
     return chosen if chosen == default else f"{chosen} (by default: {default})"

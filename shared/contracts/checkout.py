@@ -308,7 +308,7 @@ class OrderRefunded(Event, type="order.refunded", topic=ORDERS):
     remove_access: tuple[Id, ...] | None = None
     """The items whose access is removed. Missing: that of all `items`."""
     remove_offer_access: bool = False
-    """The access that the order's offer granted is removed."""
+    """What came with the order's offer, and with every order of the store, is removed."""
     restock: tuple[Id, ...] | None = None
     """The items whose units are put back in stock. Missing: those of all `items`."""
 

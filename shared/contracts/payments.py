@@ -70,7 +70,8 @@ class RefundPayment(Command, type="payment.refund", topic=COMMANDS):
     """Of the items that this refund makes wholly refunded: those whose access is removed. Without it: all of them. None
     (`[]`): the customer keeps what was delivered. What was not delivered yet is not delivered any more."""
     remove_offer_access: bool = False
-    """Remove the access that the order's offer granted. Refused where it granted none, which is always for now."""
+    """Remove what came with the order's offer, and with every order of the store. It is removed, too, if the whole
+    order is refunded, unless the refund that was requested last has `remove_access`."""
     restock: tuple[Id, ...] | None = Field(default=None, max_length=200)
     """Of the items that this refund makes wholly refunded: those whose units are put back in stock, where it is
     counted. Without it: all of them."""
@@ -255,7 +256,7 @@ class PaymentRefunded(Event, type="payment.refunded", topic=EVENTS):
     remove_access: tuple[Id, ...] | None = None
     """The items whose access is removed: of those that are wholly refunded by this. Missing from older builds: all."""
     remove_offer_access: bool = False
-    """The access that the order's offer granted is removed."""
+    """What came with the order's offer, and with every order of the store, is removed."""
     restock: tuple[Id, ...] | None = None
     """The items whose units are put back in stock. Missing from older builds: all that are wholly refunded by this."""
 

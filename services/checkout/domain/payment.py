@@ -7,6 +7,7 @@ from datetime import datetime
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.expiry import NOT_PAID, expire
+from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
@@ -117,12 +118,13 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
     amount, card = money(fact.amount, fact.currency), card_name(fact.card)
     text = f"{amount} captured{f' with {card}' if card else ''}."
     detail = fact.model_dump(mode="json", exclude={"card"}) | {"card": card}
+    end_check(change)
     if order.paid or order.status not in CAPTURE_COUNTS:
         change.note(fact.type, text, **detail)
         return change.without_effect()
     in_full = (fact.amount, fact.currency) == (order.purchased, order.currency)
     if not in_full:
-        text = f"{amount} captured, but the order amount is {money(order.purchased, order.currency)}."
+        text = f"{amount}{OTHER_AMOUNT}{money(order.purchased, order.currency)}."
         change.set(message=text)
     elif order.status in VOID:
         text = f"{text} The order is {order.status_in_words}: the payment will be refunded."
@@ -159,6 +161,7 @@ def declined(order: Order, fact: PaymentDeclined, context: Context) -> Decision[
     text, card = f"Payment attempt {fact.attempt} declined: {fact.text}{more}", card_name(fact.card)
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, card=card, provider=fact.detail)
     if not awaited:
+        end_check(change)
         return change.without_effect()
     if over:
         expire(change, NOT_PAID)
@@ -214,7 +217,7 @@ def action_required(order: Order, fact: PaymentActionRequired, context: Context)
 @orders.on(PaymentUnresolved)
 def unresolved(order: Order, fact: PaymentUnresolved, context: Context) -> Decision[Order]:
     change = OrderChange(order, context)
-    change.set(message="The payment is being checked with the payment provider.")
+    change.set(message=CHECKED)
     if _awaited(order, fact.attempt):
         change.set(charge=ChargeState.UNRESOLVED, pay_url=None)
     text = f"Outcome of payment attempt {fact.attempt} unknown: checking with the provider."
@@ -243,8 +246,12 @@ def settled(order: Order, fact: PaymentSettled, context: Context) -> Decision[Or
     """What follows from it is reported by a fact of its own."""
     what = f"refund {fact.refund}" if fact.refund else f"payment attempt {fact.attempt}"
     text = f"Settled manually: {what} was {fact.outcome.replace('_', ' ')}. {fact.reason}"
-    note = entry(context, fact.type, text, attempt=fact.attempt, refund=fact.refund, reference=fact.reference)
-    return Decision(order, records=[note])
+    change = OrderChange(order, context)
+    if fact.refund:
+        end_refund_message(change)
+    end_check(change)
+    change.note(fact.type, text, attempt=fact.attempt, refund=fact.refund, reference=fact.reference)
+    return change.decision()
 
 
 @orders.on(PaymentSettlementContradicted)
@@ -260,13 +267,14 @@ def attempt_cancelled(order: Order, fact: PaymentCancelled, context: Context) ->
     text = f"Payment attempt {fact.attempt} cancelled.{why}"
     change.note(fact.type, text, attempt=fact.attempt, code=fact.code, provider=fact.detail)
     if not _awaited(order, fact.attempt):
+        end_check(change)
         return change.decision()
     change.set(charge=ChargeState.NONE)
     if order.is_closing:
         expire(change, NOT_PAID)
     else:
         left = tries_left(order)
-        message = (fact.text or order.message) if left else f"{NO_TRY_LEFT}."
+        message = fact.text if left else f"{NO_TRY_LEFT}."
         change.set(pay_url=order.page(context.key) if left else None, message=message)
     return change.decision()
 

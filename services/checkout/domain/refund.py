@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.delivery import _hand_over as hand_over
 from services.checkout.domain.delivery import advance
+from services.checkout.domain.money_message import A_REFUND, end_refund_message
 from services.checkout.domain.order import SENT, Line, Order, Refund, orders
-from services.checkout.domain.timeline import entry, money
+from services.checkout.domain.timeline import money
 from shared.contracts.checkout import OrderRefunded, OrderRefundFailed
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.contracts.providers import DEFAULT, step_of
@@ -15,9 +17,6 @@ from shared.contracts.values import OrderStatus, PaymentStatus
 from shared.core import Context, Decision
 from shared.core.fast_dataclasses import replace
 from shared.core.money import allocate
-
-_A_REFUND = "A refund of "
-"""So begins the message of a failed one."""
 
 
 @orders.on(PaymentRefunded)
@@ -31,13 +30,19 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         reason=fact.reason,
         items=[line.model_dump() for line in fact.items],
         remove_access=fact.remove_access,
+        remove_offer_access=fact.remove_offer_access,
         restock=fact.restock,
     )
     total = order.paid - min(order.paid, max(fact.captured - fact.refunded, 0))
     if total <= order.refunded:
+        end_refund_message(change)
         return change.without_effect()
     whole = total == order.paid
     _add(change, fact, total, whole=whole)
+    end_refund_message(change)
+    closes = whole and order.may_become(OrderStatus.REFUNDED)
+    if closes:
+        hand_over(change)
     of_items = tuple(line.item for line in fact.items if line.whole and order.line(line.item))
     change.publish(
         OrderRefunded(
@@ -50,15 +55,13 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
             reason=fact.reason,
             recorded=fact.recorded,
             remove_access=fact.remove_access,
-            remove_offer_access=fact.remove_offer_access,
+            remove_offer_access=fact.remove_offer_access or (whole and fact.remove_access is None),
             restock=fact.restock,
         )
     )
-    if whole and order.may_become(OrderStatus.REFUNDED):
+    if closes:
         change.move_to(OrderStatus.REFUNDED, "Fully refunded.")
         return change.decision()
-    if whole and order.message and order.message.startswith(_A_REFUND):
-        change.set(message=None)  # it was made after all, or another one in its place
     return advance(change)
 
 
@@ -93,6 +96,9 @@ def _add(change: OrderChange, fact: PaymentRefunded, total: int, *, whole: bool)
         lines=lines,
         refunds=(*order.refunds, Refund(fact.refund, total - order.refunded, shares)),
     )
+    if fact.remove_offer_access or (whole and fact.remove_access is None):
+        for extra in order.extras:
+            change.set_part(extra, **SENT)
 
 
 def _with_refund(line: Line, part: RefundedLine | None, fact: PaymentRefunded, *, whole: bool) -> Line:
@@ -114,8 +120,10 @@ def _with_refund(line: Line, part: RefundedLine | None, fact: PaymentRefunded, *
 def surplus_refunded(order: Order, fact: PaymentSurplusRefunded, context: Context) -> Decision[Order]:
     how = _how("", recorded=fact.recorded)
     text = f"A duplicate charge of {money(fact.amount, fact.currency)} was refunded{how}."
-    note = entry(context, fact.type, text, refund=fact.refund, attempt=fact.attempt, transaction=fact.transaction)
-    return Decision(order, records=[note])
+    change = OrderChange(order, context)
+    end_refund_message(change)
+    change.note(fact.type, text, refund=fact.refund, attempt=fact.attempt, transaction=fact.transaction)
+    return change.decision()
 
 
 @orders.on(PaymentRefundFailed)
@@ -123,7 +131,7 @@ def refund_failed(order: Order, fact: PaymentRefundFailed, context: Context) -> 
     """Also of a refund that was made: the customer's bank may return it days later. What followed from it (the order's
     end, revoked access) stays for staff to decide; the sums are corrected."""
     what = "was sent back by the bank" if fact.returned else "failed"
-    change, text = OrderChange(order, context), f"{_A_REFUND}{money(fact.amount, order.currency)} {what}"
+    change, text = OrderChange(order, context), f"{A_REFUND}{money(fact.amount, order.currency)} {what}"
     returned = next((refund for refund in order.refunds if refund.id == fact.refund), None)
     if returned:
         _remove(change, returned)

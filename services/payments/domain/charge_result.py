@@ -20,7 +20,7 @@ from services.payments.domain.operations import (
 )
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
-from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds
+from services.payments.domain.refund_result import enter_early_refunds, fail_pending_refunds, fit_refunds
 from services.payments.domain.whose import capture_extra, forget_stray, is_ours, record_stray
 from shared.contracts.payments import (
     PaymentActionRequired,
@@ -212,7 +212,8 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
     if result.status == "succeeded":
         text += f", {Money(result.amount or attempt.amount, change.state.currency)} captured"
     change.publish(PaymentSettlementContradicted(attempt=attempt.number, text=f"{text}."))
-    fail_pending_refunds(change, attempt)
+    if (result.status, result.reference) != ("succeeded", attempt.reference):
+        fail_pending_refunds(change, attempt)
     return change.update_attempt(
         attempt,
         status=AttemptStatus.UNRESOLVED,
@@ -253,6 +254,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         text="",
     )
     change.enter_movement("capture", amount, result.reference, attempt.number)
+    fit_refunds(change, attempt)
     if attempt.surplus:
         enter_early_refunds(change, attempt)
         refund_surplus(change, attempt)

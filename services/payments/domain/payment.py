@@ -154,6 +154,9 @@ class Refund:
     remove_offer_access: bool = False
     restock: tuple[str, ...] | None = None
     """Which of those items' units are put back in stock; None: all."""
+    makes_whole: tuple[str, ...] | None = None
+    """The items that it makes wholly refunded, with all refunds that were requested before it. None: an older build
+    requested it."""
 
     @property
     def is_pending(self) -> bool:

@@ -7,10 +7,11 @@ from datetime import datetime
 
 from services.payments.domain.payment import Payment, Refund, RefundStatus
 from services.payments.domain.refund import NOT_PAID, attempt_to_refund, made_by_hand, plan
-from services.payments.domain.refund_choices import chosen, if_pending_were_made, newly_whole
+from services.payments.domain.refund_choices import chosen, if_pending_were_made, newly_whole, offer_access_removed
 from services.payments.domain.refund_made import refunded_lines
 from shared.contracts.payments import RefundPayment
 from shared.core import Refused
+from shared.core.fast_dataclasses import replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class ItemsChoice:
     default: tuple[str, ...]
     """The items without a choice."""
     chosen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChoice:
+    """A choice to do it or not."""
+
+    default: bool
+    """Whether it is done without a choice."""
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +69,9 @@ class RefundPreview:
     """Whose access is removed. What is not delivered yet is not delivered any more, in any case."""
     restock: ItemsChoice
     """Whose units are put back in stock, where it is counted."""
-    remove_offer_access: bool | None = None
-    """null: no offer has granted access, so there is nothing to choose."""
+    remove_offer_access: FlagChoice | None = None
+    """Whether the access that came with the order's offer, and with every order, is removed. null: the attempt did not
+    pay the order."""
     parked: int = 0
     """How many messages of the order wait for staff in payments. What they change is not in the preview, and the refund
     itself is refused until they are handled."""
@@ -77,7 +88,16 @@ def preview(payment: Payment | None, command: RefundPayment, at: datetime) -> Re
     amount, shares = planned
     provider = payment.provider_of(attempt)
     before = if_pending_were_made(payment)
-    refund = Refund("", attempt.number, amount, attempt.at, RefundStatus.DONE, shares)
+    refund = Refund(
+        id="",
+        attempt=attempt.number,
+        amount=amount,
+        at=attempt.at,
+        status=RefundStatus.DONE,
+        shares=shares,
+        remove_access=command.remove_access,
+        remove_offer_access=command.remove_offer_access,
+    )
     after = before.with_refund(refund)
     whole = newly_whole(before, after)
     return RefundPreview(
@@ -94,7 +114,14 @@ def preview(payment: Payment | None, command: RefundPayment, at: datetime) -> Re
         refundable_until=payment.refundable_until(attempt),
         remove_access=ItemsChoice(whole, chosen(command.remove_access, whole)),
         restock=ItemsChoice(whole, chosen(command.restock, whole)),
+        remove_offer_access=_of_offer(after, refund) if attempt is payment.paying_attempt else None,
     )
+
+
+def _of_offer(after: Payment, refund: Refund) -> FlagChoice:
+    without = replace(refund, remove_access=None, remove_offer_access=False)
+    default = offer_access_removed(after.with_refund(without), without)
+    return FlagChoice(default, chosen=offer_access_removed(after, refund))
 
 
 def _items(before: Payment, after: Payment, refund: Refund) -> tuple[ItemPreview, ...]:

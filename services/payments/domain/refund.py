@@ -9,7 +9,7 @@ from typing import get_args
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundDue, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, Share, payments
-from services.payments.domain.refund_choices import choice_problems, made_whole_by
+from services.payments.domain.refund_choices import choice_problems, made_whole_by, with_whole
 from services.payments.domain.refund_made import made, shares_that_fit, waits_to_be_tried_again
 from shared.contracts.payments import PaymentRefundNeeded, RefundLine, RefundPayment, RefundReason
 from shared.core import Context, Decision, Problem, Refused, hashed_id
@@ -50,7 +50,7 @@ def refund_requested(payment: Payment | None, command: RefundPayment, context: C
     if command.refund_payment:
         _request(change, refund)
     else:
-        refund = change.update_refund(refund, recorded=True, settled_by=context.actor)
+        refund = change.update_refund(with_whole(payment, refund), recorded=True, settled_by=context.actor)
         made(change, refund, command.reference)
     return change.decision()
 
@@ -97,8 +97,8 @@ def _wrong_words(payment: Payment, attempt: ChargeAttempt, command: RefundPaymen
     if not command.refund_payment and not command.note:
         text = "Say in `note` how the customer gets the money: no money moves at the provider."
         yield Problem(field="note", code="missing_note", text=text)
-    if command.remove_offer_access:
-        text = "The order's offer granted no access that could be removed."
+    if command.remove_offer_access and attempt is not payment.paying_attempt:
+        text = f"Attempt {attempt.number} did not pay the order: its refund ends no access."
         yield Problem(field="remove_offer_access", code="not_available", text=text)
     if command.reference and any(refund.reference == command.reference for refund in payment.refunds):
         text = f"{command.reference} is a refund of this order already."
@@ -234,6 +234,7 @@ def _automatic_id(change: PaymentChange, attempt: ChargeAttempt, reason: str) ->
 
 def _request(change: PaymentChange, refund: Refund) -> None:
     payment, attempt = change.state, change.state.attempt(refund.attempt)
+    refund = with_whole(payment, refund)
     if attempt and made_by_hand(payment, attempt, refund.amount, change.context.at):
         _ask_staff(change, attempt, refund)
         return

@@ -1,7 +1,7 @@
 """What a refund does besides moving money: whose access it removes, and whose units go back to the stock.
 
-Both are about items that become wholly refunded. Where several refunds make up an item, the one that was requested last
-decides, in whatever order they are made.
+Both are about items that become wholly refunded. Where several refunds make up an item, the one whose request made it
+whole decides, in whatever order they are made.
 """
 
 from __future__ import annotations
@@ -41,6 +41,13 @@ def made_whole_by(payment: Payment, attempt: ChargeAttempt, amount: int, shares:
     )
 
 
+def with_whole(payment: Payment, refund: Refund) -> Refund:
+    """A refund that is requested now: it decides about the items that it makes wholly refunded."""
+    attempt = payment.attempt(refund.attempt)
+    whole = made_whole_by(payment, attempt, refund.amount, refund.shares) if attempt else ()
+    return replace(refund, makes_whole=whole)
+
+
 def chosen(choice: Sequence[str] | None, whole: Sequence[str]) -> tuple[str, ...]:
     """Without a choice: all that become wholly refunded."""
     return tuple(item for item in whole if choice is None or item in choice)
@@ -56,10 +63,22 @@ def put_back(payment: Payment, whole: Sequence[str]) -> tuple[str, ...]:
     return tuple(item for item in whole if chosen(_deciding(payment, item).restock, (item,)))
 
 
+def offer_access_removed(payment: Payment, refund: Refund) -> bool:
+    """By a refund that was made, the access that came with the order's offer, and with every order: by its choice, or
+    with the whole order, unless the refund that was requested last chose whose access is removed."""
+    attempt = payment.paying_attempt
+    whole = attempt is not None and payment.order_refunded >= attempt.captured
+    last = [it for it in payment.order_refunds() if it.status is RefundStatus.DONE][-1]
+    return refund.remove_offer_access or (whole and last.remove_access is None)
+
+
 def _deciding(payment: Payment, item: str) -> Refund:
-    """Of the refunds that were made of an item, or of no item in particular, the one that was requested last."""
+    """Of the refunds that were made, the last one that was requested to make the item whole. Without one (another
+    refund was not made, or less was captured than was thought): the last that is of the item, or else of the order."""
     done = [refund for refund in payment.order_refunds() if refund.status is RefundStatus.DONE]
-    return [it for it in done if not it.shares or any(share.item == item for share in it.shares)][-1]
+    making = [refund for refund in done if item in (refund.makes_whole or ())]
+    of_item = [it for it in done if not it.shares or any(share.item == item for share in it.shares)]
+    return (making or of_item or done)[-1]
 
 
 def choice_problems(command: RefundPayment, whole: Sequence[str]) -> Iterator[Problem]:

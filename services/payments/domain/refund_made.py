@@ -7,7 +7,13 @@ from datetime import timedelta
 from services.payments.domain.change import LONGEST_WAIT, PaymentChange
 from services.payments.domain.operations import RefundDue
 from services.payments.domain.payment import Payment, Refund, RefundStatus, Share
-from services.payments.domain.refund_choices import access_removed, newly_whole, put_back, whole_items
+from services.payments.domain.refund_choices import (
+    access_removed,
+    newly_whole,
+    offer_access_removed,
+    put_back,
+    whole_items,
+)
 from shared.contracts.payments import PaymentRefunded, PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
 from shared.core.waits import growing_wait
 
@@ -49,7 +55,7 @@ def made(change: PaymentChange, refund: Refund, reference: str) -> None:
             transaction=reference,
             recorded=refund.recorded,
             remove_access=access_removed(payment, whole),
-            remove_offer_access=refund.remove_offer_access,
+            remove_offer_access=offer_access_removed(payment, refund),
             restock=put_back(payment, whole),
         )
     )

@@ -8,6 +8,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundCharge, RefundResult, RetryRefund
 from services.payments.domain.payment import ChargeAttempt, Payment, Refund, RefundStatus, payments
 from services.payments.domain.refund import shares_of_all
+from services.payments.domain.refund_choices import with_whole
 from services.payments.domain.refund_made import failed, made, told_as, try_again_later
 from shared.contracts.payments import PaymentSettlementContradicted, PaymentUnresolved, SettlePayment
 from shared.core import Context, Decision, hashed_id
@@ -157,7 +158,7 @@ def make_room(change: PaymentChange, attempt: ChargeAttempt, amount: int, refere
 def _record_rest(change: PaymentChange, refund: Refund, amount: int) -> None:
     id = str(hashed_id("refund", change.context.key, refund.id, "rest"))
     rest = replace(refund, id=id, amount=amount, shares=(), status=RefundStatus.PENDING, code="", text="")
-    made(change, change.update_refund(rest), refund.reference)
+    made(change, change.update_refund(with_whole(change.state, rest)), refund.reference)
 
 
 def keep_for_later(change: PaymentChange, result: RefundResult) -> None:
@@ -200,7 +201,7 @@ def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: Refu
         shares=shares_of_all(change.state) if whole else (),
         reason=MADE_AT_PROVIDER,
     )
-    enter(change, change.update_refund(refund), result)
+    enter(change, change.update_refund(with_whole(change.state, refund)), result)
 
 
 def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:
@@ -221,6 +222,22 @@ def fail_pending_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
         elif refund.recorded and refund.status is RefundStatus.DONE:
             change.enter_movement("correction", refund.amount, refund.reference, attempt.number, elsewhere=True)
             failed(change, refund, "other_payment", text)
+
+
+def fit_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
+    """Fail what is more than was captured, where a correction has lowered that: the latest first, and what staff
+    recorded last, of which the rest stays."""
+    given, latest_first = Money(attempt.captured, change.state.currency), reversed([*change.state.refunds_of(attempt)])
+    for refund in sorted(latest_first, key=lambda refund: refund.recorded):
+        beyond = -change.state.refundable_of(attempt)
+        text = f"Only {given} was captured of {attempt.reference}."
+        if beyond > 0 and refund.is_pending and not refund.reference:
+            failed(change, refund, "more_than_captured", f"{text} Request it again.")
+        elif beyond > 0 and refund.recorded and refund.status is RefundStatus.DONE:
+            change.enter_movement("correction", refund.amount, refund.reference, attempt.number, elsewhere=True)
+            failed(change, refund, "more_than_captured", text)
+            if refund.amount > beyond:
+                _record_rest(change, refund, refund.amount - beyond)
 
 
 def _is_known(refund: Refund, result: RefundResult) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from shared.contracts.checkout import CancelOrder, OrderCompleted, OrderItemsDelivered, OrderRefunded, OrderRefundFailed
 from shared.contracts.fulfillment import ItemFailed, StockReserved
 from shared.contracts.payments import PaymentRefundFailed, PaymentSurplusRefunded, RefundedLine
@@ -18,6 +22,7 @@ from tests.unit.checkout.examples import (
     submission,
 )
 
+WHOLE = (RefundedLine(item="1", amount=1000, whole=True), RefundedLine(item="2", amount=2500, whole=True))
 FIRST_ITEM = RefundedLine(item="1", amount=1000, whole=True)
 
 
@@ -203,3 +208,38 @@ def test_access_that_an_earlier_refund_left_stays_so_when_the_rest_is_refunded()
     second = RefundedLine(item="2", amount=2500, whole=True)
     order.hear(refunded(2500, of=3500, so_far=1000, items=(second,), remove_access=("2",)))
     assert [line.access_left for line in order.state.lines] == [True, False]
+
+
+def test_what_is_kept_of_a_wholly_refunded_order_is_handed_over_before_it_closes() -> None:
+    order = paid_order("course", "game").given(delivered("1", under_way=1), delivered("order", under_way=1))
+    handed, event = order.hear(refunded(3500, of=3500, items=WHOLE, remove_access=(), restock=())).facts
+    assert isinstance(handed, OrderItemsDelivered)
+    assert [item.item for item in handed.items] == ["1", "order"]
+    assert isinstance(event, OrderRefunded)
+    assert order.state.status is OrderStatus.REFUNDED
+
+
+@pytest.mark.parametrize(
+    ("choices", "kept"),
+    [
+        ({}, None),
+        ({"remove_access": ("1", "2")}, ["order"]),
+        ({"remove_access": ("1", "2"), "remove_offer_access": True}, None),
+        ({"remove_access": ("2",), "remove_offer_access": True}, ["1"]),
+    ],
+)
+def test_nothing_is_handed_over_whose_access_is_removed(choices: dict[str, Any], kept: list[str] | None) -> None:
+    order = paid_order("course", "game").given(delivered("1", under_way=1), delivered("order", under_way=1))
+    *handed, event = order.hear(refunded(3500, of=3500, items=WHOLE, **choices)).facts
+    assert isinstance(event, OrderRefunded)
+    assert [[item.item for item in it.items] for it in handed if isinstance(it, OrderItemsDelivered)] == (
+        [kept] if kept else []
+    )
+
+
+@pytest.mark.parametrize(("amount", "removed"), [(1000, False), (3500, True)])
+def test_an_older_build_of_payments_leaves_it_to_the_whole_refund_what_comes_with_the_order(
+    amount: int, removed: bool
+) -> None:
+    order = paid_order("course", "game").hear(refunded(amount, of=3500))
+    assert [event.remove_offer_access for event in order.facts if isinstance(event, OrderRefunded)] == [removed]

@@ -31,7 +31,7 @@ PREVIEWED = {
     "refundable_until": None,
     "remove_access": {"default": ["2"], "chosen": ["2"]},
     "restock": {"default": ["2"], "chosen": []},
-    "remove_offer_access": None,
+    "remove_offer_access": {"default": False, "chosen": True},
 }
 AT = "2026-03-03T14:05:00Z"
 PART = {
@@ -56,6 +56,7 @@ OWED: dict[str, Any] = {
         ),
         ("--keep-access --no-restock", {"remove_access": [], "restock": []}),
         ("--remove-access 1 --remove-access 2 --restock 2", {"remove_access": ["1", "2"], "restock": ["2"]}),
+        ("--remove-offer-access", {"remove_offer_access": True}),
     ],
 )
 @pytest.mark.parametrize("dry", [False, True])
@@ -102,6 +103,7 @@ def test_a_dry_run_shows_what_it_would_do(services: FakeServices, orderbus: Orde
         "  item 1        5.00 EUR  (30.00 EUR now, 25.00 EUR after it)",
         "  item 2       20.00 EUR  (20.00 EUR now, 0.00 EUR after it)  wholly refunded",
         "  access removed: item 2",
+        "  access by the order's offer, and by every order, removed: yes (by default: no)",
         "  put back in stock, where it is counted: none (by default: item 2)",
         "  made by stripe",
     ]

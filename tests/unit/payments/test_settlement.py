@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.payments.domain.operations import (
     ChargeCheckDue,
@@ -293,3 +295,33 @@ def test_what_staff_recorded_of_a_capture_that_was_none_is_undone_with_it() -> N
     payment.hear(reported("cancelled"))
     assert (payment.state.captured, payment.state.refunded) == (0, 0)
     assert not any(payment.ledger().values())
+
+
+@given(
+    amount=st.integers(1, 9000),
+    cash=st.lists(st.integers(1, 3000), max_size=3),
+    pending=st.lists(st.integers(1, 3000), max_size=2),
+    closed=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_what_staff_paid_out_counts_whatever_amount_the_provider_then_reports(
+    amount: int, cash: list[int], pending: list[int], closed: bool
+) -> None:
+    """It is the same charge: only what is more than was captured gives way."""
+    payment = unresolved().hear(captured())
+    for part in cash:
+        payment.offer(RefundPayment(amount=part, refund_payment=False, note="In cash."))
+    for part in pending:
+        payment.offer(RefundPayment(amount=part))
+    if closed:
+        payment.hear(OrderCancelled())
+    paid_out, requested_before = payment.state.refunded, payment.state.pending
+    payment.hear(reported("succeeded", "pi_9", amount, requested=5000, store="", key=""))
+    now = payment.state
+    left = amount - now.refunded
+    assert (now.captured, now.refunded) == (amount, min(paid_out, amount))
+    assert now.pending == (left if closed else sum(it.amount for it in now.refunds if it.is_pending))
+    assert closed or requested_before > left or now.pending == requested_before
+    assert payment.ledger().get("paid_elsewhere", 0) == -now.refunded
+    for failed in payment.last.of(PaymentRefundFailed):
+        assert "was captured of pi_9" in failed.text
