@@ -317,7 +317,8 @@ async def _end(system: System, it: Journey, outside: Outside) -> End:
             {mail["message_id"]: mail["subject"].replace(order["number"], "#") for mail in mails}.values()
         ),
         "webhooks": _counted(dict(outside.posts.get(it.order.number, [])).values()),
-        "timeline": _counted(entry["what"] for entry in order["timeline"]),
+        # Of a pool without codes staff are told once, by the first order that waits.
+        "timeline": _counted(it["what"] for it in order["timeline"] if "delivery_waiting" not in it["text"]),
     }
 
 
