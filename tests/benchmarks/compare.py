@@ -26,7 +26,8 @@ from deploy.devstack.errors import StackError
 from deploy.devstack.processes import PROJECT, Services
 from deploy.devstack.stack import Stack
 from tests.benchmarks.code import Code, CodeFailed, checked_out, code_in, described
-from tests.benchmarks.customers import Customers, Stuck
+from tests.benchmarks.customers import DIGITAL, Customers, Stuck
+from tests.benchmarks.earlier import Checkouts, EarlierShop
 from tests.benchmarks.ground import INSTANT, REAL, Ground
 from tests.benchmarks.measure import profiled
 from tests.benchmarks.pairs import Measurement, Pair, cpu_by_process, cpu_ratio, rate_ratio
@@ -68,16 +69,21 @@ class Comparison:
     def __init__(self, ground: Ground, question: Question, before: Side, after: Side) -> None:
         self.ground, self.question = ground, question
         self.before, self.after = before, after
+        stack = ground.stack
+        self.shop = EarlierShop(before.code, stack.outside_url, stack.secrets.outside_token)
+        self.checkouts: Checkouts | None = None
 
     async def prepare(self) -> None:
-        """Tables, made by each code's own migrations, the shop, and some orders: Kafka is slow at first."""
+        """Tables, made by each code's own migrations, the earlier shop, and some orders: Kafka is slow at first."""
+        self.checkouts = await self.shop.checkouts(self.question.orders, DIGITAL)
         for side in (self.before, self.after):
             await self.ground.make_databases(side.databases)
             await side.code.run(
                 "-m", side.code.module("deploy.cli.main"), "migrate", settings=self.ground.environment(side.databases)
             )
             async with self._running(side) as (_, customers):
-                await self.ground.open_shop(side.databases, hook=f"{HOOK}-{side.databases}")
+                settings = self.ground.environment(side.databases)
+                await self.shop.open(settings, hook=f"{HOOK}-{side.databases}")
                 await customers.buy(self.question.orders // 2)
 
     async def pairs(self, count: int) -> AsyncIterator[Pair]:
@@ -109,8 +115,8 @@ class Comparison:
     async def stages(self) -> str:
         """One more turn of each under a sampling profiler, with instant gateways: a table."""
         orders = self.question.orders
-        before = await profiled(self.ground, self.before.databases, self.before.code, orders)
-        after = await profiled(self.ground, self.after.databases, self.after.code, orders)
+        before = await profiled(self.ground, self.before.databases, self.before.code, orders, self.checkouts)
+        after = await profiled(self.ground, self.after.databases, self.after.code, orders, self.checkouts)
         return stage_table(before, after)
 
     @asynccontextmanager
@@ -118,7 +124,7 @@ class Comparison:
         kafka = self.ground.settings(side.databases).kafka
         async with (
             self.ground.services(side.databases, GATEWAYS[self.question.gateways], code=side.code) as services,
-            Customers(kafka, self.ground.catalogue) as customers,
+            Customers(kafka, self.ground.catalogue, checkouts=self.checkouts) as customers,
         ):
             yield services, customers
 

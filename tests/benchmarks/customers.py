@@ -20,10 +20,11 @@ from deploy.demo.catalogue import Catalogue
 from shared.contracts import notifications
 from shared.contracts.checkout import ORDERS
 from shared.contracts.envelope import Envelope, encode, to_headers
-from shared.contracts.storefront import CheckoutOpened
+from shared.contracts.storefront import CheckoutOpened, CheckoutSubmitted
 from shared.core import Command
 from shared.settings import KafkaSettings
 from shared.shell.kafka.source import connection, new_consumer
+from tests.benchmarks.earlier import Checkouts
 from tests.benchmarks.settlement import COUNTED, Progress
 
 DIGITAL = ("atlas", "tides", "audiobook", "navigation")
@@ -106,10 +107,14 @@ class Lives:
 
 
 class Customers:
-    """Publishes checkouts to one system and follows its order events. `prefix`: of that system's topics."""
+    """Publishes checkouts to one system and follows its order events. `prefix`: of that system's topics. `checkouts`:
+    an earlier build's, instead of the demo's."""
 
-    def __init__(self, settings: KafkaSettings, catalogue: Catalogue, prefix: str = "") -> None:
+    def __init__(
+        self, settings: KafkaSettings, catalogue: Catalogue, prefix: str = "", checkouts: Checkouts | None = None
+    ) -> None:
         self._settings, self._catalogue, self._prefix = settings, catalogue, prefix
+        self._checkouts = checkouts
         self._producer = AIOKafkaProducer(**connection(settings), acks="all", enable_idempotence=True, linger_ms=2)
         self._consumer = new_consumer(
             settings,
@@ -152,8 +157,8 @@ class Customers:
             if per_second:
                 await asyncio.sleep(max(0.0, lives.began + number / per_second - time.monotonic()))
             lives.progress[key] = Progress()
-            await self._send(key, opened)
-            sent = await self._send(key, submitted)
+            await self._send(key, CheckoutOpened, opened)
+            sent = await self._send(key, CheckoutSubmitted, submitted)
             sent.add_done_callback(partial(self._placed, lives, key))
             if sample and number % 100 == 0:
                 sample()
@@ -170,17 +175,20 @@ class Customers:
         except TimeoutError:
             raise Stuck(lives.missing()) from None
 
-    def _messages(self, number: int) -> tuple[str, Command, Command]:
+    def _messages(self, number: int) -> tuple[str, bytes, bytes]:
         """Always the same baskets: of one, two or three things, 1.8 in the mean."""
+        key = str(uuid7())
+        if self._checkouts:
+            return key, *self._checkouts.of(number, f"{number}-{key[-6:]}")
         rng = random.Random(number)
-        key, country = str(uuid7()), rng.choice(list(COUNTRIES))
+        country = rng.choice(list(COUNTRIES))
         skus = [(sku, 1) for sku in rng.sample(DIGITAL, k=rng.choice((1, 1, 2, 2, 3)))]
         customer = person("Ada Lovelace", f"{number}-{key[-6:]}")
         store = self._catalogue.main
         opened = CheckoutOpened(store=store, currency=COUNTRIES[country].currency, country=country)
-        return key, opened, checkout(self._catalogue, store, customer, skus, country=country)
+        return key, encode(opened), encode(checkout(self._catalogue, store, customer, skus, country=country))
 
-    async def _send(self, key: str, message: Command) -> asyncio.Future[object]:
+    async def _send(self, key: str, message: type[Command], body: bytes) -> asyncio.Future[object]:
         envelope = Envelope(
             id=uuid7(),
             type=message.type,
@@ -191,7 +199,7 @@ class Customers:
             actor="customer",
         )
         sent: asyncio.Future[object] = await self._producer.send(
-            self._prefix + message.topic.name, encode(message), key=key.encode(), headers=to_headers(envelope)
+            self._prefix + message.topic.name, body, key=key.encode(), headers=to_headers(envelope)
         )
         return sent
 

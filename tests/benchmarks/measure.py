@@ -27,6 +27,7 @@ from deploy.devstack.stack import Stack
 from tests.benchmarks import growth, instant, shell_alone, stages
 from tests.benchmarks.code import OURS, Code
 from tests.benchmarks.customers import Customers, Lives, Stuck
+from tests.benchmarks.earlier import Checkouts
 from tests.benchmarks.ground import INSTANT, REAL, USUAL, Ground, Processes
 from tests.benchmarks.usual_way import messaging, outside, shop
 
@@ -221,13 +222,15 @@ class Bench:
         )
 
 
-async def profiled(ground: Ground, of: str, code: Code, orders: int) -> dict[str, dict[str, float]]:
+async def profiled(
+    ground: Ground, of: str, code: Code, orders: int, checkouts: Checkouts | None = None
+) -> dict[str, dict[str, float]]:
     """Microseconds of CPU time per order by service and stage, sampled, with instant gateways."""
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         async with (
             ground.services(of, INSTANT, {instant.STAGES: folder}, code=code) as services,
-            Customers(ground.settings(of).kafka, ground.catalogue) as customers,
+            Customers(ground.settings(of).kafka, ground.catalogue, checkouts=checkouts) as customers,
         ):
             await customers.buy(min(500, orders))
             await asyncio.sleep(1.0)
