@@ -17,6 +17,7 @@ from services.payments.domain.operations import (
     RefundReported,
     RefundResult,
 )
+from services.payments.domain.owed import obligations
 from services.payments.domain.payment import AttemptStatus, RefundStatus
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import (
@@ -27,6 +28,7 @@ from shared.contracts.payments import (
     PaymentRefundFailed,
     PaymentSettled,
     PaymentSettlementContradicted,
+    RefundLine,
     RefundPayment,
     SettlePayment,
 )
@@ -325,3 +327,20 @@ def test_what_staff_paid_out_counts_whatever_amount_the_provider_then_reports(
     assert payment.ledger().get("paid_elsewhere", 0) == -now.refunded
     for failed in payment.last.of(PaymentRefundFailed):
         assert "was captured of pi_9" in failed.text
+
+
+def test_what_was_captured_beyond_the_orders_amount_is_owed_until_it_is_refunded_apart() -> None:
+    payment = unresolved().hear(captured()).hear(reported("succeeded", "pi_9", 6000, requested=5000))
+    (part,) = obligations(payment.state)
+    assert (payment.state.owed, part.amount, part.for_staff, part.code) == (1000, 1000, True, "overpaid")
+
+    for item in ("1", "2"):
+        payment.hear(RefundPayment(items=(RefundLine(item=item),))).make_refund()
+        assert (payment.state.owed, sum(part.amount for part in obligations(payment.state))) == (1000, 1000)
+    assert payment.told().status is PaymentStatus.REFUNDED
+    assert payment.all.of(PaymentRefunded)[-1].remove_offer_access
+
+    payment.hear(RefundPayment(amount=400)).make_refund()
+    assert payment.state.owed == 600
+    payment.hear(RefundPayment()).make_refund()
+    assert (payment.state.owed, payment.state.refunded, obligations(payment.state)) == (0, 6000, ())
