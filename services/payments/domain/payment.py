@@ -65,6 +65,8 @@ class ChargeAttempt:
     """When its capture was reported. None before, and for one that an older build captured."""
     fee: Fee | None = None
     """The provider's, for staff. None: unknown."""
+    other_currency: str = ""
+    """In which the provider made the charge, unlike what staff settled: its amounts mean something else there."""
 
     @property
     def number_in_checkout(self) -> int:

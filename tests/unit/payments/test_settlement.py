@@ -26,6 +26,7 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
     PaymentRefundFailed,
+    PaymentRefundNeeded,
     PaymentSettled,
     PaymentSettlementContradicted,
     RefundLine,
@@ -33,6 +34,7 @@ from shared.contracts.payments import (
     SettlePayment,
 )
 from shared.contracts.values import PaymentStatus
+from shared.core import Command, Event
 from tests.unit.payments.examples import PaymentScenario, refund_reported, reported, requested
 
 WHY = "Looked up in the dashboard."
@@ -134,6 +136,16 @@ def test_a_charge_in_another_currency_is_told_and_changes_no_sums() -> None:
     assert payment.types() == [PaymentSettlementContradicted]
     assert payment.balance_by_reference() == {"pi_9": 5000}
     assert payment.hear(report).published == []
+
+
+@pytest.mark.parametrize("message", [OrderCancelled(), RefundPayment(amount=700)])
+def test_staff_refund_a_charge_in_another_currency(message: Command | Event) -> None:
+    """The provider takes an amount in the charge's currency only."""
+    report = reported("succeeded", "pi_9", requested=5000, currency="HUF", store="", key="")
+    payment = unresolved().hear(captured()).hear(report).hear(message)
+    assert (payment.last.of(RefundCharge), payment.refunds_open()) == ([], [])
+    (task,) = payment.published
+    assert isinstance(task, PaymentRefundNeeded)
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
