@@ -108,7 +108,7 @@ def _of_another_amount(change: PaymentChange, refund: Refund, result: RefundResu
     if attempt is None:
         return
     if refund.settled_by:
-        _contradict(change, refund, result)
+        contradict(change, refund, result)
         refund = change.update_refund(refund, settled_by="")
     if refund.status is RefundStatus.DONE:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
@@ -285,14 +285,14 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
     once."""
     if refund.status is RefundStatus.DONE and (result.status, result.reference) == ("succeeded", refund.reference):
         return change.update_refund(refund, settled_by="")
-    _contradict(change, refund, result)
+    contradict(change, refund, result)
     if refund.status is RefundStatus.DONE and result.reference != refund.reference:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
         change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     return change.update_refund(refund, reference=result.reference if refund.reference else "", settled_by="")
 
 
-def _contradict(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
+def contradict(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     text = f"Settled as {refund.status} by {refund.settled_by}, but the provider reports {result.reference} as "
     text += result.status
     if result.amount not in (0, refund.amount):

@@ -14,6 +14,7 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
     RefundDue,
+    RefundProgress,
     RefundReported,
     RefundResult,
 )
@@ -356,3 +357,32 @@ def test_what_was_captured_beyond_the_orders_amount_is_owed_until_it_is_refunded
     assert payment.state.owed == 600
     payment.hear(RefundPayment()).make_refund()
     assert (payment.state.owed, payment.state.refunded, obligations(payment.state)) == (0, 6000, ())
+
+
+def recorded_from_the_dashboard() -> PaymentScenario:
+    payment = PaymentScenario(requested()).pay()
+    return payment.hear(RefundPayment(amount=1000, refund_payment=False, note="In the dashboard.", reference="re_D"))
+
+
+def from_the_dashboard(amount: int, status: RefundProgress) -> RefundReported:
+    return RefundReported("", RefundResult("re_D", status, "", "pi_1", amount, "USD"))
+
+
+@pytest.mark.parametrize("amount", [700, 1500, 5000])
+@pytest.mark.parametrize("status", ["succeeded", "pending"])
+def test_the_provider_made_another_amount_than_staff_recorded(amount: int, status: RefundProgress) -> None:
+    payment = recorded_from_the_dashboard().hear(from_the_dashboard(amount, status))
+    assert payment.types()[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
+    payment.hear(from_the_dashboard(amount, "succeeded"))
+    assert (payment.state.refunded, payment.ledger().get("paid_elsewhere", 0)) == (amount, 0)
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_D": -amount}
+    assert payment.hear(from_the_dashboard(amount, "succeeded")).published == []
+
+
+def test_the_provider_did_not_make_what_staff_recorded() -> None:
+    payment = recorded_from_the_dashboard().hear(from_the_dashboard(1000, "pending"))
+    assert (payment.published, payment.state.refunded) == ([], 1000)
+    payment.hear(from_the_dashboard(1000, "failed"))
+    assert payment.types() == [PaymentSettlementContradicted, PaymentRefundFailed]
+    assert (payment.state.refunded, payment.ledger().get("paid_elsewhere", 0)) == (0, 0)
+    assert payment.hear(from_the_dashboard(1000, "failed")).published == []
