@@ -51,11 +51,14 @@ CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
 """A store has one of them; of the last three Stripe's units or steps are not those of ISO 4217."""
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
 PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
+GIFT = "gift"
+"""Comes for nothing with some orders."""
 ACTIONS: dict[str, tuple[Action, bool]] = {
     "file": (Download(file="a.zip"), False),
     "key": (RedemptionCode(pool="keys"), False),
     "course": (CourseAccess(url="https://courses.example/access", enter="https://courses.example"), False),
     "mug": (Shipment(), True),
+    GIFT: (Download(file="gift.zip"), False),
     "rare": (CourseAccess(url="https://courses.example/rare"), True),
 }
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
@@ -86,6 +89,7 @@ class Shop:
         world.readers.append(self.read)
         self._looks = 0
         self._bank = world.rng_of("bank")
+        self._generous = world.rng_of("generous")
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
@@ -151,7 +155,7 @@ class Shop:
             ),
             STORE,
         )
-        for sku, price in PRICES.items():
+        for sku, price in (PRICES | {GIFT: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
         bundles = self.world.rng_of("bundles").random() < 0.4
@@ -208,6 +212,8 @@ class Shop:
         if "odd" in skus and rng.random() < 0.7:
             skus = ["file"]
         items = tuple(SubmittedItem(sku=sku, quantity=rng.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
+        if self._generous.random() < 0.3:
+            items = (*items, SubmittedItem(sku=GIFT, quantity=1, unit_price=0))
         deliveries = (PARCEL,) if "mug" in skus else ()
         total = sum(item.quantity * item.unit_price for item in items) + sum(charge.amount for charge in deliveries)
         return CheckoutSubmitted(

@@ -47,6 +47,14 @@ class CheckoutLine:
     def is_exempt(self) -> bool:
         return self.tax == 0 or (self.tax is None and self.rate is not None and not per_million(self.rate))
 
+    @property
+    def comes_to_no_tax(self) -> bool:
+        """The tax on what its discount leaves may be rounded to nothing, whether or not the price includes it."""
+        if self.tax is not None or self.rate is None:
+            return False
+        left, rate = self.amount - (self.discount or 0), per_million(self.rate)
+        return bool(2 * left * rate <= WHOLE + rate)
+
 
 @dataclass(frozen=True, slots=True)
 class RateTax:

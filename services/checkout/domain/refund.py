@@ -33,7 +33,7 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         remove_offer_access=fact.remove_offer_access,
         restock=fact.restock,
     )
-    total = order.paid - min(order.paid, max(fact.captured - fact.refunded, 0))
+    total = _refunded_in_all(order, fact)
     if total <= order.refunded:
         end_refund_message(change)
         return change.without_effect()
@@ -63,6 +63,15 @@ def refunded(order: Order, fact: PaymentRefunded, context: Context) -> Decision[
         change.move_to(OrderStatus.REFUNDED, "Fully refunded.")
         return change.decision()
     return advance(change)
+
+
+def _refunded_in_all(order: Order, fact: PaymentRefunded) -> int:
+    """Of what was paid: all that is not left of what was captured, and at least what is of items. Where more was
+    captured than the order's amount, a refund of no item in particular counts as of that first."""
+    left = max(fact.captured - fact.refunded, 0)
+    known = any(refund.id == fact.refund for refund in order.refunds)
+    of_items = 0 if known else sum(line.amount for line in fact.items)
+    return max(order.paid - min(order.paid, left), min(order.paid, order.refunded + of_items))
 
 
 def _how(reason: str, *, recorded: bool) -> str:

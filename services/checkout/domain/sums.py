@@ -120,7 +120,7 @@ def _tax_problems(lines: Sequence[CheckoutLine], message: CheckoutSubmitted) -> 
 def _line_tax_problems(line: CheckoutLine, rates: Sequence[RateTax], *, mixed: bool) -> Iterator[Problem]:
     """`mixed`: some line has the taxes of several rates, so that what is left of each is not known."""
     matching = [rate for rate in rates if rate.matches(line)]
-    if line.is_exempt:
+    if line.is_exempt or (not matching and line.comes_to_no_tax):
         return
     if not matching:
         named = (f" of {line.rate} %" if line.rate else "") + (f" in {line.country}" if line.country else "")

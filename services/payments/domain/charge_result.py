@@ -195,7 +195,7 @@ def _compare_settled(change: PaymentChange, attempt: ChargeAttempt, result: Char
             if result.currency not in ("", change.state.currency):
                 text = f"Settled as {settled} by {attempt.settled_by}, but {result.reference} is in {result.currency}."
                 change.publish(PaymentSettlementContradicted(attempt=attempt.number, text=text))
-                return change.update_attempt(attempt, settled_by="")
+                return change.update_attempt(attempt, settled_by="", other_currency=result.currency)
             if (result.reference, result.amount or attempt.captured) == (attempt.reference, attempt.captured):
                 return change.update_attempt(attempt, settled_by="")
         elif (

@@ -54,9 +54,8 @@ def obligations(payment: Payment) -> tuple[Obligation, ...]:
 def _waiting(payment: Payment) -> Iterator[Obligation]:
     """What must be refunded of each attempt and is under way in no refund; its latest refused refund says why."""
     for attempt in payment.attempts:
-        left = payment.refundable_of(attempt)
-        if payment.must_be_refunded(attempt) and left:
-            yield _left(payment, attempt, left)
+        if left := payment.owed_of(attempt):
+            yield _left(payment, attempt, left) if payment.must_be_refunded(attempt) else _beyond(attempt, left)
 
 
 def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
@@ -67,6 +66,18 @@ def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
     sent_back = [refund for refund in refused if refund.reference and not refund.recorded]
     latest = (retried or sent_back or refused)[-1]
     return _of(latest, amount, ObligationStatus.OWED, for_staff=not retried)
+
+
+def _beyond(attempt: ChargeAttempt, amount: int) -> Obligation:
+    return Obligation(
+        attempt=attempt.number,
+        amount=amount,
+        status=ObligationStatus.OWED,
+        since=attempt.captured_at or attempt.at,
+        code="overpaid",
+        text="More was captured than the order's amount. Refund it: `orderbus refund`, with --amount.",
+        for_staff=True,
+    )
 
 
 def _under_way(payment: Payment) -> Iterator[Obligation]:

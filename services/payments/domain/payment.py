@@ -65,6 +65,8 @@ class ChargeAttempt:
     """When its capture was reported. None before, and for one that an older build captured."""
     fee: Fee | None = None
     """The provider's, for staff. None: unknown."""
+    other_currency: str = ""
+    """In which the provider made the charge, unlike what staff settled: its amounts mean something else there."""
 
     @property
     def number_in_checkout(self) -> int:
@@ -159,6 +161,10 @@ class Refund:
     requested it."""
 
     @property
+    def of_no_item(self) -> int:
+        return self.amount - sum(share.amount for share in self.shares)
+
+    @property
     def is_pending(self) -> bool:
         """It may still be made: its amount is reserved."""
         return self.status in (RefundStatus.PENDING, RefundStatus.UNRESOLVED)
@@ -249,11 +255,32 @@ class Payment:
         """All that was captured is the customer's: a surplus, or the order came to nothing."""
         return bool(attempt.captured) and (attempt.surplus or bool(self.closed_as))
 
+    def owed_of(self, attempt: ChargeAttempt) -> int:
+        """What the customer is to get of it, refunds in progress left out."""
+        left = self.refundable_of(attempt) if attempt.captured else 0
+        if self.must_be_refunded(attempt):
+            return left
+        return max(min(left, self._beyond(attempt, [*self.refunds_of(attempt)])), 0)
+
+    def _beyond(self, attempt: ChargeAttempt, refunds: Iterable[Refund]) -> int:
+        """What was captured beyond the order's amount, and is in none of these refunds: what is of no item is of that
+        first."""
+        of_no_item = sum(r.of_no_item for r in refunds if r.status is not RefundStatus.FAILED)
+        return max(attempt.captured - attempt.amount - of_no_item, 0)
+
     @property
     def owed(self) -> int:
         """What the customer is to get and has not got: what must be refunded, and refunds in progress."""
-        left = sum(self.refundable_of(attempt) for attempt in self.attempts if self.must_be_refunded(attempt))
-        return left + self.pending
+        return sum(self.owed_of(attempt) for attempt in self.attempts) + self.pending
+
+    @property
+    def order_is_refunded(self) -> bool:
+        """Nothing is left of what paid the order."""
+        attempt = self.paying_attempt
+        if attempt is None:
+            return False
+        done = [refund for refund in self.order_refunds() if refund.status is RefundStatus.DONE]
+        return self.order_refunded >= attempt.captured - self._beyond(attempt, done)
 
     @property
     def unresolved(self) -> bool:
@@ -268,8 +295,7 @@ class Payment:
             return PaymentStatus.PENDING if self.open_attempt or self.waiting else PaymentStatus.FAILED
         if self.order_refunded == 0:
             return PaymentStatus.PAID
-        wholly = self.order_refunded >= self.paying_attempt.captured
-        return PaymentStatus.REFUNDED if wholly else PaymentStatus.PARTIALLY_REFUNDED
+        return PaymentStatus.REFUNDED if self.order_is_refunded else PaymentStatus.PARTIALLY_REFUNDED
 
     def order_refunds(self) -> Iterable[Refund]:
         """Refunds of the attempt that paid the order; those of a surplus are not the order's."""

@@ -257,9 +257,13 @@ def _request(change: PaymentChange, refund: Refund) -> None:
 
 
 def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int, at: datetime) -> bool:
-    """The provider's API cannot refund so much of it, or no longer: staff do."""
+    """The provider's API cannot refund so much of it, or no longer, or in another currency: staff do."""
     until = payment.refundable_until(attempt)
-    return not payment.capabilities_of(attempt).refunds(amount, attempt.captured) or (until is not None and at > until)
+    return (
+        bool(attempt.other_currency)
+        or not payment.capabilities_of(attempt).refunds(amount, attempt.captured)
+        or (until is not None and at > until)
+    )
 
 
 def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) -> None:

@@ -16,7 +16,7 @@ from shared.core.fast_dataclasses import replace
 
 def whole_items(payment: Payment) -> frozenset[str]:
     """The items that are wholly refunded."""
-    if payment.paying_attempt and payment.order_refunded >= payment.paying_attempt.captured:
+    if payment.order_is_refunded:
         return frozenset(item.item for item in payment.items)
     refunded = payment.refunded_shares()
     return frozenset(item.item for item in payment.items if 0 < item.amount <= refunded[item.item])
@@ -66,10 +66,8 @@ def put_back(payment: Payment, whole: Sequence[str]) -> tuple[str, ...]:
 def offer_access_removed(payment: Payment, refund: Refund) -> bool:
     """By a refund that was made, the access that came with the order's offer, and with every order: by its choice, or
     with the whole order, unless the refund that was requested last chose whose access is removed."""
-    attempt = payment.paying_attempt
-    whole = attempt is not None and payment.order_refunded >= attempt.captured
     last = [it for it in payment.order_refunds() if it.status is RefundStatus.DONE][-1]
-    return refund.remove_offer_access or (whole and last.remove_access is None)
+    return refund.remove_offer_access or (payment.order_is_refunded and last.remove_access is None)
 
 
 def _deciding(payment: Payment, item: str) -> Refund:

@@ -5,8 +5,16 @@ from __future__ import annotations
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.operations import RefundReported, RefundResult
 from services.payments.domain.payment import Payment, Refund, RefundStatus, payments
-from services.payments.domain.refund_result import apply_refund_result, keep_for_later, made_at_provider
+from services.payments.domain.refund_made import failed
+from services.payments.domain.refund_result import (
+    RETURNED,
+    apply_refund_result,
+    contradict,
+    keep_for_later,
+    made_at_provider,
+)
 from shared.core import Context, Decision
+from shared.core.money import Money
 
 
 @payments.on(RefundReported)
@@ -21,13 +29,15 @@ def apply_refund_report(payment: Payment, report: RefundReported, context: Conte
         return apply_refund_result(payment, named.id, result, context)
     if known and not known.recorded:
         return apply_refund_result(payment, known.id, result, context)
+    if known:
+        change = PaymentChange(payment, context)
+        _recorded_before(change, known, result)
+        return change.decision()
     if result.status == "failed" or result.currency != payment.currency or not result.amount:
         return Decision(payment)
     change = PaymentChange(payment, context)
     attempt = next((it for it in payment.attempts if it.reference and it.reference == result.charge), None)
-    if known:
-        _recorded_before(change, known, result)
-    elif attempt:
+    if attempt:
         made_at_provider(change, attempt, result, report.refund)
     elif _may_be_known_later(payment, result):
         keep_for_later(change, result)
@@ -51,9 +61,22 @@ def _may_be_known_later(payment: Payment, result: RefundResult) -> bool:
 def _recorded_before(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     """Staff recorded by its reference what they did in the provider's dashboard: then the provider moved the money."""
     attempt = change.state.attempt(refund.attempt)
-    same = attempt and (result.charge, result.amount) == (attempt.reference, refund.amount)
-    if not same or result.status != "succeeded" or refund.status is not RefundStatus.DONE:
+    about = attempt and (result.charge, result.currency) == (attempt.reference, change.state.currency)
+    if not about or attempt is None or refund.status is not RefundStatus.DONE:
         return
+    same = result.amount == refund.amount
+    if same and result.status == "pending":
+        return
+    if not same or result.status == "failed":
+        contradict(change, refund, result)
     change.enter_movement("correction", refund.amount, refund.reference, refund.attempt, elsewhere=True)
+    if result.status == "failed":
+        failed(change, refund, result.code or "failed", RETURNED, result.reference)
+        return
+    if not same:
+        given = Money(result.amount, change.state.currency)
+        failed(change, refund, "other_amount", f"The provider made {result.reference} of {given}.")
+        made_at_provider(change, attempt, result)
+        return
     change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     change.update_refund(refund, recorded=False, settled_by="")

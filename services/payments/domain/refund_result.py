@@ -108,7 +108,7 @@ def _of_another_amount(change: PaymentChange, refund: Refund, result: RefundResu
     if attempt is None:
         return
     if refund.settled_by:
-        _contradict(change, refund, result)
+        contradict(change, refund, result)
         refund = change.update_refund(refund, settled_by="")
     if refund.status is RefundStatus.DONE:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
@@ -176,6 +176,9 @@ def enter_early_refunds(change: PaymentChange, attempt: ChargeAttempt) -> None:
 
 def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: RefundResult, id: str = "") -> None:
     """Enter a refund that we did not request: the provider will not make ours of the same money."""
+    if task := _task_of_staff(change.state, attempt, result):
+        _done_by_staff(change, task, result)
+        return
     context, payment = change.context, change.state
     left, ours = payment.refundable_of(attempt), list[Refund]()
     for refund in reversed([*payment.refunds_of(attempt)]):
@@ -202,6 +205,21 @@ def made_at_provider(change: PaymentChange, attempt: ChargeAttempt, result: Refu
         reason=MADE_AT_PROVIDER,
     )
     enter(change, change.update_refund(with_whole(change.state, refund)), result)
+
+
+def _task_of_staff(payment: Payment, attempt: ChargeAttempt, result: RefundResult) -> Refund | None:
+    """What staff make in the provider's dashboard because its API cannot; they may have confirmed it already."""
+    tasks = (it for it in payment.refunds_of(attempt) if it.by_hand and not it.reference and not it.recorded)
+    return next((it for it in tasks if it.amount == result.amount and it.status is not RefundStatus.FAILED), None)
+
+
+def _done_by_staff(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
+    if refund.status is RefundStatus.DONE:
+        change.enter_movement("correction", refund.amount, "", refund.attempt)
+        change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
+        change.update_refund(refund, reference=result.reference, settled_by="")
+    else:
+        enter(change, refund, result)
 
 
 def settle_refund(change: PaymentChange, refund: Refund, command: SettlePayment) -> None:
@@ -267,14 +285,14 @@ def _compare_settled(change: PaymentChange, refund: Refund, result: RefundResult
     once."""
     if refund.status is RefundStatus.DONE and (result.status, result.reference) == ("succeeded", refund.reference):
         return change.update_refund(refund, settled_by="")
-    _contradict(change, refund, result)
+    contradict(change, refund, result)
     if refund.status is RefundStatus.DONE and result.reference != refund.reference:
         change.enter_movement("correction", refund.amount, refund.reference, refund.attempt)
         change.enter_movement("refund", -refund.amount, result.reference, refund.attempt)
     return change.update_refund(refund, reference=result.reference if refund.reference else "", settled_by="")
 
 
-def _contradict(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
+def contradict(change: PaymentChange, refund: Refund, result: RefundResult) -> None:
     text = f"Settled as {refund.status} by {refund.settled_by}, but the provider reports {result.reference} as "
     text += result.status
     if result.amount not in (0, refund.amount):

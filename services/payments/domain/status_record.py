@@ -58,7 +58,7 @@ def _attempt(payment: Payment, attempt: ChargeAttempt) -> AttemptState:
         card=attempt.card,
         code=attempt.code or None,
         surplus=attempt.surplus,
-        owed=payment.refundable_of(attempt) if payment.must_be_refunded(attempt) else 0,
+        owed=payment.owed_of(attempt),
         at=attempt.at,
         fee=_fee(attempt.fee) if attempt.fee else None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -119,3 +120,18 @@ def test_no_line_includes_more_tax_than_its_price(data: st.DataObject) -> None:
     message = basket(*items, taxes=taxes, included=True)
     if not wrong(message):
         assert all((line.tax or 0) <= line.line_total for line in placed(message))
+
+
+@pytest.mark.parametrize("included", [True, False])
+@pytest.mark.parametrize(("amount", "discount"), [(0, None), (2, None), (1000, 1000), (1000, 998)])
+def test_a_line_without_tax_may_say_a_rate_of_which_there_is_no_tax_line(
+    included: bool, amount: int, discount: int | None
+) -> None:
+    """Shops leave out tax lines of nothing: 19 % of 0.02 are nothing."""
+    gift = item("gift", amount, tax_rate="19", discount=discount)
+    book = item("book", 1000, tax_rate="7", discount=0 if discount else None)
+    taxes = [TaxLine(rate="7", country="DE", amount=65)]
+    lines = placed(basket(gift, book, taxes=taxes, included=included, discount=discount or 0))
+    assert [line.tax for line in lines] == [0, 65]
+    dear = basket(item("gift", 300, tax_rate="19"), book, taxes=taxes, included=included)
+    assert "items.0.tax_rate" in wrong(dear)

@@ -243,3 +243,25 @@ def test_an_older_build_of_payments_leaves_it_to_the_whole_refund_what_comes_wit
 ) -> None:
     order = paid_order("course", "game").hear(refunded(amount, of=3500))
     assert [event.remove_offer_access for event in order.facts if isinstance(event, OrderRefunded)] == [removed]
+
+
+@pytest.mark.parametrize("captured_in_all", [3000, 3500, 4000, 4500, 9000])
+@pytest.mark.parametrize("first", ["items", "beyond"])
+def test_a_refund_of_items_counts_whatever_was_captured(captured_in_all: int, first: str) -> None:
+    """A settled charge that the provider then reported with another amount. What is more than the order's is apart."""
+    order, so_far, beyond = paid_order("course", "game"), 0, max(captured_in_all - 3500, 0)
+    if first == "beyond" and beyond:
+        assert order.hear(refunded(beyond, of=captured_in_all)).facts == []
+        so_far = beyond
+    item = refunded(1000, of=captured_in_all, so_far=so_far, items=(FIRST_ITEM,))
+    (event,) = order.hear(item).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.items, event.refunded) == (("1",), max(1000, 4500 - captured_in_all))
+    assert order.hear(item).facts == []
+    left = min(2500, captured_in_all - 1000)
+    second = RefundedLine(item="2", amount=left, whole=True)
+    (event,) = order.hear(refunded(left, of=captured_in_all, so_far=so_far + 1000, items=(second,))).facts
+    assert isinstance(event, OrderRefunded)
+    assert (event.whole, order.state.status, order.state.refunded) == (True, OrderStatus.REFUNDED, 3500)
+    if first == "items" and beyond:
+        assert order.hear(refunded(beyond, of=captured_in_all, so_far=3500)).facts == []

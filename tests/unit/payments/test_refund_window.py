@@ -8,10 +8,11 @@ import pytest
 
 from services.payments.domain import capabilities
 from services.payments.domain.capabilities import Capabilities
+from services.payments.domain.operations import RefundProgress, RefundReported, RefundResult
 from services.payments.domain.payment import RefundStatus
 from services.payments.domain.preview import RefundPreview, preview
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.payments import PaymentRefunded, PaymentRefundNeeded, RefundPayment
+from shared.contracts.payments import PaymentRefunded, PaymentRefundNeeded, RefundPayment, SettlePayment
 from shared.core.fast_dataclasses import replace
 from tests.unit.payments.examples import PaymentScenario, reported, requested
 
@@ -94,3 +95,26 @@ def test_an_attempt_of_an_older_build_counts_from_its_request() -> None:
     older = payment.state.with_attempt(replace(attempt, captured_at=None))
     assert older.refundable_until(attempt) is not None
     assert older.refundable_until(older.attempts[0]) == attempt.at + 180 * DAYS
+
+
+@pytest.mark.parametrize("settled_first", [True, False])
+@pytest.mark.parametrize("status", ["succeeded", "pending"])
+def test_what_staff_made_in_the_dashboard_is_the_refund_that_they_were_asked_for(
+    settled_first: bool, status: RefundProgress
+) -> None:
+    payment = paid().hear(RefundPayment(amount=100))
+    (task,) = payment.state.refunds
+    if settled_first:
+        payment.hear(SettlePayment(refund=task.id, outcome="refunded", reason="In the dashboard."))
+    payment.hear(RefundReported("", RefundResult("re_D", status, "", "pi_1", 100, "USD")))
+    payment.hear(RefundReported("", RefundResult("re_D", "succeeded", "", "pi_1", 100, "USD")))
+    assert [(it.id, it.status, it.reference) for it in payment.state.refunds] == [(task.id, "done", "re_D")]
+    assert (payment.state.refunded, payment.state.owed) == (100, 0)
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_D": -100}
+    assert len(payment.all.of(PaymentRefunded)) == 1
+
+
+def test_a_refund_of_another_amount_in_the_dashboard_is_one_more() -> None:
+    payment = paid().hear(RefundPayment(amount=100))
+    payment.hear(RefundReported("", RefundResult("re_D", "succeeded", "", "pi_1", 200, "USD")))
+    assert (payment.state.refunded, payment.state.pending) == (200, 100)

@@ -14,9 +14,11 @@ from services.payments.domain.operations import (
     FindRefund,
     RefundCharge,
     RefundDue,
+    RefundProgress,
     RefundReported,
     RefundResult,
 )
+from services.payments.domain.owed import obligations
 from services.payments.domain.payment import AttemptStatus, RefundStatus
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.payments import (
@@ -25,12 +27,15 @@ from shared.contracts.payments import (
     PaymentDeclined,
     PaymentRefunded,
     PaymentRefundFailed,
+    PaymentRefundNeeded,
     PaymentSettled,
     PaymentSettlementContradicted,
+    RefundLine,
     RefundPayment,
     SettlePayment,
 )
 from shared.contracts.values import PaymentStatus
+from shared.core import Command, Event
 from tests.unit.payments.examples import PaymentScenario, refund_reported, reported, requested
 
 WHY = "Looked up in the dashboard."
@@ -132,6 +137,16 @@ def test_a_charge_in_another_currency_is_told_and_changes_no_sums() -> None:
     assert payment.types() == [PaymentSettlementContradicted]
     assert payment.balance_by_reference() == {"pi_9": 5000}
     assert payment.hear(report).published == []
+
+
+@pytest.mark.parametrize("message", [OrderCancelled(), RefundPayment(amount=700)])
+def test_staff_refund_a_charge_in_another_currency(message: Command | Event) -> None:
+    """The provider takes an amount in the charge's currency only."""
+    report = reported("succeeded", "pi_9", requested=5000, currency="HUF", store="", key="")
+    payment = unresolved().hear(captured()).hear(report).hear(message)
+    assert (payment.last.of(RefundCharge), payment.refunds_open()) == ([], [])
+    (task,) = payment.published
+    assert isinstance(task, PaymentRefundNeeded)
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
@@ -325,3 +340,49 @@ def test_what_staff_paid_out_counts_whatever_amount_the_provider_then_reports(
     assert payment.ledger().get("paid_elsewhere", 0) == -now.refunded
     for failed in payment.last.of(PaymentRefundFailed):
         assert "was captured of pi_9" in failed.text
+
+
+def test_what_was_captured_beyond_the_orders_amount_is_owed_until_it_is_refunded_apart() -> None:
+    payment = unresolved().hear(captured()).hear(reported("succeeded", "pi_9", 6000, requested=5000))
+    (part,) = obligations(payment.state)
+    assert (payment.state.owed, part.amount, part.for_staff, part.code) == (1000, 1000, True, "overpaid")
+
+    for item in ("1", "2"):
+        payment.hear(RefundPayment(items=(RefundLine(item=item),))).make_refund()
+        assert (payment.state.owed, sum(part.amount for part in obligations(payment.state))) == (1000, 1000)
+    assert payment.told().status is PaymentStatus.REFUNDED
+    assert payment.all.of(PaymentRefunded)[-1].remove_offer_access
+
+    payment.hear(RefundPayment(amount=400)).make_refund()
+    assert payment.state.owed == 600
+    payment.hear(RefundPayment()).make_refund()
+    assert (payment.state.owed, payment.state.refunded, obligations(payment.state)) == (0, 6000, ())
+
+
+def recorded_from_the_dashboard() -> PaymentScenario:
+    payment = PaymentScenario(requested()).pay()
+    return payment.hear(RefundPayment(amount=1000, refund_payment=False, note="In the dashboard.", reference="re_D"))
+
+
+def from_the_dashboard(amount: int, status: RefundProgress) -> RefundReported:
+    return RefundReported("", RefundResult("re_D", status, "", "pi_1", amount, "USD"))
+
+
+@pytest.mark.parametrize("amount", [700, 1500, 5000])
+@pytest.mark.parametrize("status", ["succeeded", "pending"])
+def test_the_provider_made_another_amount_than_staff_recorded(amount: int, status: RefundProgress) -> None:
+    payment = recorded_from_the_dashboard().hear(from_the_dashboard(amount, status))
+    assert payment.types()[:2] == [PaymentSettlementContradicted, PaymentRefundFailed]
+    payment.hear(from_the_dashboard(amount, "succeeded"))
+    assert (payment.state.refunded, payment.ledger().get("paid_elsewhere", 0)) == (amount, 0)
+    assert payment.balance_by_reference() == {"pi_1": 5000, "re_D": -amount}
+    assert payment.hear(from_the_dashboard(amount, "succeeded")).published == []
+
+
+def test_the_provider_did_not_make_what_staff_recorded() -> None:
+    payment = recorded_from_the_dashboard().hear(from_the_dashboard(1000, "pending"))
+    assert (payment.published, payment.state.refunded) == ([], 1000)
+    payment.hear(from_the_dashboard(1000, "failed"))
+    assert payment.types() == [PaymentSettlementContradicted, PaymentRefundFailed]
+    assert (payment.state.refunded, payment.ledger().get("paid_elsewhere", 0)) == (0, 0)
+    assert payment.hear(from_the_dashboard(1000, "failed")).published == []
