@@ -46,7 +46,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
         tracking=given.tracking,
         attempts=_attempts(fact.attempts),
     )
-    if part is None or part.has_ended or not order.is_deliverable:
+    if part is None or part.has_ended or not _can_be_given(order, part):
         return change.without_effect()
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given))
     return advance(change, under_way=fact.under_way)
@@ -67,7 +67,7 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
             tracking=given.tracking,
             attempts=_attempts(fact.attempts),
         )
-    if given and (part is None or part.has_ended or not order.is_deliverable):
+    if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect()
     if part and not part.refunded_whole:
         news = _with(part, given) if given else {}
@@ -88,6 +88,13 @@ def _part(order: Order, fact: Named) -> Line | Extra | None:
 def _title(order: Order, fact: Named) -> str:
     part = _part(order, fact)
     return part.title if part else order.name_of(fact.item)
+
+
+def _can_be_given(order: Order, part: Line | Extra) -> bool:
+    """Also what the customer keeps of a refunded order, if it was delivered before fulfillment knew of the refund."""
+    return order.is_deliverable or (
+        order.status is OrderStatus.REFUNDED and isinstance(part, Line) and part.access_left
+    )
 
 
 def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
@@ -165,7 +172,7 @@ def completed(order: Order, command: CompleteOrder, context: Context) -> Decisio
         return Refused("not_completable", text)
     change = OrderChange(order, context)
     change.move_to(OrderStatus.COMPLETED)
-    _hand_over(change)
+    hand_over(change)
     change.publish(OrderCompleted(by_hand=True))
     change.note(command.type, "Completed manually.", note=command.note)
     return change.decision()
@@ -179,8 +186,9 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
         change.set(under_way=under_way)
     if before.may_become(OrderStatus.COMPLETED):
         _move(change)
-    if before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED):
-        _hand_over(change)
+    is_refunded = before.status is OrderStatus.REFUNDED
+    if is_refunded or (before.is_deliverable and (under_way == 0 or change.state.status is OrderStatus.COMPLETED)):
+        hand_over(change)
     if change.state.status is not before.status:
         _announce(change)
     if message:
@@ -190,14 +198,14 @@ def advance(change: OrderChange, *, under_way: int | None = None, message: str |
 
 def _move(change: OrderChange) -> None:
     """To the status that its items demand: failed while one has, completed when all are finished."""
-    status, message = _demanded(change.state.lines, change.state.extras, change.state.under_way)
+    status, message = demanded_status(change.state.lines, change.state.extras, change.state.under_way)
     if status is not change.state.status:
         change.move_to(status, message)
     elif message != change.state.message:
         change.set(message=message)
 
 
-def _demanded(lines: Sequence[Line], extras: Sequence[Extra], under_way: int) -> tuple[OrderStatus, str | None]:
+def demanded_status(lines: Sequence[Line], extras: Sequence[Extra], under_way: int) -> tuple[OrderStatus, str | None]:
     """`under_way`: an extra of which nothing was told yet may be among them."""
     parts: list[Line | Extra] = [*lines, *extras]
     failed = next((part for part in parts if part.has_failed), None)
@@ -218,7 +226,7 @@ def _is_something_kept(lines: Sequence[Line]) -> bool:
     return all(line.refunded_whole for line in products) and not all(line.refunded_whole for line in charges)
 
 
-def _hand_over(change: OrderChange) -> None:
+def hand_over(change: OrderChange) -> None:
     """Send the customer the instructions that are new. They are not kept."""
     unsent = [part for part in change.state.parts if part.unsent]
     if unsent:

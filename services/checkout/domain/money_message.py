@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.delivery import _demanded as demanded
+from services.checkout.domain.delivery import demanded_status as demanded
 from shared.contracts.values import VOID
 
 A_REFUND = "A refund of "

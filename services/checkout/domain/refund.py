@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.delivery import _hand_over as hand_over
-from services.checkout.domain.delivery import advance
+from services.checkout.domain.delivery import advance, hand_over
 from services.checkout.domain.money_message import A_REFUND, end_refund_message
 from services.checkout.domain.order import SENT, Line, Order, Refund, orders
 from services.checkout.domain.timeline import money

@@ -39,7 +39,7 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
     change = DeliveryChange(delivery, context)
     for item in delivery.items:
         if item.is_extra:
-            if removes_extras(message) or (message.whole and item.status is not ItemStatus.DELIVERED):
+            if message.remove_offer_access or (message.whole and item.status is not ItemStatus.DELIVERED):
                 revoke_item(change, item)
         elif message.whole or item.about in message.items:
             released = change.release_stock(item, restock=_is_chosen(item, message.restock))
@@ -51,11 +51,6 @@ def refunded(delivery: Delivery, message: OrderRefunded, context: Context) -> De
 def _is_chosen(item: Item, choice: Sequence[str] | None) -> bool:
     """Without a choice, as in messages of older builds: every item."""
     return choice is None or item.about in choice
-
-
-def removes_extras(message: OrderRefunded) -> bool:
-    """What the offer, or every order, brought. Older builds make no choice: they mean all of a whole refund."""
-    return message.remove_offer_access or (message.whole and message.remove_access is None)
 
 
 def cancel_item(change: DeliveryChange, item: Item) -> None:

@@ -137,3 +137,17 @@ def test_the_status_record_has_what_comes_with_the_order() -> None:
     assert [(extra.id, extra.name, extra.delivery) for extra in record.extras] == [
         ("offer", "What comes with the offer", DeliveryStatus.FAILED)
     ]
+
+
+def test_what_the_customer_keeps_is_handed_over_although_the_order_was_refunded_meanwhile() -> None:
+    """Fulfillment had delivered it before it knew of the refund."""
+    order = paid_order("course")
+    amount = order.state.purchased
+    part = RefundedLine(item="1", amount=amount, whole=True)
+    order.hear(refunded(amount, order.state.paid, items=(part,), remove_access=()))
+    assert status_of(order) is OrderStatus.REFUNDED
+
+    order.hear(ItemDelivered(item="1", instructions=LINK, under_way=0))
+
+    assert handed_over(order) == [("Course", "download")]
+    assert status_of(order) is OrderStatus.REFUNDED and order.state.lines[0].unsent == ()
