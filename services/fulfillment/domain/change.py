@@ -132,6 +132,8 @@ class DeliveryChange(Change[Delivery]):
         self.update_item(item, status=ItemStatus.REVOKED, **fields)
         if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
             self.publish(ItemRevoked(item=item.about))
+        elif self.state.stage is Stage.PAID and self._status_of(item)[0] == "delivered":
+            self.publish(ItemProgressed(item=item.about, status="delivered", under_way=0))
 
     def tell_retried(self, versions: Mapping[str, int | None]) -> None:
         """Before what the restarted executions tell. `versions`: as in `ItemRetried`, by what they are for."""
@@ -139,8 +141,7 @@ class DeliveryChange(Change[Delivery]):
         for about, version in versions.items():
             first = self.item(about)
             status, text = self._status_of(first)
-            told = "pending" if status == "delivered" else status
-            retried = ItemRetried(item=about, configuration=version, status=told, text=text, name=name_of(first))
+            retried = ItemRetried(item=about, configuration=version, status=status, text=text, name=name_of(first))
             facts.append(retried)
         self.events[:0] = facts
 

@@ -151,3 +151,12 @@ def test_what_the_customer_keeps_is_handed_over_although_the_order_was_refunded_
 
     assert handed_over(order) == [("Course", "download")]
     assert status_of(order) is OrderStatus.REFUNDED and order.state.lines[0].unsent == ()
+
+
+def test_an_order_is_completed_when_what_is_left_of_an_item_was_ended() -> None:
+    order = paid_order("course").hear(progressed("1", "waiting", "Parcel."))
+    assert status_of(order) is OrderStatus.PROCESSING
+
+    order.hear(ItemRetried(item="1", configuration=2, status="delivered"))
+
+    assert status_of(order) is OrderStatus.COMPLETED

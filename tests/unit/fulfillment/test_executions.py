@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
@@ -270,6 +272,22 @@ def test_an_offer_and_every_order_bring_what_is_configured_for_them() -> None:
 
     shop = with_extras("ebook", offer=None)
     assert list(statuses(shop)) == ["1", "order"]
+
+
+@pytest.mark.parametrize("left", [Shipment(), COURSE])
+def test_an_item_is_delivered_when_what_is_left_of_it_is_no_longer_configured(left: Action) -> None:
+    shop = bundle(BOOK, left)
+    shop.answer(SignDownload, SignDownload.Done(LINK))
+    shop.hear(ConfigureProduct(action=BOOK), row_key("acme", "bundle"))
+
+    shop.hear(RetryDelivery(latest=True))
+    if isinstance(left, CourseAccess):
+        assert shop.published[0] == ItemRetried(item="1", configuration=2)
+        shop.answer(GrantAccess, GrantAccess.Failed("not_needed", "Not needed."))
+        assert shop.published == [ItemProgressed(item="1", status="delivered", under_way=0)]
+    else:
+        assert shop.published[0] == ItemRetried(item="1", configuration=2, status="delivered")
+    assert statuses(shop) == {"1": "delivered", "1/2": "revoked"}
 
 
 def test_what_an_offer_brings_is_revoked_with_the_order_or_by_choice() -> None:
