@@ -67,6 +67,8 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
             tracking=given.tracking,
             attempts=_attempts(fact.attempts),
         )
+    else:
+        change.note(fact.type, f"{_title(order, fact)}: what was under way was ended.", item=fact.item)
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect()
     if part and not part.refunded_whole:
