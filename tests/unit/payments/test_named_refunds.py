@@ -89,7 +89,7 @@ class Listed(StripeGateway):
 
 
 OURS, BY_HAND, OF_ANOTHER = ("re_1", "r-1", "succeeded"), ("re_9", "", "succeeded"), ("re_9", "r-2", "succeeded")
-OURS_FAILED, BY_HAND_FAILED = ("re_1", "r-1", "failed"), ("re_9", "", "canceled")
+OURS_FAILED, BY_HAND_FAILED = ("re_1", "r-1", "failed"), ("re_9", "", "failed")
 
 
 @pytest.mark.parametrize(
