@@ -135,7 +135,7 @@ def test_staff_are_told_of_an_owed_refund_whose_window_ends_between_two_tries() 
     assert (needed.refund, needed.amount) == (refund.id, 5000)
 
 
-def test_staff_are_told_once_of_what_they_make_by_hand_whatever_comes_of_it() -> None:
+def test_staff_are_told_once_of_what_they_make_by_hand() -> None:
     payment = ends_between_tries()
     (refund,) = payment.state.refunds
     payment.hear(SettlePayment(refund=refund.id, outcome="not_refunded", reason="The account is closed."))
