@@ -277,6 +277,10 @@ class Stripe(Outside):
         made = self._made(wanted.charge, wanted.refund)
         if made is None and self._asked(wanted.order, wanted.refund):
             return Unknown(TOO_EARLY)
+        if made is None and wanted.reference:
+            made = next((one for one in self.intents[wanted.charge].refunds if one.id == wanted.reference), None)
+            if made is None:
+                return FindRefund.Failed("not_refunded", "no such refund")
         found = self.intents[wanted.charge].result_of(made) if made else RefundResult("", "failed", "not_refunded")
         return FindRefund.Done(found)
 

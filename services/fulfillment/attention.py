@@ -53,7 +53,7 @@ def _empty_pool(row: Any) -> Attention:
 
 
 async def not_revoked(connection: AsyncConnection) -> list[Attention]:
-    """Courses that customers may still enter although their orders were cancelled or refunded."""
+    """Courses that customers may still enter although their orders were cancelled or refunded, or at a former URL."""
     return await oldest(connection, _NOT_REVOKED, _not_revoked)
 
 

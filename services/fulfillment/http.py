@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
-from services.fulfillment.domain.product import Product, ProductHistory
+from services.fulfillment.domain.product import Product, ProductHistory, history_before
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.storage import Queries, deliveries
@@ -162,8 +162,11 @@ class Views:
 
     async def _history(self, key: str) -> web.StreamResponse:
         history = await self._queries.product_history(key)
-        if not history.configurations and await self._queries.product(key) is None:
-            raise not_found("product")
+        if not history.configurations:
+            product = await self._queries.product(key)
+            if product is None:
+                raise not_found("product")
+            history = history_before(product)
         return json_response(_history.dump_python(history, mode="json", exclude_none=True))
 
     async def stock(self, request: web.Request) -> web.StreamResponse:

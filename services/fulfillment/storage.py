@@ -60,7 +60,7 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "stage": delivery.stage.value,
         "store": delivery.store,
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
-        "not_revoked": delivery.count(ItemStatus.REVOCATION_FAILED),
+        "not_revoked": delivery.not_revoked(),
         "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
     }
 

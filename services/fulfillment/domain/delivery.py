@@ -167,6 +167,10 @@ class Delivery:
     def count(self, status: ItemStatus) -> int:
         return sum(item.status is status for item in self.items)
 
+    def not_revoked(self) -> int:
+        """How many give access that could not be revoked, be it at a former URL."""
+        return sum(item.status is ItemStatus.REVOCATION_FAILED or bool(item.unrevoked) for item in self.items)
+
     def row_key(self, name: str) -> str:
         """Of the stock or product of a SKU, or of a pool."""
         return row_key(self.store, name)

@@ -13,12 +13,12 @@ from shared.core.fast_dataclasses import replace
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """An earlier or the present one."""
+    """An earlier or the present one. `at` and `actor` of version 0, which an earlier build configured, are unknown."""
 
     version: int
     track_stock: bool
-    at: datetime
-    actor: str
+    at: datetime | None = None
+    actor: str | None = None
     action: Action | None = None
     further: tuple[Action, ...] = ()
 
@@ -48,6 +48,14 @@ class ProductHistory:
 
     configurations: tuple[Configuration, ...] = ()
     """The latest MAX_HISTORY versions, the present one last."""
+
+
+def history_before(product: Product | None) -> ProductHistory:
+    """Of a product without a history: what an earlier build configured."""
+    if product is None or product.version:
+        return ProductHistory()
+    earlier = Configuration(0, product.track_stock, action=product.action, further=product.further)
+    return ProductHistory((earlier,))
 
 
 products = Core(Product)
@@ -96,7 +104,7 @@ def _with_version(former: Product | None, latest: Product, context: Context) -> 
     if former and version and replace(latest, version=version) == former:
         return Decision(former)
     change = Change(replace(latest, version=version + 1), context)
-    past = (change.other(ProductHistory, context.key) or ProductHistory()).configurations
+    past = (change.other(ProductHistory, context.key) or history_before(former)).configurations
     entry = Configuration(version + 1, latest.track_stock, context.at, context.actor, latest.action, latest.further)
     change.put(ProductHistory, context.key, ProductHistory((*past, entry)[-MAX_HISTORY:]))
     return change.decision()

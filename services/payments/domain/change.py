@@ -112,12 +112,12 @@ class PaymentChange(Change[Payment]):
         )
         self._check_later(ChargeCheckDue(attempt, tries), _charge_check(attempt), growing_wait(first, longest, tries))
 
-    def check_refund(self, refund: Refund, tries: int = 1) -> None:
+    def check_refund(self, refund: Refund, tries: int = 1, reference: str = "") -> None:
+        """Check with the provider by our id, and by the reference that staff named."""
         attempt = self.state.attempt(refund.attempt)
         if attempt is not None:
-            self.request(
-                FindRefund(self.state.provider_of(attempt), self.context.key, refund.id, attempt.reference, tries)
-            )
+            provider, charge = self.state.provider_of(attempt), attempt.reference
+            self.request(FindRefund(provider, self.context.key, refund.id, charge, tries, reference))
 
     def check_refund_later(self, refund: Refund, tries: int) -> None:
         wait = growing_wait(FIRST_CHECK, LONGEST_WAIT, tries)

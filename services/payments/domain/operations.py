@@ -228,7 +228,8 @@ class FindCharge(ProviderOperation):
 
 
 class FindRefund(ProviderOperation):
-    """Check how a refund stands whose answer never came. Changes nothing at the provider."""
+    """Check how a refund stands whose answer never came, or that staff settled. Changes nothing at the provider. Fails
+    where the provider has neither ours nor the one that `reference` names."""
 
     order: str
     refund: str
@@ -236,6 +237,9 @@ class FindRefund(ProviderOperation):
     """The provider's reference of the charge."""
     tries: int = 1
     """How often it was checked, this time included."""
+    reference: str = ""
+    """The provider's id of the refund, as staff named it. An older build asks for ours alone, and never fails for want
+    of it."""
 
     def about(self) -> str:
         return self.refund

@@ -52,20 +52,29 @@ def obligations(payment: Payment) -> tuple[Obligation, ...]:
 
 
 def _waiting(payment: Payment) -> Iterator[Obligation]:
-    """What must be refunded of each attempt and is under way in no refund; its latest refused refund says why."""
+    """What must be refunded of each attempt and is under way in no refund."""
     for attempt in payment.attempts:
         if left := payment.owed_of(attempt):
-            yield _left(payment, attempt, left) if payment.must_be_refunded(attempt) else _beyond(attempt, left)
+            if payment.must_be_refunded(attempt):
+                yield from _left(payment, attempt, left)
+            else:
+                yield _beyond(attempt, left)
 
 
-def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Obligation:
+def _left(payment: Payment, attempt: ChargeAttempt, amount: int) -> Iterator[Obligation]:
+    """What is tried again, then the rest, which waits for staff; the latest refused refund of each says why."""
     refused = [refund for refund in payment.refunds_of(attempt) if refund.status is RefundStatus.FAILED]
-    if not refused:
-        return Obligation(attempt.number, amount, ObligationStatus.OWED, attempt.at, for_staff=True)
     retried = [refund for refund in refused if refund.retry_at and waits_to_be_tried_again(payment, refund)]
-    sent_back = [refund for refund in refused if refund.reference and not refund.recorded]
-    latest = (retried or sent_back or refused)[-1]
-    return _of(latest, amount, ObligationStatus.OWED, for_staff=not retried)
+    again = min(amount, sum(refund.amount for refund in retried))
+    if again:
+        yield _of(retried[-1], again, ObligationStatus.OWED)
+    if amount > again:
+        others = [refund for refund in refused if refund not in retried]
+        sent_back = [refund for refund in others if refund.reference and not refund.recorded]
+        if latest := (sent_back or others)[-1:]:
+            yield _of(latest[0], amount - again, ObligationStatus.OWED, for_staff=True)
+        else:
+            yield Obligation(attempt.number, amount - again, ObligationStatus.OWED, attempt.at, for_staff=True)
 
 
 def _beyond(attempt: ChargeAttempt, amount: int) -> Obligation:

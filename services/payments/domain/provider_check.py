@@ -9,6 +9,7 @@ from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge_result import apply_charge_result
 from services.payments.domain.operations import ChargeCheckDue, FindCharge, FindRefund, RefundCheckDue
 from services.payments.domain.payment import Payment, payments
+from services.payments.domain.refund_made import told_as
 from services.payments.domain.refund_result import apply_refund_result
 from services.payments.domain.whose import is_ours
 from shared.contracts.payments import PaymentSettlementContradicted
@@ -73,4 +74,9 @@ def refund_not_found(
     refund = payment.refund(find.refund)
     if refund and refund.needs_check:
         change.check_refund_later(refund, find.tries + 1)
+    elif refund and refund.settled_by and find.reference and find.reference == refund.reference:
+        settled = f"Settled as {refund.status} by {refund.settled_by}"
+        text = f"{settled}, but the provider cannot find {find.reference}: {outcome.text}"
+        told = PaymentSettlementContradicted(attempt=told_as(payment, refund), refund=refund.id, text=text[:2000])
+        change.publish(told)
     return change.decision()

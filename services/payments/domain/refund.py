@@ -269,7 +269,7 @@ def made_by_hand(payment: Payment, attempt: ChargeAttempt, amount: int, at: date
 def _ask_staff(change: PaymentChange, attempt: ChargeAttempt, refund: Refund) -> None:
     payment = change.state
     where = payment.capabilities_of(attempt).dashboard or attempt.method.replace("_", " ") or "another way"
-    told_before = refund.tries > 1
+    told_before = refund.by_hand
     change.update_refund(refund, by_hand=True)
     if not told_before:
         change.publish(

@@ -43,7 +43,7 @@ def settle(payment: Payment, command: SettlePayment, context: Context) -> Decisi
     if isinstance(found, Refund):
         settle_refund(change, found, command)
         if not found.by_hand:
-            change.check_refund(found)
+            change.check_refund(found, reference=command.reference)
     else:
         settle_attempt(change, found, _result(found, command))
         change.check_charge(found, command.reference or found.reference)

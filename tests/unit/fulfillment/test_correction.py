@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from services.fulfillment.domain.delivery import ItemStatus
+from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.storage import storage
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
     CourseAccess,
@@ -172,3 +173,25 @@ def test_what_is_left_at_a_former_url_outlives_the_order() -> None:
     assert shop.operation(RevokeAccess).url == COURSE.url
     assert shop.answer(RevokeAccess, RevokeAccess.Done()).published == []
     assert (shop.item().status, shop.item().unrevoked) == (ItemStatus.REVOKED, ())
+
+
+def waiting_for_staff(shop: Shop) -> Any:
+    """The count that `orderbus attention` lists."""
+    (deliveries,) = (table for table in storage.states if table.kind is Delivery)
+    return deliveries.columns(shop.state)["not_revoked"]
+
+
+def test_access_that_was_left_at_a_former_url_waits_for_staff_until_it_is_revoked() -> None:
+    assert waiting_for_staff(unrevoked().hear(settle("revoked"))) == 0
+    shop = unrevoked()
+    assert waiting_for_staff(shop) == 1
+    assert waiting_for_staff(shop.hear(RetryDelivery(items=("1",)))) == 0
+    assert waiting_for_staff(shop.answer(RevokeAccess, GAVE_UP)) == 1
+
+
+def test_access_that_was_left_at_a_former_url_waits_for_staff_after_a_refund_too() -> None:
+    shop = unrevoked().hear(OrderCancelled())
+    assert waiting_for_staff(shop) == 1
+    shop.answer(RevokeAccess, GAVE_UP)
+    assert waiting_for_staff(shop) == 1, "one execution, though it has two URLs"
+    assert waiting_for_staff(shop.hear(settle("revoked"))) == 0

@@ -82,10 +82,24 @@ def test_each_change_of_a_product_is_a_version_with_its_time_and_author() -> Non
     first, second = history_of(shop)
     assert (first.version, first.actor, first.track_stock) == (1, "staff:ada", False)
     assert (second.version, second.actor, second.track_stock) == (2, "staff:bob", True)
+    assert first.at is not None
+    assert second.at is not None
     assert (second.at - first.at).days == 1
     for number in range(MAX_HISTORY):
         shop.hear(ConfigureProduct(action=Download(file=f"{number}.svg")), "acme/sticker")
     assert [one.version for one in history_of(shop)] == [*range(3, MAX_HISTORY + 3)]
+
+
+def test_the_history_begins_with_what_an_earlier_build_configured() -> None:
+    """Orders of that time keep it, as version 0."""
+    shop = Shop()
+    shop.put(Product, "acme/sticker", Product(STICKER, track_stock=True))
+    shop.hear(ConfigureProduct(action=Download(file="1.svg"), further=(STICKER,)), "acme/sticker", actor="staff:ada")
+    shop.hear(ConfigureProduct(action=STICKER), "acme/sticker", actor="staff:ada")
+
+    earlier, first, second = history_of(shop)
+    assert earlier == Configuration(0, track_stock=True, at=None, actor=None, action=STICKER)
+    assert [(one.version, one.actor) for one in (first, second)] == [(1, "staff:ada"), (2, "staff:ada")]
 
 
 def history_of(shop: Shop) -> tuple[Configuration, ...]:

@@ -97,3 +97,31 @@ def test_a_refund_in_the_dashboard_settles_its_part() -> None:
 
 def test_a_refused_refund_of_a_valid_order_is_no_part() -> None:
     assert shown(PaymentScenario(requested()).pay().hear(RefundPayment(amount=100)).fail_refund()) == []
+
+
+def sent_back_and_refused() -> PaymentScenario:
+    """Of 50.00, the bank sent 30.00 back; the provider refused the rest, and is asked again."""
+    payment = PaymentScenario(requested()).pay().hear(RefundPayment(amount=3000)).make_refund()
+    sent_back = payment.state.refunds[0].id
+    payment.hear(OrderCancelled()).fail_refund()
+    return payment.hear(refund_reported(sent_back, "failed", f"re_{sent_back}", "lost"))
+
+
+def test_what_the_bank_sent_back_waits_for_staff_while_the_rest_is_tried_again() -> None:
+    payment = sent_back_and_refused()
+    assert shown(payment) == [(1, 2000, "owed", False), (1, 3000, "owed", True)]
+    assert [part.code for part in parts(payment)] == ["charge_disputed", "lost"]
+    payment.let_go_off(f"refund_{payment.state.refunds[1].id}")
+    assert shown(payment) == [(1, 3000, "owed", True), (1, 2000, "sent", False)]
+
+
+def test_what_staff_took_over_is_off_what_waits_for_them() -> None:
+    payment = sent_back_and_refused()
+    payment.hear(RefundPayment(amount=1000, refund_payment=False, note="In cash."))
+    assert shown(payment) == [(1, 2000, "owed", False), (1, 2000, "owed", True)]
+    payment.hear(RefundPayment(amount=2000, refund_payment=False, note="In cash."))
+    assert shown(payment) == [(1, 2000, "owed", False)]
+    payment.hear(RefundPayment(amount=500, refund_payment=False, note="In cash."))
+    assert shown(payment) == [(1, 1500, "owed", False)]
+    payment.let_go_off(f"refund_{payment.state.refunds[1].id}")
+    assert payment.refund().amount == 1500

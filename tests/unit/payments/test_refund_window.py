@@ -9,6 +9,7 @@ import pytest
 from services.payments.domain import capabilities
 from services.payments.domain.capabilities import Capabilities
 from services.payments.domain.operations import RefundProgress, RefundReported, RefundResult
+from services.payments.domain.owed import obligations
 from services.payments.domain.payment import RefundStatus
 from services.payments.domain.preview import RefundPreview, preview
 from shared.contracts.checkout import OrderCancelled
@@ -118,3 +119,28 @@ def test_a_refund_of_another_amount_in_the_dashboard_is_one_more() -> None:
     payment = paid().hear(RefundPayment(amount=100))
     payment.hear(RefundReported("", RefundResult("re_D", "succeeded", "", "pi_1", 200, "USD")))
     assert (payment.state.refunded, payment.state.pending) == (200, 100)
+
+
+def ends_between_tries() -> PaymentScenario:
+    payment = paid().let_time_pass(180 * DAYS - timedelta(minutes=90)).hear(OrderCancelled()).fail_refund()
+    payment.let_time_pass(timedelta(hours=1)).fail_refund()
+    return payment.let_time_pass(timedelta(hours=2))
+
+
+def test_staff_are_told_of_an_owed_refund_whose_window_ends_between_two_tries() -> None:
+    payment = ends_between_tries()
+    (refund,) = payment.state.refunds
+    assert (refund.by_hand, refund.status, payment.refunds_open()) == (True, RefundStatus.PENDING, [])
+    (needed,) = payment.all.of(PaymentRefundNeeded)
+    assert (needed.refund, needed.amount) == (refund.id, 5000)
+
+
+def test_staff_are_told_once_of_what_they_make_by_hand() -> None:
+    payment = ends_between_tries()
+    (refund,) = payment.state.refunds
+    payment.hear(SettlePayment(refund=refund.id, outcome="not_refunded", reason="The account is closed."))
+    payment.let_time_pass(2 * DAYS)
+    assert [(part.status.value, part.for_staff) for part in obligations(payment.state)] == [("by_hand", True)]
+    assert len(payment.all.of(PaymentRefundNeeded)) == 1
+    payment.hear(SettlePayment(refund=refund.id, outcome="refunded", reason="By bank transfer."))
+    assert payment.state.owed == 0

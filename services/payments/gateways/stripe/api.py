@@ -20,6 +20,8 @@ EXPANDED = ["payment_method", "latest_charge.balance_transaction"]
 """Of an intent: its card, and what Stripe keeps of the charge."""
 INTENTS, METHODS, REFUNDS = "/v1/payment_intents", "/v1/payment_methods", "/v1/refunds"
 CONNECT_TIMEOUT = 5.0
+NOT_MADE = ("failed", "canceled")
+"""How refunds end that were not made."""
 
 
 class NoTurnError(Exception):
@@ -103,8 +105,17 @@ class StripeApi:
                 best = intent
         return await self.intent(best["id"]) if best else None
 
-    async def refund_of(self, intent: str, refund: str) -> Json | None:
+    async def refund_of(self, intent: str, refund: str, reference: str = "") -> Json | None:
+        """The latest with our id in its metadata. Where there is none, or it was not made: the one with this reference,
+        unless we made it as another one."""
+        named: Json | None = None
+        ours: Json | None = None
         async for one in self.every(REFUNDS, {"payment_intent": intent}):
-            if (one.get("metadata") or {}).get("refund") == refund:
-                return one
-        return None
+            whose = (one.get("metadata") or {}).get("refund")
+            if whose == refund and ours is None:
+                ours = one
+            elif one["id"] == reference and not whose:
+                named = one
+            if ours and (named or not reference or ours.get("status") not in NOT_MADE):
+                break
+        return named if named and (ours is None or ours.get("status") in NOT_MADE) else ours

@@ -240,7 +240,10 @@ class StripeGateway(StripeApi):
         return FindCharge.Done(charge_result(intent))
 
     async def _find_refund(self, find: FindRefund) -> Outcome:
-        found = await self.refund_of(find.charge, find.refund)
+        found = await self.refund_of(find.charge, find.refund, find.reference)
+        if found is None and find.reference:
+            text = f"Stripe has no refund {find.reference} of {find.charge}, or it was made for something else."
+            return FindRefund.Failed("not_refunded", text)
         return FindRefund.Done(refund_result(found) if found else RefundResult("", "failed", "not_refunded"))
 
     async def _charge_on_record(self, charge: ChargeCard) -> Outcome | NotDone:
