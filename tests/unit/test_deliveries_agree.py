@@ -69,7 +69,7 @@ class Conversation:
         self.shop.hear(ConfigureExtras(name="Guide", actions=always), row_key(STORE, EVERY_ORDER))
         self.order = paid_order(*SKUS, offer=OFFER)
         self.shop.hear(self.order.all.of(OrderPlaced)[0])
-        self.tell(self.order.all.of(OrderPaid)[0])
+        self.hear(self.order.all.of(OrderPaid)[0])
 
     def configure(self, sku: str, chosen: tuple[Action, ...]) -> None:
         self.shop.hear(ConfigureProduct(action=chosen[0], further=chosen[1:]), row_key(STORE, sku))
@@ -79,10 +79,10 @@ class Conversation:
             case "answer", which, how if self.shop.open:
                 self.answer(self.shop.open[which % len(self.shop.open)][1], how)
             case "retry", latest:
-                self.tell(RetryDelivery(latest=latest), refusable=True)
+                self.hear(RetryDelivery(latest=latest), refusable=True)
             case ("ship",):
                 self.made += 1
-                self.tell(ShipOrder(carrier="DHL", tracking=f"T-{self.made}"), refusable=True)
+                self.hear(ShipOrder(carrier="DHL", tracking=f"T-{self.made}"), refusable=True)
             case "configure", sku, chosen:
                 self.configure(sku, chosen)
             case "refund", item, keep if not self.refunds:
@@ -97,7 +97,7 @@ class Conversation:
         removed = () if keep else (item,)
         self.order.hear(refunded(amount, self.order.state.paid, items=(part,), remove_access=removed, restock=(item,)))
         self.note()
-        self.tell(self.order.last.of(OrderRefunded)[0])
+        self.hear(self.order.last.of(OrderRefunded)[0])
 
     def answer(self, call: Operation, how: str) -> None:
         self.shop.answer(call, self.outcome(call, how))
@@ -116,7 +116,7 @@ class Conversation:
         }
         return outcomes[how] if how in outcomes else kind.Done()
 
-    def tell(self, message: Any, *, refusable: bool = False) -> None:
+    def hear(self, message: Any, *, refusable: bool = False) -> None:
         if refusable and self.shop.offer(message) is not None:
             return
         if not refusable:
@@ -143,7 +143,7 @@ class Conversation:
             while self.shop.open:
                 self.answer(self.shop.open[0][1], "done")
             self.do(("ship",))
-            self.tell(RetryDelivery(), refusable=True)
+            self.hear(RetryDelivery(), refusable=True)
             self.shop.let_time_pass(timedelta(minutes=5))
             self.pass_on()
 
