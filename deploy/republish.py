@@ -235,6 +235,8 @@ class _Outbox:
         except Exception as wrong:
             done.unreadable.append(facts.unreadable(self._own.name, table.table.name, key, wrong))
             return []
+        if message is None:  # of a state that was not told yet
+            return []
         envelope = Envelope(
             id=derived_id(hashed_id("status", message.topic.name, key), version, changed_at),
             type=message.type,

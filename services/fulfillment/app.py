@@ -16,7 +16,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.domain.status_record import status_record
+from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
@@ -106,5 +106,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
-        status_records={Delivery: status_record},
+        status_records={Delivery: last_record},
     )

@@ -21,7 +21,7 @@ from services.payments.domain.operations import (
 )
 from services.payments.domain.payment import Payment
 from services.payments.domain.reported import as_message
-from services.payments.domain.status_record import status_record
+from services.payments.domain.status_record import last_record
 from services.payments.gateways.provider import GatewayByProvider
 from services.payments.gauges import GAUGES
 from services.payments.http import routes
@@ -78,7 +78,7 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],
         attention=ATTENTION,
-        status_records={Payment: status_record},
+        status_records={Payment: last_record},
         routes=routes(providers),
         upkeep=[partial(refresh_owed, engine)],
         resources=[gateway.close for gateway in gateways.values()],

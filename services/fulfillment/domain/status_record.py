@@ -20,6 +20,11 @@ def is_told(delivery: Delivery) -> bool:
     return not delivery.in_progress() or any(item.status not in QUIET for item in delivery.items)
 
 
+def last_record(delivery: Delivery) -> DeliveryStatusRecord | None:
+    """As it was told last; None if nothing was told of it yet."""
+    return status_record(delivery) if delivery.updated_at else None
+
+
 def status_record(delivery: Delivery) -> DeliveryStatusRecord:
     assert delivery.updated_at is not None
     return DeliveryStatusRecord(

@@ -20,6 +20,11 @@ def is_told(payment: Payment) -> bool:
     return bool(payment.attempts) and (first is None or first.status is not AttemptStatus.CHARGING)
 
 
+def last_record(payment: Payment) -> PaymentStatusRecord | None:
+    """As it was told last; None if nothing was told of it yet."""
+    return status_record(payment) if payment.updated_at else None
+
+
 def status_record(payment: Payment) -> PaymentStatusRecord:
     assert payment.updated_at is not None
     return PaymentStatusRecord(

@@ -57,7 +57,7 @@ class Service:
     """The principal of a token that the service itself has signed, or None (`http/principals.py`)."""
     gauges: Sequence[TableGauge] = ()
     invariants: Sequence[Invariants] = ()
-    status_records: Mapping[type[Any], Callable[[Any], Event]] = field(default_factory=dict)
+    status_records: Mapping[type[Any], Callable[[Any], Event | None]] = field(default_factory=dict)
     """By kind of state: the record that a compacted topic has of one. After Kafka was lost, they are made again."""
     recalled: Mapping[type[Operation], Recall] = field(default_factory=dict)
     """Operations that must not be done again after a restore, although the outside would do them."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from services.fulfillment.domain.delivery import Delivery, Stage
 from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
+from services.fulfillment.domain.status_record import last_record
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ConfigureProduct, Download, RetryDelivery, ShipOrder
@@ -50,3 +52,13 @@ def test_an_order_with_many_executions_fits_into_a_message() -> None:
     shop.answer(calls[0], SignDownload.Failed("broken", "It is broken. " * 100), after=["time-out"] * 20)
 
     assert len(encode(shop.told()[-1])) < 500_000
+
+
+def test_what_was_not_told_yet_has_no_record_to_send_again() -> None:
+    """After Kafka was lost: orders that wait for their payment, or were cancelled before they were placed."""
+    placed_only = Shop().given(placed(line("1", "ebook")))
+
+    assert last_record(placed_only.state) is None
+    assert last_record(Delivery(Stage.CANCELLED)) is None
+    told = paid("poster")
+    assert last_record(told.state) == told.told()[-1]
