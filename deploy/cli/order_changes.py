@@ -101,11 +101,7 @@ async def retry(
     """Retry failed or waiting deliveries."""
     body = {**named(items), "latest": latest}
     if dry_run:
-        async with api_client(data) as api:
-            order = await api.order(number)
-            preview = await api.read("fulfillment", f"/orders/{order['key']}/retry/preview", body)
-        show = console.show_json if as_json else _show_retry
-        show({"order": order["key"], "number": order["number"], **preview})
+        await preview("fulfillment", "retry", number, body, data, console.show_json if as_json else _show_retry)
         return
     command = OrderCommand("fulfillment", "retry", number, "the deliveries are retried", idempotency_key)
     await submit(command, body, data, as_json)
@@ -158,6 +154,17 @@ async def submit(command: OrderCommand, body: Body | BodyOf, data: Path | None, 
         console.show_json({"order": order["key"], "number": number, **answer})
     else:
         console.say(f"{number}: {verb} accepted. `orderbus order {number}` shows the result.")
+
+
+async def preview(
+    service: str, verb: str, number: str, body: Body | BodyOf, data: Path | None, show: Callable[[dict[str, Any]], None]
+) -> None:
+    """Show what a command about an order would do; it changes nothing."""
+    async with api_client(data) as api:
+        order = await api.order(number)
+        content = await body(api, order) if callable(body) else body
+        found = await api.read(service, f"/orders/{order['key']}/{verb}/preview", content)
+    show({"order": order["key"], "number": order["number"], **found})
 
 
 def minor_units(amount: str, currency: str) -> int:

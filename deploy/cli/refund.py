@@ -11,8 +11,7 @@ from deploy.cli.console import day_and_clock, money
 from deploy.cli.errors import UsageError
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data, IdempotencyKey, Number
-from deploy.cli.order_changes import Body, OrderCommand, minor_units, submit
-from deploy.cli.target import api_client
+from deploy.cli.order_changes import Body, OrderCommand, minor_units, preview, submit
 from deploy.client.http import ApiClient
 from shared.contracts.payments import RefundReason
 
@@ -114,12 +113,7 @@ async def refund(
         return request | ({"items": [_line(item, currency) for item in items]} if items else {})
 
     if dry_run:
-        async with api_client(data) as api:
-            order = await api.order(number)
-            path = f"/orders/{order['key']}/refund/preview"
-            preview = await api.read("payments", path, await body(api, order))
-        show = console.show_json if as_json else _show
-        show({"order": order["key"], "number": order["number"], **preview})
+        await preview("payments", "refund", number, body, data, console.show_json if as_json else _show)
         return
     what = "the refund was recorded" if record_only else "the refund was made"
     await submit(OrderCommand("payments", "refund", number, what, idempotency_key), body, data, as_json)

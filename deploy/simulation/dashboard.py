@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from deploy.simulation.mishaps import Mishaps
 from deploy.simulation.outage import MARK, Outage
 from deploy.simulation.stripe import CHARGES
 from deploy.simulation.stripe_books import UNITS, Intent, MadeRefund
-from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
 
 STRAY = 50
@@ -19,12 +19,10 @@ DAY = 86_400.0
 PAUSED = f"Stripe's account is not activated for live charges ({MARK})"
 
 
-class Dashboard:
-    """Draws of its own, so that all other faults come as they would without it."""
-
+class Dashboard(Mishaps):
     def __init__(self, world: World, resume_all: Callable[[], Awaitable[None]]) -> None:
-        self.world, self.resume_all = world, resume_all
-        self.rng = world.rng_of("dashboard")
+        super().__init__(world, "dashboard")
+        self.resume_all = resume_all
         world.stripe.watchers.append(self.see)
 
     def see(self, intent: Intent, made: MadeRefund | None) -> None:
@@ -33,17 +31,17 @@ class Dashboard:
         if intent.stray or (made and not made.refund):
             return
         if made:
-            if made.status == "succeeded" and self._draw(level.refund_bounces):
-                self._later(lambda: self._bounce(intent, made), (1.0, 60.0, 5 * DAY))
-        elif intent.status == "requires_action" and self._draw(level.stray_charge):
-            self._later(lambda: self._charge(intent), (0.1, 1.0))
-        elif intent.captured and self._draw(level.dashboard_refund):
-            self._later(lambda: self._refund(intent), (1.0, 600.0, DAY))
+            if made.status == "succeeded" and self.draw(level.refund_bounces):
+                self.later(lambda: self._bounce(intent, made), (1.0, 60.0, 5 * DAY))
+        elif intent.status == "requires_action" and self.draw(level.stray_charge):
+            self.later(lambda: self._charge(intent), (0.1, 1.0))
+        elif intent.captured and self.draw(level.dashboard_refund):
+            self.later(lambda: self._refund(intent), (1.0, 600.0, DAY))
 
     async def run(self, over: float) -> None:
         """In so many seconds, Stripe may pause the account."""
         world = self.world
-        if not self._draw(world.profile.level.account_paused):
+        if not self.draw(world.profile.level.account_paused):
             return
         await asyncio.sleep(self.rng.random() * over)
         seconds = self.rng.choice((5.0, 120.0, 900.0, 5000.0))
@@ -53,16 +51,6 @@ class Dashboard:
         world.profile.outages.pop(CHARGES, None)
         world.history.add("world", "", "Stripe's account makes charges again")
         await self.resume_all()
-
-    def _draw(self, probability: float) -> bool:
-        return probability > 0 and self.rng.random() < probability
-
-    def _later(self, act: Callable[[], None], within: tuple[float, ...]) -> None:
-        async def happen() -> None:
-            await asyncio.sleep(self.rng.random() * self.rng.choice(within))
-            act()
-
-        self.world.keep(unowned(happen))
 
     def _charge(self, like: Intent) -> None:
         """Staff copy the metadata of a payment that its customer has still to confirm."""

@@ -3,11 +3,8 @@ was declined."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
+from deploy.simulation.mishaps import Mishaps
 from deploy.simulation.stripe_books import Intent, MadeRefund
-from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
 from shared.contracts.checkout import ORDERS, OrderPaymentClosing
 from shared.shell.ports.bus import BusRecord
@@ -17,12 +14,9 @@ JUST_THEN = (0.05, 0.3, 3.0)
 """Seconds after the end of the time to pay: payments may be about to ask Stripe."""
 
 
-class Late:
-    """Draws of its own, so that all other faults come as they would without it."""
-
+class Late(Mishaps):
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.rng = world.rng_of("late")
+        super().__init__(world, "late")
         world.stripe.watchers.append(self.see)
         world.readers.append(self.read)
 
@@ -32,13 +26,13 @@ class Late:
         if intent.stray or made:
             return
         match intent.status:
-            case "requires_action" if self._draw(level.confirms_late):
+            case "requires_action" if self.draw(level.confirms_late):
                 intent.ends_late = True
-            case "processing" if self._draw(level.confirms_late):
+            case "processing" if self.draw(level.confirms_late):
                 intent.ends_late = True
-                self._later(lambda: self._end(intent), (8 * DAY,))
-            case "failed" if self._draw(level.false_decline):
-                self._later(lambda: self._capture(intent), (1.0, 600.0, 8 * DAY))
+                self.later(lambda: self._end(intent), (8 * DAY,))
+            case "failed" if self.draw(level.false_decline):
+                self.later(lambda: self._capture(intent), (1.0, 600.0, 8 * DAY))
 
     def read(self, record: BusRecord) -> None:
         """The time to pay of an order is over: what has waited so long waits no longer."""
@@ -47,17 +41,7 @@ class Late:
         order = (record.key or b"").decode()
         for intent in self.world.stripe.intents.values():
             if intent.order == order and intent.ends_late:
-                self._later(lambda intent=intent: self._end(intent), JUST_THEN)  # type: ignore[misc]
-
-    def _draw(self, probability: float) -> bool:
-        return probability > 0 and self.rng.random() < probability
-
-    def _later(self, act: Callable[[], None], within: tuple[float, ...]) -> None:
-        async def happen() -> None:
-            await asyncio.sleep(self.rng.random() * self.rng.choice(within))
-            act()
-
-        self.world.keep(unowned(happen))
+                self.later(lambda intent=intent: self._end(intent), JUST_THEN)  # type: ignore[misc]
 
     def _end(self, intent: Intent) -> None:
         if intent.status in ("requires_action", "processing"):

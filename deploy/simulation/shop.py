@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -75,6 +75,14 @@ OF_ATTEMPT = "What attempt {} paid."
 """The note of a refund for which staff name the attempt."""
 PAYMENTS = next(table for table in payments_storage.states if table.kind is Payment)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
+
+
+def owed(world: World) -> Iterator[tuple[str, Payment, Obligation]]:
+    """What the store owes, of every order, as payments has it."""
+    for key, stored in world.stores["payments"].states(PAYMENTS).items():
+        if stored.row.data:
+            payment = codec.load(Payment, stored.row.data)
+            yield from ((key, payment, part) for part in obligations(payment))
 
 
 class Shop:
@@ -341,14 +349,11 @@ class Shop:
 
     def _sent_back(self) -> list[tuple[str, Obligation]]:
         """What else is owed payments sees to by itself."""
-        states = self.world.stores["payments"].states(PAYMENTS)
-        found: list[tuple[str, Obligation]] = []
-        for key, stored in states.items():
-            payment = codec.load(Payment, stored.row.data) if stored.row.data else None
-            parts = obligations(payment) if payment else ()
-            back = [part for part in parts if part.status is ObligationStatus.OWED and part.reference]
-            found += [(key, part) for part in back if (key, part.attempt) not in self.unreachable]
-        return found
+        return [
+            (key, part)
+            for key, _, part in owed(self.world)
+            if part.status is ObligationStatus.OWED and part.reference and (key, part.attempt) not in self.unreachable
+        ]
 
     def _refund_again(self, key: str, part: Obligation) -> None:
         """Mostly by the provider, once more; or in another way. Some customers cannot be reached."""

@@ -9,15 +9,12 @@ import orjson
 
 from deploy.simulation.cores import BUG
 from deploy.simulation.poison import Poison
-from deploy.simulation.shop import PAYMENTS
+from deploy.simulation.shop import owed
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Gone, Worker
 from deploy.simulation.world import World
-from services.payments.domain.owed import obligations
-from services.payments.domain.payment import Payment
 from shared.contracts.payments import PaymentUnresolved, RefundPayment, SettlePayment
-from shared.core import codec
 from shared.shell.parking import Released
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import ParkedRow
@@ -135,13 +132,11 @@ class Staff:
     def _see_to_owed(self) -> None:
         """Staff record a refund that only Stripe's dashboard has, for payments' database was restored: Stripe makes no
         second one."""
-        for key, stored in self.world.stores["payments"].states(PAYMENTS).items():
-            payment = codec.load(Payment, stored.row.data) if stored.row.data else None
-            for part in obligations(payment) if payment else ():
-                attempt = payment.attempt(part.attempt) if payment else None
-                if payment and attempt and part.code == "charge_already_refunded":
-                    known = {refund.reference for refund in payment.refunds}
-                    self._record(key, part.attempt, self.world.stripe.intents[attempt.reference], known)
+        for key, payment, part in owed(self.world):
+            attempt = payment.attempt(part.attempt)
+            if attempt and part.code == "charge_already_refunded":
+                known = {refund.reference for refund in payment.refunds}
+                self._record(key, part.attempt, self.world.stripe.intents[attempt.reference], known)
 
     def _record(self, key: str, attempt: int, intent: Intent, known: set[str]) -> None:
         for made in intent.refunds:

@@ -37,15 +37,7 @@ MOST_ITEMS = 200
 @orders.on(ItemDelivered)
 def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[Order]:
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
-    change.note(
-        fact.type,
-        f"{_title(order, fact)} delivered.",
-        item=fact.item,
-        kind=given.kind,
-        carrier=given.carrier,
-        tracking=given.tracking,
-        attempts=_attempts(fact.attempts),
-    )
+    _note_given(change, fact, given, f"{_title(order, part, fact)} delivered.")
     if part is None or part.has_ended or not _can_be_given(order, part):
         return change.without_effect()
     change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given))
@@ -58,17 +50,9 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     ended, so that nothing more is."""
     change, part, given = OrderChange(order, context), _part(order, fact), fact.instructions
     if given:
-        change.note(
-            fact.type,
-            f"{_title(order, fact)} delivered in part.",
-            item=fact.item,
-            kind=given.kind,
-            carrier=given.carrier,
-            tracking=given.tracking,
-            attempts=_attempts(fact.attempts),
-        )
+        _note_given(change, fact, given, f"{_title(order, part, fact)} delivered in part.")
     else:
-        change.note(fact.type, f"{_title(order, fact)}: what was under way was ended.", item=fact.item)
+        change.note(fact.type, f"{_title(order, part, fact)}: what was under way was ended.", item=fact.item)
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect()
     if part and not part.refunded_whole:
@@ -87,9 +71,20 @@ def _part(order: Order, fact: Named) -> Line | Extra | None:
     return replace(part, name=fact.name) if isinstance(part, Extra) and fact.name else part
 
 
-def _title(order: Order, fact: Named) -> str:
-    part = _part(order, fact)
+def _title(order: Order, part: Line | Extra | None, fact: Named) -> str:
     return part.title if part else order.name_of(fact.item)
+
+
+def _note_given(change: OrderChange, fact: ItemDelivered | ItemProgressed, given: Instructions, text: str) -> None:
+    change.note(
+        fact.type,
+        text,
+        item=fact.item,
+        kind=given.kind,
+        carrier=given.carrier,
+        tracking=given.tracking,
+        attempts=_attempts(fact.attempts),
+    )
 
 
 def _can_be_given(order: Order, part: Line | Extra) -> bool:
@@ -109,7 +104,7 @@ def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
 @orders.on(ItemWaiting)
 def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
-    change.note(fact.type, f"{_title(order, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
+    change.note(fact.type, f"{_title(order, part, fact)} is waiting: {fact.text}", item=fact.item, code=fact.code)
     if part is None or not order.is_deliverable:
         return change.without_effect()
     if part.has_failed:  # another of its actions has: staff know
@@ -123,7 +118,7 @@ def waiting(order: Order, fact: ItemWaiting, context: Context) -> Decision[Order
 @orders.on(ItemFailed)
 def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
-    text = f"{_title(order, fact)} could not be delivered: {fact.text}"
+    text = f"{_title(order, part, fact)} could not be delivered: {fact.text}"
     change.note(fact.type, text, item=fact.item, code=fact.code, attempts=_attempts(fact.attempts))
     if part is None or not order.is_deliverable:
         return change.without_effect()
@@ -137,7 +132,7 @@ def failed(order: Order, fact: ItemFailed, context: Context) -> Decision[Order]:
 def retried(order: Order, fact: ItemRetried, context: Context) -> Decision[Order]:
     change, part = OrderChange(order, context), _part(order, fact)
     how = "" if fact.configuration is None else f" with configuration {fact.configuration} of its product"
-    change.note(fact.type, f"Retrying the delivery of {_title(order, fact)}{how}.", item=fact.item)
+    change.note(fact.type, f"Retrying the delivery of {_title(order, part, fact)}{how}.", item=fact.item)
     if part is None or not order.is_deliverable:
         return change.without_effect()
     status = DeliveryStatus(fact.status)

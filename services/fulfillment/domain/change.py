@@ -82,30 +82,19 @@ class DeliveryChange(Change[Delivery]):
             code="",
             text="",
         )
-        name, execution = name_of(item), item.id if item.number > 1 else None
+        given: dict[str, Any] = {
+            "item": item.about,
+            "instructions": instructions,
+            "under_way": 0,
+            "execution": item.id if item.number > 1 else None,
+            "name": name_of(item),
+            "attempts": attempts,
+        }
         status, text = self._status_of(item)
-        if status != "delivered":
-            progressed = ItemProgressed(
-                item=item.about,
-                instructions=instructions,
-                status=status,
-                text=text,
-                under_way=0,
-                execution=execution,
-                name=name,
-                attempts=attempts,
-            )
-            self.publish(progressed)
+        if status == "delivered":
+            self.publish(ItemDelivered(**given))
         else:
-            delivered = ItemDelivered(
-                item=item.about,
-                instructions=instructions,
-                under_way=0,
-                execution=execution,
-                name=name,
-                attempts=attempts,
-            )
-            self.publish(delivered)
+            self.publish(ItemProgressed(**given, status=status, text=text))
 
     def await_item(
         self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any

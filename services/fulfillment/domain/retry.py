@@ -143,7 +143,7 @@ class Retry:
         if item.status not in RECONFIGURABLE:
             return False
         executions = self._delivery.named(item.about)
-        product = self._replacement_of(executions[0]) or self._replacement_of(item)
+        product = self._replacement_of(executions[0])
         if product is None:
             return kind_of(item).can_restart(item, None)
         given, _ = _assigned(executions, [item], product)
