@@ -36,7 +36,7 @@ CAPABILITIES: Mapping[str, Capabilities] = {
     DEFAULT: Capabilities(full_refunds=True, partial_refunds=True, dashboard="https://dashboard.stripe.com/payments"),
     MANUAL: Capabilities(full_refunds=False, partial_refunds=False, charges=False),
 }
-"""By provider. Stripe sets no limit in days for cards, which is all that is offered through it:
+"""By provider. Stripe's page names no limit in days for cards, which are all that is offered through it:
 https://docs.stripe.com/refunds."""
 BY_METHOD: Mapping[tuple[str, str], Capabilities] = {}
 """By provider and method, where a method differs from the provider's others. None that is offered does."""
