@@ -54,7 +54,7 @@ class FaultScenario:
         self.table.add(what, len(told), len(lost), len(twice), time.monotonic() - began, remark)
         assert not lost, "\n".join(lost)
         assert not twice, "\n".join(twice)
-        assert violated == {}
+        assert not violated, violated
 
 
 def lost_of(told: Sequence[Journey]) -> list[str]:

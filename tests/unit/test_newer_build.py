@@ -9,24 +9,29 @@ from pathlib import Path
 from tests.faults.newer import newer_build
 
 STARTS = """
+import dataclasses
 from services.declared import declared
 from shared.core import codec
 from shared.shell.service.registry import HandlerRegistry
 for service in declared().values():
     HandlerRegistry(service)
     for table in service.storage.states:
-        print(table.kind.__name__, codec.shape_of(table.kind))
+        fields = ",".join(field.name for field in dataclasses.fields(table.kind))
+        print(table.kind.__name__, codec.shape_of(table.kind), fields)
 """
 
 
-def shapes(project: Path) -> dict[str, str]:
+def states(project: Path) -> dict[str, tuple[str, str]]:
+    """The shape of each, and the names of its fields."""
     command = [sys.executable, "-c", STARTS]
     ran = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    return dict(line.split() for line in ran.stdout.splitlines())
+    return {kind: (shape, fields) for kind, shape, fields in map(str.split, ran.stdout.splitlines())}
 
 
 def test_the_patch_of_the_newer_build_applies(tmp_path: Path) -> None:
-    newer, here = shapes(newer_build(tmp_path / "newer")), shapes(Path(__file__).parents[2])
+    newer, here = states(newer_build(tmp_path / "newer")), states(Path(__file__).parents[2])
 
-    assert {kind for kind in here if here[kind] != newer[kind]} == {"Order", "Payment", "Delivery"}
+    assert {kind for kind in here if here[kind][0] != newer[kind][0]} == {"Order", "Payment", "Delivery"}
+    moved = {kind for kind in here if not newer[kind][1].startswith(here[kind][1])}
+    assert not moved, f"new fields of {moved} are not the last: what the services pass by position lands in them"

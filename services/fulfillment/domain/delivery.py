@@ -97,6 +97,8 @@ class Item:
     """A failed attempt may have been carried out, so a cancellation must revoke it."""
     unrevoked: tuple[str, ...] = ()
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
+    custom_fields: tuple[tuple[str, str], ...] = ()
+    """Of an item's first execution: what the customer wrote into the product's custom fields, by name."""
 
     @property
     def about(self) -> str:
@@ -152,6 +154,8 @@ class Delivery:
     revision: int = 0
     """Of its status record."""
     updated_at: datetime | None = None
+    number: str = ""
+    """The order's, as the customer reads it; empty in deliveries of earlier builds."""
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

@@ -31,9 +31,10 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
     tracked = {sku for sku, product in products.items() if product and product.track_stock}
     missing = _missing(store, items, tracked, context)
     if missing:
-        refused = Delivery(Stage.REFUSED, store, message.customer, items)
+        refused = Delivery(Stage.REFUSED, store, message.customer, items, number=message.number)
         return Decision(refused, events=[StockRefused(skus=missing)])
-    change = DeliveryChange(Delivery(Stage.PLACED, store, message.customer, items), context)
+    placed = Delivery(Stage.PLACED, store, message.customer, items, number=message.number)
+    change = DeliveryChange(placed, context)
     for item in items:
         if item.sku in tracked and item.number == 1:
             change.reserve_stock(item)
@@ -43,7 +44,8 @@ def placed(delivery: Delivery | None, message: OrderPlaced, context: Context) ->
 
 def _items(line: OrderItem, product: Product | None) -> Iterator[Item]:
     """One for each action."""
-    first = Item(line.item, line.sku, line.product, line.quantity, line.shippable)
+    fields = tuple(line.custom_fields.items())
+    first = Item(line.item, line.sku, line.product, line.quantity, line.shippable, custom_fields=fields)
     return configured(first, product)
 
 

@@ -1,0 +1,49 @@
+"""The fields of an order that templates of actions name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.fulfillment.domain.delivery import Delivery, Item
+from shared.contracts.templates import CUSTOM, MissingFields
+
+
+def fields_of(delivery: Delivery, key: str, item: Item) -> Mapping[str, str]:
+    """By name, see `shared.contracts.templates`; fields that the order lacks are missing. Key: the order id.
+
+    Custom fields are those of the item. What an offer, or every order, brings has those of all items: of two with the
+    same name the first counts.
+    """
+    customer = delivery.customer
+    known = {
+        "order.id": key,
+        "order.number": delivery.number,
+        "store.id": delivery.store,
+        "customer.name": customer.name if customer else None,
+        "customer.email": customer.email if customer else None,
+        "customer.phone": customer.phone if customer else None,
+        "customer.id": customer.id if customer else None,
+        "item.id": item.about,
+        "item.sku": item.sku,
+        "item.product": item.product,
+        "item.quantity": str(item.quantity),
+    }
+    custom = {f"{CUSTOM}{name}": value for name, value in reversed(_custom_fields(delivery, item))}
+    return {**custom, **{name: value for name, value in known.items() if value}}
+
+
+def _custom_fields(delivery: Delivery, item: Item) -> list[tuple[str, str]]:
+    """Only the first execution of an item keeps them."""
+    sources = delivery.items if item.is_extra else delivery.named(item.about)
+    return [field for source in sources for field in source.custom_fields]
+
+
+def missing_text(error: MissingFields) -> str:
+    """For staff: what to fix."""
+    named = ", ".join(
+        f"custom field {name.removeprefix(CUSTOM)}" if name.startswith(CUSTOM) else name for name in error.names
+    )
+    return (
+        f"The order lacks what the action needs: {named}. Deliver it by hand and mark it as delivered, or correct the "
+        "product's action and retry the order with the latest configuration."
+    )
