@@ -16,10 +16,13 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
 from services.fulfillment.domain.status_record import last_record
+from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
+from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries, storage
@@ -30,6 +33,7 @@ from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
+    ConfigureServer,
     DeliveryCodesArrived,
     DeliveryStatusRecord,
     FulfillmentRefused,
@@ -48,9 +52,15 @@ from shared.contracts.fulfillment import (
     StockRefused,
     StockReleased,
     StockReserved,
+    TestServer,
 )
 from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Service
+
+
+class NoSecrets:
+    async def secret(self, store: str, name: str) -> str | None:
+        return None
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
@@ -58,6 +68,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
+    rcon = Rcon(ServerQueries(engine), NoSecrets(), private=settings.webhooks_to_private_addresses)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -73,6 +84,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ShipOrder,
                 RetryDelivery,
                 SettleDelivery,
+                ConfigureServer,
+                TestServer,
             ],
         },
         emits={
@@ -89,7 +102,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevocationFailed,
                 ItemSettled,
             ],
-            fulfillment.COMMANDS: [DeliveryCodesArrived],
+            fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
             fulfillment.STATUS: [DeliveryStatusRecord],
         },
         refusal=FulfillmentRefused,
@@ -101,6 +114,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             StoreCodes: codes,
             GrantAccess: courses,
             RevokeAccess: courses,
+            **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
         },
         routes=fulfillment_routes(links, own.files),
         resources=[courses.close],
