@@ -27,8 +27,8 @@ REFUSED = -1
 HEAD = struct.Struct("<iii")
 LARGEST = 65_536
 """Bytes of one packet that is accepted, and of one answer that is read."""
-CUT = 4096
-"""Minecraft's pieces of an answer have so many characters."""
+CUT = 4000
+"""A piece of an answer with so many bytes may not be the last."""
 QUIET = 0.2
 """Seconds after which an answer is whole, where nothing else says so."""
 
@@ -55,9 +55,11 @@ class RconConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, game: Game) -> None:
         self._reader, self._writer, self._game = reader, writer, game
         self._id = 0
+        self._password = ""
 
     async def log_in(self, password: str, timeout: float) -> None:
         """Raises WrongPassword and Unreachable. Some servers send an empty answer first."""
+        self._password = password
         try:
             async with asyncio.timeout(timeout):
                 mine = await self._send(AUTH, password)
@@ -75,10 +77,11 @@ class RconConnection:
             raise WrongPassword("the server refuses the password")
 
     async def run(self, command: str, timeout: float) -> str:
-        """The server's answer. Raises NoAnswer."""
+        """The server's answer, without the password. Raises NoAnswer."""
         try:
             async with asyncio.timeout(timeout):
-                return (await self._answer(command)).decode(errors="replace")
+                answer = (await self._answer(command)).decode(errors="replace")
+                return answer.replace(self._password, "***") if self._password else answer
         except TimeoutError:
             raise NoAnswer(f"no answer within {timeout:g} s") from None
         except (OSError, EOFError) as error:
