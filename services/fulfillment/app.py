@@ -24,6 +24,7 @@ from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries, storage
 from shared.contracts import checkout, fulfillment
@@ -54,21 +55,19 @@ from shared.contracts.fulfillment import (
     StockReserved,
     TestServer,
 )
+from shared.setting_types import keys_in
 from shared.shell.http.outbound import Outbound
+from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
-
-
-class NoSecrets:
-    async def secret(self, store: str, name: str) -> str | None:
-        return None
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
+    secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
+    rcon = Rcon(ServerQueries(engine), secrets, private=settings.webhooks_to_private_addresses)
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
-    rcon = Rcon(ServerQueries(engine), NoSecrets(), private=settings.webhooks_to_private_addresses)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -116,7 +115,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             RevokeAccess: courses,
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
         },
-        routes=fulfillment_routes(links, own.files),
+        routes=fulfillment_routes(links, own.files, secrets),
+        upkeep=[secrets.seal_again],
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,

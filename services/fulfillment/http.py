@@ -19,6 +19,8 @@ from services.fulfillment.domain.product import Product, ProductHistory, history
 from services.fulfillment.game_servers import add_server_routes
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.secret_routes import add_secrets
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -67,7 +69,9 @@ DOWNLOAD = Declaration(
 )
 
 
-def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
+def fulfillment_routes(
+    links: Links, files: Path | None, secrets: SealedSecrets
+) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
@@ -117,6 +121,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
+        add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
     return routes

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import sqlalchemy as sa
+
 from services.fulfillment.domain.game_console import CommandTooLong, UnsafeField, console_commands, unsafe_text
 from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.rcon_operations import (
@@ -35,9 +37,11 @@ from services.fulfillment.gateways.rcon_connection import (
     WrongPassword,
     connected,
 )
+from services.fulfillment.secrets import Secrets
 from shared.contracts.rcon import Game
 from shared.core import NoOutcome, NotDone, NotTried, Outcome, Retry, Unknown
 from shared.shell.http.outbound import Blocked
+from shared.shell.sealer import CannotOpen
 
 WAITING_CALLS = 2
 """For one server's connection."""
@@ -45,12 +49,6 @@ LONGEST_PAUSE = 60.0
 """Seconds after which a call that found no place comes again, at most."""
 REFUSED_FOR = 30.0
 """Seconds that a password is not tried again that was refused: servers ban who guesses."""
-
-
-class Secrets(Protocol):
-    async def secret(self, store: str, name: str) -> str | None:
-        """None: staff have not set it."""
-        ...
 
 
 class GameServers(Protocol):
@@ -138,7 +136,7 @@ class Rcon:
         except Busy as busy:
             return NotTried("The server is busy with other deliveries.", busy.after)
         except OSError as error:
-            return NotTried(f"The fulfillment database does not answer: {type(error).__name__}.")
+            return _no_database(error)
 
     async def find(self, operation: RconOperation | CheckServer, key: str) -> Outcome | NotDone | NoOutcome:
         """Consoles keep no books."""
@@ -195,6 +193,8 @@ class Rcon:
             return CheckServer.Failed(fault.code, fault.text)
         except Busy as busy:
             return NotTried("The server is busy with deliveries.", busy.after)
+        except OSError as error:
+            return _no_database(error)
 
     @asynccontextmanager
     async def _session(self, key: str, server: GameServer) -> AsyncIterator[RconConnection]:
@@ -220,9 +220,15 @@ class Rcon:
             raise _offline(server, str(error)) from None
 
     async def _password(self, store: str, server: GameServer) -> str:
-        password = await self._secrets.secret(store, server.password)
+        try:
+            password = await self._secrets.secret(store, server.password)
+        except CannotOpen as error:
+            text = f"The secret {server.password} of store {store} cannot be opened: {error}. Set it again."
+            raise NotPossible(NO_PASSWORD, text[:500]) from None
+        except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+            raise OSError(type(error).__name__) from error
         if password is None:
-            text = f"The password of {server.name} is missing: set the secret {server.password} of store {store}."
+            text = f"The password of {server.name} is missing: orderbus secrets set {store} {server.password}"
             raise NotPossible(NO_PASSWORD, text)
         return password
 
@@ -278,8 +284,12 @@ def _offline(server: GameServer, reason: str) -> NotPossible:
 
 
 def _wrong_password(server: GameServer) -> NotPossible:
-    text = f"{server.name} refuses the password. Set the secret {server.password} to its RCON password."
+    text = f"{server.name} refuses the password. Set the secret {server.password} of the store to its RCON password."
     return NotPossible(WRONG_PASSWORD, text)
+
+
+def _no_database(error: OSError) -> NotTried:
+    return NotTried(f"The fulfillment database does not answer: {error}.")
 
 
 def _now() -> float:
