@@ -83,8 +83,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ShipOrder,
                 RetryDelivery,
                 SettleDelivery,
-                ConfigureServer,
-                TestServer,
+                *(ConfigureServer, TestServer),
             ],
         },
         emits={

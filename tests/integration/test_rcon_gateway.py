@@ -179,11 +179,11 @@ async def test_what_is_no_longer_needed_is_not_run(judge: Judge) -> None:
 
 # Servers that are not there, or misbehave
 
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Misbehaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def listening(answer: Answer) -> AsyncIterator[int]:
+async def listening(answer: Misbehaviour) -> AsyncIterator[int]:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await answer(reader, writer)
@@ -302,7 +302,7 @@ async def speaks_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 @pytest.mark.parametrize("answer", [silent, closes, speaks_http])
-async def test_a_server_that_does_not_log_us_in_is_offline(answer: Answer) -> None:
+async def test_a_server_that_does_not_log_us_in_is_offline(answer: Misbehaviour) -> None:
     async with listening(answer) as port:
         said = await gateway(port).perform(run("a"), "k")
         assert isinstance(said, RunCommands.Failed)

@@ -184,7 +184,7 @@ class Rcon:
     async def _check(self, check: CheckServer) -> Outcome | NoOutcome:
         server = GameServer(check.server.rpartition("/")[2], check.game, check.host, check.port, check.password)
         try:
-            async with self._place(check.server), self._session(check.server, server) as session:
+            async with self._place(check.server), self._session(check.server, server, is_test=True) as session:
                 return CheckServer.Done(shortened(await session.run(ASKED[check.game], self._timeouts.answer)))
         except NotPossible as error:
             return CheckServer.Failed(error.code, error.text)
@@ -197,11 +197,12 @@ class Rcon:
             return _no_database(error)
 
     @asynccontextmanager
-    async def _session(self, key: str, server: GameServer) -> AsyncIterator[RconConnection]:
-        """Connected and logged in. Raises NotPossible; what its user raises is let through."""
+    async def _session(self, key: str, server: GameServer, *, is_test: bool = False) -> AsyncIterator[RconConnection]:
+        """Connected and logged in. Raises NotPossible; what its user raises is let through. A test also tries a
+        password that was refused lately."""
         password = await self._password(key.partition("/")[0], server)
         login = (server.host, server.port, password)
-        if self._refused.get(login, 0.0) > _now():
+        if not is_test and self._refused.get(login, 0.0) > _now():
             raise _wrong_password(server)
         limits = self._timeouts
         try:
