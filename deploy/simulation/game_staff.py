@@ -28,6 +28,8 @@ class GameStaff:
             self._world.keep(unowned(lambda: self._settle(key, body["item"])))
 
     async def _settle(self, key: str, about: str) -> None:
+        if self._rng.random() < 0.5:  # they do not look first
+            await self._say(RetryDelivery(items=(about,)), key)
         await asyncio.sleep(60.0 + self._rng.random() * self._rng.choice((1.0, 300.0)))
         delivery = self._world.delivery(key)
         for item in delivery.named(about) if delivery else ():

@@ -103,7 +103,7 @@ async def test_what_is_wrong_is_said_with_its_remedy_and_nothing_is_run_twice(wo
     assert "Start the server" in waits["text"]
     await eventually(game.health, lambda it: not it["ok"], "the server fails its test")
     attention = await world.edges.get("fulfillment", "/attention")
-    assert any(entry["kind"] == "game server" for entry in attention["attention"]), attention
+    assert any(entry["what"] == "game server" for entry in attention["attention"]), attention
 
     await world.outside.restore_console()
     await world.retries(offline)
