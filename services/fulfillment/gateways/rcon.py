@@ -8,6 +8,7 @@ that a slow server holds up no other.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,9 +89,11 @@ class _Line:
     """When those that were told to come again will have been served."""
 
     def pause(self, now: float) -> float:
-        """For the next call that finds no place."""
+        """For the next call that finds no place: its turn, or a while where more wait than there are turns."""
+        if self.free_at - now > LONGEST_PAUSE:
+            return LONGEST_PAUSE * (0.5 + random.random() / 2)  # noqa: S311  (spreads them)
         self.free_at = max(self.free_at, now + self.seconds) + self.seconds
-        return min(self.free_at - now, LONGEST_PAUSE)
+        return self.free_at - now
 
 
 class NotPossible(Exception):
