@@ -52,6 +52,11 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+SERVERS = (
+    Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
+    Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
+    Command("list", "game_servers:listing", "List a store's game servers, and how they are."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -107,6 +112,7 @@ OPERATIONS = (
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
+    Group("servers", "Game servers that deliveries run commands on.", SERVERS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

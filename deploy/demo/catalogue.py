@@ -11,6 +11,8 @@ from typing import Any
 
 from deploy.client.http import ApiClient
 from deploy.sandboxes.client import OutsideWorld
+from deploy.sandboxes.rcon import PASSWORD
+from deploy.sandboxes.server import LOOPBACK
 
 FILE = Path(__file__).with_name("catalogue.toml")
 WEBHOOK_EVENTS = (
@@ -60,6 +62,8 @@ class Catalogue:
     delivery: Delivery
     offers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By id, each as `offer.configure` wants it."""
+    servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The game servers by id, as `server.configure` wants them, but for their address: the outside world's."""
 
     @property
     def main(self) -> str:
@@ -69,18 +73,24 @@ class Catalogue:
     def fair(self) -> str:
         return list(self.stores)[1]
 
+    @property
+    def games(self) -> str:
+        """Sells what is done on its game server."""
+        return list(self.stores)[2]
+
 
 def load(outside_url: str, codes: int | None = None) -> Catalogue:
     """The shipped catalogue, its actions pointing at the outside world at `outside_url`. `codes`: other than written
     there, in every pool."""
     read = tomllib.loads(FILE.read_text().replace("{outside}", outside_url))
-    main, fair = read["store"], read["store"] | read["fair"]
+    main, fair, games = read["store"], read["store"] | read["fair"], read["store"] | read["games"]
     products = {entry["sku"]: Product(**entry) for entry in read["product"]}
     if codes is not None:
         products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
-    stores = {store.pop("id"): store for store in (dict(main), dict(fair))}
+    stores = {store.pop("id"): store for store in (dict(main), dict(fair), dict(games))}
     offers = {entry.pop("id"): entry for entry in map(dict, read["offer"])}
-    return Catalogue(stores, products, Delivery(**read["delivery"]), offers)
+    servers = {entry.pop("id"): entry for entry in map(dict, read["server"])}
+    return Catalogue(stores, products, Delivery(**read["delivery"]), offers, servers)
 
 
 async def open_shop(
@@ -109,6 +119,17 @@ async def open_shop(
         ),
         _send_webhooks(edges, outside, catalogue, hook),
     )
+    await _open_games(edges, outside, catalogue)
+
+
+async def _open_games(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue) -> None:
+    port = (await outside.console())["port"] if catalogue.servers else 0
+    for id, server in catalogue.servers.items():
+        root = f"/stores/{catalogue.games}"
+        secret = f"{root}/secrets/{server['password']}"
+        await edges.command("fulfillment", secret, {"value": PASSWORD}, method="PUT")
+        reached = dict(server) | {"host": LOOPBACK, "port": port}
+        await edges.command("fulfillment", f"{root}/servers/{id}", reached, method="PUT")
 
 
 async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -> None:

@@ -140,7 +140,8 @@ class Play:
 
     async def _tell(self, number: int, story: Story) -> None:
         catalogue = self.shop.catalogue
-        order = self.shop.order(catalogue.fair if story.at_the_fair else catalogue.main)
+        store = catalogue.games if story.at_the_games else catalogue.main
+        order = self.shop.order(catalogue.fair if story.at_the_fair else store)
         life = Life(order, story)
         self.tally.lives.append(life)
         try:

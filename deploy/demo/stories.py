@@ -13,6 +13,7 @@ from deploy.demo.basket import COUNTRIES, checkout, person
 from deploy.demo.catalogue import Catalogue
 from deploy.demo.shop import GOOD_CARD, Order
 from deploy.sandboxes.client import StripeSandbox
+from deploy.sandboxes.rcon import PLAYERS
 from shared.contracts.payments import RecordPayment, RefundLine, RefundPayment
 from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice
 from shared.contracts.values import Customer
@@ -93,6 +94,15 @@ async def joins_the_club(visit: Visit) -> None:
     """Buys a box that brings two things, with the offer that brings a third."""
     await visit.order.opens(COUNTRIES[visit.country].currency, visit.country)
     await visit.order.submits(visit.checkout().model_copy(update={"offer": "club"}))
+    await visit.sees("completed")
+
+
+async def buys_a_rank(visit: Visit) -> None:
+    """For a player who is on the game server."""
+    basket, player = visit.checkout(), visit.rng.choice(PLAYERS)
+    items = tuple(item.model_copy(update={"custom_fields": {"player": player}}) for item in basket.items)
+    await visit.order.opens(COUNTRIES[visit.country].currency, visit.country)
+    await visit.order.submits(basket.model_copy(update={"items": items}))
     await visit.sees("completed")
 
 
@@ -261,6 +271,7 @@ class Story:
     digital: bool = True
     """Some downloads, codes or courses are in the basket."""
     at_the_fair: bool = False
+    at_the_games: bool = False
     by_itself: bool = False
 
 
@@ -269,8 +280,9 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 43, buys_downloads, by_itself=True),
+    Story("buys downloads", 42, buys_downloads, by_itself=True),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
+    Story("buys a rank", 1, buys_a_rank, skus=("rank",), digital=False, at_the_games=True),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),

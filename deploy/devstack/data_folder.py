@@ -22,6 +22,7 @@ PORT_NAMES = (
     "stripe",
     "smtp",
     "outside",
+    "rcon",
     *PROCESSES,
 )
 OURS = (
@@ -33,6 +34,7 @@ OURS = (
     "postgres.new.password",
     "stripe",
     "outside",
+    "rcon",
     "logs",
     "stack.json",
     "stack.part",

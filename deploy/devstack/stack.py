@@ -204,6 +204,7 @@ class Stack:
     def _outside_world(self) -> PythonPart:
         arguments = ["deploy.sandboxes.outside", "--data", str(self.data / "outside")]
         arguments += ["--smtp-port", str(self.ports["smtp"]), "--http-port", str(self.ports["outside"])]
+        arguments += ["--rcon-port", str(self.ports["rcon"])]
         environment = {"ORDERBUS_OUTSIDE_TOKEN": self.secrets.outside_token}
         log = self.logs / "outside.log"
         return PythonPart("The outside world", self.children, log, self.ports["smtp"], arguments, environment)

@@ -49,6 +49,18 @@ class OutsideWorld(Http):
             found.setdefault(grant["customer"], []).append(grant["product"])
         return found
 
+    async def console(self) -> dict[str, Any]:
+        """The game server: `{"port", "players", "ranks", "commands"}`."""
+        return mapping(await self.request(self._place, "GET", "/rcon"))
+
+    async def change_console(self, **changes: object) -> None:
+        """`offline=True`, `hangs=True`, `password="other"`, `players=["Ada_1"]`, `long=10_000`."""
+        await self.request(self._place, "PUT", "/control/rcon", changes)
+
+    async def restore_console(self) -> None:
+        """As at the beginning; what was run stays."""
+        await self.request(self._place, "DELETE", "/control/rcon")
+
     async def set_secret(self, hook: str, secret: str) -> None:
         """From now on the receiver checks signatures."""
         await self.request(self._place, "PUT", f"/control/hooks/{hook}/secret", {"secret": secret})

@@ -16,6 +16,7 @@ import orjson
 
 from deploy.check.evidence import Findings
 from deploy.simulation.evidence import findings
+from deploy.simulation.game_checks import commands_as_configured, commands_run_once, ranks_as_recorded
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
 from deploy.simulation.shop import OF_ATTEMPT
@@ -25,6 +26,7 @@ from deploy.simulation.world import UNREADABLE
 from services.checkout.domain.order import Order
 from services.fulfillment.domain.delivery import Delivery, ItemStatus
 from services.fulfillment.domain.kinds.code import pool_of
+from services.fulfillment.domain.rcon_operations import RevokeByCommands, RunCommands
 from services.notifications.domain.notification_log import NotificationLog
 from services.notifications.domain.operations import SendEmail
 from services.payments.domain.owed import obligations
@@ -198,6 +200,13 @@ def access_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
                 yield "access_as_recorded", key, f"item {item.id} is {item.status}, but access is {has}"
 
 
+def consoles_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
+    console = trial.world.console
+    yield from (("commands_as_configured", *broken) for broken in commands_as_configured(console))
+    yield from (("commands_run_once", *broken) for broken in commands_run_once(console))
+    yield from (("ranks_as_recorded", *broken) for broken in ranks_as_recorded(console, found))
+
+
 def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
     for key, delivery in found.of(Delivery).items():
@@ -284,12 +293,13 @@ def real_tries(trial: Trial, found: Findings) -> Iterator[Broken]:
 
 
 def _given_up(outcome: object) -> bool:
-    """Whether the shell ended it for lack of an answer. A mail server has no records: for an email in doubt it answers
-    that the outcome is unknown, and the email is sent again."""
-    unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, SendEmail.Unresolved)
+    """Whether the shell ended it for lack of an answer. Mail servers and game consoles have no records: their gateways
+    say themselves that the outcome is unknown."""
+    unknown = isinstance(outcome, UnresolvedOutcome) and not isinstance(outcome, WITHOUT_RECORDS)
     return unknown or getattr(outcome, "code", "") == "gave_up"
 
 
+WITHOUT_RECORDS = (SendEmail.Unresolved, RunCommands.Unresolved, RevokeByCommands.Unresolved)
 DEATHS = 5
 """Workers that die between the commit of a call's beginning and the call, for one operation."""
 CLOCKS_DIFFER = timedelta(seconds=5)
@@ -369,6 +379,7 @@ CHECKS = (
     stray_charges_left_alone,
     access_as_recorded,
     codes_given_once,
+    consoles_as_recorded,
     mails_as_recorded,
     the_monitor_counts_each_order_once,
 )

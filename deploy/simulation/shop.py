@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
@@ -97,7 +98,7 @@ class Shop:
         world.readers.append(self.read)
         self._looks = 0
         self._bank = world.rng_of("bank")
-        self._generous = world.rng_of("generous")
+        self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
@@ -163,9 +164,12 @@ class Shop:
             ),
             STORE,
         )
-        for sku, price in (PRICES | {GIFT: 0}).items():
+        for sku, price in (PRICES | {GIFT: 0, RANK: 0}).items():
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
+        publish(ARENA, f"{STORE}/server/arena")
+        rank = GIVE.model_copy(update={"repeatable": self.world.rng_of("ranks").random() < 0.3})
+        publish(ConfigureProduct(action=rank), f"{STORE}/{RANK}")
         bundles = self.world.rng_of("bundles").random() < 0.4
         if bundles:
             publish(ConfigureOffer(name="Members", actions=OFFERED), f"{STORE}/offer/{OFFER}")
@@ -222,6 +226,9 @@ class Shop:
         items = tuple(SubmittedItem(sku=sku, quantity=rng.choice((1, 1, 2)), unit_price=PRICES[sku]) for sku in skus)
         if self._generous.random() < 0.3:
             items = (*items, SubmittedItem(sku=GIFT, quantity=1, unit_price=0))
+        if self._ranks.random() < 0.4:
+            player = self._ranks.choice(PLAYERS)
+            items = (*items, SubmittedItem(sku=RANK, quantity=1, unit_price=0, custom_fields={"player": player}))
         deliveries = (PARCEL,) if "mug" in skus else ()
         total = sum(item.quantity * item.unit_price for item in items) + sum(charge.amount for charge in deliveries)
         return CheckoutSubmitted(

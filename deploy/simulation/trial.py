@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from deploy.simulation.dashboard import Dashboard
+from deploy.simulation.game_staff import GameStaff
 from deploy.simulation.late import Late
 from deploy.simulation.nemesis import Nemesis
 from deploy.simulation.newer import Newer
@@ -35,6 +36,7 @@ class Trial:
         self.dashboard = Dashboard(world, self.staff.resume_all)
         self.late = Late(world)
         self.shop = Shop(world)
+        self.game_staff = GameStaff(world)
         self.replayed: list[str] = []
         """What a replay of every record changed."""
 

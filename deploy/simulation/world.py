@@ -15,6 +15,7 @@ import orjson
 
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
+from deploy.simulation.game import GameConsole
 from deploy.simulation.history import History
 from deploy.simulation.outside import (
     CodePools,
@@ -31,6 +32,8 @@ from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
+from services.fulfillment.domain.delivery import Delivery, Item
+from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
 from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.gateways.lost_messages import LostMessages
@@ -122,12 +125,13 @@ class World:
         self.platform = CoursePlatform(profile, history, self.rng_of("platform"))
         self.pools = CodePools(profile, history, self.rng_of("pools"))
         self.links = Links(profile, history, self.rng_of("links"))
+        self.console = GameConsole(profile, history, self.rng_of("console"), self._item)
         self.mails = MailServer(profile, history, self.rng_of("mails"))
         self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)
         self.others = OtherSystem(profile, history, self.rng_of("others"))
         self.systems = (
             *(self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers),
-            self.others,
+            *(self.console, self.others),
         )
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
@@ -143,6 +147,7 @@ class World:
             fulfilling.ReturnCodes: self.pools,
             fulfilling.StoreCodes: self.pools,
             fulfilling.SignDownload: self.links,
+            **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), self.console),
             SendEmail: self.mails,
             PostWebhook: self.receivers,
             FindLost: LostMessages(StoredLogs(self.stores["notifications"])),
@@ -282,6 +287,15 @@ class World:
         """The world is not at rest before this ends."""
         self.tasks[task] = None
         task.add_done_callback(lambda done: self.tasks.pop(done, None))
+
+    def delivery(self, order: str) -> Delivery | None:
+        """As fulfillment's own database has it."""
+        stored = self.stores["fulfillment"].rows("deliveries").get(order)
+        return codec.load(Delivery, stored.row.data) if stored and stored.row.data else None
+
+    def _item(self, order: str, item: str) -> Item | None:
+        delivery = self.delivery(order)
+        return delivery.find(item) if delivery else None
 
     def _endpoint(self, store: str, endpoint: str) -> Endpoint | None:
         """As the gateway reads it: from notifications' own database."""

@@ -16,10 +16,13 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
 from services.fulfillment.domain.status_record import last_record
+from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
+from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
@@ -31,6 +34,7 @@ from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
+    ConfigureServer,
     DeliveryCodesArrived,
     DeliveryStatusRecord,
     FulfillmentRefused,
@@ -49,6 +53,7 @@ from shared.contracts.fulfillment import (
     StockRefused,
     StockReleased,
     StockReserved,
+    TestServer,
 )
 from shared.setting_types import keys_in
 from shared.shell.http.outbound import Outbound
@@ -61,6 +66,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
     secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
+    rcon = Rcon(ServerQueries(engine), secrets, private=settings.webhooks_to_private_addresses)
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
     return Service(
         name="fulfillment",
@@ -77,6 +83,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ShipOrder,
                 RetryDelivery,
                 SettleDelivery,
+                *(ConfigureServer, TestServer),
             ],
         },
         emits={
@@ -93,7 +100,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevocationFailed,
                 ItemSettled,
             ],
-            fulfillment.COMMANDS: [DeliveryCodesArrived],
+            fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
             fulfillment.STATUS: [DeliveryStatusRecord],
         },
         refusal=FulfillmentRefused,
@@ -105,6 +112,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             StoreCodes: codes,
             GrantAccess: courses,
             RevokeAccess: courses,
+            **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
         },
         routes=fulfillment_routes(links, own.files, secrets),
         upkeep=[secrets.seal_again],

@@ -34,6 +34,11 @@ _EMPTY_POOLS = """
 """Pools that were used up, and those of products that were never filled."""
 _NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
 _NOT_CONFIGURED = "select key, changed_at as since, not_configured as total from deliveries where not_configured > 0"
+_FAILING_SERVERS = """
+    select key, data -> 'health' ->> 'text' as text,
+        coalesce(cast(data ->> 'failing_since' as timestamptz), changed_at) as since
+    from game_servers where failing
+"""
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )
@@ -73,6 +78,17 @@ def _not_configured(row: Any) -> Attention:
     return Attention("not configured", row.key, row.since, text, f"orderbus retry {row.key}", row.total)
 
 
+async def failing_servers(connection: AsyncConnection) -> list[Attention]:
+    """Game servers that failed their latest test: orders may wait for them."""
+    return await oldest(connection, _FAILING_SERVERS, _failing_server)
+
+
+def _failing_server(row: Any) -> Attention:
+    store, _, server = row.key.partition("/server/")
+    command = f"orderbus servers test {store} {server}"
+    return Attention("game server", f"{store}/{server}", row.since, row.text, command, 1)
+
+
 async def parcels(connection: AsyncConnection) -> list[Attention]:
     """Daily work: one entry for all."""
     row = (await connection.execute(sa.text(_PARCELS))).one()
@@ -89,5 +105,6 @@ ATTENTION = {
     "empty code pools": empty_pools,
     "access not revoked": not_revoked,
     "not configured": not_configured,
+    "game servers": failing_servers,
     "parcels": parcels,
 }

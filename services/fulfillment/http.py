@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
+from services.fulfillment.game_servers import add_server_routes
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.secret_routes import add_secrets
@@ -98,6 +99,7 @@ def fulfillment_routes(
             store_of,
             key_of=extra_key,
         )
+        add_server_routes(application, api, store_of)
         queries = Queries(api.engine)
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")

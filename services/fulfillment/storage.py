@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
@@ -39,6 +40,7 @@ stock = state_table(
     sa.Column("received", sa.BigInteger),
     sa.CheckConstraint("0 <= reserved and reserved <= on_hand and on_hand <= received", name="stock_in_balance"),
 )
+game_servers = state_table("game_servers", metadata, sa.Column("failing", sa.Boolean))
 code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
 codes = sa.Table(
     "codes",
@@ -73,6 +75,10 @@ def _pool_columns(pool: CodePool) -> Mapping[str, Any]:
     return {"waiting": len(pool.waiting)}
 
 
+def _server_columns(server: GameServer) -> Mapping[str, Any]:
+    return {"failing": server.is_failing}
+
+
 def _store_in(key: str, state: object) -> str:
     """Of keys such as `<store>/<sku>`."""
     return key.partition("/")[0]
@@ -86,6 +92,7 @@ storage = Storage(
         StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
+        StateTable(GameServer, game_servers, _server_columns, _store_in),
     ],
 )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from shared.contracts.rcon import Game, RconCommands, ServerHost
 from shared.contracts.values import (
     CallableUrl,
     Count,
@@ -69,7 +70,7 @@ class Shipment(Given):
     kind: Literal["shipment"] = "shipment"
 
 
-Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment, Field(discriminator="kind")]
+Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment | RconCommands, Field(discriminator="kind")]
 
 
 Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$")]
@@ -116,6 +117,27 @@ class AddCodes(Command, type="codes.add", topic=COMMANDS):
     """Add codes to a pool; codes that it already has are ignored. Key: `<store>/<pool>`."""
 
     codes: tuple[Line, ...] = Field(min_length=1, max_length=10_000)
+
+
+class ConfigureServer(Command, type="server.configure", topic=COMMANDS):
+    """Set how a game server's console is reached; it is tested at once. Key: `<store>/server/<id>`."""
+
+    name: Line = Field(min_length=1)
+    """As staff call it."""
+    game: Game
+    """How it reads commands."""
+    host: ServerHost
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """Of RCON, not of the game."""
+    password: Id
+    """The name of the store's secret that is its RCON password, never the password itself."""
+
+
+class TestServer(Command, type="server.test", topic=COMMANDS):
+    """Connect to a game server, log in and ask who is online; the result is part of its state. Key:
+    `<store>/server/<id>`. Fulfillment also sends it to itself when commands meet a server that does not answer."""
+
+    __test__ = False
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
@@ -216,8 +238,9 @@ class ItemProgressed(Event, type="item.progressed", topic=EVENTS):
 
 
 class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
-    """An item is waiting for a parcel (code `shipment`), a redemption code (`pool_empty`), or for staff to configure
-    its product (`not_configured`)."""
+    """An item is waiting for a parcel (code `shipment`), a redemption code (`pool_empty`), for staff to configure its
+    product (`not_configured`), or for another system or a player, which is tried again by itself (`server_offline`,
+    `player_offline`, …)."""
 
     item: Id
     code: Short
@@ -301,12 +324,12 @@ class ExecutionState(Value):
     """Of the product, or of what the offer or every order brings."""
     quantity: Count
     kind: Short | None = None
-    """Of its action: download, code, course, shipment. Missing: nothing is configured."""
+    """Of its action: download, code, course, shipment, rcon. Missing: nothing is configured."""
     version: Count = 0
     """Of the configuration. 0: of before there were versions, or not configured."""
     status: Short
-    """One of planned, in_progress, waiting_parcel, waiting_code, waiting_setup, delivered, failed, stopping, revoking,
-    revoked, revocation_failed."""
+    """One of planned, in_progress, waiting_parcel, waiting_code, waiting_setup, waiting_outside (tried again by
+    itself), delivered, failed, stopping, revoking, revoked, revocation_failed."""
     code: Short | None = None
     """Why it waits or failed."""
     text: Text = ""

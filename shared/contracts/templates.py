@@ -64,6 +64,14 @@ def _is_custom(name: str) -> bool:
     return name.startswith(CUSTOM) and len(name) > len(CUSTOM)
 
 
+def console_command(template: str) -> str:
+    """The template, if a console can take it for one command. Raises ValueError."""
+    first = template.split(" ", maxsplit=1)[0]
+    if not template.isprintable() or not first or placeholders(first) or "{{" in first:
+        raise ValueError("must be one line that begins with a literal word: the command's name")
+    return template
+
+
 Template = Annotated[
     str,
     StringConstraints(max_length=2000),

@@ -68,6 +68,7 @@ LEGITIMATE = {
     "CHANGELOG.md": ("chance", "doubtful", "nobody"),  # in former names
     "deploy/devstack/postgres.py": ("nobody",),  # an account of Unix
     "deploy/kubernetes/scaling/": ("behavior",),  # a field of Kubernetes
+    "services/fulfillment/domain/game_console.py": ("normalize",),  # a function of Python
     # Stripe's own words and values that stand on the wire.
     "deploy/sandboxes/stripe/": ("canceled", "authorized", "authorization", "fulfill", "cancelation"),
     "deploy/simulation/stripe_books.py": ("canceled",),

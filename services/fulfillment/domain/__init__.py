@@ -8,8 +8,9 @@ from services.fulfillment.domain import (  # noqa: F401  (they register their ha
     start,
 )
 from services.fulfillment.domain.delivery import deliveries
+from services.fulfillment.domain.game_server import servers
 from services.fulfillment.domain.pool import pools
 from services.fulfillment.domain.product import histories, products
 from services.fulfillment.domain.stock import stocks
 
-CORES = (deliveries, stocks, products, histories, pools)
+CORES = (deliveries, stocks, products, histories, pools, servers)

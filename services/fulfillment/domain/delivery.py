@@ -38,6 +38,8 @@ class ItemStatus(StrEnum):
     WAITING_CODE = "waiting_code"
     WAITING_SETUP = "waiting_setup"
     """Staff must configure its product first."""
+    WAITING_OUTSIDE = "waiting_outside"
+    """For another system, or for the customer to be there: a timer tries it again."""
     DELIVERED = "delivered"
     FAILED = "failed"
     STOPPING = "stopping"
@@ -49,8 +51,13 @@ class ItemStatus(StrEnum):
 
 CANCELLED = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
 """Of items that were refunded, or whose order was cancelled or has expired."""
-WAITING = (ItemStatus.WAITING_PARCEL, ItemStatus.WAITING_CODE, ItemStatus.WAITING_SETUP)
-"""For something that staff do."""
+WAITING = (
+    ItemStatus.WAITING_PARCEL,
+    ItemStatus.WAITING_CODE,
+    ItemStatus.WAITING_SETUP,
+    ItemStatus.WAITING_OUTSIDE,
+)
+"""For something that staff do, or the customer, or another system."""
 TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
 """An operation ends these."""
 
@@ -63,6 +70,15 @@ class StockHold(StrEnum):
     RESERVED = "reserved"
     TAKEN = "taken"
     RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideWait:
+    """How long an item has waited for what is outside, and whether it is being tried again right now."""
+
+    since: datetime
+    tries: int = 1
+    calling: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +115,19 @@ class Item:
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
     custom_fields: tuple[tuple[str, str], ...] = ()
     """Of an item's first execution: what the customer wrote into the product's custom fields, by name."""
+
+    outside: OutsideWait | None = None
+    """While it waits for what is outside."""
+    answers: tuple[str, ...] = ()
+    """What the other system said when it was delivered, shortened: evidence, for staff only."""
+
+    calls: int = 0
+    """How many calls were requested that must not be made twice: only the latest may still be made."""
+
+    @property
+    def is_calling(self) -> bool:
+        """While it waits: a call tries it again."""
+        return self.outside is not None and self.outside.calling
 
     @property
     def about(self) -> str:

@@ -32,7 +32,8 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
     }
     if at_rest:
         rules["nothing is in progress at rest"] = not any(
-            (item.status in TRANSIENT or item.code_requested) and not _is_delivered(item, work) for item in items
+            (item.status in TRANSIENT or item.code_requested or item.is_calling) and not _is_delivered(item, work)
+            for item in items
         )
     return (rule for rule, holds in rules.items() if not holds)
 

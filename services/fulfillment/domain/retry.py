@@ -154,6 +154,9 @@ class Retry:
             return None
         if item.status is ItemStatus.WAITING_SETUP:
             return item_problem(item.id, item.code, item.text)
+        if item.status is ItemStatus.FAILED and item.in_doubt:
+            text = f"Item {item.id} may have been delivered: look there, then settle it first: orderbus settle item."
+            return item_problem(item.id, "in_doubt", text)
         text = f"Item {item.id} cannot be retried: it has not failed and is not waiting for what can be retried."
         return item_problem(item.id, "nothing_to_retry", text)
 

@@ -16,6 +16,14 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     fulfillment.ConfigureOffer(name="Gold members", actions=(fulfillment.RedemptionCode(pool="gift-cards"),)),
     fulfillment.ConfigureExtras(name="House guide", actions=(fulfillment.Download(file="guide.pdf"),)),
+    fulfillment.ConfigureServer(
+        name="Survival",
+        game="minecraft",
+        host="mc.northwind.example",
+        port=25575,
+        password="survival-rcon",  # noqa: S106  (a name)
+    ),
+    fulfillment.TestServer(),
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
