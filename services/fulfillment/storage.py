@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
-from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.domain.kinds import kind_of
+from services.fulfillment.domain.kinds.access import AccessKind, AccessOperation
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.domain.stock import Stock
@@ -111,15 +112,14 @@ class Queries:
         """The calls for an order's items that have no outcome yet."""
         return await waiting(self._engine, order)
 
-    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
-        """Whether a call to a course platform is still needed; True when that cannot be read right now."""
+    async def is_current(self, operation: AccessOperation) -> bool:
+        """Whether a call that grants or revokes is still needed; True when that cannot be read right now."""
         try:
             item = await self.item(operation.order, operation.item)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer):
             return True
-        if item is None or item.course_at(operation.url) is None:
-            return False
-        return item.status is (ItemStatus.IN_PROGRESS if isinstance(operation, GrantAccess) else ItemStatus.REVOKING)
+        kind = kind_of(item) if item else None
+        return item is not None and isinstance(kind, AccessKind) and kind.is_current(item, operation)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)
