@@ -8,6 +8,7 @@ from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
+from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.operations import (
     GrantAccess,
     ReturnCodes,
@@ -19,6 +20,7 @@ from services.fulfillment.domain.operations import (
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
+from services.fulfillment.gateways.http_actions import HttpActions
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
@@ -57,7 +59,10 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
-    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
+    queries = Queries(engine)
+    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), queries)
+    secrets = UnsetSecrets()
+    http_actions = HttpActions(Outbound(private=settings.webhooks_to_private_addresses), queries, secrets)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -101,10 +106,19 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             StoreCodes: codes,
             GrantAccess: courses,
             RevokeAccess: courses,
+            CallHttpAction: http_actions,
+            RevokeHttpAction: http_actions,
         },
         routes=fulfillment_routes(links, own.files),
-        resources=[courses.close],
+        resources=[courses.close, http_actions.close],
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
         status_records={Delivery: last_record},
     )
+
+
+class UnsetSecrets:
+    """Of stores that have none."""
+
+    async def secret(self, store: str, name: str) -> str | None:
+        return None

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from shared.contracts.http_action import HttpAction
 from shared.contracts.values import (
     CallableUrl,
     Count,
@@ -69,7 +70,7 @@ class Shipment(Given):
     kind: Literal["shipment"] = "shipment"
 
 
-Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment, Field(discriminator="kind")]
+Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment | HttpAction, Field(discriminator="kind")]
 
 
 Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$")]

@@ -19,7 +19,7 @@ from shared.core.fast_dataclasses import replace
 ConfigurationT = TypeVar("ConfigurationT", bound=Action)
 HAS_ACCESS = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Or is about to have it: a late revocation must be undone."""
-KEEPS_DOUBT = (*HAS_ACCESS, *WAITING, ItemStatus.FAILED)
+CANCELLABLE = (*HAS_ACCESS, *WAITING, ItemStatus.FAILED)
 """A cancellation is still to come, and revokes what is in doubt then."""
 
 
@@ -194,12 +194,12 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             change.mark_revoked(item, code="not_called", text=self.not_revocable)
 
     def _revoke_there(self, change: DeliveryChange, item: Item, former: ConfigurationT) -> None:
-        """What a former action gave, unless the present one gives the same: then it stays in doubt."""
+        """What a former action gave, unless the present one gives the same: then it is in doubt from now on."""
         present = self.configured(item) if isinstance(item.action, self.configuration) else None
-        if present is not None and present != former and self.is_same_access(present, former):
-            if item.status in KEEPS_DOUBT:
-                change.update_item(item, in_doubt=True)
-                return
+        same = present is not None and present != former and self.is_same_access(present, former)
+        if same and item.status in CANCELLABLE:
+            change.update_item(item, in_doubt=True)
+            return
         try:
             revocation = self.revocation(change, item, former)
         except NoCall as none:
