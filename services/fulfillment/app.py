@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.access import access
 from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
-from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.operations import (
-    GrantAccess,
     ReturnCodes,
-    RevokeAccess,
     SignDownload,
     StoreCodes,
     TakeCode,
 )
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.gateways.codes import Codes
-from services.fulfillment.gateways.courses import Courses
-from services.fulfillment.gateways.http_actions import HttpActions
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
-from services.fulfillment.storage import Queries, storage
+from services.fulfillment.storage import storage
 from shared.contracts import checkout, fulfillment
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
+    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
@@ -51,7 +48,6 @@ from shared.contracts.fulfillment import (
     StockReleased,
     StockReserved,
 )
-from shared.shell.http.outbound import Outbound
 from shared.shell.service import Invariants, Service
 
 
@@ -59,10 +55,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
-    queries = Queries(engine)
-    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), queries)
-    secrets = UnsetSecrets()
-    http_actions = HttpActions(Outbound(private=settings.webhooks_to_private_addresses), queries, secrets)
+    calls = access(settings, engine, UnsetSecrets())
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -72,6 +65,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureProduct,
                 ConfigureOffer,
                 ConfigureExtras,
+                ConfigureDiscord,
                 ReceiveStock,
                 AddCodes,
                 DeliveryCodesArrived,
@@ -104,13 +98,10 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             TakeCode: codes,
             ReturnCodes: codes,
             StoreCodes: codes,
-            GrantAccess: courses,
-            RevokeAccess: courses,
-            CallHttpAction: http_actions,
-            RevokeHttpAction: http_actions,
+            **calls.gateways,
         },
-        routes=fulfillment_routes(links, own.files),
-        resources=[courses.close, http_actions.close],
+        routes=fulfillment_routes(links, own.files, calls.routes),
+        resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
         status_records={Delivery: last_record},

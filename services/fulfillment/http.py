@@ -66,8 +66,10 @@ DOWNLOAD = Declaration(
 )
 
 
-def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
-    """`files`: the folder of downloadable files, where there is one."""
+def fulfillment_routes(
+    links: Links, files: Path | None, *further: Callable[[web.Application, HttpApi], None]
+) -> Callable[[web.Application, HttpApi], None]:
+    """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
@@ -116,6 +118,8 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
+        for add_further in further:
+            add_further(application, api)
 
     return routes
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.discord_connection import DiscordConnection, connection_key
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.kinds.access import AccessKind, AccessOperation
 from services.fulfillment.domain.pool import CodePool
@@ -40,6 +41,15 @@ stock = state_table(
     sa.Column("received", sa.BigInteger),
     sa.CheckConstraint("0 <= reserved and reserved <= on_hand and on_hand <= received", name="stock_in_balance"),
 )
+discord_connections = state_table("discord_connections", metadata)
+role_grants = sa.Table(
+    "role_grants",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("order_key", sa.Text, primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),
+)
+"""Executions that were ever to give a role to a member. Key: `<store>/<connection>/<role>/<member>`."""
 code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
 codes = sa.Table(
     "codes",
@@ -86,6 +96,7 @@ storage = Storage(
         StateTable(Product, products, store=_store_in),
         StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),
+        StateTable(DiscordConnection, discord_connections, store=_store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
     ],
 )
@@ -120,6 +131,10 @@ class Queries:
             return True
         kind = kind_of(item) if item else None
         return item is not None and isinstance(kind, AccessKind) and kind.is_current(item, operation)
+
+    async def discord_connection(self, store: str, connection: str) -> DiscordConnection | None:
+        found = await self._data(discord_connections, connection_key(store, connection))
+        return None if found is None else read_state(DiscordConnection, found)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)

@@ -58,7 +58,7 @@ COLUMNS: dict[str, Any] = {
     "not_configured": 1,
 }
 KEYS = {"stores": "own", "endpoints": "own", "skus": "own/thing", "products": "own/thing", "stock": "own/thing"}
-KEYS |= {"code_pools": "own/thing", "product_histories": "own/thing"}
+KEYS |= {"code_pools": "own/thing", "discord_connections": "own/discord/thing", "product_histories": "own/thing"}
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
 VARIABLES |= {"recipient": "own~staff", "token": "x.y"}
 ONE_ROW = {

@@ -16,6 +16,7 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     fulfillment.ConfigureOffer(name="Gold members", actions=(fulfillment.RedemptionCode(pool="gift-cards"),)),
     fulfillment.ConfigureExtras(name="House guide", actions=(fulfillment.Download(file="guide.pdf"),)),
+    fulfillment.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),

@@ -31,6 +31,7 @@ VARIABLES: Mapping[str, Json] = {
     "sku": IDENT | {"description": "The SKU's id within the store."},
     "offer": IDENT | {"description": "The offer's id within the store."},
     "pool": IDENT | {"description": "The pool of redemption codes."},
+    "connection": IDENT | {"description": "The connection's id within the store."},
     "endpoint": IDENT | {"description": "The webhook endpoint's id."},
     "recipient": {
         "type": "string",
