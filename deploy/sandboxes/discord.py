@@ -74,6 +74,9 @@ class DiscordServer:
     def roles_of(self, user: str) -> set[str]:
         return set(self._members[user])
 
+    def close(self) -> None:
+        self._journal.close()
+
     def _apply(self, record: dict[str, Any]) -> None:
         roles = self._members[record["user"]]
         (roles.add if record["does"] == "add" else roles.discard)(record["role"])

@@ -16,7 +16,8 @@ from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.discord.book import DatabaseRoleBook
 from services.fulfillment.gateways.discord.client import DiscordClient
 from services.fulfillment.gateways.discord.roles import DiscordRoles
-from services.fulfillment.gateways.http_actions import HttpActions, Secrets
+from services.fulfillment.gateways.http_actions import HttpActions
+from services.fulfillment.secrets import Secrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries
 from shared.core import Operation

@@ -19,6 +19,7 @@ from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import storage
 from shared.contracts import checkout, fulfillment
@@ -48,6 +49,8 @@ from shared.contracts.fulfillment import (
     StockReleased,
     StockReserved,
 )
+from shared.setting_types import keys_in
+from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
 
 
@@ -55,7 +58,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
-    calls = access(settings, engine, UnsetSecrets())
+    secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
+    calls = access(settings, engine, secrets)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -100,16 +104,10 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             StoreCodes: codes,
             **calls.gateways,
         },
-        routes=fulfillment_routes(links, own.files, calls.routes),
+        routes=fulfillment_routes(links, own.files, secrets, calls.routes),
+        upkeep=[secrets.seal_again],
         resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
         status_records={Delivery: last_record},
     )
-
-
-class UnsetSecrets:
-    """Of stores that have none."""
-
-    async def secret(self, store: str, name: str) -> str | None:
-        return None

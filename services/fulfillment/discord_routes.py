@@ -8,12 +8,14 @@ from http import HTTPStatus
 from aiohttp import web
 
 from services.fulfillment.domain.discord_connection import DiscordConnection, connection_key
+from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.discord.client import DiscordClient
 from services.fulfillment.gateways.discord.diagnosis import Bot, DiscordCheck, checked, token_fault
 from services.fulfillment.gateways.discord.roles import BookUnreadable, RoleBook
-from services.fulfillment.gateways.http_actions import Secrets
+from services.fulfillment.secrets import Secrets
 from services.fulfillment.storage import deliveries
 from shared.contracts.fulfillment import ConfigureDiscord
+from shared.core import NotTried, OperatorFault
 from shared.shell.http.access import IN_PATH, add_route, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import ProblemResponse, json_response, not_found
@@ -48,6 +50,11 @@ def _key(path: Mapping[str, str]) -> str:
     return connection_key(path["store"], path["connection"])
 
 
+def _unavailable() -> ProblemResponse:
+    text = "The fulfillment database does not answer. Try again."
+    return ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, text, "unavailable")
+
+
 class _Views:
     def __init__(self, book: RoleBook, secrets: Secrets, client: DiscordClient) -> None:
         self._book, self._secrets, self._client = book, secrets, client
@@ -58,11 +65,13 @@ class _Views:
     async def test(self, request: web.Request) -> web.StreamResponse:
         store, name = request.match_info["store"], request.match_info["connection"]
         connection = await self._connection(request)
-        token = await self._secrets.secret(store, connection.token)
-        if token is None or token_fault(token):
-            text = (
-                f"The bot's token, the store's secret {connection.token}, is not set, or is none: orderbus secrets set."
-            )
+        token = await asked(self._secrets, store, connection.token)
+        if isinstance(token, NotTried):
+            raise _unavailable()
+        if isinstance(token, OperatorFault):
+            return json_response(DiscordCheck("faulty", (token.text,)))
+        if token_fault(token):
+            text = f"Secret {connection.token} is no bot's token: orderbus secrets set."
             return json_response(DiscordCheck("faulty", (text,)))
         bot = Bot(f"{store}/{name}", connection.guild, connection.token, token)
         return json_response(await checked(self._client, bot))
@@ -71,8 +80,7 @@ class _Views:
         try:
             found = await self._book.connection(request.match_info["store"], request.match_info["connection"])
         except BookUnreadable:
-            text = "The fulfillment database does not answer. Try again."
-            raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, text, "unavailable") from None
+            raise _unavailable() from None
         if found is None:
             raise not_found("Discord connection")
         return found

@@ -18,6 +18,8 @@ from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.secret_routes import add_secrets
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -67,7 +69,7 @@ DOWNLOAD = Declaration(
 
 
 def fulfillment_routes(
-    links: Links, files: Path | None, *further: Callable[[web.Application, HttpApi], None]
+    links: Links, files: Path | None, secrets: SealedSecrets, *further: Callable[[web.Application, HttpApi], None]
 ) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
 
@@ -117,6 +119,7 @@ def fulfillment_routes(
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
+        add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
         for add_further in further:
             add_further(application, api)

@@ -78,6 +78,7 @@ async def sandbox(folder: Path, clock: Callable[[], float] | None = None) -> Asy
         yield Rig(server, f"http://127.0.0.1:{runner.addresses[0][1]}{ROOT}", exchanges)
     finally:
         await runner.cleanup()
+        server.close()
 
 
 def judged(exchange: Exchange) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from pydantic import JsonValue
 
 from services.fulfillment.domain.kinds.http_action import CallHttpAction, HttpOperation, RevokeHttpAction
 from services.fulfillment.gateways.answers import answered, no_success, not_answered
+from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.courses import AccessRequests
+from services.fulfillment.secrets import Secrets
 from shared.contracts.http_action import ExpectedAnswer, HttpCall, SecretHeader
-from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Unknown
+from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Unknown
 from shared.shell.http.outbound import Outbound, OutboundError, Response
 from shared.shell.http.signatures import signature_headers
 from shared.shell.observability.tracing import trace_headers
@@ -29,14 +31,6 @@ SHOWN = 200
 """Characters of an answer that staff see, where it may be shown."""
 RECEIVER = "system behind it"
 SIGNING_KEY = re.compile(r"whsec_[A-Za-z0-9+/]{16,}={0,2}")
-
-
-class Secrets(Protocol):
-    """Where gateways read a store's secrets."""
-
-    async def secret(self, store: str, name: str) -> str | None:
-        """None: staff have not set it."""
-        ...
 
 
 class HttpActions:
@@ -72,7 +66,7 @@ class HttpActions:
     async def _call(self, operation: CallHttpAction | RevokeHttpAction, key: str) -> Outcome | NoOutcome:
         call, made = operation.call, operation.request
         secrets = await self._read(operation.store, call)
-        if isinstance(secrets, OperatorFault):
+        if not isinstance(secrets, dict):
             return secrets
         body = None if made.body is None else made.body.encode()
         own = dict(made.headers) | {
@@ -93,13 +87,14 @@ class HttpActions:
             return not_answered(error, RECEIVER)
         return outcome_of(operation, reply, secrets.values())
 
-    async def _read(self, store: str, call: HttpCall) -> dict[str, str] | OperatorFault:
+    async def _read(self, store: str, call: HttpCall) -> dict[str, str] | OperatorFault | NotTried:
         names = {header.secret for _, header in _secret(call)} | ({call.signed} if call.signed else set())
-        found = {name: await self._secrets.secret(store, name) for name in sorted(names)}
-        missing = [name for name, value in found.items() if value is None]
-        if missing:
-            return OperatorFault(f"The store's secret {', '.join(missing)} is not set: orderbus secrets set.")
-        known = {name: value for name, value in found.items() if value is not None}
+        known: dict[str, str] = {}
+        for name in sorted(names):
+            value = await asked(self._secrets, store, name)
+            if not isinstance(value, str):
+                return value
+            known[name] = value
         if call.signed and not SIGNING_KEY.fullmatch(known[call.signed]):
             return OperatorFault(f"Secret {call.signed} is no signing key: set it to whsec_ and base64.")
         unfit = [header.secret for _, header in _secret(call) if not _is_header_text(known[header.secret])]

@@ -13,6 +13,7 @@ from services.fulfillment.domain.delivery import Item
 from services.fulfillment.domain.discord_connection import DiscordConnection
 from services.fulfillment.domain.kinds.access import AccessOperation
 from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole, RoleOperation, kept_for
+from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.discord.client import DiscordClient, Limited, error_code
 from services.fulfillment.gateways.discord.diagnosis import (
     UNKNOWN_GUILD,
@@ -23,7 +24,7 @@ from services.fulfillment.gateways.discord.diagnosis import (
     remedy,
     token_fault,
 )
-from services.fulfillment.gateways.http_actions import Secrets
+from services.fulfillment.secrets import Secrets
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.http.outbound import Blocked, NoConnection, NotSent, OutboundError, Response, retry_after
 
@@ -77,7 +78,7 @@ class DiscordRoles:
 
     async def _perform(self, operation: GiveRole | RemoveRole) -> Outcome | NoOutcome:
         bot = await self._bot(operation)
-        if isinstance(bot, OperatorFault):
+        if not isinstance(bot, Bot):
             return bot
         if isinstance(operation, GiveRole):
             await self._book.enter(operation)
@@ -89,15 +90,14 @@ class DiscordRoles:
             return await self._keep(operation, bot, order)
         return removed
 
-    async def _bot(self, operation: RoleOperation) -> Bot | OperatorFault:
+    async def _bot(self, operation: RoleOperation) -> Bot | NoOutcome:
         name = operation.action.connection
         connection = await self._book.connection(operation.store, name)
         if connection is None:
             return OperatorFault(f"Discord connection {name} is not configured: orderbus discord configure.")
-        token = await self._secrets.secret(operation.store, connection.token)
-        if token is None:
-            text = f"The bot's token, the store's secret {connection.token}, is not set: orderbus secrets set."
-            return OperatorFault(text)
+        token = await asked(self._secrets, operation.store, connection.token)
+        if not isinstance(token, str):
+            return token
         if token_fault(token):
             return OperatorFault(f"Secret {connection.token} is no bot's token: set it again.")
         return Bot(f"{operation.store}/{name}", connection.guild, connection.token, token)
