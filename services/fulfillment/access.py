@@ -48,6 +48,6 @@ def access(settings: FulfillmentSettings, engine: AsyncEngine, secrets: Secrets)
             GiveRole: roles,
             RemoveRole: roles,
         },
-        routes=discord_tests(book, secrets, discord),
+        routes=discord_tests(secrets, discord),
         resources=[courses.close, actions.close, discord.close],
     )

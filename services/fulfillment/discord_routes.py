@@ -11,9 +11,8 @@ from services.fulfillment.domain.discord_connection import DiscordConnection, co
 from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.discord.client import DiscordClient
 from services.fulfillment.gateways.discord.diagnosis import Bot, DiscordCheck, checked, token_fault
-from services.fulfillment.gateways.discord.roles import BookUnreadable, RoleBook
 from services.fulfillment.secrets import Secrets
-from services.fulfillment.storage import deliveries
+from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import ConfigureDiscord
 from shared.core import NotTried, OperatorFault
 from shared.shell.http.access import IN_PATH, add_route, store_column
@@ -33,13 +32,11 @@ TEST = Declaration(
 )
 
 
-def discord_tests(
-    book: RoleBook, secrets: Secrets, client: DiscordClient
-) -> Callable[[web.Application, HttpApi], None]:
+def discord_tests(secrets: Secrets, client: DiscordClient) -> Callable[[web.Application, HttpApi], None]:
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
         add_commands(application, api, [("PUT", PATH, ConfigureDiscord)], store_of, key_of=_key)
-        views = _Views(book, secrets, client)
+        views = _Views(Queries(api.engine), secrets, client)
         add_route(application, "GET", PATH, views.connection, "discord.read", IN_PATH, CONNECTION)
         add_route(application, "POST", f"{PATH}/test", views.test, "discord.read", IN_PATH, TEST)
 
@@ -50,14 +47,9 @@ def _key(path: Mapping[str, str]) -> str:
     return connection_key(path["store"], path["connection"])
 
 
-def _unavailable() -> ProblemResponse:
-    text = "The fulfillment database does not answer. Try again."
-    return ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, text, "unavailable")
-
-
 class _Views:
-    def __init__(self, book: RoleBook, secrets: Secrets, client: DiscordClient) -> None:
-        self._book, self._secrets, self._client = book, secrets, client
+    def __init__(self, queries: Queries, secrets: Secrets, client: DiscordClient) -> None:
+        self._queries, self._secrets, self._client = queries, secrets, client
 
     async def connection(self, request: web.Request) -> web.StreamResponse:
         return json_response(await self._connection(request))
@@ -67,7 +59,7 @@ class _Views:
         connection = await self._connection(request)
         token = await asked(self._secrets, store, connection.token)
         if isinstance(token, NotTried):
-            raise _unavailable()
+            raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, token.error, "unavailable")
         if isinstance(token, OperatorFault):
             return json_response(DiscordCheck("faulty", (token.text,)))
         if token_fault(token):
@@ -77,10 +69,7 @@ class _Views:
         return json_response(await checked(self._client, bot))
 
     async def _connection(self, request: web.Request) -> DiscordConnection:
-        try:
-            found = await self._book.connection(request.match_info["store"], request.match_info["connection"])
-        except BookUnreadable:
-            raise _unavailable() from None
+        found = await self._queries.discord_connection(request.match_info["store"], request.match_info["connection"])
         if found is None:
             raise not_found("Discord connection")
         return found
