@@ -52,6 +52,10 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+DISCORD = (
+    Command("configure", "discord:configure", "Connect a store to a Discord server."),
+    Command("test", "discord:test", "Test a connection: the token, the server, its roles."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -106,6 +110,7 @@ OPERATIONS = (
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from deploy.simulation.access import DiscordServer, School
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.history import History
@@ -31,6 +32,9 @@ from deploy.simulation.stripe import Stripe
 from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
+from services.fulfillment.domain.delivery import Delivery, Item
+from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole
+from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
 from services.notifications.gateways.lost_messages import LostMessages
@@ -124,10 +128,12 @@ class World:
         self.links = Links(profile, history, self.rng_of("links"))
         self.mails = MailServer(profile, history, self.rng_of("mails"))
         self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)
+        self.school = School(profile, history, self.rng_of("school"))
+        self.discord = DiscordServer(profile, history, self.rng_of("discord"), self._item)
         self.others = OtherSystem(profile, history, self.rng_of("others"))
         self.systems = (
             *(self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers),
-            self.others,
+            *(self.school, self.discord, self.others),
         )
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
@@ -142,6 +148,10 @@ class World:
             fulfilling.ReturnCodes: self.pools,
             fulfilling.StoreCodes: self.pools,
             fulfilling.SignDownload: self.links,
+            CallHttpAction: self.school,
+            RevokeHttpAction: self.school,
+            GiveRole: self.discord,
+            RemoveRole: self.discord,
             SendEmail: self.mails,
             PostWebhook: self.receivers,
             FindLost: LostMessages(StoredLogs(self.stores["notifications"])),
@@ -287,6 +297,12 @@ class World:
         stored = self.stores["notifications"].rows("endpoints").get(store)
         known = codec.load(Endpoints, stored.row.data) if stored and stored.row.data else None
         return known.find(endpoint) if known else None
+
+    def _item(self, order: str, id: str) -> Item | None:
+        """As fulfillment's database has it."""
+        stored = self.stores["fulfillment"].rows("deliveries").get(order)
+        delivery = codec.load(Delivery, stored.row.data) if stored and stored.row.data else None
+        return delivery.find(id) if delivery else None
 
     def _seen(self, record: BusRecord) -> None:
         headers = dict(record.headers)

@@ -52,7 +52,7 @@ async def test_an_http_action_is_called_as_configured_and_revoked_by_its_second_
     action: dict[str, Any] = {
         "kind": "http",
         "url": f"{world.desk('school')}?member={{{{customer.email}}}}",
-        "headers": {"Authorization": {"secret": "school-token", "prefix": "Bearer "}},
+        "headers": {"X-Api-Token": {"secret": "school-token", "prefix": "Bearer "}},
         "body": {"order": "{{order.number}}", "player": "{{custom.player}}", "units": 1},
         "signed": "school-signing",
         "revoke": {"url": world.desk("school-leavers"), "body": {"order": "{{order.number}}"}},
@@ -70,7 +70,7 @@ async def test_an_http_action_is_called_as_configured_and_revoked_by_its_second_
 
     first, asked = await world.outside.received("school")
     assert first["headers"]["idempotency-key"] != asked["headers"]["idempotency-key"], "staff retried it"
-    assert asked["headers"]["authorization"] == "Bearer s3cret"
+    assert asked["headers"]["x-api-token"] == "Bearer s3cret"
     body = Webhook(KEY).verify(asked["body"], asked["headers"])
     assert body == {"order": order.number, "player": '","admin":true,"x":"', "units": 1}
     assert "https://school.example/enter" in (await customer.gets_mail("Your purchase is ready"))["text"]
@@ -81,7 +81,7 @@ async def test_an_http_action_is_called_as_configured_and_revoked_by_its_second_
 
 
 async def test_a_secret_that_is_not_set_waits_and_says_so(world: World) -> None:
-    headers = {"Authorization": {"secret": "forgotten"}}
+    headers = {"X-Api-Token": {"secret": "forgotten"}}
     await world.sells("forgotten", {"kind": "http", "url": world.desk("forgotten"), "headers": headers})
     order = await world.customer().buys("forgotten")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +184,20 @@ async def test_a_role_that_another_order_gave_meanwhile_is_given_again(world: Wo
     await world.give()
     world.book.others = [[], [("o-2", GIVEN)]]
 
+    assert await world.remove() == RemoveRole.Done("o-2")
+
+    assert world.sent() == ["PUT", "DELETE", "PUT"]
+    assert world.rig.server.roles_of(ADA) == {VIP}
+
+
+async def test_a_removal_waits_for_an_order_that_is_about_to_give_the_role(world: World) -> None:
+    await world.give()
+    giving = replace(GIVEN, status=ItemStatus.IN_PROGRESS)
+    world.book.others = [[("o-2", giving)], [], [("o-2", giving)], [("o-2", GIVEN)]]
+
+    for _ in range(2):
+        answer = await world.remove()
+        assert isinstance(answer, NotTried) and "order o-2" in answer.error
     assert await world.remove() == RemoveRole.Done("o-2")
 
     assert world.sent() == ["PUT", "DELETE", "PUT"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.discord_connection import DiscordConnection
-from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole, kept_for
+from services.fulfillment.domain.kinds.discord_role import Giver, GiveRole, RemoveRole, other_giver
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.discord import DiscordRole
 from shared.contracts.fulfillment import (
@@ -120,9 +121,9 @@ REMOVAL = RemoveRole("acme", "o-1", "1", ROLE, ADA)
     ("order", "item", "kept"),
     [
         ("o-1", {"id": "1", "status": ItemStatus.REVOKING}, None),
-        ("o-2", {"id": "1", "status": ItemStatus.DELIVERED}, "o-2"),
-        ("o-2", {"id": "1", "status": ItemStatus.IN_PROGRESS}, "o-2"),
-        ("o-1", {"id": "2", "status": ItemStatus.DELIVERED}, "o-1"),
+        ("o-2", {"id": "1", "status": ItemStatus.DELIVERED}, Giver("o-2", delivered=True)),
+        ("o-2", {"id": "1", "status": ItemStatus.IN_PROGRESS}, Giver("o-2", delivered=False)),
+        ("o-1", {"id": "2", "status": ItemStatus.DELIVERED}, Giver("o-1", delivered=True)),
         ("o-2", {"id": "1", "status": ItemStatus.FAILED}, None),
         ("o-2", {"id": "1", "status": ItemStatus.STOPPING}, None),
         ("o-2", {"id": "1", "status": ItemStatus.REVOKED}, None),
@@ -134,10 +135,18 @@ REMOVAL = RemoveRole("acme", "o-1", "1", ROLE, ADA)
         ("o-2", {"id": "1", "status": ItemStatus.DELIVERED, "action": None}, None),
     ],
 )
-def test_a_role_stays_while_another_execution_gives_it(order: str, item: dict[str, Any], kept: str | None) -> None:
+def test_a_role_stays_while_another_execution_gives_it(order: str, item: dict[str, Any], kept: Giver | None) -> None:
     other = Item(**{"sku": "vip", "product": "VIP", "quantity": 1, "action": ROLE, **item})
 
-    assert kept_for(REMOVAL, [(order, other)]) == kept
+    assert other_giver(REMOVAL, [(order, other)]) == kept
+
+
+def test_what_is_delivered_counts_before_what_is_in_progress() -> None:
+    item = Item("1", "vip", "VIP", 1, action=ROLE, status=ItemStatus.IN_PROGRESS)
+
+    found = other_giver(REMOVAL, [("o-2", item), ("o-3", replace(item, status=ItemStatus.DELIVERED))])
+
+    assert found == Giver("o-3", delivered=True)
 
 
 def test_a_connection_names_the_server_and_the_secret_with_the_token() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from services.fulfillment.domain.change import DeliveryChange
-from services.fulfillment.domain.delivery import Item
+from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.fields import fields_of, missing_text
 from services.fulfillment.domain.kinds.access import HAS_ACCESS, AccessKind, NoCall, handle_outcomes
 from shared.contracts.discord import SNOWFLAKE, DiscordRole
@@ -90,17 +91,25 @@ def member_of(change: DeliveryChange, item: Item, action: DiscordRole) -> str:
     )
 
 
-def kept_for(revocation: RemoveRole, others: Iterable[tuple[str, Item]]) -> str | None:
-    """The order for which the member keeps the role: another execution that has given it, or is about to.
-    `others`: with their orders, those that were ever to give this role to this member."""
-    return next(
-        (
-            order
-            for order, item in others
-            if (order, item.id) != (revocation.order, revocation.item) and _gives(item, revocation.action)
-        ),
-        None,
-    )
+@dataclass(frozen=True, slots=True)
+class Giver:
+    """Another execution that gives the role to the member, too."""
+
+    order: str
+    delivered: bool
+    """Or else it is about to: then the removal waits for its outcome."""
+
+
+def other_giver(removal: RemoveRole, entered: Iterable[tuple[str, Item]]) -> Giver | None:
+    """The one for which the member keeps the role. `entered`: all that were ever to give it to them, and their
+    orders."""
+    own = (removal.order, removal.item)
+    givers = [
+        Giver(order, item.status is ItemStatus.DELIVERED)
+        for order, item in entered
+        if (order, item.id) != own and _gives(item, removal.action)
+    ]
+    return next((giver for giver in givers if giver.delivered), givers[0] if givers else None)
 
 
 def _gives(item: Item, role: DiscordRole) -> bool:

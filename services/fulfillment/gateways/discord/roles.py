@@ -1,7 +1,8 @@
 """Roles of members: given and removed, each safe to repeat.
 
 Before a role is removed, it is looked up which other executions give it; and again afterwards, since one may have
-begun meanwhile: then the role is given again. Each execution is entered before its call, so none is missed.
+begun meanwhile: then the removal waits for its outcome, and the role is given again if it was delivered. Each execution
+is entered before its call, so none is missed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol
 from services.fulfillment.domain.delivery import Item
 from services.fulfillment.domain.discord_connection import DiscordConnection
 from services.fulfillment.domain.kinds.access import AccessOperation
-from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole, RoleOperation, kept_for
+from services.fulfillment.domain.kinds.discord_role import Giver, GiveRole, RemoveRole, RoleOperation, other_giver
 from services.fulfillment.gateways.asked_secrets import asked
 from services.fulfillment.gateways.discord.client import DiscordClient, Limited, error_code
 from services.fulfillment.gateways.discord.diagnosis import (
@@ -31,6 +32,8 @@ from shared.shell.http.outbound import Blocked, NoConnection, NotSent, OutboundE
 UNKNOWN_USER = 10013
 GONE = (UNKNOWN_MEMBER, UNKNOWN_ROLE, UNKNOWN_USER)
 """What is not there has no role."""
+UNDECIDED = 15.0
+"""Seconds after which it is looked again whether another order has given the role."""
 
 
 class BookUnreadable(Exception):
@@ -83,11 +86,13 @@ class DiscordRoles:
         if isinstance(operation, GiveRole):
             await self._book.enter(operation)
             return await self._give(operation, bot)
-        if order := kept_for(operation, await self._book.entered(operation)):
-            return await self._keep(operation, bot, order)
+        if giver := other_giver(operation, await self._book.entered(operation)):
+            return await self._keep(operation, bot, giver)
         removed = await self._remove(operation, bot)
-        if isinstance(removed, RemoveRole.Done) and (order := kept_for(operation, await self._book.entered(operation))):
-            return await self._keep(operation, bot, order)
+        if isinstance(removed, RemoveRole.Done) and (
+            giver := other_giver(operation, await self._book.entered(operation))
+        ):
+            return await self._keep(operation, bot, giver)
         return removed
 
     async def _bot(self, operation: RoleOperation) -> Bot | NoOutcome:
@@ -108,13 +113,15 @@ class DiscordRoles:
             return reply
         return GiveRole.Done() if reply.status in (200, 204) else await self._refused(operation, bot, reply)
 
-    async def _keep(self, operation: RemoveRole, bot: Bot, order: str) -> Outcome | NoOutcome:
+    async def _keep(self, operation: RemoveRole, bot: Bot, giver: Giver) -> Outcome | NoOutcome:
         """The member has the role for another order: make sure of it, since an earlier call may have removed it."""
+        if not giver.delivered:
+            return NotTried(f"Waits until order {giver.order}, which gives the same role, is delivered.", UNDECIDED)
         reply = await self._call("PUT", operation, bot)
         if not isinstance(reply, Response):
             return reply
         if reply.status in (200, 204) or error_code(reply) in GONE:
-            return RemoveRole.Done(order)
+            return RemoveRole.Done(giver.order)
         return await self._refused(operation, bot, reply)
 
     async def _remove(self, operation: RemoveRole, bot: Bot) -> Outcome | NoOutcome:
