@@ -5,7 +5,16 @@ from __future__ import annotations
 
 PERMISSIONS = (
     *("attention.read", "codes.add", "codes.read", "delivery.read", "delivery.retry", "delivery.settle"),
-    *("destinations.read", "destinations.resume", "extras.configure", "feed.mark", "feed.read", "feed.token"),
+    *(
+        "destinations.read",
+        "destinations.resume",
+        "discord.configure",
+        "discord.read",
+        "extras.configure",
+        "feed.mark",
+        "feed.read",
+        "feed.token",
+    ),
     *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
     *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),

@@ -57,6 +57,10 @@ SERVERS = (
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
     Command("list", "game_servers:listing", "List a store's game servers, and how they are."),
 )
+DISCORD = (
+    Command("configure", "discord:configure", "Connect a store to a Discord server."),
+    Command("test", "discord:test", "Test a connection: the token, the server, its roles."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -111,6 +115,7 @@ OPERATIONS = (
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("discord", "A store's connections to Discord servers.", DISCORD),
     Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("servers", "Game servers that deliveries run commands on.", SERVERS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),

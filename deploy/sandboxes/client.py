@@ -10,7 +10,7 @@ from deploy.client.http import Http, Place, Problem, mapping
 
 
 class OutsideWorld(Http):
-    """The embedded stack's mailbox, webhook receiver and course platform."""
+    """The embedded stack's mailbox, webhook receiver, course platform and Discord server."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__()
@@ -61,12 +61,21 @@ class OutsideWorld(Http):
         """As at the beginning; what was run stays."""
         await self.request(self._place, "DELETE", "/control/rcon")
 
+    async def discord_roles(self, user: str) -> list[str]:
+        """Ids of the roles that a member of the Discord server has."""
+        found = mapping(await self.request(self._place, "GET", "/discord/members"))["members"]
+        return list(found.get(user, ()))
+
+    async def set_discord_server(self, **changes: object) -> None:
+        """`has_left=["80351110224678912"], may_manage_roles=False, bot_position=2`; the rest is as at the start."""
+        await self.request(self._place, "PUT", "/control/discord/server", changes)
+
     async def set_secret(self, hook: str, secret: str) -> None:
         """From now on the receiver checks signatures."""
         await self.request(self._place, "PUT", f"/control/hooks/{hook}/secret", {"secret": secret})
 
     async def inject(self, target: str, **fault: object) -> None:
-        """Have `smtp`, `course` or `hooks/NAME` answer badly: `answer=500, delay=1.5, times=3, every=5`."""
+        """Have `smtp`, `course`, `discord` or `hooks/NAME` answer badly: `answer=500, delay=1.5, times=3, every=5`."""
         await self.request(self._place, "PUT", f"/control/{target}", fault)
 
     async def clear_fault(self, target: str) -> None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 import orjson
 
 from deploy.check.evidence import Findings
+from deploy.simulation.access import wrong_grants, wrong_roles
 from deploy.simulation.evidence import findings
 from deploy.simulation.game_checks import commands_as_configured, commands_run_once, ranks_as_recorded
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
@@ -207,6 +208,13 @@ def consoles_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
     yield from (("ranks_as_recorded", *broken) for broken in ranks_as_recorded(console, found))
 
 
+def given_elsewhere_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
+    """Who has access by an HTTP action, or a role, is who was given it; a role as long as any order gives it."""
+    deliveries = found.of(Delivery)
+    for key, text in (*wrong_grants(trial.world.school, deliveries), *wrong_roles(trial.world.discord, deliveries)):
+        yield "given_elsewhere_as_recorded", key, text
+
+
 def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Every code that a customer has is taken from the pool for exactly that item."""
     for key, delivery in found.of(Delivery).items():
@@ -378,6 +386,7 @@ CHECKS = (
     refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,
+    given_elsewhere_as_recorded,
     codes_given_once,
     consoles_as_recorded,
     mails_as_recorded,

@@ -16,6 +16,7 @@ from services.payments.domain.owed import Obligation, ObligationStatus, obligati
 from services.payments.domain.payment import Payment
 from services.payments.storage import storage as payments_storage
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.discord import DiscordRole
 from shared.contracts.fulfillment import (
     EVENTS,
     Action,
@@ -31,6 +32,7 @@ from shared.contracts.fulfillment import (
     Shipment,
     ShipOrder,
 )
+from shared.contracts.http_action import HttpAction, HttpCall
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
@@ -64,6 +66,14 @@ ACTIONS: dict[str, tuple[Action, bool]] = {
 }
 """What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
 FURTHER: dict[str, tuple[Action, ...]] = {
+    "file": (
+        DiscordRole(connection="main", role="613425648685547544", member="80351110224678912"),
+        HttpAction(
+            url="https://school.example/members?name={{customer.email}}",
+            body={"order": "{{order.number}}"},
+            revoke=HttpCall(method="DELETE", url="https://school.example/members?order={{order.number}}"),
+        ),
+    ),
     "key": (RedemptionCode(pool="keys"), Download(file="manual.pdf")),
     "course": (Download(file="workbook.pdf"),),
     "mug": (CourseAccess(url="https://courses.example/brewing"),),

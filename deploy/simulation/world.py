@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 
+from deploy.simulation.access import DiscordServer, School
 from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import LEVELS, FaultProfile
 from deploy.simulation.game import GameConsole
@@ -33,6 +34,8 @@ from deploy.simulation.workers import Gone, Worker
 from services.declared import declared
 from services.fulfillment.domain import operations as fulfilling
 from services.fulfillment.domain.delivery import Delivery, Item
+from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole
+from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
 from services.notifications.domain.endpoint import Endpoint, Endpoints
 from services.notifications.domain.operations import FindLost, PostWebhook, SendEmail
@@ -128,10 +131,13 @@ class World:
         self.console = GameConsole(profile, history, self.rng_of("console"), self._item)
         self.mails = MailServer(profile, history, self.rng_of("mails"))
         self.receivers = Receivers(profile, history, self.rng_of("receivers"), self._endpoint)
+        self.school = School(profile, history, self.rng_of("school"))
+        self.discord = DiscordServer(profile, history, self.rng_of("discord"), self._item)
         self.others = OtherSystem(profile, history, self.rng_of("others"))
         self.systems = (
             *(self.stripe, self.platform, self.pools, self.links, self.mails, self.receivers),
             *(self.console, self.others),
+            *(self.school, self.discord, self.others),
         )
         self._outside: dict[type[Operation], Gateway] = {
             paying.ChargeCard: self.stripe,
@@ -148,6 +154,10 @@ class World:
             fulfilling.StoreCodes: self.pools,
             fulfilling.SignDownload: self.links,
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), self.console),
+            CallHttpAction: self.school,
+            RevokeHttpAction: self.school,
+            GiveRole: self.discord,
+            RemoveRole: self.discord,
             SendEmail: self.mails,
             PostWebhook: self.receivers,
             FindLost: LostMessages(StoredLogs(self.stores["notifications"])),

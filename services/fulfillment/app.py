@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.access import access
 from services.fulfillment.attention import ATTENTION
 from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
-    GrantAccess,
     ReturnCodes,
-    RevokeAccess,
     SignDownload,
     StoreCodes,
     TakeCode,
@@ -20,17 +19,17 @@ from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, Che
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.codes import Codes
-from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
-from services.fulfillment.storage import Queries, storage
+from services.fulfillment.storage import storage
 from shared.contracts import checkout, fulfillment
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
+    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,
@@ -56,7 +55,6 @@ from shared.contracts.fulfillment import (
     TestServer,
 )
 from shared.setting_types import keys_in
-from shared.shell.http.outbound import Outbound
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
 
@@ -67,7 +65,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     codes = Codes(engine, own.pool_recheck)
     secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
     rcon = Rcon(ServerQueries(engine), secrets, private=settings.webhooks_to_private_addresses)
-    courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
+    calls = access(settings, engine, secrets)
     return Service(
         name="fulfillment",
         cores=CORES,
@@ -77,6 +75,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureProduct,
                 ConfigureOffer,
                 ConfigureExtras,
+                ConfigureDiscord,
                 ReceiveStock,
                 AddCodes,
                 DeliveryCodesArrived,
@@ -110,13 +109,12 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             TakeCode: codes,
             ReturnCodes: codes,
             StoreCodes: codes,
-            GrantAccess: courses,
-            RevokeAccess: courses,
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
+            **calls.gateways,
         },
-        routes=fulfillment_routes(links, own.files, secrets),
+        routes=fulfillment_routes(links, own.files, secrets, calls.routes),
         upkeep=[secrets.seal_again],
-        resources=[courses.close],
+        resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
         status_records={Delivery: last_record},

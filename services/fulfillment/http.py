@@ -70,9 +70,9 @@ DOWNLOAD = Declaration(
 
 
 def fulfillment_routes(
-    links: Links, files: Path | None, secrets: SealedSecrets
+    links: Links, files: Path | None, secrets: SealedSecrets, *further: Callable[[web.Application, HttpApi], None]
 ) -> Callable[[web.Application, HttpApi], None]:
-    """`files`: the folder of downloadable files, where there is one."""
+    """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
@@ -123,6 +123,8 @@ def fulfillment_routes(
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
+        for add_further in further:
+            add_further(application, api)
 
     return routes
 

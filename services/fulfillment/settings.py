@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.setting_types import DataKeys, Secret
+from shared.setting_types import DataKeys, HttpUrl, Secret
 from shared.settings import ServiceSettings, Settings, name_of
 
 
@@ -28,6 +28,8 @@ class FulfillmentSection(ServiceSettings):
     """The folder with downloadable files: in it, a folder for each store, named by its id."""
     pool_recheck: timedelta = Field(default=timedelta(seconds=30), gt=timedelta())
     """How often an order that waits for a code checks the pool again."""
+    discord_url: HttpUrl = "https://discord.com/api/v10"
+    """Discord's HTTP API."""
 
 
 class FulfillmentSettings(Settings):

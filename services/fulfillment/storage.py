@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.discord_connection import DiscordConnection, connection_key
 from services.fulfillment.domain.game_server import GameServer
-from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.domain.kinds import kind_of
+from services.fulfillment.domain.kinds.access import AccessKind, AccessOperation
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
 from services.fulfillment.domain.stock import Stock
@@ -41,6 +43,15 @@ stock = state_table(
     sa.CheckConstraint("0 <= reserved and reserved <= on_hand and on_hand <= received", name="stock_in_balance"),
 )
 game_servers = state_table("game_servers", metadata, sa.Column("failing", sa.Boolean))
+discord_connections = state_table("discord_connections", metadata)
+role_grants = sa.Table(
+    "role_grants",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("order_key", sa.Text, primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),
+)
+"""Executions that were ever to give a role to a member. Key: `<store>/<connection>/<role>/<member>`."""
 code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
 codes = sa.Table(
     "codes",
@@ -91,6 +102,7 @@ storage = Storage(
         StateTable(Product, products, store=_store_in),
         StateTable(ProductHistory, product_histories, store=_store_in),
         StateTable(Stock, stock, _stock_columns, _store_in),
+        StateTable(DiscordConnection, discord_connections, store=_store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
         StateTable(GameServer, game_servers, _server_columns, _store_in),
     ],
@@ -118,15 +130,18 @@ class Queries:
         """The calls for an order's items that have no outcome yet."""
         return await waiting(self._engine, order)
 
-    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
-        """Whether a call to a course platform is still needed; True when that cannot be read right now."""
+    async def is_current(self, operation: AccessOperation) -> bool:
+        """Whether a call that grants or revokes is still needed; True when that cannot be read right now."""
         try:
             item = await self.item(operation.order, operation.item)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer):
             return True
-        if item is None or item.course_at(operation.url) is None:
-            return False
-        return item.status is (ItemStatus.IN_PROGRESS if isinstance(operation, GrantAccess) else ItemStatus.REVOKING)
+        kind = kind_of(item) if item else None
+        return item is not None and isinstance(kind, AccessKind) and kind.is_current(item, operation)
+
+    async def discord_connection(self, store: str, connection: str) -> DiscordConnection | None:
+        found = await self._data(discord_connections, connection_key(store, connection))
+        return None if found is None else read_state(DiscordConnection, found)
 
     async def stock(self, key: str) -> Stock | None:
         found = await self._data(stock, key)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
+from shared.contracts.discord import DiscordRole, Snowflake
+from shared.contracts.http_action import HttpAction
 from shared.contracts.rcon import Game, RconCommands, ServerHost
 from shared.contracts.values import (
     CallableUrl,
@@ -70,7 +72,10 @@ class Shipment(Given):
     kind: Literal["shipment"] = "shipment"
 
 
-Action = Annotated[Download | RedemptionCode | CourseAccess | Shipment | RconCommands, Field(discriminator="kind")]
+Action = Annotated[
+    Download | RedemptionCode | CourseAccess | Shipment | HttpAction | DiscordRole | RconCommands,
+    Field(discriminator="kind"),
+]
 
 
 Execution = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}(/[1-9][0-9]?)?$")]
@@ -105,6 +110,15 @@ class ConfigureExtras(Command, type="extras.configure", topic=COMMANDS):
     name: Line
     """As the customer reads it."""
     actions: Actions
+
+
+class ConfigureDiscord(Command, type="discord.configure", topic=COMMANDS):
+    """Connect a store to a Discord server. Key: `<store>/discord/<connection>`."""
+
+    guild: Snowflake
+    """The server's id."""
+    token: Id
+    """The name of the secret that holds the bot's token."""
 
 
 class ReceiveStock(Command, type="stock.receive", topic=COMMANDS):

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.fulfillment.domain.kinds.access import AccessOperation
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     GrantAccess,
@@ -68,7 +69,7 @@ class Requests:
 
     current: bool = True
 
-    async def is_current(self, operation: GrantAccess | RevokeAccess) -> bool:
+    async def is_current(self, operation: AccessOperation) -> bool:
         return self.current
 
 

@@ -58,9 +58,9 @@ COLUMNS: dict[str, Any] = {
     "not_configured": 1,
 }
 KEYS = {"stores": "own", "endpoints": "own", "skus": "own/thing", "products": "own/thing", "stock": "own/thing"}
-KEYS |= {"code_pools": "own/thing", "product_histories": "own/thing"}
+KEYS |= {"code_pools": "own/thing", "discord_connections": "own/discord/thing", "product_histories": "own/thing"}
 VARIABLES = {"store": "own", "offer": "thing", "key": "o-1", "order": "o-1", "sku": "thing", "pool": "thing", "id": "7"}
-VARIABLES |= {"recipient": "own~staff", "token": "x.y"}
+VARIABLES |= {"recipient": "own~staff", "token": "x.y", "connection": "thing"}
 ONE_ROW = {
     "/orders/{order}",
     "/stores/{store}",
@@ -70,6 +70,7 @@ ONE_ROW = {
     "/stores/{store}/products/{sku}",
     "/stores/{store}/products/{sku}/history",
     "/stores/{store}/stock/{sku}",
+    "/stores/{store}/discord/{connection}",
     "/orders/{key}/notifications",
     "/stores/{store}/webhooks",
 }

@@ -70,13 +70,13 @@ async def test_courses(tmp_path: Path) -> None:
         assert (await client.get("/access", headers={"Authorization": ""})).status_code == 401
 
 
-async def test_all_three_share_a_port(tmp_path: Path) -> None:
+async def test_all_of_them_share_a_port(tmp_path: Path) -> None:
     port = ports.choose(["smtp"])["smtp"]
     async with running("outside", tmp_path, "--smtp-port", str(port)) as client:
-        assert (await client.get("/health")).json() == {"mails": 0, "hooks": 0, "access": 0}
+        assert (await client.get("/health")).json() == {"mails": 0, "hooks": 0, "access": 0, "discord": 0}
 
 
-@pytest.mark.parametrize("module", ["smtp", "webhooks", "courses", "outside", "stripe"])
+@pytest.mark.parametrize("module", ["smtp", "webhooks", "courses", "discord", "outside", "stripe"])
 async def test_help_needs_no_settings(module: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", f"deploy.sandboxes.{module}", "--help"), stdout=asyncio.subprocess.PIPE

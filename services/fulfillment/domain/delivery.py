@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
-from shared.contracts.fulfillment import Action, CourseAccess
+from shared.contracts.fulfillment import Action
 from shared.contracts.values import Customer, Instructions
 from shared.core import Attempt, Core, Refused
 from shared.core.fast_dataclasses import replace
@@ -115,6 +115,9 @@ class Item:
     """Former URLs of its course, before the product was corrected, where access could not be revoked."""
     custom_fields: tuple[tuple[str, str], ...] = ()
     """Of an item's first execution: what the customer wrote into the product's custom fields, by name."""
+    former: tuple[Action, ...] = ()
+    """Actions of it, before the product was corrected, whose access could not be revoked. Those of courses are
+    `unrevoked`."""
 
     outside: OutsideWait | None = None
     """While it waits for what is outside."""
@@ -144,9 +147,10 @@ class Item:
         """For the offer, or the order itself."""
         return "/" in self.sku
 
-    def course_at(self, url: str) -> CourseAccess | None:
-        """Its course, unless it has another URL by now: staff corrected the product and retried the item."""
-        return self.action if isinstance(self.action, CourseAccess) and self.action.url == url else None
+    @property
+    def is_left_elsewhere(self) -> bool:
+        """Access that a former action gave could not be revoked."""
+        return bool(self.unrevoked or self.former)
 
     def tried(self, attempts: Sequence[Attempt]) -> Item:
         return replace(self, attempts=(*self.attempts, *attempts)[-MAX_ATTEMPTS:]) if attempts else self
@@ -201,8 +205,8 @@ class Delivery:
         return sum(item.status is status for item in self.items)
 
     def not_revoked(self) -> int:
-        """How many give access that could not be revoked, be it at a former URL."""
-        return sum(item.status is ItemStatus.REVOCATION_FAILED or bool(item.unrevoked) for item in self.items)
+        """How many give access that could not be revoked, be it by a former action."""
+        return sum(item.status is ItemStatus.REVOCATION_FAILED or item.is_left_elsewhere for item in self.items)
 
     def row_key(self, name: str) -> str:
         """Of the stock or product of a SKU, or of a pool."""

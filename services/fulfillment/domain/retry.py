@@ -150,7 +150,7 @@ class Retry:
         return kind_of(item).can_restart(item, given[0].action if given else _other_than(item))
 
     def _problem_of(self, item: Item) -> Problem | None:
-        if item.status is ItemStatus.REVOCATION_FAILED or item.unrevoked or self._is_undelivered(item):
+        if item.status is ItemStatus.REVOCATION_FAILED or item.is_left_elsewhere or self._is_undelivered(item):
             return None
         if item.status is ItemStatus.WAITING_SETUP:
             return item_problem(item.id, item.code, item.text)

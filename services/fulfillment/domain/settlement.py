@@ -2,7 +2,7 @@
 
 delivered:      in_progress, failed ──► delivered         stopping ──► revoking
 not_delivered:  in_progress, failed ──► failed            stopping ──► revoked
-revoked:        revoking, revocation_failed, stopping ──► revoked; also what is left at former URLs of any item
+revoked:        revoking, revocation_failed, stopping ──► revoked; also what is left of former actions of any item
 not_revoked:    revoking ──► revocation_failed
 """
 
@@ -43,7 +43,7 @@ def settled(delivery: Delivery, command: SettleDelivery, context: Context) -> De
         case "not_delivered":
             _settle_as_not_delivered(change, item, text)
         case "revoked":
-            _settle_as_revoked(change, change.update_item(item, unrevoked=()))
+            _settle_as_revoked(change, change.update_item(item, unrevoked=(), former=()))
         case "not_revoked":
             _settle_as_not_revoked(change, item, text)
     return change.decision()
@@ -68,7 +68,7 @@ def _settled_by(command: SettleDelivery, delivery: Delivery) -> Item | Refused:
 
 
 def _refusal(item: Item, outcome: SettledOutcome) -> Refused | None:
-    if outcome == "revoked" and item.unrevoked:
+    if outcome == "revoked" and item.is_left_elsewhere:
         return None
     if not kind_of(item).settleable:
         text = f"Item {item.id} is not delivered by another system. Ship it, or retry it, which is safe."

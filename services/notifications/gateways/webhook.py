@@ -5,9 +5,6 @@ Receivers know a repetition by its `webhook-id`, so a call whose answer is lost 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -16,6 +13,7 @@ from services.notifications.domain.endpoint import Endpoint
 from services.notifications.domain.operations import PostWebhook
 from shared.core import NoOutcome, NotDone, NotTried, OperatorFault, Outcome, Retry, Unknown
 from shared.shell.http.outbound import Blocked, NoConnection, NoResponse, Outbound, OutboundError, Response, retry_after
+from shared.shell.http.signatures import signature_headers
 from shared.shell.observability.tracing import trace_headers
 
 TIMEOUT = 9.0
@@ -32,13 +30,6 @@ class EndpointBook(Protocol):
     async def find(self, store: str, endpoint: str) -> Endpoint | None:
         """None when it was removed. Raises EndpointsUnreadable."""
         ...
-
-
-def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """`v1,<base64 HMAC-SHA256 of "id.timestamp.body">`. The secret is `whsec_` and base64."""
-    key = base64.b64decode(secret.removeprefix("whsec_") + "==")
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
 class Webhooks:
@@ -80,9 +71,7 @@ class Webhooks:
         timestamp = int(self._clock())
         headers = {
             "Content-Type": "application/json",
-            "webhook-id": operation.message_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(endpoint.secret, operation.message_id, timestamp, body),
+            **signature_headers(endpoint.secret, operation.message_id, timestamp, body),
             **trace_headers(),
         }
         try:

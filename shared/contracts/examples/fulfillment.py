@@ -24,6 +24,7 @@ EXAMPLES: tuple[Message, ...] = (
         password="survival-rcon",  # noqa: S106  (a name)
     ),
     fulfillment.TestServer(),
+    fulfillment.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),

@@ -32,6 +32,7 @@ VARIABLES: Mapping[str, Json] = {
     "offer": IDENT | {"description": "The offer's id within the store."},
     "pool": IDENT | {"description": "The pool of redemption codes."},
     "server": IDENT | {"description": "The game server's id within the store."},
+    "connection": IDENT | {"description": "The connection's id within the store."},
     "endpoint": IDENT | {"description": "The webhook endpoint's id."},
     "recipient": {
         "type": "string",

@@ -109,12 +109,18 @@ class Outbound:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Response:
         """POST `body`; `timeout` seconds for everything. Raises OutboundError."""
+        return await self.request("POST", url, body, headers, timeout=timeout)
+
+    async def request(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], *, timeout: float
+    ) -> Response:
+        """`timeout` seconds for everything. Raises OutboundError."""
         target = self._checked(url)
         limit = asyncio.timeout(timeout)
         sent = RequestProgress(limit, asyncio.get_running_loop().time(), timeout)
         try:
             async with limit:
-                return await self._post(target, body, headers, sent)
+                return await self._request(method, target, body, headers, sent)
         except Blocked:
             raise
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
@@ -130,9 +136,11 @@ class Outbound:
         if self._opened is not None:
             await self._opened.close()
 
-    async def _post(self, url: URL, body: bytes, headers: Mapping[str, str], sent: RequestProgress) -> Response:
-        request = self._session().post(
-            url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent, max_redirects=0
+    async def _request(
+        self, method: str, url: URL, body: bytes | None, headers: Mapping[str, str], sent: RequestProgress
+    ) -> Response:
+        request = self._session().request(
+            method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=sent, max_redirects=0
         )
         async with request as response:
             kept = bytearray()

@@ -18,6 +18,7 @@ from services.checkout.domain.expiry import expire
 from services.checkout.domain.order import Order, PaymentOverdue, orders
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Item, StockHold
+from services.fulfillment.domain.kinds import discord_role
 from services.payments.domain.operations import CancelCharge, ChargeCard, ChargeReported, FindCharge
 from services.payments.domain.payment import Payment, Refund, payments
 from shared.contracts.payments import PaymentDeclined, RefundPayment
@@ -89,6 +90,15 @@ def handlers_around(
         yield
     finally:
         core.handlers.update(before)
+
+
+# What other systems give
+
+
+@mutant("a role is removed although another order gives it")
+def role_removed_for_all() -> Iterator[None]:
+    with instead(discord_role, "other_giver", lambda removal, entered: None):
+        yield
 
 
 # The shell's one transaction

@@ -1,0 +1,57 @@
+"""Connections and roles that were given, in the service's own database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.fulfillment.domain.delivery import Item
+from services.fulfillment.domain.discord_connection import DiscordConnection
+from services.fulfillment.domain.kinds.access import AccessOperation
+from services.fulfillment.domain.kinds.discord_role import RoleOperation
+from services.fulfillment.gateways.discord.roles import BookUnreadable
+from services.fulfillment.storage import Queries
+from shared.shell.ports.tables import WrittenByNewer
+
+_ENTER = sa.text("insert into role_grants (key, order_key, item) values (:key, :order, :item) on conflict do nothing")
+_ENTERED = sa.text("select order_key, item from role_grants where key = :key order by order_key, item")
+_TROUBLE = (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer)
+
+
+class DatabaseRoleBook:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._queries = Queries(engine)
+
+    async def connection(self, store: str, connection: str) -> DiscordConnection | None:
+        try:
+            return await self._queries.discord_connection(store, connection)
+        except _TROUBLE as trouble:
+            raise BookUnreadable from trouble
+
+    async def enter(self, operation: RoleOperation) -> None:
+        values = {"key": role_key(operation), "order": operation.order, "item": operation.item}
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(_ENTER, values)
+        except _TROUBLE as trouble:
+            raise BookUnreadable from trouble
+
+    async def entered(self, operation: RoleOperation) -> Sequence[tuple[str, Item]]:
+        try:
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(_ENTERED, {"key": role_key(operation)})).all()
+            found = [(row.order_key, await self._queries.item(row.order_key, row.item)) for row in rows]
+        except _TROUBLE as trouble:
+            raise BookUnreadable from trouble
+        return [(order, item) for order, item in found if item is not None]
+
+    async def is_current(self, operation: AccessOperation) -> bool:
+        return await self._queries.is_current(operation)
+
+
+def role_key(operation: RoleOperation) -> str:
+    action = operation.action
+    return f"{operation.store}/{action.connection}/{action.role}/{operation.member}"

@@ -1,0 +1,30 @@
+"""Roles on a Discord server. Part of fulfillment's messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from shared.contracts.templates import Template
+from shared.contracts.values import Given, Id, Text, Url
+
+SNOWFLAKE = r"^[1-9][0-9]{16,19}$"
+"""https://docs.discord.com/developers/reference#snowflakes: 64 bits; those of today have 17 to 20 digits."""
+Snowflake = Annotated[str, StringConstraints(pattern=SNOWFLAKE), Field(description="An id of Discord's.")]
+
+
+class DiscordRole(Given):
+    """A role on a Discord server, which the customer has joined already. It is removed when the item is revoked, unless
+    another delivered item of the store gives the same role to the same member."""
+
+    kind: Literal["discord_role"] = "discord_role"
+    connection: Id
+    """The store's connection to the server: `discord.configure`."""
+    role: Snowflake
+    member: Template = "{{custom.discord}}"
+    """The id of the customer's user on Discord."""
+    enter: Url | None = None
+    """Where the customer uses the role."""
+    note: Text | None = None
+    """For the customer."""
