@@ -10,7 +10,14 @@ PERMISSIONS = (
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
     *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),
     *("payment.settle", "product.configure", "product.read", "sku.define", "sku.read", "stock.read"),
-    *("stock.receive", "store.configure", "store.read", "timers.read", "undeliverable.drop"),
-    *("undeliverable.read", "undeliverable.retry", "webhook.pause", "webhook.read", "webhook.register"),
+    *("stock.adjust", "stock.receive", "stock.set", "store.configure", "store.read", "timers.read"),
+    *(
+        "undeliverable.drop",
+        "undeliverable.read",
+        "undeliverable.retry",
+        "webhook.pause",
+        "webhook.read",
+        "webhook.register",
+    ),
     *("webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
 )

@@ -54,6 +54,13 @@ SETTLE = (
     Command("item", "settle:item", "Record whether an item was delivered or revoked."),
 )
 
+STOCK = (
+    Command("list", "stock:listing", "List the stock of a store, or only what is low."),
+    Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
+    Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
+    Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
+)
+
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
     Command("shop", "shop:shop", "Set up the sample shop: stores, products, stock."),
@@ -98,6 +105,7 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("stock", "Count, correct and look through stock.", STOCK),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),

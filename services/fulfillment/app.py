@@ -23,7 +23,7 @@ from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries, storage
-from shared.contracts import checkout, fulfillment
+from shared.contracts import checkout, fulfillment, stock
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -68,6 +68,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureOffer,
                 ConfigureExtras,
                 ReceiveStock,
+                stock.SetStock,
+                stock.AdjustStock,
                 AddCodes,
                 DeliveryCodesArrived,
                 ShipOrder,
@@ -80,6 +82,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 StockReserved,
                 StockRefused,
                 StockReleased,
+                stock.StockLow,
                 ItemDelivered,
                 ItemProgressed,
                 ItemWaiting,

@@ -34,6 +34,10 @@ _EMPTY_POOLS = """
 """Pools that were used up, and those of products that were never filled."""
 _NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
 _NOT_CONFIGURED = "select key, changed_at as since, not_configured as total from deliveries where not_configured > 0"
+_LOW_STOCK = """
+    select key, on_hand - reserved as free, data ->> 'low_stock' as enough, (data ->> 'low_since')::timestamptz as since
+    from stock where data ->> 'low_since' is not null
+"""
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )
@@ -73,6 +77,17 @@ def _not_configured(row: Any) -> Attention:
     return Attention("not configured", row.key, row.since, text, f"orderbus retry {row.key}", row.total)
 
 
+async def low_stock(connection: AsyncConnection) -> list[Attention]:
+    """SKUs of which fewer units are free than their products say are enough."""
+    return await oldest(connection, _LOW_STOCK, _low_stock)
+
+
+def _low_stock(row: Any) -> Attention:
+    store, _, sku = row.key.partition("/")
+    text = f"{counted(row.free, 'unit is', 'units are')} free, fewer than {row.enough}: order more, then add them"
+    return Attention("low stock", row.key, row.since, text, f"orderbus stock adjust {store} {sku} +UNITS --reason TEXT")
+
+
 async def parcels(connection: AsyncConnection) -> list[Attention]:
     """Daily work: one entry for all."""
     row = (await connection.execute(sa.text(_PARCELS))).one()
@@ -89,5 +104,6 @@ ATTENTION = {
     "empty code pools": empty_pools,
     "access not revoked": not_revoked,
     "not configured": not_configured,
+    "low stock": low_stock,
     "parcels": parcels,
 }

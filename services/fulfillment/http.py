@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -25,7 +25,6 @@ from shared.contracts.fulfillment import (
     ConfigureOffer,
     ConfigureProduct,
     Download,
-    ReceiveStock,
     RetryDelivery,
     SettleDelivery,
     ShipOrder,
@@ -54,7 +53,6 @@ class PoolCounts:
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
 PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
 HISTORY = Declaration("How a SKU was configured, by whom and when", refused=READ_REFUSED)
-STOCK = Declaration("A SKU's stock", refused=READ_REFUSED)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
     "The file of a signed link",
@@ -76,7 +74,6 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             api,
             [
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
-                ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
                 ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
                 ("POST", "/orders/{key}/ship", ShipOrder),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
@@ -113,7 +110,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/extras", views.extra, "product.read", IN_PATH, PRODUCT)
         add("/stores/{store}/extras/history", views.extra_history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
-        add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
+        add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
@@ -126,7 +123,7 @@ def extra_key(path: Mapping[str, str]) -> str:
 
 
 class Views:
-    """For staff: deliveries, products, stock and pools."""
+    """For staff: deliveries, products and pools."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -168,12 +165,6 @@ class Views:
                 raise not_found("product")
             history = history_before(product)
         return json_response(_history.dump_python(history, mode="json", exclude_none=True))
-
-    async def stock(self, request: web.Request) -> web.StreamResponse:
-        stock = await self._queries.stock(row_key(request.match_info["store"], request.match_info["sku"]))
-        if stock is None:
-            raise not_found("stock")
-        return json_response({**dataclasses.asdict(stock), "free": stock.free})
 
     async def pool(self, request: web.Request) -> web.StreamResponse:
         counts = await self._queries.pool(row_key(request.match_info["store"], request.match_info["pool"]))

@@ -13,8 +13,8 @@ from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
-from services.fulfillment.domain.stock import Stock
-from shared.shell.ports.tables import StateTable, Storage, WrittenByNewer
+from services.fulfillment.domain.stock import Stock, StockMovement
+from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
 from shared.shell.postgres.tables import read_state, state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
@@ -39,6 +39,21 @@ stock = state_table(
     sa.Column("received", sa.BigInteger),
     sa.CheckConstraint("0 <= reserved and reserved <= on_hand and on_hand <= received", name="stock_in_balance"),
 )
+stock_movements = sa.Table(
+    "stock_movements",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Column("on_hand", sa.BigInteger, nullable=False),
+    sa.Column("free", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("order_key", sa.Text, nullable=False),
+)
+"""The history of each SKU."""
 code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
 codes = sa.Table(
     "codes",
@@ -87,6 +102,7 @@ storage = Storage(
         StateTable(Stock, stock, _stock_columns, _store_in),
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
     ],
+    records=[RecordTable(StockMovement, stock_movements)],
 )
 
 

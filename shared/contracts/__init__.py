@@ -1,6 +1,6 @@
 """The messages that services exchange, one file per owner. Importing this package registers all of them."""
 
-from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts import checkout, fulfillment, notifications, payments, stock, storefront  # noqa: F401
 from shared.core import MESSAGES, Message
 
 TOPICS = (

@@ -88,6 +88,8 @@ class ConfigureProduct(Command, type="product.configure", topic=COMMANDS):
     further: Actions = ()
     """Further actions. An item is delivered when all of its actions are done. Configure them when no worker of an older
     build runs any more."""
+    low_stock: Count | None = None
+    """Staff are told when fewer units than this are free."""
 
 
 class ConfigureOffer(Command, type="offer.configure", topic=COMMANDS):

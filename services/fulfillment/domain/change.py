@@ -8,7 +8,7 @@ from typing import Any
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.status_record import is_told, status_record
-from services.fulfillment.domain.stock import Stock
+from services.fulfillment.domain.stock import Stock, movement
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
@@ -20,6 +20,7 @@ from shared.contracts.fulfillment import (
     PartStatus,
     StockReleased,
 )
+from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions
 from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
@@ -161,12 +162,12 @@ class DeliveryChange(Change[Delivery]):
     # Its units
 
     def reserve_stock(self, item: Item) -> Item:
-        return self._move(item, self._stock(item).reserve(item.quantity), StockHold.RESERVED)
+        return self._move(item, self._stock(item).reserve(item.quantity), StockHold.RESERVED, "")
 
     def take_stock(self, item: Item) -> Item:
         if item.stock is not StockHold.RESERVED:
             return item
-        return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN)
+        return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN, "taken")
 
     def release_stock(self, item: Item, *, restock: bool = True) -> Item:
         """The units are released once; then the item holds none. Without `restock`, units that were taken are written
@@ -175,16 +176,26 @@ class DeliveryChange(Change[Delivery]):
             return item
         stock, units = self._stock(item), item.quantity
         if item.stock is StockHold.TAKEN and not restock:
-            return self._move(item, stock.write_off(units), StockHold.RELEASED)
+            return self._move(item, stock.write_off(units), StockHold.RELEASED, "written_off")
         self._released[item.sku] = self._released.get(item.sku, 0) + units
-        released = stock.release(units) if item.stock is StockHold.RESERVED else stock.restock(units)
-        return self._move(item, released, StockHold.RELEASED)
+        if item.stock is StockHold.RESERVED:
+            return self._move(item, stock.release(units), StockHold.RELEASED, "")
+        return self._move(item, stock.restock(units), StockHold.RELEASED, "put_back")
 
     def _stock(self, item: Item) -> Stock:
         return self.other(Stock, self.state.row_key(item.sku)) or Stock()
 
-    def _move(self, item: Item, stock: Stock, hold: StockHold) -> Item:
-        self.put(Stock, self.state.row_key(item.sku), stock)
+    def _move(self, item: Item, stock: Stock, hold: StockHold, why: str) -> Item:
+        """`why`: as in the SKU's history, empty where that has no part in it."""
+        key, before, context = self.state.row_key(item.sku), self._stock(item), self.context
+        stock = stock.watched(context.at)
+        self.put(Stock, key, stock)
+        if stock.low_since and not before.low_since:
+            low = stock.low_stock or 0
+            self.publish(StockLow(sku=item.sku, product=item.product, free=stock.free, low_stock=low))
+        if why:
+            units = f"{item.quantity} sold and not put back" if why == "written_off" else ""
+            self.record(movement(context, key, before, stock, why, reason=units, order=context.key))
         return self.update_item(item, stock=hold)
 
     # Queues of orders that wait for codes

@@ -37,7 +37,8 @@ KEYED = {
         "resume-webhook",
         "add-codes",
     ),
-    *("settle payment", "settle refund", "settle mail", "settle item", "publish"),
+    *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
+    *("stock adjust",),
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
@@ -47,6 +48,7 @@ HARMLESS = {
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
+    *("stock list", "stock history"),
 }
 
 

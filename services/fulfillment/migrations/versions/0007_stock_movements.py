@@ -1,0 +1,25 @@
+"""The history of each SKU's stock."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "stock_movements",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("why", "reason", "actor", "order_key")),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("units", "on_hand", "free")),
+    )
+    op.create_index("stock_movements_at", "stock_movements", ["key", "at", "id"])
+
+
+def downgrade() -> None:
+    op.drop_table("stock_movements")
