@@ -54,6 +54,17 @@ SETTLE = (
     Command("item", "settle:item", "Record whether an item was delivered or revoked."),
 )
 
+DELIVERY = (
+    Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
+    Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
+    Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
+    Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
+    Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
+    Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
+    Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
+)
 STOCK = (
     Command("list", "stock:listing", "List the stock of a store, or only what is low."),
     Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
@@ -92,6 +103,7 @@ ORDERS = (
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
+    Group("delivery", "Deliver by hand, send again, revoke, return, hold.", DELIVERY),
     Command("complete", "order_changes:complete", "Mark a paid order as completed by hand."),
 )
 LOST = (

@@ -15,7 +15,7 @@ from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
-from shared.contracts import checkout, fulfillment, notifications, payments, stock, storefront
+from shared.contracts import checkout, delivery_work, fulfillment, notifications, payments, stock, storefront
 from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
 
@@ -52,6 +52,9 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.StockRefused,
         fulfillment.StockReleased,
         stock.StockLow,
+        delivery_work.DeliveryNoted,
+        delivery_work.DeliveryResent,
+        delivery_work.ItemReturned,
         fulfillment.ItemDelivered,
         fulfillment.ItemProgressed,
         fulfillment.ItemWaiting,

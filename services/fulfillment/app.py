@@ -22,8 +22,9 @@ from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.settings import FulfillmentSettings
+from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import Queries, storage
-from shared.contracts import checkout, fulfillment, stock
+from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -68,13 +69,12 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureOffer,
                 ConfigureExtras,
                 ReceiveStock,
-                stock.SetStock,
-                stock.AdjustStock,
                 AddCodes,
                 DeliveryCodesArrived,
                 ShipOrder,
                 RetryDelivery,
                 SettleDelivery,
+                *STAFF_COMMANDS,
             ],
         },
         emits={
@@ -82,7 +82,6 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 StockReserved,
                 StockRefused,
                 StockReleased,
-                stock.StockLow,
                 ItemDelivered,
                 ItemProgressed,
                 ItemWaiting,
@@ -91,7 +90,9 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevoked,
                 ItemRevocationFailed,
                 ItemSettled,
+                *STAFF_FACTS,
             ],
+            payments.COMMANDS: [payments.RefundPayment],
             fulfillment.COMMANDS: [DeliveryCodesArrived],
             fulfillment.STATUS: [DeliveryStatusRecord],
         },

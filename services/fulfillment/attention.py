@@ -38,6 +38,8 @@ _LOW_STOCK = """
     select key, on_hand - reserved as free, data ->> 'low_stock' as enough, (data ->> 'low_since')::timestamptz as since
     from stock where data ->> 'low_since' is not null
 """
+_TASKS = "select key, changed_at as since, tasks as total from deliveries where tasks > 0"
+_HELD = "select key, changed_at as since, held as total from deliveries where held > 0"
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )
@@ -88,6 +90,29 @@ def _low_stock(row: Any) -> Attention:
     return Attention("low stock", row.key, row.since, text, f"orderbus stock adjust {store} {sku} +UNITS --reason TEXT")
 
 
+async def tasks(connection: AsyncConnection) -> list[Attention]:
+    """Orders of which staff do something by hand."""
+    return await oldest(connection, _TASKS, _task)
+
+
+def _task(row: Any) -> Attention:
+    text = "A task waits to be done: `orderbus order` shows it. Then mark it as delivered"
+    command = f"orderbus delivery mark-delivered {row.key} --reason TEXT"
+    return Attention("manual task", row.key, row.since, text, command, row.total)
+
+
+async def held(connection: AsyncConnection) -> list[Attention]:
+    """Paid orders of which nothing is delivered until they are released."""
+    return await oldest(connection, _HELD, _held)
+
+
+def _held(row: Any) -> Attention:
+    text = "The order is paid and held for verification: release it, or cancel it"
+    return Attention(
+        "held order", row.key, row.since, text, f"orderbus delivery release {row.key} --reason TEXT", row.total
+    )
+
+
 async def parcels(connection: AsyncConnection) -> list[Attention]:
     """Daily work: one entry for all."""
     row = (await connection.execute(sa.text(_PARCELS))).one()
@@ -105,5 +130,7 @@ ATTENTION = {
     "access not revoked": not_revoked,
     "not configured": not_configured,
     "low stock": low_stock,
+    "manual tasks": tasks,
+    "held orders": held,
     "parcels": parcels,
 }

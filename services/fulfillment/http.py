@@ -17,6 +17,7 @@ from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
@@ -78,6 +79,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
                 ("POST", "/orders/{key}/ship", ShipOrder),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
                 ("POST", "/orders/{key}/settle", SettleDelivery),
+                *STAFF_ROUTES,
             ],
             store_of,
         )

@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
@@ -27,8 +27,11 @@ deliveries = state_table(
     sa.Column("parcels", sa.Integer),
     sa.Column("not_revoked", sa.Integer),
     sa.Column("not_configured", sa.Integer),
+    sa.Column("tasks", sa.Integer),
+    sa.Column("held", sa.Integer),
 )
-"""`parcels`, `not_revoked` and `not_configured` count items that wait for staff."""
+"""`parcels`, `not_revoked`, `not_configured` and `tasks` count items that wait for staff; `held` is 1 for a paid order
+that waits to be released."""
 products = state_table("products", metadata)
 product_histories = state_table("product_histories", metadata)
 stock = state_table(
@@ -77,6 +80,8 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
         "not_revoked": delivery.not_revoked(),
         "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
+        "tasks": delivery.count(ItemStatus.WAITING_TASK),
+        "held": int(delivery.held and delivery.stage is Stage.PAID),
     }
 
 

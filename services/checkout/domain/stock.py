@@ -43,4 +43,5 @@ def stock_low(order: Order, fact: StockLow, context: Context) -> Decision[Order]
     change = OrderChange(order, context)
     change.note(fact.type, f"Stock of {fact.product} is low: {fact.free} free.", sku=fact.sku)
     change.publish(OrderStockLow(sku=fact.sku, product=fact.product, free=fact.free, low_stock=fact.low_stock))
+    change.set(updated_at=context.at)
     return change.decision()

@@ -36,6 +36,8 @@ class ItemStatus(StrEnum):
     """An operation delivers it."""
     WAITING_PARCEL = "waiting_parcel"
     WAITING_CODE = "waiting_code"
+    WAITING_TASK = "waiting_task"
+    """Staff do it by hand."""
     WAITING_SETUP = "waiting_setup"
     """Staff must configure its product first."""
     DELIVERED = "delivered"
@@ -49,7 +51,7 @@ class ItemStatus(StrEnum):
 
 CANCELLED = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemStatus.REVOCATION_FAILED)
 """Of items that were refunded, or whose order was cancelled or has expired."""
-WAITING = (ItemStatus.WAITING_PARCEL, ItemStatus.WAITING_CODE, ItemStatus.WAITING_SETUP)
+WAITING = (ItemStatus.WAITING_PARCEL, ItemStatus.WAITING_CODE, ItemStatus.WAITING_TASK, ItemStatus.WAITING_SETUP)
 """For something that staff do."""
 TRANSIENT = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING, ItemStatus.REVOKING)
 """An operation ends these."""
@@ -63,6 +65,18 @@ class StockHold(StrEnum):
     RESERVED = "reserved"
     TAKEN = "taken"
     RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Units of one execution in a parcel, which may have others, too."""
+
+    id: str
+    quantity: int
+    carrier: str
+    tracking: str
+    sent_at: datetime
+    delivered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,18 @@ class Item:
     custom_fields: tuple[tuple[str, str], ...] = ()
     """Of an item's first execution: what the customer wrote into the product's custom fields, by name."""
 
+    parcels: tuple[Parcel, ...] = ()
+    attached: tuple[Instructions, ...] = ()
+    """What staff gave the customer in addition."""
+    withdrawn: bool = False
+    """Staff revoked it, without a refund: it can be granted again, and its units are still sold."""
+    returned: int = 0
+    """Units that came back from the customer."""
+    put_back: int = 0
+    """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
+    written_off: int = 0
+    """Units that were sold and not put back, though refunded or returned."""
+
     @property
     def about(self) -> str:
         """What it is for: the item's id, `offer` or `order`."""
@@ -134,6 +160,16 @@ class Item:
         return self.stock in (StockHold.RESERVED, StockHold.TAKEN)
 
     @property
+    def units_held(self) -> int:
+        """Reserved, or taken and neither put back nor written off."""
+        return self.quantity - self.put_back - self.written_off if self.holds_stock else 0
+
+    @property
+    def sent(self) -> int:
+        """Units in parcels."""
+        return sum(parcel.quantity for parcel in self.parcels)
+
+    @property
     def expects_code(self) -> bool:
         return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
 
@@ -156,6 +192,8 @@ class Delivery:
     updated_at: datetime | None = None
     number: str = ""
     """The order's, as the customer reads it; empty in deliveries of earlier builds."""
+    held: bool = False
+    """Nothing is delivered until staff release it."""
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

@@ -59,6 +59,10 @@ class Stock:
     def write_off(self, units: int) -> Stock:
         return replace(self, written_off=self.written_off + units)
 
+    def find(self, units: int) -> Stock:
+        """Units that were written off are here again."""
+        return replace(self, on_hand=self.on_hand + units, written_off=self.written_off - units)
+
     def watched(self, at: datetime) -> Stock:
         """With the time since when too few units are free."""
         is_low = self.low_stock is not None and self.free < self.low_stock

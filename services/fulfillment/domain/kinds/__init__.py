@@ -10,15 +10,17 @@ from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.kinds.code import CODE
 from services.fulfillment.domain.kinds.course import COURSE
 from services.fulfillment.domain.kinds.download import DOWNLOAD
+from services.fulfillment.domain.kinds.manual import MANUAL
 from services.fulfillment.domain.kinds.shipment import SHIPMENT
 from services.fulfillment.domain.kinds.unconfigured import UNCONFIGURED
-from shared.contracts.fulfillment import CourseAccess, Download, RedemptionCode, Shipment
+from shared.contracts.fulfillment import CourseAccess, Download, ManualTask, RedemptionCode, Shipment
 
 KINDS: Mapping[type, Kind[Any]] = {
     Download: DOWNLOAD,
     RedemptionCode: CODE,
     CourseAccess: COURSE,
     Shipment: SHIPMENT,
+    ManualTask: MANUAL,
     type(None): UNCONFIGURED,
 }
 """By the class of their configuration."""
