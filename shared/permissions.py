@@ -4,14 +4,15 @@ them; settings that name others are refused at startup."""
 from __future__ import annotations
 
 PERMISSIONS = (
-    *("attention.read", "codes.add", "codes.read", "delivery.attach", "delivery.grant_again", "delivery.hold"),
-    *("delivery.mark_delivered", "delivery.read", "delivery.release", "delivery.resend", "delivery.retry"),
-    *("delivery.return", "delivery.revoke", "delivery.settle", "destinations.read", "destinations.resume"),
-    *("extras.configure", "feed.mark", "feed.read", "feed.token", "ledger.read", "mail.resend", "mail.resend_lost"),
-    *("mail.settle", "monitor.read", "notification.read", "offer.configure", "operations.read", "order.cancel"),
-    *("order.complete", "order.read", "order.ship", "parcel.delivered", "parked.read", "parked.retry", "parked.skip"),
-    *("payment.read", "payment.record", "payment.refund", "payment.settle", "product.configure", "product.read"),
-    *("sku.define", "sku.read", "stock.adjust", "stock.read", "stock.receive", "stock.set", "store.configure"),
-    *("store.read", "timers.read", "undeliverable.drop", "undeliverable.read", "undeliverable.retry", "webhook.pause"),
-    *("webhook.read", "webhook.register", "webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
+    *("attention.read", "codes.add", "codes.read", "delivery.read", "delivery.retry", "delivery.settle"),
+    *("destinations.read", "destinations.resume", "extras.configure", "feed.mark", "feed.read", "feed.token"),
+    *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
+    *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
+    *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),
+    *("payment.settle", "product.configure", "product.read", "secret.read", "secret.set", "sku.define"),
+    *("sku.read", "stock.read", "stock.receive", "store.configure", "store.read", "timers.read", "undeliverable.drop"),
+    *("undeliverable.read", "undeliverable.retry", "webhook.pause", "webhook.read", "webhook.register"),
+    *("webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
+    *("delivery.attach", "delivery.grant_again", "delivery.hold", "delivery.mark_delivered", "delivery.release"),
+    *("delivery.resend", "delivery.return", "delivery.revoke", "parcel.delivered", "stock.adjust", "stock.set"),
 )

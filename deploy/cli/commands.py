@@ -47,6 +47,11 @@ UNDELIVERABLE = (
     Command("drop", "undeliverable:drop", "Delete a record, then send those waiting behind it."),
 )
 PAYMENTS = (Command("owed", "payments:owed", "List what is owed to customers, and what it waits for."),)
+SECRETS = (
+    Command("set", "secrets:put", "Set a secret; its value is read from standard input."),
+    Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
+    Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -121,6 +126,7 @@ OPERATIONS = (
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

@@ -21,6 +21,7 @@ from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import Queries, storage
@@ -50,7 +51,9 @@ from shared.contracts.fulfillment import (
     StockReleased,
     StockReserved,
 )
+from shared.setting_types import keys_in
 from shared.shell.http.outbound import Outbound
+from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
 
 
@@ -58,6 +61,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
     codes = Codes(engine, own.pool_recheck)
+    secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
     return Service(
         name="fulfillment",
@@ -106,7 +110,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             GrantAccess: courses,
             RevokeAccess: courses,
         },
-        routes=fulfillment_routes(links, own.files),
+        routes=fulfillment_routes(links, own.files, secrets),
+        upkeep=[secrets.seal_again],
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,

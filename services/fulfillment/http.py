@@ -17,6 +17,8 @@ from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.secret_routes import add_secrets
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
@@ -65,7 +67,9 @@ DOWNLOAD = Declaration(
 )
 
 
-def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
+def fulfillment_routes(
+    links: Links, files: Path | None, secrets: SealedSecrets
+) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
@@ -114,6 +118,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
+        add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
     return routes

@@ -61,7 +61,7 @@ def _units(delivery: Delivery, item: Item, line: ReturnedLine) -> int:
 
 def returnable(delivery: Delivery, item: Item) -> int:
     """Units that the customer has, or had before a refund. `item`: its first execution."""
-    given = [one.sent or (one.quantity if one.instructions else 0) for one in delivery.named(item.about)]
+    given = [one.quantity if one.instructions else one.sent for one in delivery.named(item.about)]
     return max(0, max(given) - item.returned)
 
 

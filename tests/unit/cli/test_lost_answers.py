@@ -43,12 +43,13 @@ KEYED = {
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
-    *("reclaim-codes", "republish", "restore", "migrate"),
+    *("reclaim-codes", "republish", "restore", "migrate", "secrets set", "secrets remove"),
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
+    "secrets list",
     *("stock list", "stock history"),
 }
 

@@ -99,6 +99,8 @@ def test_units_that_were_sent_of_an_item_can_be_returned_before_the_rest_is() ->
     shop.hear(ShipOrder(carrier="DHL", tracking="T", quantities={"1": 2}))
     assert shop.refuses(back(3)).code == "too_many_units"
     assert shop.hear(back(2)).stock("poster").on_hand == 4
+    shop.hear(MarkDeliveredDelivery(reason=WHY))
+    assert shop.hear(back(1)).stock("poster").on_hand == 5
 
 
 ITEMS = st.sampled_from(["1", "2"])
