@@ -105,7 +105,7 @@ def holds_of(delivery: Delivery) -> Held:
     held: Counter[tuple[str, StockHold]] = Counter()
     for item in delivery.items:
         if item.holds_stock:
-            held[delivery.row_key(item.sku), item.stock] += item.quantity
+            held[delivery.row_key(item.sku), item.stock] += item.units_held
     names = {name for name, _ in held}
     return {name: (held[name, StockHold.RESERVED], held[name, StockHold.TAKEN]) for name in names}
 

@@ -68,6 +68,24 @@ SETTLE = (
     Command("item", "settle:item", "Record whether an item was delivered or revoked."),
 )
 
+DELIVERY = (
+    Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
+    Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
+    Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
+    Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
+    Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
+    Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
+    Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
+)
+STOCK = (
+    Command("list", "stock:listing", "List the stock of a store, or only what is low."),
+    Command("set", "stock:set_units", "Say how many units are on hand, as counted."),
+    Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
+    Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
+)
+
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
     Command("shop", "shop:shop", "Set up the sample shop: stores, products, stock."),
@@ -99,6 +117,7 @@ ORDERS = (
     Command("cancel", "order_changes:cancel", "Cancel an order before completion; refund payments."),
     Command("ship", "order_changes:ship", "Mark items as shipped, with a tracking number."),
     Command("retry", "order_changes:retry", "Retry failed or waiting deliveries."),
+    Group("delivery", "Deliver by hand, send again, revoke, return, hold.", DELIVERY),
     Command("complete", "order_changes:complete", "Mark a paid order as completed by hand."),
 )
 LOST = (
@@ -112,6 +131,7 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("stock", "Count, correct and look through stock.", STOCK),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),

@@ -66,12 +66,20 @@ async def ship(
             help="An item in the parcel, or 1/2 for its second action; may be repeated. Default: all that wait.",
         ),
     ] = None,
+    quantities: Annotated[
+        list[str] | None,
+        typer.Option("--quantity", metavar="N=UNITS", help="So many units of an item only; may be repeated."),
+    ] = None,
+    link: Annotated[
+        str, typer.Option("--link", metavar="URL", help="Where to follow it. Default: the page of a known carrier.")
+    ] = "",
     idempotency_key: IdempotencyKey = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Mark items as shipped, with a tracking number."""
-    parcel = {"carrier": carrier, "tracking": tracking, **named(items)}
+    units = {"quantities": {item: whole(number) for item, number in pairs(quantities)}} if quantities else {}
+    parcel = {"carrier": carrier, "tracking": tracking, **named(items), **units, **({"link": link} if link else {})}
     command = OrderCommand("fulfillment", "ship", number, "the items were marked as shipped", idempotency_key)
     await submit(command, parcel, data, as_json)
 
@@ -112,6 +120,17 @@ def named(items: Sequence[str] | None) -> dict[str, list[str]]:
     given = items or []
     executions = [item for item in given if "/" in item]
     return {"items": [item for item in given if "/" not in item]} | ({"executions": executions} if executions else {})
+
+
+def pairs(given: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, value) for name, _, value in (each.partition("=") for each in given)]
+
+
+def whole(units: str) -> int:
+    """Raises UsageError."""
+    if not (units.isascii() and units.isdigit() and int(units)):
+        raise UsageError(f"{units!r} is no number of units; write it like 2.")
+    return int(units)
 
 
 def _show_retry(preview: Mapping[str, Any]) -> None:

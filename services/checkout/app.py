@@ -15,7 +15,7 @@ from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
-from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts import checkout, delivery_work, fulfillment, notifications, payments, stock, storefront
 from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
 
@@ -51,6 +51,10 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.StockReserved,
         fulfillment.StockRefused,
         fulfillment.StockReleased,
+        stock.StockLow,
+        delivery_work.DeliveryNoted,
+        delivery_work.DeliveryResent,
+        delivery_work.ItemReturned,
         fulfillment.ItemDelivered,
         fulfillment.ItemProgressed,
         fulfillment.ItemWaiting,
@@ -85,6 +89,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
         checkout.OrderDeliveryWaiting,
+        checkout.OrderStockLow,
         checkout.OrderDeliveryResumed,
         checkout.OrderCompleted,
         checkout.OrderCancelled,

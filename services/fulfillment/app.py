@@ -24,8 +24,9 @@ from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
+from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
-from shared.contracts import checkout, fulfillment
+from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -83,6 +84,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 RetryDelivery,
                 SettleDelivery,
                 *(ConfigureServer, TestServer),
+                *STAFF_COMMANDS,
             ],
         },
         emits={
@@ -98,7 +100,9 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevoked,
                 ItemRevocationFailed,
                 ItemSettled,
+                *STAFF_FACTS,
             ],
+            payments.COMMANDS: [payments.RefundPayment],
             fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
             fulfillment.STATUS: [DeliveryStatusRecord],
         },

@@ -39,6 +39,12 @@ _FAILING_SERVERS = """
         coalesce(cast(data ->> 'failing_since' as timestamptz), changed_at) as since
     from game_servers where failing
 """
+_LOW_STOCK = """
+    select key, on_hand - reserved as free, data ->> 'low_stock' as enough, (data ->> 'low_since')::timestamptz as since
+    from stock where data ->> 'low_since' is not null
+"""
+_TASKS = "select key, changed_at as since, tasks as total from deliveries where tasks > 0"
+_HELD = "select key, changed_at as since, held as total from deliveries where held > 0"
 _PARCELS = (
     "select count(*) as orders, min(changed_at) as since, sum(parcels) as total from deliveries where parcels > 0"
 )
@@ -89,6 +95,40 @@ def _failing_server(row: Any) -> Attention:
     return Attention("game server", f"{store}/{server}", row.since, row.text, command, 1)
 
 
+async def low_stock(connection: AsyncConnection) -> list[Attention]:
+    """SKUs of which fewer units are free than their products say are enough."""
+    return await oldest(connection, _LOW_STOCK, _low_stock)
+
+
+def _low_stock(row: Any) -> Attention:
+    store, _, sku = row.key.partition("/")
+    text = f"{counted(row.free, 'unit is', 'units are')} free, fewer than {row.enough}: order more, then add them"
+    return Attention("low stock", row.key, row.since, text, f"orderbus stock adjust {store} {sku} +UNITS --reason TEXT")
+
+
+async def tasks(connection: AsyncConnection) -> list[Attention]:
+    """Orders of which staff do something by hand."""
+    return await oldest(connection, _TASKS, _task)
+
+
+def _task(row: Any) -> Attention:
+    text = "A task waits to be done: `orderbus order` shows it. Then mark it as delivered"
+    command = f"orderbus delivery mark-delivered {row.key} --reason TEXT"
+    return Attention("manual task", row.key, row.since, text, command, row.total)
+
+
+async def held(connection: AsyncConnection) -> list[Attention]:
+    """Paid orders of which nothing is delivered until they are released."""
+    return await oldest(connection, _HELD, _held)
+
+
+def _held(row: Any) -> Attention:
+    text = "The order is paid and held for verification: release it, or cancel it"
+    return Attention(
+        "held order", row.key, row.since, text, f"orderbus delivery release {row.key} --reason TEXT", row.total
+    )
+
+
 async def parcels(connection: AsyncConnection) -> list[Attention]:
     """Daily work: one entry for all."""
     row = (await connection.execute(sa.text(_PARCELS))).one()
@@ -106,5 +146,8 @@ ATTENTION = {
     "access not revoked": not_revoked,
     "not configured": not_configured,
     "game servers": failing_servers,
+    "low stock": low_stock,
+    "manual tasks": tasks,
+    "held orders": held,
     "parcels": parcels,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.secret_routes import add_secrets
 from services.fulfillment.secrets import SealedSecrets
+from services.fulfillment.staff_routes import STAFF_ROUTES
+from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     AddCodes,
@@ -28,7 +29,6 @@ from shared.contracts.fulfillment import (
     ConfigureOffer,
     ConfigureProduct,
     Download,
-    ReceiveStock,
     RetryDelivery,
     SettleDelivery,
     ShipOrder,
@@ -57,7 +57,6 @@ class PoolCounts:
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
 PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
 HISTORY = Declaration("How a SKU was configured, by whom and when", refused=READ_REFUSED)
-STOCK = Declaration("A SKU's stock", refused=READ_REFUSED)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
 DOWNLOAD = Declaration(
     "The file of a signed link",
@@ -81,11 +80,11 @@ def fulfillment_routes(
             api,
             [
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
-                ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
                 ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
                 ("POST", "/orders/{key}/ship", ShipOrder),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
                 ("POST", "/orders/{key}/settle", SettleDelivery),
+                *STAFF_ROUTES,
             ],
             store_of,
         )
@@ -119,7 +118,7 @@ def fulfillment_routes(
         add("/stores/{store}/extras", views.extra, "product.read", IN_PATH, PRODUCT)
         add("/stores/{store}/extras/history", views.extra_history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
-        add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
+        add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
@@ -135,7 +134,7 @@ def extra_key(path: Mapping[str, str]) -> str:
 
 
 class Views:
-    """For staff: deliveries, products, stock and pools."""
+    """For staff: deliveries, products and pools."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -177,12 +176,6 @@ class Views:
                 raise not_found("product")
             history = history_before(product)
         return json_response(_history.dump_python(history, mode="json", exclude_none=True))
-
-    async def stock(self, request: web.Request) -> web.StreamResponse:
-        stock = await self._queries.stock(row_key(request.match_info["store"], request.match_info["sku"]))
-        if stock is None:
-            raise not_found("stock")
-        return json_response({**dataclasses.asdict(stock), "free": stock.free})
 
     async def pool(self, request: web.Request) -> web.StreamResponse:
         counts = await self._queries.pool(row_key(request.match_info["store"], request.match_info["pool"]))

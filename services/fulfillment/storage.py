@@ -9,15 +9,15 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
 from services.fulfillment.domain.discord_connection import DiscordConnection, connection_key
 from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.kinds.access import AccessKind, AccessOperation
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.product import Product, ProductHistory
-from services.fulfillment.domain.stock import Stock
-from shared.shell.ports.tables import StateTable, Storage, WrittenByNewer
+from services.fulfillment.domain.stock import Stock, StockMovement
+from shared.shell.ports.tables import RecordTable, StateTable, Storage, WrittenByNewer
 from shared.shell.postgres.tables import read_state, state_table
 from shared.shell.postgres.waiting import Waiting, waiting
 
@@ -30,8 +30,11 @@ deliveries = state_table(
     sa.Column("parcels", sa.Integer),
     sa.Column("not_revoked", sa.Integer),
     sa.Column("not_configured", sa.Integer),
+    sa.Column("tasks", sa.Integer),
+    sa.Column("held", sa.Integer),
 )
-"""`parcels`, `not_revoked` and `not_configured` count items that wait for staff."""
+"""`parcels`, `not_revoked`, `not_configured` and `tasks` count items that wait for staff; `held` is 1 for a paid order
+that waits to be released."""
 products = state_table("products", metadata)
 product_histories = state_table("product_histories", metadata)
 stock = state_table(
@@ -52,6 +55,21 @@ role_grants = sa.Table(
     sa.Column("item", sa.Text, primary_key=True),
 )
 """Executions that were ever to give a role to a member. Key: `<store>/<connection>/<role>/<member>`."""
+stock_movements = sa.Table(
+    "stock_movements",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("units", sa.BigInteger, nullable=False),
+    sa.Column("on_hand", sa.BigInteger, nullable=False),
+    sa.Column("free", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("order_key", sa.Text, nullable=False),
+)
+"""The history of each SKU."""
 code_pools = state_table("code_pools", metadata, sa.Column("waiting", sa.Integer))
 codes = sa.Table(
     "codes",
@@ -75,6 +93,8 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
         "not_revoked": delivery.not_revoked(),
         "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
+        "tasks": delivery.count(ItemStatus.WAITING_TASK),
+        "held": int(delivery.held and delivery.stage is Stage.PAID),
     }
 
 
@@ -106,6 +126,7 @@ storage = Storage(
         StateTable(CodePool, code_pools, _pool_columns, _store_in),
         StateTable(GameServer, game_servers, _server_columns, _store_in),
     ],
+    records=[RecordTable(StockMovement, stock_movements)],
 )
 
 

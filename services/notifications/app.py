@@ -47,6 +47,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
                 checkout.OrderDeliveryWaiting,
+                checkout.OrderStockLow,
                 checkout.OrderDeliveryResumed,
                 checkout.OrderFailed,
                 checkout.OrderCompleted,

@@ -1,6 +1,14 @@
 """The messages that services exchange, one file per owner. Importing this package registers all of them."""
 
-from shared.contracts import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts import (  # noqa: F401
+    checkout,
+    delivery_work,
+    fulfillment,
+    notifications,
+    payments,
+    stock,
+    storefront,
+)
 from shared.core import MESSAGES, Message
 
 TOPICS = (

@@ -255,6 +255,15 @@ class OrderDeliveryWaiting(Event, type="order.delivery_waiting", topic=ORDERS):
     text: Text
 
 
+class OrderStockLow(Event, type="order.stock_low", topic=ORDERS):
+    """The order left fewer units of a SKU than its product says are enough. Told once, until there are enough again."""
+
+    sku: Id
+    product: Short
+    free: Count
+    low_stock: Count
+
+
 class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
     """The delivery of a failed item is being retried."""
 

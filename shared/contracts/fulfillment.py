@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 from shared.contracts.discord import DiscordRole, Snowflake
 from shared.contracts.http_action import HttpAction
 from shared.contracts.rcon import Game, RconCommands, ServerHost
+from shared.contracts.templates import Template
 from shared.contracts.values import (
     CallableUrl,
     Count,
@@ -72,8 +73,16 @@ class Shipment(Given):
     kind: Literal["shipment"] = "shipment"
 
 
+class ManualTask(Given):
+    """Something that staff do, then mark as delivered."""
+
+    kind: Literal["manual"] = "manual"
+    text: Template = Field(min_length=1)
+    """What to do."""
+
+
 Action = Annotated[
-    Download | RedemptionCode | CourseAccess | Shipment | HttpAction | DiscordRole | RconCommands,
+    Download | RedemptionCode | CourseAccess | Shipment | ManualTask | HttpAction | DiscordRole | RconCommands,
     Field(discriminator="kind"),
 ]
 
@@ -94,6 +103,8 @@ class ConfigureProduct(Command, type="product.configure", topic=COMMANDS):
     further: Actions = ()
     """Further actions. An item is delivered when all of its actions are done. Configure them when no worker of an older
     build runs any more."""
+    low_stock: Count | None = None
+    """Staff are told when fewer units than this are free."""
 
 
 class ConfigureOffer(Command, type="offer.configure", topic=COMMANDS):
@@ -155,14 +166,20 @@ class TestServer(Command, type="server.test", topic=COMMANDS):
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
-    """Record that a parcel was shipped. Without `items` and `executions`: all items that are waiting for
-    shipment."""
+    """Record that a parcel was shipped. Without `items`, `executions` and `quantities`: all items that are waiting for
+    shipment. An item is delivered when all of its units are sent."""
 
     carrier: Line
     tracking: Line
     items: tuple[Id, ...] = ()
     executions: tuple[Execution, ...] = ()
     """Single ones: `1/2` is the second of item 1."""
+    quantities: dict[Execution, Count] = Field(default_factory=dict, max_length=1000)
+    """Units in the parcel, by execution. Of others that are named: all that are left."""
+    link: Url | None = None
+    """Where the customer follows the parcel. Without it: the public page of the carrier, where it is known."""
+    parcel: Id | None = None
+    """The parcel's id within the order. Without it: its number."""
 
 
 class DeliveryCodesArrived(Command, type="delivery.codes_arrived", topic=COMMANDS):
@@ -227,6 +244,8 @@ class ItemDelivered(Event, type="item.delivered", topic=EVENTS):
     """Of what the offer, or every order, brings."""
     attempts: tuple[Attempt, ...] = ()
     """Earlier attempts that failed."""
+    quiet: bool = False
+    """Staff delivered it by hand, and the customer is not told."""
 
 
 PartStatus = Literal["pending", "waiting", "failed", "delivered"]
@@ -249,12 +268,14 @@ class ItemProgressed(Event, type="item.progressed", topic=EVENTS):
     name: Line | None = None
     """Of what the offer, or every order, brings."""
     attempts: tuple[Attempt, ...] = ()
+    quiet: bool = False
+    """As in `item.delivered`."""
 
 
 class ItemWaiting(Event, type="item.waiting", topic=EVENTS):
-    """An item is waiting for a parcel (code `shipment`), a redemption code (`pool_empty`), for staff to configure its
-    product (`not_configured`), or for another system or a player, which is tried again by itself (`server_offline`,
-    `player_offline`, …)."""
+    """An item is waiting for a parcel (code `shipment`), a redemption code (`pool_empty`), for staff to do a task
+    (`task`) or to configure its product (`not_configured`), or for another system or a player, which is tried again by
+    itself (`server_offline`, `player_offline`, …)."""
 
     item: Id
     code: Short
@@ -328,6 +349,16 @@ class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):
 # Status
 
 
+class ParcelState(Value):
+    parcel: Id
+    quantity: Count
+    carrier: Short
+    tracking: Short
+    sent_at: AwareDatetime
+    delivered_at: AwareDatetime | None = None
+    """When it reached the customer, if that is known."""
+
+
 class ExecutionState(Value):
     """One action of an order. Without what the customer got by it: links and codes."""
 
@@ -338,12 +369,12 @@ class ExecutionState(Value):
     """Of the product, or of what the offer or every order brings."""
     quantity: Count
     kind: Short | None = None
-    """Of its action: download, code, course, shipment, rcon. Missing: nothing is configured."""
+    """Of its action: download, code, course, shipment, manual, http, discord_role, rcon. Missing: none is set."""
     version: Count = 0
     """Of the configuration. 0: of before there were versions, or not configured."""
     status: Short
-    """One of planned, in_progress, waiting_parcel, waiting_code, waiting_setup, waiting_outside (tried again by
-    itself), delivered, failed, stopping, revoking, revoked, revocation_failed."""
+    """One of planned, in_progress, waiting_parcel, waiting_code, waiting_task, waiting_setup, waiting_outside (tried
+    again by itself), delivered, failed, stopping, revoking, revoked, revocation_failed."""
     code: Short | None = None
     """Why it waits or failed."""
     text: Text = ""
@@ -358,6 +389,10 @@ class ExecutionState(Value):
     tracking: Short | None = None
     expires: AwareDatetime | None = None
     """When the customer's link ends."""
+    parcels: tuple[ParcelState, ...] = ()
+    """The latest five."""
+    returned: Count = 0
+    """Units that came back."""
 
 
 class DeliveryStatusRecord(Event, type="delivery.status", topic=STATUS):
@@ -367,6 +402,8 @@ class DeliveryStatusRecord(Event, type="delivery.status", topic=STATUS):
     store: Short
     stage: Short
     """One of refused (sold out), paid, cancelled."""
+    held: bool = False
+    """Nothing is delivered until staff release it."""
     revision: Revision
     """Increases with every record; in leaps when fulfillment's database was restored to an earlier point."""
     updated_at: AwareDatetime

@@ -239,6 +239,10 @@ class Instructions(Value):
     carrier: Short | None = None
     tracking: Short | None = None
     note: Text | None = None
+    quantity: Count | None = None
+    """Units in the parcel, if it is not the only one."""
+    parcel: Id | None = None
+    """The parcel's id within the order."""
 
 
 class StoreCard(Value):

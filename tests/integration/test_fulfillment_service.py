@@ -85,7 +85,7 @@ class Running:
             for row in self.sink.rows[self.read :]:
                 self.read += 1
                 kind, body = dict(json.loads(row.headers))["ce_type"], json.loads(row.body)
-                if row.topic.endswith("commands.v1"):
+                if row.topic == "fulfillment.commands.v1":
                     await self.receive(row.key, MESSAGES[kind, 1].model_validate_json(row.body))
                 elif kind in missing:
                     missing.remove(kind)

@@ -129,6 +129,7 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
     lists = {
         "/orders": {"key": "o-1", "number": COLUMNS["number"], "store": "own", "status": "unheard", "newer": True},
         "/stores/own/skus": {"store": "own", "sku": "thing", "newer": True},
+        "/stores/own/stock": {"sku": "thing", "newer": True},
         "/stores/own/lost": {"order": "o-1", "number": COLUMNS["number"], "newer": True},
         "/payments": {"key": "o-1", "status": "unheard", "store": "own"},
     }
@@ -142,7 +143,7 @@ async def test_a_list_has_it_with_what_its_columns_tell(reads: Reads) -> None:
         asked += 1
     assert (
         asked
-        == {"checkout": 2, "payments": 1, "fulfillment": 0, "notifications": 1}[reads.edge.shell.registry.service.name]
+        == {"checkout": 2, "payments": 1, "fulfillment": 1, "notifications": 1}[reads.edge.shell.registry.service.name]
     )
 
 

@@ -7,6 +7,7 @@ from services.checkout.domain import (  # noqa: F401
     payment,
     placement,
     refund,
+    staff_delivery,
     stock,
     timeline_events,
 )

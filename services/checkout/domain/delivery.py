@@ -40,7 +40,7 @@ def delivered(order: Order, fact: ItemDelivered, context: Context) -> Decision[O
     _note_given(change, fact, given, f"{_title(order, part, fact)} delivered.")
     if part is None or part.has_ended or not _can_be_given(order, part):
         return change.without_effect()
-    change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given))
+    change.set_part(part, delivery=DeliveryStatus.DELIVERED, trouble="", **_with(part, given, fact))
     return advance(change, under_way=fact.under_way)
 
 
@@ -56,10 +56,10 @@ def progressed(order: Order, fact: ItemProgressed, context: Context) -> Decision
     if given and (part is None or part.has_ended or not _can_be_given(order, part)):
         return change.without_effect()
     if part and not part.refunded_whole:
-        news = _with(part, given) if given else {}
+        news = _with(part, given, fact) if given else {}
         change.set_part(part, delivery=DeliveryStatus(fact.status), trouble=fact.text, **news)
     elif part and given:
-        change.set_part(part, **_with(part, given))
+        change.set_part(part, **_with(part, given, fact))
     return advance(change, under_way=fact.under_way)
 
 
@@ -94,8 +94,10 @@ def _can_be_given(order: Order, part: Line | Extra) -> bool:
     )
 
 
-def _with(part: Line | Extra, given: Instructions) -> dict[str, Any]:
+def _with(part: Line | Extra, given: Instructions, fact: ItemDelivered | ItemProgressed) -> dict[str, Any]:
     """Next to what the customer has not been sent yet."""
+    if fact.quiet:
+        return {}
     if part.instructions is None:
         return {"instructions": given}
     return {"further_instructions": (*part.further_instructions, given)}
@@ -250,7 +252,8 @@ def _delivered_items(part: Line | Extra) -> Iterator[DeliveredItem]:
     """One for each of its instructions."""
     id, quantity = (part.item.item, part.item.quantity) if isinstance(part, Line) else (part.id, 1)
     for instructions in part.unsent:
-        yield DeliveredItem(item=id, product=part.title, quantity=quantity, instructions=instructions)
+        units = quantity if instructions.quantity is None else instructions.quantity
+        yield DeliveredItem(item=id, product=part.title, quantity=units, instructions=instructions)
 
 
 def _attempts(attempts: Sequence[Attempt]) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@ from services.checkout.domain.cancellation import cancel
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.payment import PENDING, complete_payment, request_payment
+from shared.contracts.checkout import OrderStockLow
 from shared.contracts.fulfillment import StockRefused, StockReserved
+from shared.contracts.stock import StockLow
 from shared.core import Context, Decision
 
 
@@ -32,4 +34,14 @@ def stock_refused(order: Order, fact: StockRefused, context: Context) -> Decisio
     if order.status is not PENDING or order.reserved:
         return change.without_effect()
     cancel(change, reason="Sold out.", code="sold_out", sold_out=fact.skus)
+    return change.decision()
+
+
+@orders.on(StockLow)
+def stock_low(order: Order, fact: StockLow, context: Context) -> Decision[Order]:
+    """It says nothing of the order; staff hear of it."""
+    change = OrderChange(order, context)
+    change.note(fact.type, f"Stock of {fact.product} is low: {fact.free} free.", sku=fact.sku)
+    change.publish(OrderStockLow(sku=fact.sku, product=fact.product, free=fact.free, low_stock=fact.low_stock))
+    change.set(updated_at=context.at)
     return change.decision()

@@ -1,9 +1,12 @@
 """The rules of fulfillment: what is reserved, delivered and revoked. Pure; README.md has the state diagram."""
 
 from services.fulfillment.domain import (  # noqa: F401  (they register their handlers)
+    by_hand,
     cancellation,
+    hold,
     reservation,
     retry,
+    returns,
     settlement,
     start,
 )

@@ -59,7 +59,9 @@ def cancel_item(change: DeliveryChange, item: Item) -> None:
 
 
 def revoke_item(change: DeliveryChange, item: Item) -> None:
-    """Deliver it no more, and revoke what was delivered."""
+    """Deliver it no more, and revoke what was delivered. What staff had revoked cannot be granted again then."""
+    if item.withdrawn:
+        item = change.update_item(item, withdrawn=False)
     if item.status is ItemStatus.PLANNED:
         change.update_item(item, status=ItemStatus.REVOKED)
     elif item.status not in CANCELLED:

@@ -8,7 +8,8 @@ from typing import Any
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.status_record import is_told, status_record
-from services.fulfillment.domain.stock import Stock
+from services.fulfillment.domain.stock import Stock, movement
+from shared.contracts.delivery_work import DeliveryResent, ResentItem
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
@@ -20,12 +21,17 @@ from shared.contracts.fulfillment import (
     PartStatus,
     StockReleased,
 )
+from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions
 from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
 
 Progress = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
 """Facts that say how many items are still in progress."""
+
+
+MOST_RESENT = 200
+"""In one message."""
 
 
 class DeliveryChange(Change[Delivery]):
@@ -35,6 +41,7 @@ class DeliveryChange(Change[Delivery]):
         super().__init__(delivery, context)
         self._updated: dict[str, Item] = {}
         self._released: dict[str, int] = {}
+        self._resent: list[ResentItem] = []
         self._by_about: dict[str, list[str]] | None = None
         """Ids of executions, by what they are for."""
         self._known = {item.id: item for item in delivery.items}
@@ -71,7 +78,8 @@ class DeliveryChange(Change[Delivery]):
 
     # Its delivery
 
-    def deliver_item(self, item: Item, instructions: Instructions) -> None:
+    def deliver_item(self, item: Item, instructions: Instructions, *, quiet: bool = False) -> None:
+        """`quiet`: the customer is not told."""
         attempts = tuple(self.context.attempts)
         item = self.leave_queue(item).tried(attempts)
         self.update_item(
@@ -89,12 +97,33 @@ class DeliveryChange(Change[Delivery]):
             "execution": item.id if item.number > 1 else None,
             "name": name_of(item),
             "attempts": attempts,
+            "quiet": quiet,
         }
         status, text = self._status_of(item)
         if status == "delivered":
             self.publish(ItemDelivered(**given))
         else:
             self.publish(ItemProgressed(**given, status=status, text=text))
+
+    def deliver_part(self, item: Item, instructions: Instructions) -> None:
+        """Of an item that goes on waiting for the rest."""
+        status, text = self._status_of(item)
+        self.publish(
+            ItemProgressed(
+                item=item.about,
+                instructions=instructions,
+                status=status,
+                text=text,
+                under_way=0,
+                execution=item.id if item.number > 1 else None,
+                name=name_of(item),
+            )
+        )
+
+    def resend_item(self, item: Item) -> None:
+        """To the customer, once more, with what staff gave in addition."""
+        given = (item.instructions, *item.attached) if item.instructions else item.attached
+        self._resent += [ResentItem(item=item.about, instructions=one, name=name_of(item)) for one in given]
 
     def await_item(
         self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any
@@ -161,30 +190,61 @@ class DeliveryChange(Change[Delivery]):
     # Its units
 
     def reserve_stock(self, item: Item) -> Item:
-        return self._move(item, self._stock(item).reserve(item.quantity), StockHold.RESERVED)
+        return self._move(item, self._stock(item).reserve(item.quantity), StockHold.RESERVED, "")
 
     def take_stock(self, item: Item) -> Item:
         if item.stock is not StockHold.RESERVED:
             return item
-        return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN)
+        return self._move(item, self._stock(item).take(item.quantity), StockHold.TAKEN, "taken")
 
     def release_stock(self, item: Item, *, restock: bool = True) -> Item:
         """The units are released once; then the item holds none. Without `restock`, units that were taken are written
         off."""
         if not item.holds_stock:
             return item
-        stock, units = self._stock(item), item.quantity
-        if item.stock is StockHold.TAKEN and not restock:
-            return self._move(item, stock.write_off(units), StockHold.RELEASED)
+        units = item.units_held
+        if item.stock is StockHold.TAKEN:
+            return self._return_taken(item, units, put_back=restock)
         self._released[item.sku] = self._released.get(item.sku, 0) + units
-        released = stock.release(units) if item.stock is StockHold.RESERVED else stock.restock(units)
-        return self._move(item, released, StockHold.RELEASED)
+        return self._move(item, self._stock(item).release(units), StockHold.RELEASED, "")
+
+    def return_units(self, item: Item, units: int, *, resaleable: bool) -> Item:
+        """Units that the customer returned. Those that a refund has put back already are not put back again; those that
+        it wrote off are here after all."""
+        held = min(units, item.units_held)
+        found = min(units - held, item.written_off) if resaleable else 0
+        if held:
+            item = self._return_taken(item, held, put_back=resaleable)
+        if not found:
+            return item
+        stock = self._stock(item).find(found)
+        item = self.update_item(item, put_back=item.put_back + found, written_off=item.written_off - found)
+        self._released[item.sku] = self._released.get(item.sku, 0) + found
+        return self._move(item, stock, item.stock, "put_back")
+
+    def _return_taken(self, item: Item, units: int, *, put_back: bool) -> Item:
+        """Units that were taken: in stock again, or written off."""
+        stock, hold = self._stock(item), StockHold.TAKEN if units < item.units_held else StockHold.RELEASED
+        if not put_back:
+            item = self.update_item(item, written_off=item.written_off + units)
+            return self._move(item, stock.write_off(units), hold, "written_off", f"{units} sold and not put back")
+        item = self.update_item(item, put_back=item.put_back + units)
+        self._released[item.sku] = self._released.get(item.sku, 0) + units
+        return self._move(item, stock.restock(units), hold, "put_back")
 
     def _stock(self, item: Item) -> Stock:
         return self.other(Stock, self.state.row_key(item.sku)) or Stock()
 
-    def _move(self, item: Item, stock: Stock, hold: StockHold) -> Item:
-        self.put(Stock, self.state.row_key(item.sku), stock)
+    def _move(self, item: Item, stock: Stock, hold: StockHold, why: str, reason: str = "") -> Item:
+        """`why`: as in the SKU's history, empty where that has no part in it."""
+        key, before, context = self.state.row_key(item.sku), self._stock(item), self.context
+        stock = stock.watched(context.at)
+        self.put(Stock, key, stock)
+        if stock.low_since and not before.low_since:
+            low = stock.low_stock or 0
+            self.publish(StockLow(sku=item.sku, product=item.product, free=stock.free, low_stock=low))
+        if why:
+            self.record(movement(context, key, before, stock, why, reason=reason, order=context.key))
         return self.update_item(item, stock=hold)
 
     # Queues of orders that wait for codes
@@ -208,6 +268,8 @@ class DeliveryChange(Change[Delivery]):
 
     def decision(self) -> Decision[Delivery]:
         self._tell_what_was_ended()
+        for first in range(0, len(self._resent), MOST_RESENT):
+            self.publish(DeliveryResent(items=tuple(self._resent[first : first + MOST_RESENT])))
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:

@@ -36,6 +36,8 @@ class ItemStatus(StrEnum):
     """An operation delivers it."""
     WAITING_PARCEL = "waiting_parcel"
     WAITING_CODE = "waiting_code"
+    WAITING_TASK = "waiting_task"
+    """Staff do it by hand."""
     WAITING_SETUP = "waiting_setup"
     """Staff must configure its product first."""
     WAITING_OUTSIDE = "waiting_outside"
@@ -54,6 +56,7 @@ CANCELLED = (ItemStatus.STOPPING, ItemStatus.REVOKING, ItemStatus.REVOKED, ItemS
 WAITING = (
     ItemStatus.WAITING_PARCEL,
     ItemStatus.WAITING_CODE,
+    ItemStatus.WAITING_TASK,
     ItemStatus.WAITING_SETUP,
     ItemStatus.WAITING_OUTSIDE,
 )
@@ -79,6 +82,18 @@ class OutsideWait:
     since: datetime
     tries: int = 1
     calling: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Units of one execution in a parcel, which may have others, too."""
+
+    id: str
+    quantity: int
+    carrier: str
+    tracking: str
+    sent_at: datetime
+    delivered_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +147,18 @@ class Item:
         """While it waits: a call tries it again."""
         return self.outside is not None and self.outside.calling
 
+    parcels: tuple[Parcel, ...] = ()
+    attached: tuple[Instructions, ...] = ()
+    """What staff gave the customer in addition."""
+    withdrawn: bool = False
+    """Staff revoked it, without a refund: it can be granted again, and its units are still sold."""
+    returned: int = 0
+    """Units that came back from the customer."""
+    put_back: int = 0
+    """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
+    written_off: int = 0
+    """Units that were sold and not put back, though refunded or returned."""
+
     @property
     def about(self) -> str:
         """What it is for: the item's id, `offer` or `order`."""
@@ -167,6 +194,16 @@ class Item:
         return self.stock in (StockHold.RESERVED, StockHold.TAKEN)
 
     @property
+    def units_held(self) -> int:
+        """Reserved, or taken and neither put back nor written off."""
+        return self.quantity - self.put_back - self.written_off if self.holds_stock else 0
+
+    @property
+    def sent(self) -> int:
+        """Units in parcels."""
+        return sum(parcel.quantity for parcel in self.parcels)
+
+    @property
     def expects_code(self) -> bool:
         return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
 
@@ -189,6 +226,8 @@ class Delivery:
     updated_at: datetime | None = None
     number: str = ""
     """The order's, as the customer reads it; empty in deliveries of earlier builds."""
+    held: bool = False
+    """Nothing is delivered until staff release it."""
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

@@ -20,12 +20,20 @@ def broken(delivery: Delivery, *, at_rest: bool = False, work: Work = NO_WORK) -
         or all(status in UNTOUCHED for status in statuses),
         "nothing of a cancelled order is or will be delivered": stage is not Stage.CANCELLED
         or all(status in CANCELLED for status in statuses),
-        "cancelled items hold no stock": not any(item.holds_stock for item in items if item.status in CANCELLED),
+        "cancelled items hold no stock": not any(
+            item.holds_stock for item in items if item.status in CANCELLED and not item.withdrawn
+        ),
         "a sold-out order holds no stock": stage is not Stage.REFUSED or not any(item.holds_stock for item in items),
         "stock is taken exactly when the order is paid": all(_hold_fits(item, stage) for item in items),
         "only an item's first execution holds stock": not any(
             item.holds_stock and (item.number > 1 or item.is_extra) for item in items
         ),
+        "no unit is put back, written off or returned twice": all(
+            item.put_back >= 0 and item.written_off >= 0 and item.put_back + item.written_off <= item.quantity
+            for item in items
+        )
+        and all(item.returned <= item.quantity for item in items),
+        "a held order delivers nothing": not delivery.held or all(status in UNTOUCHED for status in statuses),
         "a delivered item has instructions": all(
             item.instructions is not None for item in items if item.status is ItemStatus.DELIVERED
         ),

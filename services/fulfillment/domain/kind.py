@@ -36,6 +36,10 @@ class Kind(Generic[ConfigurationT]):
         """Of an item that was started, and is not revoked yet: end what is in progress, revoke what was given."""
         change.mark_revoked(change.leave_queue(item), code_requested=False)
 
+    def resend(self, change: DeliveryChange, item: Item) -> None:
+        """Send the customer again what was delivered. The item stays delivered, whatever the outcome."""
+        change.resend_item(item)
+
     def revoke_again(self, change: DeliveryChange, item: Item) -> None:
         """After a revocation failed."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, wrong_key
+from services.fulfillment.domain.stock import Stock
 from shared.contracts.fulfillment import Action, ConfigureExtras, ConfigureOffer, ConfigureProduct
 from shared.core import Change, Context, Core, Decision, Ref, Refused
 from shared.core.fast_dataclasses import replace
@@ -67,10 +68,21 @@ def history(message: object, key: str, product: Product | None) -> list[Ref[Prod
     return [Ref(ProductHistory, key)]
 
 
-@products.begins(ConfigureProduct, locks=history)
+def history_and_stock(message: object, key: str, product: Product | None) -> list[Ref[ProductHistory] | Ref[Stock]]:
+    return [*history(message, key, product), Ref(Stock, key)]
+
+
+@products.begins(ConfigureProduct, locks=history_and_stock)
 def configured(product: Product | None, command: ConfigureProduct, context: Context) -> Decision[Product] | Refused:
     latest = Product(command.action, command.track_stock, further=command.further)
-    return wrong_key(context.key, "<store>/<sku>") or _with_version(product, latest, context)
+    wrong = wrong_key(context.key, "<store>/<sku>")
+    if wrong:
+        return wrong
+    decision, stock = _with_version(product, latest, context), context.row(Stock, context.key)
+    if (stock.low_stock if stock else None) == command.low_stock:
+        return decision
+    watched = replace(stock or Stock(), low_stock=command.low_stock).watched(context.at)
+    return replace(decision, other_states={**decision.other_states, Ref(Stock, context.key): watched})
 
 
 @products.begins(ConfigureOffer, locks=history)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from services.fulfillment.domain.delivery import Delivery, Item
 from shared.core import Problem, Refused
@@ -33,10 +33,19 @@ def select_items(
             problems.append(item_problem(id, "unknown_item", f"The order has no item {id}."))
         elif not found:
             problems += [problem for item in named if (problem := problem_of(item))]
-    if problems:
-        text = " ".join(problem.text for problem in problems[:MAX_PROBLEMS])
-        return Refused(problems[0].code, text, tuple(problems))
-    return [*items.values()]
+    return refused_for(problems) if problems else [*items.values()]
+
+
+def refused_for(problems: Sequence[Problem]) -> Refused:
+    """With every problem."""
+    text = " ".join(problem.text for problem in problems[:MAX_PROBLEMS])
+    return Refused(problems[0].code, text, tuple(problems))
+
+
+def few(items: Iterable[str]) -> tuple[str, ...]:
+    """Each once; none if there are too many for one line of a timeline."""
+    named = tuple(dict.fromkeys(items))
+    return named if len(named) <= MAX_PROBLEMS else ()
 
 
 def item_problem(id: str, code: str, text: str) -> Problem:

@@ -20,9 +20,18 @@ def paid(delivery: Delivery, message: OrderPaid, context: Context) -> Decision[D
         change.set(stage=Stage.PAID)
         for item in delivery.items:
             if item.status is ItemStatus.PLANNED:
-                for execution in with_configuration(change, change.take_stock(item)):
-                    start_item(change, execution)
+                change.take_stock(item)
+        if not delivery.held:
+            start_planned(change)
     return change.decision()
+
+
+def start_planned(change: DeliveryChange) -> None:
+    """All of a paid order that was not begun yet."""
+    for item in change.items:
+        if item.status is ItemStatus.PLANNED:
+            for execution in with_configuration(change, item):
+                start_item(change, execution)
 
 
 def with_configuration(change: DeliveryChange, item: Item) -> list[Item]:

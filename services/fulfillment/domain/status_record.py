@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage
-from shared.contracts.fulfillment import DeliveryStatusRecord, ExecutionState
+from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Parcel, Stage
+from shared.contracts.fulfillment import DeliveryStatusRecord, ExecutionState, ParcelState
 
 QUIET = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Of executions that go on as they should."""
@@ -30,6 +30,7 @@ def status_record(delivery: Delivery) -> DeliveryStatusRecord:
     return DeliveryStatusRecord(
         store=delivery.store,
         stage=delivery.stage.value,
+        held=delivery.held,
         revision=delivery.revision,
         updated_at=delivery.updated_at,
         executions=tuple(_execution(item, short=len(delivery.items) > MANY) for item in delivery.items),
@@ -55,4 +56,17 @@ def _execution(item: Item, *, short: bool) -> ExecutionState:
         carrier=given.carrier if given else None,
         tracking=given.tracking if given else None,
         expires=given.expires if given else None,
+        parcels=() if short else tuple(map(_parcel, item.parcels[-LATEST:])),
+        returned=item.returned,
+    )
+
+
+def _parcel(parcel: Parcel) -> ParcelState:
+    return ParcelState(
+        parcel=parcel.id,
+        quantity=parcel.quantity,
+        carrier=parcel.carrier,
+        tracking=parcel.tracking,
+        sent_at=parcel.sent_at,
+        delivered_at=parcel.delivered_at,
     )

@@ -15,6 +15,7 @@ from shared.contracts.checkout import (
     OrderCancelled,
     OrderPaymentDeclined,
     OrderRefunded,
+    OrderStockLow,
     OrderStrayCharge,
 )
 from shared.contracts.text import greeted, without_links
@@ -30,6 +31,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
     "delivery_waiting": ("delivery_waiting",),
+    "stock_low": ("stock_low",),
     "failed": ("order_failed",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
@@ -132,6 +134,11 @@ def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -
 def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
     return EmailDraft("delivery_waiting", f"Delivery waits for you: order {log.number}, {product}", "staff", data)
+
+
+def stock_low(log: NotificationLog, event: OrderStockLow) -> EmailDraft:
+    data = {"product": event.product, "sku": event.sku, "free": event.free, "low_stock": event.low_stock}
+    return EmailDraft("stock_low", f"Stock is low: {event.product}", "staff", data)
 
 
 def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:

@@ -27,6 +27,7 @@ from shared.contracts.checkout import (
     OrderPlaced,
     OrderRefunded,
     OrderRefundFailed,
+    OrderStockLow,
     OrderStrayCharge,
 )
 from shared.contracts.values import OrderItem
@@ -134,6 +135,18 @@ def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context:
         change.send_emails(email_draft.delivery_waits(log, event.item, event.product, event.text))
         title = f"Delivery waits for you: order {log.number}, {event.product}"
         change.notify_staff("delivery_waiting", title, event.text)
+    return change.decision()
+
+
+@notification_logs.on(OrderStockLow)
+def stock_low(log: NotificationLog, event: OrderStockLow, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("stock_low", each_time=True):
+        change.send_emails(email_draft.stock_low(log, event))
+        title = f"Stock is low: {event.product}"
+        change.notify_staff(
+            "stock_low", title, f"{event.free} free of SKU {event.sku}; low is below {event.low_stock}."
+        )
     return change.decision()
 
 

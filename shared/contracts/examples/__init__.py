@@ -1,11 +1,11 @@
 """One realistic example of every message: for the documents, the golden files and the tests."""
 
-from shared.contracts.examples import checkout, fulfillment, notifications, payments, storefront
+from shared.contracts.examples import checkout, delivery_work, fulfillment, notifications, payments, stock, storefront
 from shared.core import Message
 
 EXAMPLES: dict[type[Message], Message] = {
     type(example): example
-    for owner in (storefront, checkout, payments, fulfillment, notifications)
+    for owner in (storefront, checkout, payments, fulfillment, stock, delivery_work, notifications)
     for example in owner.EXAMPLES
 }
 """The example of each message class. A test asserts that every published message has one."""

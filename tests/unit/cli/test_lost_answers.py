@@ -37,7 +37,9 @@ KEYED = {
         "resume-webhook",
         "add-codes",
     ),
-    *("settle payment", "settle refund", "settle mail", "settle item", "publish"),
+    *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
+    *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
+    *("delivery attach", "delivery hold", "delivery release", "delivery return", "delivery parcel-delivered"),
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
@@ -48,7 +50,7 @@ HARMLESS = {
 READING = {
     *("top", "doctor", "check", "attention", "orders", "order", "watch", "lost", "waiting", "up", "run", "demo"),
     *("simulate", "bench", "parked list", "parked show", "undeliverable list", "undeliverable show", "payments owed"),
-    *("secrets list", "servers list", "discord test"),
+    *("secrets list", "servers list", "discord test", "stock list", "stock history"),
 }
 
 

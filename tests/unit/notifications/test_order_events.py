@@ -25,6 +25,7 @@ from shared.contracts.checkout import (
     OrderPaymentDeclined,
     OrderRefunded,
     OrderRefundFailed,
+    OrderStockLow,
     OrderStrayCharge,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
@@ -246,6 +247,16 @@ def test_staff_are_notified_of_an_item_that_waits_for_them_and_the_customer_is_n
     )
     assert order.feed(STAFF)[-1].kind == "delivery_waiting"
     assert "delivery_waiting" not in [entry.kind for entry in order.feed(CUSTOMER)]
+
+
+def test_staff_are_notified_of_low_stock_and_the_customer_is_not() -> None:
+    order = paid_order()
+    order.hear(OrderStockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5))
+
+    (email,) = order.emails[2:]
+    assert (email.template, email.to, email.data["free"]) == ("stock_low", "staff@northwind.example", 2)
+    assert order.feed(STAFF)[-1].text == "2 free of SKU atlas; low is below 5."
+    assert "stock_low" not in [entry.kind for entry in order.feed(CUSTOMER)]
 
 
 def test_staff_are_notified_of_each_failed_refund() -> None:

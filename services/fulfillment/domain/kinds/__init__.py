@@ -12,11 +12,12 @@ from services.fulfillment.domain.kinds.course import COURSE
 from services.fulfillment.domain.kinds.discord_role import DISCORD_ROLE
 from services.fulfillment.domain.kinds.download import DOWNLOAD
 from services.fulfillment.domain.kinds.http_action import HTTP_ACTION
+from services.fulfillment.domain.kinds.manual import MANUAL
 from services.fulfillment.domain.kinds.rcon import RCON
 from services.fulfillment.domain.kinds.shipment import SHIPMENT
 from services.fulfillment.domain.kinds.unconfigured import UNCONFIGURED
 from shared.contracts.discord import DiscordRole
-from shared.contracts.fulfillment import CourseAccess, Download, RedemptionCode, Shipment
+from shared.contracts.fulfillment import CourseAccess, Download, ManualTask, RedemptionCode, Shipment
 from shared.contracts.http_action import HttpAction
 from shared.contracts.rcon import RconCommands
 
@@ -28,6 +29,7 @@ KINDS: Mapping[type, Kind[Any]] = {
     RconCommands: RCON,
     HttpAction: HTTP_ACTION,
     DiscordRole: DISCORD_ROLE,
+    ManualTask: MANUAL,
     type(None): UNCONFIGURED,
 }
 """By the class of their configuration."""

@@ -6,6 +6,7 @@ from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, deliveries
 from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.operations import SignDownload
+from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.fulfillment import Download
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision
@@ -19,6 +20,13 @@ class DownloadKind(Kind[Download]):
     def begin(self, change: DeliveryChange, item: Item, action: Download) -> None:
         change.request(SignDownload(change.context.key, item.id, change.context.at + action.expires_after))
 
+    def resend(self, change: DeliveryChange, item: Item) -> None:
+        """With a new link."""
+        if isinstance(item.action, Download) and item.instructions and item.instructions.kind == "download":
+            self.begin(change, item, item.action)
+        else:  # staff delivered it by hand
+            super().resend(change, item)
+
 
 DOWNLOAD = DownloadKind()
 
@@ -29,8 +37,11 @@ def link_signed(
 ) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     item = change.item(sign.item)
+    given = Instructions(kind="download", link=outcome.link, expires=sign.expires)
     if item.status is ItemStatus.IN_PROGRESS:  # otherwise cancelled meanwhile: the link is never published
-        change.deliver_item(item, Instructions(kind="download", link=outcome.link, expires=sign.expires))
+        change.deliver_item(item, given)
+    elif item.status is ItemStatus.DELIVERED:
+        change.resend_item(change.update_item(item, instructions=given))
     return change.decision()
 
 
@@ -45,4 +56,6 @@ def link_not_signed(
     item = change.item(sign.item)
     if item.status is ItemStatus.IN_PROGRESS:
         change.fail_item(item, *reason_of(outcome))
+    elif item.status is ItemStatus.DELIVERED:
+        change.publish(DeliveryNoted(action="resend_failed", items=(item.about,), text=reason_of(outcome)[1]))
     return change.decision()

@@ -1,0 +1,184 @@
+"""What staff do about deliveries: mark them as delivered, send them again, revoke, grant again, attach content."""
+
+from __future__ import annotations
+
+from services.fulfillment.domain.cancellation import revoke_item
+from services.fulfillment.domain.change import DeliveryChange, name_of
+from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.kinds import kind_of
+from services.fulfillment.domain.locks import queues
+from services.fulfillment.domain.selection import few, item_problem, select_items
+from services.fulfillment.domain.start import start_item
+from shared.contracts.delivery_work import (
+    AttachDelivery,
+    DeliveryNoted,
+    DeliveryResent,
+    GrantAgainDelivery,
+    MarkDeliveredDelivery,
+    ResendDelivery,
+    ResentItem,
+    RevokeDelivery,
+    StaffAction,
+)
+from shared.contracts.values import Instructions
+from shared.core import Context, Decision, Problem, Refused
+
+NOTHING_OPEN = Refused("nothing_open", "Nothing of the order is left to deliver by hand.")
+NOTHING_DELIVERED = Refused("nothing_delivered", "Nothing of the order is delivered.")
+NOTHING_TO_REVOKE = Refused("nothing_to_revoke", "Nothing of the order can be revoked.")
+NOTHING_REVOKED = Refused("nothing_revoked", "Staff have revoked nothing of the order.")
+MOST_ATTACHED = 20
+
+
+def _wrong_stage(delivery: Delivery) -> Refused | None:
+    if delivery.stage is Stage.PAID:
+        return Refused("held", "The order is held for verification. Release it first.") if delivery.held else None
+    if delivery.stage is Stage.PLACED:
+        return Refused("not_paid", "The order is not paid yet.")
+    return Refused("order_cancelled", "The order is cancelled.")
+
+
+def _note(change: DeliveryChange, action: StaffAction, items: list[Item], reason: str) -> None:
+    change.publish(DeliveryNoted(action=action, items=few(item.about for item in items), text=reason))
+
+
+# Delivered by hand
+
+
+@deliveries.on(MarkDeliveredDelivery, locks=queues)
+def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context) -> Decision[Delivery] | Refused:
+    wrong = _wrong_stage(delivery)
+    items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
+    if isinstance(items, Refused):
+        return items
+    if command.codes and len(items) > 1:
+        ids = ", ".join(few(item.id for item in items)) or f"{len(items)} executions"
+        return Refused("several_executions", f"Say which execution the codes are for, of {ids}.")
+    change, given = DeliveryChange(delivery, context), _given_by_hand(command)
+    _note(change, "marked_delivered", items, command.reason)
+    for item in items:
+        change.deliver_item(item, given, quiet=not command.notify)
+    return change.decision()
+
+
+def _given_by_hand(command: MarkDeliveredDelivery) -> Instructions:
+    codes, note = command.codes, command.note or None
+    if not codes:
+        return Instructions(kind="manual", note=note)
+    joined = ", ".join(codes)
+    shown = joined if len(joined) <= 200 else f"{len(codes)} codes"
+    return Instructions(kind="code", code=shown, codes=codes if len(codes) > 1 else (), note=note)
+
+
+def _marking_problem(item: Item) -> Problem | None:
+    """A call that is under way could deliver it once more, unless its kind knows that staff settle it."""
+    if item.status in CANCELLED:
+        return item_problem(item.id, "item_revoked", f"Item {item.id} was refunded or revoked.")
+    if item.status is ItemStatus.DELIVERED:
+        return item_problem(item.id, "already_delivered", f"Item {item.id} is already delivered.")
+    if (item.status is ItemStatus.FAILED or item.status in WAITING) and not item.code_requested:
+        return None
+    if item.status is ItemStatus.IN_PROGRESS and kind_of(item).settleable:
+        return None
+    return item_problem(item.id, "in_progress", f"Item {item.id} is being delivered right now. Try again shortly.")
+
+
+# Sent again
+
+
+@deliveries.on(ResendDelivery)
+def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Decision[Delivery] | Refused:
+    wrong = _wrong_stage(delivery)
+    items = wrong or select_items(delivery, command.items, command.executions, _resending_problem, NOTHING_DELIVERED)
+    if isinstance(items, Refused):
+        return items
+    change = DeliveryChange(delivery, context)
+    _note(change, "resent", items, command.reason)
+    for item in items:
+        kind_of(item).resend(change, item)
+    return change.decision()
+
+
+def _resending_problem(item: Item) -> Problem | None:
+    if item.status is ItemStatus.DELIVERED:
+        return None
+    return item_problem(item.id, "not_delivered", f"Item {item.id} is {item.status}: there is nothing to send again.")
+
+
+@deliveries.on(AttachDelivery)
+def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> Decision[Delivery] | Refused:
+    item = delivery.find(command.item)
+    wrong = _wrong_stage(delivery) or _attaching_refusal(item, command)
+    if wrong or item is None:
+        return wrong or Refused("unknown_item", f"The order has no item {command.item}.")
+    change = DeliveryChange(delivery, context)
+    given = Instructions(kind="manual", link=command.link, note=command.note or None)
+    _note(change, "attached", [item], command.reason)
+    change.update_item(item, attached=(*item.attached, given))
+    if command.notify:
+        sent = ResentItem(item=item.about, instructions=given, name=name_of(item))
+        change.publish(DeliveryResent(items=(sent,)))
+    return change.decision()
+
+
+def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | None:
+    if item is None:
+        return Refused("unknown_item", f"The order has no item {command.item}.")
+    if item.status in CANCELLED:
+        return Refused("item_revoked", f"Item {item.id} was refunded or revoked.")
+    if not (command.link or command.note.strip()):
+        return Refused("nothing_to_attach", "Give a link, a note, or both.")
+    if len(item.attached) >= MOST_ATTACHED:
+        return Refused("too_many", f"An item has at most {MOST_ATTACHED} attachments.")
+    return None
+
+
+# Revoked, and granted again
+
+
+@deliveries.on(RevokeDelivery, locks=queues)
+def revoked_by_staff(delivery: Delivery, command: RevokeDelivery, context: Context) -> Decision[Delivery] | Refused:
+    wrong = _wrong_stage(delivery)
+    items = wrong or select_items(delivery, command.items, command.executions, _revoking_problem, NOTHING_TO_REVOKE)
+    if isinstance(items, Refused):
+        return items
+    change = DeliveryChange(delivery, context)
+    _note(change, "revoked", items, command.reason)
+    for item in items:
+        revoke_item(change, item)
+        change.update_item(change.item(item.id), withdrawn=True)
+    return change.decision()
+
+
+def _revoking_problem(item: Item) -> Problem | None:
+    if item.status in CANCELLED:
+        return item_problem(item.id, "item_revoked", f"Item {item.id} was refunded or revoked already.")
+    return None
+
+
+@deliveries.on(GrantAgainDelivery, locks=queues)
+def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
+    """As it was bought."""
+    wrong = _wrong_stage(delivery)
+    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, NOTHING_REVOKED)
+    if isinstance(items, Refused):
+        return items
+    change = DeliveryChange(delivery, context)
+    for item in items:
+        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=()))
+    change.tell_retried(dict.fromkeys((item.about for item in items), None))
+    change.events.insert(0, _granted(items, command.reason))
+    return change.decision()
+
+
+def _granted(items: list[Item], reason: str) -> DeliveryNoted:
+    return DeliveryNoted(action="granted_again", items=few(item.about for item in items), text=reason)
+
+
+def _granting_problem(item: Item) -> Problem | None:
+    if item.withdrawn and item.status is ItemStatus.REVOKED:
+        return None
+    if item.withdrawn:
+        text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
+        return item_problem(item.id, "not_revoked_yet", text)
+    return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")

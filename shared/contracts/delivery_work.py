@@ -1,0 +1,160 @@
+"""What staff do about an order's deliveries. Key: the order id."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
+from shared.contracts.values import Amount, Count, FreeText, Given, Id, Instructions, Line, Short, Text, Url, Value
+from shared.core import Command, Event
+
+Why = Annotated[Line, Field(min_length=1)]
+"""For staff: it appears in the order's timeline, and the customer never reads it."""
+Items = Annotated[tuple[Id, ...], Field(max_length=1000)]
+Executions = Annotated[tuple[Execution, ...], Field(max_length=1000)]
+Units = Annotated[int, Field(ge=1, le=10**9)]
+
+# Commands
+
+
+class MarkDeliveredDelivery(Command, type="delivery.mark_delivered", topic=COMMANDS):
+    """Staff have delivered items by hand. Without `items` and `executions`: all that is open, which completes the
+    order."""
+
+    items: Items = ()
+    executions: Executions = ()
+    """Single ones: `1/2` is the second of item 1."""
+    codes: tuple[Line, ...] = Field(default=(), max_length=200)
+    """What the customer gets, if it is codes: of one execution only."""
+    note: FreeText = ""
+    """For the customer."""
+    notify: bool = True
+    """False: the customer is not told."""
+    reason: Why
+
+
+class ResendDelivery(Command, type="delivery.resend", topic=COMMANDS):
+    """Send the customer again what was delivered: links are signed again. Without names: all of it."""
+
+    items: Items = ()
+    executions: Executions = ()
+    reason: Why
+
+
+class RevokeDelivery(Command, type="delivery.revoke", topic=COMMANDS):
+    """Remove access to what was delivered, and deliver the rest no more, without a refund. Stock stays as it is."""
+
+    items: Items = ()
+    executions: Executions = ()
+    reason: Why
+
+
+class GrantAgainDelivery(Command, type="delivery.grant_again", topic=COMMANDS):
+    """Deliver again, as it was bought, what staff had revoked."""
+
+    items: Items = ()
+    executions: Executions = ()
+    reason: Why
+
+
+class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
+    """Give the customer something more with an item of this order: a link, a text, or both."""
+
+    item: Execution
+    link: Url | None = None
+    note: FreeText = ""
+    notify: bool = True
+    """False: the customer gets it with the next resending."""
+    reason: Why
+
+
+class HoldDelivery(Command, type="delivery.hold", topic=COMMANDS):
+    """Deliver nothing of an order until it is released, also once it is paid. Refused once its delivery has begun."""
+
+    reason: Why
+
+
+class ReleaseDelivery(Command, type="delivery.release", topic=COMMANDS):
+    """Deliver an order that was held for verification."""
+
+    reason: Why
+
+
+class ReturnedLine(Given):
+    """Units of one item that came back."""
+
+    item: Id
+    quantity: Units | None = None
+    """Without it: all that were delivered and are not returned yet."""
+    amount: Amount | None = None
+    """To refund for them. Without it: all that is left of the item, if all units are returned."""
+
+
+class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):
+    """Items came back from the customer."""
+
+    items: tuple[ReturnedLine, ...] = Field(min_length=1, max_length=200)
+    resaleable: bool = True
+    """Put them back in stock, where it is counted and a refund has not done so. False: they are written off."""
+    refund: bool = False
+    """Ask payments to refund them."""
+    reason: Why
+
+
+class ParcelDelivered(Command, type="parcel.delivered", topic=COMMANDS):
+    """A parcel has reached the customer, as staff or its carrier say."""
+
+    parcel: Id
+    reason: Line = ""
+
+
+# Facts
+
+StaffAction = Literal[
+    "marked_delivered",
+    "resent",
+    "resend_failed",
+    "revoked",
+    "granted_again",
+    "attached",
+    "held",
+    "released",
+    "parcel_delivered",
+]
+
+
+class DeliveryNoted(Event, type="delivery.noted", topic=EVENTS):
+    """Staff, or a carrier, did something about deliveries. What it changes follows, in facts of its own."""
+
+    action: StaffAction
+    items: tuple[Id, ...] = ()
+    """Empty: the whole order, or more than 20."""
+    text: Text = ""
+
+
+class ResentItem(Value):
+    item: Id
+    instructions: Instructions
+    name: Short | None = None
+    """Of what the offer, or every order, brings."""
+
+
+class DeliveryResent(Event, type="delivery.resent", topic=EVENTS):
+    """What the customer is to be sent, once more or in addition. The status of the items stays as it is."""
+
+    items: tuple[ResentItem, ...]
+
+
+class ItemReturned(Event, type="item.returned", topic=EVENTS):
+    """Units of an item came back."""
+
+    item: Id
+    quantity: Count
+    returned: Count
+    """All that have come back so far."""
+    whole: bool
+    """Nothing of it is left with the customer."""
+    resaleable: bool
+    reason: Short

@@ -1,0 +1,58 @@
+"""What staff did about deliveries, as checkout tells it."""
+
+from __future__ import annotations
+
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderStockLow
+from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem
+from shared.contracts.fulfillment import ItemDelivered, ItemProgressed
+from shared.contracts.stock import StockLow
+from shared.contracts.values import Instructions, OrderStatus
+from tests.unit.checkout.examples import delivered, paid_order
+
+BY_HAND = Instructions(kind="manual", note="Enjoy!")
+
+
+def test_what_staff_did_is_in_the_timeline_with_their_reason() -> None:
+    order = paid_order("course")
+    order.hear(DeliveryNoted(action="held", text="The address looks odd."))
+    order.hear(DeliveryNoted(action="marked_delivered", items=("1",), text="As agreed."))
+    order.hear(ItemReturned(item="1", quantity=1, returned=1, whole=True, resaleable=False, reason="Torn."))
+
+    assert [entry.text for entry in order.timeline][-3:] == [
+        "Held: nothing is delivered until it is released. The address looks odd.",
+        "Marked as delivered by hand (Course). As agreed.",
+        "1 of Course returned, not to be sold again. Torn.",
+    ]
+
+
+def test_what_is_delivered_quietly_completes_the_order_and_tells_the_customer_nothing() -> None:
+    order = paid_order("course").hear(ItemDelivered(item="1", instructions=BY_HAND, under_way=0, quiet=True))
+    assert order.facts == [OrderCompleted()]
+
+
+def test_a_completed_order_is_sent_again_and_stays_completed() -> None:
+    order = paid_order("course").given(delivered("1"))
+    order.hear(DeliveryResent(items=(ResentItem(item="1", instructions=BY_HAND),)))
+
+    (sent,) = order.facts
+    assert isinstance(sent, OrderItemsDelivered)
+    assert [(item.item, item.quantity, item.instructions.note) for item in sent.items] == [("1", 1, "Enjoy!")]
+    order.hear(DeliveryNoted(action="resend_failed", items=("1",), text="Fix it."))
+    assert order.record().status is OrderStatus.COMPLETED
+
+
+def test_a_parcel_with_some_units_is_told_as_that() -> None:
+    order = paid_order("atlas")
+    parcel = Instructions(kind="shipment", carrier="DHL", tracking="T", quantity=2, parcel="1")
+    order.hear(ItemProgressed(item="1", instructions=parcel, status="waiting", text="2 of 3 sent.", under_way=0))
+
+    (sent,) = order.facts
+    assert isinstance(sent, OrderItemsDelivered)
+    assert (sent.items[0].quantity, order.record().message) == (2, "Atlas: 2 of 3 sent.")
+
+
+def test_low_stock_is_passed_on_and_changes_nothing() -> None:
+    order = paid_order("course")
+    order.hear(StockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5))
+    assert order.facts == [OrderStockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5)]
+    assert order.timeline[-1].text == "Stock of Field Atlas is low: 2 free."
