@@ -9,6 +9,8 @@ from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
+    CountCodes,
+    GiveCodes,
     GrantAccess,
     ReturnCodes,
     RevokeAccess,
@@ -27,8 +29,10 @@ from shared.contracts import checkout, fulfillment
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
+    CodesImported,
     ConfigureExtras,
     ConfigureOffer,
+    ConfigurePool,
     ConfigureProduct,
     DeliveryCodesArrived,
     DeliveryStatusRecord,
@@ -41,6 +45,8 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemSettled,
     ItemWaiting,
+    PoolLow,
+    ProvideCode,
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
@@ -69,6 +75,9 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureExtras,
                 ReceiveStock,
                 AddCodes,
+                CodesImported,
+                ConfigurePool,
+                ProvideCode,
                 DeliveryCodesArrived,
                 ShipOrder,
                 RetryDelivery,
@@ -88,6 +97,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevoked,
                 ItemRevocationFailed,
                 ItemSettled,
+                PoolLow,
             ],
             fulfillment.COMMANDS: [DeliveryCodesArrived],
             fulfillment.STATUS: [DeliveryStatusRecord],
@@ -99,6 +109,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             TakeCode: codes,
             ReturnCodes: codes,
             StoreCodes: codes,
+            GiveCodes: codes,
+            CountCodes: codes,
             GrantAccess: courses,
             RevokeAccess: courses,
         },

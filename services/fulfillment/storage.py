@@ -52,7 +52,29 @@ codes = sa.Table(
     sa.Column("unit", sa.BigInteger),
     sa.Column("taken_at", sa.DateTime(timezone=True)),
 )
-"""Codes by pool. `unit` counts those of one item from 1; that it is unique makes taking twice impossible."""
+"""Codes by pool, in clear: what workers of older builds have added, until it is sealed (`gateways/code_sealing.py`)."""
+sealed_codes = sa.Table(
+    "sealed_codes",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("batch", sa.Uuid),
+    sa.Column("order_key", sa.Text),
+    sa.Column("item", sa.Text),
+    sa.Column("unit", sa.BigInteger),
+    sa.Column("taken_at", sa.DateTime(timezone=True)),
+)
+"""Codes by pool. By its `digest` a code is recognised. `unit` counts those of one item from 1; that it is unique makes
+taking twice impossible. Under the key `` are codes that a customer has, of a pool that is not known."""
+vault_keys = sa.Table(
+    "vault_keys",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+"""Keys that are made here and never change, sealed by those of the settings, which do."""
 
 
 def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:

@@ -46,10 +46,12 @@ class Download(Given):
 
 
 class RedemptionCode(Given):
-    """One code from a pool for each unit."""
+    """Codes from a pool for each unit."""
 
     kind: Literal["code"] = "code"
     pool: Id
+    per_unit: int = Field(1, ge=1, le=20)
+    """How many codes a unit brings."""
 
 
 class CourseAccess(Given):
@@ -116,6 +118,35 @@ class AddCodes(Command, type="codes.add", topic=COMMANDS):
     """Add codes to a pool; codes that it already has are ignored. Key: `<store>/<pool>`."""
 
     codes: tuple[Line, ...] = Field(min_length=1, max_length=10_000)
+
+
+class CodesImported(Command, type="codes.imported", topic=COMMANDS):
+    """Codes of a file are in the pool. Sent by fulfillment to itself; never refused. Key: `<store>/<pool>`."""
+
+    added: Count
+    left: Count | None = None
+    """Free codes, counted up to the pool's low-water mark; missing if it has none."""
+
+
+class ConfigurePool(Command, type="pool.configure", topic=COMMANDS):
+    """Set what a pool is called, and below how many free codes staff are told. Key: `<store>/<pool>`."""
+
+    name: Line = ""
+    """As staff read it; by default the pool's id."""
+    low_water: int = Field(0, ge=0, le=100_000)
+    """0: staff are told when it is empty only."""
+
+
+class ProvideCode(Command, type="delivery.provide_code", topic=COMMANDS):
+    """Deliver an item with codes that staff type, instead of those of its pool: one that waits for codes, or failed."""
+
+    item: Id
+    execution: Execution | None = None
+    """Which of the item's executions is meant, where several could be: `1/2`."""
+    codes: tuple[Line, ...] = Field(min_length=1, max_length=1000)
+    """As many as the item needs: `per_unit` for each unit."""
+    reason: Line = Field(min_length=1)
+    """Appears in the order's timeline."""
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
@@ -282,6 +313,19 @@ class ItemSettled(Event, type="item.settled", topic=EVENTS):
     item: Id
     outcome: SettledOutcome
     reason: Short
+
+
+class PoolLow(Event, type="pool.low", topic=EVENTS):
+    """A pool has fewer free codes than its low-water mark. Told by the order that took the last ones, once, and again
+    each day while it stays so."""
+
+    pool: Id
+    name: Line
+    left: Count
+    low_water: Count
+    waiting: Count = 0
+    """Orders that wait for its codes."""
+    since: AwareDatetime
 
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):

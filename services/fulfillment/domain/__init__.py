@@ -8,6 +8,7 @@ from services.fulfillment.domain import (  # noqa: F401  (they register their ha
     start,
 )
 from services.fulfillment.domain.delivery import deliveries
+from services.fulfillment.domain.kinds import code_by_hand, code_pools_low  # noqa: F401  (so do these)
 from services.fulfillment.domain.pool import pools
 from services.fulfillment.domain.product import histories, products
 from services.fulfillment.domain.stock import stocks
