@@ -13,14 +13,15 @@ from pathlib import Path
 from aiohttp import web
 from pydantic import TypeAdapter
 
+from services.fulfillment.codes_http import add_code_routes
 from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
+from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
-    AddCodes,
     ConfigureExtras,
     ConfigureOffer,
     ConfigurePool,
@@ -51,6 +52,10 @@ class PoolCounts:
     orders_waiting: int
     products: int
     """How many of the store's products use it."""
+    name: str = ""
+    low_water: int = 0
+    low_since: datetime | None = None
+    """Since when fewer than `low_water` are free, or orders wait."""
 
 
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
@@ -68,7 +73,9 @@ DOWNLOAD = Declaration(
 )
 
 
-def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Application, HttpApi], None]:
+def fulfillment_routes(
+    links: Links, files: Path | None, imports: CodeImport
+) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
     def routes(application: web.Application, api: HttpApi) -> None:
@@ -79,7 +86,6 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             [
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
                 ("POST", "/stores/{store}/stock/{sku}", ReceiveStock),
-                ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
                 ("PUT", "/stores/{store}/pools/{pool}", ConfigurePool),
                 ("POST", "/orders/{key}/provide-code", ProvideCode),
                 ("POST", "/orders/{key}/ship", ShipOrder),
@@ -98,6 +104,7 @@ def fulfillment_routes(links: Links, files: Path | None) -> Callable[[web.Applic
             store_of,
             key_of=extra_key,
         )
+        add_code_routes(application, api, imports)
         queries = Queries(api.engine)
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")

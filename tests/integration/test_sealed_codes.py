@@ -189,9 +189,14 @@ async def test_a_file_larger_than_a_batch_and_two_at_once_add_each_code_once(
     file = "\n".join(f"CODE-{number:08}" for number in range(45_000)).encode()
     other = CodeImport(engine, CodeVault(Seals()))
 
+    file += b"\nCODE-00000007\nCODE-00044999"
+
     results = await asyncio.gather(imports.run(POOL, file), other.run(POOL, file))
 
-    assert sorted((result.added, result.known) for result in results) == [(0, 45_000), (45_000, 0)]
+    assert sorted((result.added, result.repeated, result.known) for result in results) == [
+        (0, 1, 45_001),
+        (45_000, 2, 0),
+    ]
 
 
 # Codes in clear

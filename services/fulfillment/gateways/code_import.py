@@ -23,7 +23,7 @@ from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.gateways.codes import LEFT, LOCK
 from shared.contracts.text import one_line
 
-MAX_BYTES = 100_000_000
+MAX_BYTES = 50_000_000
 """Of a file."""
 MAX_CODE = 200
 """Characters of a code: those that fit into the customer's message."""
@@ -31,7 +31,8 @@ SHOWN = 20
 """Lines of each sort of problem and repetition that are named."""
 AT_A_TIME = 20_000
 _KNOWN = sa.text("""
-    select digest from sealed_codes where (key = :pool or key = '') and digest = any(cast(:digests as bytea[]))
+    select digest, cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
+    from sealed_codes where (key = :pool or key = '') and digest = any(cast(:digests as bytea[]))
 """).bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
 _TIME = "set local statement_timeout = '600s'"
 
@@ -112,7 +113,7 @@ def _cells(file: bytes) -> Iterator[Row]:
     first = text.partition("\n")[0]
     if '"' not in text and "," not in first:
         column_heading = first.strip().casefold() == "code"
-        for number, whole in enumerate(text.split("\n"), 1):
+        for number, whole in enumerate(io.StringIO(text, newline="\n"), 1):
             code = whole.strip()
             if code and not (number == 1 and column_heading):
                 yield number, code
@@ -144,37 +145,36 @@ class CodeImport:
     async def run(self, pool: str, file: bytes) -> CodesOfFile:
         """`pool`: key, `<store>/<pool>`. Raises BadFile, and what the database raises."""
         result = CodesOfFile()
-        seen: set[bytes] = set()
         rows = rows_of(file)
         async with self._engine.begin() as connection:
             await connection.execute(sa.text(_TIME))
             await self._vault.unlock(connection)
             await connection.execute(LOCK, {"pool": pool})
             while some := await asyncio.to_thread(_next, rows):
-                await self._add(connection, pool, some, seen, result)
+                await self._add(connection, pool, some, result)
             result.left = (await connection.execute(LEFT, {"pool": pool})).scalar_one()
         return result
 
     async def _add(
-        self, connection: AsyncConnection, pool: str, rows: Sequence[Row], seen: set[bytes], result: CodesOfFile
+        self, connection: AsyncConnection, pool: str, rows: Sequence[Row], result: CodesOfFile
     ) -> None:
         result.lines += len(rows)
         new: dict[bytes, Row] = {}
         for digest, row in zip(await asyncio.to_thread(self._digests, rows), rows, strict=True):
-            if digest in seen or digest in new:
+            if new.setdefault(digest, row) is not row:
                 result.repeated += 1
                 _note(result.repeated_lines, row[0])
-            else:
-                new[digest] = row
-        seen.update(new)
         found = await connection.execute(_KNOWN, {"pool": pool, "digests": [*new]})
-        known = {digest for (digest,) in found}
+        repeated = {row.digest: row.repeated for row in found}
         clear = await known_in_clear(connection, pool, [code for _, code in new.values()])
-        if known or clear:
-            known |= {digest for digest, (_, code) in new.items() if code in clear}
-            for digest in [digest for digest in new if digest in known]:
+        for digest in [digest for digest, (_, code) in new.items() if digest in repeated or code in clear]:
+            line = new.pop(digest)[0]
+            if repeated.get(digest):
+                result.repeated += 1
+                _note(result.repeated_lines, line)
+            else:
                 result.known += 1
-                _note(result.known_lines, new.pop(digest)[0])
+                _note(result.known_lines, line)
         result.added += len(new)
         records = await asyncio.to_thread(self._records, pool, new)
         await _copy(connection, records)
