@@ -5,13 +5,13 @@ from __future__ import annotations
 
 PERMISSIONS = (
     *("attention.read", "codes.add", "codes.read", "delivery.read", "delivery.retry", "delivery.settle"),
-    *("delivery.provide_code", "pool.configure"),
+    *("code.provide", "pool.configure"),
     *("destinations.read", "destinations.resume", "extras.configure", "feed.mark", "feed.read", "feed.token"),
     *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
     *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),
-    *("payment.settle", "product.configure", "product.read", "sku.define", "sku.read", "stock.read"),
-    *("stock.receive", "store.configure", "store.read", "timers.read", "undeliverable.drop"),
+    *("payment.settle", "product.configure", "product.read", "secret.read", "secret.set", "sku.define"),
+    *("sku.read", "stock.read", "stock.receive", "store.configure", "store.read", "timers.read", "undeliverable.drop"),
     *("undeliverable.read", "undeliverable.retry", "webhook.pause", "webhook.read", "webhook.register"),
     *("webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
 )

@@ -13,6 +13,8 @@ from pydantic.fields import FieldInfo
 
 from shared.postgres_url import PostgresUrl
 
+SHORTEST_KEY = 32
+"""Characters of a data key: those of 16 bytes in hexadecimal."""
 FILE_BYTES = 65_536
 """Secrets are shorter; what is longer is another file."""
 
@@ -69,6 +71,22 @@ def database_url(given: SecretStr) -> SecretStr:
     return given
 
 
+def keys_in(given: SecretStr) -> tuple[str, ...]:
+    """Of a setting that lists keys, separated by commas. Raises ValueError, whose text never repeats one."""
+    keys = tuple(key.strip() for key in given.get_secret_value().split(","))
+    if short := [str(number) for number, key in enumerate(keys, 1) if len(key) < SHORTEST_KEY]:
+        which = f" (number {', '.join(short)} is shorter)" if len(keys) > 1 else ""
+        raise ValueError(f"needs at least {SHORTEST_KEY} characters for each key{which}")
+    if len(set(keys)) < len(keys):
+        raise ValueError("names a key twice")
+    return keys
+
+
+def _data_keys(given: SecretStr) -> SecretStr:
+    keys_in(given)
+    return given
+
+
 def _http_url(given: str) -> str:
     problem = "must be of the form https://host:port/path"
     if re.search(r"[\s\x00-\x1f\x7f]", given):
@@ -101,6 +119,8 @@ Secret = Annotated[SecretStr, BeforeValidator(_from_file), AfterValidator(_no_bl
 """Never shown. May come from a file: the same name with `_FILE` gives its path."""
 Token = Annotated[Secret, AfterValidator(_visible)]
 """A secret that is sent in headers."""
+DataKeys = Annotated[Secret, AfterValidator(_data_keys)]
+"""Keys with which texts in the database are sealed: the first seals, all of them open."""
 DatabaseUrl = Annotated[Secret, AfterValidator(database_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

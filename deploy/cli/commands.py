@@ -47,6 +47,16 @@ UNDELIVERABLE = (
     Command("drop", "undeliverable:drop", "Delete a record, then send those waiting behind it."),
 )
 PAYMENTS = (Command("owed", "payments:owed", "List what is owed to customers, and what it waits for."),)
+SECRETS = (
+    Command("set", "secrets:put", "Set a secret; its value is read from standard input."),
+    Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
+    Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
+)
+CODES = (
+    Command("import", "codes:import_codes", "Add the codes of a file to a pool: all of them, or none."),
+    Command("pool", "codes:configure_pool", "Set a pool's name, and when few codes are left."),
+    Command("provide", "codes:provide", "Deliver an item with codes that you type."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -98,9 +108,11 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
+    Group("secrets", "What deliveries need at other systems, by name.", SECRETS),
     Group("settle", "Record the outcome of a call where it is unknown.", SETTLE),
     Command("republish", "republish:republish", "Go on with a new Kafka cluster after the old was lost."),
     Command("reclaim-codes", "reclaim_codes:reclaim_codes", "Restore step: mark codes that customers have as taken."),

@@ -50,6 +50,7 @@ class Secrets:
 
     api_token: str
     link_secret: str
+    data_keys: str
     feed_secret: str
     stripe_key: str
     stripe_webhook_secret: str
@@ -62,6 +63,7 @@ class Secrets:
         return cls(
             api_token=secrets.token_urlsafe(24),
             link_secret=secrets.token_urlsafe(32),
+            data_keys=secrets.token_urlsafe(32),
             feed_secret=secrets.token_urlsafe(32),
             stripe_key=f"sk_test_{secrets.token_hex(16)}",
             stripe_webhook_secret=f"whsec_{secrets.token_hex(16)}",

@@ -152,6 +152,7 @@ class Stack:
                 "ORDERBUS_KAFKA__REPLICATION": str(len(self.brokers)),
                 "ORDERBUS_API_TOKEN": self.secrets.api_token,
                 "ORDERBUS_FULFILLMENT__LINK_SECRET": self.secrets.link_secret,
+                "ORDERBUS_FULFILLMENT__DATA_KEYS": self.secrets.data_keys,
                 "ORDERBUS_NOTIFICATIONS__FEED_SECRET": self.secrets.feed_secret,
                 "ORDERBUS_STRIPE__API_KEY": self.secrets.stripe_key,
                 "ORDERBUS_STRIPE__API_BASE": self.stripe_url,

@@ -141,6 +141,8 @@ class World:
             fulfilling.TakeCode: self.pools,
             fulfilling.ReturnCodes: self.pools,
             fulfilling.StoreCodes: self.pools,
+            fulfilling.GiveCodes: self.pools,
+            fulfilling.CountCodes: self.pools,
             fulfilling.SignDownload: self.links,
             SendEmail: self.mails,
             PostWebhook: self.receivers,

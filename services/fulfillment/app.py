@@ -19,10 +19,15 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from services.fulfillment.domain.status_record import last_record
+from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
+from services.fulfillment.gateways.code_import import CodeImport
+from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.pool_gauges import GAUGES
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries, storage
 from shared.contracts import checkout, fulfillment
@@ -55,14 +60,20 @@ from shared.contracts.fulfillment import (
     StockReleased,
     StockReserved,
 )
+from shared.setting_types import keys_in
 from shared.shell.http.outbound import Outbound
+from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
+
+OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
-    codes = Codes(engine, own.pool_recheck)
+    sealer = Sealer(keys_in(own.data_keys))
+    secrets, vault = SealedSecrets(engine, sealer), CodeVault(sealer)
+    codes = Codes(engine, own.pool_recheck, vault)
     courses = Courses(Outbound(private=settings.webhooks_to_private_addresses), Queries(engine))
     return Service(
         name="fulfillment",
@@ -74,10 +85,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureOffer,
                 ConfigureExtras,
                 ReceiveStock,
-                AddCodes,
-                CodesImported,
-                ConfigurePool,
-                ProvideCode,
+                *OF_CODES,
                 DeliveryCodesArrived,
                 ShipOrder,
                 RetryDelivery,
@@ -107,16 +115,15 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gateways={
             SignDownload: links,
             TakeCode: codes,
-            ReturnCodes: codes,
-            StoreCodes: codes,
-            GiveCodes: codes,
-            CountCodes: codes,
+            **dict.fromkeys((ReturnCodes, StoreCodes, GiveCodes, CountCodes), codes),
             GrantAccess: courses,
             RevokeAccess: courses,
         },
-        routes=fulfillment_routes(links, own.files),
+        routes=fulfillment_routes(links, own.files, secrets, CodeImport(engine, vault)),
+        upkeep=[secrets.seal_again, SealingOfClearCodes(engine, vault), SealingAgain(engine, vault)],
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],
+        gauges=GAUGES,
         attention=ATTENTION,
         status_records={Delivery: last_record},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, replace
 from http import HTTPStatus
 from uuid import uuid4
@@ -16,8 +15,8 @@ from shared.contracts.fulfillment import AddCodes, CodesImported
 from shared.core import Problem, Refused
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route
 from shared.shell.http.declaration import DeclaredResponse
-from shared.shell.http.limits import LIMITS
 from shared.shell.http.problems import ProblemResponse, bad_request, json_response
+from shared.shell.http.requests import read_file
 from shared.shell.http.web import actor_of, command_declaration, command_handler, identity_of, joined
 from shared.shell.ports.http_api import HttpApi
 
@@ -55,7 +54,7 @@ def _import_of(api: HttpApi, imports: CodeImport) -> RequestHandler:
             raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "busy", retry_after=5, close=True)
         async with imports.turn:
             try:
-                result = await imports.run(key, await _file_in(request))
+                result = await imports.run(key, await read_file(request, MAX_BYTES))
             except BadFile as bad:
                 raise _refusal(bad) from None
             # Orders that wait are woken; if this is lost, they recheck the pool by themselves.
@@ -65,25 +64,6 @@ def _import_of(api: HttpApi, imports: CodeImport) -> RequestHandler:
         return json_response(asdict(result))
 
     return handle
-
-
-async def _file_in(request: web.Request) -> bytes:
-    """The body, which arrives in parts. Raises ProblemResponse."""
-    seconds, file = request[LIMITS].settings.body_seconds, bytearray()
-    while True:
-        try:
-            async with asyncio.timeout(seconds):
-                part = await request.content.readany()
-        except TimeoutError:
-            title = f"Nothing more of the file arrived within {seconds:g} seconds. Nothing was added."
-            raise ProblemResponse(HTTPStatus.REQUEST_TIMEOUT, title, "request_timeout", close=True) from None
-        if not part:
-            return bytes(file)
-        file += part
-        if len(file) > MAX_BYTES:
-            title = f"The file is larger than {MAX_BYTES} bytes. Nothing was added: divide it."
-            code = "request_entity_too_large"
-            raise ProblemResponse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, title, code, close=True)
 
 
 def _refusal(bad: BadFile) -> ProblemResponse:

@@ -20,6 +20,8 @@ from services.fulfillment.domain.product import Product, ProductHistory, history
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.links import BadLink, Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
+from services.fulfillment.secret_routes import add_secrets
+from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
     ConfigureExtras,
@@ -74,7 +76,7 @@ DOWNLOAD = Declaration(
 
 
 def fulfillment_routes(
-    links: Links, files: Path | None, imports: CodeImport
+    links: Links, files: Path | None, secrets: SealedSecrets, imports: CodeImport
 ) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one."""
 
@@ -126,6 +128,7 @@ def fulfillment_routes(
         add("/stores/{store}/products/{sku}/history", views.history, "product.read", IN_PATH, HISTORY)
         add("/stores/{store}/stock/{sku}", views.stock, "stock.read", IN_PATH, STOCK)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
+        add_secrets(application, secrets)
         add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
 
     return routes

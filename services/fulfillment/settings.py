@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.setting_types import Secret
+from shared.setting_types import DataKeys, Secret
 from shared.settings import ServiceSettings, Settings, name_of
 
 
@@ -18,6 +18,13 @@ class FulfillmentSection(ServiceSettings):
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
     )
     """Signs download links; at least 16 characters."""
+    data_keys: DataKeys = Field(
+        examples=["at-least-32-characters-at-random"],
+        json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
+    )
+    """Seal secrets (`orderbus secrets set`) and redemption codes in the database: one key of at least 32 characters, or
+    several separated by commas. The first seals, all of them open. If they are lost, so are the codes that are in no
+    file, and staff set the secrets again."""
     files: Path | None = None
     """The folder with downloadable files: in it, a folder for each store, named by its id."""
     pool_recheck: timedelta = Field(default=timedelta(seconds=30), gt=timedelta())

@@ -163,24 +163,34 @@ class Queries:
         found = await self._data(product_histories, key)
         return ProductHistory() if found is None else read_state(ProductHistory, found)
 
-    async def pool(self, key: str) -> tuple[int, int, int, int] | None:
-        """Codes that are free, codes that are taken, orders that wait, and products that use it. None for a pool that
-        was never used."""
+    async def pool(self, key: str) -> tuple[Any, ...] | None:
+        """Codes that are free, codes that are taken, orders that wait, products that use it; name, low-water mark, and
+        since when it is low. None for a pool that was never used."""
         statement = sa.text("""
-            select (select waiting from code_pools where key = :key) as waiting,
-                (select count(*) from codes where key = :key and order_key is null) as free,
-                (select count(*) from codes where key = :key and order_key is not null) as taken,
+            select pool.*,
+                (select count(*) from codes where key = :key and order_key is null)
+                    + (select count(*) from sealed_codes where key = :key and order_key is null) as free,
+                (select count(*) from codes where key = :key and order_key is not null)
+                    + (select count(*) from sealed_codes where key = :key and order_key is not null) as taken,
                 (select count(*) from products where key > :first and key < :last
                     and (jsonb_build_array(data -> 'action') || coalesce(data -> 'further', '[]'))
                         @> jsonb_build_array(jsonb_build_object('kind', 'code', 'pool', cast(:pool as text)))
                 ) as products
+            from (
+                select waiting, coalesce(data ->> 'name', '') as name,
+                    cast(data ->> 'low_since' as timestamptz) as since,
+                    coalesce(cast(data ->> 'low_water' as bigint), 0) as low_water
+                from code_pools where key = :key
+            ) pool
         """)
         store, _, pool = key.partition("/")
         # The keys of a store's products lie between `<store>/` and `<store>0`: `0` follows `/`.
         values = {"key": key, "first": f"{store}/", "last": f"{store}0", "pool": pool}
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement, values)).one()
-        return None if row.waiting is None else (row.free, row.taken, row.waiting, row.products)
+            row = (await connection.execute(statement, values)).one_or_none()
+        if row is None:
+            return None
+        return row.free, row.taken, row.waiting, row.products, row.name, row.low_water, row.since
 
     async def _data(self, table: sa.Table, key: str) -> str | None:
         statement = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)

@@ -137,7 +137,7 @@ class ConfigurePool(Command, type="pool.configure", topic=COMMANDS):
     """0: staff are told when it is empty only."""
 
 
-class ProvideCode(Command, type="delivery.provide_code", topic=COMMANDS):
+class ProvideCode(Command, type="code.provide", topic=COMMANDS):
     """Deliver an item with codes that staff type, instead of those of its pool: one that waits for codes, or failed."""
 
     item: Id

@@ -372,7 +372,9 @@ async def test_concurrent_calls_never_take_the_same_code(engine: AsyncEngine) ->
 async def test_a_call_is_retried_when_the_database_does_not_answer() -> None:
     engine = create_engine("postgresql://unknown@127.0.0.1:1/none", "test")
 
-    answer = await Codes(engine, timedelta(seconds=1), CodeVault(Seals())).perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
+    answer = await Codes(engine, timedelta(seconds=1), CodeVault(Seals())).perform(
+        TakeCode("acme/keys", "o-1", "1", 1), "k"
+    )
 
     assert isinstance(answer, Retry)
     await engine.dispose()

@@ -164,6 +164,7 @@ def _settings(url: str, files: Path) -> FulfillmentSettings:
             "fulfillment": {
                 "database_url": url,
                 "link_secret": SECRET,
+                "data_keys": SECRET * 4,
                 "files": files,
                 "pool_recheck": timedelta(hours=1),
             },

@@ -17,6 +17,7 @@ REQUIRED = {
     "STRIPE__API_KEY": "sk_test_x",
     "STRIPE__WEBHOOK_SECRET": "whsec_x",
     "FULFILLMENT__LINK_SECRET": "a-secret-of-the-test",
+    "FULFILLMENT__DATA_KEYS": "a-key-of-the-test-of-32-characters",
     "NOTIFICATIONS__FEED_SECRET": "a-secret-of-the-test",
 }
 

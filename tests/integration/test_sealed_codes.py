@@ -23,11 +23,12 @@ from services.fulfillment.domain.operations import (
 )
 from services.fulfillment.gateways.clear_codes import BUILDS_MIX, SealingOfClearCodes, seal_clear_codes
 from services.fulfillment.gateways.code_import import BadFile, CodeImport
-from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
-from shared.core import Outcome
+from shared.core import OperatorFault, Outcome
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
+from shared.shell.sealer import Sealer
 from tests.integration.conftest import NewDatabase
 from tests.integration.seals import Seals
 
@@ -105,6 +106,20 @@ async def test_a_code_is_recognised_after_the_process_was_started_again(engine: 
     assert await done(again, StoreCodes(POOL, ("A",))) == StoreCodes.Done(0, 1)
 
 
+async def test_codes_are_sealed_again_with_a_new_key_and_recognised_as_before(engine: AsyncEngine) -> None:
+    old, both, new = Sealer(["first " * 8]), Sealer(["second " * 8, "first " * 8]), Sealer(["second " * 8])
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(old)), StoreCodes(POOL, ("A", "B")))
+    lost = Codes(engine, timedelta(seconds=1), CodeVault(new))
+    fault = await lost.perform(TakeCode(POOL, "o-1", "1", 1), "k")
+    assert isinstance(fault, OperatorFault) and "ORDERBUS_FULFILLMENT__DATA_KEYS" in fault.text
+
+    await SealingAgain(engine, CodeVault(both))(datetime.now(UTC))
+
+    after = Codes(engine, timedelta(seconds=1), CodeVault(new))
+    assert await done(after, StoreCodes(POOL, ("A", "C"))) == StoreCodes.Done(1, 1)
+    assert await take(after, "o-1", 3) == ("A", "B", "C")
+
+
 # Few are left
 
 
@@ -128,7 +143,7 @@ async def test_how_many_are_left_is_said_below_the_mark_only(engine: AsyncEngine
 # Typed by staff
 
 
-async def test_a_code_that_staff_gave_goes_to_nobody_else(codes: Codes) -> None:
+async def test_a_code_that_staff_gave_goes_to_no_other_order(codes: Codes) -> None:
     await done(codes, StoreCodes(POOL, ("A", "B")))
 
     assert await done(codes, GiveCodes(POOL, "o-1", "1", ("A", "OWN"))) == GiveCodes.Done()
@@ -164,7 +179,9 @@ async def test_csv_has_its_codes_in_the_column_of_that_name(codes: Codes, import
     assert await take(codes, "o-1", 2) == ('A "1"', "B")
 
 
-async def test_a_file_with_wrong_lines_adds_nothing_and_names_them_all(engine: AsyncEngine, imports: CodeImport) -> None:
+async def test_a_file_with_wrong_lines_adds_nothing_and_names_them_all(
+    engine: AsyncEngine, imports: CodeImport
+) -> None:
     with pytest.raises(BadFile) as bad:
         await imports.run(POOL, b"A\nB\x07\n" + b"C" * 201 + b"\nD\n")
 

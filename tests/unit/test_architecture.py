@@ -175,6 +175,7 @@ DRIVERS = {
     "asyncpg": ("shared/shell/postgres", "shared/core/ids.py"),  # the ids: only its UUID type, for speed
     "alembic": ("shared/shell/postgres",),
     "aiokafka": ("shared/shell/kafka",),
+    "cryptography": ("shared/shell/sealer.py",),
     "faust": ("shared/shell/faust",),
     "aiohttp": ("shared/shell/http",),
     "prometheus_client": ("shared/shell/observability", "shared/shell/http"),

@@ -37,7 +37,10 @@ class TestSecretFiles:
 
     def test_every_secret_may(self, given: Given, tmp_path: Path) -> None:
         names = [name_of(path).removeprefix(PREFIX) for path, field in fields_of(all_settings()) if is_secret(field)]
-        values = {name: f"postgresql://u@h/{name}" if name.endswith("URL") else f"secret-of-{name}" for name in names}
+        values = {
+            name: f"postgresql://u@h/{name}" if name.endswith("URL") else f"secret-of-{name}-and-longer"
+            for name in names
+        }
         for name, value in values.items():
             (tmp_path / name).write_text(value)
         files = {f"{name}_FILE": str(tmp_path / name) for name in names}
@@ -127,7 +130,7 @@ class TestSecretsAreSecret:
 
     def test_none_shows_in_what_is_printed(self, given: Given) -> None:
         names = [name_of(path).removeprefix(PREFIX) for path, field in fields_of(all_settings()) if is_secret(field)]
-        values = {name: f"postgresql://u:{HIDDEN}@h/d" if name.endswith("URL") else HIDDEN for name in names}
+        values = {name: f"postgresql://u:{HIDDEN}@h/d" if name.endswith("URL") else HIDDEN * 2 for name in names}
         others = {"KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "KAFKA__SASL_USERNAME": "u"}
         given(**values, **others, SMTP__USERNAME="u", SMTP__TLS="tls")
         for settings in (load_all_settings(), load_system_settings(SERVICES)):

@@ -80,8 +80,8 @@ class StoreCodes(PoolOperation):
 
 
 class GiveCodes(PoolOperation):
-    """Record codes that staff typed as those of an item, so that no other gets them. What was taken for it in doubt
-    returns to the pool. All or none."""
+    """Record codes that staff typed as those of an item, so that no other gets them. What a call of unknown outcome
+    took for it returns to the pool. All or none."""
 
     order: str
     item: str

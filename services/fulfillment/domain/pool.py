@@ -60,7 +60,7 @@ def codes_added(pool: CodePool | None, command: AddCodes, context: Context) -> D
 
 @pools.begins(ConfigurePool)
 def pool_configured(pool: CodePool | None, command: ConfigurePool, context: Context) -> Decision[CodePool] | Refused:
-    """With another mark it is found low anew."""
+    """With another mark it is found low from the start."""
     pool = pool or CodePool()
     same = command.low_water == pool.low_water
     since, told = (pool.low_since, pool.told) if same else (None, None)

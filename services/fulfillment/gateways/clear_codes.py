@@ -1,7 +1,7 @@
 """Codes in clear, as builds before sealing kept them: taken first while there are some, and sealed by and by.
 
-Order of an update: migrate, roll out, add codes only when no worker of an older build runs any more. An older worker does
-not see sealed codes: an order that it serves waits, and rechecks the pool half a minute later.
+Order of an update: migrate, roll out, add codes only when no worker of an older build runs any more. An older worker
+does not see sealed codes: an order that it serves waits, and rechecks the pool half a minute later.
 """
 
 from __future__ import annotations

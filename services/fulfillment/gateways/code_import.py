@@ -1,8 +1,8 @@
 """Codes of a file: read, sealed and copied into a pool, all of them or none.
 
-A file is UTF-8, with a code per line, or CSV (RFC 4180) with the code in the first column, or in that of a heading `code`.
+A file is UTF-8, with a code per line, or CSV (RFC 4180) with the code in the first column, or in that called `code`.
 Lines that are wrong refuse the whole file, with the numbers of the first ones; codes that the file repeats, or that the
-pool has already, are left out and reported, so that a file can be imported again after any doubt.
+pool has already, are left out and reported, so that a file can be imported again.
 """
 
 from __future__ import annotations
@@ -155,9 +155,7 @@ class CodeImport:
             result.left = (await connection.execute(LEFT, {"pool": pool})).scalar_one()
         return result
 
-    async def _add(
-        self, connection: AsyncConnection, pool: str, rows: Sequence[Row], result: CodesOfFile
-    ) -> None:
+    async def _add(self, connection: AsyncConnection, pool: str, rows: Sequence[Row], result: CodesOfFile) -> None:
         result.lines += len(rows)
         new: dict[bytes, Row] = {}
         for digest, row in zip(await asyncio.to_thread(self._digests, rows), rows, strict=True):

@@ -19,10 +19,19 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.gateways.clear_codes import CLEAR_LEFT, clear_of, known_in_clear, remove_clear, take_also_clear
+from services.fulfillment.gateways.clear_codes import (
+    CLEAR_LEFT,
+    clear_of,
+    known_in_clear,
+    remove_clear,
+    take_also_clear,
+)
 from services.fulfillment.gateways.code_vault import CodeVault
-from shared.core import NoOutcome, NotDone, Outcome, Retry
+from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
+from shared.settings import name_of
+from shared.shell.sealer import CannotOpen
 
+DATA_KEYS = name_of(("fulfillment", "data_keys"))
 PoolCall = TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes
 MARK = "coalesce((select cast(data ->> 'low_water' as bigint) from code_pools where key = :pool), 0)"
 """The pool's low-water mark."""
@@ -80,7 +89,9 @@ _OTHERS = sa.text("""
     select count(*) from sealed_codes
     where digest = any(cast(:digests as bytea[])) and (key = :pool or key = '') and order_key is not null
 """)
-_COUNT = sa.text("select count(*) from (select from sealed_codes where key = :pool and order_key is null limit :most) s")
+_COUNT = sa.text(
+    "select count(*) from (select from sealed_codes where key = :pool and order_key is null limit :most) s"
+)
 LEFT = sa.text(f"""
     select count(*) from (select from sealed_codes where key = :pool and order_key is null limit greatest({MARK}, 1)) s
 """)
@@ -101,6 +112,10 @@ class Codes:
             async with self._engine.begin() as connection:
                 await self._vault.unlock(connection)
                 return await self._perform(connection, operation, key)
+        except CannotOpen as trouble:
+            return OperatorFault(
+                f"A code cannot be read: {trouble}. Put the key that sealed it among {DATA_KEYS} again."
+            )
         except sa.exc.IntegrityError:
             return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:

@@ -61,7 +61,7 @@ def pools_of(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool
 def pools_touched(outcome: TakeCode.Done, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
     """Those in whose queues it waits; and where few codes are left, those of its items."""
     low = pools_of(outcome, key, delivery) if outcome.left is not None else []
-    return list({ref: None for ref in (*queues(outcome, key, delivery), *low)})
+    return list(dict.fromkeys((*queues(outcome, key, delivery), *low)))
 
 
 CODE = CodeKind()

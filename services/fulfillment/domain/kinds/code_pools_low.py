@@ -36,7 +36,9 @@ def _tell_waiting(change: DeliveryChange) -> None:
         if pool and pool.waiting[:1] == (change.context.key,) and is_due(pool, at):
             since = pool.low_since or at
             change.put(CodePool, key, replace(pool, low_since=since, told=at))
-            text = f"The pool has been empty {age(since, at)}, and orders wait for it ({len(pool.waiting)}). {item.text}"
+            text = (
+                f"The pool has been empty {age(since, at)}, and orders wait for it ({len(pool.waiting)}). {item.text}"
+            )
             change.publish(
                 ItemWaiting(
                     item=item.about,
@@ -64,7 +66,5 @@ def codes_counted(
 
 
 @deliveries.answers(CountCodes.Failed, CountCodes.Unresolved)
-def codes_not_counted(
-    delivery: Delivery, count: CountCodes, outcome: Outcome, context: Context
-) -> Decision[Delivery]:
+def codes_not_counted(delivery: Delivery, count: CountCodes, outcome: Outcome, context: Context) -> Decision[Delivery]:
     return Decision(delivery)

@@ -1,4 +1,4 @@
-"""Codes that nobody can read in the database."""
+"""Codes that no reader of the database can use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -27,7 +27,9 @@ def upgrade() -> None:
     columns = ["key", "order_key", "item", "unit"]
     op.create_index("sealed_codes_taken", "sealed_codes", columns, unique=True, postgresql_where=taken)
     # Those of a file have none: a million entries that nothing looks for.
-    op.create_index("sealed_codes_batch", "sealed_codes", ["key", "batch"], postgresql_where=sa.text("batch is not null"))
+    op.create_index(
+        "sealed_codes_batch", "sealed_codes", ["key", "batch"], postgresql_where=sa.text("batch is not null")
+    )
     op.create_table(
         "vault_keys",
         sa.Column("name", sa.Text, primary_key=True),
