@@ -13,6 +13,7 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from deploy.check.reclaim import Told, mark_told
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     CountCodes,
@@ -264,3 +265,25 @@ async def test_codes_are_taken_once_while_they_are_being_sealed(engine: AsyncEng
 
     given = [code for pair in set(bought) for code in pair]
     assert len(set(bought)) == 30 and len(set(given)) == len(given) == 60
+
+
+# After a restore
+
+
+async def test_codes_that_customers_have_go_to_no_other_after_a_restore(
+    engine: AsyncEngine, codes: Codes, imports: CodeImport
+) -> None:
+    await done(codes, StoreCodes(POOL, ("FREE", "TOLD")))
+    await clear(engine, "OLD")
+    told = [Told("o-1", "1", unit, code) for unit, code in enumerate(("TOLD", "OLD", "LATE", "OF-A-FILE"), 1)]
+    vault = CodeVault(Seals())
+
+    for expected in ((3, [("o-1", "1")]), (0, [])):
+        async with engine.begin() as connection:
+            await vault.unlock(connection)
+            assert await mark_told(connection, vault, told, {"LATE": {POOL}}) == expected
+
+    again = await imports.run(POOL, b"OF-A-FILE\nLATE\nOTHER\n")
+    assert (again.added, again.known_lines) == (1, [1, 2])
+    assert await done(codes, StoreCodes(POOL, ("OF-A-FILE",))) == StoreCodes.Done(0, 1)
+    assert await take(codes, "o-2", 2) == ("FREE", "OTHER")

@@ -150,15 +150,22 @@ class CodeImport:
             await connection.execute(sa.text(_TIME))
             await self._vault.unlock(connection)
             await connection.execute(LOCK, {"pool": pool})
-            while some := await asyncio.to_thread(_next, rows):
-                await self._add(connection, pool, some, result)
+            following = asyncio.ensure_future(asyncio.to_thread(self._next, rows))
+            try:
+                while some := await following:
+                    following = asyncio.ensure_future(asyncio.to_thread(self._next, rows))  # while these are copied
+                    await self._add(connection, pool, some, result)
+            finally:
+                await asyncio.wait([following])
             result.left = (await connection.execute(LEFT, {"pool": pool})).scalar_one()
         return result
 
-    async def _add(self, connection: AsyncConnection, pool: str, rows: Sequence[Row], result: CodesOfFile) -> None:
+    async def _add(
+        self, connection: AsyncConnection, pool: str, rows: Sequence[tuple[bytes, Row]], result: CodesOfFile
+    ) -> None:
         result.lines += len(rows)
         new: dict[bytes, Row] = {}
-        for digest, row in zip(await asyncio.to_thread(self._digests, rows), rows, strict=True):
+        for digest, row in rows:
             if new.setdefault(digest, row) is not row:
                 result.repeated += 1
                 _note(result.repeated_lines, row[0])
@@ -177,17 +184,14 @@ class CodeImport:
         records = await asyncio.to_thread(self._records, pool, new)
         await _copy(connection, records)
 
-    def _digests(self, rows: Sequence[Row]) -> list[bytes]:
+    def _next(self, rows: Iterator[Row]) -> list[tuple[bytes, Row]]:
+        """Some of them, with the digests of their codes."""
         digest = self._vault.digest
-        return [digest(code) for _, code in rows]
+        return [(digest(row[1]), row) for _, row in zip(range(AT_A_TIME), rows, strict=False)]
 
     def _records(self, pool: str, new: dict[bytes, Row]) -> list[tuple[str, bytes, bytes]]:
         seal = self._vault.seal
         return [(pool, digest, seal(code, pool)) for digest, (_, code) in new.items()]
-
-
-def _next(rows: Iterator[Row]) -> list[Row]:
-    return [row for _, row in zip(range(AT_A_TIME), rows, strict=False)]
 
 
 def _note(lines: list[int], line: int) -> None:
