@@ -59,6 +59,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.ItemRevoked,
         fulfillment.ItemRevocationFailed,
         fulfillment.ItemSettled,
+        fulfillment.PoolLow,
         fulfillment.FulfillmentRefused,
     ),
     notifications.EVENTS: (
@@ -85,6 +86,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
         checkout.OrderDeliveryWaiting,
+        checkout.OrderSupplyLow,
         checkout.OrderDeliveryResumed,
         checkout.OrderCompleted,
         checkout.OrderCancelled,

@@ -255,6 +255,15 @@ class OrderDeliveryWaiting(Event, type="order.delivery_waiting", topic=ORDERS):
     text: Text
 
 
+class OrderSupplyLow(Event, type="order.supply_low", topic=ORDERS):
+    """Little is left of what the order took from. Nothing of it is held up, but staff must see to it: by and by others
+    will be."""
+
+    what: Line
+    """`pool Game keys`."""
+    text: Text
+
+
 class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):
     """The delivery of a failed item is being retried."""
 

@@ -8,6 +8,7 @@ from services.checkout.domain import (  # noqa: F401
     placement,
     refund,
     stock,
+    supply,
     timeline_events,
 )
 from services.checkout.domain.order import orders

@@ -30,6 +30,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
     "delivery_waiting": ("delivery_waiting",),
+    "supply_low": ("supply_low",),
     "failed": ("order_failed",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
@@ -132,6 +133,10 @@ def delivery_failure(log: NotificationLog, item: str, product: str, text: str) -
 def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> EmailDraft:
     data = {"item": item, "product": product, "reason": text}
     return EmailDraft("delivery_waiting", f"Delivery waits for you: order {log.number}, {product}", "staff", data)
+
+
+def supply_low(log: NotificationLog, what: str, text: str) -> EmailDraft:
+    return EmailDraft("supply_low", f"Little is left: {what}", "staff", {"what": what, "reason": text})
 
 
 def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:

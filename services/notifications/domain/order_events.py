@@ -28,6 +28,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     OrderRefundFailed,
     OrderStrayCharge,
+    OrderSupplyLow,
 )
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
@@ -134,6 +135,15 @@ def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context:
         change.send_emails(email_draft.delivery_waits(log, event.item, event.product, event.text))
         title = f"Delivery waits for you: order {log.number}, {event.product}"
         change.notify_staff("delivery_waiting", title, event.text)
+    return change.decision()
+
+
+@notification_logs.on(OrderSupplyLow)
+def supply_low(log: NotificationLog, event: OrderSupplyLow, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("supply_low", each_time=True):
+        change.send_emails(email_draft.supply_low(log, event.what, event.text))
+        change.notify_staff("supply_low", f"Little is left: {event.what}", event.text)
     return change.decision()
 
 

@@ -26,6 +26,7 @@ from shared.contracts.checkout import (
     OrderRefunded,
     OrderRefundFailed,
     OrderStrayCharge,
+    OrderSupplyLow,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
@@ -246,6 +247,22 @@ def test_staff_are_notified_of_an_item_that_waits_for_them_and_the_customer_is_n
     )
     assert order.feed(STAFF)[-1].kind == "delivery_waiting"
     assert "delivery_waiting" not in [entry.kind for entry in order.feed(CUSTOMER)]
+
+
+def test_staff_are_told_each_time_that_little_is_left() -> None:
+    order = paid_order()
+    for text in ("9 codes are left.", "4 codes are left."):
+        order.hear(OrderSupplyLow(what="pool Game keys", text=text))
+
+    first, second = order.emails[2:]
+    assert (first.template, first.to, first.subject, second.data["reason"]) == (
+        "supply_low",
+        "staff@northwind.example",
+        "Little is left: pool Game keys",
+        "4 codes are left.",
+    )
+    assert order.feed(STAFF)[-1].kind == "supply_low"
+    assert "supply_low" not in [entry.kind for entry in order.feed(CUSTOMER)]
 
 
 def test_staff_are_notified_of_each_failed_refund() -> None:
