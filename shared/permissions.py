@@ -5,7 +5,7 @@ from __future__ import annotations
 
 PERMISSIONS = (
     *("attention.read", "codes.add", "codes.read", "delivery.read", "delivery.retry", "delivery.settle"),
-    *("code.provide", "pool.configure"),
+    *("code.provide", "download.renew", "pool.configure"),
     *("destinations.read", "destinations.resume", "extras.configure", "feed.mark", "feed.read", "feed.token"),
     *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),

@@ -19,6 +19,7 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from services.fulfillment.domain.status_record import last_record
+from services.fulfillment.download_log import DownloadLog
 from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
@@ -119,7 +120,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             GrantAccess: courses,
             RevokeAccess: courses,
         },
-        routes=fulfillment_routes(links, own.files, secrets, CodeImport(engine, vault)),
+        routes=fulfillment_routes(links, own.files, secrets, CodeImport(engine, vault), DownloadLog(engine)),
         upkeep=[secrets.seal_again, SealingOfClearCodes(engine, vault), SealingAgain(engine, vault)],
         resources=[courses.close],
         invariants=[Invariants(Delivery, broken)],

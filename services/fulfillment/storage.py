@@ -68,6 +68,18 @@ sealed_codes = sa.Table(
 )
 """Codes by pool. By its `digest` a code is recognised. `unit` counts those of one item from 1; that it is unique makes
 taking twice impossible. Under the key `` are codes that a customer has, of a pool that is not known."""
+downloads = sa.Table(
+    "downloads",
+    metadata,
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("order_key", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("link_expires", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+)
+"""What customers have downloaded: evidence that they have it. The latest of each item."""
 vault_keys = sa.Table(
     "vault_keys",
     metadata,

@@ -43,6 +43,9 @@ class Download(Given):
     file: Url | Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+$")]
     """A URL to redirect to, or a path within the store's folder: `<ORDERBUS_FULFILLMENT__FILES>/<store>/`."""
     expires_after: Wait = timedelta(days=7)
+    limit: int = Field(0, ge=0, le=10_000)
+    """How often the file may be downloaded by one link; 0: as often as the customer likes. Parts of one download that
+    a client fetches within a day count once."""
 
 
 class RedemptionCode(Given):

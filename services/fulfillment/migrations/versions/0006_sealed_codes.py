@@ -1,4 +1,4 @@
-"""Codes that no reader of the database can use."""
+"""Codes that no reader of the database can use, and what customers have downloaded."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def upgrade() -> None:
         "sealed_codes_batch", "sealed_codes", ["key", "batch"], postgresql_where=sa.text("batch is not null")
     )
     op.create_table(
+        "downloads",
+        sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("order_key", sa.Text, nullable=False),
+        sa.Column("item", sa.Text, nullable=False),
+        sa.Column("link_expires", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("agent", sa.Text, nullable=False),
+    )
+    op.create_index("downloads_item", "downloads", ["order_key", "item", "number"])
+    op.create_table(
         "vault_keys",
         sa.Column("name", sa.Text, primary_key=True),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
@@ -39,4 +50,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("vault_keys")
+    op.drop_table("downloads")
     op.drop_table("sealed_codes")
