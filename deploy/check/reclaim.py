@@ -6,46 +6,55 @@ What was told stands in the topic; the restored pool has those codes as free one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.check.topics import Seen, messages
+from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.settings import FulfillmentSection
 from shared.contracts.envelope import BadBody, decode
 from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered, ItemProgressed
-from shared.core import hashed_id
-from shared.settings import KafkaSettings
+from shared.setting_types import keys_in
+from shared.settings import KafkaSettings, Settings
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.refusals import checked
+from shared.shell.sealer import Sealer
 
 READ_WITHIN = 1200.0
 """Seconds."""
 CHUNK = 1000
+UNKNOWN_POOL = ""
 
-# A code that was added to its pool after the restored point is not there yet: it comes in as one that is taken.
-_RECLAIM = sa.text("""
-    with told as (
-        select * from unnest(cast(:orders as text[]), cast(:items as text[]), cast(:units as bigint[]),
-            cast(:codes as text[])) as u(order_key, item, unit, code)
-    ), known as (
-        update codes c set order_key = told.order_key, item = told.item, unit = told.unit, taken_at = clock_timestamp()
-        from told where c.code = told.code and c.order_key is null
-        returning c.code
-    ), late as (
-        insert into codes (key, code, batch, order_key, item, unit, taken_at)
-        select added.pool, told.code, cast(:batch as uuid), told.order_key, told.item, told.unit, clock_timestamp()
-        from told join unnest(cast(:pools as text[]), cast(:added as text[])) as added(pool, code) using (code)
-        where not exists (select from codes c where c.key = added.pool and c.code = told.code)
-        on conflict do nothing
-        returning code
+# Of codes in clear, which builds before sealing kept; and those that are sealed.
+_RECLAIM = [
+    sa.text(f"""
+        update {table} c set order_key = told.order_key, item = told.item, unit = told.unit,
+            taken_at = clock_timestamp()
+        from unnest(cast(:orders as text[]), cast(:items as text[]), cast(:units as bigint[]), cast(:names as {kind}[]))
+            as told(order_key, item, unit, name)
+        where c.{name} = told.name and c.order_key is null
+        returning c.{name} as name
+    """).bindparams(sa.bindparam("names", type_=postgresql.ARRAY(sa.Text if kind == "text" else sa.LargeBinary)))
+    for table, name, kind in (("codes", "code", "text"), ("sealed_codes", "digest", "bytea"))
+]
+_THERE = [
+    sa.text(f"select {name} as name from {table} where {name} = any(cast(:names as {kind}[]))").bindparams(
+        sa.bindparam("names", type_=postgresql.ARRAY(sa.Text if kind == "text" else sa.LargeBinary))
     )
-    select told.order_key, told.item,
-        told.code in (select code from known union all select code from late) as reclaimed,
-        exists (select from codes c where c.code = told.code) as there
-    from told
+    for table, name, kind in (("codes", "code", "text"), ("sealed_codes", "digest", "bytea"))
+]
+# A code that was added to its pool after the restored point is not there yet: it comes in as one that is taken. So does
+# one of no known pool, under an empty key: then no file brings it to another customer.
+_ADD = sa.text("""
+    insert into sealed_codes (key, digest, sealed, order_key, item, unit, taken_at)
+    values (:key, :digest, :sealed, :order, :item, :unit, clock_timestamp())
+    on conflict do nothing
 """)
 
 
@@ -65,10 +74,17 @@ class Reclaimed:
     reclaimed: int
     """How many were free, or not there yet."""
     nowhere: Sequence[tuple[str, str]]
-    """Orders and items whose codes are in no pool: do not add them again, or other customers get them."""
+    """Orders and items whose codes are in no pool. They are remembered: an import leaves them out."""
 
 
-async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:
+def vault_of(settings: Settings) -> CodeVault:
+    """`settings`: with those of fulfillment's workers."""
+    own = settings.service("fulfillment")
+    assert isinstance(own, FulfillmentSection)
+    return CodeVault(Sealer(keys_in(own.data_keys)))
+
+
+async def reclaim(kafka: KafkaSettings, database_url: str, vault: CodeVault) -> Reclaimed:
     """While fulfillment is stopped. Doing it twice is harmless. Raises BusUnavailable, StoreUnavailable, or
     ReportedError where the database cannot be used."""
     await _usable(database_url)
@@ -81,26 +97,46 @@ async def reclaim(kafka: KafkaSettings, database_url: str) -> Reclaimed:
     engine = create_engine(database_url, "reclaim")
     try:
         for start in range(0, len(told), CHUNK):
-            some = told[start : start + CHUNK]
-            wanted = {one.code for one in some}
-            places = [(pool, code) for code in wanted for pool in added.get(code, ())]
-            values = {
-                "orders": [one.order for one in some],
-                "items": [one.item for one in some],
-                "units": [one.unit for one in some],
-                "codes": [one.code for one in some],
-                "pools": [pool for pool, _ in places],
-                "added": [code for _, code in places],
-                "batch": _BATCH,
-            }
             async with engine.begin() as connection:
-                for order, item, reclaimed, there in await connection.execute(_RECLAIM, values):
-                    count += reclaimed
-                    if not (there or reclaimed):
-                        nowhere.append((order, item))
+                await vault.unlock(connection)
+                reclaimed, lost = await mark_told(connection, vault, told[start : start + CHUNK], added)
+            count += reclaimed
+            nowhere += lost
     finally:
         await engine.dispose()
     return Reclaimed(len(told), count, nowhere)
+
+
+async def mark_told(
+    connection: AsyncConnection, vault: CodeVault, told: Sequence[Told], added: Mapping[str, Collection[str]]
+) -> tuple[int, list[tuple[str, str]]]:
+    """How many were free or not there yet, and the places of those that are in no pool."""
+    digests = {one.code: vault.digest(one.code) for one in told}
+    names: list[Sequence[Any]] = [[one.code for one in told], [digests[one.code] for one in told]]
+    there: list[set[Any]] = [set(), set()]
+    known: list[set[Any]] = [set(), set()]
+    for which in (0, 1):
+        found = await connection.execute(_THERE[which], {"names": names[which]})
+        there[which] = {row.name for row in found}
+        values = {"orders": [one.order for one in told], "items": [one.item for one in told]}
+        more = {"units": [one.unit for one in told], "names": names[which]}
+        known[which] = {row.name for row in await connection.execute(_RECLAIM[which], values | more)}
+    count, nowhere = 0, list[tuple[str, str]]()
+    for one in told:
+        digest = digests[one.code]
+        if one.code in known[0] or digest in known[1]:
+            count += 1
+        elif one.code not in there[0] and digest not in there[1]:
+            pools = sorted(added.get(one.code, ()))
+            for key in pools or [UNKNOWN_POOL]:
+                place = {"order": one.order, "item": one.item, "unit": one.unit}
+                sealed = vault.seal(one.code, key)
+                await connection.execute(_ADD, place | {"key": key, "digest": digest, "sealed": sealed})
+            if pools:
+                count += 1
+            else:
+                nowhere.append((one.order, one.item))
+    return count, nowhere
 
 
 async def _usable(database_url: str) -> None:
@@ -109,9 +145,6 @@ async def _usable(database_url: str) -> None:
         await checked("fulfillment", database_url, engine)
     finally:
         await engine.dispose()
-
-
-_BATCH: UUID = hashed_id("reclaimed")
 
 
 async def _told(kafka: KafkaSettings) -> list[Told]:

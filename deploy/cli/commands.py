@@ -61,6 +61,11 @@ DISCORD = (
     Command("configure", "discord:configure", "Connect a store to a Discord server."),
     Command("test", "discord:test", "Test a connection: the token, the server, its roles."),
 )
+CODES = (
+    Command("import", "codes:import_codes", "Add the codes of a file to a pool: all of them, or none."),
+    Command("pool", "codes:configure_pool", "Set a pool's name, and when few codes are left."),
+    Command("provide", "codes:provide", "Deliver an item with codes that you type."),
+)
 SETTLE = (
     Command("payment", "settle:payment", "Record the outcome of an attempt to charge."),
     Command("refund", "settle:refund", "Record the outcome of a refund."),
@@ -132,6 +137,7 @@ OPERATIONS = (
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("stock", "Count, correct and look through stock.", STOCK),
+    Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),

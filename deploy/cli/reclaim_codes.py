@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from deploy.check.reclaim import reclaim
+from deploy.check.reclaim import reclaim, vault_of
 from deploy.cli import console
 from deploy.cli.errors import Failure
 from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
-from deploy.cli.target import settings_of
+from deploy.cli.target import environment_of, use
+from deploy.settings import load_process_settings
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 
@@ -21,9 +22,11 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
     Run it after fulfillment's database was restored to an earlier point, before its workers start. Codes that were
     sent to customers since then are marked as taken, so that no other customer gets them.
     """
-    settings = settings_of(data, databases=["fulfillment"])
+    use(environment_of(data))
+    settings = load_process_settings("fulfillment")
     try:
-        done = await reclaim(settings.kafka, settings.service("fulfillment").database_url.get_secret_value())
+        database_url = settings.service("fulfillment").database_url.get_secret_value()
+        done = await reclaim(settings.kafka, database_url, vault_of(settings))
     except BusUnavailable as trouble:
         raise Failure(f"The topics cannot be read: {trouble}") from None
     except StoreUnavailable as trouble:
@@ -35,4 +38,4 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
         f"Of {console.counted(done.told, 'code')} sent to customers, {done.reclaimed} were free and are taken again."
     )
     for order, item in done.nowhere:
-        console.say(f"The code of order {order}, item {item} is in no pool. Do not add it again.")
+        console.say(f"The code of order {order}, item {item} is in no pool. An import leaves it out.")

@@ -71,7 +71,7 @@ def show_outcome(service: str, outcome: Outcome) -> None:
     if outcome.reclaimed:
         print(f"{console.counted(outcome.reclaimed.reclaimed, 'code')} that customers have are taken again.")
         for order, item in outcome.reclaimed.nowhere:
-            print(f"The code of order {order}, item {item} is in no pool. Do not add it again.")
+            print(f"The code of order {order}, item {item} is in no pool. An import leaves it out.")
     for topic in outcome.group.cut:
         print(f"{topic} no longer has all records since the restored point. What it has lost is not handled again.")
     if outcome.unfinished:

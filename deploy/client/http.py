@@ -31,6 +31,7 @@ from shared.errors import ReportedError
 from shared.settings import Settings, name_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+OF_FILES = aiohttp.ClientTimeout(total=600, connect=5)
 TRIES = 5
 """How often a command is sent, under one Idempotency-Key, if the service does not answer or is busy."""
 PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -139,15 +140,25 @@ class Http:
             await self._session.close()
 
     async def request(
-        self, place: Place, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+        self,
+        place: Place,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        file: bytes | None = None,
     ) -> Any:
-        """The decoded answer (text where it is no JSON). Raises ClientError."""
+        """The decoded answer (text where it is no JSON). `file`: sent as it is, with time. Raises ClientError."""
         assert self._session is not None
         sent = {"Authorization": f"Bearer {place.token}"} if place.token else {}
         sent |= headers or {}
-        data = None if body is None else orjson.dumps(body)
+        data = file if body is None else orjson.dumps(body)
+        timeout = TIMEOUT if file is None else OF_FILES
         try:
-            async with self._session.request(method, place.url + path, data=data, headers=sent) as response:
+            async with self._session.request(
+                method, place.url + path, data=data, headers=sent, timeout=timeout
+            ) as response:
                 text = await response.read()
         except _NEVER_CONNECTED as trouble:
             raise Unreachable(f"{place} cannot be reached: is it running? (`orderbus doctor`)") from trouble
@@ -249,6 +260,12 @@ class ApiClient(Http):
         if not isinstance(answer, dict):
             raise Unanswered(f"{place} did not answer as an orderbus service does: is this its address?")
         return answer
+
+    async def upload(self, service: str, path: str, file: bytes, media: str) -> dict[str, Any]:
+        """Send a file, once; the answer may take minutes. Raises ClientError."""
+        headers = {"Content-Type": media, "Idempotency-Key": str(uuid.uuid4())}
+        place = await self._connected(service)
+        return mapping(await self.request(place, "POST", path, headers=headers, file=file))
 
     async def orders(
         self, *, status: str = "", store: str = "", find: str = "", limit: int = 50, after: str = ""

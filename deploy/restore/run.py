@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from deploy.check.reclaim import Reclaimed, reclaim
+from deploy.check.reclaim import Reclaimed, reclaim, vault_of
 from deploy.restore.database import MARGIN, Restored, RestoredDatabase
 from deploy.restore.group import SetBack, members_of, set_back
 from deploy.restore.own_facts import latest_epoch, read_own_facts
@@ -90,7 +90,7 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
         handled = await database.positions()
         group = await set_back(settings.kafka, service, registry.topics, restored.read_from, handled)
         await database.read_from(group.positions)
-        reclaimed = await reclaim(settings.kafka, url) if service == "fulfillment" else None
+        reclaimed = await reclaim(settings.kafka, url, vault_of(settings)) if service == "fulfillment" else None
         log = OwnLog(recalled_kinds(registry.service))
         try:
             await read_own_facts(log, settings.kafka, registry, restored.read_from, restored.to)

@@ -33,7 +33,7 @@ from services.notifications.domain.operations import SendEmail
 from services.payments.domain.owed import obligations
 from services.payments.domain.payment import Payment, RefundStatus
 from shared.contracts.checkout import OrderPaymentDeclined, OrderStatusRecord
-from shared.contracts.fulfillment import CourseAccess
+from shared.contracts.fulfillment import CourseAccess, RedemptionCode
 from shared.contracts.payments import PaymentCancelled, PaymentDeclined, PaymentRefundFailed
 from shared.contracts.values import OrderStatus
 from shared.core import UnresolvedOutcome
@@ -223,8 +223,9 @@ def codes_given_once(trial: Trial, found: Findings) -> Iterator[Broken]:
             if pool is None or item.status is not ItemStatus.DELIVERED or item.instructions is None:
                 continue
             codes = item.instructions.codes or (item.instructions.code,)
+            wanted = item.quantity * (item.action.per_unit if isinstance(item.action, RedemptionCode) else 1)
             taken = trial.world.pools.pools[delivery.row_key(pool)].codes
-            if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != item.quantity:
+            if any(taken.get(code or "") != (key, item.id) for code in codes) or len(codes) != wanted:
                 yield "codes_given_once", key, f"item {item.id} has {codes}, which are not its own in the pool"
 
 

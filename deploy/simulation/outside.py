@@ -16,6 +16,8 @@ from deploy.simulation.outage import MARK, Circuit, Outage
 from deploy.simulation.tasks import unowned
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
+    CountCodes,
+    GiveCodes,
     GrantAccess,
     ReturnCodes,
     RevokeAccess,
@@ -250,10 +252,16 @@ class Receivers(Outside):
         return PostWebhook.Done(204)
 
 
+LOW_WATER = 2
+
+
 @dataclass
 class Pool:
     codes: dict[str, tuple[str, str] | None] = field(default_factory=dict)
     """Each code, and the order and item that took it."""
+
+    def free(self) -> int:
+        return sum(taken is None for taken in self.codes.values())
 
 
 class CodePools(Outside):
@@ -264,13 +272,17 @@ class CodePools(Outside):
         self.pools: dict[str, Pool] = {}
         self._batches: dict[str, int] = {}
 
-    def do(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Reply:
+    def do(self, operation: TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes, key: str) -> Reply:
         pool = self.pools.setdefault(operation.pool, Pool())
         match operation:
+            case GiveCodes():
+                return self._give(pool, operation)
+            case CountCodes():
+                return CountCodes.Done(min(operation.most, pool.free()))
             case StoreCodes():
                 new = [code for code in operation.codes if code not in pool.codes]
                 pool.codes.update(dict.fromkeys(new))
-                return StoreCodes.Done(self._batches.setdefault(key, len(new)))
+                return StoreCodes.Done(self._batches.setdefault(key, len(new)), pool.free())
             case ReturnCodes():
                 place = (operation.order, operation.item)
                 pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
@@ -281,7 +293,16 @@ class CodePools(Outside):
         if not mine and len(free) < operation.quantity:
             return TakeCode.Failed(POOL_EMPTY, "too few codes are left", timedelta(seconds=30))
         pool.codes.update(dict.fromkeys(free if not mine else (), place))
-        return TakeCode.Done(tuple(mine or free))
+        left = pool.free()
+        return TakeCode.Done(tuple(mine or free), left if left < LOW_WATER else None)
+
+    def _give(self, pool: Pool, give: GiveCodes) -> Reply:
+        place = (give.order, give.item)
+        if any(pool.codes.get(code) not in (None, place) for code in give.codes):
+            return GiveCodes.Failed("already_given", "another item has it")
+        pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
+        pool.codes.update(dict.fromkeys(give.codes, place))
+        return GiveCodes.Done()
 
 
 class Links(Outside):

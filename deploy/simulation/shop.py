@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
+from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
+from deploy.simulation.typed_codes import TypedCodes
 from deploy.simulation.world import World
 from services.payments.domain.owed import Obligation, ObligationStatus, obligations
 from services.payments.domain.payment import Payment
@@ -23,6 +25,7 @@ from shared.contracts.fulfillment import (
     AddCodes,
     ConfigureExtras,
     ConfigureOffer,
+    ConfigurePool,
     ConfigureProduct,
     CourseAccess,
     Download,
@@ -109,6 +112,7 @@ class Shop:
         self._looks = 0
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
+        self._typed_codes = TypedCodes(world)
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
@@ -121,6 +125,7 @@ class Shop:
         """What staff see going by: a pool without codes."""
         if record.topic == EVENTS.name and b'"pool_empty"' in (record.value or b"") and not self._filling:
             self._filling = unowned(self._fill)
+        self._typed_codes.read(record)
         if record.topic == ORDERS.name and self._hurry.random() < 0.25:
             self._interfere(dict(record.headers)["ce_type"] or b"", (record.key or b"").decode())
 
@@ -189,6 +194,8 @@ class Shop:
             publish(ConfigureProduct(action=action, track_stock=tracked, further=further), f"{STORE}/{sku}")
             if tracked:
                 publish(ReceiveStock(quantity=1 + int(rng.random() * self.world.orders)), f"{STORE}/{sku}")
+        if self.world.rng_of("marks").random() < 0.4:
+            publish(ConfigurePool(low_water=LOW_WATER), f"{STORE}/keys")
         self._add_codes("first", 1 + int(rng.random() * self.world.orders))
         for endpoint, events in (("shop", ("order.received", "order.refunded")), ("crm", ("order.updated",))):
             publish(

@@ -152,6 +152,8 @@ class World:
             fulfilling.TakeCode: self.pools,
             fulfilling.ReturnCodes: self.pools,
             fulfilling.StoreCodes: self.pools,
+            fulfilling.GiveCodes: self.pools,
+            fulfilling.CountCodes: self.pools,
             fulfilling.SignDownload: self.links,
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), self.console),
             CallHttpAction: self.school,

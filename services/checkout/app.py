@@ -63,6 +63,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.ItemRevoked,
         fulfillment.ItemRevocationFailed,
         fulfillment.ItemSettled,
+        fulfillment.PoolLow,
         fulfillment.FulfillmentRefused,
     ),
     notifications.EVENTS: (
@@ -89,7 +90,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderItemsDelivered,
         checkout.OrderDeliveryFailed,
         checkout.OrderDeliveryWaiting,
-        checkout.OrderStockLow,
+        checkout.OrderSupplyLow,
         checkout.OrderDeliveryResumed,
         checkout.OrderCompleted,
         checkout.OrderCancelled,

@@ -10,6 +10,8 @@ from services.fulfillment.domain import CORES
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.invariants import broken
 from services.fulfillment.domain.operations import (
+    CountCodes,
+    GiveCodes,
     ReturnCodes,
     SignDownload,
     StoreCodes,
@@ -17,11 +19,16 @@ from services.fulfillment.domain.operations import (
 )
 from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
 from services.fulfillment.domain.status_record import last_record
+from services.fulfillment.download_log import DownloadLog
 from services.fulfillment.game_servers import ServerQueries
+from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
+from services.fulfillment.gateways.code_import import CodeImport
+from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.links import Links
 from services.fulfillment.gateways.rcon import Rcon
 from services.fulfillment.http import fulfillment_routes
+from services.fulfillment.pool_gauges import GAUGES
 from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
@@ -30,9 +37,11 @@ from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
 from shared.contracts.fulfillment import (
     AddCodes,
+    CodesImported,
     ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
+    ConfigurePool,
     ConfigureProduct,
     ConfigureServer,
     DeliveryCodesArrived,
@@ -46,6 +55,8 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemSettled,
     ItemWaiting,
+    PoolLow,
+    ProvideCode,
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
@@ -59,12 +70,15 @@ from shared.setting_types import keys_in
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Service
 
+OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
+
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
     own = settings.fulfillment
     links = Links(own.link_secret.get_secret_value(), own.public_url or f"http://{own.http_host}:{own.http_port}")
-    codes = Codes(engine, own.pool_recheck)
-    secrets = SealedSecrets(engine, Sealer(keys_in(own.data_keys)))
+    sealer = Sealer(keys_in(own.data_keys))
+    secrets, vault = SealedSecrets(engine, sealer), CodeVault(sealer)
+    codes = Codes(engine, own.pool_recheck, vault)
     rcon = Rcon(ServerQueries(engine), secrets, private=settings.webhooks_to_private_addresses)
     calls = access(settings, engine, secrets)
     return Service(
@@ -78,7 +92,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ConfigureExtras,
                 ConfigureDiscord,
                 ReceiveStock,
-                AddCodes,
+                *OF_CODES,
                 DeliveryCodesArrived,
                 ShipOrder,
                 RetryDelivery,
@@ -101,6 +115,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
                 ItemRevocationFailed,
                 ItemSettled,
                 *STAFF_FACTS,
+                PoolLow,
             ],
             payments.COMMANDS: [payments.RefundPayment],
             fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
@@ -111,15 +126,17 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gateways={
             SignDownload: links,
             TakeCode: codes,
-            ReturnCodes: codes,
-            StoreCodes: codes,
+            **dict.fromkeys((ReturnCodes, StoreCodes, GiveCodes, CountCodes), codes),
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
             **calls.gateways,
         },
-        routes=fulfillment_routes(links, own.files, secrets, calls.routes),
-        upkeep=[secrets.seal_again],
+        routes=fulfillment_routes(
+            links, own.files, secrets, CodeImport(engine, vault), DownloadLog(engine), calls.routes
+        ),
+        upkeep=[secrets.seal_again, SealingOfClearCodes(engine, vault), SealingAgain(engine, vault)],
         resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
+        gauges=GAUGES,
         attention=ATTENTION,
         status_records={Delivery: last_record},
     )

@@ -11,13 +11,20 @@ from shared.plurals import counted
 from shared.shell.ports.attention import Attention
 from shared.shell.postgres.oldest import oldest
 
-_EMPTY_POOLS = """
+EMPTY_POOLS = """
     select split_part(key, '/', 1) as store, substr(key, strpos(key, '/') + 1) as pool, waiting, since from (
         select p.key, p.waiting,
-            coalesce((select max(taken_at) from codes c where c.key = p.key), p.changed_at) as since
+            coalesce(
+                cast(p.data ->> 'low_since' as timestamptz),
+                (select max(taken_at) from sealed_codes c where c.key = p.key and c.order_key is not null),
+                (select max(taken_at) from codes c where c.key = p.key),
+                p.changed_at
+            ) as since
         from code_pools p
-        where p.data is not null
-            and (p.waiting > 0 or not exists (select from codes c where c.key = p.key and c.order_key is null))
+        where p.data is not null and (p.waiting > 0 or not (
+            exists (select from sealed_codes c where c.key = p.key and c.order_key is null)
+            or exists (select from codes c where c.key = p.key and c.order_key is null)
+        ))
         union all
         select n.key, 0, min(n.changed_at)
         from (
@@ -32,6 +39,22 @@ _EMPTY_POOLS = """
     ) empty
 """
 """Pools that were used up, and those of products that were never filled."""
+LOW_POOLS = """
+    select split_part(p.key, '/', 1) as store, substr(p.key, strpos(p.key, '/') + 1) as pool,
+        coalesce(cast(p.data ->> 'low_since' as timestamptz), p.changed_at) as since,
+        cast(p.data ->> 'low_water' as bigint) as mark, free.count as free
+    from code_pools p, lateral (
+        select count(*) from (
+            (select from sealed_codes c where c.key = p.key and c.order_key is null
+            limit cast(p.data ->> 'low_water' as bigint))
+            union all (select from codes c where c.key = p.key and c.order_key is null
+            limit cast(p.data ->> 'low_water' as bigint))
+        ) some_codes
+    ) free
+    where cast(p.data ->> 'low_water' as bigint) > 0 and p.waiting = 0
+        and free.count > 0 and free.count < cast(p.data ->> 'low_water' as bigint)
+"""
+"""Those with fewer codes than their mark, and some."""
 _NOT_REVOKED = "select key, changed_at as since, not_revoked as total from deliveries where not_revoked > 0"
 _NOT_CONFIGURED = "select key, changed_at as since, not_configured as total from deliveries where not_configured > 0"
 _FAILING_SERVERS = """
@@ -52,15 +75,26 @@ _PARCELS = (
 
 async def empty_pools(connection: AsyncConnection) -> list[Attention]:
     """Pools of which the next order gets no code, or some wait already."""
-    return await oldest(connection, _EMPTY_POOLS, _empty_pool)
+    return await oldest(connection, EMPTY_POOLS, _empty_pool)
 
 
 def _empty_pool(row: Any) -> Attention:
     text = "No codes are left"
     if row.waiting:
         text = counted(row.waiting, "order waits for codes", "orders wait for codes")
-    command = f"orderbus add-codes {row.store} {row.pool} FILE"
+    command = f"orderbus codes import FILE --store {row.store} --pool {row.pool}"
     return Attention("empty code pool", f"{row.store}/{row.pool}", row.since, text, command, max(row.waiting, 1))
+
+
+async def low_pools(connection: AsyncConnection) -> list[Attention]:
+    """Pools that have fewer free codes than staff want."""
+    return await oldest(connection, LOW_POOLS, _low_pool)
+
+
+def _low_pool(row: Any) -> Attention:
+    text = f"{counted(row.free, 'code is', 'codes are')} left, fewer than {row.mark}"
+    command = f"orderbus codes import FILE --store {row.store} --pool {row.pool}"
+    return Attention("low code pool", f"{row.store}/{row.pool}", row.since, text, command)
 
 
 async def not_revoked(connection: AsyncConnection) -> list[Attention]:
@@ -143,6 +177,7 @@ async def parcels(connection: AsyncConnection) -> list[Attention]:
 
 ATTENTION = {
     "empty code pools": empty_pools,
+    "low code pools": low_pools,
     "access not revoked": not_revoked,
     "not configured": not_configured,
     "game servers": failing_servers,

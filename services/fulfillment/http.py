@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
 from pydantic import TypeAdapter
 
-from services.fulfillment.domain.delivery import Item, ItemStatus
+from services.fulfillment.codes_http import add_code_routes
+from services.fulfillment.domain.delivery import Item
 from services.fulfillment.domain.keys import EVERY_ORDER, offer_name, row_key
 from services.fulfillment.domain.product import Product, ProductHistory, history_before
+from services.fulfillment.download_log import DownloadLog
+from services.fulfillment.downloads import Downloads, add_downloads
 from services.fulfillment.game_servers import add_server_routes
-from services.fulfillment.gateways.links import BadLink, Links
+from services.fulfillment.gateways.code_import import CodeImport
+from services.fulfillment.gateways.links import Links
 from services.fulfillment.retry_preview import PREVIEW, retry_previews
 from services.fulfillment.secret_routes import add_secrets
 from services.fulfillment.secrets import SealedSecrets
@@ -24,19 +28,18 @@ from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
 from shared.contracts.fulfillment import (
-    AddCodes,
     ConfigureExtras,
     ConfigureOffer,
+    ConfigurePool,
     ConfigureProduct,
-    Download,
+    ProvideCode,
     RetryDelivery,
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.access import IN_PATH, FindStore, add_public, add_route, found_by, store_column
-from shared.shell.http.connection import may_be_read_slowly
+from shared.shell.http.access import IN_PATH, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
-from shared.shell.http.problems import ProblemResponse, json_response, not_found
+from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.web import READ_REFUSED, add_commands
 from shared.shell.ports.http_api import HttpApi
 
@@ -52,24 +55,25 @@ class PoolCounts:
     orders_waiting: int
     products: int
     """How many of the store's products use it."""
+    name: str = ""
+    low_water: int = 0
+    low_since: datetime | None = None
+    """Since when fewer than `low_water` are free, or orders wait."""
 
 
 DELIVERIES = Declaration("An order's deliveries, item by item", refused=READ_REFUSED)
 PRODUCT = Declaration("How a SKU is delivered", refused=READ_REFUSED)
 HISTORY = Declaration("How a SKU was configured, by whom and when", refused=READ_REFUSED)
 POOL = Declaration("How many codes a pool has", (DeclaredResponse(PoolCounts),), refused=(HTTPStatus.NOT_FOUND,))
-DOWNLOAD = Declaration(
-    "The file of a signed link",
-    (
-        DeclaredResponse(None, media="application/octet-stream", description="The file, of whatever type it is."),
-        DeclaredResponse(None, HTTPStatus.FOUND, media="", description="The file is elsewhere."),
-    ),
-    refused=(*READ_REFUSED, HTTPStatus.GONE),
-)
 
 
 def fulfillment_routes(
-    links: Links, files: Path | None, secrets: SealedSecrets, *further: Callable[[web.Application, HttpApi], None]
+    links: Links,
+    files: Path | None,
+    secrets: SealedSecrets,
+    imports: CodeImport,
+    log: DownloadLog,
+    *further: Callable[[web.Application, HttpApi], None],
 ) -> Callable[[web.Application, HttpApi], None]:
     """`files`: the folder of downloadable files, where there is one. `further` routes: of kinds of action."""
 
@@ -80,7 +84,8 @@ def fulfillment_routes(
             api,
             [
                 ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
-                ("POST", "/stores/{store}/pools/{pool}/codes", AddCodes),
+                ("PUT", "/stores/{store}/pools/{pool}", ConfigurePool),
+                ("POST", "/orders/{key}/provide-code", ProvideCode),
                 ("POST", "/orders/{key}/ship", ShipOrder),
                 ("POST", "/orders/{key}/retry", RetryDelivery),
                 ("POST", "/orders/{key}/settle", SettleDelivery),
@@ -99,6 +104,7 @@ def fulfillment_routes(
             key_of=extra_key,
         )
         add_server_routes(application, api, store_of)
+        add_code_routes(application, api, imports)
         queries = Queries(api.engine)
         views = Views(queries)
         add = functools.partial(add_route, application, "GET")
@@ -121,7 +127,7 @@ def fulfillment_routes(
         add_stock_routes(application, api, store_of)
         add("/stores/{store}/pools/{pool}", views.pool, "codes.read", IN_PATH, POOL)
         add_secrets(application, secrets)
-        add_public(application, "GET", "/downloads/{token}", Downloads(queries, store_of, links, files).serve, DOWNLOAD)
+        add_downloads(application, Downloads(queries, store_of, links, files, log), store_of)
         for add_further in further:
             add_further(application, api)
 
@@ -182,57 +188,3 @@ class Views:
         if counts is None:
             raise not_found("pool")
         return json_response(PoolCounts(*counts))
-
-
-class Downloads:
-    """Serves the file of a signed link, as long as the link has not expired and its item is not revoked."""
-
-    def __init__(
-        self,
-        queries: Queries,
-        store_of: FindStore,
-        links: Links,
-        files: Path | None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._queries = queries
-        self._store_of = store_of
-        self._links = links
-        self._files = files.resolve() if files else None
-        self._clock = clock
-
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        try:
-            claim = self._links.read(request.match_info["token"])
-        except BadLink:
-            raise not_found("download") from None
-        if claim.expires <= self._clock():
-            raise ProblemResponse(HTTPStatus.GONE, "This link has expired. Ask the shop for a new one.", "expired")
-        file = delivered_file(await self._queries.item(claim.order, claim.item))
-        if file is None:
-            raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
-        if file.startswith(("http://", "https://")):
-            return web.Response(status=302, headers={"Location": file, **UNCACHED})
-        may_be_read_slowly(request)
-        return self._file(await self._store_of(claim.order) or "", file)
-
-    def _file(self, store: str, name: str) -> web.StreamResponse:
-        """A store has a folder of its own."""
-        folder = self._files / store if self._files and store else None
-        found = (folder / name).resolve() if folder else None
-        if not (found and folder and found.is_relative_to(folder) and found.is_file()):
-            raise ProblemResponse(
-                HTTPStatus.NOT_FOUND, "This file is no longer available. Contact the shop.", "not_found"
-            )
-        disposition = f'attachment; filename="{found.name}"'
-        return web.FileResponse(found, headers={"Content-Disposition": disposition, **UNCACHED})
-
-
-UNCACHED = {"Cache-Control": "private, no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
-
-
-def delivered_file(item: Item | None) -> str | None:
-    """The file of a download; None when it is not delivered, or revoked."""
-    if item is None or item.status is not ItemStatus.DELIVERED or not isinstance(item.action, Download):
-        return None
-    return item.action.file

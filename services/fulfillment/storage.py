@@ -83,7 +83,41 @@ codes = sa.Table(
     sa.Column("unit", sa.BigInteger),
     sa.Column("taken_at", sa.DateTime(timezone=True)),
 )
-"""Codes by pool. `unit` counts those of one item from 1; that it is unique makes taking twice impossible."""
+"""Codes by pool, in clear: what workers of older builds have added, until it is sealed (`gateways/code_sealing.py`)."""
+sealed_codes = sa.Table(
+    "sealed_codes",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
+    sa.Column("batch", sa.Uuid),
+    sa.Column("order_key", sa.Text),
+    sa.Column("item", sa.Text),
+    sa.Column("unit", sa.BigInteger),
+    sa.Column("taken_at", sa.DateTime(timezone=True)),
+)
+"""Codes by pool. By its `digest` a code is recognised. `unit` counts those of one item from 1; that it is unique makes
+taking twice impossible. Under the key `` are codes that a customer has, of a pool that is not known."""
+downloads = sa.Table(
+    "downloads",
+    metadata,
+    sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("order_key", sa.Text, nullable=False),
+    sa.Column("item", sa.Text, nullable=False),
+    sa.Column("link_expires", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("agent", sa.Text, nullable=False),
+)
+"""What customers have downloaded: evidence that they have it. The latest of each item."""
+vault_keys = sa.Table(
+    "vault_keys",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+"""Keys that are made here and never change, sealed by those of the settings, which do."""
 
 
 def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
@@ -184,24 +218,34 @@ class Queries:
         found = await self._data(product_histories, key)
         return ProductHistory() if found is None else read_state(ProductHistory, found)
 
-    async def pool(self, key: str) -> tuple[int, int, int, int] | None:
-        """Codes that are free, codes that are taken, orders that wait, and products that use it. None for a pool that
-        was never used."""
+    async def pool(self, key: str) -> tuple[Any, ...] | None:
+        """Codes that are free, codes that are taken, orders that wait, products that use it; name, low-water mark, and
+        since when it is low. None for a pool that was never used."""
         statement = sa.text("""
-            select (select waiting from code_pools where key = :key) as waiting,
-                (select count(*) from codes where key = :key and order_key is null) as free,
-                (select count(*) from codes where key = :key and order_key is not null) as taken,
+            select pool.*,
+                (select count(*) from codes where key = :key and order_key is null)
+                    + (select count(*) from sealed_codes where key = :key and order_key is null) as free,
+                (select count(*) from codes where key = :key and order_key is not null)
+                    + (select count(*) from sealed_codes where key = :key and order_key is not null) as taken,
                 (select count(*) from products where key > :first and key < :last
                     and (jsonb_build_array(data -> 'action') || coalesce(data -> 'further', '[]'))
                         @> jsonb_build_array(jsonb_build_object('kind', 'code', 'pool', cast(:pool as text)))
                 ) as products
+            from (
+                select waiting, coalesce(data ->> 'name', '') as name,
+                    cast(data ->> 'low_since' as timestamptz) as since,
+                    coalesce(cast(data ->> 'low_water' as bigint), 0) as low_water
+                from code_pools where key = :key
+            ) pool
         """)
         store, _, pool = key.partition("/")
         # The keys of a store's products lie between `<store>/` and `<store>0`: `0` follows `/`.
         values = {"key": key, "first": f"{store}/", "last": f"{store}0", "pool": pool}
         async with self._engine.connect() as connection:
-            row = (await connection.execute(statement, values)).one()
-        return None if row.waiting is None else (row.free, row.taken, row.waiting, row.products)
+            row = (await connection.execute(statement, values)).one_or_none()
+        if row is None:
+            return None
+        return row.free, row.taken, row.waiting, row.products, row.name, row.low_water, row.since
 
     async def _data(self, table: sa.Table, key: str) -> str | None:
         statement = sa.select(sa.cast(table.c.data, sa.Text)).where(table.c.key == key)

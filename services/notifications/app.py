@@ -47,7 +47,7 @@ def notifications_service(settings: NotificationsSettings, engine: AsyncEngine) 
                 checkout.OrderItemsDelivered,
                 checkout.OrderDeliveryFailed,
                 checkout.OrderDeliveryWaiting,
-                checkout.OrderStockLow,
+                checkout.OrderSupplyLow,
                 checkout.OrderDeliveryResumed,
                 checkout.OrderFailed,
                 checkout.OrderCompleted,

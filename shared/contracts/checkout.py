@@ -255,13 +255,13 @@ class OrderDeliveryWaiting(Event, type="order.delivery_waiting", topic=ORDERS):
     text: Text
 
 
-class OrderStockLow(Event, type="order.stock_low", topic=ORDERS):
-    """The order left fewer units of a SKU than its product says are enough. Told once, until there are enough again."""
+class OrderSupplyLow(Event, type="order.supply_low", topic=ORDERS):
+    """Little is left of what the order took from. Nothing of it is held up, but staff must see to it: by and by others
+    will be."""
 
-    sku: Id
-    product: Short
-    free: Count
-    low_stock: Count
+    what: Line
+    """`pool Game keys`."""
+    text: Text
 
 
 class OrderDeliveryResumed(Event, type="order.delivery_resumed", topic=ORDERS):

@@ -47,13 +47,18 @@ class Download(Given):
     file: Url | Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]+$")]
     """A URL to redirect to, or a path within the store's folder: `<ORDERBUS_FULFILLMENT__FILES>/<store>/`."""
     expires_after: Wait = timedelta(days=7)
+    limit: int = Field(0, ge=0, le=10_000)
+    """How often the file may be downloaded by one link; 0: as often as the customer likes. Parts of one download that
+    a client fetches within a day count once."""
 
 
 class RedemptionCode(Given):
-    """One code from a pool for each unit."""
+    """Codes from a pool for each unit."""
 
     kind: Literal["code"] = "code"
     pool: Id
+    per_unit: int = Field(1, ge=1, le=20)
+    """How many codes a unit brings."""
 
 
 class CourseAccess(Given):
@@ -163,6 +168,35 @@ class TestServer(Command, type="server.test", topic=COMMANDS):
     `<store>/server/<id>`. Fulfillment also sends it to itself when commands meet a server that does not answer."""
 
     __test__ = False
+
+
+class CodesImported(Command, type="codes.imported", topic=COMMANDS):
+    """Codes of a file are in the pool. Sent by fulfillment to itself; never refused. Key: `<store>/<pool>`."""
+
+    added: Count
+    left: Count | None = None
+    """Free codes, counted up to the pool's low-water mark; missing if it has none."""
+
+
+class ConfigurePool(Command, type="pool.configure", topic=COMMANDS):
+    """Set what a pool is called, and below how many free codes staff are told. Key: `<store>/<pool>`."""
+
+    name: Line = ""
+    """As staff read it; by default the pool's id."""
+    low_water: int = Field(0, ge=0, le=100_000)
+    """0: staff are told when it is empty only."""
+
+
+class ProvideCode(Command, type="code.provide", topic=COMMANDS):
+    """Deliver an item with codes that staff type, instead of those of its pool: one that waits for codes, or failed."""
+
+    item: Id
+    execution: Execution | None = None
+    """Which of the item's executions is meant, where several could be: `1/2`."""
+    codes: tuple[Line, ...] = Field(min_length=1, max_length=1000)
+    """As many as the item needs: `per_unit` for each unit."""
+    reason: Line = Field(min_length=1)
+    """Appears in the order's timeline."""
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
@@ -340,6 +374,19 @@ class ItemSettled(Event, type="item.settled", topic=EVENTS):
     item: Id
     outcome: SettledOutcome
     reason: Short
+
+
+class PoolLow(Event, type="pool.low", topic=EVENTS):
+    """A pool has fewer free codes than its low-water mark. Told by the order that took the last ones, once, and again
+    each day while it stays so."""
+
+    pool: Id
+    name: Line
+    left: Count
+    low_water: Count
+    waiting: Count = 0
+    """Orders that wait for its codes."""
+    since: AwareDatetime
 
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):

@@ -26,6 +26,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
+from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.gateways.codes import Codes
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.links import BadLink, Claim, Links
@@ -36,6 +37,7 @@ from shared.shell.http.outbound import MAX_RESPONSE, Blocked, NoResponse, NotSen
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
 from tests.integration.conftest import NewDatabase
+from tests.integration.seals import Seals
 
 ADA = Customer(name="Ada", email="ada@example.org")
 
@@ -317,17 +319,17 @@ async def add(codes: Codes, *given: str, pool: str = "acme/keys", key: str = "")
 
 
 async def test_codes_are_added_once(engine: AsyncEngine) -> None:
-    codes = Codes(engine, timedelta(seconds=1))
+    codes = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
     key = str(uuid4())
 
-    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2)
-    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2), "the same operation, repeated"
-    assert await add(codes, "B", "C") == StoreCodes.Done(1)
-    assert await add(codes, "A", pool="acme/other") == StoreCodes.Done(1)
+    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2, 1)
+    assert await add(codes, "A", "B", key=key) == StoreCodes.Done(2, 1), "the same operation, repeated"
+    assert await add(codes, "B", "C") == StoreCodes.Done(1, 1)
+    assert await add(codes, "A", pool="acme/other") == StoreCodes.Done(1, 1)
 
 
 async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_repeated(engine: AsyncEngine) -> None:
-    codes = Codes(engine, timedelta(seconds=1))
+    codes = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
     await add(codes, "A", "B", "C")
 
     first = TakeCode("acme/keys", "o-1", "1", 2)
@@ -341,7 +343,7 @@ async def test_codes_are_taken_in_order_all_or_none_and_the_same_when_repeated(e
 
 
 async def test_codes_that_the_customer_has_not_seen_are_returned(engine: AsyncEngine) -> None:
-    codes = Codes(engine, timedelta(seconds=1))
+    codes = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
     await add(codes, "A")
     await codes.perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
 
@@ -350,7 +352,7 @@ async def test_codes_that_the_customer_has_not_seen_are_returned(engine: AsyncEn
 
 
 async def test_concurrent_calls_never_take_the_same_code(engine: AsyncEngine) -> None:
-    codes = Codes(engine, timedelta(seconds=1))
+    codes = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
     await add(codes, *(f"C{number:02}" for number in range(20)))
 
     async def take(order: int, item: str) -> tuple[str, ...]:
@@ -371,7 +373,9 @@ async def test_concurrent_calls_never_take_the_same_code(engine: AsyncEngine) ->
 async def test_a_call_is_retried_when_the_database_does_not_answer() -> None:
     engine = create_engine("postgresql://unknown@127.0.0.1:1/none", "test")
 
-    answer = await Codes(engine, timedelta(seconds=1)).perform(TakeCode("acme/keys", "o-1", "1", 1), "k")
+    answer = await Codes(engine, timedelta(seconds=1), CodeVault(Seals())).perform(
+        TakeCode("acme/keys", "o-1", "1", 1), "k"
+    )
 
     assert isinstance(answer, Retry)
     await engine.dispose()

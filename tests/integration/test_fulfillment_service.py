@@ -77,6 +77,11 @@ class Running:
         async with self.http.request(method, path, json=body, headers=headers) as response:
             return response.status, json.loads(await response.read())
 
+    async def send_file(self, path: str, file: bytes) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": str(uuid4()), "Content-Type": "text/csv"}
+        async with self.http.post(path, data=file, headers=headers) as response:
+            return response.status, json.loads(await response.read())
+
     async def until(self, *types: str) -> list[dict[str, Any]]:
         """Wait for events of these types, in any order; commands to the service itself are delivered."""
         missing = list(types)
@@ -212,7 +217,8 @@ async def test_an_order_of_every_kind_is_delivered_and_then_refunded(running: Ru
     _, told = await running.ask("GET", "/orders/o-1/deliveries")
     assert {item["id"]: item["status"] for item in told["items"]} == dict.fromkeys("1234", "delivered")
     counts = {"free": 1, "taken": 1, "orders_waiting": 0, "products": 1}
-    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1] == counts
+    settings = {"name": "", "low_water": 0, "low_since": None}
+    assert (await running.ask("GET", "/stores/acme/pools/keys"))[1] == counts | settings
     await running.ask("POST", "/stores/acme/pools/unused/codes", {"codes": ["AAA"]})
     assert (await running.ask("GET", "/stores/acme/pools/unused"))[1]["products"] == 0
     link = next(event["instructions"]["link"] for event in events if event.get("item") == "1")

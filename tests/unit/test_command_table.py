@@ -83,7 +83,7 @@ def test_names_are_used_once() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("oders", "Did you mean 'orders', 'order'?"),
+        ("oders", "Did you mean 'orders', 'order', 'codes'?"),
         ("parked lst", "Did you mean 'list'?"),
         ("refund", "Missing argument 'ORDER'"),
         ("orders --limit none", "Invalid value for '--limit'"),

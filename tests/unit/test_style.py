@@ -296,7 +296,8 @@ def is_named_like_its_type(name: str, wire_type: str, *, imperative: bool, compa
 def test_a_message_is_named_like_its_wire_type(kind: type[Message]) -> None:
     """What the storefront reports and what a service notes for itself is in the past tense, also where it can be
     refused."""
-    past = kind.topic.owner == "storefront" or kind.type in ("delivery.codes_arrived", "parcel.delivered")
+    to_itself = ("delivery.codes_arrived", "codes.imported", "parcel.delivered")
+    past = kind.topic.owner == "storefront" or kind.type in to_itself
     imperative = issubclass(kind, Command) and not past
     compacted = kind.topic.compacted
     assert is_named_like_its_type(kind.__name__, kind.type, imperative=imperative, compacted=compacted)

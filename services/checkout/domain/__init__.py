@@ -9,6 +9,7 @@ from services.checkout.domain import (  # noqa: F401
     refund,
     staff_delivery,
     stock,
+    supply,
     timeline_events,
 )
 from services.checkout.domain.order import orders

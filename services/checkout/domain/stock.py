@@ -6,7 +6,7 @@ from services.checkout.domain.cancellation import cancel
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.payment import PENDING, complete_payment, request_payment
-from shared.contracts.checkout import OrderStockLow
+from shared.contracts.checkout import OrderSupplyLow
 from shared.contracts.fulfillment import StockRefused, StockReserved
 from shared.contracts.stock import StockLow
 from shared.core import Context, Decision
@@ -42,6 +42,7 @@ def stock_low(order: Order, fact: StockLow, context: Context) -> Decision[Order]
     """It says nothing of the order; staff hear of it."""
     change = OrderChange(order, context)
     change.note(fact.type, f"Stock of {fact.product} is low: {fact.free} free.", sku=fact.sku)
-    change.publish(OrderStockLow(sku=fact.sku, product=fact.product, free=fact.free, low_stock=fact.low_stock))
+    text = f"{fact.free} free of SKU {fact.sku}, fewer than {fact.low_stock}. Order more."
+    change.publish(OrderSupplyLow(what=f"stock of {fact.product}"[:200], text=text))
     change.set(updated_at=context.at)
     return change.decision()

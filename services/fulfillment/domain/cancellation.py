@@ -11,7 +11,7 @@ from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import stock_and_queues
-from services.fulfillment.domain.operations import RecheckPools
+from services.fulfillment.domain.operations import PoolStillLow, RecheckPools
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderRefunded
 from shared.contracts.values import OrderStatus
 from shared.core import Context, Decision
@@ -28,7 +28,7 @@ def cancelled(
     change = DeliveryChange(delivery, context)
     if delivery.stage is not Stage.CANCELLED:
         change.set(stage=Stage.CANCELLED)
-        change.cancel_timer(RecheckPools)
+        change.cancel_timer(RecheckPools, PoolStillLow)
         for item in delivery.items:
             cancel_item(change, item)
     return change.decision()

@@ -46,6 +46,8 @@ class TakeCode(PoolOperation):
 
     class Done(Outcome):
         codes: tuple[str, ...]
+        left: int | None = None
+        """Codes that are free after this, where that is below the pool's low-water mark."""
 
     class Failed(FailedOutcome):
         """`pool_empty`: wait, and check again after `recheck_after`."""
@@ -73,6 +75,38 @@ class StoreCodes(PoolOperation):
 
     class Done(Outcome):
         added: int
+        left: int | None = None
+        """Free codes, counted up to the pool's low-water mark; None if it has none."""
+
+
+class GiveCodes(PoolOperation):
+    """Record codes that staff typed as those of an item, so that no other gets them. What a call of unknown outcome
+    took for it returns to the pool. All or none."""
+
+    order: str
+    item: str
+    codes: tuple[str, ...]
+
+    def about(self) -> str:
+        return self.item
+
+    class Done(Outcome):
+        pass
+
+    class Failed(FailedOutcome):
+        """`already_given`: another item has one of them."""
+
+
+class CountCodes(PoolOperation):
+    """Count the free codes of a pool, up to `most`."""
+
+    most: int
+
+    def about(self) -> str:
+        return self.pool
+
+    class Done(Outcome):
+        free: int
 
 
 class CourseOperation(Operation, safe_to_repeat=True):
@@ -108,6 +142,10 @@ def course_destination(url: str) -> str:
     place = url.partition("://")[2].partition("?")[0].partition("#")[0]
     host, slash, path = place.partition("/")
     return (host.rpartition("@")[2].lower() + slash + path)[:200]
+
+
+class PoolStillLow(TimerMessage):
+    """Time to tell staff again of a pool that is low or empty, if it still is."""
 
 
 class RecheckPools(TimerMessage):

@@ -1,98 +1,200 @@
-"""Pools of codes, in the service's own database. Each step is one statement, safe to repeat."""
+"""Pools of codes, in the service's own database. Each operation is one transaction, safe to repeat."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.fulfillment.domain.operations import POOL_EMPTY, ReturnCodes, StoreCodes, TakeCode
-from shared.core import NoOutcome, NotDone, Outcome, Retry
+from services.fulfillment.domain.operations import (
+    POOL_EMPTY,
+    CountCodes,
+    GiveCodes,
+    ReturnCodes,
+    StoreCodes,
+    TakeCode,
+)
+from services.fulfillment.gateways.clear_codes import (
+    CLEAR_LEFT,
+    clear_of,
+    known_in_clear,
+    remove_clear,
+    take_also_clear,
+)
+from services.fulfillment.gateways.code_vault import CodeVault
+from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
+from shared.settings import name_of
+from shared.shell.sealer import CannotOpen
 
+DATA_KEYS = name_of(("fulfillment", "data_keys"))
+PoolCall = TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes
+MARK = "coalesce((select cast(data ->> 'low_water' as bigint) from code_pools where key = :pool), 0)"
+"""The pool's low-water mark."""
 # Those of the item already, or else exactly as many as are needed, of those that no other call is taking right now.
 # Two at once for one item collide on the unique (key, order_key, item, unit); the loser is retried and finds them.
-_TAKE = sa.text("""
+# `left` counts as far as it must, before the codes are taken.
+_TAKE = sa.text(f"""
     with mine as (
-        select code, unit from codes where key = :pool and order_key = :order and item = :item
+        select digest, sealed, unit from sealed_codes where key = :pool and order_key = :order and item = :item
     ), free as (
-        select code from codes where key = :pool and order_key is null and not exists (select from mine)
+        select digest from sealed_codes where key = :pool and order_key is null and not exists (select from mine)
         order by number limit :quantity for update skip locked
     ), numbered as (
-        select code, row_number() over () as unit, count(*) over () as found from free
+        select digest, row_number() over () as unit, count(*) over () as found from free
     ), taken as (
-        update codes set order_key = :order, item = :item, unit = numbered.unit, taken_at = clock_timestamp()
+        update sealed_codes c set order_key = :order, item = :item, unit = numbered.unit, taken_at = clock_timestamp()
         from numbered
-        where codes.key = :pool and codes.code = numbered.code and numbered.found = :quantity
-        returning codes.code, codes.unit
+        where c.key = :pool and c.digest = numbered.digest and numbered.found = :quantity
+        returning c.sealed, c.unit
+    ), mark as (
+        select {MARK} as low
+    ), before as (
+        select count(*) as free from (
+            select from sealed_codes where key = :pool and order_key is null
+            limit (select case when low > 0 then low + :quantity else 0 end from mark)
+        ) few
     )
-    select code, unit from mine union all select code, unit from taken order by unit
+    select sealed, unit, low, free from (
+        select sealed, unit from mine union all select sealed, unit from taken
+    ) given, mark, before order by unit
 """).bindparams(sa.bindparam("quantity", type_=sa.BigInteger))
 _RETURN = sa.text("""
-    update codes set order_key = null, item = null, unit = null, taken_at = null
+    update sealed_codes set order_key = null, item = null, unit = null, taken_at = null
     where key = :pool and order_key = :order and item = :item
 """)
 _STORE = sa.text("""
-    insert into codes (key, code, batch)
-    select :pool, code, cast(:batch as uuid)
-    from unnest(cast(:codes as text[])) with ordinality as u(code, n) order by n
+    insert into sealed_codes (key, digest, sealed, batch)
+    select :pool, digest, sealed, cast(:batch as uuid)
+    from unnest(cast(:digests as bytea[]), cast(:sealed as bytea[])) with ordinality as u(digest, sealed, n)
+    where not exists (select from sealed_codes known where known.key = '' and known.digest = u.digest)
+    order by n
     on conflict do nothing
-""").bindparams(sa.bindparam("codes", type_=postgresql.ARRAY(sa.Text)))
-_COUNT = sa.text("select count(*) from codes where key = :pool and batch = cast(:batch as uuid)")
+""")
+_BATCH = sa.text("select count(*) from sealed_codes where key = :pool and batch = cast(:batch as uuid)")
+_GIVE = sa.text("""
+    insert into sealed_codes (key, digest, sealed, order_key, item, unit, taken_at)
+    select :pool, digest, sealed, :order, :item, n, clock_timestamp()
+    from unnest(cast(:digests as bytea[]), cast(:sealed as bytea[])) with ordinality as u(digest, sealed, n)
+    order by digest
+    on conflict (key, digest) do update set order_key = excluded.order_key, item = excluded.item,
+        unit = excluded.unit, taken_at = excluded.taken_at
+    where sealed_codes.order_key is null
+""")
+_OTHERS = sa.text("""
+    select count(*) from sealed_codes
+    where digest = any(cast(:digests as bytea[])) and (key = :pool or key = '') and order_key is not null
+""")
+_COUNT = sa.text(
+    "select count(*) from (select from sealed_codes where key = :pool and order_key is null limit :most) s"
+)
+LEFT = sa.text(f"""
+    select count(*) from (select from sealed_codes where key = :pool and order_key is null limit greatest({MARK}, 1)) s
+""")
+LOCK = sa.text("select pg_advisory_xact_lock(hashtextextended(:pool, 14))")
+"""One at a time adds codes to a pool: what it has is then known."""
 
 
 class Codes:
-    """Gateway of TakeCode, ReturnCodes and StoreCodes. What the database refuses is retried."""
+    """Gateway of the calls to pools. What the database refuses is retried."""
 
-    def __init__(self, engine: AsyncEngine, recheck_after: timedelta) -> None:
+    def __init__(self, engine: AsyncEngine, recheck_after: timedelta, vault: CodeVault) -> None:
         self._engine = engine
         self._recheck_after = recheck_after
+        self._vault = vault
 
-    async def perform(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Outcome | NoOutcome:
+    async def perform(self, operation: PoolCall, key: str) -> Outcome | NoOutcome:
         try:
-            match operation:
-                case TakeCode():
-                    return await self._take(operation)
-                case ReturnCodes():
-                    return await self._return(operation)
-                case StoreCodes():
-                    return await self._store(operation, UUID(key))
+            async with self._engine.begin() as connection:
+                await self._vault.unlock(connection)
+                return await self._perform(connection, operation, key)
+        except CannotOpen as trouble:
+            return OperatorFault(
+                f"A code cannot be read: {trouble}. Put the key that sealed it among {DATA_KEYS} again."
+            )
         except sa.exc.IntegrityError:
             return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            self._vault.forget()
             return Retry(f"The fulfillment database does not answer: {type(error).__name__}.")
 
-    async def find(self, operation: TakeCode | ReturnCodes | StoreCodes, key: str) -> Outcome | NotDone | NoOutcome:
+    async def _perform(self, connection: AsyncConnection, operation: PoolCall, key: str) -> Outcome | NoOutcome:
+        match operation:
+            case TakeCode():
+                return await self._take(connection, operation)
+            case ReturnCodes():
+                return await self._return(connection, operation)
+            case StoreCodes():
+                return await self._store(connection, operation, UUID(key))
+            case GiveCodes():
+                return await self._give(connection, operation)
+            case CountCodes():
+                counted = await connection.execute(_COUNT, {"pool": operation.pool, "most": operation.most})
+                return CountCodes.Done(counted.scalar_one())
+
+    async def find(self, operation: PoolCall, key: str) -> Outcome | NotDone | NoOutcome:
         return NotDone()
 
-    async def _take(self, take: TakeCode) -> Outcome:
+    async def _take(self, connection: AsyncConnection, take: TakeCode) -> Outcome:
         values = {"pool": take.pool, "order": take.order, "item": take.item, "quantity": take.quantity}
-        async with self._engine.begin() as connection:
-            codes = tuple(row.code for row in await connection.execute(_TAKE, values))
+        if (await connection.execute(CLEAR_LEFT, values)).scalar_one():
+            codes, left = await take_also_clear(connection, self._vault, take), None
+        else:
+            rows = (await connection.execute(_TAKE, values)).all()
+            codes = tuple(self._vault.open(row.sealed, take.pool) for row in rows)
+            left = rows[0].free - take.quantity if rows and rows[0].low else None
+            left = left if left is not None and left < rows[0].low else None
         if codes:
-            return TakeCode.Done(codes)
+            return TakeCode.Done(codes, max(left, 0) if left is not None else None)
         name = take.pool.partition("/")[2]
         text = (
             f"Pool {name} has too few free codes ({take.quantity} needed). Add codes; delivery continues automatically."
         )
         return TakeCode.Failed(POOL_EMPTY, text, self._recheck_after)
 
-    async def _return(self, codes: ReturnCodes) -> Outcome:
-        await self._execute(_RETURN, {"pool": codes.pool, "order": codes.order, "item": codes.item})
+    async def _return(self, connection: AsyncConnection, codes: ReturnCodes) -> Outcome:
+        values = {"pool": codes.pool, "order": codes.order, "item": codes.item}
+        await connection.execute(_RETURN, values)
+        await clear_of(connection, codes.pool, codes.order, codes.item)
         return ReturnCodes.Done()
 
-    async def _store(self, store: StoreCodes, batch: UUID) -> Outcome:
+    async def _store(self, connection: AsyncConnection, store: StoreCodes, batch: UUID) -> Outcome:
         """`batch` names this operation's codes, so that a repetition counts the same ones."""
+        await connection.execute(LOCK, {"pool": store.pool})
+        known = await known_in_clear(connection, store.pool, store.codes)
+        new = [code for code in store.codes if code not in known]
         values = {"pool": store.pool, "batch": batch}
-        async with self._engine.begin() as connection:
-            await connection.execute(_STORE, values | {"codes": list(store.codes)})
-            added: int = (await connection.execute(_COUNT, values)).scalar_one()
-        return StoreCodes.Done(added)
+        await connection.execute(_STORE, values | self._sealed(store.pool, new))
+        added: int = (await connection.execute(_BATCH, values)).scalar_one()
+        left: int = (await connection.execute(LEFT, {"pool": store.pool})).scalar_one()
+        return StoreCodes.Done(added, left)
 
-    async def _execute(self, statement: sa.TextClause, values: Mapping[str, Any]) -> None:
-        async with self._engine.begin() as connection:
-            await connection.execute(statement, values)
+    async def _give(self, connection: AsyncConnection, give: GiveCodes) -> Outcome:
+        await connection.execute(LOCK, {"pool": give.pool})
+        values: dict[str, Any] = {"pool": give.pool, "order": give.order, "item": give.item}
+        await connection.execute(_RETURN, values)
+        await clear_of(connection, give.pool, give.order, give.item)
+        values |= self._sealed(give.pool, give.codes)
+        clear = await known_in_clear(connection, give.pool, give.codes)
+        if not all(clear.values()) or (await connection.execute(_OTHERS, values)).scalar_one():
+            text = "Another item has one of these codes. Provide others, or retry the item to have some of its pool."
+            return GiveCodes.Failed("already_given", text)
+        await remove_clear(connection, give.pool, [*clear])
+        await connection.execute(_GIVE, values)
+        return GiveCodes.Done()
+
+    def _sealed(self, pool: str, codes: Sequence[str]) -> dict[str, Any]:
+        return {
+            "digests": [self._vault.digest(code) for code in codes],
+            "sealed": [self._vault.seal(code, pool) for code in codes],
+        }
+
+
+BYTES = postgresql.ARRAY(sa.LargeBinary)
+_STORE = _STORE.bindparams(sa.bindparam("digests", type_=BYTES), sa.bindparam("sealed", type_=BYTES))
+_GIVE = _GIVE.bindparams(sa.bindparam("digests", type_=BYTES), sa.bindparam("sealed", type_=BYTES))
+_OTHERS = _OTHERS.bindparams(sa.bindparam("digests", type_=BYTES))

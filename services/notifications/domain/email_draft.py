@@ -15,7 +15,6 @@ from shared.contracts.checkout import (
     OrderCancelled,
     OrderPaymentDeclined,
     OrderRefunded,
-    OrderStockLow,
     OrderStrayCharge,
 )
 from shared.contracts.text import greeted, without_links
@@ -31,7 +30,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
     "delivery_waiting": ("delivery_waiting",),
-    "stock_low": ("stock_low",),
+    "supply_low": ("supply_low",),
     "failed": ("order_failed",),
     "cancelled": ("cancellation",),
     "expired": ("expiry",),
@@ -136,9 +135,8 @@ def delivery_waits(log: NotificationLog, item: str, product: str, text: str) -> 
     return EmailDraft("delivery_waiting", f"Delivery waits for you: order {log.number}, {product}", "staff", data)
 
 
-def stock_low(log: NotificationLog, event: OrderStockLow) -> EmailDraft:
-    data = {"product": event.product, "sku": event.sku, "free": event.free, "low_stock": event.low_stock}
-    return EmailDraft("stock_low", f"Stock is low: {event.product}", "staff", data)
+def supply_low(log: NotificationLog, what: str, text: str) -> EmailDraft:
+    return EmailDraft("supply_low", f"Little is left: {what}", "staff", {"what": what, "reason": text})
 
 
 def refund_returned(log: NotificationLog, amount: int) -> EmailDraft:

@@ -27,8 +27,8 @@ from shared.contracts.checkout import (
     OrderPlaced,
     OrderRefunded,
     OrderRefundFailed,
-    OrderStockLow,
     OrderStrayCharge,
+    OrderSupplyLow,
 )
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
@@ -138,15 +138,12 @@ def delivery_waiting(log: NotificationLog, event: OrderDeliveryWaiting, context:
     return change.decision()
 
 
-@notification_logs.on(OrderStockLow)
-def stock_low(log: NotificationLog, event: OrderStockLow, context: Context) -> Decision[NotificationLog]:
+@notification_logs.on(OrderSupplyLow)
+def supply_low(log: NotificationLog, event: OrderSupplyLow, context: Context) -> Decision[NotificationLog]:
     change = NotificationChange(log, context)
-    if change.add_fact("stock_low", each_time=True):
-        change.send_emails(email_draft.stock_low(log, event))
-        title = f"Stock is low: {event.product}"
-        change.notify_staff(
-            "stock_low", title, f"{event.free} free of SKU {event.sku}; low is below {event.low_stock}."
-        )
+    if change.add_fact("supply_low", each_time=True):
+        change.send_emails(email_draft.supply_low(log, event.what, event.text))
+        change.notify_staff("supply_low", f"Little is left: {event.what}", event.text)
     return change.decision()
 
 

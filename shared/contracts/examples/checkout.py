@@ -127,7 +127,7 @@ EXAMPLES: tuple[Message, ...] = (
         code="not_configured",
         text="No delivery is configured for SKU maps. Configure the product, then retry the order.",
     ),
-    checkout.OrderStockLow(sku="atlas", product="Field Atlas", free=4, low_stock=5),
+    checkout.OrderSupplyLow(what="pool Game keys", text="412 codes are left, fewer than 500. Import more."),
     checkout.OrderDeliveryResumed(item="2"),
     checkout.OrderCompleted(by_hand=True),
     checkout.OrderCancelled(reason="", code="sold_out", sold_out=("atlas",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.contracts import fulfillment
 from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK, PAID
@@ -27,6 +27,9 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
     fulfillment.ReceiveStock(quantity=40),
     fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
+    fulfillment.CodesImported(added=25_000, left=500),
+    fulfillment.ConfigurePool(name="Gift cards of 20 €", low_water=500),
+    fulfillment.ProvideCode(item="2", codes=("NORTH-5E6F",), reason="The pool is empty; bought at the publisher's."),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
     fulfillment.DeliveryCodesArrived(pool="gift-cards"),
     fulfillment.RetryDelivery(items=("2",), latest=True),
@@ -49,6 +52,13 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ItemRevoked(item="2"),
     fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
+    fulfillment.PoolLow(
+        pool="gift-cards",
+        name="Gift cards of 20 €",
+        left=412,
+        low_water=500,
+        since=datetime(2026, 3, 3, 14, 5, tzinfo=UTC),
+    ),
     fulfillment.DeliveryStatusRecord(
         store="northwind",
         stage="paid",

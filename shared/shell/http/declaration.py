@@ -53,6 +53,8 @@ class Declaration:
     """What the route itself answers as problem+json, besides what every route may answer."""
     raw_body: str = ""
     """Describes a body whose form another system declares: a provider's event."""
+    file_media: str = ""
+    """Instead of `body` it also takes a file of this type, which is read in parts."""
 
     @property
     def has_body(self) -> bool:

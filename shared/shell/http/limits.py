@@ -158,6 +158,23 @@ class Limits:
             raise
         return body
 
+    async def read_file(self, request: web.Request, most: int) -> bytes:
+        """The body, each part of which arrives within the time for a body. Raises ProblemResponse."""
+        if (request.content_length or 0) > most:
+            raise _too_large(most)
+        file = bytearray()
+        while True:
+            try:
+                async with asyncio.timeout(self.settings.body_seconds):
+                    part = await request.content.readany()
+            except TimeoutError:
+                raise _too_slow(self.settings.body_seconds) from None
+            if not part:
+                return bytes(file)
+            file += part
+            if len(file) > most:
+                raise _too_large(most)
+
 
 def _too_large(most: int) -> ProblemResponse:
     title = f"The body is larger than {most} bytes."

@@ -249,7 +249,10 @@ def _body(declaration: Declaration, schemas: Schemas) -> Json:
         return {"description": declaration.raw_body, "required": True, "content": {"application/json": {"schema": {}}}}
     schema = schemas.taken(declaration.body, declaration.from_path)
     needed = schema if "$ref" not in schema else schemas.definitions[schema["$ref"].rpartition("/")[2]]
-    return {"required": bool(needed.get("required")), "content": {"application/json": {"schema": schema}}}
+    content: Json = {"application/json": {"schema": schema}}
+    if declaration.file_media:
+        content[declaration.file_media] = {"schema": {"type": "string", "format": "binary"}}
+    return {"required": bool(needed.get("required")), "content": content}
 
 
 def _response(declared: DeclaredResponse, schemas: Schemas) -> Json:

@@ -77,6 +77,14 @@ async def read_body(request: web.Request, most: int = MAX_REQUEST) -> bytes:
     return body
 
 
+async def read_file(request: web.Request, most: int) -> bytes:
+    """The body as a file: it may take as long as parts of it arrive. It counts with no other bodies, so the route
+    bounds how many are read at once. Raises ProblemResponse."""
+    if not declared_in(request).file_media:
+        raise TypeError("a file is not declared by its route")
+    return await request[LIMITS].read_file(request, most)
+
+
 async def command_in(request: web.Request, kind: type[C]) -> C:
     """The command of a JSON body, with what its path gives; an empty body has all defaults. Raises ProblemResponse."""
     declaration = _of_body(request, kind)

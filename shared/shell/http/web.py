@@ -169,7 +169,7 @@ def add_commands(
     for method, path, kind in routes:
         scope = IN_PATH if "{store}" in path else found_by(store_of_order)
         add_route(
-            application, method, path, _command_handler(api, kind, key_of), kind.type, scope, command_declaration(kind)
+            application, method, path, command_handler(api, kind, key_of), kind.type, scope, command_declaration(kind)
         )
 
 
@@ -181,7 +181,7 @@ def command_declaration(kind: type[Command], from_path: tuple[str, ...] = ()) ->
     )
 
 
-def _command_handler(api: HttpApi, kind: type[Command], key_of: KeyOf) -> RequestHandler:
+def command_handler(api: HttpApi, kind: type[Command], key_of: KeyOf) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         key, wrong = read_key(key_of(request.match_info).encode())
         if wrong:

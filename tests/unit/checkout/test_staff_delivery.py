@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderStockLow
+from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderSupplyLow
 from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem
 from shared.contracts.fulfillment import ItemDelivered, ItemProgressed
 from shared.contracts.stock import StockLow
@@ -54,5 +54,6 @@ def test_a_parcel_with_some_units_is_told_as_that() -> None:
 def test_low_stock_is_passed_on_and_changes_nothing() -> None:
     order = paid_order("course")
     order.hear(StockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5))
-    assert order.facts == [OrderStockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5)]
+    text = "2 free of SKU atlas, fewer than 5. Order more."
+    assert order.facts == [OrderSupplyLow(what="stock of Field Atlas", text=text)]
     assert order.timeline[-1].text == "Stock of Field Atlas is low: 2 free."

@@ -36,6 +36,8 @@ KEYED = {
         "replay",
         "resume-webhook",
         "add-codes",
+        "codes pool",
+        "codes provide",
     ),
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
@@ -45,6 +47,7 @@ HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
     *("reclaim-codes", "republish", "restore", "migrate", "secrets set", "secrets remove", "discord configure"),
     *("servers set", "servers test"),
+    "codes import",
 }
 """What they name is changed once, however often they are repeated."""
 READING = {
@@ -168,6 +171,18 @@ def test_what_says_nothing_of_the_lost_try_leaves_it_unknown(
             "notifications",
             "POST /stores/maple/webhooks/we_1/resume",
             "orderbus lost maple --webhooks",
+        ),
+        (
+            "codes pool maple games --low-water 5",
+            "fulfillment",
+            "PUT /stores/maple/pools/games",
+            "orderbus attention",
+        ),
+        (
+            "codes provide ORD-1 2 ABC --reason Lost",
+            "fulfillment",
+            "POST /orders/o-1/provide-code",
+            "orderbus order ORD-1",
         ),
         ("add-codes maple games FILE", "fulfillment", "POST /stores/maple/pools/games/codes", "orderbus attention"),
         (

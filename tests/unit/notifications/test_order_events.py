@@ -25,8 +25,8 @@ from shared.contracts.checkout import (
     OrderPaymentDeclined,
     OrderRefunded,
     OrderRefundFailed,
-    OrderStockLow,
     OrderStrayCharge,
+    OrderSupplyLow,
 )
 from shared.contracts.notifications import EmailFailed, EmailSent
 from shared.contracts.values import Customer, Instructions, OrderStatus
@@ -249,14 +249,20 @@ def test_staff_are_notified_of_an_item_that_waits_for_them_and_the_customer_is_n
     assert "delivery_waiting" not in [entry.kind for entry in order.feed(CUSTOMER)]
 
 
-def test_staff_are_notified_of_low_stock_and_the_customer_is_not() -> None:
+def test_staff_are_told_each_time_that_little_is_left() -> None:
     order = paid_order()
-    order.hear(OrderStockLow(sku="atlas", product="Field Atlas", free=2, low_stock=5))
+    for text in ("9 codes are left.", "4 codes are left."):
+        order.hear(OrderSupplyLow(what="pool Game keys", text=text))
 
-    (email,) = order.emails[2:]
-    assert (email.template, email.to, email.data["free"]) == ("stock_low", "staff@northwind.example", 2)
-    assert order.feed(STAFF)[-1].text == "2 free of SKU atlas; low is below 5."
-    assert "stock_low" not in [entry.kind for entry in order.feed(CUSTOMER)]
+    first, second = order.emails[2:]
+    assert (first.template, first.to, first.subject, second.data["reason"]) == (
+        "supply_low",
+        "staff@northwind.example",
+        "Little is left: pool Game keys",
+        "4 codes are left.",
+    )
+    assert order.feed(STAFF)[-1].kind == "supply_low"
+    assert "supply_low" not in [entry.kind for entry in order.feed(CUSTOMER)]
 
 
 def test_staff_are_notified_of_each_failed_refund() -> None:

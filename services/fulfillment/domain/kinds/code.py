@@ -6,18 +6,28 @@ from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.operations import POOL_EMPTY, RecheckPools, ReturnCodes, TakeCode
+from services.fulfillment.domain.low_pools import STILL_LOW_AFTER, tell_if_low
+from services.fulfillment.domain.operations import (
+    POOL_EMPTY,
+    GiveCodes,
+    PoolStillLow,
+    RecheckPools,
+    ReturnCodes,
+    TakeCode,
+)
 from services.fulfillment.domain.pool import CodePool
 from shared.contracts.fulfillment import Action, DeliveryCodesArrived, RedemptionCode
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, Outcome, Ref
+from shared.core.fast_dataclasses import replace
 
 
 class CodeKind(Kind[RedemptionCode]):
-    ended_by = (TakeCode,)
+    ended_by = (TakeCode, GiveCodes)
 
     def begin(self, change: DeliveryChange, item: Item, action: RedemptionCode) -> None:
-        change.request(TakeCode(change.state.row_key(action.pool), change.context.key, item.id, item.quantity))
+        count = item.quantity * action.per_unit
+        change.request(TakeCode(change.state.row_key(action.pool), change.context.key, item.id, count))
 
     def can_restart(self, item: Item, latest: Action | None) -> bool:
         """Not while a call is taking codes."""
@@ -42,15 +52,28 @@ def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[C
     return [Ref(CodePool, delivery.row_key(pool)) for pool in pools if pool]
 
 
+def pools_of(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
+    """All pools that its codes come from."""
+    names = {pool for item in delivery.items if (pool := pool_of(item))}
+    return [Ref(CodePool, delivery.row_key(name)) for name in sorted(names)]
+
+
+def pools_touched(outcome: TakeCode.Done, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
+    """Those in whose queues it waits; and where few codes are left, those of its items."""
+    low = pools_of(outcome, key, delivery) if outcome.left is not None else []
+    return list(dict.fromkeys((*queues(outcome, key, delivery), *low)))
+
+
 CODE = CodeKind()
 
 
-@deliveries.answers(TakeCode.Done, locks=queues)
+@deliveries.answers(TakeCode.Done, locks=pools_touched)
 def codes_taken(delivery: Delivery, take: TakeCode, outcome: TakeCode.Done, context: Context) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
     if item.expects_code:
         change.deliver_item(item, code_instructions(outcome.codes))
+        tell_if_low(change, take.pool, outcome.left)
     elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen the codes
         change.request(ReturnCodes(take.pool, take.order, take.item))
     return change.decision()
@@ -68,13 +91,20 @@ def codes_not_taken(
 ) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
+    was_in_progress = item.status is ItemStatus.IN_PROGRESS
     if item.expects_code and outcome.code == POOL_EMPTY:
-        is_first = not (change.other(CodePool, take.pool) or CodePool()).waiting  # staff are told once, not per order
+        pool = change.other(CodePool, take.pool) or CodePool()
+        is_first = not pool.waiting  # staff are told once, not per order
+        if is_first:
+            since = pool.low_since or context.at
+            change.put(CodePool, take.pool, replace(pool, low_since=since, told=context.at))
         item = change.await_item(
             item, ItemStatus.WAITING_CODE, *reason_of(outcome), alert=is_first, code_requested=False
         )
         change.join_queue(item, take.pool)
         change.timer(context.at + outcome.recheck_after, RecheckPools())
+        if was_in_progress:
+            change.timer(context.at + STILL_LOW_AFTER, PoolStillLow())
     elif item.expects_code:
         change.fail_item(item, *reason_of(outcome))
     return change.decision()

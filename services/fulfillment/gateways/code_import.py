@@ -1,0 +1,205 @@
+"""Codes of a file: read, sealed and copied into a pool, all of them or none.
+
+A file is UTF-8, with a code per line, or CSV (RFC 4180) with the code in the first column, or in that called `code`.
+Lines that are wrong refuse the whole file, with the numbers of the first ones; codes that the file repeats, or that the
+pool has already, are left out and reported, so that a file can be imported again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from services.fulfillment.gateways.clear_codes import known_in_clear
+from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.codes import LEFT, LOCK
+from shared.contracts.text import one_line
+
+MAX_BYTES = 50_000_000
+"""Of a file."""
+MAX_CODE = 200
+"""Characters of a code: those that fit into the customer's message."""
+SHOWN = 20
+"""Lines of each sort of problem and repetition that are named."""
+AT_A_TIME = 20_000
+_KNOWN = sa.text("""
+    select digest, cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
+    from sealed_codes where (key = :pool or key = '') and digest = any(cast(:digests as bytea[]))
+""").bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
+_TIME = "set local statement_timeout = '600s'"
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    line: int
+    text: str
+
+
+class BadFile(Exception):
+    """Nothing of it was added."""
+
+    def __init__(self, problems: Sequence[BadLine], count: int) -> None:
+        """`problems`: the first ones; `count`: of all."""
+        super().__init__(f"{count} lines are wrong")
+        self.problems, self.count = problems, count
+
+
+@dataclass(slots=True)
+class CodesOfFile:
+    """What an import did. Lines are numbers from 1, of the first ones of a sort."""
+
+    lines: int = 0
+    """That have a code."""
+    added: int = 0
+    repeated: int = 0
+    """Codes that the file has already further up."""
+    repeated_lines: list[int] = field(default_factory=list)
+    known: int = 0
+    """Codes that the pool has, or that a customer was given before a restore."""
+    known_lines: list[int] = field(default_factory=list)
+    left: int = 0
+    """Codes that are free afterwards, counted up to the pool's low-water mark."""
+
+
+Row = tuple[int, str]
+"""Line and code."""
+
+
+def rows_of(file: bytes) -> Iterator[Row]:
+    """Lines that are not empty. Raises BadFile, after the last line, with all lines that are wrong."""
+    problems: list[BadLine] = []
+    count = 0
+    for line, code in _cells(file):
+        wrong = wrong_code(code)
+        if wrong:
+            count += 1
+            if len(problems) < SHOWN:
+                problems.append(BadLine(line, wrong))
+        else:
+            yield line, code
+    if count:
+        raise BadFile(problems, count)
+
+
+def wrong_code(code: str) -> str:
+    """What is wrong about it; empty: nothing."""
+    if not code:
+        return "has no code in its column"
+    if len(code) > MAX_CODE:
+        return f"has a code of more than {MAX_CODE} characters"
+    if not code.isprintable():
+        try:
+            one_line(code)
+        except ValueError:
+            return "has control characters in its code"
+    return ""
+
+
+def _cells(file: bytes) -> Iterator[Row]:
+    """Raises BadFile for what is no text, or no CSV."""
+    try:
+        text = file.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = file.count(b"\n", 0, error.start) + 1
+        raise BadFile([BadLine(line, "is not UTF-8")], 1) from None
+    first = text.partition("\n")[0]
+    if '"' not in text and "," not in first:
+        column_heading = first.strip().casefold() == "code"
+        for number, whole in enumerate(io.StringIO(text, newline="\n"), 1):
+            code = whole.strip()
+            if code and not (number == 1 and column_heading):
+                yield number, code
+        return
+    yield from _csv_cells(text)
+
+
+def _csv_cells(text: str) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    column = 0
+    try:
+        for number, cells in enumerate(reader):
+            names = [cell.strip().casefold() for cell in cells]
+            if number == 0 and "code" in names:
+                column = names.index("code")
+            elif any(names):
+                yield reader.line_num, cells[column].strip() if column < len(cells) else ""
+    except csv.Error as error:
+        raise BadFile([BadLine(reader.line_num, f"is not CSV: {error}")], 1) from None
+
+
+class CodeImport:
+    """One at a time in each worker, since a file is in memory while it is read."""
+
+    def __init__(self, engine: AsyncEngine, vault: CodeVault) -> None:
+        self._engine, self._vault = engine, vault
+        self.turn = asyncio.Lock()
+
+    async def run(self, pool: str, file: bytes) -> CodesOfFile:
+        """`pool`: key, `<store>/<pool>`. Raises BadFile, and what the database raises."""
+        result = CodesOfFile()
+        rows = rows_of(file)
+        async with self._engine.begin() as connection:
+            await connection.execute(sa.text(_TIME))
+            await self._vault.unlock(connection)
+            await connection.execute(LOCK, {"pool": pool})
+            following = asyncio.ensure_future(asyncio.to_thread(self._next, rows))
+            try:
+                while some := await following:
+                    following = asyncio.ensure_future(asyncio.to_thread(self._next, rows))  # while these are copied
+                    await self._add(connection, pool, some, result)
+            finally:
+                await asyncio.wait([following])
+            result.left = (await connection.execute(LEFT, {"pool": pool})).scalar_one()
+        return result
+
+    async def _add(
+        self, connection: AsyncConnection, pool: str, rows: Sequence[tuple[bytes, Row]], result: CodesOfFile
+    ) -> None:
+        result.lines += len(rows)
+        new: dict[bytes, Row] = {}
+        for digest, row in rows:
+            if new.setdefault(digest, row) is not row:
+                result.repeated += 1
+                _note(result.repeated_lines, row[0])
+        found = await connection.execute(_KNOWN, {"pool": pool, "digests": [*new]})
+        repeated = {row.digest: row.repeated for row in found}
+        clear = await known_in_clear(connection, pool, [code for _, code in new.values()])
+        for digest in [digest for digest, (_, code) in new.items() if digest in repeated or code in clear]:
+            line = new.pop(digest)[0]
+            if repeated.get(digest):
+                result.repeated += 1
+                _note(result.repeated_lines, line)
+            else:
+                result.known += 1
+                _note(result.known_lines, line)
+        result.added += len(new)
+        records = await asyncio.to_thread(self._records, pool, new)
+        await _copy(connection, records)
+
+    def _next(self, rows: Iterator[Row]) -> list[tuple[bytes, Row]]:
+        """Some of them, with the digests of their codes."""
+        digest = self._vault.digest
+        return [(digest(row[1]), row) for _, row in zip(range(AT_A_TIME), rows, strict=False)]
+
+    def _records(self, pool: str, new: dict[bytes, Row]) -> list[tuple[str, bytes, bytes]]:
+        seal = self._vault.seal
+        return [(pool, digest, seal(code, pool)) for digest, (_, code) in new.items()]
+
+
+def _note(lines: list[int], line: int) -> None:
+    if len(lines) < SHOWN:
+        lines.append(line)
+
+
+async def _copy(connection: AsyncConnection, records: Sequence[tuple[str, bytes, bytes]]) -> None:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, asyncpg.Connection)
+    await driver.copy_records_to_table("sealed_codes", records=records, columns=["key", "digest", "sealed"])

@@ -1,0 +1,97 @@
+"""Downloads over HTTP: parts, limits, the log, links made again. With fulfillment's worker on PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.fulfillment.downloads import disposition
+from tests.integration.test_fulfillment_service import Running, open_shop, running
+from tests.unit.fulfillment.examples import PAID, line, placed
+
+__all__ = ["running"]
+
+
+async def bought(running: Running, limit: int = 0) -> str:
+    """The link of a book."""
+    await open_shop(running)
+    action = {"kind": "download", "file": "book.pdf", "limit": limit}
+    await running.ask("PUT", "/stores/acme/products/ebook", {"action": action})
+    await running.receive("o-1", placed(line("1", "ebook")), PAID)
+    (delivered,) = await running.until("item.delivered")
+    link: str = delivered["instructions"]["link"]
+    return link
+
+
+async def get(running: Running, link: str, method: str = "GET", **headers: str) -> tuple[int, bytes, Any]:
+    path = "/downloads/" + link.rpartition("/")[2]
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with (
+        aiohttp.ClientSession(running.base) as anonymous,
+        anonymous.request(method, path, headers=sent, allow_redirects=False) as response,
+    ):
+        return response.status, await response.read(), response.headers
+
+
+async def test_parts_of_a_file(running: Running) -> None:
+    link = await bought(running)
+    status, body, headers = await get(running, link, "HEAD")
+    assert (status, body, headers["Content-Length"], headers["Accept-Ranges"]) == (200, b"", "8", "bytes")
+    tag = headers["ETag"]
+
+    assert (await get(running, link, Range="bytes=4-"))[:2] == (206, b"book")
+    status, body, headers = await get(running, link, Range="bytes=-4")
+    assert (status, body, headers["Content-Range"]) == (206, b"book", "bytes 4-7/8")
+    status, _, headers = await get(running, link, Range="bytes=9-")
+    assert (status, headers["Content-Range"]) == (416, "bytes */8")
+    assert (await get(running, link, Range="bytes=0-1,4-5"))[:2] == (200, b"the book")
+    assert (await get(running, link, Range="bytes=4-", If_Range=tag))[:2] == (206, b"book")
+    status, body, headers = await get(running, link, Range="bytes=4-", If_Range='"another"')
+    assert (status, body, headers["ETag"]) == (200, b"the book", tag)
+    assert (await get(running, link, If_None_Match=tag))[0] == 304
+
+
+async def test_a_link_works_as_often_as_it_may_and_parts_count_once(running: Running) -> None:
+    link = await bought(running, limit=2)
+
+    for _ in range(3):
+        assert (await get(running, link, "HEAD"))[0] == 200
+    for part in ("bytes=0-3", "bytes=4-5", "bytes=6-7"):
+        assert (await get(running, link, Range=part, User_Agent="reader/1"))[0] == 206
+    assert (await get(running, link))[0] == 200
+    status, body, _ = await get(running, link)
+    assert (status, b"used_up" in body) == (410, True)
+    assert (await get(running, link, Range="bytes=6-7"))[0] == 206, "it goes on with one that was counted"
+
+    _, log = await running.ask("GET", "/orders/o-1/downloads")
+    assert [(entry["item"], entry["address"]) for entry in log] == [("1", "127.0.0.1")] * 2
+    assert log[0]["agent"] == "reader/1"
+
+
+async def test_the_store_makes_a_link_again_with_its_whole_time_and_limit(running: Running) -> None:
+    link = await bought(running, limit=1)
+    assert [(await get(running, link))[0] for _ in range(2)] == [200, 410]
+
+    status, renewed = await running.ask("POST", "/orders/o-1/downloads/renew", {"item": "1"})
+
+    assert status == 200
+    assert (await get(running, renewed["link"]))[:2] == (200, b"the book")
+    status, refused = await running.ask("POST", "/orders/o-1/downloads/renew", {"item": "7"})
+    assert (status, refused["code"]) == (409, "nothing_to_renew")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("book.pdf", 'attachment; filename="book.pdf"'),
+        ('a"b\\c.pdf', "attachment; filename=\"a_b_c.pdf\"; filename*=UTF-8''a%22b%5Cc.pdf"),
+        (
+            "Żółw\r\n€.pdf",
+            "attachment; filename=\"___w___.pdf\"; filename*=UTF-8''%C5%BB%C3%B3%C5%82w%0D%0A%E2%82%AC.pdf",
+        ),
+    ],
+)
+def test_any_name_of_a_file_is_safe_in_the_header(name: str, header: str) -> None:
+    assert disposition(name) == header
