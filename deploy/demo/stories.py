@@ -96,6 +96,19 @@ async def joins_the_club(visit: Visit) -> None:
     await visit.sees("completed")
 
 
+async def becomes_a_keeper(visit: Visit) -> None:
+    """Takes lessons on the campus, and gets a role on the Discord server."""
+    await visit.buys()
+    await visit.sees("completed")
+
+
+async def stops_the_lessons(visit: Visit) -> None:
+    """All money back: access to the campus and the role end."""
+    await becomes_a_keeper(visit)
+    await visit.order.is_refunded()
+    await visit.sees("refunded")
+
+
 async def buys_a_print(visit: Visit) -> None:
     await visit.buys()
     await visit.gets_a_parcel()
@@ -269,8 +282,10 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 43, buys_downloads, by_itself=True),
+    Story("buys downloads", 40, buys_downloads, by_itself=True),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
+    Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
+    Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),
