@@ -22,8 +22,8 @@ class FulfillmentSection(ServiceSettings):
         examples=["at-least-32-characters-at-random"],
         json_schema_extra={"remedy": "make one with `openssl rand -hex 32`"},
     )
-    """Seal secrets in the database, see `orderbus secrets set`: one key of at least 32 characters, or several
-    separated by commas. The first seals, all of them open. If they are lost, staff set the secrets again."""
+    """Seal secrets in the database, see `orderbus secrets set`: one key of at least 32 characters, or several separated
+    by commas. The first seals, all of them open. If they are lost, staff set the secrets again."""
     files: Path | None = None
     """The folder with downloadable files: in it, a folder for each store, named by its id."""
     pool_recheck: timedelta = Field(default=timedelta(seconds=30), gt=timedelta())
