@@ -178,7 +178,7 @@ class Shop:
             prices = {self._currency: price}
             publish(DefineSku(product=sku.title(), prices=prices, shippable=sku == "mug"), f"{STORE}/{sku}")
         bundles = self.world.rng_of("bundles").random() < 0.4
-        publish(ConfigureDiscord(guild="613425648685547541", token="bot"), f"{STORE}/discord/main")
+        publish(ConfigureDiscord(guild="613425648685547541", token="bot"), f"{STORE}/discord/main")  # noqa: S106
         if bundles:
             publish(ConfigureOffer(name="Members", actions=OFFERED), f"{STORE}/offer/{OFFER}")
             publish(ConfigureExtras(name="Guide", actions=(Download(file="guide.pdf"),)), f"{STORE}/order/every")
