@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple, TypedDict
+from zlib import crc32
 
 from deploy.demo.catalogue import Catalogue
 from shared.contracts.storefront import CheckoutSubmitted, DeliveryCharge, PaymentChoice, Source, SubmittedItem
@@ -36,6 +37,15 @@ def person(name: str, mark: str) -> Customer:
     return Customer(name=name, email=email, id=f"c-{mark}", signed_in=True)
 
 
+def discord_user(customer: Customer) -> str:
+    """The id of the customer's user on Discord."""
+    return str(800_000_000_000_000_000 + crc32(customer.email.encode()))
+
+
+FIELDS: Mapping[str, Callable[[Customer], str]] = {"discord": discord_user}
+"""What customers write into custom fields."""
+
+
 def checkout(
     catalogue: Catalogue,
     store: str,
@@ -56,6 +66,7 @@ def checkout(
             sku=product.sku,
             quantity=quantity,
             unit_price=product.prices[here.currency],
+            custom_fields={name: FIELDS[name](customer) for name in product.fields},
             **taxes.on(quantity * product.prices[here.currency], reduced=product.reduced),
         )
         for product, quantity in products

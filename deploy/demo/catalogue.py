@@ -11,6 +11,7 @@ from typing import Any
 
 from deploy.client.http import ApiClient
 from deploy.sandboxes.client import OutsideWorld
+from deploy.sandboxes.discord import GUILD, TOKEN
 from deploy.sandboxes.rcon import PASSWORD
 from deploy.sandboxes.server import LOOPBACK
 
@@ -26,6 +27,13 @@ WEBHOOK_EVENTS = (
 HOOK = "demo"
 DESK = "hooks/workshop-desk"
 """Where the workshop's booking desk answers, in the outside world."""
+
+SECRETS = {
+    "campus-token": "a-token-of-the-campus",
+    "campus-signing": "whsec_" + "bGlnaHRob3VzZS1jYW1wdXMtc2lnbmluZy1rZXk=",
+    "keepers-bot": TOKEN,
+}
+"""Of the outside world, by name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Product:
     """Taxed at the reduced rate."""
     further: Sequence[Mapping[str, Any]] = ()
     """Further actions."""
+    fields: Sequence[str] = ()
+    """Custom fields that the customer fills in."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +117,7 @@ async def open_shop(
     """
     for store, settings in catalogue.stores.items():
         await edges.command("checkout", f"/stores/{store}", settings, method="PUT")
+        await _connect(edges, store)
     await asyncio.gather(
         *(
             offer(edges, store, product, (stock or {}).get(product.sku, 0))
@@ -130,6 +141,14 @@ async def _open_games(edges: ApiClient, outside: OutsideWorld, catalogue: Catalo
         await edges.command("fulfillment", secret, {"value": PASSWORD}, method="PUT")
         reached = dict(server) | {"host": LOOPBACK, "port": port}
         await edges.command("fulfillment", f"{root}/servers/{id}", reached, method="PUT")
+
+
+async def _connect(edges: ApiClient, store: str) -> None:
+    """The secrets that actions name, and the Discord server."""
+    for name, value in SECRETS.items():
+        await edges.command("fulfillment", f"/stores/{store}/secrets/{name}", {"value": value}, method="PUT")
+    connection = {"guild": GUILD, "token": "keepers-bot"}
+    await edges.command("fulfillment", f"/stores/{store}/discord/keepers", connection, method="PUT")
 
 
 async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -> None:

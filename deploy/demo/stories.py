@@ -106,6 +106,19 @@ async def buys_a_rank(visit: Visit) -> None:
     await visit.sees("completed")
 
 
+async def becomes_a_keeper(visit: Visit) -> None:
+    """Takes lessons on the campus, and gets a role on the Discord server."""
+    await visit.buys()
+    await visit.sees("completed")
+
+
+async def stops_the_lessons(visit: Visit) -> None:
+    """All money back: access to the campus and the role end."""
+    await becomes_a_keeper(visit)
+    await visit.order.is_refunded()
+    await visit.sees("refunded")
+
+
 async def buys_a_print(visit: Visit) -> None:
     await visit.buys()
     await visit.gets_a_parcel()
@@ -280,8 +293,10 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 42, buys_downloads, by_itself=True),
+    Story("buys downloads", 39, buys_downloads, by_itself=True),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
+    Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
+    Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
     Story("buys a rank", 1, buys_a_rank, skus=("rank",), digital=False, at_the_games=True),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),

@@ -21,7 +21,7 @@ SHAPE = 1
 """The fingerprint of its classes: none of this build's."""
 PASSING = frozenset({"choice", "instructions", "waiting", "call", "in_doubt", "action"})
 """Parts of states that come and go, and with them whatever was in them."""
-DICTS = frozenset({"shares", "prices", "custom_fields", "data"})
+DICTS = frozenset({"shares", "prices", "custom_fields", "data", "headers", "body"})
 """They have entries, not fields."""
 Step = str | tuple[Any, int]
 """A field's name; or of a list the element that begins with this value, and its place among those."""

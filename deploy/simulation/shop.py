@@ -23,6 +23,7 @@ from shared.contracts.fulfillment import (
     EVENTS,
     Action,
     AddCodes,
+    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
     ConfigurePool,
@@ -186,6 +187,7 @@ class Shop:
         rank = GIVE.model_copy(update={"repeatable": self.world.rng_of("ranks").random() < 0.3})
         publish(ConfigureProduct(action=rank), f"{STORE}/{RANK}")
         bundles = self.world.rng_of("bundles").random() < 0.4
+        publish(ConfigureDiscord(guild="613425648685547541", token="bot"), f"{STORE}/discord/main")  # noqa: S106
         if bundles:
             publish(ConfigureOffer(name="Members", actions=OFFERED), f"{STORE}/offer/{OFFER}")
             publish(ConfigureExtras(name="Guide", actions=(Download(file="guide.pdf"),)), f"{STORE}/order/every")

@@ -86,7 +86,7 @@ def places(part: Json, path: Path = ()) -> Iterator[Path]:
             yield from places(value, (*path, place))
 
 
-PLAIN = frozenset({"shares", "prices", "custom_fields", "data"})
+PLAIN = frozenset({"shares", "prices", "custom_fields", "data", "headers", "body"})
 """Fields that are dicts: all their entries are known."""
 
 
