@@ -16,7 +16,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
+from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer, told_before
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.codes import Codes
@@ -58,7 +58,7 @@ from shared.contracts.fulfillment import (
 from shared.setting_types import keys_in
 from shared.shell.http.outbound import Outbound
 from shared.shell.sealer import Sealer
-from shared.shell.service import Invariants, Service
+from shared.shell.service import Invariants, Recall, Service
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
@@ -110,8 +110,7 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             TakeCode: codes,
             ReturnCodes: codes,
             StoreCodes: codes,
-            GrantAccess: courses,
-            RevokeAccess: courses,
+            **dict.fromkeys((GrantAccess, RevokeAccess), courses),
             **dict.fromkeys((*GRANTS, *REVOCATIONS, CheckServer), rcon),
         },
         routes=fulfillment_routes(links, own.files, secrets),
@@ -120,4 +119,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         invariants=[Invariants(Delivery, broken)],
         attention=ATTENTION,
         status_records={Delivery: last_record},
+        recalled=dict.fromkeys(GRANTS, Recall(ItemDelivered, told_before)),
     )

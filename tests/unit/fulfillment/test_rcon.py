@@ -16,6 +16,7 @@ from services.fulfillment.domain.rcon_operations import (
     RevokeByRepeatableCommands,
     RunCommands,
     RunRepeatableCommands,
+    told_before,
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
@@ -289,3 +290,13 @@ def test_the_result_of_an_earlier_test_is_ignored() -> None:
 def test_only_a_server_that_is_known_can_be_tested() -> None:
     assert Shop().refuses(TestServer(), KEY).code == "unknown_server"
     assert Shop().refuses(SERVER, "acme/survival").code == "wrong_key"
+
+
+def test_after_a_restore_what_was_told_as_delivered_is_not_run_again() -> None:
+    shop = bought()
+    call = shop.operation(RunCommands)
+    (told,) = shop.answer(RunCommands, RunCommands.Done()).published
+    assert isinstance(told, ItemDelivered)
+    assert told_before(call, told) == RunCommands.Done()
+    assert told_before(call, told.model_copy(update={"item": "2"})) is None
+    assert told_before(call, told.model_copy(update={"execution": "1/2"})) is None
