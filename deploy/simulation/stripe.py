@@ -22,7 +22,9 @@ from services.payments.domain.operations import (
     ChargeReported,
     ChargeResult,
     ChargeStatus,
+    Fee,
     FindCharge,
+    FindFee,
     FindRefund,
     RefundCharge,
     RefundProgress,
@@ -108,7 +110,9 @@ class Stripe(Outside):
             return OperatorFault(paused.text)
         return await super()._not_done(operation, key, call, trouble, outage)
 
-    def do(self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindRefund, key: str) -> Reply:
+    def do(
+        self, operation: ChargeCard | CancelCharge | RefundCharge | FindCharge | FindFee | FindRefund, key: str
+    ) -> Reply:
         match operation:
             case ChargeCard() | RefundCharge() if known := self._remembered(key):
                 return self._now(operation, known)
@@ -118,8 +122,14 @@ class Stripe(Outside):
                 return self._once(operation, key, self._refund(operation))
             case CancelCharge():
                 return self._cancel(operation)
+        return self._look_up(operation)
+
+    def _look_up(self, operation: FindCharge | FindFee | FindRefund) -> Reply:
+        match operation:
             case FindCharge():
                 return self._find(operation)
+            case FindFee():
+                return FindFee.Done(Fee(30, "EUR"))
             case FindRefund():
                 return self._find_refund(operation)
 

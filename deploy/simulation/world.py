@@ -139,6 +139,7 @@ class World:
             paying.RefundCharge: self.stripe,
             paying.RetryRefund: self.stripe,
             paying.FindCharge: self.stripe,
+            paying.FindFee: self.stripe,
             paying.FindRefund: self.stripe,
             fulfilling.GrantAccess: self.platform,
             fulfilling.RevokeAccess: self.platform,

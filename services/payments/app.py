@@ -15,6 +15,7 @@ from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
     FindCharge,
+    FindFee,
     FindRefund,
     RefundCharge,
     RetryRefund,
@@ -73,7 +74,8 @@ def payments_service(settings: PaymentsSettings, engine: AsyncEngine, now: Calla
         kept=as_message,
         storage=storage,
         gateways=dict.fromkeys(
-            (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindRefund), GatewayByProvider(gateways)
+            (ChargeCard, CancelCharge, RefundCharge, RetryRefund, FindCharge, FindFee, FindRefund),
+            GatewayByProvider(gateways),
         ),
         gauges=GAUGES,
         invariants=[Invariants(Payment, broken)],

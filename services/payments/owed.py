@@ -30,8 +30,8 @@ from shared.shell.postgres.tables import read_state
 
 MOST = 500
 REFUNDS = [RefundCharge.__name__, RetryRefund.__name__]
-BUILDS_MIX = timedelta(days=3)
-"""Older rows have been looked at before, or by the migration."""
+OVERLAP = timedelta(days=1)
+"""What is looked at once more, for what was being written then and for clocks that differ."""
 AT_A_TIME = 100
 _MAY_BE_OWED = sa.text("""
     select key, version, owed, changed_at, cast(data as text) as data from payments
@@ -44,6 +44,8 @@ _MAY_BE_OWED = sa.text("""
     order by changed_at, key limit :limit
 """)
 _CORRECT = sa.text("update payments set owed = :owed where key = :key and version = :version")
+_LOOKED = sa.text("select until from owed_look")
+_LOOK = sa.text("update owed_look set until = greatest(until, :now)")
 _CALLS = sa.text("""
     select o.payload, coalesce(nullif(o.error, ''), d.reason, '') as obstacle
     from operations o left join destinations d on d.name = o.destination
@@ -132,8 +134,11 @@ def _view(row: sa.Row[Any], obstacles: Obstacles) -> Json:
 
 
 async def refresh_owed(engine: AsyncEngine, now: datetime) -> None:
-    """Compute the column where another build wrote the row: an older one leaves it as it was."""
-    place = {"at": now - BUILDS_MIX, "key": ""}
+    """Compute the column where another build wrote the row since the last look, however long ago that is:
+    an older one leaves it as it was. The migration looked first."""
+    async with engine.connect() as connection:
+        looked = (await connection.execute(_LOOKED)).scalar_one()
+    place = {"at": min(looked, now) - OVERLAP, "key": ""}
     while True:
         async with engine.begin() as connection:
             given = {"shape": codec.shape_of(Payment), "limit": AT_A_TIME, **place}
@@ -143,6 +148,7 @@ async def refresh_owed(engine: AsyncEngine, now: datetime) -> None:
                     owed = read_state(Payment, row.data).owed
                     if owed != row.owed:
                         await connection.execute(_CORRECT, {"owed": owed, "key": row.key, "version": row.version})
-        if len(rows) < AT_A_TIME:
-            return
+            if len(rows) < AT_A_TIME:
+                await connection.execute(_LOOK, {"now": now})
+                return
         place = {"at": rows[-1].changed_at, "key": rows[-1].key}

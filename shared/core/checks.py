@@ -68,7 +68,7 @@ def _check_same(value: Any, through_json: Callable[[], Any]) -> None:
         warnings.simplefilter("error")  # pydantic only warns of what it writes against the types
         try:
             after = through_json()
-        except (ValueError, UserWarning) as error:
+        except (ValueError, UserWarning, codec.WrongType) as error:
             raise AssertionError(f"{value!r} does not survive JSON: {error}") from error
     assert after == value, f"{value!r} is {after!r} after JSON"
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+
+_FIELD = re.compile(r"field_name='([^']*)'")
+
+
+class WrongType(TypeError):
+    """A field holds what its type does not allow. Says which one, not what it holds."""
+
+    def __init__(self, kind: type[Any], error: str) -> None:
+        fields = ", ".join(dict.fromkeys(_FIELD.findall(error)))
+        super().__init__(f"a {kind.__qualname__} has a value of the wrong type{f': {fields}' if fields else ''}")
+
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
 _shapes: dict[type[Any], int] = {}
@@ -21,8 +34,11 @@ def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
 
 
 def dump(value: Any) -> bytes:
-    """A dataclass as JSON, without the fields that are None."""
-    return _adapter(type(value)).dump_json(value, exclude_none=True)
+    """A dataclass as JSON, without the fields that are None. Raises WrongType: what is written must be readable."""
+    try:
+        return _adapter(type(value)).dump_json(value, exclude_none=True, warnings="error")
+    except PydanticSerializationError as wrong:
+        raise WrongType(type(value), str(wrong)) from None
 
 
 def load(kind: type[Any], data: bytes | str) -> Any:

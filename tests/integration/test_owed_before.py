@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -76,7 +77,34 @@ async def test_what_an_older_worker_changes_is_computed_again(
             await connection.execute(sa.insert(payments).values(row_of(key, owed=5 if key == "declined" else 0)))
         for row in (newer, ours):
             await connection.execute(sa.insert(payments).values(row))
-    await owed.refresh_owed(engine, now)
+    await looked(engine, now)
+    await owed.refresh_owed(engine, now + timedelta(hours=1))
     found = await owed_in(engine)
     await engine.dispose()
     assert found == OWED | {"newer": 7, "ours": 7}
+
+
+async def looked(engine: AsyncEngine, until: datetime) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("update owed_look set until = :until"), {"until": until})
+
+
+async def test_however_long_only_older_workers_ran_what_they_left_is_found(new_database: NewDatabase) -> None:
+    url = await new_database()
+    await asyncio.to_thread(migrate, "payments", url)
+    engine, rolled_back = new_engine(url), PAYMENTS["given up"].at - timedelta(hours=1)
+    await looked(engine, rolled_back)
+    async with engine.begin() as connection:
+        await connection.execute(sa.insert(payments).values(row_of("given up", owed=0)))
+        old = row_of("surplus refunded", owed=5, changed_at=rolled_back - timedelta(days=30))
+        await connection.execute(sa.insert(payments).values(old))
+
+    await owed.refresh_owed(engine, rolled_back + timedelta(days=60))
+
+    found = await owed_in(engine)
+    assert found == {"given up": OWED["given up"], "surplus refunded": 5}, "the second was looked at long before"
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("update payments set owed = 0"))
+    await owed.refresh_owed(engine, rolled_back + timedelta(days=60, hours=1))
+    assert (await owed_in(engine))["given up"] == 0, "what was looked at is not looked at again"
+    await engine.dispose()

@@ -23,6 +23,8 @@ class Capabilities:
     """Without, the order waits until staff record that it was paid. Such a provider has no records of its own."""
     refund_window_days: int | None = None
     """How many days after the capture the API refunds it. None: it sets no limit."""
+    tells_fees: bool = False
+    """Of each charge, if it is asked."""
 
     def refunds(self, amount: int, captured: int) -> bool:
         """Whether the API can refund so much of what was captured."""
@@ -33,7 +35,9 @@ class Capabilities:
 
 
 CAPABILITIES: Mapping[str, Capabilities] = {
-    DEFAULT: Capabilities(full_refunds=True, partial_refunds=True, dashboard="https://dashboard.stripe.com/payments"),
+    DEFAULT: Capabilities(
+        full_refunds=True, partial_refunds=True, dashboard="https://dashboard.stripe.com/payments", tells_fees=True
+    ),
     MANUAL: Capabilities(full_refunds=False, partial_refunds=False, charges=False),
 }
 """By provider. Stripe's page names no limit in days for cards, which are all that is offered through it:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from services.payments.domain.capabilities import capabilities
 from services.payments.domain.change import PaymentChange
 from services.payments.domain.charge import advance
 from services.payments.domain.declines import DeclineReason, customer_text
@@ -17,6 +18,7 @@ from services.payments.domain.operations import (
     ChargeCard,
     ChargeReported,
     ChargeResult,
+    FindFee,
 )
 from services.payments.domain.payment import AttemptStatus, ChargeAttempt, Payment, payments
 from services.payments.domain.refund import refund_rest, refund_surplus
@@ -99,6 +101,30 @@ def charge_not_cancelled(
     payment: Payment, cancel: CancelCharge, outcome: FailedOutcome | UnresolvedOutcome, context: Context
 ) -> Decision[Payment]:
     return _unresolved(payment, cancel.attempt, AttemptStatus.CANCELLING, outcome, context)
+
+
+def _ask_for_fee(change: PaymentChange, attempt: ChargeAttempt) -> None:
+    provider = change.state.provider_of(attempt)
+    if capabilities(provider, attempt.method).tells_fees:
+        change.request(FindFee(provider, attempt.number, attempt.reference))
+
+
+@payments.answers(FindFee.Done)
+def fee_found(payment: Payment, find: FindFee, outcome: FindFee.Done, context: Context) -> Decision[Payment]:
+    """A charge may be another attempt's by now, or none's: then there is nothing to note."""
+    change = PaymentChange(payment, context)
+    attempt = payment.attempt(find.attempt)
+    if attempt and attempt.captured and attempt.reference == find.reference and attempt.fee is None:
+        change.update_attempt(attempt, fee=outcome.fee)
+    return change.decision()
+
+
+@payments.answers(FindFee.Failed, FindFee.Unresolved)
+def fee_not_found(
+    payment: Payment, find: FindFee, outcome: FailedOutcome | UnresolvedOutcome, context: Context
+) -> Decision[Payment]:
+    """It stays unknown."""
+    return Decision(payment)
 
 
 @payments.on(ChargeReported)
@@ -240,6 +266,7 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         _declined(change, attempt, ChargeResult("", "failed", code="refunded", text=text, reason=reason))
         return
     forget_stray(change, result.reference)
+    answered = bool(attempt.reference)  # else the answer to the charge is still to come, and has the fee
     attempt = change.update_attempt(
         attempt,
         status=AttemptStatus.CAPTURED,
@@ -254,6 +281,8 @@ def _captured(change: PaymentChange, attempt: ChargeAttempt, result: ChargeResul
         text="",
     )
     change.enter_movement("capture", amount, result.reference, attempt.number)
+    if attempt.fee is None and answered:
+        _ask_for_fee(change, attempt)
     fit_refunds(change, attempt)
     if attempt.surplus:
         enter_early_refunds(change, attempt)

@@ -227,6 +227,20 @@ class FindCharge(ProviderOperation):
         result: ChargeResult
 
 
+class FindFee(ProviderOperation, give_up_after=timedelta(days=3), longest_retry=21_600.0):
+    """Ask what the provider keeps of a charge, where the report of its success did not say. Changes nothing there."""
+
+    attempt: int
+    reference: str
+    """The provider's id of the charge."""
+
+    def about(self) -> str:
+        return self.reference
+
+    class Done(Outcome):
+        fee: Fee
+
+
 class FindRefund(ProviderOperation):
     """Check how a refund stands whose answer never came, or that staff settled. Changes nothing at the provider. Fails
     where the provider has neither ours nor the one that `reference` names."""

@@ -9,6 +9,7 @@ from services.payments.domain.operations import (
     ChargeReported,
     ChargeResult,
     FindCharge,
+    FindFee,
 )
 from services.payments.domain.payment import AttemptStatus, Payment
 from services.payments.storage import payment_columns
@@ -120,7 +121,7 @@ def test_an_attempt_that_is_paid_before_it_is_cancelled_pays_the_order() -> None
     payment = PaymentScenario(requested()).ask_for_3ds().hear(requested(2)).cancel_charge("succeeded")
     assert payment.types() == [PaymentCaptured, PaymentCancelled]
     assert payment.published[-1] == PaymentCancelled(attempt=2)
-    assert payment.requested == []
+    assert payment.requested == [FindFee("stripe", 1, "pi_1")]
 
 
 def test_a_new_attempt_waits_for_an_open_charge() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.payments.domain.operations import ChargeCard, ChargeResult, Fee
+from services.payments.domain.operations import ChargeCard, ChargeResult, Fee, FindFee
 from services.payments.gateways.stripe.objects import charge_result, fee_of
 from services.payments.views import payment_view
 from shared.contracts.payments import PaymentCaptured, ProviderFee
@@ -45,6 +45,28 @@ def test_the_answer_brings_it_after_a_callback_that_had_none() -> None:
     assert payment.state.attempts[0].fee == FEE
     assert payment.hear(reported("succeeded")).published == []
     assert payment.state.attempts[0].fee == FEE
+
+
+def confirmed() -> PaymentScenario:
+    """By the bank's page: the answer came before, and the report has no fee."""
+    return PaymentScenario(requested()).ask_for_3ds().hear(reported("succeeded"))
+
+
+def test_after_a_report_without_it_the_provider_is_asked_once() -> None:
+    payment = confirmed()
+    assert payment.requested == [FindFee("stripe", 1, "pi_1")]
+    assert payment.hear(reported("succeeded")).requested == []
+
+    payment.answer(FindFee, FindFee.Done(FEE))
+
+    assert payment.state.attempts[0].fee == FEE
+    assert payment.told().attempts[0].fee == ProviderFee(amount=175, currency="EUR", exchange_rate="0.92")
+
+
+def test_it_stays_unknown_where_the_provider_does_not_say_it() -> None:
+    payment = confirmed().answer(FindFee, FindFee.Failed("gave_up", "Stripe does not say."))
+    assert payment.state.attempts[0].fee is None
+    assert payment.published == []
 
 
 def intent(currency: str = "usd", **movement: Any) -> dict[str, Any]:

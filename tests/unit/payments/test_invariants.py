@@ -16,7 +16,9 @@ from services.payments.domain.operations import (
     ChargeReported,
     ChargeResult,
     ChargeStatus,
+    Fee,
     FindCharge,
+    FindFee,
     FindRefund,
     RefundCharge,
     RefundReported,
@@ -218,6 +220,8 @@ class History:
                 return self.books.refund(operation, "refused" if pick % 5 == 0 else "")
             case FindCharge():
                 return self.books.find(operation.attempt)
+            case FindFee():
+                return FindFee.Done(Fee(30, "EUR"))
             case FindRefund():
                 return self.books.find_refund(operation.refund)
         raise AssertionError(operation)

@@ -12,6 +12,7 @@ from services.payments.domain.operations import (
     CancelCharge,
     ChargeCard,
     FindCharge,
+    FindFee,
     FindRefund,
     ProviderOperation,
     RefundCharge,
@@ -49,7 +50,7 @@ def test_a_charge_ends_with_the_orders_time_and_a_refund_never() -> None:
         assert kind.give_up_after is None
 
 
-@pytest.mark.parametrize("kind", [ChargeCard, CancelCharge, RefundCharge, FindCharge, FindRefund])
+@pytest.mark.parametrize("kind", [ChargeCard, CancelCharge, RefundCharge, FindCharge, FindFee, FindRefund])
 def test_every_call_is_safe_to_repeat_and_goes_to_its_provider(kind: type[ProviderOperation]) -> None:
     assert kind.safe_to_repeat
     assert (kind.key_lifetime is not None) == (kind in (ChargeCard, RefundCharge))

@@ -12,6 +12,7 @@ from services.payments.domain.operations import (
     ChargeReported,
     ChargeResult,
     FindCharge,
+    FindFee,
     RefundReported,
     RefundResult,
     SurplusDue,
@@ -48,7 +49,7 @@ def test_a_strange_charge_with_our_metadata_does_not_hide_the_true_capture(other
     payment.hear(reported("succeeded"))
     assert payment.types() == [PaymentCaptured]
     assert payment.balance_by_reference() == {"pi_1": 5000}
-    assert payment.requested == []
+    assert payment.requested == [FindFee("stripe", 1, "pi_1")]
     assert [stray.reference for stray in payment.state.strays] == ["pi_x"]
 
 

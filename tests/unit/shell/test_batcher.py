@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +16,7 @@ from shared.shell.inbound.message import Inbound
 from shared.shell.ports.store import Conflict, StoreUnavailable
 from shared.simulation.memory_store import MemoryStore
 from tests.unit.shell.harness import Harness, breathe
-from tests.unit.shell.meter import Count, Meter
+from tests.unit.shell.meter import Call, Count, Counted, Meter
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,29 @@ async def test_of_a_batch_only_the_message_that_the_database_refuses_is_parked(h
     assert "23514" in (await harness.store.parked())[0].error
     assert [n for n in range(20) if harness.meter(f"t-{n}") != Meter(1)] == [13]
     assert len(harness.store.rows("outbox")) == 20, "19 events and a dead letter"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Decision(Meter(count=cast(Any, ("ada@example.org",)))),
+        Decision(Meter(), events=[Counted(count=1).model_copy(update={"count": "ada@example.org"})]),
+        Decision(Meter(), operations=[Call(cast(Any, ("ada@example.org",)))]),
+    ],
+    ids=["state", "event", "operation"],
+)
+async def test_what_could_not_be_read_again_is_never_written(harness: Harness, wrong: Decision[Meter]) -> None:
+    harness.when("wrong", wrong)
+    messages = [harness.message(f"t-{n}", Count()) for n in range(20)]
+    messages[13] = harness.record("t-13", Count(what="wrong"))
+
+    await harness.batcher().handle(messages)
+
+    assert harness.parked() == [("t-13", "failed")]
+    error = (await harness.store.parked())[0].error
+    assert "wrong type" in error
+    assert "ada@" not in error
+    assert [n for n in range(20) if harness.meter(f"t-{n}") != Meter(1)] == [13]
 
 
 async def test_after_it_everything_of_its_key_waits_also_in_the_same_batch(harness: Harness) -> None:

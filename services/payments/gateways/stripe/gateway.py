@@ -28,6 +28,7 @@ from services.payments.domain.operations import (
     ChargeCard,
     ChargeResult,
     FindCharge,
+    FindFee,
     FindRefund,
     RefundCharge,
     RefundResult,
@@ -48,15 +49,16 @@ from services.payments.gateways.stripe.objects import (
     Json,
     charge_result,
     decline,
+    fee_of,
     is_of_another,
     refund_result,
 )
 from services.payments.gateways.stripe.settings import StripeSettings
-from shared.core import NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
+from shared.core import FailedOutcome, NoOutcome, NotDone, NotTried, Operation, OperatorFault, Outcome, Retry, Unknown
 from shared.core.ids import time_of
 from shared.shell.operations.rate_limit import RateLimiter
 
-Found = TypeVar("Found", bound=Outcome | NotDone | NotTried)
+Found = TypeVar("Found", bound=Outcome | NotDone | NotTried | Retry)
 ABANDONED = {"cancellation_reason": "abandoned"}
 KEYS_PER_OPERATION = 3
 CLOCKS_DIFFER = 300.0
@@ -97,6 +99,8 @@ class StripeGateway(StripeApi):
                 return await self._guarded(_refund_refused(type(operation)), lambda: self._refund(operation, key))
             case FindCharge():
                 return await self._guarded(_find_refused(FindCharge.Failed), lambda: self._find_charge(operation))
+            case FindFee():
+                return await self._guarded(_find_refused(FindFee.Failed), lambda: self._find_fee(operation))
             case FindRefund():
                 return await self._guarded(_find_refused(FindRefund.Failed), lambda: self._find_refund(operation))
         raise TypeError(f"Stripe cannot perform {type(operation).__qualname__}")
@@ -239,6 +243,10 @@ class StripeGateway(StripeApi):
             return FindCharge.Done(ChargeResult("", "failed", code="not_charged", text=text, reason=reason))
         return FindCharge.Done(charge_result(intent))
 
+    async def _find_fee(self, find: FindFee) -> Outcome | Retry:
+        fee = fee_of(await self.intent(find.reference))
+        return FindFee.Done(fee) if fee else Retry("Stripe does not say yet what it keeps of the charge.")
+
     async def _find_refund(self, find: FindRefund) -> Outcome:
         found = await self.refund_of(find.charge, find.refund, find.reference)
         if found is None and find.reference:
@@ -304,7 +312,7 @@ def _refund_refused(refund: type[RefundCharge]) -> Callable[[stripe.StripeError]
     return refused
 
 
-def _find_refused(failed: type[FindCharge.Failed | FindRefund.Failed]) -> Callable[[stripe.StripeError], Outcome]:
+def _find_refused(failed: type[FailedOutcome]) -> Callable[[stripe.StripeError], Outcome]:
     return lambda error: failed(code_of(error), words_of(error))
 
 
