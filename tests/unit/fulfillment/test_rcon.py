@@ -139,6 +139,13 @@ def test_a_player_who_is_away_is_awaited_without_alarm_and_at_most_for_as_long_a
     assert shop.answer(RunCommands, RunCommands.Done()).item().status is ItemStatus.DELIVERED
 
 
+def test_what_it_waits_for_by_now_is_told_when_that_changes() -> None:
+    shop = bought().answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=20))
+    shop.answer(RunCommands, failed(RunCommands, "server_offline", OFFLINE))
+    assert shop.published == [ItemWaiting(item="1", code="server_offline", text=OFFLINE, alert=True, under_way=0)]
+
+
 def test_staff_can_retry_at_once_what_waits_and_the_timer_does_nothing_more() -> None:
     shop = bought().answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
     assert shop.hear(RetryDelivery()).published == [ItemRetried(item="1")]
