@@ -17,7 +17,7 @@ from services.fulfillment.domain.operations import (
     StoreCodes,
     TakeCode,
 )
-from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer
+from services.fulfillment.domain.rcon_operations import GRANTS, REVOCATIONS, CheckServer, told_before
 from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.download_log import DownloadLog
 from services.fulfillment.game_servers import ServerQueries
@@ -68,7 +68,7 @@ from shared.contracts.fulfillment import (
 )
 from shared.setting_types import keys_in
 from shared.shell.sealer import Sealer
-from shared.shell.service import Invariants, Service
+from shared.shell.service import Invariants, Recall, Service
 
 OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
 
@@ -139,4 +139,5 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
         gauges=GAUGES,
         attention=ATTENTION,
         status_records={Delivery: last_record},
+        recalled=dict.fromkeys(GRANTS, Recall(ItemDelivered, told_before)),
     )

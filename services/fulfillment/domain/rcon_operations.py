@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from shared.contracts.fulfillment import ItemDelivered
 from shared.contracts.rcon import Game
 from shared.core import FailedOutcome, Operation, Outcome, TimerMessage
 
@@ -63,6 +64,12 @@ class RevokeByCommands(RconOperation, give_up_after=timedelta(days=3)):
 
 class RevokeByRepeatableCommands(RconOperation, safe_to_repeat=True, give_up_after=timedelta(days=3)):
     pass
+
+
+def told_before(call: RconOperation, fact: ItemDelivered) -> RconOperation.Done | None:
+    """Before the database was restored: a console has no records of what was run."""
+    is_same = (fact.execution or fact.item) == call.item and fact.instructions.kind == "manual"
+    return type(call).Done() if is_same else None
 
 
 GRANTS = (RunCommands, RunRepeatableCommands)

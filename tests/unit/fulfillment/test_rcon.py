@@ -16,6 +16,7 @@ from services.fulfillment.domain.rcon_operations import (
     RevokeByRepeatableCommands,
     RunCommands,
     RunRepeatableCommands,
+    told_before,
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.fulfillment import (
@@ -136,6 +137,13 @@ def test_a_player_who_is_away_is_awaited_without_alarm_and_at_most_for_as_long_a
 
     assert shop.hear(RetryDelivery()).published == [ItemRetried(item="1")]
     assert shop.answer(RunCommands, RunCommands.Done()).item().status is ItemStatus.DELIVERED
+
+
+def test_what_it_waits_for_by_now_is_told_when_that_changes() -> None:
+    shop = bought().answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=20))
+    shop.answer(RunCommands, failed(RunCommands, "server_offline", OFFLINE))
+    assert shop.published == [ItemWaiting(item="1", code="server_offline", text=OFFLINE, alert=True, under_way=0)]
 
 
 def test_staff_can_retry_at_once_what_waits_and_the_timer_does_nothing_more() -> None:
@@ -289,3 +297,13 @@ def test_the_result_of_an_earlier_test_is_ignored() -> None:
 def test_only_a_server_that_is_known_can_be_tested() -> None:
     assert Shop().refuses(TestServer(), KEY).code == "unknown_server"
     assert Shop().refuses(SERVER, "acme/survival").code == "wrong_key"
+
+
+def test_after_a_restore_what_was_told_as_delivered_is_not_run_again() -> None:
+    shop = bought()
+    call = shop.operation(RunCommands)
+    (told,) = shop.answer(RunCommands, RunCommands.Done()).published
+    assert isinstance(told, ItemDelivered)
+    assert told_before(call, told) == RunCommands.Done()
+    assert told_before(call, told.model_copy(update={"item": "2"})) is None
+    assert told_before(call, told.model_copy(update={"execution": "1/2"})) is None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.fulfillment.domain.change import DeliveryChange, reason_of
+from services.fulfillment.domain.change import DeliveryChange, name_of, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, OutsideWait, Stage, deliveries
 from services.fulfillment.domain.fields import fields_of, missing_text
 from services.fulfillment.domain.game_server import GameServer, server_name
@@ -30,7 +30,7 @@ from services.fulfillment.domain.rcon_operations import (
     RunRepeatableCommands,
     TryAgain,
 )
-from shared.contracts.fulfillment import Action, ItemRevocationFailed, TestServer
+from shared.contracts.fulfillment import Action, ItemRevocationFailed, ItemWaiting, TestServer
 from shared.contracts.rcon import RconCommands
 from shared.contracts.templates import MissingFields, fill, placeholders
 from shared.contracts.values import Instructions
@@ -209,6 +209,8 @@ def _await(
         item = item.tried([*change.context.attempts, Attempt(at=at, error=text)])
     alert = is_news or (server is None and item.outside is None)
     due = min(at + growing_wait(FIRST_RECHECK, LONGEST_RECHECK, wait.tries), ends)
+    if item.status is ItemStatus.WAITING_OUTSIDE and item.code != code:  # it waits for something else by now
+        change.publish(ItemWaiting(item=item.about, code=code, text=text, alert=alert, name=name_of(item)))
     item = change.await_item(item, ItemStatus.WAITING_OUTSIDE, code, text, alert=alert)
     change.update_item(item, outside=wait, in_doubt=item.in_doubt or in_doubt)
     change.timer(due, TryAgain(item.id), _timer_of(item))
