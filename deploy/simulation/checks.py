@@ -15,6 +15,7 @@ from datetime import timedelta
 import orjson
 
 from deploy.check.evidence import Findings
+from deploy.simulation.as_bought import delivered_as_bought
 from deploy.simulation.evidence import findings
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
 from deploy.simulation.outage import MARK
@@ -190,7 +191,8 @@ def access_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who may enter a course is who was given it and not shut out again."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
-            unclear = item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
+            by_hand = item.status is ItemStatus.DELIVERED and item.instructions and item.instructions.kind == "manual"
+            unclear = by_hand or item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
             if not isinstance(item.action, CourseAccess) or unclear:
                 continue
             has, should = trial.world.platform.access.get((key, item.id), False), item.status is ItemStatus.DELIVERED
@@ -368,6 +370,7 @@ CHECKS = (
     refunded_as_asked,
     stray_charges_left_alone,
     access_as_recorded,
+    delivered_as_bought,
     codes_given_once,
     mails_as_recorded,
     the_monitor_counts_each_order_once,

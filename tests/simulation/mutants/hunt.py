@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, money, monitor, numbers, unknowns
+from tests.simulation.mutants import builds, deliveries, money, monitor, numbers, unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "SECONDS", "Hunt", "builds", "hunt", "money", "monitor", "numbers", "unknowns"]
+__all__ = ["MUTANTS", "SECONDS", "Hunt", "builds", "deliveries", "hunt", "money", "monitor", "numbers", "unknowns"]
 
 SECONDS = 60.0
 """Of CPU time, in which each must be found."""
