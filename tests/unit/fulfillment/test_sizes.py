@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.operations import SignDownload
-from shared.contracts.delivery_work import MarkDeliveredDelivery, ResendDelivery
+from shared.contracts.delivery_work import AttachDelivery, MarkDeliveredDelivery, ResendDelivery
 from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ConfigureProduct, Download, ManualTask, Shipment, ShipOrder
 from tests.unit.fulfillment.examples import LINK, PAID, Shop, line, placed
@@ -30,6 +30,8 @@ def test_an_order_of_200_items_with_5_executions_each_fits_into_messages() -> No
         shop.hear(command)
     for _, sign in [*shop.open][:20]:
         shop.answer(sign, SignDownload.Done(LINK))
+    for number in range(1, 61):
+        shop.hear(AttachDelivery(item=str(number), note="字" * 2000, reason="x"))
     shop.hear(ResendDelivery(reason="x"))
 
     assert max(len(encode(event)) for event in shop.all.published) < MOST_BYTES
