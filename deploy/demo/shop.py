@@ -20,6 +20,7 @@ from typing import Any, Self
 from deploy.client.storefront import Follower, Published, Read, Storefront, uuid7
 from deploy.demo.catalogue import Catalogue
 from shared.contracts.checkout import ORDERS, STATUS, CancelOrder, CheckoutRefused, CompleteOrder
+from shared.contracts.delivery_work import MarkDeliveredDelivery, ResendDelivery
 from shared.contracts.fulfillment import RetryDelivery, ShipOrder
 from shared.contracts.notifications import EVENTS as NOTIFICATIONS
 from shared.contracts.notifications import EmailFailed, EmailSent, WebhookDelivered, WebhookExhausted
@@ -101,6 +102,13 @@ class Order:
 
     async def is_shipped(self, carrier: str = "DHL") -> Published:
         return await self.publish(ShipOrder(carrier=carrier, tracking=f"JD{self.id[-12:]}"))
+
+    async def is_made_by_hand(self) -> Published:
+        """The task of the first item; its parcel is still to be sent."""
+        return await self.publish(MarkDeliveredDelivery(executions=("1/2",), reason="Engraved."))
+
+    async def is_sent_again(self) -> Published:
+        return await self.publish(ResendDelivery(reason="The customer mislaid the email."))
 
     async def is_tried_again(self) -> Published:
         return await self.publish(RetryDelivery())

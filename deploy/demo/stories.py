@@ -247,6 +247,16 @@ async def corrects_a_mistake(visit: Visit) -> None:
     await visit.sees("completed")
 
 
+async def orders_an_engraving(visit: Visit) -> None:
+    """Staff engrave it and say so, then send it; the customer has mislaid the email, and gets it once more."""
+    await visit.buys()
+    await visit.order.shows(_waits_for_a_parcel, "a compass to engrave", within=visit.timeout)
+    await visit.order.is_made_by_hand()
+    await visit.order.is_shipped()
+    await visit.sees("completed")
+    await visit.order.is_sent_again()
+
+
 async def never_gets_it_right(visit: Visit) -> None:
     right = visit.checkout()
     await visit.order.opens(right.currency, visit.country)
@@ -293,11 +303,12 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 39, buys_downloads, by_itself=True),
+    Story("buys downloads", 38, buys_downloads, by_itself=True),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
     Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
     Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
     Story("buys a rank", 1, buys_a_rank, skus=("rank",), digital=False, at_the_games=True),
+    Story("orders an engraving", 1, orders_an_engraving, skus=("compass",)),
     Story("buys a print", 14, buys_a_print, skus=("print",)),
     Story("pays with another card", 6, pays_with_another_card),
     Story("leaves after a decline", 3, leaves_after_a_decline, _ends("expired"), at_the_fair=True),

@@ -16,6 +16,7 @@ import orjson
 
 from deploy.check.evidence import Findings
 from deploy.simulation.access import wrong_grants, wrong_roles
+from deploy.simulation.as_bought import delivered_as_bought
 from deploy.simulation.evidence import findings
 from deploy.simulation.game_checks import commands_as_configured, commands_run_once, ranks_as_recorded
 from deploy.simulation.monitor import the_monitor_counts_each_order_once
@@ -193,7 +194,8 @@ def access_as_recorded(trial: Trial, found: Findings) -> Iterator[Broken]:
     """Who may enter a course is who was given it and not shut out again."""
     for key, delivery in found.of(Delivery).items():
         for item in delivery.items:
-            unclear = item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
+            by_hand = item.status is ItemStatus.DELIVERED and item.instructions and item.instructions.kind == "manual"
+            unclear = by_hand or item.in_doubt or item.status is ItemStatus.REVOCATION_FAILED
             if not isinstance(item.action, CourseAccess) or unclear:
                 continue
             has, should = trial.world.platform.access.get((key, item.id), False), item.status is ItemStatus.DELIVERED
@@ -388,6 +390,7 @@ CHECKS = (
     stray_charges_left_alone,
     access_as_recorded,
     given_elsewhere_as_recorded,
+    delivered_as_bought,
     codes_given_once,
     consoles_as_recorded,
     mails_as_recorded,

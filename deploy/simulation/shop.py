@@ -13,6 +13,7 @@ from deploy.simulation.outside import LOW_WATER
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.typed_codes import TypedCodes
+from deploy.simulation.warehouse import Warehouse
 from deploy.simulation.world import World
 from services.payments.domain.owed import Obligation, ObligationStatus, obligations
 from services.payments.domain.payment import Payment
@@ -30,6 +31,7 @@ from shared.contracts.fulfillment import (
     ConfigureProduct,
     CourseAccess,
     Download,
+    ManualTask,
     ReceiveStock,
     RedemptionCode,
     RetryDelivery,
@@ -60,10 +62,11 @@ SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoin
 PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
 GIFT = "gift"
 """Comes for nothing with some orders."""
+COURSE = CourseAccess(url="https://courses.example/access", enter="https://courses.example")
 ACTIONS: dict[str, tuple[Action, bool]] = {
     "file": (Download(file="a.zip"), False),
     "key": (RedemptionCode(pool="keys"), False),
-    "course": (CourseAccess(url="https://courses.example/access", enter="https://courses.example"), False),
+    "course": (COURSE, False),
     "mug": (Shipment(), True),
     GIFT: (Download(file="gift.zip"), False),
     "rare": (CourseAccess(url="https://courses.example/rare"), True),
@@ -81,6 +84,7 @@ FURTHER: dict[str, tuple[Action, ...]] = {
     "key": (RedemptionCode(pool="keys"), Download(file="manual.pdf")),
     "course": (Download(file="workbook.pdf"),),
     "mug": (CourseAccess(url="https://courses.example/brewing"),),
+    "rare": (ManualTask(text="Call {{customer.name}} about order {{order.number}}."),),
 }
 """Further actions, in some runs."""
 OFFER, OFFERED = "members", (CourseAccess(url="https://courses.example/members"), RedemptionCode(pool="keys"))
@@ -110,6 +114,7 @@ class Shop:
         self._fills = 0
         self._filling: asyncio.Task[None] | None = None
         world.readers.append(self.read)
+        self.warehouse = Warehouse(world, f"{STORE}/mug", COURSE)
         self._looks = 0
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
@@ -402,6 +407,8 @@ class Shop:
         return bool(status and status["status"] in UNFINISHED)
 
     async def _see_to(self, key: str) -> None:
+        for command in self.warehouse.last_work(key):
+            await self.world.submit("fulfillment", command, key, actor="staff:carl")
         items = self.world.statuses[key]["items"]
         if any(item["delivery"] == "waiting" and item["shippable"] for item in items):
             ship = ShipOrder(carrier="Post", tracking=f"T-{key}")

@@ -29,7 +29,7 @@ class MarkDeliveredDelivery(Command, type="delivery.mark_delivered", topic=COMMA
     codes: tuple[Line, ...] = Field(default=(), max_length=200)
     """What the customer gets, if it is codes: of one execution only."""
     note: FreeText = ""
-    """For the customer."""
+    """For the customer, who reads it once, with the first of the items."""
     notify: bool = True
     """False: the customer is not told."""
     reason: Why

@@ -41,6 +41,8 @@ def test_the_most_likely_bugs_of_such_a_shell_are_among_the_mutants() -> None:
         "a retry has a new idempotency key",
         "a timer is fired twice",
         "stock is released twice",
+        "restock twice by refund then return",
+        "latest configuration used unasked",
         "the deadline is renewed at each decline",
         "an order expires without a last look at the provider",
         "a late capture after a cancellation is ignored",

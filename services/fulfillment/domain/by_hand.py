@@ -56,8 +56,10 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
         return Refused("several_executions", f"Say which execution the codes are for, of {ids}.")
     change, given = DeliveryChange(delivery, context), _given_by_hand(command)
     _note(change, "marked_delivered", items, command.reason)
-    for item in items:
-        change.deliver_item(item, given, quiet=not command.notify)
+    for number, item in enumerate(items):
+        # The customer reads the note once.
+        own = given if number == 0 else given.model_copy(update={"note": None})
+        change.deliver_item(item, own, quiet=not command.notify)
     return change.decision()
 
 

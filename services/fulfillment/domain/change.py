@@ -30,8 +30,8 @@ Progress = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRevok
 """Facts that say how many items are still in progress."""
 
 
-MOST_RESENT = 200
-"""In one message."""
+MOST_RESENT = 50
+"""In one message: each may have a note of 2,000 characters."""
 
 
 class DeliveryChange(Change[Delivery]):

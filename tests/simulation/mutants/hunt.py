@@ -7,10 +7,22 @@ import time
 from dataclasses import dataclass
 
 from deploy.simulation.run import Violation, simulate
-from tests.simulation.mutants import builds, games, money, monitor, numbers, unknowns
+from tests.simulation.mutants import builds, deliveries, games, money, monitor, numbers, unknowns
 from tests.simulation.mutants.catalogue import MUTANTS, Mutant
 
-__all__ = ["MUTANTS", "SECONDS", "Hunt", "builds", "games", "hunt", "money", "monitor", "numbers", "unknowns"]
+__all__ = [
+    "MUTANTS",
+    "SECONDS",
+    "Hunt",
+    "builds",
+    "deliveries",
+    "games",
+    "hunt",
+    "money",
+    "monitor",
+    "numbers",
+    "unknowns",
+]
 
 SECONDS = 60.0
 """Of CPU time, in which each must be found."""

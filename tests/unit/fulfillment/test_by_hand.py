@@ -76,8 +76,9 @@ def test_everything_open_is_marked_at_once_and_codes_are_for_one_only() -> None:
     refused = shop.refuses(MarkDeliveredDelivery(codes=("AAA",), reason=WHY))
     assert (refused.code, refused.text) == ("several_executions", "Say which execution the codes are for, of 1, 2.")
 
-    shop.hear(MarkDeliveredDelivery(reason=WHY))
+    shop.hear(MarkDeliveredDelivery(note="Enjoy!", reason=WHY))
     assert [item.status for item in shop.state.items] == [ItemStatus.DELIVERED] * 2
+    assert [fact.instructions.note for fact in shop.last.of(ItemDelivered)] == ["Enjoy!", None]
     assert shop.in_progress()[-1] == 0
     assert shop.refuses(MarkDeliveredDelivery(reason=WHY)).code == "nothing_open"
 

@@ -1,0 +1,36 @@
+"""Known bugs of deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from services.fulfillment.domain.change import DeliveryChange
+from services.fulfillment.domain.delivery import Item, StockHold
+from services.fulfillment.domain.product import Product
+from services.fulfillment.domain.retry import Retry
+from tests.simulation.mutants.catalogue import instead, mutant
+
+
+@mutant("restock twice by refund then return")
+def restocked_twice() -> Iterator[None]:
+    real = DeliveryChange.return_units
+
+    def return_units(self: DeliveryChange, item: Item, units: int, *, resaleable: bool) -> Item:
+        """As if no refund had put the units back."""
+        if item.stock is StockHold.RELEASED and resaleable:
+            forgetful = replace(item, stock=StockHold.TAKEN, put_back=0, written_off=0)
+            return real(self, forgetful, units, resaleable=resaleable)
+        return real(self, item, units, resaleable=resaleable)
+
+    with instead(DeliveryChange, "return_units", return_units):
+        yield
+
+
+@mutant("latest configuration used unasked")
+def latest_unasked() -> Iterator[None]:
+    def replacement(self: Retry, item: Item) -> Product | None:
+        return self._latest_of(item)
+
+    with instead(Retry, "_replacement_of", replacement):
+        yield
