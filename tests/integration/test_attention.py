@@ -254,6 +254,10 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         await execute(engine, pool, key=key, waiting=waiting, at=AT)
     code = "insert into codes (key, code, batch) values ('maple/music', 'M-1', :id)"
     await execute(engine, code, id=random_id(1, 1))
+    low = """insert into code_pools (key, version, sequence, waiting, data, changed_at) values
+        ('maple/films', 1, 0, 0, cast('{"low_water": 2}' as jsonb), :at)"""
+    await execute(engine, low, at=AT)
+    await execute(engine, "insert into sealed_codes (key, digest, sealed) values ('maple/films', '1', '1')")
     product = """insert into products (key, version, sequence, data, changed_at)
         values (:key, 1, 0, cast(:data as jsonb), :at)"""
     for sku, action in (("go", '"code", "pool": "games"'), ("chess", '"code", "pool": "chess"'), ("tea", '"shipment"')):
@@ -270,6 +274,7 @@ async def test_pools_without_codes_access_that_stayed_and_parcels(engine_of: Eng
         ("empty code pool", "maple/books", 1, False),
         ("empty code pool", "maple/chess", 1, False),
         ("empty code pool", "maple/games", 3, False),
+        ("low code pool", "maple/films", 1, False),
         ("parcels", "2 orders", 3, True),
     ]
 

@@ -121,6 +121,17 @@ async def test_codes_are_sealed_again_with_a_new_key_and_recognised_as_before(en
     assert await take(after, "o-1", 3) == ("A", "B", "C")
 
 
+async def test_a_key_that_was_rolled_back_with_its_file_seals_nothing(engine: AsyncEngine) -> None:
+    vault = CodeVault(Seals())
+    with pytest.raises(BadFile):
+        await CodeImport(engine, vault).run(POOL, b"A\n\x07\n")
+
+    await done(Codes(engine, timedelta(seconds=1), vault), StoreCodes(POOL, ("A",)))
+
+    again = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
+    assert await done(again, StoreCodes(POOL, ("A",))) == StoreCodes.Done(0, 1)
+
+
 # Few are left
 
 

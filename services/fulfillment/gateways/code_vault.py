@@ -55,20 +55,19 @@ class CodeVault:
         self.head = seals.seal("", "")[:HEAD_BYTES]
         """What is sealed with the newest key begins so."""
         self._key: bytes | None = None
+        self._is_new = False
 
     async def unlock(self, connection: AsyncConnection) -> None:
-        """Reads the key of digests, or makes it. Before anything else."""
-        if self._key is None:
+        """Reads the key of digests, or makes it. Before anything else in a transaction, with which a new key is lost
+        when it is rolled back: so it is read again until it is found there."""
+        if self._key is None or self._is_new:
             found = (await connection.execute(_READ, {"name": _NAME})).scalar_one_or_none()
+            self._is_new = found is None
             if found is None:
                 made = self._seals.seal(secrets.token_hex(32), _ABOUT_KEY)
                 await connection.execute(_MAKE, {"name": _NAME, "sealed": made})
                 found = (await connection.execute(_READ, {"name": _NAME})).scalar_one()
             self._key = bytes.fromhex(self._seals.open(found, _ABOUT_KEY))
-
-    def forget(self) -> None:
-        """The key of digests: its transaction was rolled back."""
-        self._key = None
 
     def digest(self, code: str) -> bytes:
         assert self._key is not None, "unlock it first"

@@ -119,7 +119,6 @@ class Codes:
         except sa.exc.IntegrityError:
             return Retry("Another call took codes for the same item at the same time.", after=0.05)
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
-            self._vault.forget()
             return Retry(f"The fulfillment database does not answer: {type(error).__name__}.")
 
     async def _perform(self, connection: AsyncConnection, operation: PoolCall, key: str) -> Outcome | NoOutcome:

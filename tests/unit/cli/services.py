@@ -118,7 +118,8 @@ class FakeServices:
                 return web.json_response({"status": "ok", "service": self.names[name]})
             text, path = await request.text(), unquote(request.raw_path.partition("?")[0])
             key = request.headers.get("Idempotency-Key", "")
-            body = json.loads(text) if text else None
+            is_file = request.content_type == "text/csv"
+            body = text if is_file else json.loads(text) if text else None
             self.received.append(Received(name, request.method, path, dict(request.query), body, key, time.monotonic()))
             replies = self._replies.get((name, request.method, path), [problem(404, "not_found", "Not found.")])
             reply = replies.pop(0) if len(replies) > 1 else replies[0]

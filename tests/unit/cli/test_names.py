@@ -81,6 +81,24 @@ def test_a_pool_may_be_filled_before_its_product_exists_but_that_is_said(
         assert ("No product of maple uses this pool" in said.err) is (products == 0)
 
 
+def test_an_import_says_what_was_left_out(
+    services: FakeServices, orderbus: Orderbus, store: str, tmp_path: Path
+) -> None:
+    (tmp_path / "codes.csv").write_text("A\nB\nA\n")
+    result = {"lines": 30, "added": 1, "repeated": 1, "repeated_lines": [3], "known": 24, "known_lines": [2, 4]}
+    services.reply("fulfillment", "POST /stores/maple/pools/games/codes", Reply(result))
+    services.reply("fulfillment", "GET /stores/maple/pools/games", Reply({"free": 2, "products": 1}))
+
+    said = orderbus("codes", "import", str(tmp_path / "codes.csv"), "--store", store, "--pool", "games")
+
+    assert said.code in (0, None)
+    assert said.err.splitlines() == [
+        "1 code added to pool games of maple.",
+        "1 code repeated in the file: line 3.",
+        "24 codes in the pool already: lines 2, 4 and 22 more.",
+    ]
+
+
 def test_calls_wait_for_an_order_by_number_or_id_and_others_are_unknown(
     services: FakeServices, orderbus: Orderbus, order: str
 ) -> None:
