@@ -19,15 +19,14 @@ from services.payments.domain.owed import Obligation, ObligationStatus, obligati
 from services.payments.domain.payment import Payment
 from services.payments.storage import storage as payments_storage
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
+from shared.contracts.codes import AddCodes, ConfigurePool
+from shared.contracts.connections import ConfigureDiscord
 from shared.contracts.discord import DiscordRole
 from shared.contracts.fulfillment import (
     EVENTS,
     Action,
-    AddCodes,
-    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
     CourseAccess,
     Download,

@@ -35,15 +35,12 @@ from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
+from shared.contracts.connections import ConfigureDiscord, ConfigureServer, TestServer
 from shared.contracts.fulfillment import (
-    AddCodes,
-    CodesImported,
-    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
-    ConfigureServer,
     DeliveryCodesArrived,
     DeliveryStatusRecord,
     FulfillmentRefused,
@@ -55,8 +52,6 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemSettled,
     ItemWaiting,
-    PoolLow,
-    ProvideCode,
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
@@ -64,7 +59,6 @@ from shared.contracts.fulfillment import (
     StockRefused,
     StockReleased,
     StockReserved,
-    TestServer,
 )
 from shared.setting_types import keys_in
 from shared.shell.sealer import Sealer

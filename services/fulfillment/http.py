@@ -27,12 +27,11 @@ from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
+from shared.contracts.codes import ConfigurePool, ProvideCode
 from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
-    ProvideCode,
     RetryDelivery,
     SettleDelivery,
     ShipOrder,
