@@ -118,6 +118,7 @@ class Shop:
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self._typed_codes = TypedCodes(world)
+        self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
@@ -200,7 +201,7 @@ class Shop:
             publish(ConfigureProduct(action=action, track_stock=tracked, further=further), f"{STORE}/{sku}")
             if tracked:
                 publish(ReceiveStock(quantity=1 + int(rng.random() * self.world.orders)), f"{STORE}/{sku}")
-        if self.world.rng_of("marks").random() < 0.4:
+        if self._marked:
             publish(ConfigurePool(low_water=LOW_WATER), f"{STORE}/keys")
         self._add_codes("first", 1 + int(rng.random() * self.world.orders))
         for endpoint, events in (("shop", ("order.received", "order.refunded")), ("crm", ("order.updated",))):
@@ -361,6 +362,8 @@ class Shop:
     async def tidy_up(self) -> None:
         """At the end staff see to what waits for people: parcels, codes, what failed. Some of it for good."""
         self._command(ConfigureProduct(action=Download(file="odd.zip")), f"{STORE}/odd")
+        if self._marked:  # staff are told each day that a pool is low, until it is not
+            self._add_codes("plenty", 20 * self.world.orders)
         for attempt in range(4):
             await self._quiet()
             waiting = [key for key in self.keys if self._waits(key)]
