@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.access import access
@@ -60,11 +62,50 @@ from shared.contracts.fulfillment import (
     StockReleased,
     StockReserved,
 )
+from shared.core import Message, Topic
 from shared.setting_types import keys_in
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Recall, Service
 
 OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
+
+CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
+    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
+    fulfillment.COMMANDS: [
+        ConfigureProduct,
+        ConfigureOffer,
+        ConfigureExtras,
+        ConfigureDiscord,
+        ReceiveStock,
+        *OF_CODES,
+        DeliveryCodesArrived,
+        ShipOrder,
+        RetryDelivery,
+        SettleDelivery,
+        *(ConfigureServer, TestServer),
+        *STAFF_COMMANDS,
+    ],
+}
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    fulfillment.EVENTS: [
+        StockReserved,
+        StockRefused,
+        StockReleased,
+        ItemDelivered,
+        ItemProgressed,
+        ItemWaiting,
+        ItemFailed,
+        ItemRetried,
+        ItemRevoked,
+        ItemRevocationFailed,
+        ItemSettled,
+        *STAFF_FACTS,
+        PoolLow,
+    ],
+    payments.COMMANDS: [payments.RefundPayment],
+    fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
+    fulfillment.STATUS: [DeliveryStatusRecord],
+}
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
@@ -78,43 +119,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     return Service(
         name="fulfillment",
         cores=CORES,
-        consumes={
-            checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
-            fulfillment.COMMANDS: [
-                ConfigureProduct,
-                ConfigureOffer,
-                ConfigureExtras,
-                ConfigureDiscord,
-                ReceiveStock,
-                *OF_CODES,
-                DeliveryCodesArrived,
-                ShipOrder,
-                RetryDelivery,
-                SettleDelivery,
-                *(ConfigureServer, TestServer),
-                *STAFF_COMMANDS,
-            ],
-        },
-        emits={
-            fulfillment.EVENTS: [
-                StockReserved,
-                StockRefused,
-                StockReleased,
-                ItemDelivered,
-                ItemProgressed,
-                ItemWaiting,
-                ItemFailed,
-                ItemRetried,
-                ItemRevoked,
-                ItemRevocationFailed,
-                ItemSettled,
-                *STAFF_FACTS,
-                PoolLow,
-            ],
-            payments.COMMANDS: [payments.RefundPayment],
-            fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
-            fulfillment.STATUS: [DeliveryStatusRecord],
-        },
+        consumes=CONSUMES,
+        emits=EMITS,
         refusal=FulfillmentRefused,
         storage=storage,
         gateways={
