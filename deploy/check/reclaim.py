@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from deploy.check.topics import Seen, messages
 from services.fulfillment.gateways.code_vault import CodeVault
 from services.fulfillment.settings import FulfillmentSection
+from shared.contracts.codes import AddCodes
 from shared.contracts.envelope import BadBody, decode
-from shared.contracts.fulfillment import COMMANDS, EVENTS, AddCodes, ItemDelivered, ItemProgressed
+from shared.contracts.fulfillment import COMMANDS, EVENTS, ItemDelivered, ItemProgressed
 from shared.setting_types import keys_in
 from shared.settings import KafkaSettings, Settings
 from shared.shell.ports.bus import BusUnavailable

@@ -33,7 +33,7 @@ writes checkout checkout.commands.v1 orders.events.v1 orders.status.v1
 reads payments payments.commands.v1 payments.callbacks.v1 orders.events.v1
 writes payments payments.commands.v1 payments.callbacks.v1 payments.events.v1 payments.status.v1
 reads fulfillment fulfillment.commands.v1 orders.events.v1
-writes fulfillment fulfillment.commands.v1 fulfillment.events.v1 deliveries.status.v1
+writes fulfillment fulfillment.commands.v1 payments.commands.v1 fulfillment.events.v1 deliveries.status.v1
 reads notifications notifications.commands.v1 orders.events.v1
 writes notifications notifications.commands.v1 notifications.events.v1
 

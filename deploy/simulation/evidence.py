@@ -18,6 +18,9 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.ports.bus import BusRecord
 from shared.simulation.memory_database import INBOX, OPERATIONS, TIMERS
 
+Broken = tuple[str, str, str]
+"""Rule, order or other key, what is wrong."""
+
 
 def findings(world: World) -> Findings:
     found = Findings(world.now(), world.registries)

@@ -21,7 +21,7 @@ from services.fulfillment.domain.rcon_operations import (
     RunRepeatableCommands,
 )
 from services.fulfillment.game_servers import GIVEN
-from shared.contracts.fulfillment import ConfigureServer
+from shared.contracts.connections import ConfigureServer
 from shared.contracts.rcon import RconCommands
 from shared.core import NoOutcome, NotDone, Outcome, Retry
 

@@ -4,41 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any
 
+from deploy.simulation.catalogue import ACTIONS, COURSE, FURTHER, GIFT, OFFER, OFFERED, PRICES
 from deploy.simulation.game import ARENA, GIVE, PLAYERS, RANK
 from deploy.simulation.outside import LOW_WATER
+from deploy.simulation.owed import owed
 from deploy.simulation.rest import unrest
 from deploy.simulation.tasks import unowned
 from deploy.simulation.typed_codes import TypedCodes
 from deploy.simulation.warehouse import Warehouse
 from deploy.simulation.world import World
-from services.payments.domain.owed import Obligation, ObligationStatus, obligations
-from services.payments.domain.payment import Payment
-from services.payments.storage import storage as payments_storage
+from services.payments.domain.owed import Obligation, ObligationStatus
 from shared.contracts.checkout import ORDERS, CancelOrder, CompleteOrder, ConfigureStore, DefineSku
-from shared.contracts.discord import DiscordRole
+from shared.contracts.codes import AddCodes, ConfigurePool
+from shared.contracts.connections import ConfigureDiscord
 from shared.contracts.fulfillment import (
     EVENTS,
-    Action,
-    AddCodes,
-    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
-    CourseAccess,
     Download,
-    ManualTask,
     ReceiveStock,
-    RedemptionCode,
     RetryDelivery,
-    Shipment,
     ShipOrder,
 )
-from shared.contracts.http_action import HttpAction, HttpCall
 from shared.contracts.notifications import RegisterWebhook, ReplayWebhooks
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.providers import DEFAULT, step_of
@@ -52,56 +44,18 @@ from shared.contracts.storefront import (
     SubmittedItem,
 )
 from shared.contracts.values import UNFINISHED, UNPAID, Address, Customer
-from shared.core import Command, codec
+from shared.core import Command
 from shared.shell.ports.bus import BusRecord
 
 STORE = "s"
 CURRENCIES = ("USD",) * 3 + ("EUR", "JPY", "ISK", "UGX", "KWD")
 """A store has one of them; of the last three Stripe's units or steps are not those of ISO 4217."""
 SECRET = "whsec_" + "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"  # of a simulated endpoint
-PRICES = {"file": 500, "key": 1200, "course": 9900, "mug": 1500, "rare": 4200, "odd": 700}
-GIFT = "gift"
-"""Comes for nothing with some orders."""
-COURSE = CourseAccess(url="https://courses.example/access", enter="https://courses.example")
-ACTIONS: dict[str, tuple[Action, bool]] = {
-    "file": (Download(file="a.zip"), False),
-    "key": (RedemptionCode(pool="keys"), False),
-    "course": (COURSE, False),
-    "mug": (Shipment(), True),
-    GIFT: (Download(file="gift.zip"), False),
-    "rare": (CourseAccess(url="https://courses.example/rare"), True),
-}
-"""What buying brings, and whether stock is counted. `odd` is left for staff to configure later."""
-FURTHER: dict[str, tuple[Action, ...]] = {
-    "file": (
-        DiscordRole(connection="main", role="613425648685547544", member="80351110224678912"),
-        HttpAction(
-            url="https://school.example/members?name={{customer.email}}",
-            body={"order": "{{order.number}}"},
-            revoke=HttpCall(method="DELETE", url="https://school.example/members?order={{order.number}}"),
-        ),
-    ),
-    "key": (RedemptionCode(pool="keys"), Download(file="manual.pdf")),
-    "course": (Download(file="workbook.pdf"),),
-    "mug": (CourseAccess(url="https://courses.example/brewing"),),
-    "rare": (ManualTask(text="Call {{customer.name}} about order {{order.number}}."),),
-}
-"""Further actions, in some runs."""
-OFFER, OFFERED = "members", (CourseAccess(url="https://courses.example/members"), RedemptionCode(pool="keys"))
 CARDS = ("pm_good",) * 6 + ("pm_declined",) * 2 + ("pm_3ds",) * 2 + ("pm_slow",)
 PARCEL = DeliveryCharge(name="Parcel", amount=490)
 OF_ATTEMPT = "What attempt {} paid."
 """The note of a refund for which staff name the attempt."""
-PAYMENTS = next(table for table in payments_storage.states if table.kind is Payment)
 HOUSE = Address(name="A. Buyer", line1="1 Street", city="Town", country="US")
-
-
-def owed(world: World) -> Iterator[tuple[str, Payment, Obligation]]:
-    """What the store owes, of every order, as payments has it."""
-    for key, stored in world.stores["payments"].states(PAYMENTS).items():
-        if stored.row.data:
-            payment = codec.load(Payment, stored.row.data)
-            yield from ((key, payment, part) for part in obligations(payment))
 
 
 class Shop:
@@ -119,6 +73,7 @@ class Shop:
         self._bank = world.rng_of("bank")
         self._generous, self._ranks = world.rng_of("generous"), world.rng_of("buyers of ranks")
         self._typed_codes = TypedCodes(world)
+        self._marked = world.rng_of("marks").random() < 0.4
         self.unreachable: set[tuple[str, int]] = set()
         """Orders and attempts whose refund the bank sent back, and staff have given up."""
         self.keys = [f"order-{number}" for number in range(1, world.orders + 1)]
@@ -201,7 +156,7 @@ class Shop:
             publish(ConfigureProduct(action=action, track_stock=tracked, further=further), f"{STORE}/{sku}")
             if tracked:
                 publish(ReceiveStock(quantity=1 + int(rng.random() * self.world.orders)), f"{STORE}/{sku}")
-        if self.world.rng_of("marks").random() < 0.4:
+        if self._marked:
             publish(ConfigurePool(low_water=LOW_WATER), f"{STORE}/keys")
         self._add_codes("first", 1 + int(rng.random() * self.world.orders))
         for endpoint, events in (("shop", ("order.received", "order.refunded")), ("crm", ("order.updated",))):
@@ -362,6 +317,8 @@ class Shop:
     async def tidy_up(self) -> None:
         """At the end staff see to what waits for people: parcels, codes, what failed. Some of it for good."""
         self._command(ConfigureProduct(action=Download(file="odd.zip")), f"{STORE}/odd")
+        if self._marked:  # staff are told each day that a pool is low, until it is not
+            self._add_codes("plenty", 20 * self.world.orders)
         for attempt in range(4):
             await self._quiet()
             waiting = [key for key in self.keys if self._waits(key)]

@@ -8,8 +8,8 @@ from uuid import UUID
 import orjson
 
 from deploy.simulation.cores import BUG
+from deploy.simulation.owed import owed
 from deploy.simulation.poison import Poison
-from deploy.simulation.shop import owed
 from deploy.simulation.stripe_books import Intent
 from deploy.simulation.tasks import unowned
 from deploy.simulation.workers import Gone, Worker

@@ -7,7 +7,8 @@ import json
 
 from deploy.simulation.tasks import unowned
 from deploy.simulation.world import World
-from shared.contracts.fulfillment import EVENTS, ProvideCode
+from shared.contracts.codes import ProvideCode
+from shared.contracts.fulfillment import EVENTS
 from shared.shell.ports.bus import BusRecord
 
 

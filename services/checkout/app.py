@@ -15,7 +15,7 @@ from services.checkout.gauges import GAUGES
 from services.checkout.http import routes
 from services.checkout.settings import CheckoutSettings
 from services.checkout.storage import storage
-from shared.contracts import checkout, delivery_work, fulfillment, notifications, payments, stock, storefront
+from shared.contracts import checkout, codes, delivery_work, fulfillment, notifications, payments, stock, storefront
 from shared.core import Message, Topic
 from shared.shell.service import Invariants, Service
 
@@ -63,7 +63,7 @@ CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
         fulfillment.ItemRevoked,
         fulfillment.ItemRevocationFailed,
         fulfillment.ItemSettled,
-        fulfillment.PoolLow,
+        codes.PoolLow,
         fulfillment.FulfillmentRefused,
     ),
     notifications.EVENTS: (

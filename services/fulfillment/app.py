@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.fulfillment.access import access
@@ -35,15 +37,12 @@ from services.fulfillment.staff_routes import STAFF_COMMANDS, STAFF_FACTS
 from services.fulfillment.storage import storage
 from shared.contracts import checkout, fulfillment, payments
 from shared.contracts.checkout import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, OrderRefunded
+from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
+from shared.contracts.connections import ConfigureDiscord, ConfigureServer, TestServer
 from shared.contracts.fulfillment import (
-    AddCodes,
-    CodesImported,
-    ConfigureDiscord,
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
-    ConfigureServer,
     DeliveryCodesArrived,
     DeliveryStatusRecord,
     FulfillmentRefused,
@@ -55,8 +54,6 @@ from shared.contracts.fulfillment import (
     ItemRevoked,
     ItemSettled,
     ItemWaiting,
-    PoolLow,
-    ProvideCode,
     ReceiveStock,
     RetryDelivery,
     SettleDelivery,
@@ -64,13 +61,51 @@ from shared.contracts.fulfillment import (
     StockRefused,
     StockReleased,
     StockReserved,
-    TestServer,
 )
+from shared.core import Message, Topic
 from shared.setting_types import keys_in
 from shared.shell.sealer import Sealer
 from shared.shell.service import Invariants, Recall, Service
 
 OF_CODES = (AddCodes, CodesImported, ConfigurePool, ProvideCode)
+
+CONSUMES: Mapping[Topic, Collection[type[Message]]] = {
+    checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
+    fulfillment.COMMANDS: [
+        ConfigureProduct,
+        ConfigureOffer,
+        ConfigureExtras,
+        ConfigureDiscord,
+        ReceiveStock,
+        *OF_CODES,
+        DeliveryCodesArrived,
+        ShipOrder,
+        RetryDelivery,
+        SettleDelivery,
+        *(ConfigureServer, TestServer),
+        *STAFF_COMMANDS,
+    ],
+}
+EMITS: Mapping[Topic, Collection[type[Message]]] = {
+    fulfillment.EVENTS: [
+        StockReserved,
+        StockRefused,
+        StockReleased,
+        ItemDelivered,
+        ItemProgressed,
+        ItemWaiting,
+        ItemFailed,
+        ItemRetried,
+        ItemRevoked,
+        ItemRevocationFailed,
+        ItemSettled,
+        *STAFF_FACTS,
+        PoolLow,
+    ],
+    payments.COMMANDS: [payments.RefundPayment],
+    fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
+    fulfillment.STATUS: [DeliveryStatusRecord],
+}
 
 
 def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> Service:
@@ -84,43 +119,8 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
     return Service(
         name="fulfillment",
         cores=CORES,
-        consumes={
-            checkout.ORDERS: [OrderPlaced, OrderPaid, OrderCancelled, OrderExpired, OrderRefunded],
-            fulfillment.COMMANDS: [
-                ConfigureProduct,
-                ConfigureOffer,
-                ConfigureExtras,
-                ConfigureDiscord,
-                ReceiveStock,
-                *OF_CODES,
-                DeliveryCodesArrived,
-                ShipOrder,
-                RetryDelivery,
-                SettleDelivery,
-                *(ConfigureServer, TestServer),
-                *STAFF_COMMANDS,
-            ],
-        },
-        emits={
-            fulfillment.EVENTS: [
-                StockReserved,
-                StockRefused,
-                StockReleased,
-                ItemDelivered,
-                ItemProgressed,
-                ItemWaiting,
-                ItemFailed,
-                ItemRetried,
-                ItemRevoked,
-                ItemRevocationFailed,
-                ItemSettled,
-                *STAFF_FACTS,
-                PoolLow,
-            ],
-            payments.COMMANDS: [payments.RefundPayment],
-            fulfillment.COMMANDS: [DeliveryCodesArrived, TestServer],
-            fulfillment.STATUS: [DeliveryStatusRecord],
-        },
+        consumes=CONSUMES,
+        emits=EMITS,
         refusal=FulfillmentRefused,
         storage=storage,
         gateways={

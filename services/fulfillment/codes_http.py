@@ -10,8 +10,8 @@ from aiohttp import web
 
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.gateways.code_import import MAX_BYTES, SHOWN, BadFile, CodeImport, CodesOfFile
+from shared.contracts.codes import AddCodes, CodesImported
 from shared.contracts.envelope import read_key
-from shared.contracts.fulfillment import AddCodes, CodesImported
 from shared.core import Problem, Refused
 from shared.shell.http.access import IN_PATH, RequestHandler, add_route
 from shared.shell.http.declaration import DeclaredResponse

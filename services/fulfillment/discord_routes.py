@@ -13,7 +13,7 @@ from services.fulfillment.gateways.discord.client import DiscordClient
 from services.fulfillment.gateways.discord.diagnosis import Bot, DiscordCheck, checked, token_fault
 from services.fulfillment.secrets import Secrets
 from services.fulfillment.storage import Queries, deliveries
-from shared.contracts.fulfillment import ConfigureDiscord
+from shared.contracts.connections import ConfigureDiscord
 from shared.core import NotTried, OperatorFault
 from shared.shell.http.access import IN_PATH, add_route, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse

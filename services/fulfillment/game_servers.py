@@ -14,7 +14,7 @@ from services.fulfillment.domain.game_server import GameServer, Health, server_n
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.domain.rcon_operations import REVOCATIONS, RconOperation
 from services.fulfillment.storage import Queries, game_servers
-from shared.contracts.fulfillment import ConfigureServer, TestServer
+from shared.contracts.connections import ConfigureServer, TestServer
 from shared.contracts.rcon import Game
 from shared.shell.http.access import IN_PATH, FindStore, add_route
 from shared.shell.http.declaration import Declaration, DeclaredResponse

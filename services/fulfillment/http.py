@@ -27,17 +27,16 @@ from services.fulfillment.secrets import SealedSecrets
 from services.fulfillment.staff_routes import STAFF_ROUTES
 from services.fulfillment.stock_routes import add_stock_routes
 from services.fulfillment.storage import Queries, deliveries
+from shared.contracts.codes import ConfigurePool, ProvideCode
 from shared.contracts.fulfillment import (
     ConfigureExtras,
     ConfigureOffer,
-    ConfigurePool,
     ConfigureProduct,
-    ProvideCode,
     RetryDelivery,
     SettleDelivery,
     ShipOrder,
 )
-from shared.shell.http.access import IN_PATH, add_route, found_by, store_column
+from shared.shell.http.access import IN_PATH, FindStore, add_route, found_by, store_column
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.problems import json_response, not_found
 from shared.shell.http.web import READ_REFUSED, add_commands
@@ -79,30 +78,7 @@ def fulfillment_routes(
 
     def routes(application: web.Application, api: HttpApi) -> None:
         store_of = store_column(api.engine, deliveries)
-        add_commands(
-            application,
-            api,
-            [
-                ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
-                ("PUT", "/stores/{store}/pools/{pool}", ConfigurePool),
-                ("POST", "/orders/{key}/provide-code", ProvideCode),
-                ("POST", "/orders/{key}/ship", ShipOrder),
-                ("POST", "/orders/{key}/retry", RetryDelivery),
-                ("POST", "/orders/{key}/settle", SettleDelivery),
-                *STAFF_ROUTES,
-            ],
-            store_of,
-        )
-        add_commands(
-            application,
-            api,
-            [
-                ("PUT", "/stores/{store}/offers/{offer}", ConfigureOffer),
-                ("PUT", "/stores/{store}/extras", ConfigureExtras),
-            ],
-            store_of,
-            key_of=extra_key,
-        )
+        _add_order_commands(application, api, store_of)
         add_server_routes(application, api, store_of)
         add_code_routes(application, api, imports)
         queries = Queries(api.engine)
@@ -132,6 +108,33 @@ def fulfillment_routes(
             add_further(application, api)
 
     return routes
+
+
+def _add_order_commands(application: web.Application, api: HttpApi, store_of: FindStore) -> None:
+    add_commands(
+        application,
+        api,
+        [
+            ("PUT", "/stores/{store}/products/{sku}", ConfigureProduct),
+            ("PUT", "/stores/{store}/pools/{pool}", ConfigurePool),
+            ("POST", "/orders/{key}/provide-code", ProvideCode),
+            ("POST", "/orders/{key}/ship", ShipOrder),
+            ("POST", "/orders/{key}/retry", RetryDelivery),
+            ("POST", "/orders/{key}/settle", SettleDelivery),
+            *STAFF_ROUTES,
+        ],
+        store_of,
+    )
+    add_commands(
+        application,
+        api,
+        [
+            ("PUT", "/stores/{store}/offers/{offer}", ConfigureOffer),
+            ("PUT", "/stores/{store}/extras", ConfigureExtras),
+        ],
+        store_of,
+        key_of=extra_key,
+    )
 
 
 def extra_key(path: Mapping[str, str]) -> str:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.discord import DiscordRole, Snowflake
+from shared.contracts.discord import DiscordRole
 from shared.contracts.http_action import HttpAction
-from shared.contracts.rcon import Game, RconCommands, ServerHost
+from shared.contracts.rcon import RconCommands
 from shared.contracts.templates import Template
 from shared.contracts.values import (
     CallableUrl,
@@ -128,75 +128,10 @@ class ConfigureExtras(Command, type="extras.configure", topic=COMMANDS):
     actions: Actions
 
 
-class ConfigureDiscord(Command, type="discord.configure", topic=COMMANDS):
-    """Connect a store to a Discord server. Key: `<store>/discord/<connection>`."""
-
-    guild: Snowflake
-    """The server's id."""
-    token: Id
-    """The name of the secret that holds the bot's token."""
-
-
 class ReceiveStock(Command, type="stock.receive", topic=COMMANDS):
     """Add units to the stock. Key: `<store>/<sku>`."""
 
     quantity: Count
-
-
-class AddCodes(Command, type="codes.add", topic=COMMANDS):
-    """Add codes to a pool; codes that it already has are ignored. Key: `<store>/<pool>`."""
-
-    codes: tuple[Line, ...] = Field(min_length=1, max_length=10_000)
-
-
-class ConfigureServer(Command, type="server.configure", topic=COMMANDS):
-    """Set how a game server's console is reached; it is tested at once. Key: `<store>/server/<id>`."""
-
-    name: Line = Field(min_length=1)
-    """As staff call it."""
-    game: Game
-    """How it reads commands."""
-    host: ServerHost
-    port: Annotated[int, Field(ge=1, le=65535)]
-    """Of RCON, not of the game."""
-    password: Id
-    """The name of the store's secret that is its RCON password, never the password itself."""
-
-
-class TestServer(Command, type="server.test", topic=COMMANDS):
-    """Connect to a game server, log in and ask who is online; the result is part of its state. Key:
-    `<store>/server/<id>`. Fulfillment also sends it to itself when commands meet a server that does not answer."""
-
-    __test__ = False
-
-
-class CodesImported(Command, type="codes.imported", topic=COMMANDS):
-    """Codes of a file are in the pool. Sent by fulfillment to itself; never refused. Key: `<store>/<pool>`."""
-
-    added: Count
-    left: Count | None = None
-    """Free codes, counted up to the pool's low-water mark; missing if it has none."""
-
-
-class ConfigurePool(Command, type="pool.configure", topic=COMMANDS):
-    """Set what a pool is called, and below how many free codes staff are told. Key: `<store>/<pool>`."""
-
-    name: Line = ""
-    """As staff read it; by default the pool's id."""
-    low_water: int = Field(0, ge=0, le=100_000)
-    """0: staff are told when it is empty only."""
-
-
-class ProvideCode(Command, type="code.provide", topic=COMMANDS):
-    """Deliver an item with codes that staff type, instead of those of its pool: one that waits for codes, or failed."""
-
-    item: Id
-    execution: Execution | None = None
-    """Which of the item's executions is meant, where several could be: `1/2`."""
-    codes: tuple[Line, ...] = Field(min_length=1, max_length=1000)
-    """As many as the item needs: `per_unit` for each unit."""
-    reason: Line = Field(min_length=1)
-    """Appears in the order's timeline."""
 
 
 class ShipOrder(Command, type="order.ship", topic=COMMANDS):
@@ -374,19 +309,6 @@ class ItemSettled(Event, type="item.settled", topic=EVENTS):
     item: Id
     outcome: SettledOutcome
     reason: Short
-
-
-class PoolLow(Event, type="pool.low", topic=EVENTS):
-    """A pool has fewer free codes than its low-water mark. Told by the order that took the last ones, once, and again
-    each day while it stays so."""
-
-    pool: Id
-    name: Line
-    left: Count
-    low_water: Count
-    waiting: Count = 0
-    """Orders that wait for its codes."""
-    since: AwareDatetime
 
 
 class FulfillmentRefused(Refusal, type="fulfillment.refused", topic=EVENTS):

@@ -21,7 +21,7 @@ from deploy.demo.catalogue import DESK, HOOK
 from deploy.demo.shop import Order
 from deploy.demo.stories import DECLINED_CARD, TIMEOUT, Visit
 from services.registry import SERVICES
-from shared.contracts.fulfillment import AddCodes
+from shared.contracts.codes import AddCodes
 from shared.contracts.payments import RefundPayment
 from tests.faults.system import HASTY, SCARCE, System
 

@@ -8,7 +8,7 @@ from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Order, orders
 from services.checkout.domain.timeline import counted
 from shared.contracts.checkout import OrderSupplyLow
-from shared.contracts.fulfillment import PoolLow
+from shared.contracts.codes import PoolLow
 from shared.core import Context, Decision
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.fulfillment.domain.keys import row_key
-from shared.contracts.fulfillment import ConfigureDiscord
+from shared.contracts.connections import ConfigureDiscord
 from shared.core import Context, Core, Decision, Refused
 
 

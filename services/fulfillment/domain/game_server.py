@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from services.fulfillment.domain.rcon_operations import CheckServer, RetestServer
-from shared.contracts.fulfillment import ConfigureServer, TestServer
+from shared.contracts.connections import ConfigureServer, TestServer
 from shared.contracts.rcon import Game
 from shared.core import Change, Context, Core, Decision, Refused
 from shared.core.fast_dataclasses import replace

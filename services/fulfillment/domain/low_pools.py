@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.operations import PoolStillLow
 from services.fulfillment.domain.pool import CodePool
-from shared.contracts.fulfillment import PoolLow
+from shared.contracts.codes import PoolLow
 from shared.core.fast_dataclasses import replace
 
 STILL_LOW_AFTER = timedelta(days=1)

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from services.fulfillment.domain.keys import wrong_key
 from services.fulfillment.domain.operations import StoreCodes
-from shared.contracts.fulfillment import AddCodes, CodesImported, ConfigurePool, DeliveryCodesArrived
+from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool
+from shared.contracts.fulfillment import DeliveryCodesArrived
 from shared.core import Context, Core, Decision, Outcome, Refused
 from shared.core.fast_dataclasses import replace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shared.contracts import fulfillment
+from shared.contracts import codes, connections, fulfillment
 from shared.contracts.examples.order import COMMAND, FAILED_ATTEMPT, LINK, PAID
 from shared.core import Message
 
@@ -16,20 +16,20 @@ EXAMPLES: tuple[Message, ...] = (
     ),
     fulfillment.ConfigureOffer(name="Gold members", actions=(fulfillment.RedemptionCode(pool="gift-cards"),)),
     fulfillment.ConfigureExtras(name="House guide", actions=(fulfillment.Download(file="guide.pdf"),)),
-    fulfillment.ConfigureServer(
+    connections.ConfigureServer(
         name="Survival",
         game="minecraft",
         host="mc.northwind.example",
         port=25575,
         password="survival-rcon",  # noqa: S106  (a name)
     ),
-    fulfillment.TestServer(),
-    fulfillment.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
+    connections.TestServer(),
+    connections.ConfigureDiscord(guild="613425648685547541", token="discord-bot"),  # noqa: S106  (the secret's name)
     fulfillment.ReceiveStock(quantity=40),
-    fulfillment.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
-    fulfillment.CodesImported(added=25_000, left=500),
-    fulfillment.ConfigurePool(name="Gift cards of 20 €", low_water=500),
-    fulfillment.ProvideCode(item="2", codes=("NORTH-5E6F",), reason="The pool is empty; bought at the publisher's."),
+    codes.AddCodes(codes=("NORTH-1A2B", "NORTH-3C4D")),
+    codes.CodesImported(added=25_000, left=500),
+    codes.ConfigurePool(name="Gift cards of 20 €", low_water=500),
+    codes.ProvideCode(item="2", codes=("NORTH-5E6F",), reason="The pool is empty; bought at the publisher's."),
     fulfillment.ShipOrder(carrier="Royal Mail", tracking="RM123456785GB", items=("1",)),
     fulfillment.DeliveryCodesArrived(pool="gift-cards"),
     fulfillment.RetryDelivery(items=("2",), latest=True),
@@ -52,7 +52,7 @@ EXAMPLES: tuple[Message, ...] = (
     fulfillment.ItemRevoked(item="2"),
     fulfillment.ItemRevocationFailed(item="2", code="unreachable", text="The course platform did not answer."),
     fulfillment.ItemSettled(item="2", outcome="delivered", reason="Ada is on the course's list of members."),
-    fulfillment.PoolLow(
+    codes.PoolLow(
         pool="gift-cards",
         name="Gift cards of 20 €",
         left=412,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.contracts.checkout import OrderSupplyLow
-from shared.contracts.fulfillment import PoolLow
+from shared.contracts.codes import PoolLow
 from tests.unit.checkout.examples import paid_order
 
 

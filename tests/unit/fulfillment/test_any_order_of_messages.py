@@ -26,9 +26,9 @@ from services.fulfillment.domain.operations import (
 from services.fulfillment.domain.pool import CodePool
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.codes import AddCodes
 from shared.contracts.fulfillment import (
     Action,
-    AddCodes,
     ConfigureExtras,
     ConfigureOffer,
     ConfigureProduct,

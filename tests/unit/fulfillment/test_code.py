@@ -16,18 +16,14 @@ from services.fulfillment.domain.operations import (
     TakeCode,
 )
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
 from shared.contracts.fulfillment import (
-    AddCodes,
-    CodesImported,
-    ConfigurePool,
     DeliveryCodesArrived,
     ItemDelivered,
     ItemFailed,
     ItemRevoked,
     ItemSettled,
     ItemWaiting,
-    PoolLow,
-    ProvideCode,
     RedemptionCode,
 )
 from shared.contracts.values import Instructions

@@ -12,9 +12,9 @@ from services.fulfillment.domain.delivery import Item, ItemStatus
 from services.fulfillment.domain.discord_connection import DiscordConnection
 from services.fulfillment.domain.kinds.discord_role import Giver, GiveRole, RemoveRole, other_giver
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.connections import ConfigureDiscord
 from shared.contracts.discord import DiscordRole
 from shared.contracts.fulfillment import (
-    ConfigureDiscord,
     ItemDelivered,
     ItemFailed,
     ItemRetried,

@@ -19,8 +19,8 @@ from services.fulfillment.domain.rcon_operations import (
     told_before,
 )
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.connections import ConfigureServer, TestServer
 from shared.contracts.fulfillment import (
-    ConfigureServer,
     ItemDelivered,
     ItemFailed,
     ItemProgressed,
@@ -31,7 +31,6 @@ from shared.contracts.fulfillment import (
     ItemWaiting,
     RetryDelivery,
     SettleDelivery,
-    TestServer,
 )
 from shared.contracts.rcon import RconCommands
 from shared.contracts.values import Instructions

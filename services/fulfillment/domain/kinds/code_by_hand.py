@@ -13,7 +13,8 @@ from services.fulfillment.domain.kinds.code import code_instructions
 from services.fulfillment.domain.locks import queues
 from services.fulfillment.domain.operations import GiveCodes, ReturnCodes
 from services.fulfillment.domain.selection import item_problem, select_items
-from shared.contracts.fulfillment import ItemSettled, ProvideCode, RedemptionCode
+from shared.contracts.codes import ProvideCode
+from shared.contracts.fulfillment import ItemSettled, RedemptionCode
 from shared.core import Context, Decision, Problem, Refused
 
 NO_ITEM = Refused("unknown_item", "The order has no such item.")

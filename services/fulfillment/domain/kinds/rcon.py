@@ -30,7 +30,8 @@ from services.fulfillment.domain.rcon_operations import (
     RunRepeatableCommands,
     TryAgain,
 )
-from shared.contracts.fulfillment import Action, ItemRevocationFailed, ItemWaiting, TestServer
+from shared.contracts.connections import TestServer
+from shared.contracts.fulfillment import Action, ItemRevocationFailed, ItemWaiting
 from shared.contracts.rcon import RconCommands
 from shared.contracts.templates import MissingFields, fill, placeholders
 from shared.contracts.values import Instructions

@@ -1,0 +1,43 @@
+"""Commands to fulfillment about what it delivers by: game servers, and servers on Discord."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts.discord import Snowflake
+from shared.contracts.fulfillment import COMMANDS
+from shared.contracts.rcon import Game, ServerHost
+from shared.contracts.values import Id, Line
+from shared.core import Command
+
+
+class ConfigureServer(Command, type="server.configure", topic=COMMANDS):
+    """Set how a game server's console is reached; it is tested at once. Key: `<store>/server/<id>`."""
+
+    name: Line = Field(min_length=1)
+    """As staff call it."""
+    game: Game
+    """How it reads commands."""
+    host: ServerHost
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """Of RCON, not of the game."""
+    password: Id
+    """The name of the store's secret that is its RCON password, never the password itself."""
+
+
+class TestServer(Command, type="server.test", topic=COMMANDS):
+    """Connect to a game server, log in and ask who is online; the result is part of its state. Key:
+    `<store>/server/<id>`. Fulfillment also sends it to itself when commands meet a server that does not answer."""
+
+    __test__ = False
+
+
+class ConfigureDiscord(Command, type="discord.configure", topic=COMMANDS):
+    """Connect a store to a Discord server. Key: `<store>/discord/<connection>`."""
+
+    guild: Snowflake
+    """The server's id."""
+    token: Id
+    """The name of the secret that holds the bot's token."""
