@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import replace
 from uuid import UUID
 
@@ -15,9 +17,12 @@ from shared.shell.inbound.records import inbound_of
 from shared.shell.parking import Parking
 from shared.shell.ports.bus import BusRecord
 from shared.shell.ports.rows import ParkedRow
+from shared.shell.shell import Shell
+from shared.simulation.bus import MemoryBus, MemoryCatchUp, MemorySink
 from shared.simulation.memory_database import PARKED
+from shared.simulation.relay_lock import AdvisoryLock
 from tests.unit.shell.harness import START, FixedCapacity, Harness
-from tests.unit.shell.meter import Count, Counted, Meter, MeterRefused, Total
+from tests.unit.shell.meter import Count, Counted, Meter, MeterRefused, Total, one_more
 from tests.unit.shell.test_restored import again, caught_up, numbers
 
 NO_SUCH_TOTAL = Refused("unknown_total", "There is no such total.")
@@ -152,3 +157,36 @@ class TestParked:
         assert failed["t-2"].startswith("RuntimeError: another bug")
         assert harness.parked() == [("t-2", "failed")]
         assert harness.meter("t-1") == Meter(2)
+
+    async def test_a_worker_that_catches_up_tries_them_before_it_reads(self, harness: Harness) -> None:
+        """What is read may need them: here a total that another key's command reads."""
+        harness.when("bug", RuntimeError("a bug"))
+        await harness.batch(read(harness, "t-1", Count(what="bug", totals=("a",))))
+        harness.answers["bug"] = one_more
+        harness.when("buy", needs_total)
+        bus = MemoryBus(harness.clock.now, random.Random(1))
+        envelope = Envelope(
+            id=harness.message("t-2", Count()).id, type=Count.type, source="shop", subject="t-2", time=START
+        )
+        bus.append(Count.topic.name, b"t-2", to_headers(envelope), encode(Count(what="buy", seen=("a",))))
+        source = MemoryCatchUp(bus, "meter", "meter-0", [Count.topic.name])
+        shell = Shell(
+            harness.registry.service,
+            "meter-0",
+            store=harness.store,
+            source=source,
+            sink=MemorySink(bus),
+            lock=lambda: AdvisoryLock().lock("meter-0", harness.store),
+            clock=harness.clock,
+            rng=random.Random(1),
+            metrics=harness.metrics,
+            own_log=caught_up(),
+        )
+        source.settled = shell.settled
+        await shell.start()
+        async with asyncio.timeout(10.0):
+            while not (source.reached() and shell.batcher.idle()):
+                await asyncio.sleep(0.01)
+        await shell.stop(0.1)
+        assert ([row.error for row in rows(harness)], harness.total("a")) == ([], 1)
+        assert harness.meter("t-2") == Meter(1), "not refused"
