@@ -237,9 +237,10 @@ class Batch:
         self._reply(inbound, inbound.id)
 
     def _check_first_answer(self, item: _Work, refused: Refused) -> None:
-        """After a restore: raises where a command had an effect the first time, and is refused now for a row of another
-        key, which staff can set right. What waits for it (a payment of its order) waits behind it then."""
-        if item.locks or item.reads:
+        """After a restore: raises where a command that may begin its row had an effect the first time, and is refused
+        now with rows that it reads, which staff can set right. What needs it (the payment of an order) waits behind it.
+        A later command of the row may lack what would wait behind itself: it is refused."""
+        if item.reads and item.handling and item.handling.begins:
             before = [
                 it for it in self._effects.caused_before(item.inbound) if it != self.registry.service.refusal.type
             ]

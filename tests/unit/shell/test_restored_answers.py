@@ -103,6 +103,16 @@ class TestHadAnEffect:
         done = await again(harness, caught_up(told(harness, message, Counted(count=1), 1)), message)
         assert (done.refused, harness.parked()) == (1, [])
 
+    async def test_one_that_only_goes_on_with_its_row_is_refused_and_named(self, harness: Harness) -> None:
+        """Its own row may lack the answer to a call, which would wait behind it."""
+        core, handling = harness.registry.handler(Count)
+        goes_on = (core, replace(handling, begins=False))
+        setattr(harness.registry, "handler", lambda kind: goes_on)  # noqa: B010
+        harness.when("buy", needs_total)
+        message = harness.message("t-1", Count(what="buy", seen=("a",)))
+        done = await again(harness, caught_up(told(harness, message, Counted(count=1), 1)), message)
+        assert (done.refused, harness.parked()) == (1, [])
+
     async def test_one_of_which_the_topics_say_nothing_is_refused(self, harness: Harness) -> None:
         harness.when("buy", needs_total)
         other = harness.message("t-1", Count())
