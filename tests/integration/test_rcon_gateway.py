@@ -127,6 +127,13 @@ async def test_a_player_is_awaited_and_a_test_says_who_is_online(judge: Judge, g
     assert "Ada_1" in told.text
 
 
+@pytest.mark.parametrize("kind", [RunCommands, RevokeByCommands])
+async def test_a_field_that_is_missing_is_no_unknown_outcome(judge: Judge, kind: type[RconOperation]) -> None:
+    said = await gateway(judge.port).perform(run("lp user {{custom.nick}} clear", kind=kind), "k")
+    assert isinstance(said, kind.Failed)
+    assert (said.code, "custom field nick" in said.text) == ("field_missing", True)
+
+
 async def test_hostile_values_reach_the_server_as_arguments_or_not_at_all(judge: Judge) -> None:
     rcon, sent = gateway(judge.port), 0
     for value in NASTY:
