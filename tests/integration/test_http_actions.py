@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -115,6 +116,15 @@ async def test_the_call_is_made_as_configured_with_its_secrets_and_signed(school
     assert asked.headers["Content-Type"] == "application/json"
     assert asked.headers["Idempotency-Key"] == asked.headers["webhook-id"] == "key-1"
     assert asked.headers["webhook-signature"] == signature(KEY, "key-1", 1_700_000_000, asked.body)
+
+
+@pytest.mark.parametrize("value", ["..;", "a;b", "a&b=c", "a:b@c", "$(x)", "a,b!'*+", "é;", "%3B"])
+async def test_a_field_arrives_as_it_was_encoded(school: School, gateway: HttpActions, value: str) -> None:
+    """Some servers drop what follows a `;` in a path, and read `..;` as `..`."""
+    call = grant(school.url + "/{{custom.a}}/x?q={{custom.a}}", {"custom.a": value})
+    assert await gateway.perform(call, "k") == CallHttpAction.Done()
+    encoded = quote(value, safe="")
+    assert school.asked[-1].path == f"/grants/{encoded}/x?q={encoded}"
 
 
 async def test_hostile_fields_add_no_header_and_no_second_request(school: School, gateway: HttpActions) -> None:

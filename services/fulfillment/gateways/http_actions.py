@@ -88,9 +88,8 @@ class HttpActions:
         return outcome_of(operation, reply, secrets.values())
 
     async def _read(self, store: str, call: HttpCall) -> dict[str, str] | OperatorFault | NotTried:
-        names = {header.secret for _, header in _secret(call)} | ({call.signed} if call.signed else set())
         known: dict[str, str] = {}
-        for name in sorted(names):
+        for name in call.secrets:
             value = await asked(self._secrets, store, name)
             if not isinstance(value, str):
                 return value

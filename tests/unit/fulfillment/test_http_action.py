@@ -66,7 +66,9 @@ DONE, REVOKED = CallHttpAction.Done(), RevokeHttpAction.Done()
 def test_an_orders_fields_are_filled_in_and_the_customer_is_told_where_to_go() -> None:
     bought = shop()
     assert bought.requested == [CallHttpAction("acme", "o-1", "1", action(), FILLED)]
-    assert bought.operation(CallHttpAction).destination() == "school.example/courses/{{item.sku}}/grants"
+    assert bought.operation(CallHttpAction).destination() == (
+        "school.example/courses/{{item.sku}}/grants of acme by school"
+    )
 
     bought.answer(CallHttpAction, DONE)
 
@@ -237,5 +239,8 @@ def test_a_destination_is_that_of_the_call_that_is_made() -> None:
     grant = shop().operation(CallHttpAction)
     elsewhere = action(revoke={"url": "https://other.example/x?a={{item.sku}}"})
 
-    assert replace(grant, action=elsewhere).destination() == "school.example/courses/{{item.sku}}/grants"
-    assert RevokeHttpAction("acme", "o-1", "1", elsewhere, FILLED).destination() == "other.example/x"
+    assert replace(grant, action=elsewhere).destination() == (
+        "school.example/courses/{{item.sku}}/grants of acme by school"
+    )
+    assert replace(grant, store="other").destination() != grant.destination(), "one store holds up no other"
+    assert RevokeHttpAction("acme", "o-1", "1", elsewhere, FILLED).destination() == "other.example/x of acme"
