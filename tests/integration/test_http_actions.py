@@ -127,6 +127,29 @@ async def test_a_field_arrives_as_it_was_encoded(school: School, gateway: HttpAc
     assert school.asked[-1].path == f"/grants/{encoded}/x?q={encoded}"
 
 
+SAID = {
+    "as it is": (b"no: s3cret/token+x ", "no: ***"),
+    "JSON": (b'{"sent":"s3cret\\/token+x"}', "is not shown"),
+    "JSON, by numbers": (b'{"sent":"s3cret\\u002Ftoken\\u002bx"}', "is not shown"),
+    "URL": (b"sent=s3cret%2Ftoken%2Bx", "is not shown"),
+    "HTML": (b"<p>s3cret&#47;token&#x2B;x</p>", "is not shown"),
+    "split": ("s3cret\u200b/token+x".encode(), "is not shown"),
+}
+
+
+@pytest.mark.parametrize("encoded", SAID)
+async def test_a_secret_that_an_answer_repeats_is_not_shown(
+    school: School, gateway: HttpActions, encoded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECRETS, "school", "s3cret/token+x")
+    body, shown = SAID[encoded]
+    school.answers = [(422, body)]
+    said = await gateway.perform(grant(school.url, headers={"X-Key": {"secret": "school"}}, show_answers=True), "k")
+    assert isinstance(said, CallHttpAction.Failed)
+    assert shown in said.text
+    assert "s3cret" not in said.text
+
+
 async def test_hostile_fields_add_no_header_and_no_second_request(school: School, gateway: HttpActions) -> None:
     rng = random.Random(7)
     usual: set[str] = set()
