@@ -6,7 +6,7 @@ import asyncio
 import base64
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -57,9 +57,13 @@ class School:
 @dataclass
 class Requests:
     current: bool = True
+    replaced: bool = False
 
     async def is_current(self, operation: AccessOperation) -> bool:
         return self.current
+
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        return self.replaced
 
 
 class Vault:
@@ -148,6 +152,15 @@ async def test_a_secret_that_an_answer_repeats_is_not_shown(
     assert isinstance(said, CallHttpAction.Failed)
     assert shown in said.text
     assert "s3cret" not in said.text
+
+
+async def test_a_call_that_another_one_replaces_is_not_made(school: School) -> None:
+    gateway = HttpActions(Outbound(private=True), Requests(replaced=True), Vault())
+    answer = await gateway.perform(replace(grant(school.url), number=1), "key-1")
+    assert isinstance(answer, CallHttpAction.Failed) and answer.code == "not_needed"
+    assert school.asked == []
+    assert await gateway.perform(grant(school.url), "of an earlier build") == CallHttpAction.Done()
+    await gateway.close()
 
 
 async def test_hostile_fields_add_no_header_and_no_second_request(school: School, gateway: HttpActions) -> None:

@@ -10,12 +10,13 @@ import html
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import orjson
 from pydantic import JsonValue
 
+from services.fulfillment.domain.kinds.access import AccessOperation
 from services.fulfillment.domain.kinds.http_action import CallHttpAction, HttpOperation, RevokeHttpAction
 from services.fulfillment.gateways.answers import answered, no_success, not_answered
 from services.fulfillment.gateways.asked_secrets import asked
@@ -35,13 +36,21 @@ RECEIVER = "system behind it"
 SIGNING_KEY = re.compile(r"whsec_[A-Za-z0-9+/]{16,}={0,2}")
 
 
+class CountedRequests(AccessRequests, Protocol):
+    """Where the gateway checks whether it may call at all."""
+
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        """Whether another call is made instead, with another key. False when that cannot be read."""
+        ...
+
+
 class HttpActions:
     """Gateway of CallHttpAction and RevokeHttpAction."""
 
     def __init__(
         self,
         outbound: Outbound,
-        requests: AccessRequests,
+        requests: CountedRequests,
         secrets: Secrets,
         *,
         timeout: float = TIMEOUT,
@@ -54,6 +63,8 @@ class HttpActions:
         self._clock = clock
 
     async def perform(self, operation: CallHttpAction | RevokeHttpAction, key: str) -> Outcome | NoOutcome:
+        if operation.number and await self._requests.is_replaced(operation):
+            return type(operation).Failed("not_needed", "Not called, since it is no longer needed.")
         result = await self._call(operation, key)
         if isinstance(result, OperatorFault) and not await self._requests.is_current(operation):
             return type(operation).Failed("not_needed", f"Not retried, since it is no longer needed. {result.text}")

@@ -22,6 +22,7 @@ from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.rcon_operations import (
     ADDRESS_REFUSED,
     NO_PASSWORD,
+    NOT_NEEDED,
     PLAYER_OFFLINE,
     REVOCATIONS,
     SERVER_OFFLINE,
@@ -130,7 +131,7 @@ class Rcon:
     async def _call(self, operation: RconOperation) -> Outcome | NoOutcome:
         try:
             if not await self._servers.is_current(operation):
-                raise NotPossible("not_needed", "Not run, since it is no longer needed.")
+                raise NotPossible(NOT_NEEDED, "Not run, since it is no longer needed.")
             server = await self._servers.server(operation.server)
             async with self._place(operation.server):
                 return await self._run(operation, server)

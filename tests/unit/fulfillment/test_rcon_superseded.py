@@ -158,3 +158,11 @@ def test_the_outcome_of_a_former_action_says_nothing_about_the_present_one() -> 
         assert all("survival" in text for text in told)
         shop.answer(CallHttpAction, CallHttpAction.Done())
         assert shop.item().status is ItemStatus.DELIVERED
+
+
+def test_what_a_worker_that_died_may_have_run_is_revoked_after_a_refund() -> None:
+    """Calls that are safe to repeat are not counted before they are made."""
+    shop = bought(REPEATABLE).hear(refund("1"))
+    shop.answer(RunRepeatableCommands, failed(RunRepeatableCommands, "not_needed", NOT_NEEDED))
+    done = RevokeByRepeatableCommands.Done()
+    assert shop.answer(RevokeByRepeatableCommands, done).published == [ItemRevoked(item="1")]

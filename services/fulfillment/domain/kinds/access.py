@@ -19,6 +19,8 @@ from shared.core.fast_dataclasses import replace
 ConfigurationT = TypeVar("ConfigurationT", bound=Action)
 HAS_ACCESS = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Or is about to have it: a late revocation must be undone."""
+WANTED = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING)
+"""The outcome of a call that grants decides."""
 CANCELLABLE = (*HAS_ACCESS, *WAITING, ItemStatus.FAILED)
 """A cancellation is still to come, and revokes what is in doubt then."""
 
@@ -156,6 +158,10 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         wanted = ItemStatus.IN_PROGRESS if isinstance(operation, self.granting) else ItemStatus.REVOKING
         return self._present(item, operation) is not None and item.status is wanted
 
+    def is_replaced(self, item: Item, operation: object) -> bool:
+        """Whether a call must not be made any more: the same is asked for by a later one, with another key."""
+        return self._present(item, operation) is not None and _is_superseded(item, operation)
+
     def configured(self, item: Item) -> ConfigurationT:
         """Of an item of this kind."""
         if not isinstance(item.action, self.configuration):
@@ -176,7 +182,15 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
     def _request(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         if self.left(item):
             change.update_item(self.without_left(item, action))
-        change.request(self.grant(change, item, action))
+        self._call(change, item, self.grant(change, item, action))
+
+    def _call(self, change: DeliveryChange, item: Item, call: Operation) -> None:
+        """Of the present action."""
+        if hasattr(call, "number"):
+            item = change.update_item(change.item(item.id), calls=item.calls + 1)
+            counted: Any = call
+            call = replace(counted, number=item.calls)
+        change.request(call)
 
     def _deliver(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         change.deliver_item(item, self.instructions(action))
@@ -188,8 +202,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._revocation_failed(change, item, none.code, none.text)
             return
         if revocation is not None:
-            change.update_item(item, status=ItemStatus.REVOKING)
-            change.request(revocation)
+            self._call(change, change.update_item(item, status=ItemStatus.REVOKING), revocation)
         elif item.status is not ItemStatus.REVOKED:
             change.mark_revoked(item, code="not_called", text=self.not_revocable)
 
@@ -245,6 +258,9 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         if action is None:
             if in_doubt:
                 self._revoke_there(change, item, self.action_of(operation))
+        elif _is_superseded(item, operation):
+            if item.status in WANTED:
+                change.update_item(item, in_doubt=True)
         elif item.status is ItemStatus.IN_PROGRESS:
             change.fail_item(item, *reason_of(outcome), in_doubt=in_doubt)
         elif item.status is ItemStatus.STOPPING and (in_doubt or item.in_doubt):
@@ -262,6 +278,8 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         action = self._present(item, operation)
         if action is None:
             self._revoke_there(change, item, self.action_of(operation))
+        elif _is_superseded(item, operation) and item.status in WANTED:
+            change.update_item(item, in_doubt=True)
         elif item.status is ItemStatus.IN_PROGRESS:
             change.fail_item(item, *reason_of(outcome), in_doubt=True)
         elif item.status is ItemStatus.FAILED:
@@ -298,11 +316,21 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         action, (code, text) = self._present(item, operation), reason_of(outcome)
         if action is None:
             self._left_there(change, item, self.action_of(operation), code, text)
-        elif item.status is ItemStatus.REVOKING:
+        elif item.status is ItemStatus.REVOKING and not _is_superseded(item, operation):
             self._revocation_failed(change, item, code, text)
         elif item.status in HAS_ACCESS and isinstance(outcome, UnresolvedOutcome):
             self._request(change, item, action)
         return change.decision()
+
+
+def _number_of(operation: object) -> int:
+    """0: its kind does not count them."""
+    return getattr(operation, "number", 0)
+
+
+def _is_superseded(item: Item, operation: object) -> bool:
+    """A later call decides about the item."""
+    return _number_of(operation) not in (0, item.calls)
 
 
 def handle_outcomes(kind: AccessKind[Any]) -> None:

@@ -24,6 +24,9 @@ class HttpOperation(Operation, safe_to_repeat=True):
     item: str
     action: HttpAction
     request: HttpRequest
+    number: int = 0
+    """Of the item's calls. An earlier one is not made any more: it has another key, by which it would be carried out
+    twice. 0: that of a former action, or of an earlier build."""
 
     @property
     def call(self) -> HttpCall:

@@ -28,6 +28,7 @@ from services.fulfillment.domain.game_server import GameServer, server_name
 from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.rcon_operations import (
     GRANTS,
+    NOT_NEEDED,
     PLAYER_OFFLINE,
     REVOCATIONS,
     TRIED_AGAIN,
@@ -242,7 +243,8 @@ def not_done(
     """After several calls, or some of the commands, something may have been carried out."""
     change = DeliveryChange(delivery, context)
     item = change.item(call.item)
-    perhaps_done = bool(outcome.carried_out) or (bool(context.attempts) and isinstance(call, RunRepeatableCommands))
+    repeated = bool(context.attempts) or outcome.code == NOT_NEEDED  # a worker may have died during the first one
+    perhaps_done = bool(outcome.carried_out) or (repeated and isinstance(call, RunRepeatableCommands))
     if _is_superseded(delivery, item, call):
         if perhaps_done:
             _perhaps_done_before(change, item, call)
