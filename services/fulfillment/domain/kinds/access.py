@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, deliveries
 from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.waiting_calls import watch, watched
 from shared.contracts.fulfillment import Action, ItemRevocationFailed
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, FailedOutcome, Operation, Outcome, UnresolvedOutcome
@@ -191,6 +192,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             counted: Any = call
             call = replace(counted, number=item.calls)
         change.request(call)
+        watch(change)
 
     def _deliver(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         change.deliver_item(item, self.instructions(action))
@@ -220,6 +222,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             return
         if revocation is not None:
             change.request(revocation)
+            watch(change)
 
     def _left_there(self, change: DeliveryChange, item: Item, former: ConfigurationT, code: str, text: str) -> None:
         text = f"At the former {self.former_place(former)}: {text}"[:2000]
@@ -246,7 +249,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._deliver(change, item, action)
         elif item.status is not ItemStatus.DELIVERED:
             self._revoke_access(change, item)
-        return change.decision()
+        return watched(change)
 
     def not_granted(
         self, delivery: Delivery, operation: Operation, outcome: FailedOutcome, context: Context
@@ -266,8 +269,8 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         elif item.status is ItemStatus.STOPPING and (in_doubt or item.in_doubt):
             self._revoke_access(change, item)
         elif item.status is ItemStatus.STOPPING:
-            change.mark_revoked(item)
-        return change.decision()
+            change.mark_revoked(item, code="", text="")
+        return watched(change)
 
     def grant_unresolved(
         self, delivery: Delivery, operation: Operation, outcome: UnresolvedOutcome, context: Context
@@ -286,7 +289,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             change.update_item(item, in_doubt=True)
         elif item.status is not ItemStatus.DELIVERED:
             self._revoke_access(change, item)
-        return change.decision()
+        return watched(change)
 
     def revoked(
         self, delivery: Delivery, operation: Operation, outcome: Outcome, context: Context
@@ -301,7 +304,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._request(change, item, action)
         elif item.status in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
             change.mark_revoked(item, code="kept" if kept else "", text=kept)
-        return change.decision()
+        return watched(change)
 
     def not_revoked(
         self,
@@ -320,7 +323,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._revocation_failed(change, item, code, text)
         elif item.status in HAS_ACCESS and isinstance(outcome, UnresolvedOutcome):
             self._request(change, item, action)
-        return change.decision()
+        return watched(change)
 
 
 def _number_of(operation: object) -> int:

@@ -39,6 +39,7 @@ from services.fulfillment.domain.rcon_operations import (
     RunRepeatableCommands,
     TryAgain,
 )
+from services.fulfillment.domain.waiting_calls import watch, watched
 from shared.contracts.connections import TestServer
 from shared.contracts.fulfillment import Action, ItemRevocationFailed, ItemWaiting
 from shared.contracts.rcon import RconCommands
@@ -172,6 +173,7 @@ def revoke_commands(change: DeliveryChange, item: Item) -> None:
     item = change.update_item(item, status=ItemStatus.REVOKING, outside=None, in_doubt=False)
     kind = RevokeByRepeatableCommands if action.repeatable else RevokeByCommands
     change.request(_call(kind, change, item, action, action.revoke_commands))
+    watch(change)
 
 
 def deliver(change: DeliveryChange, item: Item, answers: tuple[str, ...] = ()) -> None:
@@ -330,7 +332,7 @@ def revoked(
     item = change.item(call.item)
     if item.status in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
         change.mark_revoked(item, code="", text="", answers=(*item.answers, *outcome.said)[-40:])
-    return change.decision()
+    return watched(change)
 
 
 @deliveries.answers(
@@ -352,7 +354,7 @@ def not_revoked(
         item = item.tried(context.attempts)
         perhaps_done = not isinstance(outcome, FailedOutcome) or bool(outcome.carried_out)
         _revocation_failed(change, item, *reason_of(outcome), in_doubt=perhaps_done)
-    return change.decision()
+    return watched(change)
 
 
 def _revocation_failed(change: DeliveryChange, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:
