@@ -41,7 +41,7 @@ def watch(change: DeliveryChange) -> None:
 
 
 def watched(change: DeliveryChange) -> Decision[Delivery]:
-    """After an outcome: nobody has to look where nothing is under way any more."""
+    """After an outcome: no look is needed where nothing is under way any more."""
     if not any(item.status in TRANSIENT for item in change.items):
         change.cancel_timer(LookAtCalls)
     return change.decision()

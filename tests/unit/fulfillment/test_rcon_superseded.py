@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.fulfillment.domain.delivery import ItemStatus
-from services.fulfillment.domain.kinds.http_action import CallHttpAction
+from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.rcon_operations import (
     RevokeByCommands,
     RevokeByRepeatableCommands,
@@ -22,6 +22,7 @@ from shared.contracts.fulfillment import (
 )
 from tests.unit.fulfillment.examples import Shop, refund
 from tests.unit.fulfillment.test_http_action import action as http_action
+from tests.unit.fulfillment.test_http_action import shop as action_shop
 from tests.unit.fulfillment.test_rcon import AWAY, RANK, REPEATABLE, bought, failed
 
 NOT_NEEDED = "Not run, since it is no longer needed."
@@ -166,3 +167,18 @@ def test_what_a_worker_that_died_may_have_run_is_revoked_after_a_refund() -> Non
     shop.answer(RunRepeatableCommands, failed(RunRepeatableCommands, "not_needed", NOT_NEEDED))
     done = RevokeByRepeatableCommands.Done()
     assert shop.answer(RevokeByRepeatableCommands, done).published == [ItemRevoked(item="1")]
+
+
+def test_an_unknown_outcome_elsewhere_is_none_of_the_game_server() -> None:
+    for outcome in (None, CallHttpAction.Unresolved("No answer.")):
+        shop = action_shop(player="Ada_1")
+        if outcome:
+            shop.answer(CallHttpAction, outcome)
+        shop.configure("physics", RANK)
+        shop.hear(RetryDelivery(latest=True))
+        assert bool(outcome) == any(isinstance(call, RevokeHttpAction) for _, call in shop.open)
+
+        shop.answer(RunCommands, failed(RunCommands, "command_refused", "Correct the command."))
+
+        assert (shop.item().status, shop.item().in_doubt) == (ItemStatus.FAILED, False)
+        shop.hear(RetryDelivery(items=("1",)))

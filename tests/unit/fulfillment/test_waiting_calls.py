@@ -72,7 +72,7 @@ def test_a_cancelled_order_says_nothing_of_a_call_that_has_ended() -> None:
     assert (last(shop).status, last(shop).text) == ("revoked", "")
 
 
-def test_without_calls_nobody_looks() -> None:
+def test_without_calls_no_look_is_taken() -> None:
     shop = action_bought().answer(CallHttpAction, DONE).hear(refund("1")).answer(RevokeHttpAction, REVOKED)
     assert shop.timer(LookAtCalls) is None
     assert shop.hear(LookAtCalls()).requested == []

@@ -127,10 +127,12 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         progress is revoked once its outcome is there: it may be carried out all the same."""
         former = self.configured(item)
         same = isinstance(action, self.configuration) and self.is_same_access(former, action)
-        if item.status is ItemStatus.IN_PROGRESS:
+        if same and item.status is ItemStatus.IN_PROGRESS:
             change.update_item(item, in_doubt=True)
-        elif item.in_doubt and not same:
-            self._revoke_there(change, item, former)
+        elif not same:
+            if item.in_doubt:
+                self._revoke_there(change, item, former)
+            change.update_item(change.item(item.id), in_doubt=False)
 
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         if item.status is ItemStatus.IN_PROGRESS:
