@@ -98,12 +98,13 @@ def _low_pool(row: Any) -> Attention:
 
 
 async def not_revoked(connection: AsyncConnection) -> list[Attention]:
-    """Courses that customers may still enter although their orders were cancelled or refunded, or at a former URL."""
+    """What customers may still use although their orders were cancelled or refunded: courses, ranks and roles, also
+    those of a former action."""
     return await oldest(connection, _NOT_REVOKED, _not_revoked)
 
 
 def _not_revoked(row: Any) -> Attention:
-    text = "Access could not be revoked: revoke it on the course platform, then record it"
+    text = "Access could not be revoked: revoke it where it was given, then record it"
     command = f"orderbus settle item {row.key} revoked --reason TEXT"
     return Attention("access not revoked", row.key, row.since, text, command, row.total)
 

@@ -194,6 +194,15 @@ class Queries:
         kind = kind_of(item) if item else None
         return item is not None and isinstance(kind, AccessKind) and kind.is_current(item, operation)
 
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        """Whether a call must not be made any more; False when that cannot be read right now."""
+        try:
+            item = await self.item(operation.order, operation.item)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer):
+            return False
+        kind = kind_of(item) if item else None
+        return item is not None and isinstance(kind, AccessKind) and kind.is_replaced(item, operation)
+
     async def discord_connection(self, store: str, connection: str) -> DiscordConnection | None:
         found = await self._data(discord_connections, connection_key(store, connection))
         return None if found is None else read_state(DiscordConnection, found)

@@ -135,6 +135,12 @@ class HttpCall(Given):
     expected: ExpectedAnswer | None = None
     """Success also needs this."""
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all that it needs."""
+        of_headers = {header.secret for header in self.headers.values() if isinstance(header, SecretHeader)}
+        return tuple(sorted(of_headers | ({self.signed} if self.signed else set())))
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = []

@@ -43,6 +43,10 @@ class Kind(Generic[ConfigurationT]):
     def revoke_again(self, change: DeliveryChange, item: Item) -> None:
         """After a revocation failed."""
 
+    def can_revoke_again(self, item: Item) -> bool:
+        """Of an item whose revocation failed: not while it may have been revoked by what must not be done twice."""
+        return True
+
     def revoke_left(self, change: DeliveryChange, item: Item) -> None:
         """What `replace` could not undo, of an item that may be of another kind by now."""
 

@@ -14,6 +14,8 @@ WRONG_PASSWORD = "wrong_password"  # noqa: S105  (a code, not a password)
 NO_PASSWORD = "no_password"  # noqa: S105
 ADDRESS_REFUSED = "address_refused"
 UNKNOWN_SERVER = "unknown_server"
+NOT_NEEDED = "not_needed"
+"""It was cancelled, settled or requested again meanwhile."""
 TRIED_AGAIN = (SERVER_OFFLINE, PLAYER_OFFLINE, WRONG_PASSWORD, NO_PASSWORD, ADDRESS_REFUSED, UNKNOWN_SERVER)
 """Nothing was sent to the console, and it may be possible later, when the text's remedy has been followed."""
 

@@ -14,10 +14,11 @@ LATEST = 5
 
 
 def is_told(delivery: Delivery) -> bool:
-    """From payment on. What goes on as it should is over within seconds, as a rule: it is told when all of it is."""
+    """From payment on. What goes on as it should is over within seconds, as a rule: it is told when all of it is, or
+    when it is known why it is not."""
     if delivery.stage is Stage.PLACED or not delivery.items:
         return False
-    return not delivery.in_progress() or any(item.status not in QUIET for item in delivery.items)
+    return not delivery.in_progress() or any(item.status not in QUIET or item.code for item in delivery.items)
 
 
 def last_record(delivery: Delivery) -> DeliveryStatusRecord | None:
