@@ -7,7 +7,7 @@ from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.selection import few, item_problem, select_items
+from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
     AttachDelivery,
@@ -162,7 +162,9 @@ def _revoking_problem(item: Item) -> Problem | None:
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
     wrong = _wrong_stage(delivery)
-    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, NOTHING_REVOKED)
+    waits = [problem for item in delivery.items if item.withdrawn and (problem := _granting_problem(item))]
+    none = refused_for(waits) if waits else NOTHING_REVOKED
+    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, none)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
@@ -178,8 +180,11 @@ def _granted(items: list[Item], reason: str) -> DeliveryNoted:
 
 
 def _granting_problem(item: Item) -> Problem | None:
-    if item.withdrawn and item.status is ItemStatus.REVOKED:
+    if item.withdrawn and item.status is ItemStatus.REVOKED and not item.returning:
         return None
+    if item.withdrawn and item.returning:
+        text = f"The codes of item {item.id} are being returned to their pool. Grant it again in a moment."
+        return item_problem(item.id, "not_revoked_yet", text)
     if item.withdrawn:
         text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
         return item_problem(item.id, "not_revoked_yet", text)

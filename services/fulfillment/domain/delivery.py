@@ -122,6 +122,10 @@ class Item:
     """The same for staff: what to fix."""
     code_requested: bool = False
     """While it waits for a code: an operation is trying to take one."""
+    codes_seen: bool = False
+    """The customer has had codes of it: they never return to their pool."""
+    returning: int = 0
+    """Calls that return its codes to their pool: it takes none meanwhile."""
     queue: str = ""
     """Key of the pool in whose queue the order waits for this item."""
     in_doubt: bool = False
@@ -206,6 +210,11 @@ class Item:
     @property
     def expects_code(self) -> bool:
         return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
+
+    @property
+    def has_seen_codes(self) -> bool:
+        """Earlier builds did not write it down."""
+        return self.codes_seen or (self.instructions is not None and self.instructions.kind == "code")
 
     @property
     def lacks_code(self) -> bool:
