@@ -25,13 +25,10 @@ from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions
 from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
+from shared.core.portions import in_messages
 
 Progress = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
 """Facts that say how many items are still in progress."""
-
-
-MOST_RESENT = 50
-"""In one message: each may have a note of 2,000 characters."""
 
 
 class DeliveryChange(Change[Delivery]):
@@ -269,8 +266,8 @@ class DeliveryChange(Change[Delivery]):
 
     def decision(self) -> Decision[Delivery]:
         self._tell_what_was_ended()
-        for first in range(0, len(self._resent), MOST_RESENT):
-            self.publish(DeliveryResent(items=tuple(self._resent[first : first + MOST_RESENT])))
+        for items in in_messages(self._resent):
+            self.publish(DeliveryResent(items=items))
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
