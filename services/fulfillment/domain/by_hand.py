@@ -22,6 +22,7 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, Problem, Refused
+from shared.core.fast_dataclasses import replace
 
 NOTHING_OPEN = Refused("nothing_open", "Nothing of the order is left to deliver by hand.")
 NOTHING_DELIVERED = Refused("nothing_delivered", "Nothing of the order is delivered.")
@@ -162,17 +163,31 @@ def _revoking_problem(item: Item) -> Problem | None:
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
     wrong = _wrong_stage(delivery)
-    waits = [problem for item in delivery.items if item.withdrawn and (problem := _granting_problem(item))]
+
+    def problem_of(item: Item) -> Problem | None:
+        return _granting_problem(item) or _returned_problem(delivery, item)
+
+    waits = [problem for item in delivery.items if item.withdrawn and (problem := problem_of(item))]
     none = refused_for(waits) if waits else NOTHING_REVOKED
-    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, none)
+    items = wrong or select_items(delivery, command.items, command.executions, problem_of, none)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
     for item in items:
-        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=()))
+        former = tuple(replace(parcel, former=True) for parcel in item.parcels)
+        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=former))
     change.tell_retried(dict.fromkeys((item.about for item in items), None))
     change.events.insert(0, _granted(items, command.reason))
     return change.decision()
+
+
+def _returned_problem(delivery: Delivery, item: Item) -> Problem | None:
+    """Its units are in stock again, or written off: what is sent now must be sold, to be counted."""
+    first = delivery.find(item.about)
+    if first is None or not first.returned or not kind_of(item).sends_units:
+        return None
+    text = f"{first.returned} of item {item.id} came back: to send it again, place another order."
+    return item_problem(item.id, "returned", text)
 
 
 def _granted(items: list[Item], reason: str) -> DeliveryNoted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
@@ -118,10 +118,11 @@ class DeliveryChange(Change[Delivery]):
             )
         )
 
-    def resend_item(self, item: Item) -> None:
-        """To the customer, once more, with what staff gave in addition."""
-        given = (item.instructions, *item.attached) if item.instructions else item.attached
-        self._resent += [ResentItem(item=item.about, instructions=one, name=name_of(item)) for one in given]
+    def resend_item(self, item: Item, given: Sequence[Instructions] | None = None) -> None:
+        """To the customer, once more, with what staff gave in addition. Without `given`: its instructions."""
+        own = given if given is not None else ([item.instructions] if item.instructions else [])
+        all_of_it = (*own, *item.attached)
+        self._resent += [ResentItem(item=item.about, instructions=one, name=name_of(item)) for one in all_of_it]
 
     def await_item(
         self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any

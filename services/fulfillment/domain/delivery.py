@@ -94,6 +94,10 @@ class Parcel:
     tracking: str
     sent_at: datetime
     delivered_at: datetime | None = None
+    link: str | None = None
+    """Where the customer follows it."""
+    former: bool = False
+    """Its item was revoked since, and granted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class Item:
     @property
     def sent(self) -> int:
         """Units in parcels."""
-        return sum(parcel.quantity for parcel in self.parcels)
+        return sum(parcel.quantity for parcel in self.parcels if not parcel.former)
 
     @property
     def expects_code(self) -> bool:
