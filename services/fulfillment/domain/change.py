@@ -146,7 +146,7 @@ class DeliveryChange(Change[Delivery]):
         self.publish(ItemFailed(item=item.about, code=code, text=text, attempts=attempts, name=name_of(item)))
 
     def mark_revoked(self, item: Item, **fields: Any) -> None:
-        self.update_item(item, status=ItemStatus.REVOKED, **fields)
+        self.update_item(item, **{"status": ItemStatus.REVOKED, "code": "", "text": ""} | fields)
         if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
             self.publish(ItemRevoked(item=item.about))
         elif self.state.stage is Stage.PAID and self._status_of(item)[0] == "delivered":
@@ -185,6 +185,16 @@ class DeliveryChange(Change[Delivery]):
         if ended and self.state.stage is Stage.PAID and not any(isinstance(it, Progress) for it in self.events):
             status, text = self._status_of(ended[-1])
             self.publish(ItemProgressed(item=ended[-1].about, status=status, text=text, under_way=0))
+
+    def _tell_what_failed_no_more(self) -> None:
+        """Of several actions of an item the one that had failed was revoked: the others may wait, or be done."""
+        failed = {item.about for item in self.state.items if item.status is ItemStatus.FAILED}
+        told = {event.item for event in self.events if isinstance(event, Progress | ItemRetried)}
+        changed = {item.about: item for item in self._updated.values() if item.about in failed - told}
+        for about, item in changed.items():
+            status, text = self._status_of(item)
+            if self.state.stage is Stage.PAID and status in ("waiting", "delivered"):
+                self.publish(ItemProgressed(item=about, status=status, text=text, under_way=0))
 
     # Its units
 
@@ -267,6 +277,7 @@ class DeliveryChange(Change[Delivery]):
 
     def decision(self) -> Decision[Delivery]:
         self._tell_what_was_ended()
+        self._tell_what_failed_no_more()
         for items in in_messages(self._resent):
             self.publish(DeliveryResent(items=items))
         if self._updated:

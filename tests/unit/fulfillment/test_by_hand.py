@@ -223,5 +223,6 @@ def test_staff_give_no_code_to_an_item_of_a_held_order() -> None:
 def test_a_held_order_that_is_cancelled_gives_its_stock_back() -> None:
     shop = Shop(poster=3).given(placed(line("1", "poster")), HoldDelivery(reason=WHY), PAID, OrderCancelled())
     assert shop.stock("poster").free == 3
-    shop.hear(ReleaseDelivery(reason=WHY))
+    assert not shop.told()[-1].held
+    assert shop.refuses(ReleaseDelivery(reason=WHY)).code == "not_held"
     assert (shop.requested, shop.item().status) == ([], ItemStatus.REVOKED)
