@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
+from shared.contracts.payments import RefundPayment
 from shared.contracts.values import Amount, Count, FreeText, Given, Id, Instructions, Line, Short, Text, Url, Value
 from shared.core import Command, Event
 
@@ -99,8 +100,11 @@ class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):
     resaleable: bool = True
     """Put them back in stock, where it is counted and a refund has not done so. False: they are written off."""
     refund: bool = False
-    """Ask payments to refund them."""
+    """Ask payments to refund them. Over HTTP this needs the permission `payment.refund`, too."""
     reason: Why
+
+    def also_needs(self) -> tuple[str, ...]:
+        return (RefundPayment.type,) if self.refund else ()
 
 
 class ParcelDelivered(Command, type="parcel.delivered", topic=COMMANDS):

@@ -7,7 +7,7 @@ from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.selection import few, item_problem, select_items
+from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
     AttachDelivery,
@@ -22,6 +22,7 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, Problem, Refused
+from shared.core.fast_dataclasses import replace
 
 NOTHING_OPEN = Refused("nothing_open", "Nothing of the order is left to deliver by hand.")
 NOTHING_DELIVERED = Refused("nothing_delivered", "Nothing of the order is delivered.")
@@ -162,15 +163,31 @@ def _revoking_problem(item: Item) -> Problem | None:
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
     wrong = _wrong_stage(delivery)
-    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, NOTHING_REVOKED)
+
+    def problem_of(item: Item) -> Problem | None:
+        return _granting_problem(item) or _returned_problem(delivery, item)
+
+    waits = [problem for item in delivery.items if item.withdrawn and (problem := problem_of(item))]
+    none = refused_for(waits) if waits else NOTHING_REVOKED
+    items = wrong or select_items(delivery, command.items, command.executions, problem_of, none)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
     for item in items:
-        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=()))
+        former = tuple(replace(parcel, former=True) for parcel in item.parcels)
+        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=former))
     change.tell_retried(dict.fromkeys((item.about for item in items), None))
     change.events.insert(0, _granted(items, command.reason))
     return change.decision()
+
+
+def _returned_problem(delivery: Delivery, item: Item) -> Problem | None:
+    """Its units are in stock again, or written off: what is sent now must be sold, to be counted."""
+    first = delivery.find(item.about)
+    if first is None or not first.returned or not kind_of(item).sends_units:
+        return None
+    text = f"{first.returned} of item {item.id} came back: to send it again, place another order."
+    return item_problem(item.id, "returned", text)
 
 
 def _granted(items: list[Item], reason: str) -> DeliveryNoted:
@@ -178,8 +195,11 @@ def _granted(items: list[Item], reason: str) -> DeliveryNoted:
 
 
 def _granting_problem(item: Item) -> Problem | None:
-    if item.withdrawn and item.status is ItemStatus.REVOKED:
+    if item.withdrawn and item.status is ItemStatus.REVOKED and not item.returning:
         return None
+    if item.withdrawn and item.returning:
+        text = f"The codes of item {item.id} are being returned to their pool. Grant it again in a moment."
+        return item_problem(item.id, "not_revoked_yet", text)
     if item.withdrawn:
         text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
         return item_problem(item.id, "not_revoked_yet", text)

@@ -94,6 +94,10 @@ class Parcel:
     tracking: str
     sent_at: datetime
     delivered_at: datetime | None = None
+    link: str | None = None
+    """Where the customer follows it."""
+    former: bool = False
+    """Its item was revoked since, and granted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,10 @@ class Item:
     """The same for staff: what to fix."""
     code_requested: bool = False
     """While it waits for a code: an operation is trying to take one."""
+    codes_seen: bool = False
+    """The customer has had codes of it: they never return to their pool."""
+    returning: int = 0
+    """Calls that return its codes to their pool: it takes none meanwhile."""
     queue: str = ""
     """Key of the pool in whose queue the order waits for this item."""
     in_doubt: bool = False
@@ -201,11 +209,16 @@ class Item:
     @property
     def sent(self) -> int:
         """Units in parcels."""
-        return sum(parcel.quantity for parcel in self.parcels)
+        return sum(parcel.quantity for parcel in self.parcels if not parcel.former)
 
     @property
     def expects_code(self) -> bool:
         return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
+
+    @property
+    def has_seen_codes(self) -> bool:
+        """Earlier builds did not write it down."""
+        return self.codes_seen or (self.instructions is not None and self.instructions.kind == "code")
 
     @property
     def lacks_code(self) -> bool:

@@ -19,6 +19,8 @@ class Kind(Generic[ConfigurationT]):
     """The calls that end an item's progress."""
     settleable: ClassVar[bool] = False
     """Another system delivers it: outcomes may stay unknown, and staff can say how they were."""
+    sends_units: ClassVar[bool] = False
+    """Staff send its units: those that were not sent cannot come back."""
 
     def begin(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         """Deliver an item that is `in_progress` from now on."""

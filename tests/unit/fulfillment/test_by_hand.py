@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.codes import ProvideCode
 from shared.contracts.delivery_work import (
     AttachDelivery,
     DeliveryNoted,
@@ -213,8 +214,15 @@ def test_a_held_order_delivers_nothing_until_it_is_released() -> None:
     assert shop.refuses(HoldDelivery(reason=WHY)).code == "too_late"
 
 
+def test_staff_give_no_code_to_an_item_of_a_held_order() -> None:
+    shop = Shop().given(placed(line("1", "key")), HoldDelivery(reason=WHY), PAID)
+    give = ProvideCode(item="1", codes=("AB-12",), reason=WHY)
+    assert shop.refuses(give).code == "held"
+
+
 def test_a_held_order_that_is_cancelled_gives_its_stock_back() -> None:
     shop = Shop(poster=3).given(placed(line("1", "poster")), HoldDelivery(reason=WHY), PAID, OrderCancelled())
     assert shop.stock("poster").free == 3
-    shop.hear(ReleaseDelivery(reason=WHY))
+    assert not shop.told()[-1].held
+    assert shop.refuses(ReleaseDelivery(reason=WHY)).code == "not_held"
     assert (shop.requested, shop.item().status) == ([], ItemStatus.REVOKED)

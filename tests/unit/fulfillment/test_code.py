@@ -17,6 +17,7 @@ from services.fulfillment.domain.operations import (
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
+from shared.contracts.delivery_work import GrantAgainDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     DeliveryCodesArrived,
     ItemDelivered,
@@ -132,6 +133,23 @@ def test_a_code_that_was_seen_is_only_marked() -> None:
 
     assert shop.hear(refund("1")).published == [ItemRevoked(item="1")]
     assert shop.open == []
+
+
+def test_a_code_that_was_seen_stays_out_of_the_pool_when_it_is_granted_again_and_cancelled_meanwhile() -> None:
+    shop = paid("key").answer(TakeCode, TakeCode.Done(("AB-12",)))
+    shop.given(RevokeDelivery(reason="Misuse."), GrantAgainDelivery(reason="By mistake."), refund("1"))
+    shop.answer(TakeCode, TakeCode.Done(("AB-12",)))
+    assert shop.requested == []
+
+
+def test_what_returns_to_the_pool_is_not_taken_again_meanwhile() -> None:
+    """Else the call that takes would find the codes that are about to return, and the customer would get them."""
+    shop = paid("key").given(RevokeDelivery(reason="Misuse.")).answer(TakeCode, TakeCode.Done(("AB-12",)))
+    again = GrantAgainDelivery(reason="By mistake.")
+    assert shop.refuses(again).code == "not_revoked_yet"
+    shop.answer(ReturnCodes, ReturnCodes.Done())
+    shop.hear(again)
+    assert shop.operation(TakeCode)
 
 
 def test_blank_codes_are_refused_and_duplicates_dropped() -> None:

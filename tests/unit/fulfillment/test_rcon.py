@@ -20,6 +20,7 @@ from services.fulfillment.domain.rcon_operations import (
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.connections import ConfigureServer, TestServer
+from shared.contracts.delivery_work import MarkDeliveredDelivery
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
@@ -306,3 +307,15 @@ def test_after_a_restore_what_was_told_as_delivered_is_not_run_again() -> None:
     assert told_before(call, told) == RunCommands.Done()
     assert told_before(call, told.model_copy(update={"item": "2"})) is None
     assert told_before(call, told.model_copy(update={"execution": "1/2"})) is None
+
+
+def test_what_staff_did_by_hand_while_it_was_tried_again_is_revoked_as_any_other() -> None:
+    shop = bought().answer(RunCommands, RunCommands.Failed("player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=20))
+    assert shop.item().is_calling
+    shop.hear(MarkDeliveredDelivery(reason="Done on the console."))
+    shop.answer(RunCommands, RunCommands.Failed("player_offline", AWAY))
+
+    shop.hear(refund("1"))
+    shop.answer(RevokeByCommands, RevokeByCommands.Done())
+    assert shop.item().status is ItemStatus.REVOKED

@@ -37,13 +37,21 @@ class CodeKind(Kind[RedemptionCode]):
         """Codes that the customer has seen can only be marked; those of an unknown outcome are returned."""
         pool = pool_of(item)
         if pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
-            change.request(ReturnCodes(change.state.row_key(pool), change.context.key, item.id))
-        super().revoke(change, item)
+            return_unseen(change, item, change.state.row_key(pool))
+        super().revoke(change, change.item(item.id))
 
 
 def pool_of(item: Item) -> str | None:
     """The pool, by its name in the store, that its codes come from."""
     return item.action.pool if isinstance(item.action, RedemptionCode) else None
+
+
+def return_unseen(change: DeliveryChange, item: Item, pool: str) -> None:
+    """What a call took for it, to its pool. A customer who has had codes of it has seen these: the same call for the
+    same item takes the same ones."""
+    if not item.has_seen_codes:
+        change.request(ReturnCodes(pool, change.context.key, item.id))
+        change.update_item(item, returning=item.returning + 1)
 
 
 def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
@@ -72,10 +80,10 @@ def codes_taken(delivery: Delivery, take: TakeCode, outcome: TakeCode.Done, cont
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
     if item.expects_code:
-        change.deliver_item(item, code_instructions(outcome.codes))
+        change.deliver_item(change.update_item(item, codes_seen=True), code_instructions(outcome.codes))
         tell_if_low(change, take.pool, outcome.left)
-    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen the codes
-        change.request(ReturnCodes(take.pool, take.order, take.item))
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
+        return_unseen(change, item, take.pool)
     return change.decision()
 
 
@@ -151,4 +159,9 @@ def _recheck_pool(change: DeliveryChange, item: Item) -> None:
 
 @deliveries.answers(ReturnCodes.Done, ReturnCodes.Failed, ReturnCodes.Unresolved)
 def codes_returned(delivery: Delivery, codes: ReturnCodes, outcome: Outcome, context: Context) -> Decision[Delivery]:
-    return Decision(delivery)
+    """It can take some again."""
+    change = DeliveryChange(delivery, context)
+    item = change.item(codes.item)
+    if item.returning:
+        change.update_item(item, returning=item.returning - 1)
+    return change.decision()

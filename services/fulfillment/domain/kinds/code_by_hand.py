@@ -9,9 +9,9 @@ from collections import Counter
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
-from services.fulfillment.domain.kinds.code import code_instructions
+from services.fulfillment.domain.kinds.code import code_instructions, return_unseen
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.operations import GiveCodes, ReturnCodes
+from services.fulfillment.domain.operations import GiveCodes
 from services.fulfillment.domain.selection import item_problem, select_items
 from shared.contracts.codes import ProvideCode
 from shared.contracts.fulfillment import ItemSettled, RedemptionCode
@@ -26,6 +26,8 @@ def code_provided(delivery: Delivery, command: ProvideCode, context: Context) ->
         return Refused("not_paid", "The order is not paid yet. Provide the code after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not give it a code.")
+    if delivery.held:
+        return Refused("held", "The order is held for verification. Release it first.")
     item = _named(delivery, command)
     if isinstance(item, Refused):
         return item
@@ -89,9 +91,10 @@ def codes_given(delivery: Delivery, give: GiveCodes, outcome: GiveCodes.Done, co
     change = DeliveryChange(delivery, context)
     item = change.item(give.item)
     if item.status is ItemStatus.IN_PROGRESS:
-        change.deliver_item(change.update_item(item, in_doubt=False), code_instructions(give.codes))
-    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen them
-        change.request(ReturnCodes(give.pool, give.order, give.item))
+        item = change.update_item(item, in_doubt=False, codes_seen=True)
+        change.deliver_item(item, code_instructions(give.codes))
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
+        return_unseen(change, item, give.pool)
     return change.decision()
 
 
