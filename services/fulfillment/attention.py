@@ -110,12 +110,12 @@ def _not_revoked(row: Any) -> Attention:
 
 
 async def not_configured(connection: AsyncConnection) -> list[Attention]:
-    """Orders of products without a configuration."""
+    """Orders of products without a configuration, or whose game server has none."""
     return await oldest(connection, _NOT_CONFIGURED, _not_configured)
 
 
 def _not_configured(row: Any) -> Attention:
-    text = "No delivery is configured for a product of a paid order: configure it, then retry the order"
+    text = "A product of a paid order, or its game server, is not configured: configure it, then retry the order"
     return Attention("not configured", row.key, row.since, text, f"orderbus retry {row.key}", row.total)
 
 

@@ -126,7 +126,7 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "store": delivery.store,
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
         "not_revoked": delivery.not_revoked(),
-        "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
+        "not_configured": sum(item.lacks_setup for item in delivery.items),
         "tasks": delivery.count(ItemStatus.WAITING_TASK),
         "held": int(delivery.held and delivery.stage is Stage.PAID),
     }

@@ -17,6 +17,10 @@ MAX_ATTEMPTS = 20
 """The latest attempts of an item that are kept."""
 
 
+UNKNOWN_SERVER = "unknown_server"
+"""The code of what is delivered by something that the store has not configured."""
+
+
 class Stage(StrEnum):
     """The order's stage, as far as fulfillment needs it."""
 
@@ -205,6 +209,12 @@ class Item:
     def units_held(self) -> int:
         """Reserved, or taken and neither put back nor written off."""
         return self.quantity - self.put_back - self.written_off if self.holds_stock else 0
+
+    @property
+    def lacks_setup(self) -> bool:
+        """It waits until staff configure its product, or what its product is delivered by."""
+        is_unknown = self.status is ItemStatus.WAITING_OUTSIDE and self.code == UNKNOWN_SERVER
+        return self.status is ItemStatus.WAITING_SETUP or is_unknown
 
     @property
     def sent(self) -> int:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from services.fulfillment.domain.delivery import UNKNOWN_SERVER
 from services.fulfillment.domain.fields import irrevocable_text, missing_text
 from services.fulfillment.domain.game_console import CommandTooLong, UnsafeField, console_commands, unsafe_text
 from services.fulfillment.domain.game_server import GameServer
@@ -27,7 +28,6 @@ from services.fulfillment.domain.rcon_operations import (
     REVOCATIONS,
     SERVER_OFFLINE,
     TRIED_AGAIN,
-    UNKNOWN_SERVER,
     WRONG_PASSWORD,
     CheckServer,
     RconOperation,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.fulfillment.domain.delivery import ItemStatus
 from services.fulfillment.domain.kinds.http_action import HTTP_ACTION, CallHttpAction, RevokeHttpAction
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.envelope import encode
+from shared.contracts.envelope import encode, problems_of
 from shared.contracts.fulfillment import (
     ConfigureProduct,
     ItemDelivered,
@@ -269,3 +269,13 @@ def test_a_revocation_that_a_retry_has_replaced_is_not_made_and_decides_nothing(
     bought.answer(first, RevokeHttpAction.Failed("not_needed", "Not called."))
     assert bought.item().status is ItemStatus.REVOKING
     assert bought.answer(RevokeHttpAction, REVOKED).published == [ItemRevoked(item="1")]
+
+
+def test_all_that_is_wrong_with_a_url_is_told_at_once_and_fields_are_called_as_staff_wrote_them() -> None:
+    wrong = {"url": "https://u:p@169.254.1.1/{/{{custom.a}}", "headers": {"X-A": "é"}}
+    with pytest.raises(ValidationError) as refused:
+        ConfigureProduct.model_validate({"action": GIVEN | wrong}, strict=False)
+    problems = problems_of(refused.value)
+    (of_url,) = [problem.text for problem in problems if problem.field.endswith(".url")]
+    assert "single braces" in of_url and "credentials" in of_url and "never called" in of_url
+    assert "action.http.headers.X-A" in [problem.field for problem in problems]

@@ -260,6 +260,7 @@ def test_a_store_that_has_no_such_server_hears_of_it() -> None:
     shop.given(placed(rank), PAID)
     shop.answer(RunCommands, failed(RunCommands, "unknown_server", "Configure it."))
     assert [(type(event), getattr(event, "alert", None)) for event in shop.published] == [(ItemWaiting, True)]
+    assert shop.item().lacks_setup, "it is listed among what waits for staff"
     shop.let_time_pass(timedelta(seconds=30))
     shop.answer(RunCommands, failed(RunCommands, "unknown_server", "Configure it."))
     assert [event for event in shop.published if not isinstance(event, ItemProgressed)] == []
