@@ -57,7 +57,8 @@ class GameConsole(Outside):
         self.runs: Counter[tuple[str, str]] = Counter()
         """Of what must not be run twice, by order and item."""
         self.allowed: Counter[tuple[str, str]] = Counter()
-        """How often staff have said that it was not run although it was in doubt."""
+        """How often it may be run again: staff have said that it was not although it was in doubt, or what it gave was
+        revoked, so that staff may grant it again."""
         self.has: dict[tuple[str, str], bool] = defaultdict(bool)
 
     def do(self, operation: RconOperation | CheckServer, key: str) -> Reply:
@@ -78,6 +79,8 @@ class GameConsole(Outside):
         except UnsafeField as unsafe:
             return type(operation).Failed("field_unsafe", f"{unsafe.name} is unsafe")
         self.commands += [(operation.order, command) for command in commands]
+        if revokes and self.has[place]:
+            self.allowed[place] += 1
         self.has[place] = not revokes
         if not revokes and not isinstance(operation, RunRepeatableCommands):
             self.runs[place] += 1

@@ -21,7 +21,7 @@ def commands_as_configured(console: GameConsole) -> Iterator[tuple[str, str]]:
 
 
 def commands_run_once(console: GameConsole) -> Iterator[tuple[str, str]]:
-    """What must not be run twice is run once, or again after staff saw that it was not."""
+    """What must not be run twice is run once, or again after staff saw that it was not, or after it was revoked."""
     for (order, item), runs in console.runs.items():
         if runs > 1 + console.allowed[order, item]:
             yield order, f"the commands of item {item} were run {runs} times"
