@@ -57,8 +57,8 @@ class GameConsole(Outside):
         self.runs: Counter[tuple[str, str]] = Counter()
         """Of what must not be run twice, by order and item."""
         self.allowed: Counter[tuple[str, str]] = Counter()
-        """How often staff have said that it was not run although it was in doubt, or have had it revoked: then they may
-        grant it again."""
+        """How often it may be run again: staff have said that it was not although it was in doubt, or what it gave was
+        revoked, so that staff may grant it again."""
         self.has: dict[tuple[str, str], bool] = defaultdict(bool)
 
     def do(self, operation: RconOperation | CheckServer, key: str) -> Reply:

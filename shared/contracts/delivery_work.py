@@ -90,7 +90,8 @@ class ReturnedLine(Given):
     quantity: Units | None = None
     """Without it: all that were delivered and are not returned yet."""
     amount: Amount | None = None
-    """To refund for them. Without it: all that is left of the item, if all units are returned."""
+    """To refund for them. Without it: all that is left of the item, if all units are returned. 0: nothing, as for what
+    was free, which payments refuses to refund."""
 
 
 class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):

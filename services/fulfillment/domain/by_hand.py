@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
@@ -52,6 +54,8 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
     items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
     if isinstance(items, Refused):
         return items
+    if problems := [*_code_problems(command)]:
+        return refused_for(problems)
     if command.codes and len(items) > 1:
         ids = ", ".join(few(item.id for item in items)) or f"{len(items)} executions"
         return Refused("several_executions", f"Say which execution the codes are for, of {ids}.")
@@ -60,12 +64,24 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
     for number, item in enumerate(items):
         # The customer reads the note once.
         own = given if number == 0 else given.model_copy(update={"note": None})
-        change.deliver_item(item, own, quiet=not command.notify)
+        kind_of(item).deliver_by_hand(change, item, own, quiet=not command.notify)
     return change.decision()
 
 
+def _code_problems(command: MarkDeliveredDelivery) -> Iterator[Problem]:
+    codes = _codes(command)
+    if not all(codes):
+        yield Problem(field="codes", code="empty_code", text="A code must not be empty or blank.")
+    if len(set(codes)) < len(codes):
+        yield Problem(field="codes", code="repeated_code", text="A code is named twice.")
+
+
+def _codes(command: MarkDeliveredDelivery) -> tuple[str, ...]:
+    return tuple(code.strip() for code in command.codes)
+
+
 def _given_by_hand(command: MarkDeliveredDelivery) -> Instructions:
-    codes, note = command.codes, command.note or None
+    codes, note = _codes(command), command.note or None
     if not codes:
         return Instructions(kind="manual", note=note)
     joined = ", ".join(codes)

@@ -7,6 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import WAITING, Item, ItemStatus
 from shared.contracts.fulfillment import Action
+from shared.contracts.values import Instructions
 from shared.core import Operation
 
 ConfigurationT = TypeVar("ConfigurationT")
@@ -37,6 +38,10 @@ class Kind(Generic[ConfigurationT]):
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         """Of an item that was started, and is not revoked yet: end what is in progress, revoke what was given."""
         change.mark_revoked(change.leave_queue(item), code_requested=False)
+
+    def deliver_by_hand(self, change: DeliveryChange, item: Item, given: Instructions, *, quiet: bool) -> None:
+        """Staff say that it was delivered, with this for the customer. `quiet`: who is not told."""
+        change.deliver_item(item, given, quiet=quiet)
 
     def resend(self, change: DeliveryChange, item: Item) -> None:
         """Send the customer again what was delivered. The item stays delivered, whatever the outcome."""

@@ -86,6 +86,10 @@ class GiveCodes(PoolOperation):
     order: str
     item: str
     codes: tuple[str, ...]
+    note: str = ""
+    """For the customer, who reads it with the codes."""
+    quiet: bool = False
+    """The customer is not told."""
 
     def about(self) -> str:
         return self.item

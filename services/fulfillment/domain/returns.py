@@ -26,13 +26,16 @@ def returned(delivery: Delivery, command: ReturnDelivery, context: Context) -> D
     problems = [problem for line in command.items if (problem := _problem(delivery, command, line))]
     if len({line.item for line in command.items}) < len(command.items):
         problems.append(Problem(field="items", code="repeated_item", text="Name each item once."))
+    if command.refund and all(line.amount == 0 for line in command.items):
+        text = "Say an amount above zero for at least one item, or ask for no refund."
+        problems.append(Problem(field="items", code="amount_needed", text=text))
     if problems:
         return refused_for(problems)
     change = DeliveryChange(delivery, context)
     for line in command.items:
         _return(change, change.item(line.item), line, command)
     if command.refund:
-        lines = tuple(RefundLine(item=line.item, amount=line.amount) for line in command.items)
+        lines = tuple(RefundLine(item=line.item, amount=line.amount) for line in command.items if line.amount != 0)
         note = f"Returned. {command.reason}"
         # Stock is decided here: what did not come back is not put back by its refund.
         whole = all(item.returned == item.quantity for item in (change.item(line.item) for line in command.items))

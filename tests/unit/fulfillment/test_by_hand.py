@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.delivery import ItemStatus
-from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
+from services.fulfillment.domain.operations import GiveCodes, GrantAccess, RevokeAccess, SignDownload, TakeCode
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import ProvideCode
 from shared.contracts.delivery_work import (
@@ -64,12 +64,25 @@ def test_a_task_without_the_fields_that_it_needs_fails_with_what_to_do() -> None
 def test_codes_are_given_by_hand_while_the_pool_is_empty() -> None:
     shop = paid("key", "ebook").answer(TakeCode, EMPTY).answer(SignDownload, SignDownload.Done(LINK))
 
-    shop.hear(MarkDeliveredDelivery(codes=("AAA",), notify=False, reason=WHY))
+    shop.hear(MarkDeliveredDelivery(codes=(" AAA ",), note="Enjoy!", notify=False, reason=WHY))
+    assert shop.waiting() == ()
+    shop.answer(GiveCodes, GiveCodes.Done())
 
     (delivered,) = shop.last.of(ItemDelivered)
     assert (delivered.item, delivered.quiet) == ("1", True)
-    assert delivered.instructions == Instructions(kind="code", code="AAA")
-    assert shop.waiting() == ()
+    assert delivered.instructions == Instructions(kind="code", code="AAA", note="Enjoy!")
+
+
+def test_a_code_that_another_item_has_is_not_given_by_hand() -> None:
+    shop = paid("key").answer(TakeCode, EMPTY).hear(MarkDeliveredDelivery(codes=("AAA",), reason=WHY))
+    shop.answer(GiveCodes, GiveCodes.Failed("already_given", "Another item has one of these codes."))
+    assert [failed.code for failed in shop.last.of(ItemFailed)] == ["already_given"]
+
+
+def test_blank_and_repeated_codes_are_not_given_by_hand() -> None:
+    shop = paid("unheard")
+    refused = shop.refuses(MarkDeliveredDelivery(codes=("AAA", " ", "AAA"), reason=WHY))
+    assert [problem.code for problem in refused.problems] == ["empty_code", "repeated_code"]
 
 
 def test_everything_open_is_marked_at_once_and_codes_are_for_one_only() -> None:

@@ -108,6 +108,18 @@ def test_a_refund_of_all_that_came_back_leaves_the_stock_of_other_items_as_any_r
     assert (shop.stock("poster").on_hand, shop.stock("sticker").on_hand) == (5, 5)
 
 
+def test_what_was_free_comes_back_along_with_what_is_refunded() -> None:
+    shop = Shop(poster=5).given(placed(line("1", "poster"), line("2", "poster")), PAID)
+    shop.hear(ShipOrder(carrier="DHL", tracking="T"))
+    free = ReturnedLine(item="2", amount=0)
+    assert shop.refuses(ReturnDelivery(items=(free,), refund=True, reason=WHY)).code == "amount_needed"
+    shop.hear(ReturnDelivery(items=(ReturnedLine(item="1"), free), refund=True, reason=WHY))
+    (asked,) = [sent.command for sent in shop.sent]
+    assert isinstance(asked, RefundPayment)
+    assert asked.items == (RefundLine(item="1"),)
+    assert [returned.item for returned in shop.last.of(ItemReturned)] == ["1", "2"]
+
+
 def test_payments_are_asked_for_the_refund() -> None:
     shop = sent(3)
     assert shop.refuses(back(1, refund=True)).code == "amount_needed"

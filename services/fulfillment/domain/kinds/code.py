@@ -40,6 +40,16 @@ class CodeKind(Kind[RedemptionCode]):
             return_unseen(change, item, change.state.row_key(pool))
         super().revoke(change, change.item(item.id))
 
+    def deliver_by_hand(self, change: DeliveryChange, item: Item, given: Instructions, *, quiet: bool) -> None:
+        """Codes that staff typed are recorded first, so that no other item gets them."""
+        codes, pool = given.codes or ((given.code,) if given.code else ()), pool_of(item)
+        if not codes or pool is None:
+            super().deliver_by_hand(change, item, given, quiet=quiet)
+            return
+        change.update_item(change.leave_queue(item), status=ItemStatus.IN_PROGRESS, code="", text="")
+        key = change.state.row_key(pool)
+        change.request(GiveCodes(key, change.context.key, item.id, codes, given.note or "", quiet))
+
 
 def pool_of(item: Item) -> str | None:
     """The pool, by its name in the store, that its codes come from."""

@@ -92,7 +92,8 @@ def codes_given(delivery: Delivery, give: GiveCodes, outcome: GiveCodes.Done, co
     item = change.item(give.item)
     if item.status is ItemStatus.IN_PROGRESS:
         item = change.update_item(item, in_doubt=False, codes_seen=True)
-        change.deliver_item(item, code_instructions(give.codes))
+        given = code_instructions(give.codes).model_copy(update={"note": give.note or None})
+        change.deliver_item(item, given, quiet=give.quiet)
     elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
         return_unseen(change, item, give.pool)
     return change.decision()
