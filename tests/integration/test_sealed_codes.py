@@ -169,6 +169,58 @@ async def test_a_code_that_staff_gave_goes_to_no_other_order(codes: Codes) -> No
     assert set(await take(codes, "o-4", 2)) == {"A", "OWN"}
 
 
+async def test_a_code_that_staff_gave_is_of_no_other_pool_of_the_store(engine: AsyncEngine, codes: Codes) -> None:
+    other, elsewhere = "acme/other", "third/keys"
+    pools = "insert into code_pools (key, version, sequence, data, changed_at) values (:key, 1, 1, '{}', now())"
+    for key in (POOL, other, elsewhere):
+        await rows(engine, pools, key=key)
+        await done(codes, StoreCodes(key, ("FREE", "TAKEN")))
+    taken = await done(codes, TakeCode(other, "o-9", "1", 2))
+    assert taken == TakeCode.Done(("FREE", "TAKEN"))
+    await done(codes, ReturnCodes(other, "o-9", "1"))
+    await done(codes, GiveCodes(other, "o-9", "1", ("TAKEN",)))
+
+    assert await done(codes, GiveCodes(POOL, "o-1", "1", ("FREE",))) == GiveCodes.Done()
+    refused = await done(codes, GiveCodes(POOL, "o-2", "1", ("TAKEN", "OWN")))
+
+    assert isinstance(refused, GiveCodes.Failed) and refused.code == "already_given"
+    assert isinstance(await done(codes, TakeCode(other, "o-3", "1", 1)), TakeCode.Failed)
+    assert isinstance(await done(codes, TakeCode(POOL, "o-3", "1", 1)), TakeCode.Failed)
+    assert await done(codes, GiveCodes(other, "o-4", "1", ("OWN",))) == GiveCodes.Done(), "the refused call kept none"
+    assert await done(codes, TakeCode(elsewhere, "o-5", "1", 2)) == TakeCode.Done(("FREE", "TAKEN"))
+
+
+async def test_two_who_give_one_code_at_once_do_not_both_succeed(codes: Codes) -> None:
+    gives = [GiveCodes(f"acme/{pool}", f"o-{pool}", "1", ("OWN",)) for pool in ("keys", "other", "")]
+    await done(codes, StoreCodes("acme/keys", ("A",)))
+
+    answers = await asyncio.gather(*(done(codes, give) for give in gives))
+
+    assert sorted(type(answer).__qualname__ for answer in answers) == [
+        "GiveCodes.Done",
+        "GiveCodes.Failed",
+        "GiveCodes.Failed",
+    ]
+
+
+async def test_codes_that_the_customer_has_seen_stay_the_items_when_staff_give_others(codes: Codes) -> None:
+    await done(codes, StoreCodes(POOL, ("A",)))
+    assert await take(codes, "o-1") == ("A",)
+
+    for _ in range(2):
+        assert await done(codes, GiveCodes(POOL, "o-1", "1", ("OWN",), keep=True)) == GiveCodes.Done()
+
+    assert isinstance(await done(codes, TakeCode(POOL, "o-2", "1", 1)), TakeCode.Failed)
+    assert await take(codes, "o-1") == ("A", "OWN")
+
+
+async def test_a_code_given_with_what_is_no_code_comes_with_no_file(codes: Codes, imports: CodeImport) -> None:
+    assert await done(codes, GiveCodes("acme/", "o-1", "1", ("OWN",))) == GiveCodes.Done()
+
+    assert (await imports.run(POOL, b"OWN\nA\n")).known == 1
+    assert await done(codes, StoreCodes(POOL, ("OWN",))) == StoreCodes.Done(0, 1)
+
+
 # Files
 
 

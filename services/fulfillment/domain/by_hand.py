@@ -59,7 +59,7 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
     for number, item in enumerate(items):
         # The customer reads the note once.
         own = given if number == 0 else given.model_copy(update={"note": None})
-        change.deliver_item(item, own, quiet=not command.notify)
+        kind_of(item).deliver_by_hand(change, item, own, quiet=not command.notify)
     return change.decision()
 
 
@@ -178,9 +178,10 @@ def _granted(items: list[Item], reason: str) -> DeliveryNoted:
 
 
 def _granting_problem(item: Item) -> Problem | None:
-    if item.withdrawn and item.status is ItemStatus.REVOKED:
+    if item.withdrawn and item.status is ItemStatus.REVOKED and not item.returning:
         return None
     if item.withdrawn:
-        text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
+        status = "returning its codes" if item.returning else item.status
+        text = f"Item {item.id} is {status}: it can be granted again once it is revoked."
         return item_problem(item.id, "not_revoked_yet", text)
     return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")

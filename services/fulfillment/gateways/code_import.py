@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.gateways.clear_codes import known_in_clear
 from services.fulfillment.gateways.code_vault import CodeVault
-from services.fulfillment.gateways.codes import LEFT, LOCK
+from services.fulfillment.gateways.codes import LEFT, LOCK, no_pool
 from shared.contracts.text import one_line
 
 MAX_BYTES = 50_000_000
@@ -32,7 +32,7 @@ SHOWN = 20
 AT_A_TIME = 20_000
 _KNOWN = sa.text("""
     select digest, cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
-    from sealed_codes where (key = :pool or key = '') and digest = any(cast(:digests as bytea[]))
+    from sealed_codes where key in (:pool, '', :no_pool) and digest = any(cast(:digests as bytea[]))
 """).bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
 _TIME = "set local statement_timeout = '600s'"
 
@@ -169,9 +169,10 @@ class CodeImport:
             if new.setdefault(digest, row) is not row:
                 result.repeated += 1
                 _note(result.repeated_lines, row[0])
-        found = await connection.execute(_KNOWN, {"pool": pool, "digests": [*new]})
-        repeated = {row.digest: row.repeated for row in found}
+        # Those in clear first: meanwhile they could be sealed.
         clear = await known_in_clear(connection, pool, [code for _, code in new.values()])
+        values = {"pool": pool, "no_pool": no_pool(pool), "digests": [*new]}
+        repeated = {row.digest: row.repeated for row in await connection.execute(_KNOWN, values)}
         for digest in [digest for digest, (_, code) in new.items() if digest in repeated or code in clear]:
             line = new.pop(digest)[0]
             if repeated.get(digest):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
-from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.kind import Kind, give_codes
 from services.fulfillment.domain.locks import queues
 from services.fulfillment.domain.low_pools import STILL_LOW_AFTER, tell_if_low
 from services.fulfillment.domain.operations import (
@@ -29,6 +29,15 @@ class CodeKind(Kind[RedemptionCode]):
         count = item.quantity * action.per_unit
         change.request(TakeCode(change.state.row_key(action.pool), change.context.key, item.id, count))
 
+    def deliver_by_hand(self, change: DeliveryChange, item: Item, given: Instructions, *, quiet: bool) -> None:
+        """Codes only once they are recorded."""
+        pool = pool_of(item)
+        if given.kind != "code" or pool is None:
+            super().deliver_by_hand(change, item, given, quiet=quiet)
+            return
+        started = change.update_item(change.leave_queue(item), status=ItemStatus.IN_PROGRESS, code="", text="")
+        give_codes(change, started, change.state.row_key(pool), given, quiet=quiet)
+
     def can_restart(self, item: Item, latest: Action | None) -> bool:
         """Not while a call is taking codes."""
         return item.status is ItemStatus.FAILED or item.lacks_code
@@ -37,8 +46,8 @@ class CodeKind(Kind[RedemptionCode]):
         """Codes that the customer has seen can only be marked; those of an unknown outcome are returned."""
         pool = pool_of(item)
         if pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
-            change.request(ReturnCodes(change.state.row_key(pool), change.context.key, item.id))
-        super().revoke(change, item)
+            return_unseen(change, item, change.state.row_key(pool))
+        super().revoke(change, change.item(item.id))
 
 
 def pool_of(item: Item) -> str | None:
@@ -64,6 +73,18 @@ def pools_touched(outcome: TakeCode.Done, key: str, delivery: Delivery) -> list[
     return list(dict.fromkeys((*queues(outcome, key, delivery), *low)))
 
 
+def return_unseen(change: DeliveryChange, item: Item, pool: str) -> None:
+    """Unless the customer has had codes of it: then they could be among those. It is told when they have returned."""
+    if item.instructions is None:
+        change.request(ReturnCodes(pool, change.context.key, item.id))
+        change.update_item(item, returning=item.returning + 1)
+
+
+def returned(change: DeliveryChange, item: Item) -> Item:
+    """A call that returns codes has ended."""
+    return change.update_item(item, returning=max(0, item.returning - 1))
+
+
 CODE = CodeKind()
 
 
@@ -71,11 +92,11 @@ CODE = CodeKind()
 def codes_taken(delivery: Delivery, take: TakeCode, outcome: TakeCode.Done, context: Context) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
-    if item.expects_code:
+    if item.expects_code or item.lacks_code:
         change.deliver_item(item, code_instructions(outcome.codes))
         tell_if_low(change, take.pool, outcome.left)
-    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen the codes
-        change.request(ReturnCodes(take.pool, take.order, take.item))
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
+        return_unseen(change, item, take.pool)
     return change.decision()
 
 
@@ -151,4 +172,6 @@ def _recheck_pool(change: DeliveryChange, item: Item) -> None:
 
 @deliveries.answers(ReturnCodes.Done, ReturnCodes.Failed, ReturnCodes.Unresolved)
 def codes_returned(delivery: Delivery, codes: ReturnCodes, outcome: Outcome, context: Context) -> Decision[Delivery]:
-    return Decision(delivery)
+    change = DeliveryChange(delivery, context)
+    returned(change, change.item(codes.item))
+    return change.decision()
