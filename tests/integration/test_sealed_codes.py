@@ -29,7 +29,7 @@ from services.fulfillment.gateways.codes import Codes
 from shared.core import OperatorFault, Outcome
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
-from shared.shell.sealer import Sealer
+from shared.shell.sealer import CannotOpen, Sealer
 from tests.integration.conftest import NewDatabase
 from tests.integration.seals import Seals
 
@@ -130,6 +130,33 @@ async def test_a_key_that_was_rolled_back_with_its_file_seals_nothing(engine: As
 
     again = Codes(engine, timedelta(seconds=1), CodeVault(Seals()))
     assert await done(again, StoreCodes(POOL, ("A",))) == StoreCodes.Done(0, 1)
+
+
+async def test_a_key_removed_too_early_stops_no_upkeep_and_no_file_is_half_there(engine: AsyncEngine) -> None:
+    old, new = Sealer(["first " * 8]), Sealer(["second " * 8])
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(old)), StoreCodes(POOL, ("A",)))
+    await clear(engine, "OLD")
+    upkeep = SealingOfClearCodes(engine, CodeVault(new))
+
+    for at in (timedelta(), BUILDS_MIX):
+        await upkeep(datetime(2026, 5, 1, tzinfo=UTC) + at)
+
+    assert len(await rows(engine, "select 1 from codes")) == 1
+    with pytest.raises(CannotOpen):
+        await CodeImport(engine, CodeVault(new)).run(POOL, b"B\n")
+
+
+async def test_codes_whose_key_is_lost_come_back_with_their_file(engine: AsyncEngine) -> None:
+    old, both, new = Sealer(["first " * 8]), Sealer(["second " * 8, "first " * 8]), Sealer(["second " * 8])
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(old)), StoreCodes(POOL, ("A", "B")))
+    assert await take(Codes(engine, timedelta(seconds=1), CodeVault(old)), "o-1") == ("A",)
+    (key,) = await rows(engine, "select sealed from vault_keys")
+    await rows(engine, "update vault_keys set sealed = :new", new=CodeVault(both).again(key.sealed, "key of codes"))
+
+    result = await CodeImport(engine, CodeVault(new)).run(POOL, b"A\nB\nC\n")
+
+    assert (result.added, result.known_lines) == (2, [1])
+    assert await take(Codes(engine, timedelta(seconds=1), CodeVault(new)), "o-2", 2) == ("B", "C")
 
 
 # Few are left
@@ -350,3 +377,20 @@ async def test_codes_that_customers_have_go_to_no_other_after_a_restore(
     assert (again.added, again.known_lines) == (1, [1, 2])
     assert await done(codes, StoreCodes(POOL, ("OF-A-FILE",))) == StoreCodes.Done(0, 1)
     assert await take(codes, "o-2", 2) == ("FREE", "OTHER")
+
+
+async def test_all_codes_that_an_item_was_ever_told_are_its_own_after_a_restore(
+    engine: AsyncEngine, codes: Codes, imports: CodeImport
+) -> None:
+    """By hand, and granted again from the pool."""
+    await done(codes, StoreCodes(POOL, ("A", "B", "C")))
+    assert await take(codes, "o-1") == ("A",)
+    told = [Told("o-1", "1", unit, code) for unit, code in enumerate(("BY-HAND", "A", "B", "ALSO-BY-HAND"), 1)]
+    vault = CodeVault(Seals())
+
+    async with engine.begin() as connection:
+        await vault.unlock(connection)
+        assert (await mark_told(connection, vault, told, {}))[0] == 1
+
+    assert (await imports.run(POOL, b"BY-HAND\nALSO-BY-HAND\n")).known == 2
+    assert await take(codes, "o-2") == ("C",)

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.domain.operations import TakeCode
-from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
+from shared.shell.sealer import CannotOpen
 
 AT_A_TIME = 1000
 BUILDS_MIX = timedelta(minutes=50)
@@ -147,6 +148,10 @@ class SealingOfClearCodes:
     async def __call__(self, now: datetime) -> None:
         self._started = self._started or now
         if now - self._started >= BUILDS_MIX:
-            sealed = await seal_clear_codes(self._engine, self._vault)
+            try:
+                sealed = await seal_clear_codes(self._engine, self._vault)
+            except CannotOpen as trouble:
+                log.error("codes cannot be sealed", reason=str(trouble), remedy=f"put the former key among {DATA_KEYS}")
+                return
             if sealed:
                 log.info("codes sealed", codes=sealed)

@@ -31,9 +31,11 @@ SHOWN = 20
 """Lines of each sort of problem and repetition that are named."""
 AT_A_TIME = 20_000
 _KNOWN = sa.text("""
-    select digest, cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
+    select digest, sealed, key = :pool and order_key is null as free,
+        cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
     from sealed_codes where key in (:pool, '', :no_pool) and digest = any(cast(:digests as bytea[]))
 """).bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
+_SEAL_AGAIN = sa.text("update sealed_codes set sealed = :new where key = :pool and digest = :digest")
 _TIME = "set local statement_timeout = '600s'"
 
 
@@ -172,7 +174,13 @@ class CodeImport:
         # Those in clear first: meanwhile they could be sealed.
         clear = await known_in_clear(connection, pool, [code for _, code in new.values()])
         values = {"pool": pool, "no_pool": no_pool(pool), "digests": [*new]}
-        repeated = {row.digest: row.repeated for row in await connection.execute(_KNOWN, values)}
+        known = (await connection.execute(_KNOWN, values)).all()
+        repeated = {row.digest: row.repeated for row in known}
+        unread = {row.digest for row in known if row.free and not self._vault.can_open(row.sealed, pool)}
+        if unread:  # the key that sealed them is lost; the file has them again
+            again = [{"pool": pool, "digest": one, "new": self._vault.seal(new.pop(one)[1], pool)} for one in unread]
+            await connection.execute(_SEAL_AGAIN, again)
+            result.added += len(again)
         for digest in [digest for digest, (_, code) in new.items() if digest in repeated or code in clear]:
             line = new.pop(digest)[0]
             if repeated.get(digest):

@@ -26,12 +26,10 @@ from services.fulfillment.gateways.clear_codes import (
     remove_clear,
     take_also_clear,
 )
-from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
 from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
-from shared.settings import name_of
 from shared.shell.sealer import CannotOpen
 
-DATA_KEYS = name_of(("fulfillment", "data_keys"))
 PoolCall = TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes
 MARK = "coalesce((select cast(data ->> 'low_water' as bigint) from code_pools where key = :pool), 0)"
 """The pool's low-water mark."""
