@@ -13,7 +13,6 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.check.reclaim import Told, mark_told
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     CountCodes,
@@ -322,6 +321,17 @@ async def test_codes_in_clear_are_taken_first_and_never_twice(engine: AsyncEngin
     assert isinstance(empty, TakeCode.Failed) and empty.code == POOL_EMPTY
 
 
+async def test_a_code_that_an_older_worker_added_again_goes_to_no_second_order(
+    engine: AsyncEngine, codes: Codes
+) -> None:
+    await done(codes, StoreCodes(POOL, ("A", "B")))
+    assert await take(codes, "o-1") == ("A",)
+    await clear(engine, "A", "B", "C")
+
+    assert await take(codes, "o-2", 2) == ("C", "B")
+    assert isinstance(await done(codes, TakeCode(POOL, "o-3", "1", 1)), TakeCode.Failed)
+
+
 async def test_codes_in_clear_are_sealed_with_whom_they_belong_to(engine: AsyncEngine, codes: Codes) -> None:
     await clear(engine, "GIVEN", order="o-0")
     await clear(engine, *(f"OLD-{number:04}" for number in range(1005)))
@@ -355,42 +365,3 @@ async def test_codes_are_taken_once_while_they_are_being_sealed(engine: AsyncEng
 
     given = [code for pair in set(bought) for code in pair]
     assert len(set(bought)) == 30 and len(set(given)) == len(given) == 60
-
-
-# After a restore
-
-
-async def test_codes_that_customers_have_go_to_no_other_after_a_restore(
-    engine: AsyncEngine, codes: Codes, imports: CodeImport
-) -> None:
-    await done(codes, StoreCodes(POOL, ("FREE", "TOLD")))
-    await clear(engine, "OLD")
-    told = [Told("o-1", "1", unit, code) for unit, code in enumerate(("TOLD", "OLD", "LATE", "OF-A-FILE"), 1)]
-    vault = CodeVault(Seals())
-
-    for expected in ((3, [("o-1", "1")]), (0, [])):
-        async with engine.begin() as connection:
-            await vault.unlock(connection)
-            assert await mark_told(connection, vault, told, {"LATE": {POOL}}) == expected
-
-    again = await imports.run(POOL, b"OF-A-FILE\nLATE\nOTHER\n")
-    assert (again.added, again.known_lines) == (1, [1, 2])
-    assert await done(codes, StoreCodes(POOL, ("OF-A-FILE",))) == StoreCodes.Done(0, 1)
-    assert await take(codes, "o-2", 2) == ("FREE", "OTHER")
-
-
-async def test_all_codes_that_an_item_was_ever_told_are_its_own_after_a_restore(
-    engine: AsyncEngine, codes: Codes, imports: CodeImport
-) -> None:
-    """By hand, and granted again from the pool."""
-    await done(codes, StoreCodes(POOL, ("A", "B", "C")))
-    assert await take(codes, "o-1") == ("A",)
-    told = [Told("o-1", "1", unit, code) for unit, code in enumerate(("BY-HAND", "A", "B", "ALSO-BY-HAND"), 1)]
-    vault = CodeVault(Seals())
-
-    async with engine.begin() as connection:
-        await vault.unlock(connection)
-        assert (await mark_told(connection, vault, told, {}))[0] == 1
-
-    assert (await imports.run(POOL, b"BY-HAND\nALSO-BY-HAND\n")).known == 2
-    assert await take(codes, "o-2") == ("C",)

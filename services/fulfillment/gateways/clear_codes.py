@@ -36,6 +36,9 @@ _FREE = sa.text("""
     select digest, sealed from sealed_codes where key = :pool and order_key is null
     order by number limit :count for update skip locked
 """)
+_SEALED = sa.text("""
+    select digest from sealed_codes where key in (:pool, '', :no_pool) and digest = any(cast(:digests as bytea[]))
+""").bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
 _TAKE_CLEAR = sa.text("""
     update codes set order_key = :order, item = :item, unit = u.n, taken_at = clock_timestamp()
     from unnest(cast(:codes as text[])) with ordinality as u(code, n)
@@ -86,6 +89,9 @@ async def take_also_clear(connection: AsyncConnection, vault: CodeVault, take: T
         return tuple(row.code if row.code is not None else vault.open(row.sealed, take.pool) for row in mine)
     found = await connection.execute(_FREE_CLEAR, {"pool": take.pool, "count": take.quantity})
     clear = [row.code for row in found]
+    if repeated := await _sealed_already(connection, vault, take.pool, clear):
+        await remove_clear(connection, take.pool, repeated)
+        return await take_also_clear(connection, vault, take)
     found = await connection.execute(_FREE, {"pool": take.pool, "count": take.quantity - len(clear)})
     sealed = found.all()
     if len(clear) + len(sealed) < take.quantity:
@@ -94,6 +100,16 @@ async def take_also_clear(connection: AsyncConnection, vault: CodeVault, take: T
     digests = [row.digest for row in sealed]
     await connection.execute(_TAKE_SEALED, place | {"digests": digests, "before": len(clear)})
     return (*clear, *(vault.open(row.sealed, take.pool) for row in sealed))
+
+
+async def _sealed_already(
+    connection: AsyncConnection, vault: CodeVault, pool: str, codes: Sequence[str]
+) -> Sequence[str]:
+    """Those that the pool has sealed, too, or that a customer has: an older worker has added them once more."""
+    digests = {vault.digest(code): code for code in codes}
+    store = pool.partition("/")[0] + "/"
+    found = await connection.execute(_SEALED, {"pool": pool, "no_pool": store, "digests": [*digests]})
+    return [digests[row.digest] for row in found]
 
 
 async def clear_of(connection: AsyncConnection, pool: str, order: str, item: str) -> None:

@@ -115,10 +115,10 @@ def codes_not_taken(
     was_in_progress = item.status is ItemStatus.IN_PROGRESS
     if item.expects_code and outcome.code == POOL_EMPTY:
         pool = change.other(CodePool, take.pool) or CodePool()
-        is_first = not pool.waiting  # staff are told once, not per order
-        if is_first:
-            since = pool.low_since or context.at
-            change.put(CodePool, take.pool, replace(pool, low_since=since, told=context.at))
+        is_first = not pool.waiting and was_in_progress  # staff are told once, not per order, and not of a recheck
+        if is_first or not pool.low_since:
+            since, told = pool.low_since or context.at, context.at if is_first else pool.told
+            change.put(CodePool, take.pool, replace(pool, low_since=since, told=told))
         item = change.await_item(
             item, ItemStatus.WAITING_CODE, *reason_of(outcome), alert=is_first, code_requested=False
         )
