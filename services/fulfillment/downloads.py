@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -102,40 +103,35 @@ class Downloads:
         action = delivered_download(await self._queries.item(claim.order, claim.item))
         if action is None:
             raise ProblemResponse(HTTPStatus.GONE, "Access to this download was revoked.", "revoked")
+        is_sent = True
         if action.file.startswith(("http://", "https://")):
             response: web.StreamResponse = web.Response(status=302, headers={"Location": action.file, **UNCACHED})
         else:
             may_be_read_slowly(request)
-            response = self._file(await self._store_of(claim.order) or "", action.file, request)
-        if request.method != "HEAD":
+            found = self._found(await self._store_of(claim.order) or "", action.file)
+            response = _response(found, request)
+            is_sent = not isinstance(response, web.FileResponse) or _is_sent(found, request)
+        if request.method != "HEAD" and is_sent:
             await self._count(request, claim, action.limit)
         return response
 
     async def _count(self, request: web.Request, claim: Claim, limit: int) -> None:
         """Raises ProblemResponse if the link was used as often as it may be."""
-        caller = Caller(request[LIMITS].address_of(request), header_in(request, AGENT))
+        caller = Caller(request[LIMITS].address_of(request), _text(header_in(request, AGENT)))
         begins = _begins(header_in(request, RANGE))
         if not await self._log.admit(claim, caller, self._clock(), limit, begins=begins):
             title = "This link was used as often as it may be. Ask the shop for a new one."
             raise ProblemResponse(HTTPStatus.GONE, title, "used_up")
 
-    def _file(self, store: str, name: str, request: web.Request) -> web.StreamResponse:
-        """A store has a folder of its own."""
+    def _found(self, store: str, name: str) -> Path:
+        """A store has a folder of its own. Raises ProblemResponse."""
         folder = self._files / store if self._files and store else None
         found = (folder / name).resolve() if folder else None
         if not (found and folder and found.is_relative_to(folder) and found.is_file()):
             raise ProblemResponse(
                 HTTPStatus.NOT_FOUND, "This file is no longer available. Contact the shop.", "not_found"
             )
-        headers = {"Content-Disposition": disposition(found.name), **UNCACHED}
-        status = found.stat()
-        tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'  # as aiohttp makes it
-        condition = header_in(request, IF_RANGE)
-        another = condition.startswith(('"', "W/")) and condition != tag
-        if another or "," in header_in(request, RANGE):
-            whole = headers | {"ETag": tag, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
-            return web.Response(body=found.open("rb"), headers=whole)
-        return web.FileResponse(found, headers=headers)
+        return found
 
     async def logged(self, request: web.Request) -> web.StreamResponse:
         return json_response([asdict(one) for one in await self._log.of(request.match_info["key"])])
@@ -166,6 +162,43 @@ def disposition(name: str) -> str:
 
 
 def _begins(range: str) -> bool:
-    """Whether this asks for the beginning of the file."""
-    first = range.replace(" ", "").partition("=")[2].partition("-")[0]
-    return "," in range or not first.isdigit() or int(first) == 0
+    """Whether this asks for the beginning of the file, or for what may be the whole of it."""
+    later = re.fullmatch(r"bytes=0*[1-9][0-9]*-[0-9]*", range.replace(" ", ""))
+    return later is None
+
+
+def _response(found: Path, request: web.Request) -> web.StreamResponse:
+    headers = {"Content-Disposition": disposition(found.name), **UNCACHED}
+    status = found.stat()
+    tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'  # as aiohttp makes it
+    condition = header_in(request, IF_RANGE)
+    another = bool(condition) and condition != tag and request.if_range is None
+    if another or "," in header_in(request, RANGE):
+        whole = headers | {"ETag": tag, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
+        return web.Response(body=found.open("rb"), headers=whole)
+    return web.FileResponse(found, headers=headers)
+
+
+def _is_sent(found: Path, request: web.Request) -> bool:
+    """Whether the file, or a part of it, comes with the answer (RFC 9110, 13.2.2). So aiohttp decides it afterwards."""
+    file = found.stat()
+    tag, changed = f"{file.st_mtime_ns:x}-{file.st_size:x}", file.st_mtime
+    match, none, since = request.if_match, request.if_none_match, request.if_modified_since
+    if match is not None and not any(one.value in (tag, "*") and not one.is_weak for one in match):
+        return False
+    if match is None and (before := request.if_unmodified_since) and changed > before.timestamp():
+        return False
+    if none is not None and any(one.value in (tag, "*") for one in none):
+        return False
+    if none is None and since and changed <= since.timestamp():
+        return False
+    try:
+        start = request.http_range.start
+    except ValueError:
+        return False
+    return start is None or start < file.st_size
+
+
+def _text(header: str) -> str:
+    """As it can be kept and shown: what is no UTF-8, and what is not printable, is replaced."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in header)

@@ -109,8 +109,10 @@ downloads = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),
 )
-"""What customers have downloaded: evidence that they have it. The latest of each item."""
+"""What customers have downloaded: evidence that they have it. The latest of each item. Until the beginning of the file
+is asked for, a download is not `begun`: clients that fetch parts side by side may ask for another one first."""
 vault_keys = sa.Table(
     "vault_keys",
     metadata,

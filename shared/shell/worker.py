@@ -331,4 +331,6 @@ async def keep_up(upkeep: Sequence[Callable[[datetime], Awaitable[None]]], clock
                 await task(clock.now())
             except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as trouble:
                 log.warning("upkeep failed, retrying later", error=type(trouble).__name__)
+            except Exception as bug:
+                log.exception("upkeep failed, retrying later", error=type(bug).__name__)
         await asyncio.sleep(HOUSEKEEPING_SECONDS)

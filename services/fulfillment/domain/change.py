@@ -84,6 +84,7 @@ class DeliveryChange(Change[Delivery]):
             status=ItemStatus.DELIVERED,
             instructions=instructions,
             code_requested=False,
+            codes_seen=item.codes_seen or instructions.kind == "code",
             outside=None,
             code="",
             text="",

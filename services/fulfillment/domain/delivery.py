@@ -130,10 +130,10 @@ class Item:
     """The same for staff: what to fix."""
     code_requested: bool = False
     """While it waits for a code: an operation is trying to take one."""
+    returning: int = 0
+    """Calls under way that return codes of it to their pool: until they are done, none is taken for it again."""
     codes_seen: bool = False
     """The customer has had codes of it: they never return to their pool."""
-    returning: int = 0
-    """Calls that return its codes to their pool: it takes none meanwhile."""
     queue: str = ""
     """Key of the pool in whose queue the order waits for this item."""
     in_doubt: bool = False

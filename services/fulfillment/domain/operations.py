@@ -86,8 +86,10 @@ class GiveCodes(PoolOperation):
     order: str
     item: str
     codes: tuple[str, ...]
-    note: str = ""
-    """For the customer, who reads it with the codes."""
+    keep: bool = False
+    """What the item has already stays its own: the customer has seen it."""
+    note: str | None = None
+    """For the customer, with the codes."""
     quiet: bool = False
     """The customer is not told."""
 

@@ -64,25 +64,32 @@ def test_a_task_without_the_fields_that_it_needs_fails_with_what_to_do() -> None
 def test_codes_are_given_by_hand_while_the_pool_is_empty() -> None:
     shop = paid("key", "ebook").answer(TakeCode, EMPTY).answer(SignDownload, SignDownload.Done(LINK))
 
-    shop.hear(MarkDeliveredDelivery(codes=(" AAA ",), note="Enjoy!", notify=False, reason=WHY))
-    assert shop.waiting() == ()
+    shop.hear(MarkDeliveredDelivery(codes=("AAA",), note="Sorry!", notify=False, reason=WHY))
+    assert shop.requested == [GiveCodes("acme/keys", "o-1", "1", ("AAA",), note="Sorry!", quiet=True)]
     shop.answer(GiveCodes, GiveCodes.Done())
 
     (delivered,) = shop.last.of(ItemDelivered)
     assert (delivered.item, delivered.quiet) == ("1", True)
-    assert delivered.instructions == Instructions(kind="code", code="AAA", note="Enjoy!")
+    assert delivered.instructions == Instructions(kind="code", code="AAA", note="Sorry!")
+    assert shop.waiting() == ()
 
 
-def test_a_code_that_another_item_has_is_not_given_by_hand() -> None:
+def test_codes_that_another_item_has_are_not_given_by_hand() -> None:
     shop = paid("key").answer(TakeCode, EMPTY).hear(MarkDeliveredDelivery(codes=("AAA",), reason=WHY))
+
     shop.answer(GiveCodes, GiveCodes.Failed("already_given", "Another item has one of these codes."))
-    assert [failed.code for failed in shop.last.of(ItemFailed)] == ["already_given"]
+
+    assert [event.code for event in shop.last.of(ItemFailed)] == ["already_given"]
 
 
-def test_blank_and_repeated_codes_are_not_given_by_hand() -> None:
-    shop = paid("unheard")
-    refused = shop.refuses(MarkDeliveredDelivery(codes=("AAA", " ", "AAA"), reason=WHY))
-    assert [problem.code for problem in refused.problems] == ["empty_code", "repeated_code"]
+def test_codes_that_come_with_what_is_no_code_are_recorded_too() -> None:
+    shop = paid("poster").hear(MarkDeliveredDelivery(codes=("AAA", "BBB"), reason=WHY))
+
+    assert shop.last.of(ItemDelivered)
+    assert shop.requested == [GiveCodes("acme/", "o-1", "1", ("AAA", "BBB"))]
+    shop.answer(GiveCodes, GiveCodes.Failed("already_given", "Another item has one of these codes."))
+    (noted,) = shop.last.of(DeliveryNoted)
+    assert "not recorded: Another item has one" in noted.text
 
 
 def test_everything_open_is_marked_at_once_and_codes_are_for_one_only() -> None:

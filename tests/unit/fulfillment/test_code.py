@@ -291,3 +291,15 @@ def test_codes_of_a_file_wake_orders_at_once() -> None:
     shop.hear(CodesImported(added=1_000_000, left=0), "acme/keys")
 
     assert shop.requested == [TakeCode("acme/keys", "o-1", "1", 1)]
+
+
+def test_a_recheck_without_success_puts_off_no_reminder() -> None:
+    shop = Shop().given(placed(line("1", "key", 20)), PAID).answer(TakeCode, EMPTY)
+
+    for _ in range(3):  # each day too few are added
+        shop.at += timedelta(hours=20)
+        shop.hear(CodesImported(added=5, left=1), "acme/keys").answer(TakeCode, EMPTY)
+
+    shop.let_go_off(PoolStillLow)
+    (told,) = [event for event in shop.published if isinstance(event, ItemWaiting)]
+    assert told.alert and "orders wait for it (1)" in told.text
