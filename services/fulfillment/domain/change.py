@@ -87,6 +87,7 @@ class DeliveryChange(Change[Delivery]):
             status=ItemStatus.DELIVERED,
             instructions=instructions,
             code_requested=False,
+            outside=None,
             code="",
             text="",
         )
