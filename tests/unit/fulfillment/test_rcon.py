@@ -20,7 +20,7 @@ from services.fulfillment.domain.rcon_operations import (
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.connections import ConfigureServer, TestServer
-from shared.contracts.delivery_work import MarkDeliveredDelivery
+from shared.contracts.delivery_work import MarkDeliveredDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
@@ -250,6 +250,15 @@ def test_a_refund_while_a_waiting_item_is_tried_again_waits_for_the_outcome() ->
     shop.let_time_pass(timedelta(seconds=30)).hear(refund("1"))
     assert shop.item().status is ItemStatus.STOPPING
     shop.answer(RunCommands, RunCommands.Done()).answer(RevokeByCommands, RevokeByCommands.Done())
+    assert shop.item().status is ItemStatus.REVOKED
+
+
+def test_what_staff_deliver_by_hand_while_it_is_tried_again_can_be_revoked() -> None:
+    shop = bought().answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=30)).hear(MarkDeliveredDelivery(items=("1",), reason="By hand."))
+    shop.answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.hear(RevokeDelivery(items=("1",), reason="Undone."))
+    shop.answer(RevokeByCommands, RevokeByCommands.Done())
     assert shop.item().status is ItemStatus.REVOKED
 
 
