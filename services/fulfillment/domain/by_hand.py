@@ -211,12 +211,12 @@ def _granted(items: list[Item], reason: str) -> DeliveryNoted:
 
 
 def _granting_problem(item: Item) -> Problem | None:
-    if item.withdrawn and item.status is ItemStatus.REVOKED and not item.returning:
-        return None
-    if item.withdrawn and item.returning:
+    if not item.withdrawn:
+        return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")
+    if item.returning:
         text = f"The codes of item {item.id} are being returned to their pool. Grant it again in a moment."
         return item_problem(item.id, "not_revoked_yet", text)
-    if item.withdrawn:
+    if item.status is not ItemStatus.REVOKED:
         text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
         return item_problem(item.id, "not_revoked_yet", text)
-    return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")
+    return None

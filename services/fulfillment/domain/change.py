@@ -89,16 +89,8 @@ class DeliveryChange(Change[Delivery]):
             code="",
             text="",
         )
-        given: dict[str, Any] = {
-            "item": item.about,
-            "instructions": instructions,
-            "under_way": 0,
-            "execution": item.id if item.number > 1 else None,
-            "name": name_of(item),
-            "attempts": attempts,
-            "quiet": quiet,
-        }
         status, text = self._status_of(item)
+        given = _given(item, instructions) | {"attempts": attempts, "quiet": quiet}
         if status == "delivered":
             self.publish(ItemDelivered(**given))
         else:
@@ -107,17 +99,7 @@ class DeliveryChange(Change[Delivery]):
     def deliver_part(self, item: Item, instructions: Instructions) -> None:
         """Of an item that goes on waiting for the rest."""
         status, text = self._status_of(item)
-        self.publish(
-            ItemProgressed(
-                item=item.about,
-                instructions=instructions,
-                status=status,
-                text=text,
-                under_way=0,
-                execution=item.id if item.number > 1 else None,
-                name=name_of(item),
-            )
-        )
+        self.publish(ItemProgressed(**_given(item, instructions), status=status, text=text))
 
     def resend_item(self, item: Item, given: Sequence[Instructions] | None = None) -> None:
         """To the customer, once more, with what staff gave in addition. Without `given`: its instructions."""
@@ -290,6 +272,18 @@ class DeliveryChange(Change[Delivery]):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         return super().decision()
+
+
+def _given(item: Item, instructions: Instructions) -> dict[str, Any]:
+    """What each fact says of what the customer got."""
+    execution = item.id if item.number > 1 else None
+    return {
+        "item": item.about,
+        "instructions": instructions,
+        "under_way": 0,
+        "execution": execution,
+        "name": name_of(item),
+    }
 
 
 def name_of(item: Item) -> str | None:
