@@ -46,9 +46,7 @@ class DeliveryChange(Change[Delivery]):
     @property
     def items(self) -> list[Item]:
         """With the changes so far; new ones last."""
-        known = {item.id for item in self.state.items}
-        new = [item for id, item in self._updated.items() if id not in known]
-        return [*(self._updated.get(item.id, item) for item in self.state.items), *new]
+        return [*(self._known | self._updated).values()]
 
     def item(self, id: str) -> Item:
         item = self._updated.get(id) or self._known.get(id)
@@ -67,6 +65,8 @@ class DeliveryChange(Change[Delivery]):
 
     def others(self, item: Item) -> list[Item]:
         """The other executions for the same thing."""
+        if len(self._known | self._updated) == 1:
+            return []
         if self._by_about is None:
             self._by_about = {}
             for each in self.items:
@@ -159,19 +159,23 @@ class DeliveryChange(Change[Delivery]):
 
     def _tell_what_was_ended(self) -> None:
         """Less is under way than before, and nothing else says so: the customer may be waiting for the rest."""
+        if self.state.stage is not Stage.PAID or any(isinstance(event, Progress) for event in self.events):
+            return
         ended = [
             item
             for item in self._updated.values()
             if (before := self.state.find(item.id)) and before.status is ItemStatus.IN_PROGRESS
             if item.status is not ItemStatus.IN_PROGRESS
         ]
-        if ended and self.state.stage is Stage.PAID and not any(isinstance(it, Progress) for it in self.events):
+        if ended:
             status, text = self._status_of(ended[-1])
             self.publish(ItemProgressed(item=ended[-1].about, status=status, text=text, under_way=0))
 
     def _tell_what_failed_no_more(self) -> None:
         """Of several actions of an item the one that had failed was revoked: the others may wait, or be done."""
         failed = {item.about for item in self.state.items if item.status is ItemStatus.FAILED}
+        if not failed:
+            return
         told = {event.item for event in self.events if isinstance(event, Progress | ItemRetried)}
         changed = {item.about: item for item in self._updated.values() if item.about in failed - told}
         for about, item in changed.items():
@@ -259,15 +263,17 @@ class DeliveryChange(Change[Delivery]):
         return self.update_item(item, queue="")
 
     def decision(self) -> Decision[Delivery]:
-        self._tell_what_was_ended()
-        self._tell_what_failed_no_more()
+        if self._updated:
+            self._tell_what_was_ended()
+            self._tell_what_failed_no_more()
         for items in in_messages(self._resent):
             self.publish(DeliveryResent(items=items))
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
             self.events.insert(0, StockReleased(skus=self._released))
-        self.events = counted(self.events, self.state.in_progress())
+        if self.events:
+            self.events = counted(self.events, self.state.in_progress())
         if self.changed and is_told(self.state):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))

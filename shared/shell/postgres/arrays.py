@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncpg.protocol import protocol
 
-CONTAINERS = (list, tuple, set, frozenset, type({}.keys()), type({}.values()))
+CONTAINERS: tuple[type, ...] = (list, tuple, set, frozenset, type({}.keys()), type({}.values()))
 ASKED = ("IterableABC", "SizedABC")
 """Names in asyncpg's protocol/codecs/array.pyx, `_is_array_iterable`."""
 
