@@ -109,6 +109,7 @@ downloads = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("file", sa.Text, nullable=False, server_default=""),
 )
 """What customers have downloaded: evidence that they have it. The latest of each item."""
 vault_keys = sa.Table(

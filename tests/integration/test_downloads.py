@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.fulfillment.downloads import disposition
+from services.fulfillment.file_response import disposition
 from tests.integration.test_fulfillment_service import Running, open_shop, running
 from tests.unit.fulfillment.examples import PAID, line, placed
 

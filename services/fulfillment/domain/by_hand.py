@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.fulfillment.domain.attached_files import attach_file, is_of_another, send_file
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
@@ -98,6 +99,8 @@ def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Dec
     _note(change, "resent", items, command.reason)
     for item in items:
         kind_of(item).resend(change, item)
+        for file in item.files:
+            send_file(change, item, file)
     return change.decision()
 
 
@@ -110,10 +113,16 @@ def _resending_problem(item: Item) -> Problem | None:
 @deliveries.on(AttachDelivery)
 def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> Decision[Delivery] | Refused:
     item = delivery.find(command.item)
-    wrong = _wrong_stage(delivery) or _attaching_refusal(item, command)
+    wrong = attaching_refusal(delivery, command, context.key)
     if wrong or item is None:
         return wrong or Refused("unknown_item", f"The order has no item {command.item}.")
     change = DeliveryChange(delivery, context)
+    if command.file:
+        _note(change, "attached", [item], command.reason)
+        item = attach_file(change, item, command)
+        if command.notify:
+            send_file(change, item, item.files[-1])
+        return change.decision()
     given = Instructions(kind="manual", link=command.link, note=command.note or None)
     _note(change, "attached", [item], command.reason)
     change.update_item(item, attached=(*item.attached, given))
@@ -123,15 +132,26 @@ def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> D
     return change.decision()
 
 
-def _attaching_refusal(item: Item | None, command: AttachDelivery) -> Refused | None:
+def attaching_refusal(delivery: Delivery, command: AttachDelivery, order: str) -> Refused | None:
+    item = delivery.find(command.item)
+    if wrong := _wrong_stage(delivery):
+        return wrong
     if item is None:
         return Refused("unknown_item", f"The order has no item {command.item}.")
     if item.status in CANCELLED:
         return Refused("item_revoked", f"Item {item.id} was refunded or revoked.")
-    if not (command.link or command.note.strip()):
-        return Refused("nothing_to_attach", "Give a link, a note, or both.")
-    if len(item.attached) >= MOST_ATTACHED:
+    if len(item.attached) + len(item.files) >= MOST_ATTACHED:
         return Refused("too_many", f"An item has at most {MOST_ATTACHED} attachments.")
+    return _content_refusal(command, order)
+
+
+def _content_refusal(command: AttachDelivery, order: str) -> Refused | None:
+    if command.file and command.link:
+        return Refused("link_and_file", "Give a link or a file: each is attached by a command of its own.")
+    if command.file and is_of_another(command.file, order):
+        return Refused("wrong_file", "This file is another order's, or no name of a file.")
+    if not (command.file or command.link or command.note.strip()):
+        return Refused("nothing_to_attach", "Give a link, a file, a note, or a note with either.")
     return None
 
 
