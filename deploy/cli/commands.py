@@ -52,6 +52,11 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+FILES = (
+    Command("put", "files:put", "Upload a file that products name, or replace it."),
+    Command("list", "files:listing", "List a store's files, without those of single orders."),
+    Command("remove", "files:remove", "Remove a file. Links to it say that it is no longer available."),
+)
 SERVERS = (
     Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
@@ -138,6 +143,7 @@ OPERATIONS = (
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
+    Group("files", "Upload what customers download.", FILES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),
