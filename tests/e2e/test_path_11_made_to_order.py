@@ -34,7 +34,7 @@ async def test_a_portrait_is_uploaded_downloaded_in_parts_and_ends_with_the_refu
     await order.becomes("completed")
 
     async def mails() -> list[str]:
-        return [mail["text"] for mail in await customer.mails()]
+        return [(await world.outside.mail(mail["id"]))["text"] for mail in await customer.mails()]
 
     texts = await eventually(mails, lambda now: any("/downloads/" in text for text in now), "the link")
     (link,) = {found for text in texts for found in re.findall(r"https?://\S+/downloads/[^\s>)]+", text)}
