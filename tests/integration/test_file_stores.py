@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.fulfillment.gateways.files import FileChanged, FilesAway, FileStore, NotAFile, name_problems
@@ -150,3 +151,16 @@ async def test_s3_that_refuses_or_is_away(moto: Moto) -> None:
 )
 def test_names_of_files(name: str, count: int) -> None:
     assert len(name_problems(name)) == count
+
+
+async def test_readers_who_read_slowly_hold_no_file_in_memory(moto: Moto) -> None:
+    files = moto.files()
+    put = await files.put("acme", "huge.bin", parts(BIG * 4))
+    readers = [await files.read("acme", put, 0, put.size) for _ in range(5)]
+    begun = [len(await anext(aiter(reader))) for reader in readers]
+    before = psutil.Process().memory_info().rss
+    await asyncio.sleep(2)
+    assert max(begun) < 2_000_000
+    assert psutil.Process().memory_info().rss - before < 60_000_000, "of 400 MB that could be fetched"
+    for reader in readers:
+        await reader.aclose()
