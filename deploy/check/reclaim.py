@@ -35,8 +35,11 @@ UNKNOWN_POOL = ""
 # Of codes in clear, which builds before sealing kept; and those that are sealed.
 _RECLAIM = [
     sa.text(f"""
-        update {table} c set order_key = told.order_key, item = told.item, unit = told.unit,
-            taken_at = clock_timestamp()
+        update {table} c set order_key = told.order_key, item = told.item, taken_at = clock_timestamp(),
+            unit = told.unit + coalesce((
+                select max(unit) from {table} own
+                where own.key = c.key and own.order_key = told.order_key and own.item = told.item
+            ), 0)
         from unnest(cast(:orders as text[]), cast(:items as text[]), cast(:units as bigint[]), cast(:names as {kind}[]))
             as told(order_key, item, unit, name)
         where c.{name} = told.name and c.order_key is null
@@ -54,8 +57,10 @@ _THERE = [
 # one of no known pool, under an empty key: then no file brings it to another customer.
 _ADD = sa.text("""
     insert into sealed_codes (key, digest, sealed, order_key, item, unit, taken_at)
-    values (:key, :digest, :sealed, :order, :item, :unit, clock_timestamp())
-    on conflict do nothing
+    select :key, :digest, :sealed, :order, :item, cast(:unit as bigint) + coalesce((
+        select max(unit) from sealed_codes where key = :key and order_key = :order and item = :item
+    ), 0), clock_timestamp()
+    on conflict (key, digest) do nothing
 """)
 
 
@@ -65,7 +70,7 @@ class Told:
     item: str
     """As fulfillment calls the execution: `1`, `1/2`."""
     unit: int
-    """Counts the codes of one execution from 1."""
+    """Counts the codes of one execution from 1: all that it was ever told."""
     code: str
 
 
@@ -149,7 +154,7 @@ async def _usable(database_url: str) -> None:
 
 
 async def _told(kafka: KafkaSettings) -> list[Told]:
-    found: dict[Told, None] = {}
+    found: dict[tuple[str, str], dict[str, None]] = {}
     async for record in messages(kafka, EVENTS.name, {ItemDelivered, ItemProgressed}):
         if b'"code"' in record.body:
             event = _delivered(record)
@@ -157,8 +162,8 @@ async def _told(kafka: KafkaSettings) -> list[Told]:
             if event and given:
                 codes = given.codes or ((given.code,) if given.code else ())
                 execution = event.execution or event.item
-                found |= {Told(record.key, execution, unit, code): None for unit, code in enumerate(codes, 1)}
-    return list(found)
+                found.setdefault((record.key, execution), {}).update(dict.fromkeys(codes))
+    return [Told(*place, unit, code) for place, codes in found.items() for unit, code in enumerate(codes, 1)]
 
 
 def _delivered(record: Seen) -> ItemDelivered | ItemProgressed | None:

@@ -49,6 +49,8 @@ def _head(order: Body) -> list[str]:
             f"  amounts   total {money(order['total'], currency)} (tax {money(order['tax'], currency)}), "
             f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
         )
+    if (order.get("deliveries") or {}).get("held"):
+        head.append("  held      nothing is delivered until it is released: orderbus delivery release")
     if order.get("message"):
         head.append(f"  message   {order['message']}")
     if order.get("pay_url"):
@@ -70,7 +72,8 @@ def _items(order: Body) -> list[str]:
         trouble = item.get("trouble") or ""
         what = f"{item['quantity']} × {item['product']}"
         found.append(f"  {item['item']}  {what:<40} {price:>14}  {item['delivery']:<10}{trouble or how}")
-        found += _waiting(own[0]) if len(own) == 1 else [line for one in own for line in _execution(one)]
+        only = [*_waiting(own[0]), *_by_hand(own[0])] if len(own) == 1 else []
+        found += only or [line for one in own if len(own) > 1 for line in _execution(one)]
     extras = [line for of in executions.values() for one in of for line in _execution(one)]
     return [*found, "With the order", *extras] if extras else found
 
@@ -80,7 +83,25 @@ def _execution(execution: Body) -> list[str]:
     kind = (execution.get("action") or {}).get("kind", "not configured")
     how = execution.get("text") or _instructions(execution)
     what = f"{kind}: {execution['product']}" if execution["id"].partition("/")[0] in ("offer", "order") else kind
-    return [f"     {execution['id']:<12} {what:<44} {execution['status']:<16}{how}".rstrip(), *_waiting(execution)]
+    return [
+        f"     {execution['id']:<12} {what:<44} {execution['status']:<16}{how}".rstrip(),
+        *_waiting(execution),
+        *_by_hand(execution),
+    ]
+
+
+def _by_hand(execution: Body) -> list[str]:
+    """Its parcels, what staff gave in addition, and what came back."""
+    found = []
+    for parcel in execution.get("parcels", ()):
+        arrived = f", arrived {day_and_clock(parcel['delivered_at'])}" if parcel.get("delivered_at") else ""
+        former = ", before it was granted again" if parcel.get("former") else ""
+        what = f"{parcel['quantity']} × {details(parcel, 'carrier', 'tracking', 'link')}"
+        found.append(f"    parcel {parcel['id']}: {what}, sent {day_and_clock(parcel['sent_at'])}{arrived}{former}")
+    found += [f"    attached: {details(given, 'link', 'note')}" for given in execution.get("attached", ())]
+    if execution.get("withdrawn"):
+        found.append("    revoked by staff, not refunded: orderbus delivery grant-again")
+    return [*found, f"    returned: {execution['returned']}"] if execution.get("returned") else found
 
 
 def _instructions(execution: Body) -> str:

@@ -11,8 +11,10 @@ from deploy.cli.event_loop import on_event_loop
 from deploy.cli.options import AsJson, Data
 from deploy.cli.target import environment_of, use
 from deploy.settings import load_process_settings
+from shared.settings import name_of
 from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
+from shared.shell.sealer import CannotOpen
 
 
 @on_event_loop
@@ -29,6 +31,9 @@ async def reclaim_codes(data: Data = None, as_json: AsJson = False) -> None:
         done = await reclaim(settings.kafka, database_url, vault_of(settings))
     except BusUnavailable as trouble:
         raise Failure(f"The topics cannot be read: {trouble}") from None
+    except CannotOpen as trouble:
+        keys = name_of(("fulfillment", "data_keys"))
+        raise Failure(f"Codes cannot be recognised: {trouble}. Set {keys} as fulfillment's workers have it.") from None
     except StoreUnavailable as trouble:
         raise Failure(f"The database of fulfillment cannot be reached: {trouble}") from None
     if as_json:

@@ -68,6 +68,10 @@ def show_outcome(service: str, outcome: Outcome) -> None:
         print(f"Decided otherwise than the first time: {console.counted(len(outcome.different), 'order')}.")
         for key, kinds in list(outcome.different.items())[:MOST]:
             print(f"{key}: {', '.join(kinds)}")
+    if outcome.parked:
+        print(f"Parked: {console.counted(len(outcome.parked), 'key')}; `orderbus parked` lists them.")
+        for key, error in list(outcome.parked.items())[:MOST]:
+            print(f"{key}: {error}")
     if outcome.reclaimed:
         print(f"{console.counted(outcome.reclaimed.reclaimed, 'code')} that customers have are taken again.")
         for order, item in outcome.reclaimed.nowhere:

@@ -26,6 +26,7 @@ _BEGIN = """
     select greatest($1, coalesce(max(number), 0) + 1), $2, $3, clock_timestamp() from restore_epoch
     returning number
 """
+_PARKED = "select distinct on (key) key, error from parked order by key, id"
 # The workers that had them run no more: the one that catches up may begin at once.
 _RELEASE = "update operations set leased_until = null, lease = lease + 1 where leased_until is not null"
 
@@ -94,6 +95,10 @@ class RestoredDatabase:
         statement = "update restore_epoch set restored_to = $2, read_from = $3 where number = $1"
         await self._driver.execute(statement, restored.epoch, to, read_from)
         return Restored(restored.epoch, to, read_from)
+
+    async def parked(self) -> dict[str, str]:
+        """Why each parked key is, by key."""
+        return {row["key"]: row["error"] for row in await self._driver.fetch(_PARKED)}
 
     async def caught_up(self, restored: Restored) -> None:
         """Calls that are left may have been made in the time that it has forgotten."""

@@ -49,5 +49,6 @@ async def _facts(
                 if it.source == registry.name and it.sequence:
                     late = datetime.fromtimestamp(max(record.timestamp, 0) / 1000, UTC) > to
                     kind, body = f"{it.type}/{it.version}", record.value or b""
-                    found.append((it.epoch, Said(it.subject, kind, body, it.id, it.sequence, late)))
+                    said = Said(it.subject, kind, body, it.id, it.sequence, late, it.causation_id or "")
+                    found.append((it.epoch, said))
             yield found

@@ -1,6 +1,6 @@
 """After an operator restored one service's database: bring it up to what the topics say, in the right order.
 
-    no worker runs ─► the point ─► the epoch ─► the group set back ─► codes reclaimed ─► caught up
+    no worker runs ─► the point ─► the epoch ─► the group set back ─► codes reclaimed ─► parked keys tried ─► caught up
 
 Each step can be repeated. A second run goes on with the restore that the first one began.
 """
@@ -71,6 +71,8 @@ class Outcome:
     """Facts that were decided again and were on the topics already."""
     different: Mapping[str, Sequence[str]]
     """By key, the types of facts that were decided otherwise than the first time."""
+    parked: Mapping[str, str]
+    """By key that is still parked: why."""
     unfinished: str
     """What had not ended when the time for it was over; empty as a rule."""
 
@@ -99,10 +101,11 @@ async def restore(settings: Settings, service: str, to: datetime | None, say: Sa
         finally:
             log.close()
         await database.caught_up(restored)
+        parked = await database.parked()
     finally:
         await database.close()
     different = {key: sorted(kinds) for key, kinds in sorted(log.different.items())}
-    return Outcome(restored, group, reclaimed, log.withheld, different, unfinished)
+    return Outcome(restored, group, reclaimed, log.withheld, different, parked, unfinished)
 
 
 async def _usable(settings: Settings, service: str, url: str) -> None:

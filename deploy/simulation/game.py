@@ -55,9 +55,9 @@ class GameConsole(Outside):
         self.commands: list[tuple[str, str]] = []
         """All that were run, each with its order."""
         self.runs: Counter[tuple[str, str]] = Counter()
-        """Of what must not be run twice, by order and item."""
-        self.allowed: Counter[tuple[str, str]] = Counter()
-        """How often staff have said that it was not run although it was in doubt."""
+        """Of what must not be run twice, by order and item, since it was last revoked."""
+        self.most_runs: Counter[tuple[str, str]] = Counter()
+        """The most that there ever were, before and after revocations."""
         self.has: dict[tuple[str, str], bool] = defaultdict(bool)
 
     def do(self, operation: RconOperation | CheckServer, key: str) -> Reply:
@@ -79,8 +79,11 @@ class GameConsole(Outside):
             return type(operation).Failed("field_unsafe", f"{unsafe.name} is unsafe")
         self.commands += [(operation.order, command) for command in commands]
         self.has[place] = not revokes
-        if not revokes and not isinstance(operation, RunRepeatableCommands):
+        if revokes:
+            self.runs[place] = 0
+        elif not isinstance(operation, RunRepeatableCommands):
             self.runs[place] += 1
+            self.most_runs[place] = max(self.most_runs[place], self.runs[place])
         return type(operation).Done(commands)
 
     async def find(self, operation: RconOperation | CheckServer, key: str) -> Outcome | NotDone | NoOutcome:

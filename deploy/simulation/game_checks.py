@@ -21,9 +21,9 @@ def commands_as_configured(console: GameConsole) -> Iterator[tuple[str, str]]:
 
 
 def commands_run_once(console: GameConsole) -> Iterator[tuple[str, str]]:
-    """What must not be run twice is run once, or again after staff saw that it was not."""
-    for (order, item), runs in console.runs.items():
-        if runs > 1 + console.allowed[order, item]:
+    """What must not be run twice is run once, and once more each time that it was revoked and is granted again."""
+    for (order, item), runs in console.most_runs.items():
+        if runs > 1:
             yield order, f"the commands of item {item} were run {runs} times"
 
 

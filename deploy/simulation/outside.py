@@ -299,9 +299,14 @@ class CodePools(Outside):
 
     def _give(self, pool: Pool, give: GiveCodes) -> Reply:
         place = (give.order, give.item)
-        if any(pool.codes.get(code) not in (None, place) for code in give.codes):
+        store = give.pool.partition("/")[0] + "/"
+        others = [other for key, other in self.pools.items() if key.startswith(store)]
+        if any(other.codes.get(code) not in (None, place) for other in others for code in give.codes):
             return GiveCodes.Failed("already_given", "another item has it")
-        pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
+        if not give.keep:
+            pool.codes.update({code: None for code, taken in pool.codes.items() if taken == place})
+        for other in others:
+            other.codes = {code: taken for code, taken in other.codes.items() if taken or code not in give.codes}
         pool.codes.update(dict.fromkeys(give.codes, place))
         return GiveCodes.Done()
 

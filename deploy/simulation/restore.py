@@ -1,20 +1,29 @@
 """One service's database restored to an earlier moment, as the operations page has it: stop the service, restore, set
-its group back, raise its epoch, start. What happens in the gap is decided again; what came by HTTP or by callback is on
-the service's own topics."""
+its group back, raise its epoch; one worker tries what is parked and reads again in order of time, then all start. What
+happens in the gap is decided again; what came by HTTP or by callback is on the service's own topics."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+import contextlib
+from collections.abc import Hashable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from deploy.simulation.outside import Pool
+from deploy.simulation.workers import Gone, Worker
 from deploy.simulation.world import World
-from shared.simulation.memory_database import RESTORES
+from shared.contracts.envelope import BadMessage, from_headers
+from shared.core.fast_dataclasses import replace
+from shared.shell.batch.own_log import OwnLog, Said
+from shared.shell.operations.recall import recalled_kinds
+from shared.shell.ports.store import StoreUnavailable
+from shared.simulation.memory_database import OPERATIONS, OUTBOX, RESTORES
 
+LONGEST = 90.0
+"""Seconds that catching up may take; calls may wait for an outside system that is away."""
 ONE_IN = 5
 """Seeds of which one has a restore: what other seeds check of its service cannot be asked there."""
 
@@ -24,6 +33,8 @@ class Snapshot:
     at: datetime
     tables: dict[str, dict[Hashable, Any]]
     positions: dict[tuple[str, int], int]
+    ends: dict[tuple[str, int], int]
+    """Of each partition."""
     pools: dict[str, Pool]
     """Part of fulfillment's database in production."""
 
@@ -52,7 +63,8 @@ class Restore:
         tables = {table: dict(rows) for table, rows in world.stores[name].tables.items()}
         pools = deepcopy(world.pools.pools) if name == "fulfillment" else {}
         group = world.bus.groups.get(name)
-        return Snapshot(world.now(), tables, dict(group.committed) if group else {}, pools)
+        ends = {place: len(log) for place, log in world.bus.logs.items()}
+        return Snapshot(world.now(), tables, dict(group.committed) if group else {}, ends, pools)
 
     async def _set_back(self, name: str, snapshot: Snapshot) -> None:
         world = self.world
@@ -73,6 +85,42 @@ class Restore:
             world.pools.pools.clear()
             world.pools.pools.update(deepcopy(snapshot.pools))
         world.watch.forget(name)
+        await self._catch_up(workers[0], snapshot)
         for worker in workers:
             worker.closed = False
         await asyncio.gather(*(worker.start() for worker in workers))
+
+    async def _catch_up(self, worker: Worker, snapshot: Snapshot) -> None:
+        world, name = self.world, worker.service.name
+        log = OwnLog(recalled_kinds(worker.service))
+        log.open()
+        log.add(self._own_facts(name, snapshot))
+        worker.catch_up, worker.closed = log, False
+        await worker.start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST):
+                while not worker.caught_up() or world.stores[name].rows(OUTBOX):
+                    await asyncio.sleep(0.5)
+        with contextlib.suppress(Gone, StoreUnavailable):
+            await worker.asked(lambda worker: worker.parking().retry_all())
+        worker.closed = True
+        await worker.kill()
+        world.bus.leave(name, worker.name)
+        log.close()
+        worker.catch_up = None
+        operations = world.stores[name].rows(OPERATIONS)
+        world.stores[name].tables[OPERATIONS] = {id: replace(row, abandoned=True) for id, row in operations.items()}
+        world.history.add("world", "", f"{name} has caught up: {log.withheld} facts were known, {log.different} differ")
+
+    def _own_facts(self, name: str, snapshot: Snapshot) -> Iterator[Said]:
+        for record in self.world.bus.records():
+            if self.world.is_garbage(record):
+                continue
+            try:
+                it = from_headers(record.headers, record.key)
+            except BadMessage:
+                continue
+            if it.source == name and it.sequence:
+                late = record.offset >= snapshot.ends.get((record.topic, record.partition), 0)
+                kind, body = f"{it.type}/{it.version}", record.value or b""
+                yield Said(it.subject, kind, body, it.id, it.sequence, late, it.causation_id or "")

@@ -51,7 +51,9 @@ class Warehouse:
         self.latest: set[str] = set()
         """Orders of which staff asked to deliver something as it is configured now."""
         self.replaced: set[tuple[str, str]] = set()
-        """Orders and items that were delivered so."""
+        """Orders and items of which another configuration replaced that of before."""
+        self._first: dict[tuple[str, str], int | None] = {}
+        """The first configuration of what was bought when nothing was configured; None: there is none yet."""
         world.readers.append(self.read)
 
     def read(self, record: BusRecord) -> None:
@@ -77,8 +79,7 @@ class Warehouse:
 
     def _of_item(self, type: str, key: str, fact: dict[str, Any]) -> None:
         item = (str(fact["item"]),)
-        if type == "item.retried" and fact.get("configuration"):
-            self.replaced.add((key, item[0]))
+        self._note_configuration(type, (key, item[0]), fact)
         if type == "item.waiting" and fact["code"] == "task":
             self._soon(key, [MarkDeliveredDelivery(items=item, reason=WHY)])
         if type == "item.waiting" and fact["code"] == "shipment" and self.rng.random() < 0.5:
@@ -101,6 +102,18 @@ class Warehouse:
         else:
             units = self.rng.choice((-1, 1, 2))
             self.world.publish(AdjustStock(units=units, reason=WHY), self.stock, actor="staff:finn")
+
+    def _note_configuration(self, type: str, place: tuple[str, str], fact: dict[str, Any]) -> None:
+        """Facts may be told twice."""
+        if type == "item.waiting" and fact["code"] == "not_configured":
+            self._first.setdefault(place)
+        version = fact.get("configuration") if type == "item.retried" else None
+        if not version:
+            return
+        if place in self._first and self._first[place] is None:
+            self._first[place] = version
+        elif self._first.get(place) != version:
+            self.replaced.add(place)
 
     def _configure(self) -> None:
         """Other versions of products, which orders of before do not get."""

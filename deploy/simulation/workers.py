@@ -14,6 +14,7 @@ from deploy.simulation.cores import Watch
 from deploy.simulation.fault_profile import FaultProfile
 from deploy.simulation.history import History
 from shared.shell.batch.batcher import Batcher
+from shared.shell.batch.own_log import OwnLog
 from shared.shell.batch.result import BatchResult
 from shared.shell.http.api import ShellHttpApi
 from shared.shell.inbound.message import Inbound
@@ -23,7 +24,7 @@ from shared.shell.ports.bus import BusUnavailable
 from shared.shell.ports.store import StoreUnavailable
 from shared.shell.service import Service
 from shared.shell.shell import Shell
-from shared.simulation.bus import MemoryBus, MemorySink, MemorySource
+from shared.simulation.bus import MemoryBus, MemoryCatchUp, MemorySink, MemorySource
 from shared.simulation.loop import OWNER, SeededLoop
 from shared.simulation.memory_store import MemoryStore
 from shared.simulation.relay_lock import AdvisoryLock
@@ -87,6 +88,8 @@ class Worker:
         """Calls of one kind in progress at a time, at most."""
         self.closed = False
         """It must not be started: its database is being restored."""
+        self.catch_up: OwnLog | None = None
+        """It reads again what came before a restore; what its service's topics say of that time."""
 
     @property
     def owner(self) -> str:
@@ -163,6 +166,11 @@ class Worker:
         await self.store.resume_destination(destination)
         self.shell.operations.resumed(destination)
 
+    def caught_up(self) -> bool:
+        """Whether it has read again all that was there, and nothing follows from it now."""
+        source = self.shell.source if self.shell else None
+        return self.idle() and isinstance(source, MemoryCatchUp) and source.reached()
+
     def parking(self) -> Parking:
         assert self.shell is not None
         return self.shell.parking
@@ -187,11 +195,14 @@ class Worker:
     def _new_shell(self) -> Shell:
         topics = [topic.name for topic in self.service.consumes]
         self.at_once = self.rng.choice((2, 48))
+        source = (MemoryCatchUp if self.catch_up else MemorySource)(
+            self.bus, self.service.name, self.name, topics, self.profile.source(self.name)
+        )
         shell = Shell(
             self.service,
             self.name,
             store=self.store,
-            source=MemorySource(self.bus, self.service.name, self.name, topics, self.profile.source(self.name)),
+            source=source,
             sink=MemorySink(self.bus, self.profile.sink(self.name), fence=self.service.name),
             lock=lambda: self.relay_lock.lock(self.owner, self.store),
             clock=self.clock,
@@ -200,7 +211,10 @@ class Worker:
             at_once=self.at_once,
             poll=POLL,
             metrics=_metrics(self.service.name),
+            own_log=self.catch_up,
         )
+        if isinstance(source, MemoryCatchUp):
+            source.settled, shell.timers.until = shell.settled, source.time
         self._watch_commits(shell.batcher)
         return shell
 

@@ -12,11 +12,13 @@ from services.fulfillment.discord_routes import discord_tests
 from services.fulfillment.domain.kinds.discord_role import GiveRole, RemoveRole
 from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
 from services.fulfillment.domain.operations import GrantAccess, RevokeAccess
+from services.fulfillment.domain.waiting_calls import ReadWaitingCalls
 from services.fulfillment.gateways.courses import Courses
 from services.fulfillment.gateways.discord.book import DatabaseRoleBook
 from services.fulfillment.gateways.discord.client import DiscordClient
 from services.fulfillment.gateways.discord.roles import DiscordRoles
 from services.fulfillment.gateways.http_actions import HttpActions
+from services.fulfillment.gateways.waiting_calls import WaitingCalls
 from services.fulfillment.secrets import Secrets
 from services.fulfillment.settings import FulfillmentSettings
 from services.fulfillment.storage import Queries
@@ -47,6 +49,7 @@ def access(settings: FulfillmentSettings, engine: AsyncEngine, secrets: Secrets)
             RevokeHttpAction: actions,
             GiveRole: roles,
             RemoveRole: roles,
+            ReadWaitingCalls: WaitingCalls(queries.waiting),
         },
         routes=discord_tests(secrets, discord),
         resources=[courses.close, actions.close, discord.close],

@@ -98,23 +98,24 @@ def _low_pool(row: Any) -> Attention:
 
 
 async def not_revoked(connection: AsyncConnection) -> list[Attention]:
-    """Courses that customers may still enter although their orders were cancelled or refunded, or at a former URL."""
+    """What customers may still use although their orders were cancelled or refunded: courses, ranks and roles, also
+    those of a former action."""
     return await oldest(connection, _NOT_REVOKED, _not_revoked)
 
 
 def _not_revoked(row: Any) -> Attention:
-    text = "Access could not be revoked: revoke it on the course platform, then record it"
+    text = "Access could not be revoked: revoke it where it was given, then record it"
     command = f"orderbus settle item {row.key} revoked --reason TEXT"
     return Attention("access not revoked", row.key, row.since, text, command, row.total)
 
 
 async def not_configured(connection: AsyncConnection) -> list[Attention]:
-    """Orders of products without a configuration."""
+    """Orders of products without a configuration, or whose game server has none."""
     return await oldest(connection, _NOT_CONFIGURED, _not_configured)
 
 
 def _not_configured(row: Any) -> Attention:
-    text = "No delivery is configured for a product of a paid order: configure it, then retry the order"
+    text = "A product of a paid order, or its game server, is not configured: configure it, then retry the order"
     return Attention("not configured", row.key, row.since, text, f"orderbus retry {row.key}", row.total)
 
 

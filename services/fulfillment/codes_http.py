@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.fulfillment.domain.keys import row_key
 from services.fulfillment.gateways.code_import import MAX_BYTES, SHOWN, BadFile, CodeImport, CodesOfFile
+from services.fulfillment.gateways.code_vault import DATA_KEYS
 from shared.contracts.codes import AddCodes, CodesImported
 from shared.contracts.envelope import read_key
 from shared.core import Problem, Refused
@@ -19,6 +20,7 @@ from shared.shell.http.problems import ProblemResponse, bad_request, json_respon
 from shared.shell.http.requests import read_file
 from shared.shell.http.web import actor_of, command_declaration, command_handler, identity_of, joined
 from shared.shell.ports.http_api import HttpApi
+from shared.shell.sealer import CannotOpen
 
 CSV = "text/csv"
 PATH = "/stores/{store}/pools/{pool}/codes"
@@ -57,6 +59,11 @@ def _import_of(api: HttpApi, imports: CodeImport) -> RequestHandler:
                 result = await imports.run(key, await read_file(request, MAX_BYTES))
             except BadFile as bad:
                 raise _refusal(bad) from None
+            except CannotOpen as trouble:
+                title = (
+                    f"Nothing was added: {trouble}. Put the key that sealed the pool's codes among {DATA_KEYS} again."
+                )
+                raise ProblemResponse(HTTPStatus.SERVICE_UNAVAILABLE, title, "unreadable") from None
             # Orders that wait are woken; if this is lost, they recheck the pool by themselves.
             filled = CodesImported(added=result.added, left=result.left)
             answer = await api.submit(filled, key, identity=f"{identity} {uuid4()}", actor=actor_of(request))

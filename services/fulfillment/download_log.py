@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.gateways.links import Claim
 from services.fulfillment.storage import downloads
@@ -64,15 +64,18 @@ class DownloadLog:
             downloads.c.file == claim.file,
         )
         recent = sa.and_(mine, downloads.c.address == caller.address, downloads.c.at > at - GOES_ON_WITHIN)
+        begun = sa.update(downloads).where(recent, ~downloads.c.begun).values(begun=True)
         async with self._engine.begin() as connection:
-            if not begins and (await connection.execute(sa.select(sa.exists().where(recent)))).scalar_one():
+            if not begins and await _is_there(connection, recent):
                 return True
             await connection.execute(_LOCK, place)
+            if (await connection.execute(begun)).rowcount if begins else await _is_there(connection, recent):
+                return True
             count = sa.select(sa.func.count()).select_from(downloads).where(mine)
             if limit and (await connection.execute(count)).scalar_one() >= limit:
                 return False
             values = {"order_key": claim.order, "item": claim.item, "link_expires": claim.expires, "at": at}
-            values["file"] = claim.file
+            values |= {"file": claim.file, "begun": begins}
             who = {"address": caller.address[:LONGEST], "agent": caller.agent[:LONGEST]}
             await connection.execute(sa.insert(downloads).values(**values, **who))
             await connection.execute(_FORGET, place | {"kept": max(KEPT, limit)})
@@ -87,3 +90,8 @@ class DownloadLog:
         statement = sa.select(*columns).where(downloads.c.order_key == order).order_by(downloads.c.number)
         async with self._engine.connect() as connection:
             return [LoggedDownload(*row) for row in (await connection.execute(statement)).all()]
+
+
+async def _is_there(connection: AsyncConnection, where: sa.ColumnElement[bool]) -> bool:
+    found: bool = (await connection.execute(sa.select(sa.exists().where(where)))).scalar_one()
+    return found

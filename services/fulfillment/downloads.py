@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -113,7 +114,7 @@ class Downloads:
 
     async def _count(self, request: web.Request, claim: Claim, limit: int) -> None:
         """Raises ProblemResponse if the link was used as often as it may be."""
-        caller = Caller(request[LIMITS].address_of(request), header_in(request, AGENT))
+        caller = Caller(request[LIMITS].address_of(request), _text(header_in(request, AGENT)))
         begins = _begins(header_in(request, RANGE))
         if not await self._log.admit(claim, caller, self._clock(), limit, begins=begins):
             title = "This link was used as often as it may be. Ask the shop for a new one."
@@ -159,6 +160,11 @@ def wanted_file(item: Item | None, attached: str) -> WantedFile | None:
 
 
 def _begins(range: str) -> bool:
-    """Whether this asks for the beginning of the file."""
-    first = range.replace(" ", "").partition("=")[2].partition("-")[0]
-    return "," in range or not first.isdigit() or int(first) == 0
+    """Whether this asks for the beginning of the file, or for what may be the whole of it."""
+    later = re.fullmatch(r"bytes=0*[1-9][0-9]*-[0-9]*", range.replace(" ", ""))
+    return later is None
+
+
+def _text(header: str) -> str:
+    """As it can be kept and shown: what is no UTF-8, and what is not printable, is replaced."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in header)

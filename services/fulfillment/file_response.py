@@ -35,8 +35,8 @@ async def send_file(
     shown: str,
     admit: Callable[[], Awaitable[None]],
 ) -> web.StreamResponse:
-    """Of the store and name `place`, called `shown`. `admit` is called once it is certain that there is an answer, and
-    may raise; nothing was sent by then. Raises ProblemResponse."""
+    """Of the store and name `place`, called `shown`. `admit` is called once it is certain that the file, or a part of
+    it, can be sent, and may raise; nothing was sent by then. Raises ProblemResponse."""
     for _ in range(TRIES):
         with answered_trouble():
             try:
@@ -63,7 +63,6 @@ async def _sent(
     if not status and count < 0:
         status, headers["Content-Range"] = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, f"bytes */{file.size}"
     if status:
-        await admit()
         return web.Response(status=status, headers=headers)
     headers["Content-Disposition"] = disposition(shown)
     headers["Content-Type"] = mimetypes.guess_type(shown)[0] or "application/octet-stream"
@@ -71,7 +70,6 @@ async def _sent(
     if partial and count:
         headers["Content-Range"] = f"bytes {first}-{first + count - 1}/{file.size}"
     if request.method == "HEAD":
-        await admit()
         return await _begun(request, partial, headers, count)
     content = await files.read(store, file, first, count)
     async with aclosing(content):

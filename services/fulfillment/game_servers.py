@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -43,8 +44,16 @@ class ShownServer:
 
 
 @dataclass(frozen=True, slots=True)
+class NewerServer:
+    """Only a newer build can read it."""
+
+    server: str
+    newer: Literal[True] = True
+
+
+@dataclass(frozen=True, slots=True)
 class ShownServers:
-    servers: tuple[ShownServer, ...]
+    servers: tuple[ShownServer | NewerServer, ...]
 
 
 _servers: TypeAdapter[ShownServers] = TypeAdapter(ShownServers)
@@ -61,13 +70,17 @@ class ServerQueries:
 
     async def server(self, key: str) -> GameServer | None:
         """None: not configured. Raises OSError where that cannot be read."""
-        data = sa.cast(game_servers.c.data, sa.Text)
         try:
-            async with self._engine.connect() as connection:
-                found = (await connection.execute(sa.select(data).where(game_servers.c.key == key))).scalar()
-            return None if found is None else read_state(GameServer, found)
+            return await self.stored(key)
         except (sa.exc.SQLAlchemyError, TimeoutError, WrittenByNewer) as error:
             raise OSError(type(error).__name__) from error
+
+    async def stored(self, key: str) -> GameServer | None:
+        """The same; raises WrittenByNewer, and what databases raise."""
+        data = sa.cast(game_servers.c.data, sa.Text)
+        async with self._engine.connect() as connection:
+            found = (await connection.execute(sa.select(data).where(game_servers.c.key == key))).scalar()
+        return None if found is None else read_state(GameServer, found)
 
     async def is_current(self, operation: RconOperation) -> bool:
         """Whether a call is still needed. Raises OSError where that cannot be read."""
@@ -79,14 +92,21 @@ class ServerQueries:
             return False
         return item.status is ItemStatus.REVOKING if isinstance(operation, REVOCATIONS) else item.status in GIVEN
 
-    async def of_store(self, store: str) -> list[tuple[str, GameServer]]:
-        """With their keys."""
+    async def of_store(self, store: str) -> list[tuple[str, GameServer | None]]:
+        """With their keys; None for one that only a newer build can read."""
         table, first = game_servers, row_key(store, server_name(""))
         data = sa.cast(table.c.data, sa.Text).label("data")
         statement = sa.select(table.c.key, data).where(table.c.key.startswith(first, autoescape=True))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement.where(table.c.data.is_not(None)).order_by(table.c.key))).all()
-        return [(row.key, read_state(GameServer, row.data)) for row in rows]
+        return [(row.key, _readable(row.data)) for row in rows]
+
+
+def _readable(data: str) -> GameServer | None:
+    try:
+        return read_state(GameServer, data)
+    except WrittenByNewer:
+        return None
 
 
 def add_server_routes(application: web.Application, api: HttpApi, store_of: FindStore) -> None:
@@ -94,14 +114,14 @@ def add_server_routes(application: web.Application, api: HttpApi, store_of: Find
 
     async def one(request: web.Request) -> web.StreamResponse:
         key = row_key(request.match_info["store"], server_name(request.match_info["server"]))
-        server = await queries.server(key)
+        server = await queries.stored(key)
         if server is None:
             raise not_found("game server")
         return json_response(_server.dump_python(_shown(key, server), mode="json"))
 
     async def all_of_them(request: web.Request) -> web.StreamResponse:
         found = await queries.of_store(request.match_info["store"])
-        shown = ShownServers(tuple(_shown(key, server) for key, server in found))
+        shown = ShownServers(tuple(_shown(key, server) if server else NewerServer(_name(key)) for key, server in found))
         return json_response(_servers.dump_python(shown, mode="json"))
 
     add_commands(
@@ -119,7 +139,19 @@ def add_server_routes(application: web.Application, api: HttpApi, store_of: Find
 
 
 def _shown(key: str, server: GameServer) -> ShownServer:
-    name = key.rpartition("/")[2]
     return ShownServer(
-        *(name, server.name, server.game, server.host, server.port, server.password, server.health, server.failures)
+        *(
+            _name(key),
+            server.name,
+            server.game,
+            server.host,
+            server.port,
+            server.password,
+            server.health,
+            server.failures,
+        )
     )
+
+
+def _name(key: str) -> str:
+    return key.rpartition("/")[2]

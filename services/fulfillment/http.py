@@ -160,7 +160,8 @@ class Views:
         waits = {str(one.operation.get("item")): one.as_json() for one in await self._queries.waiting(key)}
         for item in items:
             item["waiting"] = waits.get(item["id"])
-        return json_response({"order": key, "stage": delivery.stage, "store": delivery.store, "items": items})
+        told = {"order": key, "stage": delivery.stage, "store": delivery.store, "held": delivery.held}
+        return json_response(told | {"items": items})
 
     async def product(self, request: web.Request) -> web.StreamResponse:
         return await self._product(row_key(request.match_info["store"], request.match_info["sku"]))

@@ -63,10 +63,10 @@ def add_order_file(
 ) -> None:
     async def attach(request: web.Request) -> web.StreamResponse:
         key, item, identity = request.match_info["key"], request.match_info["item"], identity_of(request)
+        command = _command(request, key, item, identity)
         store, delivery = await store_of(key), await queries.delivery(key)
         if not store or delivery is None:
             raise not_found("order in fulfillment")
-        command = _command(request, key, item, identity)
         if not _has(delivery, command):  # otherwise this repeats an earlier request
             if refused := attaching_refusal(delivery, command, key):
                 raise ProblemResponse(HTTPStatus.CONFLICT, refused.text, refused.code, refused.problems, close=True)

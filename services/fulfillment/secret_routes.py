@@ -30,9 +30,9 @@ class SecretChanged(Given):
     name: Annotated[str, StringConstraints(max_length=64)]
 
 
-_EMPTY = (DeclaredResponse(SecretChanged),)
-_SET = Declaration("Set a secret that deliveries name", _EMPTY, body=SecretValue)
-_REMOVE = Declaration("Remove a secret", _EMPTY, refused=(HTTPStatus.NOT_FOUND,))
+_CHANGED = (DeclaredResponse(SecretChanged),)
+_SET = Declaration("Set a secret that deliveries name", _CHANGED, body=SecretValue)
+_REMOVE = Declaration("Remove a secret", _CHANGED, refused=(HTTPStatus.NOT_FOUND,))
 _LIST = Declaration("The names of a store's secrets, with who set them and when", (DeclaredResponse(list[SetSecret]),))
 
 
@@ -50,8 +50,7 @@ def add_secrets(application: web.Application, secrets: SealedSecrets) -> None:
         return json_response({"name": name})
 
     async def listed(request: web.Request) -> web.StreamResponse:
-        found = await secrets.of(request.match_info["store"])
-        return json_response([{"name": one.name, "set_at": one.set_at, "set_by": one.set_by} for one in found])
+        return json_response(await secrets.of(request.match_info["store"]))
 
     add_route(application, "PUT", _PATH, set_one, "secret.set", IN_PATH, _SET)
     add_route(application, "DELETE", _PATH, remove, "secret.set", IN_PATH, _REMOVE)

@@ -27,7 +27,7 @@ class FulfillmentSection(ServiceSettings):
     file, and staff set the secrets again."""
     files: Path | None = None
     """The folder with downloadable files: in it, a folder for each store, named by its id. Instead of `S3_BUCKET`."""
-    s3_bucket: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{1,254})?$", examples=["orderbus-files"])
+    s3_bucket: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{1,254})?$")
     """The bucket with downloadable files, in S3-compatible storage: `<store>/<name>`. Instead of `FILES`."""
     s3_endpoint: HttpUrl | None = None
     """Where the storage is, without the bucket."""

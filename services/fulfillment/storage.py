@@ -109,9 +109,11 @@ downloads = sa.Table(
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
+    sa.Column("begun", sa.Boolean, nullable=False),
     sa.Column("file", sa.Text, nullable=False, server_default=""),
 )
-"""What customers have downloaded: evidence that they have it. The latest of each item."""
+"""What customers have downloaded: evidence that they have it. The latest of each item. Until the beginning of the file
+is asked for, a download is not `begun`: clients that fetch parts side by side may ask for another one first."""
 vault_keys = sa.Table(
     "vault_keys",
     metadata,
@@ -127,7 +129,7 @@ def _delivery_columns(delivery: Delivery) -> Mapping[str, Any]:
         "store": delivery.store,
         "parcels": delivery.count(ItemStatus.WAITING_PARCEL),
         "not_revoked": delivery.not_revoked(),
-        "not_configured": delivery.count(ItemStatus.WAITING_SETUP),
+        "not_configured": sum(item.lacks_setup for item in delivery.items),
         "tasks": delivery.count(ItemStatus.WAITING_TASK),
         "held": int(delivery.held and delivery.stage is Stage.PAID),
     }
@@ -194,6 +196,15 @@ class Queries:
             return True
         kind = kind_of(item) if item else None
         return item is not None and isinstance(kind, AccessKind) and kind.is_current(item, operation)
+
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        """Whether a call must not be made any more; False when that cannot be read right now."""
+        try:
+            item = await self.item(operation.order, operation.item)
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError, WrittenByNewer):
+            return False
+        kind = kind_of(item) if item else None
+        return item is not None and isinstance(kind, AccessKind) and kind.is_replaced(item, operation)
 
     async def discord_connection(self, store: str, connection: str) -> DiscordConnection | None:
         found = await self._data(discord_connections, connection_key(store, connection))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from shared.contracts.fulfillment import COMMANDS, EVENTS, Execution
+from shared.contracts.payments import RefundPayment
 from shared.contracts.values import (
     Amount,
     Count,
@@ -79,6 +80,10 @@ class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
 
     item: Execution
     link: Url | None = None
+    note: FreeText = ""
+    notify: bool = True
+    """False: the customer gets it with the next resending."""
+    reason: Why
     file: StoredName | None = None
     """One of the store's files, or one that was uploaded for this order: the customer gets a signed link, which ends
     with the item."""
@@ -86,10 +91,6 @@ class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
     """What the customer sees; empty: as the file is called."""
     expires_after: Wait = timedelta(days=7)
     """How long each link to the file works."""
-    note: FreeText = ""
-    notify: bool = True
-    """False: the customer gets it with the next resending."""
-    reason: Why
 
 
 class HoldDelivery(Command, type="delivery.hold", topic=COMMANDS):
@@ -111,7 +112,8 @@ class ReturnedLine(Given):
     quantity: Units | None = None
     """Without it: all that were delivered and are not returned yet."""
     amount: Amount | None = None
-    """To refund for them. Without it: all that is left of the item, if all units are returned."""
+    """To refund for them. Without it: all that is left of the item, if all units are returned. 0: nothing, as for what
+    was free, which payments refuses to refund."""
 
 
 class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):
@@ -121,8 +123,11 @@ class ReturnDelivery(Command, type="delivery.return", topic=COMMANDS):
     resaleable: bool = True
     """Put them back in stock, where it is counted and a refund has not done so. False: they are written off."""
     refund: bool = False
-    """Ask payments to refund them."""
+    """Ask payments to refund them. Over HTTP this needs the permission `payment.refund`, too."""
     reason: Why
+
+    def also_needs(self) -> tuple[str, ...]:
+        return (RefundPayment.type,) if self.refund else ()
 
 
 class ParcelDelivered(Command, type="parcel.delivered", topic=COMMANDS):

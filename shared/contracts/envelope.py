@@ -341,12 +341,17 @@ def problems_of(wrong: ValidationError) -> list[Problem]:
     places = {e["loc"] for e in errors}
     errors = [e for e in errors if not (e["type"] == "too_short" and _within(e["loc"], places))]
     problems = [
-        Problem(field=".".join(str(part) for part in e["loc"])[:200], code=e["type"], text=_text(e["msg"])[:500])
+        Problem(field=".".join(_parts(e["loc"]))[:200], code=e["type"], text=_text(e["msg"])[:500])
         for e in errors[:MAX_PROBLEMS]
     ]
     if len(errors) > MAX_PROBLEMS:
         problems.append(Problem(field="", code="and_more", text=f"and {len(errors) - MAX_PROBLEMS} more"))
     return problems
+
+
+def _parts(place: tuple[int | str, ...]) -> list[str]:
+    """Without the names of functions by which a value was checked."""
+    return [str(part) for part in place if not str(part).startswith("function-")]
 
 
 def _within(place: tuple[int | str, ...], places: Iterable[tuple[int | str, ...]]) -> bool:

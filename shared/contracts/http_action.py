@@ -48,13 +48,19 @@ def _fillable_url(url: str) -> str:
     bare = _PLACEHOLDER.sub("x", url)
     place = url.partition("://")[2]
     host = re.split(r"[/?#]", place, maxsplit=1)[0]
+    problems = []
     if "{" in host or "}" in host or "{{" in url.partition("#")[2]:
-        raise ValueError("may have placeholders in its path and its query only")
+        problems.append("may have placeholders in its path and its query only")
     if "{" in bare or "}" in bare:
-        raise ValueError("has single braces, which no URL has")
-    if urlsplit(bare).username is not None:
-        raise ValueError("must not contain credentials: put them into a header that names a secret")
-    callable_url(bare)
+        problems.append("has single braces, which no URL has")
+    try:
+        if urlsplit(bare).username is not None:
+            problems.append("must not contain credentials: put them into a header that names a secret")
+        callable_url(bare)
+    except ValueError as wrong:
+        problems.append(str(wrong))
+    if problems:
+        raise ValueError("; ".join(problems))
     return url
 
 
@@ -134,6 +140,12 @@ class HttpCall(Given):
     """Of success. Without: 200 to 299; 410, too, where it revokes."""
     expected: ExpectedAnswer | None = None
     """Success also needs this."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of all that it needs."""
+        of_headers = {header.secret for header in self.headers.values() if isinstance(header, SecretHeader)}
+        return tuple(sorted(of_headers | ({self.signed} if self.signed else set())))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -35,6 +35,8 @@ class Handling:
     function: Callable[[Any, Any, Context], Decision[Any] | Refused]
     locks: Callable[[Any, str, Any], Refs] | None = None
     reads: Callable[[Any, str, Any], Refs] | None = None
+    begins: bool = False
+    """There may be no row yet."""
 
 
 class Core(Generic[S]):
@@ -66,7 +68,7 @@ class Core(Generic[S]):
 
         def register(function: Begins[S, Any]) -> Begins[S, Any]:
             for message in _checked(messages):
-                self._add(message, Handling(function, locks, reads))
+                self._add(message, Handling(function, locks, reads, begins=True))
             return function
 
         return register

@@ -54,6 +54,10 @@ class Event(Message):
 class Command(Message):
     """A request, imperative: it may be refused. Unknown fields are an error that names them."""
 
+    def also_needs(self) -> tuple[str, ...]:
+        """Permissions besides its own type, for what it brings about elsewhere. Asked of who sends it over HTTP."""
+        return ()
+
 
 MESSAGES: dict[tuple[str, int], type[Message]] = {}
 """Every published message by wire type and version. Importing `shared.contracts` fills it."""

@@ -91,6 +91,12 @@ class Parking:
                 handled += 1
         return Released(handled)
 
+    async def retry_all(self) -> dict[str, str]:
+        """Try every key once. Returns why it stopped, by key that is still parked."""
+        keys = dict.fromkeys(row.key for row in await self.store.parked(limit=MOST_REMEMBERED, brief=True))
+        released = {key: await self.retry(key) for key in keys}
+        return {key: one.error for key, one in released.items() if one.error}
+
     async def skip(self, key: str, id: int | None = None) -> Released:
         """Drop the first message of the key for good, and go on with the others. `id`: only if it is this one, so that
         a repetition drops no other."""

@@ -128,6 +128,9 @@ class Shell:
         self._spawn("batcher", self.batcher.run())
         self._spawn("relay", self.relay.run())
         self._spawn("operations", self.operations.run(self.poll))
+        if self.batcher.own_log.is_open:  # a restored database: what was parked came before all that is read now
+            failed = await self.parking.retry_all()
+            log.info("parked keys tried again", still_parked=len(failed))
         self._spawn("timers", self.timers.run(self.poll))
         self._spawn("reader", self.reader.run())
         self._spawn("positions", self.reader.keep_positions(4 * self.poll))

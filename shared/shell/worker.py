@@ -247,8 +247,9 @@ async def _same_cluster(engine: AsyncEngine, settings: Settings, name: str) -> N
 
 async def caught_up(shell: Shell, source: CatchUpSource) -> None:
     """Returns when all that was there is handled, what follows from it is published, and its calls have ended; or some
-    time after the first of these, for calls may wait for an outside system that is away."""
-    began, quiet = 0.0, 0
+    time after the first of these, for calls may wait for an outside system that is away. What is parked by then is
+    tried once more: what it lacked may be there now."""
+    began, quiet, tried = 0.0, 0, False
     while quiet < QUIET_LOOKS:
         await asyncio.sleep(1.0)
         if not source.reached():
@@ -257,6 +258,9 @@ async def caught_up(shell: Shell, source: CatchUpSource) -> None:
         began = began or now
         with suppress(StoreUnavailable):
             quiet = 0 if source.lag() or await _unfinished(shell) else quiet + 1
+            if quiet == QUIET_LOOKS and not tried and await shell.store.parked(limit=1, brief=True):
+                await shell.parking.retry_all()
+                quiet, tried = 0, True
         if now - began > CATCH_UP_SECONDS:
             return
 
@@ -327,4 +331,6 @@ async def keep_up(upkeep: Sequence[Callable[[datetime], Awaitable[None]]], clock
                 await task(clock.now())
             except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as trouble:
                 log.warning("upkeep failed, retrying later", error=type(trouble).__name__)
+            except Exception as bug:
+                log.exception("upkeep failed, retrying later", error=type(bug).__name__)
         await asyncio.sleep(HOUSEKEEPING_SECONDS)

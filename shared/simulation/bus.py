@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import orjson
 
+from shared.shell.kafka.catch_up import InOrderOfTime
 from shared.shell.ports.bus import BusRecord, BusUnavailable, Positions, Sent
 from shared.shell.ports.rows import OutboxRow
 
@@ -250,6 +251,38 @@ class MemorySource:
         mine = sorted(place for place, owner in group.assigned.items() if owner == self.member)
         self._positions = {place: group.committed.get(place, 0) for place in mine}
         self.wake()
+
+
+class MemoryCatchUp(MemorySource):
+    """The only member of its group after a restore: in order of time, no key twice in one go. See
+    `shell/kafka/catch_up.py`."""
+
+    settled: Callable[[], Awaitable[None]]
+    _targets: Mapping[Place, int] = {}
+
+    async def read(self, limit: int) -> Sequence[BusRecord]:
+        await self.settled()
+        if not self._targets:
+            self._targets = {place: len(self.bus.logs.get(place, ())) for place in self._positions}
+        return await super().read(limit)
+
+    def reached(self) -> bool:
+        """Whether all that was there when it began to read is handed on."""
+        return bool(self._targets) and all(self._positions.get(it, 0) >= end for it, end in self._targets.items())
+
+    def time(self) -> datetime:
+        """Of the next record."""
+        if self.reached():
+            return self.bus.clock()
+        return self.oldest_unread() or datetime.min.replace(tzinfo=UTC)
+
+    def _found(self, limit: int) -> list[BusRecord]:
+        merged = InOrderOfTime()
+        for place, position in self._positions.items():
+            merged.add(self.bus.logs.get(place, [])[position:])
+        taken = merged.take(limit, ())
+        self._positions |= {(record.topic, record.partition): record.offset + 1 for record in taken}
+        return [record for record in taken if self._visible(record)]
 
 
 class MemorySink:

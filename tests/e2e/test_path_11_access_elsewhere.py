@@ -91,6 +91,11 @@ async def test_a_secret_that_is_not_set_waits_and_says_so(world: World) -> None:
 
     await eventually(waiting, lambda text: "secret forgotten is not set: orderbus secrets set" in text, "the remedy")
 
+    async def told() -> str:
+        return await texts(world, order)
+
+    await eventually(told, lambda text: "secret forgotten is not set" in text, "the remedy in the status record", 60)
+
     await set_secret(world, "forgotten", "found")
     await order.becomes("completed")
 

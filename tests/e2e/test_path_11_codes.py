@@ -33,7 +33,7 @@ async def test_codes_of_a_file_are_delivered_and_staff_hear_when_few_are_left(wo
     assert (done["added"], done["repeated_lines"]) == (5, [7])
     await order.becomes("completed")
 
-    assert "SEASON-0, SEASON-1" in (await customer.gets_mail("Your purchase is ready"))["text"]
+    assert "SEASON-0\nSEASON-1" in (await customer.gets_mail("Your purchase is ready"))["text"]
     assert "pool.low" in await world.happened(order)
     assert [entry["what"] for entry in await attention(world, "season")] == ["low code pool"]
     await world.refunds(order)

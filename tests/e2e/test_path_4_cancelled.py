@@ -6,7 +6,7 @@ from tests.e2e.conversation import DECLINED_CARD, SECURE_CARD, World, delivery_s
 
 
 async def test_a_cancelled_order_is_not_charged_and_its_stock_is_free_again(world: World) -> None:
-    sku = await world.sells("compass", {"kind": "shipment"}, shippable=True, stock=5)
+    sku = await world.sells("astrolabe", {"kind": "shipment"}, shippable=True, stock=5)
     customer = world.customer("Jim Gray")
     order = await customer.buys((sku, 2), card=DECLINED_CARD)
     await order.shows(lambda it: it.latest.get("payment_status") == "failed", "the decline")

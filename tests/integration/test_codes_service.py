@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from tests.integration.test_fulfillment_service import Running, open_shop, running
 from tests.unit.fulfillment.examples import PAID, line, placed
 
@@ -39,3 +41,15 @@ async def test_staff_type_the_code_of_an_item_that_waits(running: Running) -> No
     assert delivered["instructions"]["code"] == "OWN"
     status, refused = await running.ask("POST", "/orders/o-1/provide-code", body)
     assert (status, refused["code"]) == (409, "already_delivered")
+
+
+async def test_a_file_whose_pool_cannot_be_read_is_refused_with_what_to_do(running: Running) -> None:
+    await open_shop(running)
+    key = {"name": "codes", "sealed": b"\x01" + bytes(60)}
+    async with running.engine.begin() as connection:
+        await connection.execute(sa.text("insert into vault_keys (name, sealed) values (:name, :sealed)"), key)
+
+    status, refused = await running.send_file("/stores/acme/pools/keys/codes", b"AAA\n")
+
+    assert (status, refused["code"]) == (503, "unreadable")
+    assert "ORDERBUS_FULFILLMENT__DATA_KEYS" in refused["title"]

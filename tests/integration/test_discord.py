@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from deploy.sandboxes.discord import ADMIN, BOTS_ROLE, GUILD, TOKEN, VIP, Server
 from deploy.sandboxes.faults import Fault
@@ -134,6 +135,25 @@ async def test_what_discord_refuses_fails_with_a_remedy(
     assert isinstance(answer, GiveRole.Failed)
     assert (answer.code, hint in answer.text, "retry the order" in answer.text) == (code, True, True), answer.text
     assert TOKEN not in answer.text
+
+
+async def test_a_diagnosis_that_cannot_be_read_leaves_discords_own_words(tmp_path: Path) -> None:
+    odd = [{"id": "1", "position": None, "permissions": None}, {"id": VIP, "position": "x"}]
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "PUT":
+            return web.json_response({"code": 50013}, status=403)
+        return web.json_response(odd if request.path.endswith("/roles") else {"roles": None, "name": None})
+
+    runner = web.ServerRunner(web.Server(handle))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = DiscordClient(Outbound(private=True), f"http://127.0.0.1:{runner.addresses[0][1]}", timeout=1)
+    answer = await DiscordRoles(client, Book(), Vault()).perform(GiveRole("acme", "o-1", "1", role(), ADA), "k")
+    assert isinstance(answer, GiveRole.Failed)
+    assert (answer.code, "Manage Roles" in answer.text) == ("missing_permission", True)
+    await client.close()
+    await runner.cleanup()
 
 
 async def test_a_server_that_the_bot_is_not_on_fails_with_a_remedy(world: World) -> None:

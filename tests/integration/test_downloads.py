@@ -1,17 +1,31 @@
-"""Downloads over HTTP: parts, limits, the log, links made again. With fulfillment's worker on PostgreSQL."""
+"""Downloads over HTTP: parts, limits, the log, links made again. With fulfillment's worker on PostgreSQL, from a folder
+and from S3."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from services.fulfillment.file_response import disposition
-from tests.integration.test_fulfillment_service import Running, open_shop, running
+from tests.integration.conftest import NewDatabase
+from tests.integration.test_fulfillment_service import Running, open_shop, running_with
 from tests.unit.fulfillment.examples import PAID, line, placed
 
-__all__ = ["running"]
+
+@pytest_asyncio.fixture(params=["folder", "s3"])
+async def running(request: pytest.FixtureRequest, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
+    s3 = request.getfixturevalue("moto").settings() | {"files": None} if request.param == "s3" else {}
+    async with running_with(await new_database(), tmp_path / "files", upload_bytes=2_000_000, **s3) as found:
+        if s3:
+            async with found.http.put("/stores/acme/files/book.pdf", data=b"the book") as response:
+                assert response.status == 200
+        yield found
 
 
 async def bought(running: Running, limit: int = 0) -> str:
@@ -50,6 +64,7 @@ async def test_parts_of_a_file(running: Running) -> None:
     assert (await get(running, link, Range="bytes=4-", If_Range=tag))[:2] == (206, b"book")
     status, body, headers = await get(running, link, Range="bytes=4-", If_Range='"another"')
     assert (status, body, headers["ETag"]) == (200, b"the book", tag)
+    assert (await get(running, link, Range="bytes=4-", If_Range="yesterday"))[0] == 200
     assert (await get(running, link, If_None_Match=tag))[0] == 304
 
 
@@ -80,6 +95,48 @@ async def test_the_store_makes_a_link_again_with_its_whole_time_and_limit(runnin
     assert (await get(running, renewed["link"]))[:2] == (200, b"the book")
     status, refused = await running.ask("POST", "/orders/o-1/downloads/renew", {"item": "7"})
     assert (status, refused["code"]) == (409, "nothing_to_renew")
+
+
+async def raw(running: Running, link: str, headers: bytes) -> bytes:
+    """The head of the answer to what no proper client sends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(running.base.rpartition(":")[2]))
+    path = "/downloads/" + link.rpartition("/")[2]
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n".encode() + headers + b"\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.partition(b"\r\n")[0]
+
+
+async def test_headers_that_no_proper_client_sends(running: Running) -> None:
+    link = await bought(running)
+
+    assert b" 200 " in await raw(running, link, b"User-Agent: \xff\xe2\x80\xaex")
+    for part in ("bytes=\u00b2-".encode(), b"bytes=" + b"9" * 5000 + b"-", b"bytes=5-2", b"items=5-"):
+        assert b" 416 " in await raw(running, link, b"Range: " + part)
+
+    _, log = await running.ask("GET", "/orders/o-1/downloads")
+    assert log[0]["agent"] == "\ufffd\ufffdx"
+
+
+async def test_parts_that_are_fetched_side_by_side_count_once(running: Running) -> None:
+    link = await bought(running, limit=1)
+    parts = [get(running, link, Range=f"bytes={first}-{first}") for first in range(8)]
+
+    assert {status for status, _, _ in await asyncio.gather(*parts)} == {206}
+    assert (await get(running, link))[0] == 410
+
+
+async def test_answers_without_the_file_count_nothing(running: Running) -> None:
+    link = await bought(running, limit=1)
+    _, _, headers = await get(running, link, "HEAD")
+
+    assert (await get(running, link, If_None_Match=headers["ETag"]))[0] == 304
+    assert (await get(running, link, If_Match='"another"'))[0] == 412
+    assert (await get(running, link, If_Modified_Since=headers["Last-Modified"]))[0] == 304
+    assert (await get(running, link, Range="bytes=900-"))[0] == 416
+
+    assert [(await get(running, link))[0] for _ in range(2)] == [200, 410]
 
 
 @pytest.mark.parametrize(

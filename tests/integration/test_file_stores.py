@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -12,16 +12,10 @@ import pytest
 
 from services.fulfillment.gateways.files import FileChanged, FilesAway, FileStore, NotAFile, name_problems
 from services.fulfillment.gateways.files.folder import FolderFiles
-from tests.integration.moto_s3 import Moto, moto_s3
+from tests.integration.moto_s3 import Moto
 
 BIG = bytes(range(256)) * 80_000
 """20 MB: three parts of an upload."""
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    with moto_s3() as running:
-        yield running
 
 
 @pytest.fixture(params=["folder", "s3"])

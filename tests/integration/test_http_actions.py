@@ -6,8 +6,9 @@ import asyncio
 import base64
 import random
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -56,9 +57,13 @@ class School:
 @dataclass
 class Requests:
     current: bool = True
+    replaced: bool = False
 
     async def is_current(self, operation: AccessOperation) -> bool:
         return self.current
+
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        return self.replaced
 
 
 class Vault:
@@ -115,6 +120,47 @@ async def test_the_call_is_made_as_configured_with_its_secrets_and_signed(school
     assert asked.headers["Content-Type"] == "application/json"
     assert asked.headers["Idempotency-Key"] == asked.headers["webhook-id"] == "key-1"
     assert asked.headers["webhook-signature"] == signature(KEY, "key-1", 1_700_000_000, asked.body)
+
+
+@pytest.mark.parametrize("value", ["..;", "a;b", "a&b=c", "a:b@c", "$(x)", "a,b!'*+", "é;", "%3B"])
+async def test_a_field_arrives_as_it_was_encoded(school: School, gateway: HttpActions, value: str) -> None:
+    """Some servers drop what follows a `;` in a path, and read `..;` as `..`."""
+    call = grant(school.url + "/{{custom.a}}/x?q={{custom.a}}", {"custom.a": value})
+    assert await gateway.perform(call, "k") == CallHttpAction.Done()
+    encoded = quote(value, safe="")
+    assert school.asked[-1].path == f"/grants/{encoded}/x?q={encoded}"
+
+
+SAID = {
+    "as it is": (b"no: s3cret/token+x ", "no: ***"),
+    "JSON": (b'{"sent":"s3cret\\/token+x"}', "is not shown"),
+    "JSON, by numbers": (b'{"sent":"s3cret\\u002Ftoken\\u002bx"}', "is not shown"),
+    "URL": (b"sent=s3cret%2Ftoken%2Bx", "is not shown"),
+    "HTML": (b"<p>s3cret&#47;token&#x2B;x</p>", "is not shown"),
+    "split": ("s3cret\u200b/token+x".encode(), "is not shown"),
+}
+
+
+@pytest.mark.parametrize("encoded", SAID)
+async def test_a_secret_that_an_answer_repeats_is_not_shown(
+    school: School, gateway: HttpActions, encoded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SECRETS, "school", "s3cret/token+x")
+    body, shown = SAID[encoded]
+    school.answers = [(422, body)]
+    said = await gateway.perform(grant(school.url, headers={"X-Key": {"secret": "school"}}, show_answers=True), "k")
+    assert isinstance(said, CallHttpAction.Failed)
+    assert shown in said.text
+    assert "s3cret" not in said.text
+
+
+async def test_a_call_that_another_one_replaces_is_not_made(school: School) -> None:
+    gateway = HttpActions(Outbound(private=True), Requests(replaced=True), Vault())
+    answer = await gateway.perform(replace(grant(school.url), number=1), "key-1")
+    assert isinstance(answer, CallHttpAction.Failed) and answer.code == "not_needed"
+    assert school.asked == []
+    assert await gateway.perform(grant(school.url), "of an earlier build") == CallHttpAction.Done()
+    await gateway.close()
 
 
 async def test_hostile_fields_add_no_header_and_no_second_request(school: School, gateway: HttpActions) -> None:

@@ -127,6 +127,27 @@ async def test_a_player_is_awaited_and_a_test_says_who_is_online(judge: Judge, g
     assert "Ada_1" in told.text
 
 
+@pytest.mark.parametrize("kind", [RunCommands, RevokeByCommands])
+async def test_a_field_that_is_missing_is_no_unknown_outcome(judge: Judge, kind: type[RconOperation]) -> None:
+    said = await gateway(judge.port).perform(run("lp user {{custom.nick}} clear", kind=kind), "k")
+    assert isinstance(said, kind.Failed)
+    assert (said.code, "custom field nick" in said.text) == ("field_missing", True)
+
+
+async def test_a_server_that_has_an_address_of_ipv6_only_is_reached() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for kind in (2, 0):
+            (size,) = struct.unpack("<i", await reader.readexactly(4))
+            id = await reader.readexactly(size)
+            writer.write(struct.pack("<i4si", 10, id[:4], kind) + b"\0\0")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "::1", 0) as server:
+        rcon = gateway(server.sockets[0].getsockname()[1], host="::1")
+        assert await rcon.perform(run("list"), "k") == RunCommands.Done(("",))
+
+
 async def test_hostile_values_reach_the_server_as_arguments_or_not_at_all(judge: Judge) -> None:
     rcon, sent = gateway(judge.port), 0
     for value in NASTY:

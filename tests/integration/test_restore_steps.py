@@ -29,6 +29,11 @@ LEASED = """
         leased_by, leased_until, in_doubt, abandoned, error, history)
     values (gen_random_uuid(), 'a', 'b', '{}', '{}', $1, $1, 'c', false, 1, 3, 'checkout-0', $1, false, false, '', '')
 """
+PARKED = """
+    insert into parked (key, message_id, origin, kind, topic, partition, record_offset, headers, reason, error,
+        parked_at)
+    values ('s/odd', gen_random_uuid(), 'record', 'sku.define', 'checkout.commands.v1', 0, 1, '', 'failed', $1, $2)
+"""
 HOUR = timedelta(hours=1)
 
 
@@ -138,6 +143,14 @@ async def test_leases_of_workers_that_run_no_more_end(step: Step, url: str) -> N
     await step.begins(POINT)
     left = [tuple(row) for row in await other.fetch("select lease, leased_until from operations")]
     assert left == [(4, None)], "an old answer is not taken"
+    await other.close()
+
+
+async def test_each_key_that_is_parked_is_named_with_what_parked_it(database: RestoredDatabase, url: str) -> None:
+    other = await asyncpg.connect(url)
+    for error in ("a bug", "an earlier message of this key is parked"):
+        await other.execute(PARKED, error, POINT)
+    assert await database.parked() == {"s/odd": "a bug"}
     await other.close()
 
 

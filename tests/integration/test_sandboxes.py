@@ -73,7 +73,7 @@ async def test_courses(tmp_path: Path) -> None:
 async def test_all_of_them_share_a_port(tmp_path: Path) -> None:
     port = ports.choose(["smtp"])["smtp"]
     async with running("outside", tmp_path, "--smtp-port", str(port)) as client:
-        assert (await client.get("/health")).json() == {"mails": 0, "hooks": 0, "access": 0, "discord": 0}
+        assert (await client.get("/health")).json() == {"mails": 0, "hooks": 0, "access": 0, "discord": 0, "console": 0}
 
 
 @pytest.mark.parametrize("module", ["smtp", "webhooks", "courses", "discord", "outside", "stripe"])

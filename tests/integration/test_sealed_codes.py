@@ -13,7 +13,6 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.check.reclaim import Told, mark_told
 from services.fulfillment.domain.operations import (
     POOL_EMPTY,
     CountCodes,
@@ -29,7 +28,7 @@ from services.fulfillment.gateways.codes import Codes
 from shared.core import OperatorFault, Outcome
 from shared.shell.postgres.engine import create_engine
 from shared.shell.postgres.migration import migrate
-from shared.shell.sealer import Sealer
+from shared.shell.sealer import CannotOpen, Sealer
 from tests.integration.conftest import NewDatabase
 from tests.integration.seals import Seals
 
@@ -132,6 +131,33 @@ async def test_a_key_that_was_rolled_back_with_its_file_seals_nothing(engine: As
     assert await done(again, StoreCodes(POOL, ("A",))) == StoreCodes.Done(0, 1)
 
 
+async def test_a_key_removed_too_early_stops_no_upkeep_and_no_file_is_half_there(engine: AsyncEngine) -> None:
+    old, new = Sealer(["first " * 8]), Sealer(["second " * 8])
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(old)), StoreCodes(POOL, ("A",)))
+    await clear(engine, "OLD")
+    upkeep = SealingOfClearCodes(engine, CodeVault(new))
+
+    for at in (timedelta(), BUILDS_MIX):
+        await upkeep(datetime(2026, 5, 1, tzinfo=UTC) + at)
+
+    assert len(await rows(engine, "select 1 from codes")) == 1
+    with pytest.raises(CannotOpen):
+        await CodeImport(engine, CodeVault(new)).run(POOL, b"B\n")
+
+
+async def test_codes_whose_key_is_lost_come_back_with_their_file(engine: AsyncEngine) -> None:
+    old, both, new = Sealer(["first " * 8]), Sealer(["second " * 8, "first " * 8]), Sealer(["second " * 8])
+    await done(Codes(engine, timedelta(seconds=1), CodeVault(old)), StoreCodes(POOL, ("A", "B")))
+    assert await take(Codes(engine, timedelta(seconds=1), CodeVault(old)), "o-1") == ("A",)
+    (key,) = await rows(engine, "select sealed from vault_keys")
+    await rows(engine, "update vault_keys set sealed = :new", new=CodeVault(both).again(key.sealed, "key of codes"))
+
+    result = await CodeImport(engine, CodeVault(new)).run(POOL, b"A\nB\nC\n")
+
+    assert (result.added, result.known_lines) == (2, [1])
+    assert await take(Codes(engine, timedelta(seconds=1), CodeVault(new)), "o-2", 2) == ("B", "C")
+
+
 # Few are left
 
 
@@ -167,6 +193,58 @@ async def test_a_code_that_staff_gave_goes_to_no_other_order(codes: Codes) -> No
     assert await take(codes, "o-3") == ("B",)
     await done(codes, ReturnCodes(POOL, "o-1", "1"))
     assert set(await take(codes, "o-4", 2)) == {"A", "OWN"}
+
+
+async def test_a_code_that_staff_gave_is_of_no_other_pool_of_the_store(engine: AsyncEngine, codes: Codes) -> None:
+    other, elsewhere = "acme/other", "third/keys"
+    pools = "insert into code_pools (key, version, sequence, data, changed_at) values (:key, 1, 1, '{}', now())"
+    for key in (POOL, other, elsewhere):
+        await rows(engine, pools, key=key)
+        await done(codes, StoreCodes(key, ("FREE", "TAKEN")))
+    taken = await done(codes, TakeCode(other, "o-9", "1", 2))
+    assert taken == TakeCode.Done(("FREE", "TAKEN"))
+    await done(codes, ReturnCodes(other, "o-9", "1"))
+    await done(codes, GiveCodes(other, "o-9", "1", ("TAKEN",)))
+
+    assert await done(codes, GiveCodes(POOL, "o-1", "1", ("FREE",))) == GiveCodes.Done()
+    refused = await done(codes, GiveCodes(POOL, "o-2", "1", ("TAKEN", "OWN")))
+
+    assert isinstance(refused, GiveCodes.Failed) and refused.code == "already_given"
+    assert isinstance(await done(codes, TakeCode(other, "o-3", "1", 1)), TakeCode.Failed)
+    assert isinstance(await done(codes, TakeCode(POOL, "o-3", "1", 1)), TakeCode.Failed)
+    assert await done(codes, GiveCodes(other, "o-4", "1", ("OWN",))) == GiveCodes.Done(), "the refused call kept none"
+    assert await done(codes, TakeCode(elsewhere, "o-5", "1", 2)) == TakeCode.Done(("FREE", "TAKEN"))
+
+
+async def test_two_who_give_one_code_at_once_do_not_both_succeed(codes: Codes) -> None:
+    gives = [GiveCodes(f"acme/{pool}", f"o-{pool}", "1", ("OWN",)) for pool in ("keys", "other", "")]
+    await done(codes, StoreCodes("acme/keys", ("A",)))
+
+    answers = await asyncio.gather(*(done(codes, give) for give in gives))
+
+    assert sorted(type(answer).__qualname__ for answer in answers) == [
+        "GiveCodes.Done",
+        "GiveCodes.Failed",
+        "GiveCodes.Failed",
+    ]
+
+
+async def test_codes_that_the_customer_has_seen_stay_the_items_when_staff_give_others(codes: Codes) -> None:
+    await done(codes, StoreCodes(POOL, ("A",)))
+    assert await take(codes, "o-1") == ("A",)
+
+    for _ in range(2):
+        assert await done(codes, GiveCodes(POOL, "o-1", "1", ("OWN",), keep=True)) == GiveCodes.Done()
+
+    assert isinstance(await done(codes, TakeCode(POOL, "o-2", "1", 1)), TakeCode.Failed)
+    assert await take(codes, "o-1") == ("A", "OWN")
+
+
+async def test_a_code_given_with_what_is_no_code_comes_with_no_file(codes: Codes, imports: CodeImport) -> None:
+    assert await done(codes, GiveCodes("acme/", "o-1", "1", ("OWN",))) == GiveCodes.Done()
+
+    assert (await imports.run(POOL, b"OWN\nA\n")).known == 1
+    assert await done(codes, StoreCodes(POOL, ("OWN",))) == StoreCodes.Done(0, 1)
 
 
 # Files
@@ -243,6 +321,17 @@ async def test_codes_in_clear_are_taken_first_and_never_twice(engine: AsyncEngin
     assert isinstance(empty, TakeCode.Failed) and empty.code == POOL_EMPTY
 
 
+async def test_a_code_that_an_older_worker_added_again_goes_to_no_second_order(
+    engine: AsyncEngine, codes: Codes
+) -> None:
+    await done(codes, StoreCodes(POOL, ("A", "B")))
+    assert await take(codes, "o-1") == ("A",)
+    await clear(engine, "A", "B", "C")
+
+    assert await take(codes, "o-2", 2) == ("C", "B")
+    assert isinstance(await done(codes, TakeCode(POOL, "o-3", "1", 1)), TakeCode.Failed)
+
+
 async def test_codes_in_clear_are_sealed_with_whom_they_belong_to(engine: AsyncEngine, codes: Codes) -> None:
     await clear(engine, "GIVEN", order="o-0")
     await clear(engine, *(f"OLD-{number:04}" for number in range(1005)))
@@ -276,25 +365,3 @@ async def test_codes_are_taken_once_while_they_are_being_sealed(engine: AsyncEng
 
     given = [code for pair in set(bought) for code in pair]
     assert len(set(bought)) == 30 and len(set(given)) == len(given) == 60
-
-
-# After a restore
-
-
-async def test_codes_that_customers_have_go_to_no_other_after_a_restore(
-    engine: AsyncEngine, codes: Codes, imports: CodeImport
-) -> None:
-    await done(codes, StoreCodes(POOL, ("FREE", "TOLD")))
-    await clear(engine, "OLD")
-    told = [Told("o-1", "1", unit, code) for unit, code in enumerate(("TOLD", "OLD", "LATE", "OF-A-FILE"), 1)]
-    vault = CodeVault(Seals())
-
-    for expected in ((3, [("o-1", "1")]), (0, [])):
-        async with engine.begin() as connection:
-            await vault.unlock(connection)
-            assert await mark_told(connection, vault, told, {"LATE": {POOL}}) == expected
-
-    again = await imports.run(POOL, b"OF-A-FILE\nLATE\nOTHER\n")
-    assert (again.added, again.known_lines) == (1, [1, 2])
-    assert await done(codes, StoreCodes(POOL, ("OF-A-FILE",))) == StoreCodes.Done(0, 1)
-    assert await take(codes, "o-2", 2) == ("FREE", "OTHER")

@@ -5,38 +5,24 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import pytest
-import pytest_asyncio
 
 from shared.contracts.delivery_work import MarkDeliveredDelivery
 from tests.integration.conftest import NewDatabase
 from tests.integration.moto_s3 import Moto, moto_s3
-from tests.integration.test_downloads import bought, get
+from tests.integration.test_downloads import bought, get, running
 from tests.integration.test_fulfillment_service import Running, open_shop, running_with
 from tests.unit.fulfillment.examples import PAID, line, placed, refund
 
+__all__ = ["running"]
 FILE = b"made for Ada" * 100_000
 QUERY = {"name": "Für Ada.pdf", "reason": "Made to order.", "note": "Print it."}
 ORDER_FILE = "/orders/o-1/items/1/file"
-
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    with moto_s3() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(params=["folder", "s3"])
-async def running(request: pytest.FixtureRequest, new_database: NewDatabase, tmp_path: Path) -> AsyncIterator[Running]:
-    s3 = request.getfixturevalue("moto").settings() | {"files": None} if request.param == "s3" else {}
-    async with running_with(await new_database(), tmp_path / "files", upload_bytes=2_000_000, **s3) as found:
-        yield found
 
 
 async def upload(
@@ -110,7 +96,7 @@ async def test_bad_names_and_sizes_are_refused_with_all_that_is_wrong(running: R
     status, refused = await upload(running, "/stores/acme/files/big.pdf", endless())
     assert (status, refused["code"]) == (413, "request_entity_too_large")
     assert not {"big.pdf", "empty.pdf"} & {*await listed(running)}
-    status, refused = await upload(running, "/orders/o-1/items/1/file", b"x", {"name": "a/b"})
+    status, refused = await upload(running, "/orders/o-1/items/1/file", b"x", QUERY)
     assert status == 404, "nothing is known of this order"
 
 

@@ -29,9 +29,7 @@ from shared.contracts.fulfillment import (
 from shared.contracts.values import DeliveryStatus, Instructions, OrderStatus
 from shared.core import Attempt, Context, Decision, Refused
 from shared.core.fast_dataclasses import replace
-
-MOST_ITEMS = 200
-"""In one message to the customer, which must fit into a record."""
+from shared.core.portions import in_messages
 
 
 @orders.on(ItemDelivered)
@@ -231,9 +229,8 @@ def hand_over(change: OrderChange) -> None:
     if unsent:
         for part in unsent:
             change.set_part(part, **SENT)
-        items = [item for part in unsent for item in _delivered_items(part)]
-        for first in range(0, len(items), MOST_ITEMS):
-            change.publish(OrderItemsDelivered(items=tuple(items[first : first + MOST_ITEMS])))
+        for items in in_messages(item for part in unsent for item in _delivered_items(part)):
+            change.publish(OrderItemsDelivered(items=items))
 
 
 def _announce(change: OrderChange) -> None:

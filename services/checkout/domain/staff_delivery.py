@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.checkout.domain.change import OrderChange
-from services.checkout.domain.delivery import MOST_ITEMS
 from services.checkout.domain.order import Line, Order, orders
 from services.checkout.domain.timeline import entry
 from shared.contracts.checkout import DeliveredItem, OrderItemsDelivered
 from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem, StaffAction
 from shared.core import Context, Decision
+from shared.core.portions import in_messages
 
 WORDS: Mapping[StaffAction, str] = {
     "marked_delivered": "Marked as delivered by hand",
@@ -37,18 +37,14 @@ def resent(order: Order, fact: DeliveryResent, context: Context) -> Decision[Ord
     """The order's status stays as it is."""
     change = OrderChange(order, context)
     kept = [item for item in fact.items if _is_kept(order, item)]
-    change.note(fact.type, f"Sent to the customer: {', '.join(dict.fromkeys(map(order.name_of, _ids(kept))))}.")
+    names = ", ".join(dict.fromkeys(order.name_of(item.item) for item in kept))
+    change.note(fact.type, f"Sent to the customer: {names}." if kept else "Not sent: it was refunded or revoked since.")
     if not kept or not order.is_deliverable:
         return change.without_effect()
-    for first in range(0, len(kept), MOST_ITEMS):
-        given = tuple(_given(order, item) for item in kept[first : first + MOST_ITEMS])
+    for given in in_messages([_given(order, item) for item in kept]):
         change.publish(OrderItemsDelivered(items=given))
     change.set(updated_at=context.at)
     return change.decision()
-
-
-def _ids(items: list[ResentItem]) -> list[str]:
-    return [item.item for item in items]
 
 
 def _is_kept(order: Order, item: ResentItem) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from services.fulfillment.domain.attached_files import attach_file, is_of_another, send_file
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
 from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
 from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.selection import few, item_problem, select_items
+from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
     AttachDelivery,
@@ -23,6 +25,7 @@ from shared.contracts.delivery_work import (
 )
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, Problem, Refused
+from shared.core.fast_dataclasses import replace
 
 NOTHING_OPEN = Refused("nothing_open", "Nothing of the order is left to deliver by hand.")
 NOTHING_DELIVERED = Refused("nothing_delivered", "Nothing of the order is delivered.")
@@ -52,6 +55,8 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
     items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
     if isinstance(items, Refused):
         return items
+    if problems := [*_code_problems(command)]:
+        return refused_for(problems)
     if command.codes and len(items) > 1:
         ids = ", ".join(few(item.id for item in items)) or f"{len(items)} executions"
         return Refused("several_executions", f"Say which execution the codes are for, of {ids}.")
@@ -60,12 +65,24 @@ def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context)
     for number, item in enumerate(items):
         # The customer reads the note once.
         own = given if number == 0 else given.model_copy(update={"note": None})
-        change.deliver_item(item, own, quiet=not command.notify)
+        kind_of(item).deliver_by_hand(change, item, own, quiet=not command.notify)
     return change.decision()
 
 
+def _code_problems(command: MarkDeliveredDelivery) -> Iterator[Problem]:
+    codes = _codes(command)
+    if not all(codes):
+        yield Problem(field="codes", code="empty_code", text="A code must not be empty or blank.")
+    if len(set(codes)) < len(codes):
+        yield Problem(field="codes", code="repeated_code", text="A code is named twice.")
+
+
+def _codes(command: MarkDeliveredDelivery) -> tuple[str, ...]:
+    return tuple(code.strip() for code in command.codes)
+
+
 def _given_by_hand(command: MarkDeliveredDelivery) -> Instructions:
-    codes, note = command.codes, command.note or None
+    codes, note = _codes(command), command.note or None
     if not codes:
         return Instructions(kind="manual", note=note)
     joined = ", ".join(codes)
@@ -182,15 +199,31 @@ def _revoking_problem(item: Item) -> Problem | None:
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
     wrong = _wrong_stage(delivery)
-    items = wrong or select_items(delivery, command.items, command.executions, _granting_problem, NOTHING_REVOKED)
+
+    def problem_of(item: Item) -> Problem | None:
+        return _granting_problem(item) or _returned_problem(delivery, item)
+
+    waits = [problem for item in delivery.items if item.withdrawn and (problem := problem_of(item))]
+    none = refused_for(waits) if waits else NOTHING_REVOKED
+    items = wrong or select_items(delivery, command.items, command.executions, problem_of, none)
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
     for item in items:
-        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=()))
+        former = tuple(replace(parcel, former=True) for parcel in item.parcels)
+        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=former))
     change.tell_retried(dict.fromkeys((item.about for item in items), None))
     change.events.insert(0, _granted(items, command.reason))
     return change.decision()
+
+
+def _returned_problem(delivery: Delivery, item: Item) -> Problem | None:
+    """Its units are in stock again, or written off: what is sent now must be sold, to be counted."""
+    first = delivery.find(item.about)
+    if first is None or not first.returned or not kind_of(item).sends_units:
+        return None
+    text = f"{first.returned} of item {item.id} came back: to send it again, place another order."
+    return item_problem(item.id, "returned", text)
 
 
 def _granted(items: list[Item], reason: str) -> DeliveryNoted:
@@ -198,9 +231,12 @@ def _granted(items: list[Item], reason: str) -> DeliveryNoted:
 
 
 def _granting_problem(item: Item) -> Problem | None:
-    if item.withdrawn and item.status is ItemStatus.REVOKED:
-        return None
-    if item.withdrawn:
+    if not item.withdrawn:
+        return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")
+    if item.returning:
+        text = f"The codes of item {item.id} are being returned to their pool. Grant it again in a moment."
+        return item_problem(item.id, "not_revoked_yet", text)
+    if item.status is not ItemStatus.REVOKED:
         text = f"Item {item.id} is {item.status}: it can be granted again once it is revoked."
         return item_problem(item.id, "not_revoked_yet", text)
-    return item_problem(item.id, "not_revoked", f"Item {item.id} was not revoked by staff.")
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
@@ -25,13 +25,10 @@ from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions
 from shared.core import Change, Context, Decision, Event, FailedOutcome, UnresolvedOutcome
 from shared.core.fast_dataclasses import replace
+from shared.core.portions import in_messages
 
 Progress = ItemDelivered | ItemProgressed | ItemWaiting | ItemFailed | ItemRevoked | ItemRevocationFailed
 """Facts that say how many items are still in progress."""
-
-
-MOST_RESENT = 50
-"""In one message: each may have a note of 2,000 characters."""
 
 
 class DeliveryChange(Change[Delivery]):
@@ -87,19 +84,13 @@ class DeliveryChange(Change[Delivery]):
             status=ItemStatus.DELIVERED,
             instructions=instructions,
             code_requested=False,
+            codes_seen=item.codes_seen or instructions.kind == "code",
+            outside=None,
             code="",
             text="",
         )
-        given: dict[str, Any] = {
-            "item": item.about,
-            "instructions": instructions,
-            "under_way": 0,
-            "execution": item.id if item.number > 1 else None,
-            "name": name_of(item),
-            "attempts": attempts,
-            "quiet": quiet,
-        }
         status, text = self._status_of(item)
+        given = _given(item, instructions) | {"attempts": attempts, "quiet": quiet}
         if status == "delivered":
             self.publish(ItemDelivered(**given))
         else:
@@ -108,22 +99,13 @@ class DeliveryChange(Change[Delivery]):
     def deliver_part(self, item: Item, instructions: Instructions) -> None:
         """Of an item that goes on waiting for the rest."""
         status, text = self._status_of(item)
-        self.publish(
-            ItemProgressed(
-                item=item.about,
-                instructions=instructions,
-                status=status,
-                text=text,
-                under_way=0,
-                execution=item.id if item.number > 1 else None,
-                name=name_of(item),
-            )
-        )
+        self.publish(ItemProgressed(**_given(item, instructions), status=status, text=text))
 
-    def resend_item(self, item: Item) -> None:
-        """To the customer, once more, with what staff gave in addition."""
-        given = (item.instructions, *item.attached) if item.instructions else item.attached
-        self._resent += [ResentItem(item=item.about, instructions=one, name=name_of(item)) for one in given]
+    def resend_item(self, item: Item, given: Sequence[Instructions] | None = None) -> None:
+        """To the customer, once more, with what staff gave in addition. Without `given`: its instructions."""
+        own = given if given is not None else ([item.instructions] if item.instructions else [])
+        all_of_it = (*own, *item.attached)
+        self._resent += [ResentItem(item=item.about, instructions=one, name=name_of(item)) for one in all_of_it]
 
     def await_item(
         self, item: Item, status: ItemStatus, code: str, text: str, *, alert: bool = False, **fields: Any
@@ -147,7 +129,7 @@ class DeliveryChange(Change[Delivery]):
         self.publish(ItemFailed(item=item.about, code=code, text=text, attempts=attempts, name=name_of(item)))
 
     def mark_revoked(self, item: Item, **fields: Any) -> None:
-        self.update_item(item, status=ItemStatus.REVOKED, **fields)
+        self.update_item(item, **{"status": ItemStatus.REVOKED, "code": "", "text": ""} | fields)
         if all(other.status is ItemStatus.REVOKED for other in self.others(item)):
             self.publish(ItemRevoked(item=item.about))
         elif self.state.stage is Stage.PAID and self._status_of(item)[0] == "delivered":
@@ -186,6 +168,16 @@ class DeliveryChange(Change[Delivery]):
         if ended and self.state.stage is Stage.PAID and not any(isinstance(it, Progress) for it in self.events):
             status, text = self._status_of(ended[-1])
             self.publish(ItemProgressed(item=ended[-1].about, status=status, text=text, under_way=0))
+
+    def _tell_what_failed_no_more(self) -> None:
+        """Of several actions of an item the one that had failed was revoked: the others may wait, or be done."""
+        failed = {item.about for item in self.state.items if item.status is ItemStatus.FAILED}
+        told = {event.item for event in self.events if isinstance(event, Progress | ItemRetried)}
+        changed = {item.about: item for item in self._updated.values() if item.about in failed - told}
+        for about, item in changed.items():
+            status, text = self._status_of(item)
+            if self.state.stage is Stage.PAID and status in ("waiting", "delivered"):
+                self.publish(ItemProgressed(item=about, status=status, text=text, under_way=0))
 
     # Its units
 
@@ -268,8 +260,9 @@ class DeliveryChange(Change[Delivery]):
 
     def decision(self) -> Decision[Delivery]:
         self._tell_what_was_ended()
-        for first in range(0, len(self._resent), MOST_RESENT):
-            self.publish(DeliveryResent(items=tuple(self._resent[first : first + MOST_RESENT])))
+        self._tell_what_failed_no_more()
+        for items in in_messages(self._resent):
+            self.publish(DeliveryResent(items=items))
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
@@ -279,6 +272,18 @@ class DeliveryChange(Change[Delivery]):
             self.set(revision=self.context.revised(self.state.revision), updated_at=self.context.at)
             self.publish(status_record(self.state))
         return super().decision()
+
+
+def _given(item: Item, instructions: Instructions) -> dict[str, Any]:
+    """What each fact says of what the customer got."""
+    execution = item.id if item.number > 1 else None
+    return {
+        "item": item.about,
+        "instructions": instructions,
+        "under_way": 0,
+        "execution": execution,
+        "name": name_of(item),
+    }
 
 
 def name_of(item: Item) -> str | None:

@@ -17,6 +17,10 @@ MAX_ATTEMPTS = 20
 """The latest attempts of an item that are kept."""
 
 
+UNKNOWN_SERVER = "unknown_server"
+"""The code of what is delivered by something that the store has not configured."""
+
+
 class Stage(StrEnum):
     """The order's stage, as far as fulfillment needs it."""
 
@@ -94,6 +98,10 @@ class Parcel:
     tracking: str
     sent_at: datetime
     delivered_at: datetime | None = None
+    link: str | None = None
+    """Where the customer follows it."""
+    former: bool = False
+    """Its item was revoked since, and granted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,10 @@ class Item:
     """The same for staff: what to fix."""
     code_requested: bool = False
     """While it waits for a code: an operation is trying to take one."""
+    returning: int = 0
+    """Calls under way that return codes of it to their pool: until they are done, none is taken for it again."""
+    codes_seen: bool = False
+    """The customer has had codes of it: they never return to their pool."""
     queue: str = ""
     """Key of the pool in whose queue the order waits for this item."""
     in_doubt: bool = False
@@ -163,8 +175,6 @@ class Item:
     parcels: tuple[Parcel, ...] = ()
     attached: tuple[Instructions, ...] = ()
     """What staff gave the customer in addition."""
-    files: tuple[AttachedFile, ...] = ()
-    """The same, as downloads."""
     withdrawn: bool = False
     """Staff revoked it, without a refund: it can be granted again, and its units are still sold."""
     returned: int = 0
@@ -173,6 +183,8 @@ class Item:
     """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
     written_off: int = 0
     """Units that were sold and not put back, though refunded or returned."""
+    files: tuple[AttachedFile, ...] = ()
+    """What staff gave the customer in addition, as downloads."""
 
     @property
     def about(self) -> str:
@@ -217,13 +229,24 @@ class Item:
         return self.quantity - self.put_back - self.written_off if self.holds_stock else 0
 
     @property
+    def lacks_setup(self) -> bool:
+        """It waits until staff configure its product, or what its product is delivered by."""
+        is_unknown = self.status is ItemStatus.WAITING_OUTSIDE and self.code == UNKNOWN_SERVER
+        return self.status is ItemStatus.WAITING_SETUP or is_unknown
+
+    @property
     def sent(self) -> int:
         """Units in parcels."""
-        return sum(parcel.quantity for parcel in self.parcels)
+        return sum(parcel.quantity for parcel in self.parcels if not parcel.former)
 
     @property
     def expects_code(self) -> bool:
         return self.status is ItemStatus.IN_PROGRESS or (self.status is ItemStatus.WAITING_CODE and self.code_requested)
+
+    @property
+    def has_seen_codes(self) -> bool:
+        """Earlier builds did not write it down."""
+        return self.codes_seen or (self.instructions is not None and self.instructions.kind == "code")
 
     @property
     def lacks_code(self) -> bool:

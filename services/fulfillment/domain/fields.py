@@ -40,10 +40,19 @@ def _custom_fields(delivery: Delivery, item: Item) -> list[tuple[str, str]]:
 
 def missing_text(error: MissingFields) -> str:
     """For staff: what to fix."""
-    named = ", ".join(
-        f"custom field {name.removeprefix(CUSTOM)}" if name.startswith(CUSTOM) else name for name in error.names
-    )
     return (
-        f"The order lacks what the action needs: {named}. Deliver it by hand and mark it as delivered, or correct the "
-        "product's action and retry the order with the latest configuration."
+        f"The order lacks what the action needs: {_named(error)}. Deliver it by hand and mark it as delivered, or "
+        "correct the product's action and retry the order with the latest configuration."
+    )
+
+
+def irrevocable_text(error: MissingFields) -> str:
+    """For staff, of what cannot be revoked by itself."""
+    needed = _named(error)
+    return f"The order lacks what revoking needs: {needed}. Revoke it by hand there, then settle the item as revoked."
+
+
+def _named(error: MissingFields) -> str:
+    return ", ".join(
+        f"custom field {name.removeprefix(CUSTOM)}" if name.startswith(CUSTOM) else name for name in error.names
     )

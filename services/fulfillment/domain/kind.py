@@ -6,7 +6,9 @@ from typing import ClassVar, Generic, TypeVar
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import WAITING, Item, ItemStatus
+from services.fulfillment.domain.operations import GiveCodes
 from shared.contracts.fulfillment import Action
+from shared.contracts.values import Instructions
 from shared.core import Operation
 
 ConfigurationT = TypeVar("ConfigurationT")
@@ -19,6 +21,8 @@ class Kind(Generic[ConfigurationT]):
     """The calls that end an item's progress."""
     settleable: ClassVar[bool] = False
     """Another system delivers it: outcomes may stay unknown, and staff can say how they were."""
+    sends_units: ClassVar[bool] = False
+    """Staff send its units: those that were not sent cannot come back."""
 
     def begin(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         """Deliver an item that is `in_progress` from now on."""
@@ -32,6 +36,12 @@ class Kind(Generic[ConfigurationT]):
     def replace(self, change: DeliveryChange, item: Item, action: Action | None) -> None:
         """Before it is delivered again, as `action` says: undo what could be left elsewhere."""
 
+    def deliver_by_hand(self, change: DeliveryChange, item: Item, given: Instructions, *, quiet: bool) -> None:
+        """Staff did it. `quiet`: the customer is not told."""
+        change.deliver_item(item, given, quiet=quiet)
+        if given.kind == "code":
+            give_codes(change, item, change.state.row_key(""), given, quiet=quiet)
+
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         """Of an item that was started, and is not revoked yet: end what is in progress, revoke what was given."""
         change.mark_revoked(change.leave_queue(item), code_requested=False)
@@ -43,9 +53,22 @@ class Kind(Generic[ConfigurationT]):
     def revoke_again(self, change: DeliveryChange, item: Item) -> None:
         """After a revocation failed."""
 
+    def can_revoke_again(self, item: Item) -> bool:
+        """Of an item whose revocation failed: not while it may have been revoked by what must not be done twice."""
+        return True
+
     def revoke_left(self, change: DeliveryChange, item: Item) -> None:
         """What `replace` could not undo, of an item that may be of another kind by now."""
 
     def settle_as_delivered(self, change: DeliveryChange, item: Item) -> None:
         """Staff say that it was delivered. Only if it is `settleable`."""
         raise NotImplementedError
+
+
+def give_codes(change: DeliveryChange, item: Item, pool: str, given: Instructions, *, quiet: bool = False) -> None:
+    """Have codes that staff typed recorded as those of the item. `pool`: key, `<store>/` where there is none."""
+    codes = given.codes or ((given.code,) if given.code else ())
+    seen = item.instructions is not None
+    give = GiveCodes(pool, change.context.key, item.id, codes, keep=seen, note=given.note, quiet=quiet)
+    change.request(give)
+    change.update_item(change.item(item.id), returning=item.returning + 1)

@@ -86,6 +86,12 @@ class GiveCodes(PoolOperation):
     order: str
     item: str
     codes: tuple[str, ...]
+    keep: bool = False
+    """What the item has already stays its own: the customer has seen it."""
+    note: str | None = None
+    """For the customer, with the codes."""
+    quiet: bool = False
+    """The customer is not told."""
 
     def about(self) -> str:
         return self.item

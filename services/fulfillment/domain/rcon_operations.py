@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.fulfillment.domain.delivery import UNKNOWN_SERVER
 from shared.contracts.fulfillment import ItemDelivered
 from shared.contracts.rcon import Game
 from shared.core import FailedOutcome, Operation, Outcome, TimerMessage
@@ -13,7 +14,8 @@ PLAYER_OFFLINE = "player_offline"
 WRONG_PASSWORD = "wrong_password"  # noqa: S105  (a code, not a password)
 NO_PASSWORD = "no_password"  # noqa: S105
 ADDRESS_REFUSED = "address_refused"
-UNKNOWN_SERVER = "unknown_server"
+NOT_NEEDED = "not_needed"
+"""It was cancelled, settled or requested again meanwhile."""
 TRIED_AGAIN = (SERVER_OFFLINE, PLAYER_OFFLINE, WRONG_PASSWORD, NO_PASSWORD, ADDRESS_REFUSED, UNKNOWN_SERVER)
 """Nothing was sent to the console, and it may be possible later, when the text's remedy has been followed."""
 

@@ -30,7 +30,8 @@ def retried(delivery: Delivery, command: RetryDelivery, context: Context) -> Dec
     plan = retry.plan(items)
     for item in items:
         if item.status is ItemStatus.REVOCATION_FAILED:
-            kind_of(item).revoke_again(change, item)
+            if kind_of(item).can_revoke_again(item):
+                kind_of(item).revoke_again(change, item)
         elif item.id in plan.ended:
             kind_of(item).revoke(change, item)
         elif item.id in plan.restarted:
@@ -150,8 +151,13 @@ class Retry:
         return kind_of(item).can_restart(item, given[0].action if given else _other_than(item))
 
     def _problem_of(self, item: Item) -> Problem | None:
-        if item.status is ItemStatus.REVOCATION_FAILED or item.is_left_elsewhere or self._is_undelivered(item):
+        not_revoked = item.status is ItemStatus.REVOCATION_FAILED
+        may_revoke = not_revoked and kind_of(item).can_revoke_again(item)
+        if may_revoke or item.is_left_elsewhere or self._is_undelivered(item):
             return None
+        if not_revoked:
+            text = f"Item {item.id} may have been revoked: look there, then settle it first: orderbus settle item."
+            return item_problem(item.id, "in_doubt", text)
         if item.status is ItemStatus.WAITING_SETUP:
             return item_problem(item.id, item.code, item.text)
         if item.status is ItemStatus.FAILED and item.in_doubt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange
 from services.fulfillment.domain.delivery import Delivery, Item, StockHold, deliveries
+from services.fulfillment.domain.kinds import kind_of
 from services.fulfillment.domain.selection import item_problem, refused_for
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.delivery_work import ItemReturned, ReturnDelivery, ReturnedLine
@@ -25,16 +26,21 @@ def returned(delivery: Delivery, command: ReturnDelivery, context: Context) -> D
     problems = [problem for line in command.items if (problem := _problem(delivery, command, line))]
     if len({line.item for line in command.items}) < len(command.items):
         problems.append(Problem(field="items", code="repeated_item", text="Name each item once."))
+    if command.refund and all(line.amount == 0 for line in command.items):
+        text = "Say an amount above zero for at least one item, or ask for no refund."
+        problems.append(Problem(field="items", code="amount_needed", text=text))
     if problems:
         return refused_for(problems)
     change = DeliveryChange(delivery, context)
     for line in command.items:
         _return(change, change.item(line.item), line, command)
     if command.refund:
-        lines = tuple(RefundLine(item=line.item, amount=line.amount) for line in command.items)
+        lines = tuple(RefundLine(item=line.item, amount=line.amount) for line in command.items if line.amount != 0)
         note = f"Returned. {command.reason}"
         # Stock is decided here: what did not come back is not put back by its refund.
-        change.send(context.key, RefundPayment(items=lines, reason="other", note=note, restock=()))
+        whole = all(item.returned == item.quantity for item in (change.item(line.item) for line in command.items))
+        restock = None if whole else ()
+        change.send(context.key, RefundPayment(items=lines, reason="other", note=note, restock=restock))
     return change.decision()
 
 
@@ -61,8 +67,15 @@ def _units(delivery: Delivery, item: Item, line: ReturnedLine) -> int:
 
 def returnable(delivery: Delivery, item: Item) -> int:
     """Units that the customer has, or had before a refund. `item`: its first execution."""
-    given = [one.quantity if one.instructions else one.sent for one in delivery.named(item.about)]
-    return max(0, max(given) - item.returned)
+    executions = delivery.named(item.about)
+    sent = [one for one in executions if kind_of(one).sends_units or one.parcels]
+    return max(0, max(map(_given, sent or executions)) - item.returned)
+
+
+def _given(one: Item) -> int:
+    if one.instructions:
+        return one.quantity
+    return min(one.quantity, sum(parcel.quantity for parcel in one.parcels))
 
 
 def _problem(delivery: Delivery, command: ReturnDelivery, line: ReturnedLine) -> Problem | None:

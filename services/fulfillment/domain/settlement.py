@@ -97,6 +97,6 @@ def _settle_as_revoked(change: DeliveryChange, item: Item) -> None:
 
 def _settle_as_not_revoked(change: DeliveryChange, item: Item, text: str) -> None:
     news = item.status is ItemStatus.REVOKING  # otherwise it is known already
-    change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=SETTLED, text=text)
+    change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=SETTLED, text=text, in_doubt=False)
     if news:
         change.publish(ItemRevocationFailed(item=item.about, code=SETTLED, text=text))

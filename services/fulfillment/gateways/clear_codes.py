@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.domain.operations import TakeCode
-from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
+from shared.shell.sealer import CannotOpen
 
 AT_A_TIME = 1000
 BUILDS_MIX = timedelta(minutes=50)
@@ -35,6 +36,9 @@ _FREE = sa.text("""
     select digest, sealed from sealed_codes where key = :pool and order_key is null
     order by number limit :count for update skip locked
 """)
+_SEALED = sa.text("""
+    select digest from sealed_codes where key in (:pool, '', :no_pool) and digest = any(cast(:digests as bytea[]))
+""").bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
 _TAKE_CLEAR = sa.text("""
     update codes set order_key = :order, item = :item, unit = u.n, taken_at = clock_timestamp()
     from unnest(cast(:codes as text[])) with ordinality as u(code, n)
@@ -85,6 +89,9 @@ async def take_also_clear(connection: AsyncConnection, vault: CodeVault, take: T
         return tuple(row.code if row.code is not None else vault.open(row.sealed, take.pool) for row in mine)
     found = await connection.execute(_FREE_CLEAR, {"pool": take.pool, "count": take.quantity})
     clear = [row.code for row in found]
+    if repeated := await _sealed_already(connection, vault, take.pool, clear):
+        await remove_clear(connection, take.pool, repeated)
+        return await take_also_clear(connection, vault, take)
     found = await connection.execute(_FREE, {"pool": take.pool, "count": take.quantity - len(clear)})
     sealed = found.all()
     if len(clear) + len(sealed) < take.quantity:
@@ -93,6 +100,16 @@ async def take_also_clear(connection: AsyncConnection, vault: CodeVault, take: T
     digests = [row.digest for row in sealed]
     await connection.execute(_TAKE_SEALED, place | {"digests": digests, "before": len(clear)})
     return (*clear, *(vault.open(row.sealed, take.pool) for row in sealed))
+
+
+async def _sealed_already(
+    connection: AsyncConnection, vault: CodeVault, pool: str, codes: Sequence[str]
+) -> Sequence[str]:
+    """Those that the pool has sealed, too, or that a customer has: an older worker has added them once more."""
+    digests = {vault.digest(code): code for code in codes}
+    store = pool.partition("/")[0] + "/"
+    found = await connection.execute(_SEALED, {"pool": pool, "no_pool": store, "digests": [*digests]})
+    return [digests[row.digest] for row in found]
 
 
 async def clear_of(connection: AsyncConnection, pool: str, order: str, item: str) -> None:
@@ -147,6 +164,10 @@ class SealingOfClearCodes:
     async def __call__(self, now: datetime) -> None:
         self._started = self._started or now
         if now - self._started >= BUILDS_MIX:
-            sealed = await seal_clear_codes(self._engine, self._vault)
+            try:
+                sealed = await seal_clear_codes(self._engine, self._vault)
+            except CannotOpen as trouble:
+                log.error("codes cannot be sealed", reason=str(trouble), remedy=f"put the former key among {DATA_KEYS}")
+                return
             if sealed:
                 log.info("codes sealed", codes=sealed)

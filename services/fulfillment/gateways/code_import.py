@@ -1,6 +1,7 @@
 """Codes of a file: read, sealed and copied into a pool, all of them or none.
 
-A file is UTF-8, with a code per line, or CSV (RFC 4180) with the code in the first column, or in that called `code`.
+A file is UTF-8, with a code per line, or CSV (RFC 4180; with a heading also separated by semicolons or tabs) with the
+code in the first column, or in that called `code` or the like.
 Lines that are wrong refuse the whole file, with the numbers of the first ones; codes that the file repeats, or that the
 pool has already, are left out and reported, so that a file can be imported again.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,20 +22,42 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.fulfillment.gateways.clear_codes import known_in_clear
 from services.fulfillment.gateways.code_vault import CodeVault
-from services.fulfillment.gateways.codes import LEFT, LOCK
+from services.fulfillment.gateways.codes import LEFT, LOCK, no_pool
 from shared.contracts.text import one_line
 
 MAX_BYTES = 50_000_000
 """Of a file."""
 MAX_CODE = 200
 """Characters of a code: those that fit into the customer's message."""
+HEADINGS = frozenset(
+    {
+        *("code", "codes", "key", "keys", "redemption code", "redemption_code", "product key", "product_key", "serial"),
+        *(
+            "license key",
+            "license_key",
+            "licence key",
+            "voucher",
+            "voucher code",
+            "voucher_code",
+            "coupon",
+            "coupon code",
+        ),
+    }
+)
+"""What a column of codes is called, in any case. None of them is a code."""
+SEPARATORS = ",;\t"
+_SUSPECT = frozenset("=0123456789")
+_SHORTENED = re.compile(r"\d[.,]\d+E\+\d+")
+_UNSEEN = re.compile(r"[\xad\u200b-\u200f\u2060-\u2064\ufeff]")
 SHOWN = 20
 """Lines of each sort of problem and repetition that are named."""
 AT_A_TIME = 20_000
 _KNOWN = sa.text("""
-    select digest, cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
-    from sealed_codes where (key = :pool or key = '') and digest = any(cast(:digests as bytea[]))
+    select digest, sealed, key = :pool and order_key is null as free,
+        cast(cast(xmin as text) as bigint) = mod(txid_current(), 4294967296) as repeated
+    from sealed_codes where key in (:pool, '', :no_pool) and digest = any(cast(:digests as bytea[]))
 """).bindparams(sa.bindparam("digests", type_=postgresql.ARRAY(sa.LargeBinary)))
+_SEAL_AGAIN = sa.text("update sealed_codes set sealed = :new where key = :pool and digest = :digest")
 _TIME = "set local statement_timeout = '600s'"
 
 
@@ -95,11 +119,23 @@ def wrong_code(code: str) -> str:
         return "has no code in its column"
     if len(code) > MAX_CODE:
         return f"has a code of more than {MAX_CODE} characters"
-    if not code.isprintable():
-        try:
-            one_line(code)
-        except ValueError:
-            return "has control characters in its code"
+    if code.isprintable() and code[0] not in _SUSPECT:
+        return ""
+    return _spoilt(code)
+
+
+def _spoilt(code: str) -> str:
+    """Of few codes: that begins as spoilt ones do, or has what is not printable."""
+    if code.startswith("="):
+        return "has a formula of a spreadsheet: export its values"
+    if _SHORTENED.fullmatch(code):
+        return "has a number that a spreadsheet has shortened: export its column as text"
+    if _UNSEEN.search(code):
+        return "has characters in its code that cannot be seen"
+    try:
+        one_line(code)
+    except ValueError:
+        return "has control characters in its code"
     return ""
 
 
@@ -110,25 +146,31 @@ def _cells(file: bytes) -> Iterator[Row]:
     except UnicodeDecodeError as error:
         line = file.count(b"\n", 0, error.start) + 1
         raise BadFile([BadLine(line, "is not UTF-8")], 1) from None
-    first = text.partition("\n")[0]
-    if '"' not in text and "," not in first:
-        column_heading = first.strip().casefold() == "code"
-        for number, whole in enumerate(io.StringIO(text, newline="\n"), 1):
-            code = whole.strip()
-            if code and not (number == 1 and column_heading):
-                yield number, code
+    first = text.partition("\n")[0].strip()
+    separator = next((one for one in SEPARATORS if HEADINGS & set(_names(first.split(one)))), ",")
+    if '"' in text or separator in first:
+        yield from _csv_cells(text, separator)
         return
-    yield from _csv_cells(text)
+    for number, whole in enumerate(io.StringIO(text, newline="\n"), 1):
+        code = whole.strip()
+        if code and not (number == 1 and code.casefold() in HEADINGS):
+            yield number, code
 
 
-def _csv_cells(text: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _names(cells: Sequence[str]) -> list[str]:
+    """As column headings are compared."""
+    return [cell.strip().strip('"').strip().casefold() for cell in cells]
+
+
+def _csv_cells(text: str, separator: str) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     column = 0
     try:
         for number, cells in enumerate(reader):
-            names = [cell.strip().casefold() for cell in cells]
-            if number == 0 and "code" in names:
-                column = names.index("code")
+            names = _names(cells)
+            if number == 0 and HEADINGS & set(names):
+                heading = "code" if "code" in names else next(name for name in names if name in HEADINGS)
+                column = names.index(heading)
             elif any(names):
                 yield reader.line_num, cells[column].strip() if column < len(cells) else ""
     except csv.Error as error:
@@ -169,9 +211,16 @@ class CodeImport:
             if new.setdefault(digest, row) is not row:
                 result.repeated += 1
                 _note(result.repeated_lines, row[0])
-        found = await connection.execute(_KNOWN, {"pool": pool, "digests": [*new]})
-        repeated = {row.digest: row.repeated for row in found}
+        # Those in clear first: meanwhile they could be sealed.
         clear = await known_in_clear(connection, pool, [code for _, code in new.values()])
+        values = {"pool": pool, "no_pool": no_pool(pool), "digests": [*new]}
+        known = (await connection.execute(_KNOWN, values)).all()
+        repeated = {row.digest: row.repeated for row in known}
+        unread = {row.digest for row in known if row.free and not self._vault.can_open(row.sealed, pool)}
+        if unread:  # the key that sealed them is lost; the file has them again
+            again = [{"pool": pool, "digest": one, "new": self._vault.seal(new.pop(one)[1], pool)} for one in unread]
+            await connection.execute(_SEAL_AGAIN, again)
+            result.added += len(again)
         for digest in [digest for digest, (_, code) in new.items() if digest in repeated or code in clear]:
             line = new.pop(digest)[0]
             if repeated.get(digest):

@@ -15,8 +15,10 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.settings import name_of
 from shared.shell.sealer import CannotOpen
 
+DATA_KEYS = name_of(("fulfillment", "data_keys"))
 DIGEST_BYTES = 16
 """Of HMAC-SHA256: two of a billion codes are taken for the same with a probability of 10^-21."""
 HEAD_BYTES = 5
@@ -80,6 +82,13 @@ class CodeVault:
     def open(self, sealed: bytes, pool: str) -> str:
         return self._seals.open(sealed, _about(pool))
 
+    def can_open(self, sealed: bytes, pool: str) -> bool:
+        try:
+            self.open(sealed, pool)
+        except CannotOpen:
+            return False
+        return True
+
     def again(self, sealed: bytes, about: str) -> bytes:
         """With the newest key. Raises CannotOpen."""
         return self._seals.seal(self._seals.open(sealed, about), about)
@@ -94,24 +103,33 @@ class SealingAgain:
 
     async def __call__(self, now: datetime) -> None:
         head: dict[str, object] = {"bytes": HEAD_BYTES, "head": self._vault.head}
+        done = unread = 0
         async with self._engine.begin() as connection:
             for row in (await connection.execute(_OLD_KEYS, head)).all():
                 if new := self._again(row.sealed, _ABOUT_KEY):
                     await connection.execute(_SEAL_KEY, {"name": row.name, "new": new})
+                else:
+                    unread += 1
         place: dict[str, object] = {"key": "", "digest": b""}
         while place:
             async with self._engine.begin() as connection:
                 rows = (await connection.execute(_OLD, head | place | {"limit": AT_A_TIME})).all()
-                for row in rows:
-                    if new := self._again(row.sealed, _about(row.key)):
-                        await connection.execute(_SEAL, {"key": row.key, "digest": row.digest, "new": new})
+                again = [(row, self._again(row.sealed, _about(row.key))) for row in rows]
+                changed = [{"key": row.key, "digest": row.digest, "new": new} for row, new in again if new]
+                if changed:
+                    await connection.execute(_SEAL, changed)
+            done, unread = done + len(changed), unread + len(rows) - len(changed)
             place = {"key": rows[-1].key, "digest": rows[-1].digest} if rows else {}
+        if done:
+            log.info("codes sealed again with the newest key", codes=done)
+        if unread:
+            remedy = f"put the key that sealed them among {DATA_KEYS} again; if it is lost, import their file again"
+            log.error("codes cannot be opened", codes=unread, remedy=remedy)
 
     def _again(self, sealed: bytes, about: str) -> bytes | None:
         try:
             return self._vault.again(sealed, about)
-        except CannotOpen as trouble:
-            log.error("code cannot be opened", about=about, reason=str(trouble))
+        except CannotOpen:
             return None
 
 

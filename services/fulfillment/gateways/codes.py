@@ -26,12 +26,10 @@ from services.fulfillment.gateways.clear_codes import (
     remove_clear,
     take_also_clear,
 )
-from services.fulfillment.gateways.code_vault import CodeVault
+from services.fulfillment.gateways.code_vault import DATA_KEYS, CodeVault
 from shared.core import NoOutcome, NotDone, OperatorFault, Outcome, Retry
-from shared.settings import name_of
 from shared.shell.sealer import CannotOpen
 
-DATA_KEYS = name_of(("fulfillment", "data_keys"))
 PoolCall = TakeCode | ReturnCodes | StoreCodes | GiveCodes | CountCodes
 MARK = "coalesce((select cast(data ->> 'low_water' as bigint) from code_pools where key = :pool), 0)"
 """The pool's low-water mark."""
@@ -71,30 +69,72 @@ _STORE = sa.text("""
     insert into sealed_codes (key, digest, sealed, batch)
     select :pool, digest, sealed, cast(:batch as uuid)
     from unnest(cast(:digests as bytea[]), cast(:sealed as bytea[])) with ordinality as u(digest, sealed, n)
-    where not exists (select from sealed_codes known where known.key = '' and known.digest = u.digest)
+    where not exists (
+        select from sealed_codes known where known.key in ('', :no_pool) and known.digest = u.digest
+    )
     order by n
     on conflict do nothing
 """)
 _BATCH = sa.text("select count(*) from sealed_codes where key = :pool and batch = cast(:batch as uuid)")
 _GIVE = sa.text("""
     insert into sealed_codes (key, digest, sealed, order_key, item, unit, taken_at)
-    select :pool, digest, sealed, :order, :item, n, clock_timestamp()
+    select :pool, digest, sealed, :order, :item, n + coalesce(
+        (select max(unit) from sealed_codes where key = :pool and order_key = :order and item = :item), 0
+    ), clock_timestamp()
     from unnest(cast(:digests as bytea[]), cast(:sealed as bytea[])) with ordinality as u(digest, sealed, n)
     order by digest
     on conflict (key, digest) do update set order_key = excluded.order_key, item = excluded.item,
         unit = excluded.unit, taken_at = excluded.taken_at
     where sealed_codes.order_key is null
 """)
-_OTHERS = sa.text("""
-    select count(*) from sealed_codes
-    where digest = any(cast(:digests as bytea[])) and (key = :pool or key = '') and order_key is not null
-""")
+
+
+def _of_store(table: str) -> str:
+    """The store's pools, each looked up after the one before it: they are few, and codes are many."""
+    following = f"select min(key) as key from {table} where key > coalesce({{}}, :first) and key < :last"
+    return f"""
+        with recursive pools as (
+            {following.format("null")} union all
+            select ({following.format("pools.key")}) from pools where key is not null
+        )
+    """
+
+
+# What other pools of the store have free is for this item by now.
+_LEAVE_OTHERS = [
+    sa.text(f"""
+        {_of_store(table)}
+        delete from {table} c using pools
+        where c.key = pools.key and c.key <> :pool and c.{name} = any(cast(:{name}s as {kind}[]))
+            and c.order_key is null
+    """).bindparams(sa.bindparam(f"{name}s", type_=postgresql.ARRAY(sa.Text if kind == "text" else sa.LargeBinary)))
+    for table, name, kind in (("codes", "code", "text"), ("sealed_codes", "digest", "bytea"))
+]
+# After that: no call takes them any more. Under `` and `<store>/` are those of no pool.
+_OTHERS = [
+    sa.text(f"""
+        {_of_store(table)}
+        select exists (
+            select from (select key from pools union values (''), (:first)) p
+            join {table} c on c.key = p.key and c.{name} = any(cast(:{name}s as {kind}[]))
+            where c.order_key is not null and (c.order_key <> :order or c.item <> :item)
+        )
+    """).bindparams(sa.bindparam(f"{name}s", type_=postgresql.ARRAY(sa.Text if kind == "text" else sa.LargeBinary)))
+    for table, name, kind in (("codes", "code", "text"), ("sealed_codes", "digest", "bytea"))
+]
 _COUNT = sa.text(
     "select count(*) from (select from sealed_codes where key = :pool and order_key is null limit :most) s"
 )
 LEFT = sa.text(f"""
     select count(*) from (select from sealed_codes where key = :pool and order_key is null limit greatest({MARK}, 1)) s
 """)
+
+
+def no_pool(pool: str) -> str:
+    """The key of codes that staff of its store gave with what is no code. `pool`: key, `<store>/<pool>`."""
+    return pool.partition("/")[0] + "/"
+
+
 LOCK = sa.text("select pg_advisory_xact_lock(hashtextextended(:pool, 14))")
 """One at a time adds codes to a pool: what it has is then known."""
 
@@ -156,9 +196,8 @@ class Codes:
         return TakeCode.Failed(POOL_EMPTY, text, self._recheck_after)
 
     async def _return(self, connection: AsyncConnection, codes: ReturnCodes) -> Outcome:
-        values = {"pool": codes.pool, "order": codes.order, "item": codes.item}
-        await connection.execute(_RETURN, values)
-        await clear_of(connection, codes.pool, codes.order, codes.item)
+        await clear_of(connection, codes.pool, codes.order, codes.item)  # first: meanwhile they could be sealed
+        await connection.execute(_RETURN, {"pool": codes.pool, "order": codes.order, "item": codes.item})
         return ReturnCodes.Done()
 
     async def _store(self, connection: AsyncConnection, store: StoreCodes, batch: UUID) -> Outcome:
@@ -166,24 +205,33 @@ class Codes:
         await connection.execute(LOCK, {"pool": store.pool})
         known = await known_in_clear(connection, store.pool, store.codes)
         new = [code for code in store.codes if code not in known]
-        values = {"pool": store.pool, "batch": batch}
+        values = {"pool": store.pool, "batch": batch, "no_pool": no_pool(store.pool)}
         await connection.execute(_STORE, values | self._sealed(store.pool, new))
         added: int = (await connection.execute(_BATCH, values)).scalar_one()
         left: int = (await connection.execute(LEFT, {"pool": store.pool})).scalar_one()
         return StoreCodes.Done(added, left)
 
     async def _give(self, connection: AsyncConnection, give: GiveCodes) -> Outcome:
-        await connection.execute(LOCK, {"pool": give.pool})
-        values: dict[str, Any] = {"pool": give.pool, "order": give.order, "item": give.item}
-        await connection.execute(_RETURN, values)
-        await clear_of(connection, give.pool, give.order, give.item)
-        values |= self._sealed(give.pool, give.codes)
+        """One at a time in each store: the same code could be of two of its pools."""
+        store = give.pool.partition("/")[0]
+        # The keys of a store's pools lie between `<store>/` and `<store>0`: `0` follows `/`.
+        values: dict[str, Any] = {"pool": give.pool, "order": give.order, "item": give.item, "codes": list(give.codes)}
+        values |= {"first": f"{store}/", "last": f"{store}0"} | self._sealed(give.pool, give.codes)
+        for lock in (f"{store}/", give.pool):
+            await connection.execute(LOCK, {"pool": lock})
+        if not give.keep:
+            await clear_of(connection, give.pool, give.order, give.item)
+            await connection.execute(_RETURN, values)
+        tried = await connection.begin_nested()
+        for others in _LEAVE_OTHERS:
+            await connection.execute(others, values)
         clear = await known_in_clear(connection, give.pool, give.codes)
-        if not all(clear.values()) or (await connection.execute(_OTHERS, values)).scalar_one():
-            text = "Another item has one of these codes. Provide others, or retry the item to have some of its pool."
-            return GiveCodes.Failed("already_given", text)
         await remove_clear(connection, give.pool, [*clear])
         await connection.execute(_GIVE, values)
+        if any([(await connection.execute(others, values)).scalar_one() for others in _OTHERS]):
+            await tried.rollback()
+            text = "Another item has one of these codes. Provide others, or retry the item to have some of its pool."
+            return GiveCodes.Failed("already_given", text)
         return GiveCodes.Done()
 
     def _sealed(self, pool: str, codes: Sequence[str]) -> dict[str, Any]:
@@ -196,4 +244,3 @@ class Codes:
 BYTES = postgresql.ARRAY(sa.LargeBinary)
 _STORE = _STORE.bindparams(sa.bindparam("digests", type_=BYTES), sa.bindparam("sealed", type_=BYTES))
 _GIVE = _GIVE.bindparams(sa.bindparam("digests", type_=BYTES), sa.bindparam("sealed", type_=BYTES))
-_OTHERS = _OTHERS.bindparams(sa.bindparam("digests", type_=BYTES))

@@ -6,14 +6,17 @@ just before the call, and stand in no message, log or text.
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import unquote
 
 import orjson
 from pydantic import JsonValue
 
+from services.fulfillment.domain.kinds.access import AccessOperation
 from services.fulfillment.domain.kinds.http_action import CallHttpAction, HttpOperation, RevokeHttpAction
 from services.fulfillment.gateways.answers import answered, no_success, not_answered
 from services.fulfillment.gateways.asked_secrets import asked
@@ -33,13 +36,21 @@ RECEIVER = "system behind it"
 SIGNING_KEY = re.compile(r"whsec_[A-Za-z0-9+/]{16,}={0,2}")
 
 
+class CountedRequests(AccessRequests, Protocol):
+    """Where the gateway checks whether it may call at all."""
+
+    async def is_replaced(self, operation: AccessOperation) -> bool:
+        """Whether another call is made instead, with another key. False when that cannot be read."""
+        ...
+
+
 class HttpActions:
     """Gateway of CallHttpAction and RevokeHttpAction."""
 
     def __init__(
         self,
         outbound: Outbound,
-        requests: AccessRequests,
+        requests: CountedRequests,
         secrets: Secrets,
         *,
         timeout: float = TIMEOUT,
@@ -52,6 +63,8 @@ class HttpActions:
         self._clock = clock
 
     async def perform(self, operation: CallHttpAction | RevokeHttpAction, key: str) -> Outcome | NoOutcome:
+        if operation.number and await self._requests.is_replaced(operation):
+            return type(operation).Failed("not_needed", "Not called, since it is no longer needed.")
         result = await self._call(operation, key)
         if isinstance(result, OperatorFault) and not await self._requests.is_current(operation):
             return type(operation).Failed("not_needed", f"Not retried, since it is no longer needed. {result.text}")
@@ -88,9 +101,8 @@ class HttpActions:
         return outcome_of(operation, reply, secrets.values())
 
     async def _read(self, store: str, call: HttpCall) -> dict[str, str] | OperatorFault | NotTried:
-        names = {header.secret for _, header in _secret(call)} | ({call.signed} if call.signed else set())
         known: dict[str, str] = {}
-        for name in sorted(names):
+        for name in call.secrets:
             value = await asked(self._secrets, store, name)
             if not isinstance(value, str):
                 return value
@@ -148,11 +160,22 @@ def _is_success(operation: HttpOperation, status: int) -> bool:
 
 
 def _excerpt(body: bytes, secrets: Any) -> str:
+    """Nothing, where a secret is repeated in another encoding."""
     text = " ".join(body.decode("utf-8", "replace").split())
     for secret in secrets:
         text = text.replace(secret, "***")
+    bare = _bare(text)
+    if any(_bare(secret.removeprefix("whsec_")) in bare for secret in secrets):
+        return " What it says repeats a secret, and is not shown."
     printable = "".join(char for char in text if char.isprintable())[:SHOWN]
     return f' It says: "{printable}".' if printable else ""
+
+
+def _bare(text: str) -> str:
+    """Without the ways in which JSON, URLs and HTML write a character, so that they compare equal."""
+    text = html.unescape(unquote(text))
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+    return "".join(char for char in text if char.isprintable() and char not in "\\ +")
 
 
 def has_expected(expected: ExpectedAnswer, body: bytes) -> bool:

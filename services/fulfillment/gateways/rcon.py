@@ -16,16 +16,18 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from services.fulfillment.domain.delivery import UNKNOWN_SERVER
+from services.fulfillment.domain.fields import irrevocable_text, missing_text
 from services.fulfillment.domain.game_console import CommandTooLong, UnsafeField, console_commands, unsafe_text
 from services.fulfillment.domain.game_server import GameServer
 from services.fulfillment.domain.rcon_operations import (
     ADDRESS_REFUSED,
     NO_PASSWORD,
+    NOT_NEEDED,
     PLAYER_OFFLINE,
     REVOCATIONS,
     SERVER_OFFLINE,
     TRIED_AGAIN,
-    UNKNOWN_SERVER,
     WRONG_PASSWORD,
     CheckServer,
     RconOperation,
@@ -40,6 +42,7 @@ from services.fulfillment.gateways.rcon_connection import (
 )
 from services.fulfillment.secrets import Secrets
 from shared.contracts.rcon import Game
+from shared.contracts.templates import MissingFields
 from shared.core import NoOutcome, NotDone, NotTried, Outcome, Retry, Unknown
 from shared.shell.http.outbound import Blocked
 from shared.shell.sealer import CannotOpen
@@ -128,7 +131,7 @@ class Rcon:
     async def _call(self, operation: RconOperation) -> Outcome | NoOutcome:
         try:
             if not await self._servers.is_current(operation):
-                raise NotPossible("not_needed", "Not run, since it is no longer needed.")
+                raise NotPossible(NOT_NEEDED, "Not run, since it is no longer needed.")
             server = await self._servers.server(operation.server)
             async with self._place(operation.server):
                 return await self._run(operation, server)
@@ -267,6 +270,9 @@ def _commands_of(operation: RconOperation, game: Game) -> tuple[str, ...]:
         return console_commands(operation.commands, dict(operation.fields), game)
     except UnsafeField as unsafe:
         raise NotPossible("field_unsafe", unsafe_text(unsafe.name, game)) from None
+    except MissingFields as missing:
+        text = irrevocable_text(missing) if isinstance(operation, REVOCATIONS) else missing_text(missing)
+        raise NotPossible("field_missing", text[:500]) from None
     except CommandTooLong as error:
         text = f"With this order's fields the command {error.command} is longer than the server accepts. Shorten it."
         raise NotPossible("command_too_long", text[:500]) from None

@@ -13,6 +13,7 @@ in whatever pieces the bytes come. An answer may have several packets, and nothi
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -155,7 +156,8 @@ async def connected(
 async def _addresses(host: str, port: int, *, private: bool) -> Sequence[str]:
     resolver = CheckedResolver(ThreadedResolver(), private=private)
     try:
-        return [found["host"] for found in await resolver.resolve(host, port)]
+        found = await resolver.resolve(host, port, socket.AF_UNSPEC)
+        return [one["host"] for one in sorted(found, key=lambda one: one["family"])]  # IPv4 first
     except OSError as error:
         raise Unreachable(f"its host cannot be found: {error.strerror or type(error).__name__}") from None
 

@@ -224,6 +224,7 @@ def _delivered(items: Sequence[DeliveredItem]) -> list[dict[str, Any]]:
             "link": item.instructions.link or "",
             "expires": moment(item.instructions.expires) if item.instructions.expires else "",
             "code": item.instructions.code or "",
+            "codes": list(item.instructions.codes),
             "carrier": item.instructions.carrier or "",
             "tracking": item.instructions.tracking or "",
             "note": item.instructions.note or "",

@@ -20,7 +20,7 @@ from shared.shell.batch.dead_letters import dead_letter
 from shared.shell.batch.effects import Cause, Effects
 from shared.shell.batch.leases import Capacity
 from shared.shell.batch.own_log import OwnLog
-from shared.shell.batch.result import BatchResult, RetryFailed, StillWaits
+from shared.shell.batch.result import BatchResult, DecidedOtherwise, RetryFailed, StillWaits
 from shared.shell.batch.rows import LoadedRow, LoadedRows
 from shared.shell.batch.state_cache import StateCache
 from shared.shell.inbound.errors import describe, printable
@@ -189,6 +189,11 @@ class Batch:
         if isinstance(message, Repeated):
             self._refuse(item, seed, Refused("repeated_id", Repeated.TEXT))
             return
+        if isinstance(message, Command) and (number := self._effects.refused_before(inbound, seed)) is not None:
+            row.sequence, row.dirty = max(row.sequence, number), True
+            self.result.refused += 1
+            self.result.decided.append((inbound, "refused"))
+            return
         context = Context(
             self.now,
             inbound.key,
@@ -207,6 +212,7 @@ class Batch:
         if isinstance(answer, Refused):
             if not isinstance(message, Command):
                 raise TypeError(f"{type(message).__qualname__} is a fact: it cannot be refused ({answer.code})")
+            self._check_first_answer(item, answer)
             self._refuse(item, seed, answer)
         else:
             self._accept(item, seed, answer)
@@ -229,6 +235,17 @@ class Batch:
         self.result.handled += 1
         self.result.decided.append((inbound, "handled"))
         self._reply(inbound, inbound.id)
+
+    def _check_first_answer(self, item: _Work, refused: Refused) -> None:
+        """After a restore: raises where a command that may begin its row had an effect the first time, and is refused
+        now with rows that it reads, which staff can set right. What needs it (the payment of an order) waits behind it.
+        A later command of the row may lack what would wait behind itself: it is refused."""
+        if item.reads and item.handling and item.handling.begins:
+            before = [
+                it for it in self._effects.caused_before(item.inbound) if it != self.registry.service.refusal.type
+            ]
+            if before:
+                raise DecidedOtherwise(before, refused)
 
     def _refuse(self, item: _Work, seed: UUID, refused: Refused) -> None:
         """A command by Kafka is answered on the service's topic, one by HTTP in the response."""

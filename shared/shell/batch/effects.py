@@ -81,6 +81,22 @@ class Effects:
         rows, _ = self._outbox_rows(cause, [(cause.inbound.key, event)], 0, numbered=False)
         self.outbox += rows
 
+    def refused_before(self, inbound: Inbound, seed: UUID) -> int | None:
+        """While it catches up: the number of the refusal that was all that came of a command the first time. Its sender
+        was told, so it stays refused."""
+        if not self.own_log.is_open:
+            return None
+        refusal = self.registry.service.refusal.type
+        if self.caused_before(inbound) != [refusal]:
+            return None
+        return self.own_log.said_already(inbound.key, effect_id(seed, f"{refusal} {inbound.key}", 1))
+
+    def caused_before(self, inbound: Inbound) -> list[str]:
+        """While it catches up: the types of what the message brought about the first time."""
+        if not self.own_log.is_open:
+            return []
+        return self.own_log.caused(inbound.key, (inbound.id, inbound.identity))
+
     def keep(self, cause: Cause, copy: Copy) -> None:
         """Copy what was accepted over HTTP to its topic. This service reads it there as known; if its database is
         restored to an earlier point, as new."""

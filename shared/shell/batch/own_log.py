@@ -16,7 +16,7 @@ from uuid import UUID
 
 _TABLE = """
     create table facts (key text, kind text, digest blob, id blob, number integer, late integer, used_by blob,
-        body blob);
+        body blob, cause text);
     create index facts_said on facts (key, kind, digest);
 """
 _FIND = """
@@ -27,6 +27,8 @@ _FIND = """
 """
 _OTHERS = "select exists (select 1 from facts where key = :key and kind = :kind and late and used_by is null)"
 _TOLD = "select body from facts where key = :key and kind = :kind and late order by number"
+_CAUSED = "select distinct kind from facts where key = ? and cause in (?, ?) order by kind"
+_OF_EFFECT = "select rowid, number from facts where key = ? and id = ?"
 _VARIES = re.compile(rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^"]*"|(?<=/)[A-Za-z0-9_.=-]{40,}(?=")')
 """Times of deciding, and the signed tokens of links, which have one in them."""
 
@@ -44,6 +46,8 @@ class Said:
     """Its sequence."""
     late: bool
     """It was written after the point that the database was restored to."""
+    cause: str = ""
+    """Id of the message that it was decided on."""
 
 
 class OwnLog:
@@ -73,11 +77,12 @@ class OwnLog:
             (
                 *(one.key, one.kind, _digest(one.body), one.id.bytes, one.number, one.late),
                 one.body if one.kind in self.kept else None,
+                one.cause,
             )
             for one in said
         )
         with self._facts:
-            self._facts.executemany("insert into facts values (?, ?, ?, ?, ?, ?, null, ?)", rows)
+            self._facts.executemany("insert into facts values (?, ?, ?, ?, ?, ?, null, ?, ?)", rows)
 
     def number_of(self, key: str, kind: str, body: bytes, effect: UUID, after: int) -> int | None:
         """The number of the fact with the same contents, or of the same effect, that no other effect stands for; None
@@ -101,6 +106,24 @@ class OwnLog:
         """The bodies of the facts that were told since the restored point, of a kind in `kept`."""
         assert self._facts is not None
         return [row[0] for row in self._facts.execute(_TOLD, {"key": key, "kind": kind})]
+
+    def caused(self, key: str, ids: tuple[UUID, UUID]) -> list[str]:
+        """The types of what a message brought about when it was decided before. `ids`: its own, and that in the inbox,
+        which is the own one of a command over HTTP whose copy is read."""
+        assert self._facts is not None
+        found = self._facts.execute(_CAUSED, (key, *map(str, ids))).fetchall()
+        return [kind.partition("/")[0] for (kind,) in found]
+
+    def said_already(self, key: str, effect: UUID) -> int | None:
+        """The number of the fact with this id, which then stands for this effect; None where there is none."""
+        assert self._facts is not None
+        found = self._facts.execute(_OF_EFFECT, (key, effect.bytes)).fetchone()
+        if found is None:
+            return None
+        rowid, number = found
+        self._facts.execute("update facts set used_by = ? where rowid = ?", (effect.bytes, rowid))
+        self.withheld += 1
+        return int(number)
 
     def _note(self, key: str, kind: str) -> None:
         self.different.setdefault(key, set()).add(kind.partition("/")[0])

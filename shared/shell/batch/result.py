@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
@@ -30,6 +31,16 @@ class TryLater(RetryFailed):
     """The database could not take it at this moment."""
 
     reason = None
+
+
+class DecidedOtherwise(Exception):
+    """A restored database refuses a command that had an effect before."""
+
+    def __init__(self, before: Sequence[str], refused: Refused) -> None:
+        super().__init__(
+            f"It had an effect the first time ({', '.join(before)}), and would now be refused: {refused.code}: "
+            f"{refused.text} Set right what it lacks, then retry it."
+        )
 
 
 @dataclass(slots=True)

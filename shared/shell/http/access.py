@@ -4,7 +4,7 @@ or has an `Access`; the middleware in `web.py` checks it before the route is cal
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -120,8 +120,7 @@ def access_of(handler: object) -> Access | None:
 
 async def check(principal: Principal, access: Access, request: web.Request) -> None:
     """Raises ProblemResponse unless the principal may make this request."""
-    if not principal.may(access.permission):
-        raise _forbidden(f"This needs the permission {access.permission}.")
+    require(principal, (access.permission,))
     scope = access.scope
     if principal.recipient:
         if scope is not OF_RECIPIENT or request.match_info["recipient"] != principal.recipient:
@@ -137,6 +136,13 @@ async def check(principal: Principal, access: Access, request: web.Request) -> N
         raise _forbidden("This is about all stores. It needs a client of all stores.")
     elif named not in principal.stores:
         raise _forbidden("Name one of your stores in ?store=." if scope is IN_QUERY else "This is not your store.")
+
+
+def require(principal: Principal, permissions: Iterable[str]) -> None:
+    """Raises ProblemResponse with those that the principal lacks."""
+    missing = [permission for permission in permissions if not principal.may(permission)]
+    if missing:
+        raise _forbidden(f"This needs the permission {' and '.join(missing)}.")
 
 
 def _named(scope: Scope, request: web.Request) -> str:

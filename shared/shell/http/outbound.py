@@ -14,12 +14,14 @@ proxies, no cookies; time and the response's size are bounded.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -30,6 +32,8 @@ from shared.contracts.addresses import Reach, reach_of, reach_of_host, reach_of_
 
 MAX_RESPONSE = 65_536
 """Bytes of a response's body that are kept; the rest is not read."""
+_URL = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+"""RFC 3986, appendix A."""
 WAITING = 0.5
 """The share of a request's timeout that it may spend waiting for a free connection. The rest is for the request."""
 
@@ -176,13 +180,21 @@ class Outbound:
         return self._opened
 
 
+def _as_written(url: str) -> URL:
+    """Sent byte by byte as it is, if it can be: what is percent-encoded on purpose (a `;` in a path, which divides it
+    for some servers) is not decoded again."""
+    target = URL(url, encoded=True)
+    dotted = any(unquote(part) in (".", "..") for part in target.raw_path.split("/"))
+    return target if _URL.fullmatch(url) and target.raw_path.startswith("/") and not dotted else URL(url)
+
+
 @lru_cache(1000)
 def _parsed(url: str) -> tuple[URL, Reach]:
     """The URL, and the class of its host. Both as the registration reads it and as the client does: where they differ,
     neither is trusted. Raises Blocked."""
     try:
         reach = reach_of_url(url)
-        target = URL(url)
+        target = _as_written(url)
         if reach_of_host(target.host or "") != reach:
             raise ValueError
     except ValueError:

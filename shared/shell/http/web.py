@@ -31,6 +31,7 @@ from shared.shell.http.access import (
     add_route,
     check,
     found_by,
+    require,
 )
 from shared.shell.http.declaration import Declaration, DeclaredResponse
 from shared.shell.http.limits import BODY_BYTES, BUDGET, CLIENT, LIMITS, Limits, client_of
@@ -187,6 +188,7 @@ def command_handler(api: HttpApi, kind: type[Command], key_of: KeyOf) -> Request
         if wrong:
             raise bad_request(f"The path does not name an id: {wrong}.")
         identity, command = identity_of(request), await command_in(request, kind)
+        require(request[PRINCIPAL], command.also_needs())
         answer = await api.submit(command, key, identity=identity, actor=actor_of(request))
         return answered(answer)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,6 +26,21 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 
+_COPIED = b"/http"
+_COMMANDS = ".commands."
+
+
+def decided_at(record: BusRecord) -> datetime:
+    """When a record was written; of the copy of a command over HTTP, when the command was decided: messages that came
+    before its copy, but after it, were decided after it."""
+    if _COMMANDS in record.topic:
+        headers = dict(record.headers)
+        if (headers.get("ce_source") or b"").endswith(_COPIED):
+            with suppress(ValueError, TypeError):  # no time, or one without a zone
+                return min(record.at, datetime.fromisoformat((headers.get("ce_time") or b"").decode()))
+    return record.at
+
+
 class InOrderOfTime:
     """Merges partitions by the times of their records; within a partition the order stays."""
 
@@ -35,8 +51,8 @@ class InOrderOfTime:
     def add(self, records: Sequence[BusRecord]) -> None:
         """A record counts as no older than those before it in its partition: producers' clocks differ."""
         for record in records:
-            place = (record.topic, record.partition)
-            at = self._latest[place] = max(record.at, self._latest.get(place, record.at))
+            place, at = (record.topic, record.partition), decided_at(record)
+            at = self._latest[place] = max(at, self._latest.get(place, at))
             self._waiting.setdefault(place, deque()).append((at, record))
 
     def size(self) -> int:

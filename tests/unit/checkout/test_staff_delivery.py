@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from shared.contracts.checkout import OrderCompleted, OrderItemsDelivered, OrderSupplyLow
 from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem
+from shared.contracts.envelope import encode
 from shared.contracts.fulfillment import ItemDelivered, ItemProgressed
+from shared.contracts.payments import RefundedLine
 from shared.contracts.stock import StockLow
 from shared.contracts.values import Instructions, OrderStatus
-from tests.unit.checkout.examples import delivered, paid_order
+from tests.unit.checkout.examples import delivered, paid_order, refunded
 
 BY_HAND = Instructions(kind="manual", note="Enjoy!")
 
@@ -57,3 +59,23 @@ def test_low_stock_is_passed_on_and_changes_nothing() -> None:
     text = "2 free of SKU atlas, fewer than 5. Order more."
     assert order.facts == [OrderSupplyLow(what="stock of Field Atlas", text=text)]
     assert order.timeline[-1].text == "Stock of Field Atlas is low: 2 free."
+
+
+def test_many_long_notes_reach_the_customer_in_messages_that_fit() -> None:
+    order, notes = paid_order("course"), 200
+    long = Instructions(kind="manual", note="字" * 2000)
+    for _ in range(notes):
+        order.hear(ItemProgressed(item="1", instructions=long, status="pending", under_way=1))
+    order.hear(ItemDelivered(item="1", instructions=long, under_way=0))
+    sent = order.last.of(OrderItemsDelivered)
+    assert sum(len(one.items) for one in sent) == notes + 1
+    assert max(len(encode(one)) for one in sent) < 900_000
+
+
+def test_what_was_refunded_since_is_not_said_to_be_sent() -> None:
+    order = paid_order("course", "game").hear(delivered("1"))
+    order.hear(refunded(1000, 3500, items=(RefundedLine(item="1", amount=1000, whole=True),)))
+    link = Instructions(kind="download", link="https://get.example/1")
+    order.hear(DeliveryResent(items=(ResentItem(item="1", instructions=link),)))
+    assert order.last.of(OrderItemsDelivered) == []
+    assert order.timeline[-1].text.startswith("Not sent: ")

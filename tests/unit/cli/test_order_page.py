@@ -119,3 +119,28 @@ def test_several_actions_of_an_item_and_what_comes_with_the_order_have_lines_of_
         "With the order",
         "offer code: Gold members delivered A-1",
     ]
+
+
+def test_parcels_attachments_and_returns_are_shown_with_their_item() -> None:
+    line = {"item": "1", "product": "Atlas", "quantity": 2, "line_total": 2000, "delivery": "delivered"}
+    parcel = {"id": "1", "quantity": 1, "carrier": "DHL", "tracking": "T1", "sent_at": AT}
+    execution = {
+        **{"id": "1", "product": "Atlas", "status": "delivered", "action": {"kind": "shipment"}, "waiting": None},
+        "parcels": [parcel | {"delivered_at": AT}, parcel | {"id": "2", "former": True}],
+        "attached": [{"kind": "manual", "note": "A map."}],
+        "returned": 1,
+    }
+    order = {
+        **{"key": "o-1", "number": "ORD-1", "store": "maple", "status": "completed", "currency": "EUR"},
+        **{"payment_status": "paid", "fulfilment_status": "fulfilled", "created_at": AT, "timeline": []},
+        **{"items": [line], "deliveries": {"held": True, "items": [execution]}},
+    }
+
+    shown = "\n".join(lines(order))
+
+    assert "held      nothing is delivered until it is released" in shown
+    assert "parcel 1: 1 × DHL · T1, sent 2026-03-03 14:05" in shown
+    assert ", arrived 2026-03-03 14:05" in shown
+    assert ", before it was granted again" in shown
+    assert "attached: A map." in shown
+    assert "returned: 1" in shown

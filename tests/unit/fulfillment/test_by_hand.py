@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.fulfillment.domain.delivery import ItemStatus
-from services.fulfillment.domain.operations import GrantAccess, RevokeAccess, SignDownload, TakeCode
+from services.fulfillment.domain.operations import GiveCodes, GrantAccess, RevokeAccess, SignDownload, TakeCode
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.codes import ProvideCode
 from shared.contracts.delivery_work import (
     AttachDelivery,
     DeliveryNoted,
@@ -63,12 +64,32 @@ def test_a_task_without_the_fields_that_it_needs_fails_with_what_to_do() -> None
 def test_codes_are_given_by_hand_while_the_pool_is_empty() -> None:
     shop = paid("key", "ebook").answer(TakeCode, EMPTY).answer(SignDownload, SignDownload.Done(LINK))
 
-    shop.hear(MarkDeliveredDelivery(codes=("AAA",), notify=False, reason=WHY))
+    shop.hear(MarkDeliveredDelivery(codes=("AAA",), note="Sorry!", notify=False, reason=WHY))
+    assert shop.requested == [GiveCodes("acme/keys", "o-1", "1", ("AAA",), note="Sorry!", quiet=True)]
+    shop.answer(GiveCodes, GiveCodes.Done())
 
     (delivered,) = shop.last.of(ItemDelivered)
     assert (delivered.item, delivered.quiet) == ("1", True)
-    assert delivered.instructions == Instructions(kind="code", code="AAA")
+    assert delivered.instructions == Instructions(kind="code", code="AAA", note="Sorry!")
     assert shop.waiting() == ()
+
+
+def test_codes_that_another_item_has_are_not_given_by_hand() -> None:
+    shop = paid("key").answer(TakeCode, EMPTY).hear(MarkDeliveredDelivery(codes=("AAA",), reason=WHY))
+
+    shop.answer(GiveCodes, GiveCodes.Failed("already_given", "Another item has one of these codes."))
+
+    assert [event.code for event in shop.last.of(ItemFailed)] == ["already_given"]
+
+
+def test_codes_that_come_with_what_is_no_code_are_recorded_too() -> None:
+    shop = paid("poster").hear(MarkDeliveredDelivery(codes=("AAA", "BBB"), reason=WHY))
+
+    assert shop.last.of(ItemDelivered)
+    assert shop.requested == [GiveCodes("acme/", "o-1", "1", ("AAA", "BBB"))]
+    shop.answer(GiveCodes, GiveCodes.Failed("already_given", "Another item has one of these codes."))
+    (noted,) = shop.last.of(DeliveryNoted)
+    assert "not recorded: Another item has one" in noted.text
 
 
 def test_everything_open_is_marked_at_once_and_codes_are_for_one_only() -> None:
@@ -213,8 +234,15 @@ def test_a_held_order_delivers_nothing_until_it_is_released() -> None:
     assert shop.refuses(HoldDelivery(reason=WHY)).code == "too_late"
 
 
+def test_staff_give_no_code_to_an_item_of_a_held_order() -> None:
+    shop = Shop().given(placed(line("1", "key")), HoldDelivery(reason=WHY), PAID)
+    give = ProvideCode(item="1", codes=("AB-12",), reason=WHY)
+    assert shop.refuses(give).code == "held"
+
+
 def test_a_held_order_that_is_cancelled_gives_its_stock_back() -> None:
     shop = Shop(poster=3).given(placed(line("1", "poster")), HoldDelivery(reason=WHY), PAID, OrderCancelled())
     assert shop.stock("poster").free == 3
-    shop.hear(ReleaseDelivery(reason=WHY))
+    assert not shop.told()[-1].held
+    assert shop.refuses(ReleaseDelivery(reason=WHY)).code == "not_held"
     assert (shop.requested, shop.item().status) == ([], ItemStatus.REVOKED)

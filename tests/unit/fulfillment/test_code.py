@@ -17,6 +17,7 @@ from services.fulfillment.domain.operations import (
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.codes import AddCodes, CodesImported, ConfigurePool, PoolLow, ProvideCode
+from shared.contracts.delivery_work import GrantAgainDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     DeliveryCodesArrived,
     ItemDelivered,
@@ -132,6 +133,23 @@ def test_a_code_that_was_seen_is_only_marked() -> None:
 
     assert shop.hear(refund("1")).published == [ItemRevoked(item="1")]
     assert shop.open == []
+
+
+def test_a_code_that_was_seen_stays_out_of_the_pool_when_it_is_granted_again_and_cancelled_meanwhile() -> None:
+    shop = paid("key").answer(TakeCode, TakeCode.Done(("AB-12",)))
+    shop.given(RevokeDelivery(reason="Misuse."), GrantAgainDelivery(reason="By mistake."), refund("1"))
+    shop.answer(TakeCode, TakeCode.Done(("AB-12",)))
+    assert shop.requested == []
+
+
+def test_what_returns_to_the_pool_is_not_taken_again_meanwhile() -> None:
+    """Else the call that takes would find the codes that are about to return, and the customer would get them."""
+    shop = paid("key").given(RevokeDelivery(reason="Misuse.")).answer(TakeCode, TakeCode.Done(("AB-12",)))
+    again = GrantAgainDelivery(reason="By mistake.")
+    assert shop.refuses(again).code == "not_revoked_yet"
+    shop.answer(ReturnCodes, ReturnCodes.Done())
+    shop.hear(again)
+    assert shop.operation(TakeCode)
 
 
 def test_blank_codes_are_refused_and_duplicates_dropped() -> None:
@@ -273,3 +291,15 @@ def test_codes_of_a_file_wake_orders_at_once() -> None:
     shop.hear(CodesImported(added=1_000_000, left=0), "acme/keys")
 
     assert shop.requested == [TakeCode("acme/keys", "o-1", "1", 1)]
+
+
+def test_a_recheck_without_success_puts_off_no_reminder() -> None:
+    shop = Shop().given(placed(line("1", "key", 20)), PAID).answer(TakeCode, EMPTY)
+
+    for _ in range(3):  # each day too few are added
+        shop.at += timedelta(hours=20)
+        shop.hear(CodesImported(added=5, left=1), "acme/keys").answer(TakeCode, EMPTY)
+
+    shop.let_go_off(PoolStillLow)
+    (told,) = [event for event in shop.published if isinstance(event, ItemWaiting)]
+    assert told.alert and "orders wait for it (1)" in told.text

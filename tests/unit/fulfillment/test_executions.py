@@ -13,6 +13,7 @@ from services.fulfillment.domain.product import Product
 from services.fulfillment.domain.retry import RetryPreview, retry_preview
 from services.fulfillment.domain.stock import Stock
 from shared.contracts.checkout import OrderCancelled
+from shared.contracts.delivery_work import RevokeDelivery
 from shared.contracts.fulfillment import (
     Action,
     ConfigureExtras,
@@ -26,6 +27,7 @@ from shared.contracts.fulfillment import (
     ItemRetried,
     ItemRevoked,
     ItemWaiting,
+    ManualTask,
     RedemptionCode,
     RetryDelivery,
     SettleDelivery,
@@ -349,3 +351,13 @@ def test_a_code_that_is_missing_holds_up_only_its_own_action() -> None:
 
     assert shop.last.of(ItemWaiting)[0].under_way == 0
     assert statuses(shop) == {"1": "waiting_code", "1/2": "delivered"}
+
+
+def test_when_what_failed_is_revoked_the_item_waits_or_is_delivered_by_the_rest() -> None:
+    shop = bundle(COURSE, ManualTask(text="Call Ada."))
+    shop.answer(GrantAccess, GrantAccess.Failed("forbidden", "Give the key access."))
+    shop.hear(RevokeDelivery(executions=("1",), reason="Not needed."))
+
+    (told,) = shop.last.of(ItemProgressed)
+    assert (told.status, told.text) == ("waiting", "Call Ada.")
+    assert (shop.item("1").code, shop.item("1").text) == ("", ""), "it is not to be fixed any more"

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from services.fulfillment.domain.delivery import ItemStatus
-from services.fulfillment.domain.kinds.http_action import CallHttpAction, RevokeHttpAction
+from services.fulfillment.domain.kinds.http_action import HTTP_ACTION, CallHttpAction, RevokeHttpAction
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.envelope import encode
+from shared.contracts.envelope import encode, problems_of
 from shared.contracts.fulfillment import (
     ConfigureProduct,
     ItemDelivered,
@@ -65,8 +65,10 @@ DONE, REVOKED = CallHttpAction.Done(), RevokeHttpAction.Done()
 
 def test_an_orders_fields_are_filled_in_and_the_customer_is_told_where_to_go() -> None:
     bought = shop()
-    assert bought.requested == [CallHttpAction("acme", "o-1", "1", action(), FILLED)]
-    assert bought.operation(CallHttpAction).destination() == "school.example/courses/{{item.sku}}/grants"
+    assert bought.requested == [CallHttpAction("acme", "o-1", "1", action(), FILLED, 1)]
+    assert bought.operation(CallHttpAction).destination() == (
+        "school.example/courses/{{item.sku}}/grants of acme by school"
+    )
 
     bought.answer(CallHttpAction, DONE)
 
@@ -237,5 +239,43 @@ def test_a_destination_is_that_of_the_call_that_is_made() -> None:
     grant = shop().operation(CallHttpAction)
     elsewhere = action(revoke={"url": "https://other.example/x?a={{item.sku}}"})
 
-    assert replace(grant, action=elsewhere).destination() == "school.example/courses/{{item.sku}}/grants"
-    assert RevokeHttpAction("acme", "o-1", "1", elsewhere, FILLED).destination() == "other.example/x"
+    assert replace(grant, action=elsewhere).destination() == (
+        "school.example/courses/{{item.sku}}/grants of acme by school"
+    )
+    assert replace(grant, store="other").destination() != grant.destination(), "one store holds up no other"
+    assert RevokeHttpAction("acme", "o-1", "1", elsewhere, FILLED).destination() == "other.example/x of acme"
+
+
+def test_a_call_that_a_retry_has_replaced_is_not_made_and_decides_nothing() -> None:
+    bought = shop()
+    first = bought.operation(CallHttpAction)
+    bought.hear(settle("not_delivered")).hear(RetryDelivery())
+    assert HTTP_ACTION.is_replaced(bought.item(), first)
+    assert [call.number for _, call in bought.open if isinstance(call, CallHttpAction)] == [1, 2]
+
+    bought.answer(first, CallHttpAction.Failed("not_needed", "Not called."))
+    assert (bought.item().status, bought.item().in_doubt) == (ItemStatus.IN_PROGRESS, True)
+    assert not HTTP_ACTION.is_replaced(bought.item(), bought.operation(CallHttpAction))
+
+    assert bought.answer(CallHttpAction, DONE).item().status is ItemStatus.DELIVERED
+
+
+def test_a_revocation_that_a_retry_has_replaced_is_not_made_and_decides_nothing() -> None:
+    bought = shop().answer(CallHttpAction, DONE).hear(refund("1"))
+    first = bought.operation(RevokeHttpAction)
+    bought.hear(settle("not_revoked")).hear(RetryDelivery(items=("1",)))
+    assert HTTP_ACTION.is_replaced(bought.item(), first)
+
+    bought.answer(first, RevokeHttpAction.Failed("not_needed", "Not called."))
+    assert bought.item().status is ItemStatus.REVOKING
+    assert bought.answer(RevokeHttpAction, REVOKED).published == [ItemRevoked(item="1")]
+
+
+def test_all_that_is_wrong_with_a_url_is_told_at_once_and_fields_are_called_as_staff_wrote_them() -> None:
+    wrong = {"url": "https://u:p@169.254.1.1/{/{{custom.a}}", "headers": {"X-A": "é"}}
+    with pytest.raises(ValidationError) as refused:
+        ConfigureProduct.model_validate({"action": GIVEN | wrong}, strict=False)
+    problems = problems_of(refused.value)
+    (of_url,) = [problem.text for problem in problems if problem.field.endswith(".url")]
+    assert "single braces" in of_url and "credentials" in of_url and "never called" in of_url
+    assert "action.http.headers.X-A" in [problem.field for problem in problems]

@@ -20,6 +20,7 @@ from services.fulfillment.domain.rcon_operations import (
 )
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.connections import ConfigureServer, TestServer
+from shared.contracts.delivery_work import MarkDeliveredDelivery, RevokeDelivery
 from shared.contracts.fulfillment import (
     ItemDelivered,
     ItemFailed,
@@ -252,6 +253,15 @@ def test_a_refund_while_a_waiting_item_is_tried_again_waits_for_the_outcome() ->
     assert shop.item().status is ItemStatus.REVOKED
 
 
+def test_what_staff_deliver_by_hand_while_it_is_tried_again_can_be_revoked() -> None:
+    shop = bought().answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=30)).hear(MarkDeliveredDelivery(items=("1",), reason="By hand."))
+    shop.answer(RunCommands, failed(RunCommands, "player_offline", AWAY))
+    shop.hear(RevokeDelivery(items=("1",), reason="Undone."))
+    shop.answer(RevokeByCommands, RevokeByCommands.Done())
+    assert shop.item().status is ItemStatus.REVOKED
+
+
 def test_a_store_that_has_no_such_server_hears_of_it() -> None:
     shop = Shop()
     shop.configure("rank", RANK)
@@ -259,6 +269,7 @@ def test_a_store_that_has_no_such_server_hears_of_it() -> None:
     shop.given(placed(rank), PAID)
     shop.answer(RunCommands, failed(RunCommands, "unknown_server", "Configure it."))
     assert [(type(event), getattr(event, "alert", None)) for event in shop.published] == [(ItemWaiting, True)]
+    assert shop.item().lacks_setup, "it is listed among what waits for staff"
     shop.let_time_pass(timedelta(seconds=30))
     shop.answer(RunCommands, failed(RunCommands, "unknown_server", "Configure it."))
     assert [event for event in shop.published if not isinstance(event, ItemProgressed)] == []
@@ -306,3 +317,15 @@ def test_after_a_restore_what_was_told_as_delivered_is_not_run_again() -> None:
     assert told_before(call, told) == RunCommands.Done()
     assert told_before(call, told.model_copy(update={"item": "2"})) is None
     assert told_before(call, told.model_copy(update={"execution": "1/2"})) is None
+
+
+def test_what_staff_did_by_hand_while_it_was_tried_again_is_revoked_as_any_other() -> None:
+    shop = bought().answer(RunCommands, RunCommands.Failed("player_offline", AWAY))
+    shop.let_time_pass(timedelta(seconds=20))
+    assert shop.item().is_calling
+    shop.hear(MarkDeliveredDelivery(reason="Done on the console."))
+    shop.answer(RunCommands, RunCommands.Failed("player_offline", AWAY))
+
+    shop.hear(refund("1"))
+    shop.answer(RevokeByCommands, RevokeByCommands.Done())
+    assert shop.item().status is ItemStatus.REVOKED

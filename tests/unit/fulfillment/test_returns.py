@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.fulfillment.domain.delivery import Delivery
 from services.fulfillment.domain.keys import row_key
+from services.fulfillment.domain.operations import SignDownload
 from shared.contracts.checkout import OrderCancelled
 from shared.contracts.delivery_work import (
     GrantAgainDelivery,
@@ -18,11 +19,11 @@ from shared.contracts.delivery_work import (
     ReturnedLine,
     RevokeDelivery,
 )
-from shared.contracts.fulfillment import ShipOrder
+from shared.contracts.fulfillment import ConfigureProduct, Download, Shipment, ShipOrder
 from shared.contracts.payments import RefundLine, RefundPayment
 from shared.contracts.stock import AdjustStock, SetStock
 from shared.core import Message
-from tests.unit.fulfillment.examples import PAID, Shop, line, paid, placed, refund
+from tests.unit.fulfillment.examples import LINK, PAID, Shop, line, paid, placed, refund
 
 WHY = "Too small."
 POSTER = row_key("acme", "poster")
@@ -71,6 +72,52 @@ def test_what_was_refunded_but_not_put_back_is_when_it_comes_back() -> None:
 def test_what_cannot_be_sold_again_is_written_off_also_if_a_refund_says_otherwise() -> None:
     shop = sent(3).given(back(2, resaleable=False), refund("1"))
     assert (shop.stock("poster").on_hand, shop.stock("poster").written_off) == (3, 2)
+
+
+def test_of_what_also_brings_a_download_only_units_that_were_sent_come_back() -> None:
+    shop = Shop(poster=5)
+    bundle = ConfigureProduct(action=Shipment(), further=(Download(file="a.pdf"),), track_stock=True)
+    shop.hear(bundle, POSTER).given(placed(line("1", "poster", 3)), PAID)
+    shop.answer(SignDownload, SignDownload.Done(LINK))
+    assert shop.refuses(back()).code == "nothing_to_return"
+    shop.hear(ShipOrder(carrier="DHL", tracking="T", quantities={"1": 1}))
+    assert shop.refuses(back(2)).code == "too_many_units"
+    shop.hear(back(1))
+    assert shop.stock("poster").on_hand == 3
+
+
+def test_what_came_back_is_not_sent_again_without_stock() -> None:
+    shop = sent(2).given(back(1), RevokeDelivery(reason=WHY))
+    refused = shop.refuses(GrantAgainDelivery(items=("1",), reason=WHY))
+    assert (refused.code, refused.text) == (
+        "returned",
+        "1 of item 1 came back: to send it again, place another order.",
+    )
+
+
+def test_a_refund_of_all_that_came_back_leaves_the_stock_of_other_items_as_any_refund() -> None:
+    """Of a free item that was not sent yet, which ends with the order, the units stay in stock."""
+    shop = Shop(poster=5)
+    shop.configure("sticker", Shipment(), stock=5)
+    shop.given(placed(line("1", "poster"), line("2", "sticker")), PAID)
+    shop.given(ShipOrder(carrier="DHL", tracking="T", items=("1",)), back(refund=True))
+    (asked,) = [sent.command for sent in shop.sent]
+    assert isinstance(asked, RefundPayment)
+    assert asked.restock is None
+    shop.hear(refund("1", "2", whole=True))
+    assert (shop.stock("poster").on_hand, shop.stock("sticker").on_hand) == (5, 5)
+
+
+def test_what_was_free_comes_back_along_with_what_is_refunded() -> None:
+    shop = Shop(poster=5).given(placed(line("1", "poster"), line("2", "poster")), PAID)
+    shop.hear(ShipOrder(carrier="DHL", tracking="T"))
+    free = ReturnedLine(item="2", amount=0)
+    assert shop.refuses(ReturnDelivery(items=(free,), refund=True, reason=WHY)).code == "amount_needed"
+    shop.hear(ReturnDelivery(items=(ReturnedLine(item="1"), free), refund=True, reason=WHY))
+    (asked,) = [sent.command for sent in shop.sent]
+    assert isinstance(asked, RefundPayment)
+    assert asked.items == (RefundLine(item="1"),)
+    assert [returned.item for returned in shop.last.of(ItemReturned)] == ["1", "2"]
 
 
 def test_payments_are_asked_for_the_refund() -> None:

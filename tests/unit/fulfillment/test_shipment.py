@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from shared.contracts.checkout import OrderCancelled
-from shared.contracts.delivery_work import DeliveryNoted, ParcelDelivered
+from shared.contracts.delivery_work import (
+    DeliveryNoted,
+    DeliveryResent,
+    GrantAgainDelivery,
+    ParcelDelivered,
+    ResendDelivery,
+    RevokeDelivery,
+)
 from shared.contracts.fulfillment import ItemDelivered, ItemProgressed, ItemRevoked, ItemWaiting, ShipOrder
 from shared.contracts.values import Instructions
 from tests.unit.fulfillment.examples import PAID, Shop, line, paid, placed, refund
@@ -92,3 +99,32 @@ def test_a_parcel_is_known_by_one_id_only() -> None:
     shop.hear(ShipOrder(carrier="DHL", tracking="T1", parcel="a", quantities={"1": 1}))
     assert shop.refuses(ShipOrder(carrier="DHL", tracking="T2", parcel="a")).code == "known_parcel"
     assert shop.refuses(ShipOrder(carrier="DHL", tracking="T2", quantities={"1": 0})).code == "wrong_quantity"
+
+
+def two_parcels() -> Shop:
+    """Of three units: two in parcel 1, one in parcel 2."""
+    shop = Shop().given(placed(line("1", "poster", 3)), PAID)
+    first = ShipOrder(carrier="Ups", tracking="T1", quantities={"1": 2}, link="https://ups.example/1")
+    return shop.given(first, ShipOrder(carrier="DHL", tracking="T2"))
+
+
+def test_every_parcel_is_sent_again() -> None:
+    shop = two_parcels().hear(ResendDelivery(reason="Lost."))
+    (resent,) = shop.last.of(DeliveryResent)
+    told = [(it.instructions.parcel, it.instructions.tracking, it.instructions.quantity) for it in resent.items]
+    assert told == [("1", "T1", 2), ("2", "T2", 1)]
+    assert resent.items[0].instructions.link == "https://ups.example/1"
+
+
+def test_parcels_without_an_id_get_one_that_no_other_has() -> None:
+    shop = Shop().given(placed(line("1", "poster", 3)), PAID)
+    shop.hear(ShipOrder(carrier="DHL", tracking="T1", quantities={"1": 1}, parcel="2"))
+    shop.hear(ShipOrder(carrier="DHL", tracking="T2", quantities={"1": 1}))
+    assert [parcel.id for parcel in shop.item().parcels] == ["2", "3"]
+
+
+def test_parcels_are_remembered_when_their_item_is_granted_again() -> None:
+    shop = two_parcels().given(RevokeDelivery(reason="Lost."), GrantAgainDelivery(reason="Send it again."))
+    assert shop.item().sent == 0
+    shop.given(ParcelDelivered(parcel="1"), ShipOrder(carrier="DHL", tracking="T3"))
+    assert [(parcel.id, parcel.former) for parcel in shop.item().parcels] == [("1", True), ("2", True), ("3", False)]

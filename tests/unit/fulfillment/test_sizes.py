@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from services.fulfillment.domain.operations import SignDownload
-from shared.contracts.delivery_work import AttachDelivery, MarkDeliveredDelivery, ResendDelivery
+from services.fulfillment.domain.operations import GrantAccess, SignDownload, TakeCode
+from shared.contracts.delivery_work import AttachDelivery, DeliveryResent, MarkDeliveredDelivery, ResendDelivery
 from shared.contracts.envelope import encode
-from shared.contracts.fulfillment import ConfigureProduct, Download, ManualTask, Shipment, ShipOrder
-from tests.unit.fulfillment.examples import LINK, PAID, Shop, line, placed
+from shared.contracts.fulfillment import ConfigureProduct, Download, ManualTask, RedemptionCode, Shipment, ShipOrder
+from shared.contracts.values import OrderItem
+from tests.unit.fulfillment.examples import COURSE, LINK, PAID, Shop, line, placed
 
 MOST_BYTES = 900_000
 """Kafka's limit of a record is 1 MB."""
@@ -35,3 +36,37 @@ def test_an_order_of_200_items_with_5_executions_each_fits_into_messages() -> No
     shop.hear(ResendDelivery(reason="x"))
 
     assert max(len(encode(event)) for event in shop.all.published) < MOST_BYTES
+
+
+def longest_names() -> tuple[OrderItem, ...]:
+    return tuple(line(str(n), "bundle").model_copy(update={"product": "字" * 200}) for n in range(1, ITEMS + 1))
+
+
+def test_the_longest_names_texts_and_tracking_numbers_fit_into_a_status_record() -> None:
+    for action in (ManualTask(text="字" * 1900), Shipment()):
+        shop = Shop()
+        shop.hear(ConfigureProduct(action=action, further=(action,) * (EXECUTIONS - 1)), "acme/bundle")
+        shop.given(placed(*longest_names()), PAID)
+        shop.offer(ShipOrder(carrier="字" * 200, tracking="字" * 200))
+        assert max(len(encode(record)) for record in shop.told()) < MOST_BYTES
+
+
+def test_few_executions_with_long_histories_fit_into_a_status_record() -> None:
+    shop = Shop()
+    shop.hear(ConfigureProduct(action=COURSE), "acme/bundle")
+    shop.given(placed(*(line(str(n), "bundle") for n in range(1, 51))), PAID)
+    for _, grant in [*shop.open]:
+        shop.answer(grant, GrantAccess.Failed("forbidden", "字" * 2000), after=["字" * 2000] * 5)
+    assert max(len(encode(record)) for record in shop.told()) < MOST_BYTES
+    assert shop.told()[-1].executions[0].text
+
+
+def test_many_long_codes_are_sent_again_in_several_messages() -> None:
+    shop, codes = Shop(), tuple(f"{'x' * 196}{n:03}" for n in range(200))
+    shop.hear(ConfigureProduct(action=RedemptionCode(pool="keys", per_unit=20)), "acme/key")
+    shop.given(placed(*(line(str(n), "key", 10) for n in range(1, 51))), PAID)
+    for _, take in [*shop.open]:
+        shop.answer(take, TakeCode.Done(codes))
+    shop.hear(ResendDelivery(reason="x"))
+    assert sum(len(sent.items) for sent in shop.last.of(DeliveryResent)) == 50
+    assert max(len(encode(event)) for event in shop.published) < MOST_BYTES

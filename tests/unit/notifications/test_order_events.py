@@ -185,6 +185,28 @@ def test_parcels_and_instructions_are_two_emails() -> None:
     assert shipment.data["items"][0]["tracking"] == "JD01"
 
 
+def test_the_customer_reads_every_one_of_many_codes() -> None:
+    """Also where they are only counted in `code`, being too long for one line."""
+    codes = tuple(f"ABCDE-FGHIJ-KLMNO-{number:05}" for number in range(12))
+    many = Instructions(kind="code", code="12 codes", codes=codes)
+    one = Instructions(kind="code", code="AB-12")
+    order, templates = paid_order(), EmailTemplates()
+    order.hear(
+        OrderItemsDelivered(
+            items=(
+                DeliveredItem(item="1", product="Keys", quantity=12, instructions=many),
+                DeliveredItem(item="2", product="Gift card", quantity=1, instructions=one),
+            )
+        )
+    )
+
+    (email,) = order.emails[2:]
+    mail = templates.render(email).decode()
+    assert [mail.count(code) for code in (*codes, "AB-12")] == [2] * 13, "in text and HTML"
+    older = [{name: value for name, value in item.items() if name != "codes"} for item in email.data["items"]]
+    assert "AB-12" in templates.render(replace(email, data=email.data | {"items": older})).decode()
+
+
 def test_each_refund_is_emailed_once() -> None:
     order = paid_order()
     refund = OrderRefunded(refund="r-1", amount=1000, currency="EUR", refunded=1000, whole=False)

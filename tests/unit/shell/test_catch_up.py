@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +25,27 @@ def test_a_cause_comes_before_its_effect_from_another_topic() -> None:
 
     assert [one.topic for one in merged.take(10, ())] == ["orders"], "one of a key at a time"
     assert [one.offset for one in merged.take(10, ())] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("topic", "source", "time", "first"),
+    [
+        ("checkout.commands.v1", b"checkout/http", START.isoformat().encode(), "checkout.commands.v1"),
+        ("checkout.commands.v1", b"shop", START.isoformat().encode(), "stock"),
+        ("checkout.commands.v1", b"checkout/http", b"yesterday", "stock"),
+        ("checkout.commands.v1", b"checkout/http", b"2026-03-03T14:00:00", "stock"),
+        ("checkout.commands.v1", b"checkout/http", None, "stock"),
+        ("checkout.commands.v1", b"checkout/http", b"\xff", "stock"),
+        ("payments.callbacks.v1", b"payments/http", START.isoformat().encode(), "stock"),
+    ],
+)
+def test_a_command_over_http_comes_when_it_was_decided_not_when_its_copy_was_written(
+    topic: str, source: bytes, time: bytes | None, first: str
+) -> None:
+    copy = replace(record(topic, 0, 2, "o-1"), headers=(("ce_source", source), ("ce_time", time)))
+    merged = InOrderOfTime()
+    merged.add([copy, record("stock", 0, 1, "o-1")])
+    assert [one.topic for one in merged.take(10, ())] == [first]
 
 
 def test_nothing_is_taken_while_something_older_may_still_come() -> None:

@@ -13,14 +13,17 @@ from shared.shell.ports.clock import SystemClock
 from shared.shell.worker import keep_up
 
 
-async def test_a_task_that_fails_is_done_the_next_time_and_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [TimeoutError(), ValueError("a bug")])
+async def test_a_task_that_fails_is_done_the_next_time_and_holds_up_no_other(
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
     monkeypatch.setattr(worker, "HOUSEKEEPING_SECONDS", 0)
     done = list[str]()
 
     async def fails_once(now: datetime) -> None:
         done.append("first")
         if len(done) == 1:
-            raise TimeoutError
+            raise trouble
 
     async def other(now: datetime) -> None:
         done.append("second")

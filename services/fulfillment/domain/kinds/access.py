@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, deliveries
 from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.waiting_calls import watch, watched
 from shared.contracts.fulfillment import Action, ItemRevocationFailed
 from shared.contracts.values import Instructions
 from shared.core import Context, Decision, FailedOutcome, Operation, Outcome, UnresolvedOutcome
@@ -19,6 +20,8 @@ from shared.core.fast_dataclasses import replace
 ConfigurationT = TypeVar("ConfigurationT", bound=Action)
 HAS_ACCESS = (ItemStatus.IN_PROGRESS, ItemStatus.DELIVERED)
 """Or is about to have it: a late revocation must be undone."""
+WANTED = (ItemStatus.IN_PROGRESS, ItemStatus.STOPPING)
+"""The outcome of a call that grants decides."""
 CANCELLABLE = (*HAS_ACCESS, *WAITING, ItemStatus.FAILED)
 """A cancellation is still to come, and revokes what is in doubt then."""
 
@@ -124,10 +127,12 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         progress is revoked once its outcome is there: it may be carried out all the same."""
         former = self.configured(item)
         same = isinstance(action, self.configuration) and self.is_same_access(former, action)
-        if item.status is ItemStatus.IN_PROGRESS:
+        if same and item.status is ItemStatus.IN_PROGRESS:
             change.update_item(item, in_doubt=True)
-        elif item.in_doubt and not same:
-            self._revoke_there(change, item, former)
+        elif not same:
+            if item.in_doubt:
+                self._revoke_there(change, item, former)
+            change.update_item(change.item(item.id), in_doubt=False)
 
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         if item.status is ItemStatus.IN_PROGRESS:
@@ -156,6 +161,10 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         wanted = ItemStatus.IN_PROGRESS if isinstance(operation, self.granting) else ItemStatus.REVOKING
         return self._present(item, operation) is not None and item.status is wanted
 
+    def is_replaced(self, item: Item, operation: object) -> bool:
+        """Whether a call must not be made any more: the same is asked for by a later one, with another key."""
+        return self._present(item, operation) is not None and _is_superseded(item, operation)
+
     def configured(self, item: Item) -> ConfigurationT:
         """Of an item of this kind."""
         if not isinstance(item.action, self.configuration):
@@ -176,7 +185,16 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
     def _request(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         if self.left(item):
             change.update_item(self.without_left(item, action))
-        change.request(self.grant(change, item, action))
+        self._call(change, item, self.grant(change, item, action))
+
+    def _call(self, change: DeliveryChange, item: Item, call: Operation) -> None:
+        """Of the present action."""
+        if hasattr(call, "number"):
+            item = change.update_item(change.item(item.id), calls=item.calls + 1)
+            counted: Any = call
+            call = replace(counted, number=item.calls)
+        change.request(call)
+        watch(change)
 
     def _deliver(self, change: DeliveryChange, item: Item, action: ConfigurationT) -> None:
         change.deliver_item(item, self.instructions(action))
@@ -188,8 +206,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._revocation_failed(change, item, none.code, none.text)
             return
         if revocation is not None:
-            change.update_item(item, status=ItemStatus.REVOKING)
-            change.request(revocation)
+            self._call(change, change.update_item(item, status=ItemStatus.REVOKING), revocation)
         elif item.status is not ItemStatus.REVOKED:
             change.mark_revoked(item, code="not_called", text=self.not_revocable)
 
@@ -207,6 +224,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             return
         if revocation is not None:
             change.request(revocation)
+            watch(change)
 
     def _left_there(self, change: DeliveryChange, item: Item, former: ConfigurationT, code: str, text: str) -> None:
         text = f"At the former {self.former_place(former)}: {text}"[:2000]
@@ -233,7 +251,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._deliver(change, item, action)
         elif item.status is not ItemStatus.DELIVERED:
             self._revoke_access(change, item)
-        return change.decision()
+        return watched(change)
 
     def not_granted(
         self, delivery: Delivery, operation: Operation, outcome: FailedOutcome, context: Context
@@ -245,13 +263,16 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         if action is None:
             if in_doubt:
                 self._revoke_there(change, item, self.action_of(operation))
+        elif _is_superseded(item, operation):
+            if item.status in WANTED:
+                change.update_item(item, in_doubt=True)
         elif item.status is ItemStatus.IN_PROGRESS:
             change.fail_item(item, *reason_of(outcome), in_doubt=in_doubt)
         elif item.status is ItemStatus.STOPPING and (in_doubt or item.in_doubt):
             self._revoke_access(change, item)
         elif item.status is ItemStatus.STOPPING:
-            change.mark_revoked(item)
-        return change.decision()
+            change.mark_revoked(item, code="", text="")
+        return watched(change)
 
     def grant_unresolved(
         self, delivery: Delivery, operation: Operation, outcome: UnresolvedOutcome, context: Context
@@ -262,13 +283,15 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         action = self._present(item, operation)
         if action is None:
             self._revoke_there(change, item, self.action_of(operation))
+        elif _is_superseded(item, operation) and item.status in WANTED:
+            change.update_item(item, in_doubt=True)
         elif item.status is ItemStatus.IN_PROGRESS:
             change.fail_item(item, *reason_of(outcome), in_doubt=True)
         elif item.status is ItemStatus.FAILED:
             change.update_item(item, in_doubt=True)
         elif item.status is not ItemStatus.DELIVERED:
             self._revoke_access(change, item)
-        return change.decision()
+        return watched(change)
 
     def revoked(
         self, delivery: Delivery, operation: Operation, outcome: Outcome, context: Context
@@ -283,7 +306,7 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
             self._request(change, item, action)
         elif item.status in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
             change.mark_revoked(item, code="kept" if kept else "", text=kept)
-        return change.decision()
+        return watched(change)
 
     def not_revoked(
         self,
@@ -298,11 +321,21 @@ class AccessKind(Kind[ConfigurationT], Generic[ConfigurationT]):
         action, (code, text) = self._present(item, operation), reason_of(outcome)
         if action is None:
             self._left_there(change, item, self.action_of(operation), code, text)
-        elif item.status is ItemStatus.REVOKING:
+        elif item.status is ItemStatus.REVOKING and not _is_superseded(item, operation):
             self._revocation_failed(change, item, code, text)
         elif item.status in HAS_ACCESS and isinstance(outcome, UnresolvedOutcome):
             self._request(change, item, action)
-        return change.decision()
+        return watched(change)
+
+
+def _number_of(operation: object) -> int:
+    """0: its kind does not count them."""
+    return getattr(operation, "number", 0)
+
+
+def _is_superseded(item: Item, operation: object) -> bool:
+    """A later call decides about the item."""
+    return _number_of(operation) not in (0, item.calls)
 
 
 def handle_outcomes(kind: AccessKind[Any]) -> None:

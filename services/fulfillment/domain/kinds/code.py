@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, Stage, deliveries
-from services.fulfillment.domain.kind import Kind
+from services.fulfillment.domain.kind import Kind, give_codes
 from services.fulfillment.domain.locks import queues
 from services.fulfillment.domain.low_pools import STILL_LOW_AFTER, tell_if_low
 from services.fulfillment.domain.operations import (
@@ -29,6 +29,15 @@ class CodeKind(Kind[RedemptionCode]):
         count = item.quantity * action.per_unit
         change.request(TakeCode(change.state.row_key(action.pool), change.context.key, item.id, count))
 
+    def deliver_by_hand(self, change: DeliveryChange, item: Item, given: Instructions, *, quiet: bool) -> None:
+        """Codes only once they are recorded."""
+        pool = pool_of(item)
+        if given.kind != "code" or pool is None:
+            super().deliver_by_hand(change, item, given, quiet=quiet)
+            return
+        started = change.update_item(change.leave_queue(item), status=ItemStatus.IN_PROGRESS, code="", text="")
+        give_codes(change, started, change.state.row_key(pool), given, quiet=quiet)
+
     def can_restart(self, item: Item, latest: Action | None) -> bool:
         """Not while a call is taking codes."""
         return item.status is ItemStatus.FAILED or item.lacks_code
@@ -37,13 +46,21 @@ class CodeKind(Kind[RedemptionCode]):
         """Codes that the customer has seen can only be marked; those of an unknown outcome are returned."""
         pool = pool_of(item)
         if pool and item.in_doubt and item.status is not ItemStatus.DELIVERED:
-            change.request(ReturnCodes(change.state.row_key(pool), change.context.key, item.id))
-        super().revoke(change, item)
+            return_unseen(change, item, change.state.row_key(pool))
+        super().revoke(change, change.item(item.id))
 
 
 def pool_of(item: Item) -> str | None:
     """The pool, by its name in the store, that its codes come from."""
     return item.action.pool if isinstance(item.action, RedemptionCode) else None
+
+
+def return_unseen(change: DeliveryChange, item: Item, pool: str) -> None:
+    """What a call took for it, to its pool. A customer who has had codes of it has seen these: the same call for the
+    same item takes the same ones."""
+    if not item.has_seen_codes:
+        change.request(ReturnCodes(pool, change.context.key, item.id))
+        change.update_item(item, returning=item.returning + 1)
 
 
 def requested_pools(message: object, key: str, delivery: Delivery) -> list[Ref[CodePool]]:
@@ -64,6 +81,11 @@ def pools_touched(outcome: TakeCode.Done, key: str, delivery: Delivery) -> list[
     return list(dict.fromkeys((*queues(outcome, key, delivery), *low)))
 
 
+def returned(change: DeliveryChange, item: Item) -> Item:
+    """A call that returns codes has ended."""
+    return change.update_item(item, returning=max(0, item.returning - 1))
+
+
 CODE = CodeKind()
 
 
@@ -71,11 +93,11 @@ CODE = CodeKind()
 def codes_taken(delivery: Delivery, take: TakeCode, outcome: TakeCode.Done, context: Context) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
     item = change.item(take.item)
-    if item.expects_code:
+    if item.expects_code or item.lacks_code:
         change.deliver_item(item, code_instructions(outcome.codes))
         tell_if_low(change, take.pool, outcome.left)
-    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen the codes
-        change.request(ReturnCodes(take.pool, take.order, take.item))
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
+        return_unseen(change, item, take.pool)
     return change.decision()
 
 
@@ -94,10 +116,10 @@ def codes_not_taken(
     was_in_progress = item.status is ItemStatus.IN_PROGRESS
     if item.expects_code and outcome.code == POOL_EMPTY:
         pool = change.other(CodePool, take.pool) or CodePool()
-        is_first = not pool.waiting  # staff are told once, not per order
-        if is_first:
-            since = pool.low_since or context.at
-            change.put(CodePool, take.pool, replace(pool, low_since=since, told=context.at))
+        is_first = not pool.waiting and was_in_progress  # staff are told once, not per order, and not of a recheck
+        if is_first or not pool.low_since:
+            since, told = pool.low_since or context.at, context.at if is_first else pool.told
+            change.put(CodePool, take.pool, replace(pool, low_since=since, told=told))
         item = change.await_item(
             item, ItemStatus.WAITING_CODE, *reason_of(outcome), alert=is_first, code_requested=False
         )
@@ -151,4 +173,6 @@ def _recheck_pool(change: DeliveryChange, item: Item) -> None:
 
 @deliveries.answers(ReturnCodes.Done, ReturnCodes.Failed, ReturnCodes.Unresolved)
 def codes_returned(delivery: Delivery, codes: ReturnCodes, outcome: Outcome, context: Context) -> Decision[Delivery]:
-    return Decision(delivery)
+    change = DeliveryChange(delivery, context)
+    returned(change, change.item(codes.item))
+    return change.decision()

@@ -9,12 +9,15 @@ from collections import Counter
 
 from services.fulfillment.domain.change import DeliveryChange, reason_of
 from services.fulfillment.domain.delivery import CANCELLED, Delivery, Item, ItemStatus, Stage, deliveries
-from services.fulfillment.domain.kinds.code import code_instructions
+from services.fulfillment.domain.kind import give_codes
+from services.fulfillment.domain.kinds.code import code_instructions, return_unseen, returned
 from services.fulfillment.domain.locks import queues
-from services.fulfillment.domain.operations import GiveCodes, ReturnCodes
+from services.fulfillment.domain.operations import GiveCodes
 from services.fulfillment.domain.selection import item_problem, select_items
 from shared.contracts.codes import ProvideCode
+from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.fulfillment import ItemSettled, RedemptionCode
+from shared.contracts.values import Instructions
 from shared.core import Context, Decision, Problem, Refused
 
 NO_ITEM = Refused("unknown_item", "The order has no such item.")
@@ -26,6 +29,8 @@ def code_provided(delivery: Delivery, command: ProvideCode, context: Context) ->
         return Refused("not_paid", "The order is not paid yet. Provide the code after payment.")
     if delivery.stage is not Stage.PAID:
         return Refused("order_cancelled", "The order is cancelled. Do not give it a code.")
+    if delivery.held:
+        return Refused("held", "The order is held for verification. Release it first.")
     item = _named(delivery, command)
     if isinstance(item, Refused):
         return item
@@ -36,8 +41,8 @@ def code_provided(delivery: Delivery, command: ProvideCode, context: Context) ->
         return Refused(problems[0].code, " ".join(problem.text for problem in problems), tuple(problems))
     change = DeliveryChange(delivery, context)
     change.publish(ItemSettled(item=item.about, outcome="delivered", reason=command.reason))
-    change.update_item(change.leave_queue(item), status=ItemStatus.IN_PROGRESS, code="", text="")
-    change.request(GiveCodes(delivery.row_key(item.action.pool), context.key, item.id, codes))
+    started = change.update_item(change.leave_queue(item), status=ItemStatus.IN_PROGRESS, code="", text="")
+    give_codes(change, started, delivery.row_key(item.action.pool), Instructions(kind="code", codes=codes))
     return change.decision()
 
 
@@ -87,11 +92,14 @@ def _problems(codes: tuple[str, ...], wanted: int) -> list[Problem]:
 @deliveries.answers(GiveCodes.Done)
 def codes_given(delivery: Delivery, give: GiveCodes, outcome: GiveCodes.Done, context: Context) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
-    item = change.item(give.item)
+    item = returned(change, change.item(give.item))
+    if not isinstance(item.action, RedemptionCode):
+        return change.decision()  # the customer has them already
     if item.status is ItemStatus.IN_PROGRESS:
-        change.deliver_item(change.update_item(item, in_doubt=False), code_instructions(give.codes))
-    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile: the customer has not seen them
-        change.request(ReturnCodes(give.pool, give.order, give.item))
+        given = code_instructions(give.codes).model_copy(update={"note": give.note})
+        change.deliver_item(change.update_item(item, in_doubt=False), given, quiet=give.quiet)
+    elif item.status is not ItemStatus.DELIVERED:  # cancelled meanwhile
+        return_unseen(change, item, give.pool)
     return change.decision()
 
 
@@ -100,8 +108,11 @@ def codes_not_given(
     delivery: Delivery, give: GiveCodes, outcome: GiveCodes.Failed | GiveCodes.Unresolved, context: Context
 ) -> Decision[Delivery]:
     change = DeliveryChange(delivery, context)
-    item = change.item(give.item)
-    if item.status is ItemStatus.IN_PROGRESS:
+    item = returned(change, change.item(give.item))
+    if not isinstance(item.action, RedemptionCode):
+        text = f"The codes that were given by hand are not recorded: {reason_of(outcome)[1]}"
+        change.publish(DeliveryNoted(action="marked_delivered", items=(item.about,), text=text[:2000]))
+    elif item.status is ItemStatus.IN_PROGRESS:
         in_doubt = isinstance(outcome, GiveCodes.Unresolved)
         change.fail_item(item, *reason_of(outcome), in_doubt=in_doubt)
     return change.decision()

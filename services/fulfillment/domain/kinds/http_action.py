@@ -24,6 +24,9 @@ class HttpOperation(Operation, safe_to_repeat=True):
     item: str
     action: HttpAction
     request: HttpRequest
+    number: int = 0
+    """Of the item's calls. An earlier one is not made any more: it has another key, by which it would be carried out
+    twice. 0: that of a former action, or of an earlier build."""
 
     @property
     def call(self) -> HttpCall:
@@ -31,8 +34,10 @@ class HttpOperation(Operation, safe_to_repeat=True):
         return self.action
 
     def destination(self) -> str:
-        """Host and path as configured: what a wrong address or a missing permission is about."""
-        return course_destination(self.call.url)
+        """Host and path as configured, and the store's secrets: what a wrong address, a secret that is not set, or a
+        missing permission is about. It holds up no other store."""
+        by = f" by {', '.join(self.call.secrets)}" if self.call.secrets else ""
+        return f"{course_destination(self.call.url)} of {self.store}{by}"
 
     def about(self) -> str:
         return self.item

@@ -14,12 +14,21 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.fulfillment.domain.change import DeliveryChange, name_of, reason_of
-from services.fulfillment.domain.delivery import Delivery, Item, ItemStatus, OutsideWait, Stage, deliveries
-from services.fulfillment.domain.fields import fields_of, missing_text
+from services.fulfillment.domain.delivery import (
+    WAITING,
+    Delivery,
+    Item,
+    ItemStatus,
+    OutsideWait,
+    Stage,
+    deliveries,
+)
+from services.fulfillment.domain.fields import fields_of, irrevocable_text, missing_text
 from services.fulfillment.domain.game_server import GameServer, server_name
 from services.fulfillment.domain.kind import Kind
 from services.fulfillment.domain.rcon_operations import (
     GRANTS,
+    NOT_NEEDED,
     PLAYER_OFFLINE,
     REVOCATIONS,
     TRIED_AGAIN,
@@ -30,6 +39,7 @@ from services.fulfillment.domain.rcon_operations import (
     RunRepeatableCommands,
     TryAgain,
 )
+from services.fulfillment.domain.waiting_calls import watch, watched
 from shared.contracts.connections import TestServer
 from shared.contracts.fulfillment import Action, ItemRevocationFailed, ItemWaiting
 from shared.contracts.rcon import RconCommands
@@ -42,6 +52,8 @@ from shared.core.waits import growing_wait
 FIRST_RECHECK, LONGEST_RECHECK = timedelta(seconds=15), timedelta(minutes=5)
 DONE = "Done in the game."
 FIELD_MISSING = "field_missing"
+CANCELLABLE = (ItemStatus.IN_PROGRESS, *WAITING, ItemStatus.STOPPING, ItemStatus.FAILED)
+"""A cancellation, or the outcome of another call, is still to come, and revokes what is in doubt then."""
 
 
 class RconKind(Kind[RconCommands]):
@@ -60,8 +72,9 @@ class RconKind(Kind[RconCommands]):
         _request(change, item, action)
 
     def can_restart(self, item: Item, latest: Action | None) -> bool:
-        """Not what may have been done already, unless it may be done twice: staff settle it first."""
-        if item.is_calling or _may_be_done(item):
+        """Not what may have been done already, unless it may be done twice and is revoked in the same way: staff settle
+        it first."""
+        if item.is_calling or _may_be_done(item) or (item.in_doubt and _is_other_place(item, latest)):
             return False
         return item.status is ItemStatus.WAITING_OUTSIDE or super().can_restart(item, latest)
 
@@ -70,7 +83,7 @@ class RconKind(Kind[RconCommands]):
 
     def revoke(self, change: DeliveryChange, item: Item) -> None:
         change.cancel_timer(_timer_of(item))
-        if item.status is ItemStatus.IN_PROGRESS or item.is_calling:
+        if item.status is ItemStatus.IN_PROGRESS or (item.status is ItemStatus.WAITING_OUTSIDE and item.is_calling):
             change.update_item(item, status=ItemStatus.STOPPING)
         elif item.status is ItemStatus.DELIVERED or item.in_doubt:
             revoke_commands(change, item)
@@ -79,6 +92,10 @@ class RconKind(Kind[RconCommands]):
 
     def revoke_again(self, change: DeliveryChange, item: Item) -> None:
         revoke_commands(change, item)
+
+    def can_revoke_again(self, item: Item) -> bool:
+        """Not what may have been run already, unless it may be run twice: staff settle it first."""
+        return not _may_be_done(item)
 
     def settle_as_delivered(self, change: DeliveryChange, item: Item) -> None:
         if item.status is ItemStatus.STOPPING:
@@ -98,6 +115,16 @@ def commands_of(item: Item) -> RconCommands | None:
 def _may_be_done(item: Item) -> bool:
     action = commands_of(item)
     return item.in_doubt and action is not None and not action.repeatable
+
+
+def _is_other_place(item: Item, latest: Action | None) -> bool:
+    """What was perhaps done would not be revoked there."""
+    mine = commands_of(item)
+    if mine is None or latest is None:
+        return False
+    return not isinstance(latest, RconCommands) or (
+        (mine.server, mine.revoke_commands) != (latest.server, latest.revoke_commands)
+    )
 
 
 def _timer_of(item: Item) -> str:
@@ -136,16 +163,32 @@ def revoke_commands(change: DeliveryChange, item: Item) -> None:
     if action is None or not action.revoke_commands:
         change.mark_revoked(item, code="", text="", outside=None)
         return
-    item = change.update_item(item, status=ItemStatus.REVOKING, outside=None)
+    fields = fields_of(change.state, change.context.key, item)
+    try:
+        for command in action.revoke_commands:
+            fill(command, fields, str)
+    except MissingFields as missing:
+        _revocation_failed(change, item, FIELD_MISSING, irrevocable_text(missing))
+        return
+    item = change.update_item(item, status=ItemStatus.REVOKING, outside=None, in_doubt=False)
     kind = RevokeByRepeatableCommands if action.repeatable else RevokeByCommands
     change.request(_call(kind, change, item, action, action.revoke_commands))
+    watch(change)
 
 
 def deliver(change: DeliveryChange, item: Item, answers: tuple[str, ...] = ()) -> None:
     action = commands_of(item)
-    note = fill(action.note, fields_of(change.state, change.context.key, item), str) if action and action.note else DONE
     item = change.update_item(item, outside=None, answers=answers, in_doubt=False)
+    note = _note_of(change, item, action) if action and action.note else DONE
     change.deliver_item(item, Instructions(kind="manual", note=note[:2000]))
+
+
+def _note_of(change: DeliveryChange, item: Item, action: RconCommands) -> str:
+    """Staff may have done what lacked a field."""
+    try:
+        return fill(action.note or "", fields_of(change.state, change.context.key, item), str)
+    except MissingFields:
+        return DONE
 
 
 # Outcomes
@@ -158,12 +201,37 @@ def server_of(outcome: object, key: str, delivery: Delivery) -> list[Ref[GameSer
     return [Ref(GameServer, delivery.row_key(server_name(name))) for name in names]
 
 
+def _is_former(delivery: Delivery, item: Item, call: RconOperation) -> bool:
+    """The item is delivered in another way by now."""
+    action = commands_of(item)
+    present = action and (delivery.row_key(server_name(action.server)), action.commands)
+    return present != (call.server, call.commands)
+
+
+def _is_superseded(delivery: Delivery, item: Item, call: RconOperation) -> bool:
+    """Another call decides about the item."""
+    return item.calls != call.number or _is_former(delivery, item, call)
+
+
+def _perhaps_done_before(change: DeliveryChange, item: Item, call: RconOperation) -> None:
+    """By a call that does not count any more."""
+    if _is_former(change.state, item, call):
+        server = call.server.rpartition("/")[2]
+        text = f"Commands of the former action may have been run on game server {server}. Look there, and undo them."
+        item = change.update_item(item.tried([Attempt(at=change.context.at, error=text)]))
+        change.publish(ItemRevocationFailed(item=item.about, code="former_action", text=text))
+    elif item.status in CANCELLABLE:
+        change.update_item(item, in_doubt=True)
+
+
 @deliveries.answers(RunCommands.Done, RunRepeatableCommands.Done)
 def done(delivery: Delivery, call: RconOperation, outcome: RconOperation.Done, context: Context) -> Decision[Delivery]:
     """Also when the item has failed or was cancelled since: the player has it now."""
     change = DeliveryChange(delivery, context)
     item = change.item(call.item)
-    if item.status in (ItemStatus.IN_PROGRESS, ItemStatus.WAITING_OUTSIDE, ItemStatus.FAILED):
+    if _is_former(delivery, item, call):
+        _perhaps_done_before(change, item, call)
+    elif item.status in (ItemStatus.IN_PROGRESS, ItemStatus.WAITING_OUTSIDE, ItemStatus.FAILED):
         deliver(change, item, outcome.said)
     elif item.status is not ItemStatus.DELIVERED:
         revoke_commands(change, item)
@@ -177,8 +245,12 @@ def not_done(
     """After several calls, or some of the commands, something may have been carried out."""
     change = DeliveryChange(delivery, context)
     item = change.item(call.item)
-    perhaps_done = bool(outcome.carried_out) or (bool(context.attempts) and isinstance(call, RunRepeatableCommands))
-    if item.status is ItemStatus.STOPPING:
+    repeated = bool(context.attempts) or outcome.code == NOT_NEEDED  # a worker may have died during the first one
+    perhaps_done = bool(outcome.carried_out) or (repeated and isinstance(call, RunRepeatableCommands))
+    if _is_superseded(delivery, item, call):
+        if perhaps_done:
+            _perhaps_done_before(change, item, call)
+    elif item.status is ItemStatus.STOPPING:
         if perhaps_done or item.in_doubt:
             revoke_commands(change, item)
         else:
@@ -229,7 +301,9 @@ def unresolved(
     """It may have been done: also where staff had settled or cancelled the item meanwhile."""
     change = DeliveryChange(delivery, context)
     item = change.item(call.item)
-    if item.status in (ItemStatus.IN_PROGRESS, ItemStatus.WAITING_OUTSIDE):
+    if _is_former(delivery, item, call) or (item.calls != call.number and item.status in CANCELLABLE):
+        _perhaps_done_before(change, item, call)
+    elif item.status in (ItemStatus.IN_PROGRESS, ItemStatus.WAITING_OUTSIDE):
         _fail(change, item, outcome, in_doubt=True)
     elif item.status is ItemStatus.FAILED:
         change.update_item(item, in_doubt=True)
@@ -258,7 +332,7 @@ def revoked(
     item = change.item(call.item)
     if item.status in (ItemStatus.REVOKING, ItemStatus.REVOCATION_FAILED):
         change.mark_revoked(item, code="", text="", answers=(*item.answers, *outcome.said)[-40:])
-    return change.decision()
+    return watched(change)
 
 
 @deliveries.answers(
@@ -273,11 +347,18 @@ def not_revoked(
     outcome: RconOperation.Failed | RconOperation.Unresolved,
     context: Context,
 ) -> Decision[Delivery]:
+    """By a call that another one has replaced: that one decides."""
     change = DeliveryChange(delivery, context)
     item = change.item(call.item)
-    code, text = reason_of(outcome)
-    if item.status is ItemStatus.REVOKING:
+    if item.status is ItemStatus.REVOKING and item.calls == call.number:
         item = item.tried(context.attempts)
-        change.update_item(item, status=ItemStatus.REVOCATION_FAILED, code=code, text=text)
-        change.publish(ItemRevocationFailed(item=item.about, code=code, text=text))
-    return change.decision()
+        perhaps_done = not isinstance(outcome, FailedOutcome) or bool(outcome.carried_out)
+        _revocation_failed(change, item, *reason_of(outcome), in_doubt=perhaps_done)
+    return watched(change)
+
+
+def _revocation_failed(change: DeliveryChange, item: Item, code: str, text: str, *, in_doubt: bool = False) -> None:
+    """`in_doubt`: some of the commands may have been run."""
+    failed = ItemStatus.REVOCATION_FAILED
+    change.update_item(item, status=failed, code=code, text=text, outside=None, in_doubt=in_doubt)
+    change.publish(ItemRevocationFailed(item=item.about, code=code, text=text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from services.fulfillment.domain.carriers import page_of
@@ -22,9 +23,17 @@ MOST_PARCELS = 200
 
 
 class ShipmentKind(Kind[Shipment]):
+    sends_units = True
+
     def begin(self, change: DeliveryChange, item: Item, action: Shipment) -> None:
         text = "Waiting for the parcel to be sent."
         change.await_item(item, ItemStatus.WAITING_PARCEL, "shipment", text, action=action)
+
+    def resend(self, change: DeliveryChange, item: Item) -> None:
+        """Every parcel of it, and what staff wrote who delivered the rest by hand."""
+        parcels = [_told(item, parcel) for parcel in item.parcels if not parcel.former]
+        by_hand = item.instructions if item.instructions and item.instructions.kind != "shipment" else None
+        change.resend_item(item, (*parcels, *([by_hand] if by_hand else ())) if parcels else None)
 
 
 SHIPMENT = ShipmentKind()
@@ -43,7 +52,7 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
     refused = items if isinstance(items, Refused) else _wrong_parcel(delivery, items, command)
     if isinstance(items, Refused) or refused:
         return refused or NOTHING_TO_SHIP
-    change, parcel = DeliveryChange(delivery, context), command.parcel or str(len(_parcels(delivery)) + 1)
+    change, parcel = DeliveryChange(delivery, context), command.parcel or _next_id(_parcels(delivery))
     for item in items:
         _ship(change, item, parcel, command)
     return change.decision()
@@ -51,22 +60,31 @@ def shipped(delivery: Delivery, command: ShipOrder, context: Context) -> Decisio
 
 def _ship(change: DeliveryChange, item: Item, parcel: str, command: ShipOrder) -> None:
     units, carrier, tracking = _units(item, command.quantities), command.carrier, command.tracking
-    sent = Parcel(parcel, units, carrier, tracking, change.context.at)
-    is_only = units == item.quantity
-    given = Instructions(
-        kind="shipment",
-        carrier=carrier,
-        tracking=tracking,
-        link=command.link or page_of(carrier, tracking),
-        quantity=None if is_only else units,
-        parcel=parcel,
-    )
+    link = command.link or page_of(carrier, tracking)
+    sent = Parcel(parcel, units, carrier, tracking, change.context.at, link=link)
+    given = _told(item, sent)
     item = change.update_item(item, parcels=(*item.parcels, sent))
     if item.sent >= item.quantity:
         change.deliver_item(item, given)
     else:
         text = f"{item.sent} of {item.quantity} sent. Waiting for the rest to be sent."
         change.deliver_part(change.update_item(item, text=text), given)
+
+
+def _told(item: Item, parcel: Parcel) -> Instructions:
+    is_only = parcel.quantity == item.quantity
+    return Instructions(
+        kind="shipment",
+        carrier=parcel.carrier,
+        tracking=parcel.tracking,
+        link=parcel.link or page_of(parcel.carrier, parcel.tracking),
+        quantity=None if is_only else parcel.quantity,
+        parcel=parcel.id,
+    )
+
+
+def _next_id(known: set[str]) -> str:
+    return next(id for number in itertools.count(len(known) + 1) if (id := str(number)) not in known)
 
 
 def _units(item: Item, quantities: Mapping[str, int]) -> int:

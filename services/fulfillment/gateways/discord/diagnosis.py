@@ -131,20 +131,27 @@ async def checked(client: DiscordClient, bot: Bot) -> DiscordCheck:
         roles = await _read_list(client, bot, f"/guilds/{bot.guild}/roles", "/guilds/{guild}/roles")
     except _Unanswered as problem:
         return DiscordCheck("faulty", (str(problem),), name, guild_name)
-    own = [role for role in roles if role.get("id") in member.get("roles", ()) or role.get("id") == bot.guild]
-    highest = max((int(role.get("position", 0)) for role in own), default=0)
-    may = any(int(role.get("permissions", "0")) & (ADMINISTRATOR | MANAGE_ROLES) for role in own)
+    has = member.get("roles")
+    own = [role for role in roles if role["id"] == bot.guild or (isinstance(has, list) and role["id"] in has)]
+    highest = max((_whole(role.get("position")) for role in own), default=0)
+    may = any(_whole(role.get("permissions")) & (ADMINISTRATOR | MANAGE_ROLES) for role in own)
     found = [
         CheckedRole(
             str(role["id"]),
             str(role.get("name", "")),
-            int(role.get("position", 0)),
-            may and int(role.get("position", 0)) < highest and not role.get("managed") and role["id"] != bot.guild,
+            _whole(role.get("position")),
+            may and _whole(role.get("position")) < highest and not role.get("managed") and role["id"] != bot.guild,
         )
-        for role in sorted(roles, key=lambda role: -int(role.get("position", 0)))
+        for role in sorted(roles, key=lambda role: -_whole(role.get("position")))
     ]
     problems = () if may else ("The bot lacks the permission Manage Roles. Give it to the bot's role.",)
     return DiscordCheck("ok" if may else "faulty", problems, name, guild_name, tuple(found))
+
+
+def _whole(said: object) -> int:
+    """0 for what is no whole number."""
+    text = str(said)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 40 else 0
 
 
 async def _read(client: DiscordClient, bot: Bot, path: str, route: str) -> Mapping[str, Any]:

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("address", sa.Text, nullable=False),
         sa.Column("agent", sa.Text, nullable=False),
+        sa.Column("begun", sa.Boolean, nullable=False),
     )
     op.create_index("downloads_item", "downloads", ["order_key", "item", "number"])
     op.create_table(
