@@ -22,7 +22,7 @@ from shared.core import Refused
 from shared.shell.http.access import FindStore, add_route, found_by
 from shared.shell.http.declaration import Declaration, DeclaredResponse, Query
 from shared.shell.http.problems import ProblemResponse, bad_request, not_found
-from shared.shell.http.requests import IDEMPOTENCY_KEY, Words, query_in
+from shared.shell.http.requests import IDEMPOTENCY_KEY, Words, is_read, query_in
 from shared.shell.http.web import CommandAccepted, actor_of, answered, identity_of
 from shared.shell.ports.http_api import HttpApi
 
@@ -75,7 +75,7 @@ def add_order_file(
         if isinstance(answer, Refused):
             await _removed(uploads, queries, store, key, command)
         response = answered(answer)
-        if not request.content.at_eof():
+        if not is_read(request):
             response.force_close()
         return response
 

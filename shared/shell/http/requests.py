@@ -93,6 +93,11 @@ def parts_of_file(request: web.Request, most: int) -> AsyncIterator[bytes]:
     return request[LIMITS].parts_of_file(request, most)
 
 
+def is_read(request: web.Request) -> bool:
+    """Whether all of the body has come and was read."""
+    return request.content.at_eof()
+
+
 async def command_in(request: web.Request, kind: type[C]) -> C:
     """The command of a JSON body, with what its path gives; an empty body has all defaults. Raises ProblemResponse."""
     declaration = _of_body(request, kind)
