@@ -81,6 +81,7 @@ SETTLE = (
 DELIVERY = (
     Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
     Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("renew", "deliveries:renew", "Send the customer new links to an item's downloads."),
     Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
     Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
     Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),

@@ -65,6 +65,26 @@ async def resend(
 
 
 @on_event_loop
+async def renew(
+    number: Number,
+    reason: Reason,
+    item: Annotated[str, typer.Option("--item", metavar="N", help="The item, or 1/2 for its second action.")],
+    file: Annotated[
+        str, typer.Option("--file", metavar="NAME", help="One that staff attached, as `orderbus order` names it.")
+    ] = "",
+    idempotency_key: IdempotencyKey = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send the customer new links to an item's downloads.
+
+    They have their whole time and limit. Without --file: what was bought, and all that staff attached.
+    """
+    command = OrderCommand("fulfillment", "renew", number, "the links were renewed", idempotency_key)
+    await submit(command, {"item": item, "file": file or None, "reason": reason}, data, as_json)
+
+
+@on_event_loop
 async def revoke(
     number: Number,
     reason: Reason,

@@ -93,6 +93,17 @@ class AttachDelivery(Command, type="delivery.attach", topic=COMMANDS):
     """How long each link to the file works."""
 
 
+class RenewDownload(Command, type="download.renew", topic=COMMANDS):
+    """Send the customer new links to what they can download of an item, with their whole time and limit. What was sent
+    before works until it expires."""
+
+    item: Execution
+    """The item, or `1/2` for its second action."""
+    reason: Why
+    file: StoredName | None = None
+    """One that staff attached to it, and nothing else. Without it: the download that was bought, and all of these."""
+
+
 class HoldDelivery(Command, type="delivery.hold", topic=COMMANDS):
     """Deliver nothing of an order until it is released, also once it is paid. Refused once its delivery has begun."""
 

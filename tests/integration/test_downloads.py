@@ -97,6 +97,22 @@ async def test_the_store_makes_a_link_again_with_its_whole_time_and_limit(runnin
     assert (status, refused["code"]) == (409, "nothing_to_renew")
 
 
+async def test_staff_send_the_customer_a_new_link(running: Running) -> None:
+    former = await bought(running)
+    await asyncio.sleep(1.1)  # links end at a whole second
+    wanted = {"item": "1", "reason": "Ada was on holiday."}
+
+    assert (await running.ask("POST", "/orders/o-1/renew", {"item": "1"}))[0] == 400
+    assert (await running.ask("POST", "/orders/o-1/renew", wanted))[0] == 202
+
+    (resent,) = await running.until("delivery.resent")
+    link = resent["items"][0]["instructions"]["link"]
+    assert link != former
+    assert [(await get(running, each))[0] for each in (former, link)] == [200, 200]
+    status, refused = await running.ask("POST", "/orders/o-1/renew", wanted | {"file": "other.pdf"})
+    assert (status, refused["code"]) == (409, "nothing_to_renew")
+
+
 async def raw(running: Running, link: str, headers: bytes) -> bytes:
     """The head of the answer to what no proper client sends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(running.base.rpartition(":")[2]))

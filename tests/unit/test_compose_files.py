@@ -165,7 +165,7 @@ class TestSecrets:
 class TestFiles:
     def test_only_fulfillment_writes_outside_of_memory(self, compose: dict[str, Any]) -> None:
         workers = {name: one for name, one in compose["services"].items() if one["image"].startswith("orderbus:")}
-        assert all(one["read_only"] and one["tmpfs"] == ["/tmp"] for one in workers.values())
+        assert all(one["read_only"] and one["tmpfs"] == ["/tmp"] for one in workers.values())  # noqa: S108
         mounted = {name: volume for name, one in workers.items() for volume in one.get("volumes", ())}
         assert mounted.keys() == {"fulfillment-0", "fulfillment-1"}
         place = workers["fulfillment-0"]["environment"]["ORDERBUS_FULFILLMENT__FILES"]

@@ -34,7 +34,7 @@ NOTHING_REVOKED = Refused("nothing_revoked", "Staff have revoked nothing of the 
 MOST_ATTACHED = 20
 
 
-def _wrong_stage(delivery: Delivery) -> Refused | None:
+def wrong_stage(delivery: Delivery) -> Refused | None:
     if delivery.stage is Stage.PAID:
         return Refused("held", "The order is held for verification. Release it first.") if delivery.held else None
     if delivery.stage is Stage.PLACED:
@@ -51,7 +51,7 @@ def _note(change: DeliveryChange, action: StaffAction, items: list[Item], reason
 
 @deliveries.on(MarkDeliveredDelivery, locks=queues)
 def marked(delivery: Delivery, command: MarkDeliveredDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _marking_problem, NOTHING_OPEN)
     if isinstance(items, Refused):
         return items
@@ -108,7 +108,7 @@ def _marking_problem(item: Item) -> Problem | None:
 
 @deliveries.on(ResendDelivery)
 def resent(delivery: Delivery, command: ResendDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _resending_problem, NOTHING_DELIVERED)
     if isinstance(items, Refused):
         return items
@@ -151,7 +151,7 @@ def attached(delivery: Delivery, command: AttachDelivery, context: Context) -> D
 
 def attaching_refusal(delivery: Delivery, command: AttachDelivery, order: str) -> Refused | None:
     item = delivery.find(command.item)
-    if wrong := _wrong_stage(delivery):
+    if wrong := wrong_stage(delivery):
         return wrong
     if item is None:
         return Refused("unknown_item", f"The order has no item {command.item}.")
@@ -177,7 +177,7 @@ def _content_refusal(command: AttachDelivery, order: str) -> Refused | None:
 
 @deliveries.on(RevokeDelivery, locks=queues)
 def revoked_by_staff(delivery: Delivery, command: RevokeDelivery, context: Context) -> Decision[Delivery] | Refused:
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
     items = wrong or select_items(delivery, command.items, command.executions, _revoking_problem, NOTHING_TO_REVOKE)
     if isinstance(items, Refused):
         return items
@@ -198,7 +198,7 @@ def _revoking_problem(item: Item) -> Problem | None:
 @deliveries.on(GrantAgainDelivery, locks=queues)
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
-    wrong = _wrong_stage(delivery)
+    wrong = wrong_stage(delivery)
 
     def problem_of(item: Item) -> Problem | None:
         return _granting_problem(item) or _returned_problem(delivery, item)

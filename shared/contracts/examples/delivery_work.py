@@ -23,6 +23,7 @@ EXAMPLES: tuple[Message, ...] = (
         expires_after=timedelta(days=30),
         reason="Made to order.",
     ),
+    delivery_work.RenewDownload(item="2", reason="Ada was on holiday.", file=".orders/o-1/0d5f2c4e"),
     delivery_work.HoldDelivery(reason="The address looks odd."),
     delivery_work.ReleaseDelivery(reason="Ada has confirmed it."),
     delivery_work.ReturnDelivery(
