@@ -110,6 +110,7 @@ downloads = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
     sa.Column("begun", sa.Boolean, nullable=False),
+    sa.Column("file", sa.Text, nullable=False, server_default=""),
 )
 """What customers have downloaded: evidence that they have it. The latest of each item. Until the beginning of the file
 is asked for, a download is not `begun`: clients that fetch parts side by side may ask for another one first."""

@@ -6,8 +6,8 @@ from alembic import op
 
 from shared.shell.postgres.migration import drop_plain_rows, keep_rows_plain
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0009"
 
 
 def upgrade() -> None:
