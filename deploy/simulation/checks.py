@@ -95,7 +95,7 @@ def queues_empty(trial: Trial, found: Findings) -> Iterator[Broken]:
     for name, store in trial.world.stores.items():
         registry = trial.world.registries[name]
         for table in (OUTBOX, OPERATIONS, TIMERS):
-            rows = store.rows(table).values()
+            rows = [*store.rows(table).values()]
             if table == TIMERS:
                 rows = [row for row in rows if not only_reminds(registry, row.kind)]
             if left := [row for row in rows if table == OUTBOX or not row.key.startswith(UNREADABLE)]:
