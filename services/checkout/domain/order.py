@@ -81,6 +81,7 @@ class Line:
     """Of further actions, not sent yet either."""
     access_left: bool = False
     """It was wholly refunded, and the customer keeps what was delivered."""
+    trouble_since: datetime | None = None
 
     @property
     def title(self) -> str:
@@ -118,6 +119,7 @@ class Extra:
     trouble: str = ""
     """Why it is waiting or failed."""
     further_instructions: tuple[Instructions, ...] = ()
+    trouble_since: datetime | None = None
 
     refunded_whole: ClassVar[bool] = False
     has_ended: ClassVar[bool] = False

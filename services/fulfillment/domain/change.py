@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Stage, StockHold
+from services.fulfillment.domain.delivery import WAITING, Delivery, Item, ItemStatus, Reminder, Stage, StockHold
 from services.fulfillment.domain.pool import CodePool
+from services.fulfillment.domain.staff_waits import (
+    StillWaiting,
+    is_held,
+    is_told_otherwise,
+    next_reminder,
+    told,
+    waits_for_staff,
+)
 from services.fulfillment.domain.status_record import is_told, status_record
 from services.fulfillment.domain.stock import Stock, movement
 from shared.contracts.delivery_work import DeliveryResent, ResentItem
@@ -262,12 +270,40 @@ class DeliveryChange(Change[Delivery]):
             self.put(CodePool, item.queue, pool.without_order(self.context.key))
         return self.update_item(item, queue="")
 
+    # What waits for staff
+
+    def _watch_what_waits_for_staff(self) -> None:
+        """They hear at once of what begins to wait, and are reminded while it does. Where nothing waits, and nothing
+        did, this does nothing."""
+        at, begun, untold = self.context.at, False, False
+        for item in [*self._updated.values()]:
+            waits = waits_for_staff(item)
+            if waits is not (item.waits_since is not None):
+                self.update_item(item, waits_since=at if waits else None)
+                begun, untold = begun or waits, untold or (waits and not is_told_otherwise(item))
+        if is_held(self.state) is not (self.state.held_since is not None):
+            self.set(held_since=at if is_held(self.state) else None)
+            begun = untold = is_held(self.state) or begun
+        reminder = self.state.reminder
+        if begun:
+            known = any(item.waits_since and not is_told_otherwise(item) for item in self.state.items)
+            if untold and not known and (fact := told(self.state, self.items, at, again=False)):
+                self.publish(fact)
+            due = next_reminder(at, 0, self.context.message_id.int)
+            if reminder is None or reminder.due > due:
+                self.set(reminder=Reminder(due))
+                self.timer(due, StillWaiting())
+        elif reminder and not self.state.held_since and not any(item.waits_since for item in self.items):
+            self.set(reminder=None)
+            self.cancel_timer(StillWaiting)
+
     def decision(self) -> Decision[Delivery]:
         if self._updated:
             self._tell_what_was_ended()
             self._tell_what_failed_no_more()
         for items in in_messages(self._resent):
             self.publish(DeliveryResent(items=items))
+        self._watch_what_waits_for_staff()
         if self._updated:
             self.set(items=tuple(self.items))
         if self._released:
