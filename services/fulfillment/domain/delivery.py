@@ -170,6 +170,10 @@ class Item:
     """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
     written_off: int = 0
     """Units that were sold and not put back, though refunded or returned."""
+    left: int = 0
+    """Units that had been sent when staff revoked it, all times together."""
+    taken_again: int = 0
+    """So many of them were replaced from stock when it was granted again; the stock counts them as written off."""
 
     @property
     def about(self) -> str:
