@@ -8,7 +8,7 @@ from services.checkout.domain.change import OrderChange
 from services.checkout.domain.order import Line, Order, orders
 from services.checkout.domain.timeline import entry
 from shared.contracts.checkout import DeliveredItem, OrderItemsDelivered
-from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ItemReturned, ResentItem, StaffAction
+from shared.contracts.delivery_work import DeliveryNoted, DeliveryResent, ResentItem, StaffAction
 from shared.core import Context, Decision
 from shared.core.portions import in_messages
 
@@ -59,11 +59,3 @@ def _given(order: Order, item: ResentItem) -> DeliveredItem:
     title = item.name or order.name_of(item.item)
     units = quantity if given.quantity is None else given.quantity
     return DeliveredItem(item=item.item, product=title, quantity=units, instructions=given)
-
-
-@orders.on(ItemReturned)
-def returned(order: Order, fact: ItemReturned, context: Context) -> Decision[Order]:
-    what = f"{fact.quantity} of {order.name_of(fact.item)} returned"
-    text = f"{what}{'' if fact.resaleable else ', not to be sold again'}. {fact.reason}"
-    note = entry(context, fact.type, text, item=fact.item, quantity=fact.quantity, returned=fact.returned)
-    return Decision(order, records=[note])
