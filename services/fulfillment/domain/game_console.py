@@ -7,8 +7,8 @@
 | Minecraft | line breaks | blanks; `@a` selects players | `\\"` and `\\\\` are escapes, as in its JSON |
 
 Minecraft reads selectors (`@a`, `@e[…]`) also within what `say`, `tell` or `kick` are given, whether quoted or not, and
-SourceMod's commands read `@all` and `#5` as players. So in Minecraft no value has `@` before a letter or at its end, nor
-follows one, and in Source none begins with `@` or `#`.
+SourceMod's commands read `@all` and `#5` as players. So in Minecraft no value has `@` before a letter or at its end,
+nor follows one, and in Source none begins with `@` or `#`.
 
 So outside quotes a value has letters, digits, `_`, `.`, `+` and `-` only. Within them it is printable; quotes and
 backslashes are escaped in Minecraft, unless the template has escapes of its own there, and are refused elsewhere.
