@@ -25,6 +25,7 @@ from services.fulfillment.domain.status_record import last_record
 from services.fulfillment.download_log import DownloadLog
 from services.fulfillment.game_servers import ServerQueries
 from services.fulfillment.gateways.clear_codes import SealingOfClearCodes
+from services.fulfillment.gateways.code_claims import ForgettingClaims
 from services.fulfillment.gateways.code_import import CodeImport
 from services.fulfillment.gateways.code_vault import CodeVault, SealingAgain
 from services.fulfillment.gateways.codes import Codes
@@ -142,7 +143,12 @@ def fulfillment_service(settings: FulfillmentSettings, engine: AsyncEngine) -> S
             DownloadLog(engine),
             calls.routes,
         ),
-        upkeep=[secrets.seal_again, SealingOfClearCodes(engine, vault), SealingAgain(engine, vault)],
+        upkeep=[
+            secrets.seal_again,
+            SealingOfClearCodes(engine, vault),
+            SealingAgain(engine, vault),
+            ForgettingClaims(engine),
+        ],
         resources=calls.resources,
         invariants=[Invariants(Delivery, broken)],
         gauges=GAUGES,

@@ -197,6 +197,8 @@ class ItemReturned(Event, type="item.returned", topic=EVENTS):
     """Nothing of it is left with the customer."""
     resaleable: bool
     reason: Short
+    refund: Line | None = None
+    """The id of the `payment.refund` that payments was sent for it, and for what was returned along with it."""
 
 
 class DeliveryWaitsForStaff(Event, type="delivery.waits_for_staff", topic=EVENTS):

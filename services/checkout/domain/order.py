@@ -222,6 +222,12 @@ class Order:
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     closed_at: datetime | None = None
+    return_refunds: tuple[str, ...] = ()
+    """Ids of the latest refunds that were asked for returned items."""
+    refused_refunds: tuple[tuple[str, str], ...] = ()
+    """The latest requests for refunds that payments refused: their ids, and why."""
+    return_refused: str = ""
+    """Why the refund of what was returned was refused, until there is another refund. Staff see it."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]

@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from services.fulfillment.domain.attached_files import attach_file, is_of_another, send_file
 from services.fulfillment.domain.cancellation import revoke_item
 from services.fulfillment.domain.change import DeliveryChange, name_of
-from services.fulfillment.domain.delivery import CANCELLED, WAITING, Delivery, Item, ItemStatus, Stage, deliveries
+from services.fulfillment.domain.delivery import (
+    CANCELLED,
+    WAITING,
+    Delivery,
+    Item,
+    ItemStatus,
+    Parcel,
+    Stage,
+    deliveries,
+)
 from services.fulfillment.domain.kinds import kind_of
-from services.fulfillment.domain.locks import queues
+from services.fulfillment.domain.locks import queues, stock_and_queues
 from services.fulfillment.domain.selection import few, item_problem, refused_for, select_items
 from services.fulfillment.domain.start import start_item
 from shared.contracts.delivery_work import (
@@ -184,8 +193,9 @@ def revoked_by_staff(delivery: Delivery, command: RevokeDelivery, context: Conte
     change = DeliveryChange(delivery, context)
     _note(change, "revoked", items, command.reason)
     for item in items:
+        left = item.left + _units_sent(item)
         revoke_item(change, item)
-        change.update_item(change.item(item.id), withdrawn=True)
+        change.update_item(change.item(item.id), withdrawn=True, left=left, parcels=_former(item))
     return change.decision()
 
 
@@ -195,7 +205,17 @@ def _revoking_problem(item: Item) -> Problem | None:
     return None
 
 
-@deliveries.on(GrantAgainDelivery, locks=queues)
+def _units_sent(item: Item) -> int:
+    if not kind_of(item).sends_units:
+        return item.sent
+    return item.quantity if item.status is ItemStatus.DELIVERED else item.sent
+
+
+def _former(item: Item) -> tuple[Parcel, ...]:
+    return tuple(replace(parcel, former=True) for parcel in item.parcels)
+
+
+@deliveries.on(GrantAgainDelivery, locks=stock_and_queues)
 def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Context) -> Decision[Delivery] | Refused:
     """As it was bought."""
     wrong = wrong_stage(delivery)
@@ -209,12 +229,25 @@ def granted_again(delivery: Delivery, command: GrantAgainDelivery, context: Cont
     if isinstance(items, Refused):
         return items
     change = DeliveryChange(delivery, context)
+    if problems := [problem for item in items if (problem := _replaced(change, item))]:
+        return refused_for(problems)
     for item in items:
-        former = tuple(replace(parcel, former=True) for parcel in item.parcels)
-        start_item(change, change.update_item(item, withdrawn=False, in_doubt=False, parcels=former))
+        start_item(change, change.update_item(change.item(item.id), withdrawn=False, in_doubt=False))
     change.tell_retried(dict.fromkeys((item.about for item in items), None))
     change.events.insert(0, _granted(items, command.reason))
     return change.decision()
+
+
+def _replaced(change: DeliveryChange, item: Item) -> Problem | None:
+    """Units that were sent are taken from stock again."""
+    if kind_of(item).sends_units and (units := change.units_to_replace(item)):
+        free = change.free_units(item)
+        if units > free:
+            text = f"{units} were sent and have to be taken from stock again, which has {free} free. Add stock first."
+            return item_problem(item.id, "sold_out", f"Item {item.id}: {text}")
+        item = change.replace_units(item)
+    change.update_item(item, left=item.left + item.sent, parcels=_former(item))
+    return None
 
 
 def _returned_problem(delivery: Delivery, item: Item) -> Problem | None:

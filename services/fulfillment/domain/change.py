@@ -226,6 +226,24 @@ class DeliveryChange(Change[Delivery]):
         self._released[item.sku] = self._released.get(item.sku, 0) + found
         return self._move(item, stock, item.stock, "put_back")
 
+    def units_to_replace(self, item: Item) -> int:
+        """Those that were sent before staff revoked it, and are sent again: all executions of an item share its
+        stock."""
+        if self.item(item.about).stock is StockHold.NONE:
+            return 0
+        replaced = max(one.taken_again for one in (item, *self.others(item)))
+        return max(0, item.left + item.sent - replaced)
+
+    def replace_units(self, item: Item) -> Item:
+        """Take them from stock, which has them."""
+        units, first = self.units_to_replace(item), self.item(item.about)
+        if units:
+            self._move(first, self._stock(item).lose(units), first.stock, "taken", f"{units} sent again")
+        return self.update_item(self.item(item.id), taken_again=item.left + item.sent)
+
+    def free_units(self, item: Item) -> int:
+        return self._stock(item).free
+
     def _return_taken(self, item: Item, units: int, *, put_back: bool) -> Item:
         """Units that were taken: in stock again, or written off."""
         stock, hold = self._stock(item), StockHold.TAKEN if units < item.units_held else StockHold.RELEASED

@@ -189,6 +189,10 @@ class Item:
     """What staff gave the customer in addition, as downloads."""
     waits_since: datetime | None = None
     """Since when it waits for staff, if it does (`staff_waits.py`)."""
+    left: int = 0
+    """Units that had been sent when staff revoked it, all times together."""
+    taken_again: int = 0
+    """So many of them were replaced from stock when it was granted again; the stock counts them as written off."""
 
     @property
     def about(self) -> str:

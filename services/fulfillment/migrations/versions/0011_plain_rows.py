@@ -7,7 +7,7 @@ from alembic import op
 from shared.shell.postgres.migration import drop_plain_rows, keep_rows_plain
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 
 
 def upgrade() -> None:
