@@ -90,6 +90,12 @@ STOCK = (
     Command("adjust", "stock:adjust", "Add units that were found, or take away lost ones."),
     Command("history", "stock:history", "Show how a SKU's stock has changed, by whom and why."),
 )
+STORES = (
+    Command("list", "stores:listing", "List all stores."),
+    Command("show", "stores:show", "Show a store's settings, by default ones too."),
+    Command("set", "stores:put", "Change settings of a store: all that are named, or none."),
+    Command("history", "stores:history", "Show how a store's settings changed, and by whom."),
+)
 
 EMBEDDED = (
     Command("up", "up:up", "Run everything here: Kafka, PostgreSQL, all services."),
@@ -136,6 +142,7 @@ OPERATIONS = (
     Command("waiting", "waiting:waiting", "List external calls with no outcome yet, and why."),
     Command("resume", "waiting:resume", "Resume calls to a paused destination."),
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
+    Group("stores", "Settings of stores, and their history.", STORES),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),

@@ -9,6 +9,7 @@ from services.checkout.domain import (  # noqa: F401
     refund,
     staff_delivery,
     stock,
+    store_change,
     supply,
     timeline_events,
 )

@@ -9,9 +9,9 @@ from enum import StrEnum
 from typing import Any, ClassVar, TypeVar
 
 from services.checkout.domain.status import CLOSED, DELIVERABLE, TRANSITIONS
-from shared.contracts.checkout import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.providers import DEFAULT
 from shared.contracts.storefront import PaymentChoice, Source
+from shared.contracts.stores import PAYMENT_COOL_DOWN, PAYMENT_TRIES
 from shared.contracts.values import (
     UNPAID,
     Address,

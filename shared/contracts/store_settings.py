@@ -1,0 +1,83 @@
+"""The settings of a store, in groups, and the command that changes some of them. docs/stores.md says what each does."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.contracts.checkout import COMMANDS
+from shared.contracts.values import CoolDown, Count, Email, FreeText, Given, Line, Url, Wait
+from shared.core import Command
+
+
+class ShopSettings(Given):
+    """Its name and its addresses."""
+
+    name: Line | None = None
+    """As customers read it."""
+    staff_email: Email | None = None
+    """Receives alerts to staff."""
+    support_email: Email | None = None
+    """Where customers write to."""
+    order_url: Url | None = None
+    """The page where a customer sees an order and can pay again. `{order}` is replaced by the order id."""
+
+
+class OrderSettings(Given):
+    """Who can order, and how long a checkout stays open."""
+
+    require_sign_in: bool | None = None
+    """Only signed-in customers can order."""
+    abandon_after: Wait | None = None
+    """How long a checkout stays open without being submitted (ISO 8601 duration)."""
+
+
+class PaymentSettings(Given):
+    """What is paid with, and how long the store waits for it."""
+
+    currencies: tuple[Line, ...] | None = None
+    """ISO 4217 codes; the usual one first."""
+    providers: tuple[Line, ...] | None = None
+    """`stripe`, `manual`; the usual one first."""
+    descriptor: Line | None = None
+    """What customers read on the statement of their card. Empty: the provider's own."""
+    grace: Wait | None = None
+    """How long an unpaid order stays open: from its submission, and once more from its first declined payment."""
+    tries: Count | None = None
+    """How often the customer can try to pay an order, the first time included: 1 to 50."""
+    cool_down: CoolDown | None = None
+    """How long the customer waits after the third declined payment. Doubled by each further one, up to an hour."""
+
+
+class MoneySettings(Given):
+    """How sums are shown."""
+
+    show_partial_refund_as_refunded: bool | None = None
+    """Show a paid or completed order as refunded after a partial refund."""
+
+
+class WordSettings(Given):
+    """Who writes to customers."""
+
+    sender: Email | None = None
+    """The From address of emails to customers."""
+
+
+class StoreSettings(Given):
+    """In a change: what is missing stays as it is. As told of a store: what is missing is not set."""
+
+    shop: ShopSettings = ShopSettings()
+    orders: OrderSettings = OrderSettings()
+    payment: PaymentSettings = PaymentSettings()
+    money: MoneySettings = MoneySettings()
+    words: WordSettings = WordSettings()
+
+
+class ChangeStore(Command, type="store.change", topic=COMMANDS):
+    """Change some settings of a store: all of those given, or none. The others stay as they are. Key: the store's id.
+    A store that does not exist yet is created if all settings without a default are given."""
+
+    settings: StoreSettings = StoreSettings()
+    reset: tuple[Line, ...] = Field(default=(), max_length=100)
+    """Settings that take their default first: `payment.grace`."""
+    reason: FreeText = ""
+    """Why, for the store's history."""
