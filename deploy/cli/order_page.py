@@ -38,7 +38,8 @@ def lines(order: Body) -> list[str]:
 def _head(order: Body) -> list[str]:
     customer = order.get("customer") or {}
     currency = order["currency"]
-    shown = f"{order['status']}, shown as {order['display_status']}" if order.get("display_status") else order["status"]
+    also = order.get("status_word") or order.get("display_status")
+    shown = f"{order['status']}, shown as {also}" if also else order["status"]
     head = [
         f"{order['number']}  {shown}  (payment {order['payment_status']}, delivery {order['fulfilment_status']})",
         f"  id        {order['key']}, store {order['store']}, created {day_and_clock(order['created_at'])}",

@@ -338,6 +338,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     display_status: OrderStatus | None = None
     """What to show in place of `status`, if that is something else: `refunded` after a partial refund, where the store
     wants it. What is left can still be refunded."""
+    status_word: Short | None = None
+    """What the store calls it, if that is something else: `Paid`."""
 
 
 class StatusItem(OrderItem):

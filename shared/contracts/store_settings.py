@@ -38,6 +38,8 @@ class PaymentSettings(Given):
     """ISO 4217 codes; the usual one first."""
     providers: tuple[Line, ...] | None = None
     """`stripe`, `manual`; the usual one first."""
+    methods: dict[Line, tuple[Line, ...]] | None = None
+    """Of a provider: which of its methods customers can choose, the usual one first. Others: all."""
     descriptor: Line | None = None
     """What customers read on the statement of their card. Empty: the provider's own."""
     grace: Wait | None = None
@@ -49,17 +51,25 @@ class PaymentSettings(Given):
 
 
 class MoneySettings(Given):
-    """How sums are shown."""
+    """How prices are given, and sums are shown."""
+
+    prices_include_tax: bool | None = None
+    """Prices have the tax in them (true), or it is added (false): a checkout that says otherwise is refused. Not set:
+    each checkout says it."""
 
     show_partial_refund_as_refunded: bool | None = None
     """Show a paid or completed order as refunded after a partial refund."""
 
 
 class WordSettings(Given):
-    """Who writes to customers."""
+    """Who writes to customers, and how."""
 
     sender: Email | None = None
     """The From address of emails to customers."""
+    time_zone: Line | None = None
+    """Of times in emails and feeds: `Europe/Berlin`. Not set: UTC."""
+    statuses: dict[Line, Line] | None = None
+    """What the store calls a status, such as `Paid` for `processing`. Others: as they are."""
 
 
 class StoreSettings(Given):

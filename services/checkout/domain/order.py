@@ -220,6 +220,8 @@ class Order:
     paid_at: datetime | None = None
     completed_at: datetime | None = None
     closed_at: datetime | None = None
+    payment_methods: Mapping[str, tuple[str, ...]] | None = None
+    """Which methods of a provider can be chosen; of others all."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]
@@ -278,6 +280,11 @@ class Order:
         partly = self.payment_status is PaymentStatus.PARTIALLY_REFUNDED
         shown = partly and self.show_partial_refund_as_refunded and self.status in SHOWN_AS_REFUNDED
         return OrderStatus.REFUNDED if shown else self.status
+
+    @property
+    def status_word(self) -> str | None:
+        """What the store calls what people see, if it has a word for it."""
+        return (self.store.status_words or {}).get(self.display_status)
 
     @property
     def is_deliverable(self) -> bool:

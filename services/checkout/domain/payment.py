@@ -29,7 +29,7 @@ from shared.contracts.payments import (
     PaymentStrayCharge,
     PaymentUnresolved,
 )
-from shared.contracts.providers import MANUAL, METHODS, limit_problems
+from shared.contracts.providers import MANUAL, limit_problems
 from shared.contracts.storefront import CheckoutPaymentRetried
 from shared.contracts.values import VOID, Card, OrderStatus, PaymentStatus
 from shared.core import Context, Decision, Refused
@@ -45,7 +45,7 @@ CAPTURE_COUNTS = VOID | {PENDING}
 def retried(order: Order, command: CheckoutPaymentRetried, context: Context) -> Decision[Order] | Refused:
     if refused := _not_payable(order, context.at):
         return refused
-    problems = list(submission.payment_problems(command.payment, order.payment_providers, required=True))
+    problems = list(submission.payment_problems(command.payment, order, required=True))
     if not problems:
         provider = submission.provider_of(command.payment, order.payment_providers)
         problems += limit_problems(provider, "payment.provider", order.purchased, order.currency)
@@ -74,7 +74,7 @@ def request_payment(change: OrderChange) -> int:
     """Request the next attempt, by the customer's choice, which is not kept. Its number."""
     order, attempt = change.state, change.state.attempts + 1
     provider = submission.provider_of(order.choice, order.payment_providers)
-    method = (order.choice.method if order.choice else None) or METHODS[provider][0]
+    method = (order.choice.method if order.choice else None) or submission.methods_of(provider, order)[0]
     by_hand = provider == MANUAL
     change.set(
         attempts=attempt,

@@ -118,6 +118,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         store=store.card,
         grace=store.grace,
         payment_providers=store.payment_providers,
+        payment_methods=store.payment_methods,
         payment_tries=store.payment_tries,
         payment_cool_down=store.payment_cool_down,
         show_partial_refund_as_refunded=store.show_partial_refund_as_refunded,

@@ -37,6 +37,7 @@ def status_record(order: Order) -> OrderStatusRecord:
         source=order.origin.source,
         tags=order.origin.tags,
         display_status=order.display_status if order.display_status is not order.status else None,
+        status_word=order.status_word,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +33,10 @@ class Store:
     payment_tries: int = PAYMENT_TRIES
     payment_cool_down: timedelta = PAYMENT_COOL_DOWN
     show_partial_refund_as_refunded: bool = False
+    payment_methods: Mapping[str, tuple[str, ...]] | None = None
+    """Which methods of a provider can be chosen; of others all."""
+    prices_include_tax: bool | None = None
+    """None: each checkout says it."""
 
 
 stores = Core(Store)

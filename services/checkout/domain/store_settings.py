@@ -12,7 +12,8 @@ from shared.contracts.providers import CHARGES, DEFAULT, MANUAL, METHODS, not_ch
 from shared.contracts.store_settings import StoreSettings
 from shared.contracts.stores import ConfigureStore
 from shared.contracts.text import domain_name
-from shared.contracts.values import StoreCard, order_page
+from shared.contracts.times import is_time_zone
+from shared.contracts.values import OrderStatus, StoreCard, order_page
 from shared.core import Problem
 from shared.core.money import CURRENCIES
 
@@ -26,12 +27,16 @@ KEPT_IN: Mapping[str, str] = {
     "orders.abandon_after": "abandon_after",
     "payment.currencies": "currencies",
     "payment.providers": "payment_providers",
+    "payment.methods": "payment_methods",
     "payment.descriptor": "statement_descriptor",
     "payment.grace": "grace",
     "payment.tries": "payment_tries",
     "payment.cool_down": "payment_cool_down",
+    "money.prices_include_tax": "prices_include_tax",
     "money.show_partial_refund_as_refunded": "show_partial_refund_as_refunded",
     "words.sender": "card.sender",
+    "words.time_zone": "card.time_zone",
+    "words.statuses": "card.status_words",
 }
 """The field of each setting: of the store, or of its card."""
 _DEFAULTS: Mapping[str, object] = (
@@ -95,6 +100,8 @@ def given(settings: StoreSettings) -> Values:
 def problems_of(values: Values) -> Iterator[Problem]:
     """Of settings that would be a store's, as far as they are given: all that is wrong, and what contradicts what."""
     yield from _payment_problems(values)
+    yield from _method_problems(values)
+    yield from _word_problems(values)
     if len(order_page(values.get("shop.order_url", ""), "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."
         yield Problem(field="shop.order_url", code="too_long", text=text)
@@ -121,6 +128,27 @@ def _payment_problems(values: Values) -> Iterator[Problem]:
         yield Problem(field="payment.tries", code="out_of_range", text=text)
     if values["payment.cool_down"] > LONGEST_COOL_DOWN:
         yield Problem(field="payment.cool_down", code="too_long", text="Must be at most one hour.")
+
+
+def _method_problems(values: Values) -> Iterator[Problem]:
+    for provider, methods in (values["payment.methods"] or {}).items():
+        field, known = f"payment.methods.{provider}", METHODS.get(provider, ())
+        if provider not in values["payment.providers"]:
+            text = f"payment.methods has methods of {provider}, which payment.providers does not have."
+            yield Problem(field=field, code="contradiction", text=text)
+        elif unknown := [method for method in methods if method not in known]:
+            text = f"{provider} has no {', '.join(unknown)}, but {', '.join(known)}."
+            yield Problem(field=field, code="unknown_method", text=text)
+
+
+def _word_problems(values: Values) -> Iterator[Problem]:
+    if (zone := values["words.time_zone"]) and not is_time_zone(zone):
+        text = f"{zone!r} is no time zone, such as Europe/Berlin."
+        yield Problem(field="words.time_zone", code="unknown_time_zone", text=text)
+    for status in values["words.statuses"] or ():
+        if status not in set(OrderStatus):
+            text = f"{status!r} is no status: {', '.join(OrderStatus)}."
+            yield Problem(field=f"words.statuses.{status}", code="unknown_status", text=text)
 
 
 def sender_problems(sender: str) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from services.notifications.domain import email_draft
 from services.notifications.domain.change import NotificationChange
-from services.notifications.domain.email_draft import moment, money
+from services.notifications.domain.email_draft import money
 from services.notifications.domain.endpoint import Endpoints
 from services.notifications.domain.notification_log import Customer, Line, NotificationLog, notification_logs
 from shared.contracts.checkout import (
@@ -30,6 +30,7 @@ from shared.contracts.checkout import (
     OrderStrayCharge,
     OrderSupplyLow,
 )
+from shared.contracts.times import moment
 from shared.contracts.values import OrderItem
 from shared.core import Context, Decision, Ref
 
@@ -83,7 +84,7 @@ def payment_declined(log: NotificationLog, event: OrderPaymentDeclined, context:
     if change.add_fact("declined", str(event.attempt)):
         change.send_emails(email_draft.payment_failed(log, event))
         title = f"The payment for order {log.number} did not go through"
-        text = f"{event.text} {email_draft.next_try(event)}".strip()
+        text = f"{event.text} {email_draft.next_try(event, log.store.time_zone)}".strip()
         change.notify_customer("payment_failed", title, text, event.url)
     return change.decision()
 
@@ -96,7 +97,7 @@ def payment_action_required(
     if change.add_fact("action_required", each_time=True):
         change.send_emails(email_draft.confirm_payment(log, event.url, event.until))
         title = f"Please confirm the payment for order {log.number}"
-        text = f"Your bank asks you to confirm it by {moment(event.until)}."
+        text = f"Your bank asks you to confirm it by {moment(event.until, log.store.time_zone)}."
         change.notify_customer("confirm_payment", title, text, event.url)
     return change.decision()
 

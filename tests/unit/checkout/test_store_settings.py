@@ -11,7 +11,7 @@ from services.checkout.domain.store import Store, stores
 from services.checkout.domain.store_change import SettingsChange
 from services.checkout.domain.store_settings import KEPT_IN, given, settings_of, values_of
 from shared.contracts.store_settings import ChangeStore, StoreSettings
-from shared.core import Scenario
+from shared.core import Scenario, codec
 from tests.unit.checkout.examples import SETTINGS, store
 
 
@@ -88,7 +88,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "payment.gracious",
         payment={"currencies": ("USD", "EURO", "IRR"), "providers": ("stripe", "wire"), "tries": 0},
         shop={"order_url": "https://x.example/" + "{order}" * 40},
-        words={"sender": "orders@localhost"},
+        words={"sender": "orders@localhost", "time_zone": "Europe/Ber", "statuses": {"paid": "Paid"}},
     )
     assert problems(shop(), wrong) == {
         ("reset.0", "no_default"),
@@ -98,6 +98,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("payment.tries", "out_of_range"),
         ("shop.order_url", "too_long"),
         ("words.sender", "bad_domain"),
+        ("words.time_zone", "unknown_time_zone"),
+        ("words.statuses.paid", "unknown_status"),
     }
 
 
@@ -112,3 +114,37 @@ def test_the_whole_command_has_the_names_that_it_always_had() -> None:
 @pytest.mark.parametrize("sender", ["orders@shop.example", "orders@bücher.example"])
 def test_a_sender_of_a_domain_that_can_be_answered(sender: str) -> None:
     assert shop().hear(change(words={"sender": sender})).state.card.sender == sender
+
+
+def test_entries_are_added_and_taken_away_one_by_one() -> None:
+    scenario = shop().hear(change(words={"statuses": {"processing": "Paid", "completed": "Fulfilled"}}))
+    scenario.hear(change(words={"statuses": {"completed": "", "refunded": "Money back"}}))
+    assert scenario.state.card.status_words == {"processing": "Paid", "refunded": "Money back"}
+    scenario.hear(change("words.statuses", words={"statuses": {"failed": "Sorry"}}))
+    assert scenario.state.card.status_words == {"failed": "Sorry"}
+    assert scenario.hear(change(words={"statuses": {"failed": ""}})).state.card.status_words is None
+
+
+def test_a_card_has_only_what_differs_from_the_defaults() -> None:
+    """It travels with every order."""
+    before = codec.dump(shop().state.card)
+    assert codec.dump(shop().hear(change(words={"time_zone": ""})).state.card) == before
+
+
+def test_methods_are_those_of_providers_that_the_store_has() -> None:
+    wrong = change(payment={"methods": {"stripe": ("card", "cheque"), "manual": ("cash",)}})
+    assert problems(shop(), wrong) == {
+        ("payment.methods.stripe", "unknown_method"),
+        ("payment.methods.manual", "contradiction"),
+    }
+    refused = shop().refuses(wrong)
+    text = next(problem.text for problem in refused.problems if problem.code == "contradiction")
+    assert "payment.methods" in text and "payment.providers" in text, "a contradiction names both"
+
+
+def test_the_whole_command_keeps_what_it_does_not_have_and_contradicts_nothing() -> None:
+    scenario = shop(payment_providers=("stripe", "manual"))
+    scenario.hear(change(payment={"methods": {"manual": ("cash",)}}, words={"time_zone": "Europe/Berlin"}))
+    assert [problem.code for problem in scenario.refuses(store()).problems] == ["contradiction"]
+    scenario.hear(store(payment_providers=("manual",), name="Southwind"))
+    assert (scenario.state.card.name, scenario.state.card.time_zone) == ("Southwind", "Europe/Berlin")
