@@ -34,5 +34,13 @@ PERMISSIONS = (
     *("undeliverable.read", "undeliverable.retry", "webhook.pause", "webhook.read", "webhook.register"),
     *("webhook.remove", "webhook.replay", "webhook.replay_lost", "webhook.resume"),
     *("delivery.attach", "delivery.grant_again", "delivery.hold", "delivery.mark_delivered", "delivery.release"),
-    *("delivery.resend", "delivery.return", "delivery.revoke", "parcel.delivered", "stock.adjust", "stock.set"),
+    *(
+        "delivery.resend",
+        "delivery.start",
+        "delivery.return",
+        "delivery.revoke",
+        "parcel.delivered",
+        "stock.adjust",
+        "stock.set",
+    ),
 )

@@ -81,6 +81,7 @@ DELIVERY = (
     Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
     Command("hold", "deliveries:hold", "Deliver nothing of an order until it is released."),
     Command("release", "deliveries:release", "Deliver an order that was held for verification."),
+    Command("start", "deliveries:start", "Deliver a paid order whose store starts each by hand."),
     Command("return", "deliveries:returned", "Record that items came back; put them in stock, refund."),
     Command("parcel-delivered", "deliveries:parcel_delivered", "Record that a parcel has reached the customer."),
 )

@@ -51,7 +51,10 @@ def _head(order: Body) -> list[str]:
             f"charged {money(order['purchased'], currency)}, refunded {money(order['refunded'], currency)}"
         )
     if (order.get("deliveries") or {}).get("held"):
-        head.append("  held      nothing is delivered until it is released: orderbus delivery release")
+        why = f" ({order['held']})" if order.get("held") else ""
+        head.append(f"  held      nothing is delivered until it is released: orderbus delivery release{why}")
+    if (order.get("deliveries") or {}).get("to_start"):
+        head.append("  waits     nothing is delivered until it is started: orderbus delivery start")
     if order.get("message"):
         head.append(f"  message   {order['message']}")
     if order.get("pay_url"):

@@ -97,6 +97,8 @@ class OrderPlaced(Event, type="order.placed", topic=ORDERS):
     country: Country | None = None
     locale: Locale | None = None
     offer: Id | None = None
+    held: Text | None = None
+    """Why the store's rules hold it for verification: nothing is delivered until staff release it."""
 
 
 class CheckoutRefused(Refusal, type="checkout.refused", topic=ORDERS):
@@ -340,6 +342,8 @@ class OrderStatusRecord(Event, type="order.status", topic=STATUS):
     wants it. What is left can still be refunded."""
     status_word: Short | None = None
     """What the store calls it, if that is something else: `Paid`."""
+    held: Text | None = None
+    """Why it is held for verification: nothing is delivered until staff release it."""
 
 
 class StatusItem(OrderItem):

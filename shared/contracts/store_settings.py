@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from shared.contracts.checkout import COMMANDS
-from shared.contracts.values import CoolDown, Count, Email, FreeText, Given, Line, Url, Wait
+from shared.contracts.values import Amount, CoolDown, Count, Email, FreeText, Given, Line, Url, Wait
 from shared.core import Command
 
 
@@ -50,6 +50,21 @@ class PaymentSettings(Given):
     """How long the customer waits after the third declined payment. Doubled by each further one, up to an hour."""
 
 
+class FulfilmentSettings(Given):
+    """When a paid order is delivered, and completed."""
+
+    start_by_hand: bool | None = None
+    """The delivery of a paid order waits until staff start it (`delivery.start`)."""
+    complete_by_hand: bool | None = None
+    """An order of which everything is delivered waits until staff complete it (`order.complete`)."""
+    hold_total_above: dict[Line, Amount] | None = None
+    """By currency: an order above this purchased amount (minor units) is held for verification."""
+    hold_other_country: bool | None = None
+    """An order whose billing and shipping addresses are in different countries is held for verification."""
+    hold_email_domains: tuple[Line, ...] | None = None
+    """An order of a customer with an address at one of these domains, or below it, is held for verification."""
+
+
 class MoneySettings(Given):
     """How prices are given, and sums are shown."""
 
@@ -78,6 +93,7 @@ class StoreSettings(Given):
     shop: ShopSettings = ShopSettings()
     orders: OrderSettings = OrderSettings()
     payment: PaymentSettings = PaymentSettings()
+    fulfilment: FulfilmentSettings = FulfilmentSettings()
     money: MoneySettings = MoneySettings()
     words: WordSettings = WordSettings()
 

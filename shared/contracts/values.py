@@ -261,6 +261,8 @@ class StoreCard(Value):
     """Of times that customers and staff read: `Europe/Berlin`. Missing: UTC."""
     status_words: dict[Short, Short] | None = None
     """What the store calls a status: `Paid` for `processing`. Missing: as it is."""
+    start_by_hand: bool | None = None
+    """The delivery of a paid order waits until staff start it."""
 
 
 def order_page(order_url: str, order: str) -> str:

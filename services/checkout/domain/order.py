@@ -222,6 +222,11 @@ class Order:
     closed_at: datetime | None = None
     payment_methods: Mapping[str, tuple[str, ...]] | None = None
     """Which methods of a provider can be chosen; of others all."""
+    complete_by_hand: bool = False
+    held: str | None = None
+    """Why it is held for verification."""
+    to_start: bool = False
+    """Staff have not started its delivery, as the store wants it."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
+from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
@@ -140,7 +141,7 @@ def captured(order: Order, fact: PaymentCaptured, context: Context) -> Decision[
 
 def complete_payment(change: OrderChange, card: Card | None = None) -> None:
     order = change.state
-    change.move_to(OrderStatus.PROCESSING)
+    change.move_to(OrderStatus.PROCESSING, staff_first(order))
     change.set(
         paid=order.purchased, payment_status=PaymentStatus.PAID, charge=ChargeState.NONE, paid_at=change.context.at
     )

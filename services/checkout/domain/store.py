@@ -37,6 +37,11 @@ class Store:
     """Which methods of a provider can be chosen; of others all."""
     prices_include_tax: bool | None = None
     """None: each checkout says it."""
+    complete_by_hand: bool = False
+    hold_total_above: Mapping[str, int] | None = None
+    """Minor units by currency."""
+    hold_other_country: bool = False
+    hold_email_domains: tuple[str, ...] = ()
 
 
 stores = Core(Store)

@@ -32,6 +32,11 @@ KEPT_IN: Mapping[str, str] = {
     "payment.grace": "grace",
     "payment.tries": "payment_tries",
     "payment.cool_down": "payment_cool_down",
+    "fulfilment.start_by_hand": "card.start_by_hand",
+    "fulfilment.complete_by_hand": "complete_by_hand",
+    "fulfilment.hold_total_above": "hold_total_above",
+    "fulfilment.hold_other_country": "hold_other_country",
+    "fulfilment.hold_email_domains": "hold_email_domains",
     "money.prices_include_tax": "prices_include_tax",
     "money.show_partial_refund_as_refunded": "show_partial_refund_as_refunded",
     "words.sender": "card.sender",
@@ -101,6 +106,7 @@ def problems_of(values: Values) -> Iterator[Problem]:
     """Of settings that would be a store's, as far as they are given: all that is wrong, and what contradicts what."""
     yield from _payment_problems(values)
     yield from _method_problems(values)
+    yield from _hold_problems(values)
     yield from _word_problems(values)
     if len(order_page(values.get("shop.order_url", ""), "x" * 64)) > LONGEST_URL:
         text = f"Longer than {LONGEST_URL} characters with an order id filled in."
@@ -139,6 +145,17 @@ def _method_problems(values: Values) -> Iterator[Problem]:
         elif unknown := [method for method in methods if method not in known]:
             text = f"{provider} has no {', '.join(unknown)}, but {', '.join(known)}."
             yield Problem(field=field, code="unknown_method", text=text)
+
+
+def _hold_problems(values: Values) -> Iterator[Problem]:
+    for currency in values["fulfilment.hold_total_above"] or ():
+        if currency not in values.get("payment.currencies", ()):
+            text = f"fulfilment.hold_total_above has {currency}, which payment.currencies does not have."
+            yield Problem(field=f"fulfilment.hold_total_above.{currency}", code="contradiction", text=text)
+    for index, domain in enumerate(values["fulfilment.hold_email_domains"]):
+        if not domain_name(domain):
+            field = f"fulfilment.hold_email_domains.{index}"
+            yield Problem(field=field, code="bad_domain", text=f"{domain!r} is no domain, such as example.com.")
 
 
 def _word_problems(values: Values) -> Iterator[Problem]:

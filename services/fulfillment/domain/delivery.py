@@ -251,6 +251,15 @@ class Delivery:
     """The order's, as the customer reads it; empty in deliveries of earlier builds."""
     held: bool = False
     """Nothing is delivered until staff release it."""
+    to_start: bool = False
+    """Nothing is delivered until staff start it, as the store wants it."""
+
+    @property
+    def waits_for_staff(self) -> Refused | None:
+        """Why nothing of it may be delivered yet, if staff must act first."""
+        if self.held:
+            return Refused("held", "The order is held for verification. Release it first.")
+        return Refused("not_started", "Its delivery is not started yet. Start it first.") if self.to_start else None
 
     def find(self, id: str) -> Item | None:
         return next((item for item in self.items if item.id == id), None)

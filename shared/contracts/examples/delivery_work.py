@@ -16,6 +16,7 @@ EXAMPLES: tuple[Message, ...] = (
     delivery_work.AttachDelivery(item="2", link="https://northwind.example/map-of-leeds.pdf", reason="Made to order."),
     delivery_work.HoldDelivery(reason="The address looks odd."),
     delivery_work.ReleaseDelivery(reason="Ada has confirmed it."),
+    delivery_work.StartDelivery(reason="Printed and packed."),
     delivery_work.ReturnDelivery(
         items=(delivery_work.ReturnedLine(item="1", quantity=1, amount=2400),), refund=True, reason="Unread."
     ),

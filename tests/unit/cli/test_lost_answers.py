@@ -42,7 +42,14 @@ KEYED = {
     *("settle payment", "settle refund", "settle mail", "settle item", "publish", "stock set"),
     *("stock adjust", "delivery mark-delivered", "delivery resend", "delivery revoke", "delivery grant-again"),
     "stores set",
-    *("delivery attach", "delivery hold", "delivery release", "delivery return", "delivery parcel-delivered"),
+    *(
+        "delivery attach",
+        "delivery hold",
+        "delivery release",
+        "delivery start",
+        "delivery return",
+        "delivery parcel-delivered",
+    ),
 }
 HARMLESS = {
     *("parked retry", "parked skip", "undeliverable retry", "undeliverable drop", "resume", "feed", "shop"),
