@@ -96,6 +96,7 @@ EMITS: Mapping[Topic, Collection[type[Message]]] = {
         checkout.OrderPaymentRequested,
         checkout.OrderPaymentActionRequired,
         checkout.OrderPaymentDeclined,
+        checkout.OrderPaymentReminder,
         checkout.OrderPaymentClosing,
         checkout.OrderPaid,
         checkout.OrderStrayCharge,

@@ -162,6 +162,19 @@ class OrderPaymentDeclined(Event, type="order.payment_declined", topic=ORDERS):
     """When the customer can pay again, unless at once."""
 
 
+class OrderPaymentReminder(Event, type="order.payment_reminder", topic=ORDERS):
+    """The order is still not paid. The customer can pay at `url` until `until`."""
+
+    reminder: Count
+    """Counts from 1, and again from 1 after the first declined payment."""
+    amount: Amount
+    currency: Currency
+    url: Url
+    until: AwareDatetime
+    declined: bool = False
+    """A payment was declined."""
+
+
 class OrderPaymentClosing(Event, type="order.payment_closing", topic=ORDERS):
     """The time to pay is over, and a payment attempt may still be open. Payments charges nothing more, cancels what it
     can, and answers with `payment.captured`, `payment.cancelled` or `payment.declined`. Asked again until it does."""

@@ -48,6 +48,9 @@ class PaymentSettings(Given):
     """How often the customer can try to pay an order, the first time included: 1 to 50."""
     cool_down: CoolDown | None = None
     """How long the customer waits after the third declined payment. Doubled by each further one, up to an hour."""
+    reminders: tuple[Wait, ...] | None = None
+    """When a customer who has not paid is reminded: counted from the first declined payment, or from the submission if
+    none was declined."""
 
 
 class FulfilmentSettings(Given):

@@ -45,6 +45,10 @@ class PaymentOverdue(TimerMessage):
     """A placed order was not paid in time."""
 
 
+class PaymentReminder(TimerMessage):
+    """The customer of an unpaid order is to be reminded."""
+
+
 class ChargeState(StrEnum):
     """The payment attempt, as far as checkout knows."""
 
@@ -227,6 +231,10 @@ class Order:
     """Why it is held for verification."""
     to_start: bool = False
     """Staff have not started its delivery, as the store wants it."""
+    reminders: tuple[timedelta, ...] = ()
+    """When the customer is reminded to pay, from the submission or the first declined payment on."""
+    reminded: int = 0
+    """How many of these times have come."""
 
     def may_become(self, status: OrderStatus) -> bool:
         return status in TRANSITIONS[self.status]

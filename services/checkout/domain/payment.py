@@ -10,6 +10,7 @@ from services.checkout.domain.delivery import staff_first
 from services.checkout.domain.expiry import NOT_PAID, expire
 from services.checkout.domain.money_message import CHECKED, OTHER_AMOUNT, end_check, end_refund_message
 from services.checkout.domain.order import ChargeState, Order, PaymentOverdue, orders, required
+from services.checkout.domain.reminders import cancel_reminders, remind_from
 from services.checkout.domain.timeline import LONGEST_TEXT, card_name, entry, money
 from services.checkout.domain.tries import NO_TRY_LEFT, cool_down, moment, too_many_attempts, tries_left
 from shared.contracts.checkout import (
@@ -147,6 +148,7 @@ def complete_payment(change: OrderChange, card: Card | None = None) -> None:
     )
     change.publish(OrderPaid(amount=order.purchased, currency=order.currency, card=card))
     change.cancel_timer(PaymentOverdue)
+    cancel_reminders(change)
 
 
 @orders.on(PaymentDeclined)
@@ -181,6 +183,7 @@ def _ask_to_pay_again(change: OrderChange, fact: PaymentDeclined) -> None:
     )
     if order.declined_at is None:
         change.timer(until, PaymentOverdue())
+        remind_from(change, first)
     left = tries_left(change.state)
     message = fact.text if left else f"{fact.text[:LONGEST_TEXT]} {NO_TRY_LEFT}.".strip()
     change.set(pay_url=url if left else None, message=message or None)

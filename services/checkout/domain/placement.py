@@ -8,6 +8,7 @@ from services.checkout.domain import submission
 from services.checkout.domain.change import OrderChange
 from services.checkout.domain.numbers import looks_like_number, order_number
 from services.checkout.domain.order import Order, PaymentOverdue, SubmissionOverdue, orders
+from services.checkout.domain.reminders import remind_from
 from services.checkout.domain.sku import Sku, sku_key
 from services.checkout.domain.store import ID, Store
 from services.checkout.domain.timeline import counted, money
@@ -122,6 +123,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
         payment_methods=store.payment_methods,
         complete_by_hand=store.complete_by_hand,
         held=hold_reason(store, checkout),
+        reminders=store.reminders,
         to_start=bool(store.card.start_by_hand),
         payment_tries=store.payment_tries,
         payment_cool_down=store.payment_cool_down,
@@ -152,6 +154,7 @@ def _place(change: OrderChange, checkout: CheckoutSubmitted, store: Store, skus:
     change.publish(_placed(placed, checkout.customer))
     change.cancel_timer(SubmissionOverdue)
     change.timer(until, PaymentOverdue())
+    remind_from(change, change.context.at)
     text = (
         f"Placed: {counted(len(checkout.items), 'item')}, {money(placed.purchased, placed.currency)}. Reserving stock."
     )

@@ -42,6 +42,7 @@ class Store:
     """Minor units by currency."""
     hold_other_country: bool = False
     hold_email_domains: tuple[str, ...] = ()
+    reminders: tuple[timedelta, ...] = ()
 
 
 stores = Core(Store)

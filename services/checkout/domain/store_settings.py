@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from services.checkout.domain.store import LONGEST_URL, Store
@@ -32,6 +33,7 @@ KEPT_IN: Mapping[str, str] = {
     "payment.grace": "grace",
     "payment.tries": "payment_tries",
     "payment.cool_down": "payment_cool_down",
+    "payment.reminders": "reminders",
     "fulfilment.start_by_hand": "card.start_by_hand",
     "fulfilment.complete_by_hand": "complete_by_hand",
     "fulfilment.hold_total_above": "hold_total_above",
@@ -51,6 +53,7 @@ _DEFAULTS: Mapping[str, object] = (
 )
 DEFAULTS: Mapping[str, object] = {name: _DEFAULTS[field] for name, field in KEPT_IN.items() if field in _DEFAULTS}
 """By the name of the setting. What is not there must be given."""
+MOST_REMINDERS = 10
 Values = dict[str, Any]
 """By the name of the setting."""
 
@@ -106,6 +109,7 @@ def problems_of(values: Values) -> Iterator[Problem]:
     """Of settings that would be a store's, as far as they are given: all that is wrong, and what contradicts what."""
     yield from _payment_problems(values)
     yield from _method_problems(values)
+    yield from _reminder_problems(values)
     yield from _hold_problems(values)
     yield from _word_problems(values)
     if len(order_page(values.get("shop.order_url", ""), "x" * 64)) > LONGEST_URL:
@@ -145,6 +149,20 @@ def _method_problems(values: Values) -> Iterator[Problem]:
         elif unknown := [method for method in methods if method not in known]:
             text = f"{provider} has no {', '.join(unknown)}, but {', '.join(known)}."
             yield Problem(field=field, code="unknown_method", text=text)
+
+
+def _reminder_problems(values: Values) -> Iterator[Problem]:
+    field, reminders, grace = "payment.reminders", values["payment.reminders"], values["payment.grace"]
+    if len(reminders) > MOST_REMINDERS:
+        yield Problem(field=field, code="too_many", text=f"At most {MOST_REMINDERS} reminders.")
+    if any(later <= earlier for earlier, later in pairwise(reminders)):
+        yield Problem(field=field, code="out_of_order", text="Each reminder must come after the one before.")
+    if reminders and max(reminders) >= grace:
+        text = f"payment.reminders has one after payment.grace ({grace}) has ended."
+        yield Problem(field=field, code="contradiction", text=text)
+    if reminders and values["payment.tries"] == 1 and MANUAL not in values["payment.providers"]:
+        text = "payment.reminders would remind customers who cannot pay again: payment.tries is 1."
+        yield Problem(field=field, code="contradiction", text=text)
 
 
 def _hold_problems(values: Values) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from shared.contracts.checkout import (
     DeliveredItem,
     OrderCancelled,
     OrderPaymentDeclined,
+    OrderPaymentReminder,
     OrderRefunded,
     OrderStrayCharge,
 )
@@ -27,6 +28,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "paid": ("order_confirmation", "new_order"),
     "declined": ("payment_failed",),
     "action_required": ("confirm_payment",),
+    "reminded": ("payment_reminder",),
     "delivered": ("delivery",),
     "shipped": ("shipment",),
     "delivery_failed": ("delivery_failure",),
@@ -90,6 +92,16 @@ def next_try(declined: OrderPaymentDeclined, zone: str | None) -> str:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def payment_reminder(log: NotificationLog, event: OrderPaymentReminder) -> EmailDraft:
+    data = {
+        "url": event.url,
+        "until": moment(event.until, log.store.time_zone),
+        "amount": money(log, event.amount),
+        "declined": event.declined,
+    }
+    return EmailDraft("payment_reminder", f"Your order {log.number} is not paid yet", data=data)
 
 
 def confirm_payment(log: NotificationLog, url: str, until: datetime) -> EmailDraft:

@@ -24,6 +24,7 @@ from shared.contracts.checkout import (
     OrderPaid,
     OrderPaymentActionRequired,
     OrderPaymentDeclined,
+    OrderPaymentReminder,
     OrderPlaced,
     OrderRefunded,
     OrderRefundFailed,
@@ -99,6 +100,17 @@ def payment_action_required(
         title = f"Please confirm the payment for order {log.number}"
         text = f"Your bank asks you to confirm it by {moment(event.until, log.store.time_zone)}."
         change.notify_customer("confirm_payment", title, text, event.url)
+    return change.decision()
+
+
+@notification_logs.on(OrderPaymentReminder)
+def payment_reminder(log: NotificationLog, event: OrderPaymentReminder, context: Context) -> Decision[NotificationLog]:
+    change = NotificationChange(log, context)
+    if change.add_fact("reminded", each_time=True):
+        email = email_draft.payment_reminder(log, event)
+        change.send_emails(email)
+        text = f"Please pay {money(log, event.amount)} by {moment(event.until, log.store.time_zone)}."
+        change.notify_customer("payment_reminder", email.subject, text, event.url)
     return change.decision()
 
 

@@ -105,6 +105,9 @@ EXAMPLES: tuple[Message, ...] = (
         requested_at=PLACED,
         until=GRACE_ENDS,
     ),
+    checkout.OrderPaymentReminder(
+        reminder=1, amount=5380, currency="GBP", url=PAY_URL, until=GRACE_ENDS, declined=True
+    ),
     checkout.OrderPaymentActionRequired(url=BANK_URL, until=GRACE_ENDS),
     checkout.OrderPaymentDeclined(
         attempt=3,

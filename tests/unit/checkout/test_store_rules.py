@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.checkout.domain.delivery import TO_COMPLETE
-from shared.contracts.checkout import CompleteOrder, OrderItemsDelivered, OrderPaymentRequested, OrderPlaced
+from shared.contracts.checkout import (
+    CompleteOrder,
+    OrderItemsDelivered,
+    OrderPaymentReminder,
+    OrderPaymentRequested,
+    OrderPlaced,
+)
 from shared.contracts.delivery_work import DeliveryNoted
 from shared.contracts.fulfillment import StockReserved
+from shared.contracts.payments import PaymentDeclined
 from shared.contracts.storefront import CheckoutSubmitted, PaymentChoice
 from shared.contracts.values import OrderStatus, TaxLine
 from tests.unit.checkout.examples import (
@@ -141,3 +149,60 @@ def test_rules_that_contradict_others_are_named() -> None:
         ("fulfilment.hold_total_above.EUR", "contradiction"),
         ("fulfilment.hold_email_domains.1", "bad_domain"),
     }
+
+
+# Reminders
+
+DAY = timedelta(days=1)
+REMINDERS = {"reminders": (1 * DAY, 3 * DAY, 6 * DAY)}
+DECLINED = PaymentDeclined(attempt=1, code="card_declined", text="Your card was declined.", provider="stripe")
+
+
+def reminded(one: OrderScenario) -> list[tuple[int, bool]]:
+    return [(sent.reminder, sent.declined) for sent in one.all.of(OrderPaymentReminder)]
+
+
+def test_a_declined_customer_is_reminded_from_the_first_decline_on() -> None:
+    one = order(payment=REMINDERS)
+    one.given(submission("course"), StockReserved()).let_time_pass(timedelta(hours=2)).hear(DECLINED)
+    so_far = []
+    for days in (0.9, 0.2, 1.8, 0.2, 2.8, 0.2):  # to a little before and after days 1, 3 and 6
+        so_far.append(len(reminded(one.let_time_pass(days * DAY))))
+    assert so_far == [0, 1, 1, 2, 2, 3]
+    assert reminded(one) == [(1, True), (2, True), (3, True)]
+    one.let_time_pass(DAY)
+    assert one.state.status is OrderStatus.EXPIRED
+
+
+def test_who_pays_by_bank_transfer_is_reminded_from_the_submission_on_until_it_is_paid() -> None:
+    one = order({"payment_providers": ("manual",)}, payment=REMINDERS)
+    one.given(submission("course", payment=PaymentChoice(provider="manual")), StockReserved()).let_time_pass(1.5 * DAY)
+    assert reminded(one) == [(1, False)]
+    assert "Reminder 1" in one.timeline[-1].text
+    one.hear(captured(1000)).let_time_pass(5 * DAY)
+    assert reminded(one) == [(1, False)]
+
+
+def test_who_cannot_pay_is_not_reminded() -> None:
+    one = order(payment=REMINDERS | {"tries": 1, "providers": ("stripe", "manual")})
+    one.given(submission("course"), StockReserved(), DECLINED).let_time_pass(6.5 * DAY)
+    assert reminded(one) == []
+    assert "left out" in one.timeline[-1].text
+
+
+def test_reminders_come_within_the_grace_one_after_the_other() -> None:
+    wrong = {"reminders": (3 * DAY, 1 * DAY, 7 * DAY), "tries": 1}
+    assert problems(shop(), change(payment=wrong)) == {
+        ("payment.reminders", "out_of_order"),
+        ("payment.reminders", "contradiction"),
+    }
+    texts = [problem.text for problem in shop().refuses(change(payment=wrong)).problems]
+    assert sum("payment.grace" in text or "payment.tries" in text for text in texts) == 2
+    assert problems(shop(), change(payment={"reminders": tuple(n * DAY / 2 for n in range(1, 12))})) == {
+        ("payment.reminders", "too_many")
+    }
+
+
+def test_an_order_of_a_store_without_reminders_has_none() -> None:
+    one = order().given(submission("course"), StockReserved(), DECLINED).let_time_pass(6.5 * DAY)
+    assert reminded(one) == []
