@@ -15,7 +15,7 @@ from deploy.sandboxes.client import StripeSandbox
 from shared.settings import Settings
 from shared.shell.postgres.engine import connect
 
-KEYS = "season"
+KEYS = "season-pass"
 """The product, and the pool, whose codes come from a file."""
 
 
