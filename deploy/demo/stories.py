@@ -321,7 +321,9 @@ def _ends(*statuses: str) -> frozenset[str]:
 STORIES = (
     Story("buys downloads", 36, buys_downloads, by_itself=True),
     Story("returns season keys", 1, returns_season_keys, _ends("refunded"), skus=("season-pass",), digital=False),
-    Story("cancels season keys", 1, cancels_season_keys, _ends("cancelled"), skus=("season-pass", "print"), digital=False),
+    Story(
+        "cancels season keys", 1, cancels_season_keys, _ends("cancelled"), skus=("season-pass", "print"), digital=False
+    ),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
     Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
     Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
