@@ -15,7 +15,7 @@ PERMISSIONS = (
         "feed.read",
         "feed.token",
     ),
-    *("code.provide", "download.renew", "pool.configure"),
+    *("code.provide", "download.renew", "file.read", "file.write", "pool.configure"),
     *("ledger.read", "mail.resend", "mail.resend_lost", "mail.settle", "monitor.read", "notification.read"),
     *("offer.configure", "operations.read", "order.cancel", "order.complete", "order.read", "order.ship"),
     *("parked.read", "parked.retry", "parked.skip", "payment.read", "payment.record", "payment.refund"),

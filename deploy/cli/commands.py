@@ -52,6 +52,11 @@ SECRETS = (
     Command("list", "secrets:listing", "List a store's secrets by name, with who set them."),
     Command("remove", "secrets:remove", "Remove a secret. Deliveries that name it wait."),
 )
+FILES = (
+    Command("put", "files:put", "Upload a file that products name, or replace it."),
+    Command("list", "files:listing", "List a store's files, without those of single orders."),
+    Command("remove", "files:remove", "Remove a file. Links to it say that it is no longer available."),
+)
 SERVERS = (
     Command("set", "game_servers:put", "Set how a game server is reached; it is tested at once."),
     Command("test", "game_servers:test", "Connect to a game server and ask who is online."),
@@ -76,6 +81,7 @@ SETTLE = (
 DELIVERY = (
     Command("mark-delivered", "deliveries:mark_delivered", "Mark items, or all that is open, as delivered by hand."),
     Command("resend", "deliveries:resend", "Send again what was delivered, with new links."),
+    Command("renew", "deliveries:renew", "Send the customer new links to an item's downloads."),
     Command("revoke", "deliveries:revoke", "Remove access to what was delivered, without a refund."),
     Command("grant-again", "deliveries:grant_again", "Deliver again, as it was bought, what staff had revoked."),
     Command("attach", "deliveries:attach", "Give the customer a link or a text along with an item."),
@@ -138,6 +144,7 @@ OPERATIONS = (
     Command("add-codes", "codes:add_codes", "Add redemption codes to a pool, from a file."),
     Group("stock", "Count, correct and look through stock.", STOCK),
     Group("codes", "Import redemption codes, or type them for an item.", CODES),
+    Group("files", "Upload what customers download.", FILES),
     Group("parked", "Inspect, retry or skip messages that failed.", PARKED),
     Group("undeliverable", "Inspect, retry or drop records that Kafka refuses.", UNDELIVERABLE),
     Group("payments", "List payments that wait for something.", PAYMENTS),

@@ -87,7 +87,7 @@ async def _run(number: int, seed: int, rate: float, workers: int, data: Path | N
         ):
             await catalogue.open_shop(api, outside, shipped, plays.stock_for(people))
             async with Shop(settings, shipped) as shop:
-                play = Play(shop, outside, bank, people, seed=seed, rate=rate)
+                play = Play(shop, api, outside, bank, people, seed=seed, rate=rate)
                 final, report = await _played(play, api, settings, started)
             if as_json:
                 console.show_json(final.document())

@@ -55,6 +55,8 @@ class Product:
     """Further actions."""
     fields: Sequence[str] = ()
     """Custom fields that the customer fills in."""
+    made_to_order: bool = False
+    """Sold by the atelier alone."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Catalogue:
     """By id, each as `offer.configure` wants it."""
     servers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """The game servers by id, as `server.configure` wants them, but for their address: the outside world's."""
+    atelier: str = ""
+    """The store that sells what is made to order, and nothing else."""
 
     @property
     def main(self) -> str:
@@ -90,19 +94,22 @@ class Catalogue:
         """Sells what is done on its game server."""
         return list(self.stores)[2]
 
+    def sold_by(self, store: str) -> list[Product]:
+        return [each for each in self.products.values() if each.made_to_order == (store == self.atelier)]
+
 
 def load(outside_url: str, codes: int | None = None) -> Catalogue:
     """The shipped catalogue, its actions pointing at the outside world at `outside_url`. `codes`: other than written
     there, in every pool."""
     read = tomllib.loads(FILE.read_text().replace("{outside}", outside_url))
-    main, fair, games = read["store"], read["store"] | read["fair"], read["store"] | read["games"]
+    stores = [read["store"] | read.get(place, {}) for place in ("store", "fair", "games", "atelier")]
     products = {entry["sku"]: Product(**entry) for entry in read["product"]}
     if codes is not None:
         products = {sku: replace(product, codes=min(codes, product.codes)) for sku, product in products.items()}
-    stores = {store.pop("id"): store for store in (dict(main), dict(fair), dict(games))}
     offers = {entry.pop("id"): entry for entry in map(dict, read["offer"])}
     servers = {entry.pop("id"): entry for entry in map(dict, read["server"])}
-    return Catalogue(stores, products, Delivery(**read["delivery"]), offers, servers)
+    by_id, delivery = {store.pop("id"): store for store in stores}, Delivery(**read["delivery"])
+    return Catalogue(by_id, products, delivery, offers, servers, atelier=read["atelier"]["id"])
 
 
 async def open_shop(
@@ -124,7 +131,7 @@ async def open_shop(
         *(
             offer(edges, store, product, (stock or {}).get(product.sku, 0))
             for store in catalogue.stores
-            for product in catalogue.products.values()
+            for product in catalogue.sold_by(store)
         ),
         *(
             edges.command("fulfillment", f"/stores/{catalogue.main}/offers/{id}", offered, method="PUT")

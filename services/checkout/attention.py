@@ -13,6 +13,8 @@ from shared.shell.postgres.oldest import oldest
 UNATTENDED = "3 days"
 """As the alert OrderbusPaidUnfinished has it, for deliveries that wait for a parcel, a code or staff."""
 
+RETURN_REFUSED = "coalesce(data ->> 'return_refused', '') <> ''"
+"""As the index `orders_return_refused` has it."""
 _FAILED = '$.lines[*] ? (@.delivery == "failed" && !(@.refunded_whole == true))'
 _FAILED_EXTRA = '$.extras[*] ? (@.delivery == "failed")'
 _FIRST = "jsonb_path_query_first(data, '{}.trouble')"
@@ -44,4 +46,19 @@ def _troubled(row: Any) -> Attention:
     return Attention("failed delivery", row.number, row.since, reason, f"orderbus retry {row.number}")
 
 
-ATTENTION = {"unfinished orders": troubled_orders}
+_RETURN_REFUSED = f"""
+    select number, changed_at as since, data ->> 'return_refused' as why from orders where {RETURN_REFUSED}
+"""
+
+
+async def refused_returns(connection: AsyncConnection) -> list[Attention]:
+    """Of which payments refused the refund: the customer may be owed it."""
+    return await oldest(connection, _RETURN_REFUSED, _refused_return)
+
+
+def _refused_return(row: Any) -> Attention:
+    reason = f"Returned, and its refund was refused: {row.why} Refund it, or record how it was refunded"
+    return Attention("refused refund of a return", row.number, row.since, reason, f"orderbus refund {row.number}")
+
+
+ATTENTION = {"unfinished orders": troubled_orders, "refused refunds of returns": refused_returns}

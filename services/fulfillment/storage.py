@@ -99,6 +99,18 @@ sealed_codes = sa.Table(
 )
 """Codes by pool. By its `digest` a code is recognised. `unit` counts those of one item from 1; that it is unique makes
 taking twice impossible. Under the key `` are codes that a customer has, of a pool that is not known."""
+code_claims = sa.Table(
+    "code_claims",
+    metadata,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("order_key", sa.Text, primary_key=True),
+    sa.Column("item", sa.Text, primary_key=True),
+    sa.Column("codes", sa.BigInteger, nullable=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+)
+"""How many codes of which pool items wait for, since when, and when they were last looked for
+(`gateways/code_claims.py`)."""
 downloads = sa.Table(
     "downloads",
     metadata,
@@ -110,6 +122,7 @@ downloads = sa.Table(
     sa.Column("address", sa.Text, nullable=False),
     sa.Column("agent", sa.Text, nullable=False),
     sa.Column("begun", sa.Boolean, nullable=False),
+    sa.Column("file", sa.Text, nullable=False, server_default=""),
 )
 """What customers have downloaded: evidence that they have it. The latest of each item. Until the beginning of the file
 is asked for, a download is not `begun`: clients that fetch parts side by side may ask for another one first."""

@@ -154,3 +154,7 @@ class Context:
     def named_id(self, *names: str) -> UUID:
         """The id of an effect with a name: the same whatever the message's other effects are."""
         return effect_id(self.message_id, "\x00".join(names), 0)
+
+    def id_of_command(self, type: str, key: str) -> UUID:
+        """The id of the first command of its wire type that the decision sends to the key: as the shell gives it."""
+        return effect_id(self.message_id, f"{type} {key}", 1)

@@ -327,6 +327,7 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("ORD-3", "processing", refunded, now),
         ("ORD-4", "processing", '{"lines": [{"delivery": "pending"}]}', now - timedelta(days=4)),
         ("ORD-5", "completed", failed, now),
+        ("ORD-8", "completed", '{"lines": [], "return_refused": "Too much."}', now),
     ):
         await execute(checkout, order, number=number, status=status, data=data, at=at)
     payment = """insert into payments (key, version, sequence, number, unresolved, data, changed_at) values
@@ -338,6 +339,7 @@ async def test_orders_and_money_that_stand_still(engine_of: Engines) -> None:
         ("unfinished order", "ORD-4", "orderbus order ORD-4"),
         ("failed delivery", "ORD-1", "orderbus retry ORD-1"),
         ("failed delivery", "ORD-2", "orderbus retry ORD-2"),
+        ("refused refund of a return", "ORD-8", "orderbus refund ORD-8"),
     ]
     assert sorted((e.what, e.command) for e in await found(payments, "payments")) == [
         ("unresolved payment", "orderbus settle payment ORD-6 captured|not_charged --reason TEXT"),

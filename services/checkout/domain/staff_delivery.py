@@ -12,7 +12,6 @@ from shared.contracts.delivery_work import (
     DeliveryNoted,
     DeliveryResent,
     DeliveryWaitsForStaff,
-    ItemReturned,
     OrderWaitsForStaff,
     ResentItem,
     StaffAction,
@@ -67,14 +66,6 @@ def _given(order: Order, item: ResentItem) -> DeliveredItem:
     title = item.name or order.name_of(item.item)
     units = quantity if given.quantity is None else given.quantity
     return DeliveredItem(item=item.item, product=title, quantity=units, instructions=given)
-
-
-@orders.on(ItemReturned)
-def returned(order: Order, fact: ItemReturned, context: Context) -> Decision[Order]:
-    what = f"{fact.quantity} of {order.name_of(fact.item)} returned"
-    text = f"{what}{'' if fact.resaleable else ', not to be sold again'}. {fact.reason}"
-    note = entry(context, fact.type, text, item=fact.item, quantity=fact.quantity, returned=fact.returned)
-    return Decision(order, records=[note])
 
 
 @orders.on(DeliveryWaitsForStaff)

@@ -5,6 +5,7 @@ from services.fulfillment.domain import (  # noqa: F401  (they register their ha
     cancellation,
     hold,
     reminders,
+    renewal,
     reservation,
     retry,
     returns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from services.fulfillment.domain.keys import row_key
@@ -107,6 +107,19 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachedFile:
+    """What staff gave the customer in addition, as a download."""
+
+    file: str
+    """Within the store's files."""
+    name: str
+    """What the customer sees."""
+    note: str = ""
+    expires_after: timedelta = timedelta(days=7)
+    """Of each link."""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """An execution: an action for an item of the order, for its offer, or for the order itself. The first of an item
     has the item's id and holds its stock; others are called `1/2`, `1/3`, …"""
@@ -172,13 +185,22 @@ class Item:
     """Units that were sold and are in stock again. Not counted by builds that knew no returns."""
     written_off: int = 0
     """Units that were sold and not put back, though refunded or returned."""
+    files: tuple[AttachedFile, ...] = ()
+    """What staff gave the customer in addition, as downloads."""
     waits_since: datetime | None = None
     """Since when it waits for staff, if it does (`staff_waits.py`)."""
+    left: int = 0
+    """Units that had been sent when staff revoked it, all times together."""
+    taken_again: int = 0
+    """So many of them were replaced from stock when it was granted again; the stock counts them as written off."""
 
     @property
     def about(self) -> str:
         """What it is for: the item's id, `offer` or `order`."""
         return self.id.partition("/")[0]
+
+    def attached_file(self, file: str) -> AttachedFile | None:
+        return next((each for each in self.files if each.file == file), None)
 
     @property
     def number(self) -> int:

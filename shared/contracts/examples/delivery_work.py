@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from shared.contracts import delivery_work
 from shared.contracts.examples.order import LINK, PAID
 from shared.core import Message
@@ -13,7 +15,15 @@ EXAMPLES: tuple[Message, ...] = (
     delivery_work.ResendDelivery(items=("2",), reason="Ada lost the email."),
     delivery_work.RevokeDelivery(items=("2",), reason="The link was shared."),
     delivery_work.GrantAgainDelivery(items=("2",), reason="It was a mistake."),
-    delivery_work.AttachDelivery(item="2", link="https://northwind.example/map-of-leeds.pdf", reason="Made to order."),
+    delivery_work.AttachDelivery(
+        item="2",
+        file=".orders/o-1/0d5f2c4e",
+        file_name="Portrait of Ada.pdf",
+        note="Print it on A3.",
+        expires_after=timedelta(days=30),
+        reason="Made to order.",
+    ),
+    delivery_work.RenewDownload(item="2", reason="Ada was on holiday.", file=".orders/o-1/0d5f2c4e"),
     delivery_work.HoldDelivery(reason="The address looks odd."),
     delivery_work.ReleaseDelivery(reason="Ada has confirmed it."),
     delivery_work.ReturnDelivery(
