@@ -47,6 +47,8 @@ class Product:
     """Units at the start; None if the stock is not tracked."""
     codes: int = 0
     """Redemption codes in its pool from the start."""
+    as_file: bool = False
+    """They are imported from a CSV file."""
     reduced: bool = False
     """Taxed at the reduced rate."""
     further: Sequence[Mapping[str, Any]] = ()
@@ -137,6 +139,10 @@ async def open_shop(
         ),
         _send_webhooks(edges, outside, catalogue, hook),
     )
+    for store in catalogue.stores:  # a worker takes one file at a time
+        for product in catalogue.products.values():
+            if product.as_file:
+                await _import_codes(edges, store, product)
     await _open_games(edges, outside, catalogue)
 
 
@@ -171,15 +177,26 @@ async def offer(edges: ApiClient, store: str, product: Product, more: int = 0) -
     units = (product.stock or 0) + more
     if counted and units:
         await edges.command("fulfillment", f"/stores/{store}/stock/{product.sku}", {"quantity": units})
-    if product.codes:
+    if product.codes and not product.as_file:
         await _fill_pool(edges, store, product)
 
 
 async def _fill_pool(edges: ApiClient, store: str, product: Product) -> None:
-    codes = [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
+    codes = _codes_of(store, product)
     path = f"/stores/{store}/pools/{product.action['pool']}/codes"
     for first in range(0, len(codes), 10_000):
         await edges.command("fulfillment", path, {"codes": codes[first : first + 10_000]})
+
+
+async def _import_codes(edges: ApiClient, store: str, product: Product) -> None:
+    """A file; those that the pool has already are left out."""
+    lines = "".join(f"{code},2026-03-03\r\n" for code in _codes_of(store, product))
+    path = f"/stores/{store}/pools/{product.action['pool']}/codes"
+    await edges.upload("fulfillment", path, f"code,bought\r\n{lines}".encode(), "text/csv")
+
+
+def _codes_of(store: str, product: Product) -> list[str]:
+    return [f"{product.sku[:4].upper()}-{store[-4:].upper()}-{number:06d}" for number in range(product.codes)]
 
 
 async def _send_webhooks(edges: ApiClient, outside: OutsideWorld, catalogue: Catalogue, hook: str) -> None:

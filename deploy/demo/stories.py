@@ -166,11 +166,7 @@ async def cancels_after_paying(visit: Visit) -> None:
     await visit.buys()
     await visit.order.shows(_waits_for_a_parcel, "a parcel to send", within=visit.timeout)
     await visit.order.is_cancelled()
-    await visit.order.shows(
-        lambda it: it.status == "cancelled" and it.latest["payment_status"] == "refunded",
-        "a refund",
-        within=visit.timeout,
-    )
+    await visit.order.shows(_is_cancelled_and_refunded, "a refund", within=visit.timeout)
 
 
 async def wants_all_money_back(visit: Visit) -> None:
@@ -178,6 +174,26 @@ async def wants_all_money_back(visit: Visit) -> None:
     await visit.sees("completed")
     await visit.order.is_refunded()
     await visit.sees("refunded")
+
+
+async def returns_season_keys(visit: Visit) -> None:
+    """All money back for two keys that the customer has seen: they stay theirs, no other customer gets them."""
+    await visit.buys()
+    await visit.sees("completed")
+    await visit.order.is_refunded()
+    await visit.sees("refunded")
+
+
+async def cancels_season_keys(visit: Visit) -> None:
+    """At once: keys that are on their way by then and were not seen return to their pool."""
+    await visit.buys()
+    await visit.order.shows(lambda it: it.latest.get("payment_status") == "paid", "the payment", within=visit.timeout)
+    await visit.order.is_cancelled()
+    await visit.order.shows(_is_cancelled_and_refunded, "a refund", within=visit.timeout)
+
+
+def _is_cancelled_and_refunded(order: Order) -> bool:
+    return order.status == "cancelled" and order.latest["payment_status"] == "refunded"
 
 
 async def wants_some_money_back(visit: Visit) -> None:
@@ -326,7 +342,11 @@ def _ends(*statuses: str) -> frozenset[str]:
 
 
 STORIES = (
-    Story("buys downloads", 37, buys_downloads, by_itself=True),
+    Story("buys downloads", 35, buys_downloads, by_itself=True),
+    Story("returns season keys", 1, returns_season_keys, _ends("refunded"), skus=("season-pass",), digital=False),
+    Story(
+        "cancels season keys", 1, cancels_season_keys, _ends("cancelled"), skus=("season-pass", "print"), digital=False
+    ),
     Story("joins the club", 1, joins_the_club, skus=("box",)),
     Story("becomes a keeper", 2, becomes_a_keeper, skus=("lessons", "keeper"), digital=False, by_itself=True),
     Story("stops the lessons", 1, stops_the_lessons, _ends("refunded"), skus=("lessons", "keeper"), digital=False),
